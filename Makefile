@@ -1,0 +1,53 @@
+SHELL := /bin/bash
+PYTHON ?= python3.11
+BIN := .venv/bin
+export SEXTANT_HOME ?= $(CURDIR)/.sextant
+export DAGSTER_HOME ?= $(SEXTANT_HOME)/dagster
+export PYTHONHASHSEED := 0
+
+.PHONY: help demo dev serve test test-fast lint format lock clean
+.DEFAULT_GOAL := help
+
+help:  ## List the commands
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.venv: .venv/installed
+
+.venv/installed: requirements.lock pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+demo: .venv/installed  ## Run flight_delays from its tables to a Bento that answers
+	$(BIN)/sextant demo flight_delays
+
+dev: .venv/installed  ## Open the Dagster UI (port 3000) and the MLflow UI (port 5000)
+	$(BIN)/sextant dev
+
+serve: .venv/installed  ## Serve the newest Bento of flight_delays (port 3001)
+	$(BIN)/sextant serve flight_delays
+
+test: .venv/installed  ## Run every test
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+test-fast: .venv/installed  ## Run the tests that take seconds
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+
+lint: .venv/installed  ## Check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict ml resources service
+	$(BIN)/lint-imports
+
+format: .venv/installed  ## Rewrite the code in the project's style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+lock: .venv/installed  ## Pin every package anew (pip-tools; torch without its local version)
+	$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe \
+		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
+	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/' requirements.lock
+
+clean:  ## Remove the environment and all state
+	rm -rf .venv .sextant .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

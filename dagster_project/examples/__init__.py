@@ -1,0 +1,1 @@
+"""Source tables of the use cases that ship with Sextant."""

@@ -1,0 +1,108 @@
+"""The examples: one row for each key, with its cutoff time, target and split."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml.sources import DataError, run_sql
+from ml.spec import UseCaseSpec
+
+SPLITS = ("train", "validation", "test")
+
+
+def make_examples(use_case: str, spec: UseCaseSpec, table: pa.Table) -> pa.Table:
+    """Columns: the key, `cutoff` (null where the problem has no time), `target` (0 or 1) and `split`.
+
+    Ordered by cutoff and key. Raises DataError for a wrong expression, a null target, an empty split or a split
+    with one class.
+    """
+    declared, key = spec.examples, spec.tables[spec.examples.table].keys[0]
+    where = f"use case {use_case!r}, table {declared.table!r}"
+    check_columns(where, spec, table)
+    rows = run_sql(
+        f"{where}, examples",
+        f'select "{key}", {cutoff_sql(spec)} as cutoff, cast(({declared.target}) as boolean)::tinyint as target '
+        f'from source where {declared.where or "true"} order by cutoff, "{key}"',
+        source=table,
+    )
+    if rows.num_rows == 0:
+        raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
+    if nulls := rows["target"].null_count:
+        raise DataError(
+            f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
+            "leave these rows out with examples.where"
+        )
+    examples = rows.append_column("split", _split(spec, rows))
+    _check_splits(where, spec, examples)
+    return examples
+
+
+def cutoff_sql(spec: UseCaseSpec) -> str:
+    """The cutoff as a SQL expression over the examples' table."""
+    declared = spec.examples
+    if declared.cutoff_column is None:
+        return "cast(null as timestamp)"
+    seconds = int(declared.cutoff_before.total_seconds())
+    return f'cast("{declared.cutoff_column}" as timestamp) - interval {seconds} seconds'
+
+
+def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
+    """Raises DataError if the declaration names columns that the examples' table lacks."""
+    history = spec.features.history
+    named = {
+        "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
+        "features.calendar": list(spec.features.calendar),
+        "features.history.group_by": history.group_by if history else [],
+        "relationships": [link.child_column for link in spec.links],
+    }
+    for place, columns in named.items():
+        if missing := sorted(set(columns) - set(table.column_names)):
+            raise DataError(
+                f"{where}: {place} names the columns {missing}, but the table has {sorted(table.column_names)}; "
+                "correct the declaration"
+            )
+
+
+def _split(spec: UseCaseSpec, rows: pa.Table) -> pa.Array:
+    split = spec.examples.split
+    if split.by_time:
+        day = pa.scalar(split.train_until).cast(pa.timestamp("us"))
+        later = pa.scalar(split.validate_until).cast(pa.timestamp("us"))
+        cutoff = rows["cutoff"]
+        return pc.if_else(pc.less(cutoff, day), "train", pc.if_else(pc.less(cutoff, later), "validation", "test"))
+    return pa.array(_random_split(spec, rows))
+
+
+def _random_split(spec: UseCaseSpec, rows: pa.Table) -> list[str]:
+    from sklearn.model_selection import train_test_split
+
+    split, target = spec.examples.split, rows["target"].to_numpy()
+    names = ["train"] * rows.num_rows
+    rest = list(range(rows.num_rows))
+    shares = {"test": split.test_share or 0.0, "validation": split.validation_share or 0.0}
+    for name, share in shares.items():
+        size = round(share * rows.num_rows)
+        try:
+            rest, chosen = train_test_split(rest, test_size=size, stratify=target[rest], random_state=spec.seed)
+        except ValueError as error:
+            raise DataError(f"the {name} split of {size} rows cannot be stratified by the target: {error}") from error
+        for index in chosen:
+            names[index] = name
+    return names
+
+
+def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
+    counts = {
+        name: pc.filter(examples["target"], pc.equal(examples["split"], name)).to_numpy(zero_copy_only=False)
+        for name in SPLITS
+    }
+    for name, target in counts.items():
+        if len(target) == 0:
+            raise DataError(
+                f"{where}: the {name} split is empty; cutoffs run from {pc.min(examples['cutoff'])} to "
+                f"{pc.max(examples['cutoff'])}: correct examples.split"
+            )
+        if target.min() == target.max():
+            raise DataError(
+                f"{where}: the target ({spec.examples.target}) has one class only in the {name} split: all "
+                f"{len(target)} rows are {bool(target[0])}; correct examples.target or examples.split"
+            )

@@ -1,0 +1,160 @@
+"""Reads a source table: from a Python callable, a file or URL, or a SQL query."""
+
+from importlib import import_module
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml.spec import Source, Table
+
+
+class DataError(ValueError):
+    """The data does not fit the declaration; the message names use case, table, column and remedy."""
+
+
+def read(source: Source) -> pd.DataFrame:
+    """The rows of a source, as they are."""
+    if source.python is not None:
+        frame = _callable(source.python)()
+        if not isinstance(frame, pd.DataFrame):
+            raise DataError(f"{source.python} returned {type(frame).__name__}; it must return a pandas DataFrame")
+        return frame
+    if source.path is not None:
+        return _read_file(source.path)
+    return _read_query(str(source.url), str(source.query))
+
+
+def _callable(reference: str) -> Any:
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise DataError(
+            f"the source {reference!r} cannot be imported: {error}; write package.module:function"
+        ) from error
+
+
+def _read_file(path: str) -> pd.DataFrame:
+    suffix = path.split("?")[0].lower()
+    try:
+        if suffix.endswith((".parquet", ".pq")):
+            return pd.read_parquet(path)
+        if suffix.endswith((".csv", ".csv.gz", ".csv.zip")):
+            return pd.read_csv(path)
+    except FileNotFoundError as error:
+        raise DataError(f"the file {path!r} does not exist: correct source.path") from error
+    raise DataError(f"the file {path!r} is neither CSV nor Parquet; allowed endings: .csv, .csv.gz, .csv.zip, .parquet")
+
+
+def _read_query(url: str, query: str) -> pd.DataFrame:
+    from sqlalchemy import create_engine, text
+
+    engine = create_engine(url)
+    try:
+        with engine.connect() as connection:
+            return pd.read_sql_query(text(query), connection)
+    finally:
+        engine.dispose()
+
+
+def load_table(use_case: str, name: str, table: Table) -> pa.Table:
+    """One source table, checked against its declaration, with its computed columns, as Arrow.
+
+    Raises DataError if a declared column is missing, the key is not unique or has nulls, or a time does not parse.
+    """
+    where = f"use case {use_case!r}, table {name!r}"
+    try:
+        frame = read(table.source)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    _check_columns(where, table, list(frame.columns))
+    frame = _parse_times(where, table, frame)
+    _check_key(where, table, frame)
+    # A column of mixed Python objects would make Arrow's conversion fail; missing values stay missing.
+    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    arrow = _without_nan(arrow)
+    return _compute(where, table, arrow) if table.computed else arrow
+
+
+def _check_columns(where: str, table: Table, columns: list[str]) -> None:
+    declared = {*table.keys, *table.known_later, *table.ignore, *([table.time] if table.time else [])}
+    if missing := sorted(declared - set(columns) - set(table.computed)):
+        raise DataError(
+            f"{where}: the columns {missing} are declared but the source has none such. "
+            f"It has {sorted(map(str, columns))}: correct the declaration or the source"
+        )
+
+
+def _parse_times(where: str, table: Table, frame: pd.DataFrame) -> pd.DataFrame:
+    times = {*table.known_at, *([table.time] if table.time else [])}
+    parsed = {}
+    for column in sorted(times):
+        values = pd.to_datetime(frame[column], errors="coerce", format="ISO8601") if _is_text(frame[column]) else None
+        if values is None:
+            values = frame[column]
+            if not pd.api.types.is_datetime64_any_dtype(values):
+                raise DataError(
+                    f"{where}, column {column!r}: must hold times, but holds {values.dtype}; store ISO 8601 times in it"
+                )
+        unparsed = frame[column][values.isna() & frame[column].notna()]
+        if len(unparsed):
+            raise DataError(
+                f"{where}, column {column!r}: {len(unparsed)} of {len(frame)} values do not parse as a time, "
+                f"first {unparsed.iloc[0]!r}; write them as ISO 8601, such as 2013-01-31T18:30:00"
+            )
+        if column == table.time and values.isna().any():
+            raise DataError(
+                f"{where}, column {column!r}: {int(values.isna().sum())} rows have no time; fill or remove them"
+            )
+        parsed[column] = values
+    return frame.assign(**parsed)
+
+
+def _is_text(values: pd.Series) -> bool:
+    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
+
+
+def _check_key(where: str, table: Table, frame: pd.DataFrame) -> None:
+    keys = frame[table.keys]
+    if nulls := int(keys.isna().any(axis=1).sum()):
+        raise DataError(f"{where}, key {table.keys}: {nulls} rows have no key; remove them or declare another key")
+    duplicated = keys.duplicated(keep=False)
+    if duplicated.any():
+        first = keys[duplicated].iloc[0].to_dict()
+        raise DataError(
+            f"{where}, key {table.keys}: {int(duplicated.sum())} rows share their key with another, first {first}; "
+            "remove the duplicates or declare a key that is unique"
+        )
+
+
+def _without_nan(table: pa.Table) -> pa.Table:
+    """Missing numbers as nulls, so that SQL's `is null` sees them."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            column = table.column(index)
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
+            table = table.set_column(index, field.name, column)
+    return table
+
+
+def _compute(where: str, table: Table, arrow: pa.Table) -> pa.Table:
+    expressions = ", ".join(f'({expression}) as "{name}"' for name, expression in table.computed.items())
+    return run_sql(where, f"select source.*, {expressions} from source", source=arrow)
+
+
+def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
+    """The result of a DuckDB query over Arrow tables; one thread, so that its order and sums are repeatable.
+
+    Raises DataError with `where` in front if the query is wrong.
+    """
+    import duckdb
+
+    with duckdb.connect(config={"threads": 1}) as connection:
+        for name, table in tables.items():
+            connection.register(name, table)
+        try:
+            return connection.sql(query).to_arrow_table()
+        except duckdb.Error as error:
+            raise DataError(f"{where}: {error}; correct the expression in the declaration") from error

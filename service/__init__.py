@@ -1,0 +1,1 @@
+"""What runs inside a Bento: answers business records with the scores of one ONNX model."""

@@ -1,0 +1,225 @@
+"""A small bundle: an ONNX model, a plan with every kind of feature, and three lookups."""
+
+from __future__ import annotations
+
+import copy
+import datetime as dt
+import json
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from service.app import Application, Served
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette would have httpx2, and BentoML's import uses what pathspec deprecates
+    from starlette.testclient import TestClient
+
+    import service.service  # noqa: F401
+
+NUMERIC = ["distance", "charter", "HOUR(scheduled_departure)", "planes.seats", "weather.wind", "origin.COUNT(flights)"]
+CATEGORICAL = ["carrier", "planes.maker"]
+WEIGHTS = [0.001, 0.5, 0.1, -0.01, 0.05, 0.2]
+CODES = {"UA": 0.25, "DL": -0.5, "BOEING": 0.125}
+
+PLAN: dict[str, Any] = {
+    "use_case": "flight_delays",
+    "record": {
+        "scheduled_departure": "time",
+        "carrier": "text",
+        "origin": "text",
+        "tailnum": "text",
+        "distance": "number",
+        "charter": "flag",
+    },
+    "required": ["scheduled_departure"],
+    "cutoff": {"column": "scheduled_departure", "before_s": 7200},
+    "features": [
+        {"name": "carrier", "kind": "column", "column": "carrier"},
+        {"name": "distance", "kind": "column", "column": "distance"},
+        {"name": "charter", "kind": "column", "column": "charter"},
+        {
+            "name": "HOUR(scheduled_departure)",
+            "kind": "calendar",
+            "column": "scheduled_departure",
+            "primitive": "hour",
+        },
+        {"name": "planes.seats", "kind": "lookup", "lookup": "planes", "column": "seats"},
+        {"name": "planes.maker", "kind": "lookup", "lookup": "planes", "column": "maker"},
+        {"name": "weather.wind", "kind": "lookup", "lookup": "weather", "column": "wind"},
+        {"name": "origin.COUNT(flights)", "kind": "lookup", "lookup": "origin", "column": "COUNT(flights)"},
+    ],
+    "lookups": {
+        "planes": {"file": "planes.parquet", "kind": "static", "on": ["tailnum"], "keys": ["tailnum"]},
+        "weather": {
+            "file": "weather.parquet",
+            "kind": "latest",
+            "on": ["origin"],
+            "keys": ["station"],
+            "time": "observed_at",
+            "valid_for_s": 21600,
+        },
+        "origin": {
+            "file": "origin.parquet",
+            "kind": "daily",
+            "on": ["origin"],
+            "keys": ["origin"],
+            "time": "day",
+            "first": "2014-01-01",
+            "last": "2014-01-03",
+            "defaults": {"COUNT(flights)": 0.0},
+        },
+    },
+    "golden": "golden.json",
+}
+
+RECORD = {
+    "scheduled_departure": "2014-01-02T10:30:00",
+    "carrier": "UA",
+    "origin": "JFK",
+    "tailnum": "N1",
+    "distance": 500,
+    "charter": False,
+}
+
+
+def time(text: str) -> dt.datetime:
+    return dt.datetime.fromisoformat(text)
+
+
+TABLES = {
+    "planes.parquet": pa.table(
+        {"tailnum": ["N2", "N1"], "seats": [None, 100], "maker": pa.array(["AIRBUS", "BOEING"]).dictionary_encode()}
+    ),
+    "weather.parquet": pa.table(
+        {
+            "station": ["JFK", "JFK", "LGA", None],
+            "observed_at": pa.array(
+                [time("2014-01-02T08:00"), time("2014-01-02T05:00"), time("2014-01-01T00:00"), None],
+                pa.timestamp("ns"),
+            ),
+            "wind": [8.0, 5.0, 1.0, 99.0],
+        }
+    ),
+    "origin.parquet": pa.table(
+        {
+            "origin": ["JFK", "JFK"],
+            "day": pa.array([time("2014-01-02"), time("2014-01-01")], pa.timestamp("us")),
+            "COUNT(flights)": pa.array([7, 4], pa.int64()),
+        }
+    ),
+}
+
+
+def onnx_model(numeric: list[str], categorical: list[str], weights: list[float]) -> onnx.ModelProto:
+    """sigmoid(numeric, NaN as 0, times weights, plus the codes of the categories)."""
+    nodes, inputs = [], []
+    if numeric:
+        inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, [None, len(numeric)]))
+        nodes += [
+            helper.make_node("IsNaN", ["numeric"], ["missing"]),
+            helper.make_node("Where", ["missing", "zero", "numeric"], ["filled"]),
+            helper.make_node("MatMul", ["filled", "weights"], ["numbers"]),
+        ]
+    if categorical:
+        inputs.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, [None, len(categorical)]))
+        encode: dict[str, Any] = {
+            "keys_strings": list(CODES),
+            "values_floats": list(CODES.values()),
+            "default_float": 0.0,
+        }
+        nodes += [
+            helper.make_node("LabelEncoder", ["categorical"], ["codes"], domain="ai.onnx.ml", **encode),
+            helper.make_node("ReduceSum", ["codes", "last"], ["texts"], keepdims=0),
+        ]
+    sides = [name for name, given in [("numbers", numeric), ("texts", categorical)] if given]
+    nodes += [helper.make_node("Sum", sides, ["logit"]), helper.make_node("Sigmoid", ["logit"], ["score"])]
+    constants = {
+        "zero": np.float32(0.0),
+        "weights": np.array(weights, np.float32),
+        "last": np.array([1], np.int64),
+    }
+    score = helper.make_tensor_value_info("score", TensorProto.FLOAT, [None])
+    initializers = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "small", inputs, [score], initializers)
+    versions = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(graph, opset_imports=versions, ir_version=9)
+    declared = {"numeric": numeric, "categorical": categorical}
+    helper.set_model_props(model, {"sextant.inputs": json.dumps(declared)})
+    return model
+
+
+def expected_score(numbers: list[float], codes: float) -> float:
+    """What `onnx_model` answers, computed by hand."""
+    logit = float(np.dot(np.nan_to_num(np.array(numbers)), WEIGHTS)) + codes
+    return float(1.0 / (1.0 + np.exp(-logit)))
+
+
+GOLDEN_SCORE = expected_score([500, 0, 10, 100, 8, 7], CODES["UA"] + CODES["BOEING"])
+
+
+@pytest.fixture
+def plan() -> dict[str, Any]:
+    """A plan to change at will."""
+    return copy.deepcopy(PLAN)
+
+
+@pytest.fixture
+def record() -> dict[str, Any]:
+    """A record to change at will; its cutoff is 2014-01-02T08:30."""
+    return dict(RECORD)
+
+
+WriteBundle = Callable[..., Path]
+
+
+@pytest.fixture
+def write_bundle(tmp_path: Path) -> WriteBundle:
+    """Writes a bundle; what is not given is what the tests call normal."""
+
+    def write(
+        plan: dict[str, Any] = PLAN,
+        *,
+        golden_score: float = GOLDEN_SCORE,
+        numeric: list[str] = NUMERIC,
+        categorical: list[str] = CATEGORICAL,
+        weights: list[float] = WEIGHTS,
+    ) -> Path:
+        folder = tmp_path / "bundle"
+        folder.mkdir(exist_ok=True)
+        onnx.save(onnx_model(numeric, categorical, weights), folder / "model.onnx")
+        for name, table in TABLES.items():
+            pq.write_table(table, folder / name)
+        contents = {
+            "plan.json": plan,
+            "coordinates.json": {"id": "c0ffee", "model_version": "3", "data": {"flights": "sha256:1"}},
+            "golden.json": {"records": [RECORD], "scores": [golden_score]},
+        }
+        for name, content in contents.items():
+            (folder / name).write_text(json.dumps(content))
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def served(write_bundle: WriteBundle) -> Served:
+    """The normal bundle, loaded."""
+    served = Served()
+    served.load(write_bundle())
+    return served
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[TestClient]:
+    """A client of the application over the normal bundle."""
+    with TestClient(Application(served)) as client:
+        yield client
