@@ -28,7 +28,7 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 FamilyName = Literal["logistic", "lightgbm", "mlp"]
 MetricName = Literal["roc_auc", "average_precision", "log_loss", "brier"]
-Aggregation = Literal["count", "mean", "std", "min", "max", "sum", "median", "percent_true"]
+Aggregation = Literal["count", "mean", "std", "min", "max", "sum", "median"]
 Calendar = Literal["minute", "hour", "weekday", "is_weekend", "day", "day_of_year", "week", "month", "quarter", "year"]
 
 
@@ -155,7 +155,9 @@ class History(Part):
     )
     windows: list[Duration] = Field(min_length=1, description="How far back to look, in whole days: [1d, 14d].")
     aggregations: list[Aggregation] = Field(
-        default=["count", "mean", "std", "percent_true"], min_length=1, description="featuretools' aggregations."
+        default=["count", "mean", "std"],
+        min_length=1,
+        description="featuretools' aggregations; of a boolean, the mean is the share.",
     )
 
     @field_validator("windows")

@@ -1,0 +1,144 @@
+"""The one way from a feature frame to the numbers that models see."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MAX_LEVELS = 255  # LightGBM bins a feature into 255 values by default, so rarer levels would share one anyway
+MISSING = ""  # ONNX string tensors know no null
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """Turns named columns into one float32 matrix, and into the inputs of the ONNX model.
+
+    `categories` maps each categorical column to its vocabulary; the code of a level is its position there.
+    """
+
+    numeric: tuple[str, ...]
+    categories: Mapping[str, tuple[str, ...]]
+
+    def __post_init__(self) -> None:
+        names = self.features
+        if not names:
+            raise ValueError("An encoder needs at least one numeric or categorical column. Got none.")
+        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+            raise ValueError(f"Columns listed more than once: {repeated}. List each as numeric or as categorical.")
+
+    @classmethod
+    def fit(cls, frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> Encoder:
+        """An encoder whose vocabularies are the levels of `frame`, which should hold training rows only.
+
+        A vocabulary lists the most frequent level first, then by name, and ends after `MAX_LEVELS` levels.
+        """
+        _require(frame, [*numeric, *categorical])
+        return cls(tuple(numeric), {name: _vocabulary(frame[name]) for name in categorical})
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """Names of the encoded matrix's columns: numeric ones first."""
+        return (*self.numeric, *self.categories)
+
+    @property
+    def n_numeric(self) -> int:
+        """How many of the encoded columns are numeric."""
+        return len(self.numeric)
+
+    @property
+    def cardinalities(self) -> tuple[int, ...]:
+        """Size of each categorical column's vocabulary."""
+        return tuple(len(levels) for levels in self.categories.values())
+
+    def encode(self, frame: pd.DataFrame) -> np.ndarray:
+        """The feature matrix, float32 [n_rows, n_features]; missing, infinite and unseen values are NaN."""
+        _require(frame, self.features)
+        columns = np.empty((len(self.features), len(frame)), dtype=np.float32)
+        for row, name in enumerate(self.numeric):
+            columns[row] = _numbers(frame[name])
+        for row, (name, levels) in enumerate(self.categories.items(), start=self.n_numeric):
+            positions, labels = _labels(frame[name])
+            code = {level: float(position) for position, level in enumerate(levels)}
+            columns[row] = np.array([*(code.get(label, np.nan) for label in labels), np.nan], np.float32)[positions]
+        return np.ascontiguousarray(columns.T)
+
+    def inputs(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
+        """What the ONNX model is fed: `numeric` float32 [n_rows, n_numeric], `categorical` str [n_rows, n_categorical].
+
+        A missing category is the empty string; an input without columns is left out.
+        """
+        _require(frame, self.features)
+        inputs: dict[str, np.ndarray] = {}
+        if self.numeric:
+            inputs["numeric"] = np.stack([_numbers(frame[name]) for name in self.numeric], axis=1)
+        if self.categories:
+            columns = [np.array([*labels, MISSING], object)[positions] for positions, labels in self._labelled(frame)]
+            inputs["categorical"] = np.stack(columns, axis=1)
+        return inputs
+
+    def to_dict(self) -> dict[str, Any]:
+        """The encoder as plain JSON values."""
+        return {"numeric": list(self.numeric), "categories": {name: [*v] for name, v in self.categories.items()}}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Encoder:
+        """The encoder that `to_dict` described."""
+        return cls(tuple(values["numeric"]), {name: tuple(levels) for name, levels in values["categories"].items()})
+
+    def _labelled(self, frame: pd.DataFrame) -> Iterable[tuple[np.ndarray, list[str]]]:
+        return (_labels(frame[name]) for name in self.categories)
+
+
+def _require(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    if missing := sorted(set(names) - set(frame.columns)):
+        raise ValueError(
+            f"The frame lacks the columns {missing}. Compute them, or fit the encoder again without them."
+            f" It has {sorted(map(str, frame.columns))}."
+        )
+
+
+def _numbers(column: pd.Series) -> np.ndarray:
+    """float32 [n_rows]; what float32 cannot hold becomes NaN, so that no model has to cope with infinity."""
+    if pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype):
+        raise ValueError(
+            f"The numeric column {column.name!r} has dtype {column.dtype}."
+            " Turn times into differences, list labels as categorical."
+        )
+    try:
+        with np.errstate(over="ignore"):
+            numbers = column.to_numpy(dtype=np.float32, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"The numeric column {column.name!r} ({column.dtype}) holds a value that is no number: {error}."
+            " Convert it, or list the column as categorical."
+        ) from error
+    return np.where(np.isfinite(numbers), numbers, np.float32(np.nan))
+
+
+def _labels(column: pd.Series) -> tuple[np.ndarray, list[str]]:
+    """Per row a position into the distinct labels, -1 where the value is missing, and these labels."""
+    positions, values = pd.factorize(column)
+    labels = [_label(value) for value in values]
+    if MISSING in labels:
+        positions = np.where(positions == labels.index(MISSING), -1, positions)
+    return positions, labels
+
+
+def _label(value: object) -> str:
+    # A column of integers turns into floats as soon as one value is missing: 3 and 3.0 are one level.
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _vocabulary(column: pd.Series) -> tuple[str, ...]:
+    positions, labels = _labels(column)
+    counts: Counter[str] = Counter()
+    for label, count in zip(labels, np.bincount(positions[positions >= 0], minlength=len(labels)), strict=True):
+        counts[label] += int(count)
+    ranked = sorted((label for label in counts if counts[label]), key=lambda label: (-counts[label], label))
+    return tuple(ranked[:MAX_LEVELS])

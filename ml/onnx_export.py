@@ -1,0 +1,200 @@
+"""The candidate as one ONNX file, and the proof that it answers as the native model does."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from ml.encoding import Encoder
+from ml.models.base import IR_VERSION, OPSETS, FittedModel
+
+if TYPE_CHECKING:
+    import onnx
+    import onnxruntime as ort
+
+_log = logging.getLogger(__name__)
+
+
+class ParityError(ValueError):
+    """The ONNX model and the native one disagree."""
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The largest difference of scores between native and ONNX model, overall and by case."""
+
+    rows: int
+    tolerance: float
+    cases: Mapping[str, float]
+    providers: tuple[str, ...]
+
+    @property
+    def largest_difference(self) -> float:
+        return max(self.cases.values())
+
+    def raise_for_drift(self) -> None:
+        """Raises ParityError with the worst case if a difference exceeds the tolerance or is not a number."""
+        worst = max(self.cases, key=lambda case: (np.isnan(self.cases[case]), self.cases[case]))
+        if not self.cases[worst] <= self.tolerance:
+            raise ParityError(
+                f"the ONNX model differs from the native one by {self.cases[worst]:.3g} in the case {worst!r} "
+                f"({self.rows} rows); allowed: {self.tolerance:.3g}. Do not serve it: check the family's conversion"
+            )
+
+
+def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str]) -> bytes:
+    """A self-contained model: `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left
+    out if it has no columns) to `score` float32 [N], the probability of the positive class.
+
+    A missing category is the empty string. The same model gives the same bytes.
+    """
+    import onnx
+    from onnx import compose, helper
+
+    inner = compose.add_prefix(model.to_onnx(), "model_")
+    inputs, nodes = _front(encoder)
+    nodes.append(helper.make_node("Concat", _parts(encoder), ["model_X"], name="join", axis=1))
+    nodes.extend(inner.graph.node)
+    shape = helper.make_tensor("flat", onnx.TensorProto.INT64, [1], [-1])
+    nodes.append(helper.make_node("Reshape", ["model_score", "flat"], ["score"], name="flatten"))
+    graph = helper.make_graph(
+        nodes,
+        "sextant",
+        inputs,
+        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows"])],
+        initializer=[*inner.graph.initializer, shape],
+    )
+    opsets = sorted({entry.domain: entry.version for entry in inner.opset_import}.items() | OPSETS.items())
+    whole = helper.make_model(
+        graph,
+        opset_imports=[helper.make_opsetid(domain, version) for domain, version in opsets],
+        functions=list(inner.functions),
+        ir_version=IR_VERSION,
+        producer_name="sextant",
+    )
+    _strip(whole)
+    names = {"numeric": list(encoder.numeric), "categorical": list(encoder.categories)}
+    helper.set_model_props(whole, {**metadata, "sextant.inputs": json.dumps(names)})
+    onnx.checker.check_model(whole)
+    content: bytes = whole.SerializeToString(deterministic=True)
+    return content
+
+
+def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeProto]]:
+    """The inputs, and the nodes that turn categories into codes."""
+    from onnx import TensorProto, helper
+
+    inputs, nodes = [], []
+    if encoder.numeric:
+        inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["rows", encoder.n_numeric]))
+    if encoder.categories:
+        width = len(encoder.categories)
+        inputs.append(helper.make_tensor_value_info("categorical", TensorProto.STRING, ["rows", width]))
+        texts = [f"text_{column}" for column in range(width)]
+        nodes.append(helper.make_node("Split", ["categorical"], texts, name="columns", axis=1, num_outputs=width))
+    for column, levels in enumerate(encoder.categories.values()):
+        known = levels or ("",)
+        nodes.append(
+            helper.make_node(
+                "LabelEncoder",
+                [f"text_{column}"],
+                [f"code_{column}"],
+                name=f"encode_{column}",
+                domain="ai.onnx.ml",
+                keys_strings=list(known),
+                values_floats=[float(code) for code in range(len(known))] if levels else [float("nan")],
+                default_float=float("nan"),
+            )
+        )
+    return inputs, nodes
+
+
+def _parts(encoder: Encoder) -> list[str]:
+    codes = [f"code_{column}" for column in range(len(encoder.categories))]
+    return ["numeric", *codes] if encoder.numeric else codes
+
+
+def _strip(model: onnx.ModelProto) -> None:
+    """Removes source paths and other traces of the exporting process."""
+    for part in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
+        del part.metadata_props[:]
+    for function in model.functions:
+        for part in (function, *function.node, *function.value_info):
+            del part.metadata_props[:]
+    for node in (*model.graph.node, *(node for function in model.functions for node in function.node)):
+        node.doc_string = ""
+
+
+def session(content: bytes, *, providers: Sequence[str] | None = None, threads: int = 1) -> ort.InferenceSession:
+    """An ONNX Runtime session, on a GPU if there is one; a provider that was asked for and not given is logged."""
+    import onnxruntime as ort
+
+    asked = list(providers) if providers is not None else _available()
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    made = ort.InferenceSession(content, options, providers=asked)
+    if lost := [provider for provider in asked if provider not in made.get_providers()]:
+        _log.warning("ONNX Runtime did not give %s; the model runs on %s", lost, made.get_providers())
+    return made
+
+
+def _available() -> list[str]:
+    """CUDA where a device node says that there is a GPU: asking for it elsewhere prints errors and changes nothing."""
+    from pathlib import Path
+
+    import onnxruntime as ort
+
+    gpu = Path("/dev/nvidia0").exists() and "CUDAExecutionProvider" in ort.get_available_providers()
+    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
+
+
+def predict(made: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
+    """Scores of a feature frame, float64 [n_rows]."""
+    scores: np.ndarray = np.asarray(made.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)
+    return scores
+
+
+def measure_parity(
+    model: FittedModel, encoder: Encoder, content: bytes, frame: pd.DataFrame, tolerance: float = 1e-5
+) -> Parity:
+    """Compares both models on real rows, on what breaks conversions, and one row alone against the batch."""
+    made = session(content)
+    cases = {}
+    for name, rows in _cases(model, encoder, frame).items():
+        native, converted = model.predict(encoder.encode(rows)), predict(made, encoder, rows)
+        cases[name] = float(np.max(np.abs(native - converted)))
+    alone = [predict(made, encoder, frame.iloc[[row]])[0] for row in range(min(20, len(frame)))]
+    cases["one row alone"] = float(np.max(np.abs(np.array(alone) - predict(made, encoder, frame)[: len(alone)])))
+    return Parity(len(frame), tolerance, cases, tuple(made.get_providers()))
+
+
+def _cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    numeric, categorical = list(encoder.numeric), list(encoder.categories)
+    cases = {"real rows": frame}
+    if numeric:
+        cases["numbers missing"] = frame.assign(**dict.fromkeys(numeric, np.nan))
+        cases["beside thresholds"] = _beside_thresholds(model, encoder, frame)
+    if categorical:
+        cases["categories missing"] = frame.assign(**dict.fromkeys(categorical, None))
+        cases["categories unseen"] = frame.assign(**dict.fromkeys(categorical, "\x00never seen"))
+    return cases
+
+
+def _beside_thresholds(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
+    """Each number replaced by one at, just below or just above a value at which the model's answer may jump."""
+    rng = np.random.default_rng(0)
+    found: dict[int, np.ndarray] = getattr(model, "thresholds", dict)()
+    columns = {}
+    for position, name in enumerate(encoder.numeric):
+        values = found.get(position, frame[name].to_numpy(dtype=np.float32, na_value=np.nan))
+        at = rng.choice(values, len(frame)).astype(np.float32)
+        step = rng.choice([-np.inf, np.nan, np.inf], len(frame)).astype(np.float32)
+        columns[name] = np.where(np.isnan(step), at, np.nextafter(at, step))
+    return frame.assign(**columns)

@@ -1,0 +1,155 @@
+"""Features: known answers, and nothing from after the cutoff."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from ml.examples import make_examples
+from ml.feature_definitions import define_features
+from ml.features import feature_matrix
+from ml.sources import DataError, load_table
+from ml.spec import UseCaseSpec
+
+CUTOFF = pd.Timestamp("2024-02-10 08:00")
+
+
+@pytest.fixture
+def spec(tmp_path) -> UseCaseSpec:
+    rng = np.random.default_rng(0)
+    start = pd.Timestamp("2024-01-01")
+    scheduled = start + pd.to_timedelta(np.sort(rng.integers(0, 60 * 24 * 60, 400)), unit="min")
+    delay = rng.normal(0, 30, 400).round(1)
+    trips = pd.DataFrame(
+        {
+            "id": range(400),
+            "scheduled": scheduled,
+            "line": rng.choice(["a", "b", None], 400),
+            "bus": rng.choice(["x", "y", "z"], 400),
+            "ended": scheduled + pd.to_timedelta(60 + delay, unit="min"),
+            "delay": delay,
+        }
+    )
+    trips.to_csv(tmp_path / "trips.csv", index=False)
+    pd.DataFrame({"bus": ["x", "y"], "seats": [20, 30], "maker": ["M", None]}).to_csv(
+        tmp_path / "buses.csv", index=False
+    )
+    hours = pd.date_range(start, periods=60 * 24, freq="h")
+    weather = pd.DataFrame({"line": "a", "at": hours, "rain": rng.random(len(hours))})
+    weather.drop(index=range(100, 110)).to_csv(tmp_path / "weather.csv", index=False)
+    return UseCaseSpec.model_validate(
+        {
+            "description": "Late?",
+            "tables": {
+                "trips": {
+                    "source": {"path": str(tmp_path / "trips.csv")},
+                    "key": "id",
+                    "time": "scheduled",
+                    "known_at": {"ended": ["delay"]},
+                },
+                "buses": {"source": {"path": str(tmp_path / "buses.csv")}, "key": "bus"},
+                "weather": {
+                    "source": {"path": str(tmp_path / "weather.csv")},
+                    "key": ["line", "at"],
+                    "time": "at",
+                    "valid_for": "2h",
+                },
+            },
+            "relationships": ["trips.bus -> buses.bus", "trips.line -> weather.line"],
+            "examples": {
+                "table": "trips",
+                "cutoff": "scheduled - 2h",
+                "target": "delay > 10",
+                "split": {"train_until": "2024-02-01", "validate_until": "2024-02-15"},
+            },
+            "features": {
+                "calendar": {"scheduled": ["hour", "weekday"]},
+                "history": {"table": "trips", "group_by": ["line"], "windows": ["1d", "7d"]},
+            },
+            "models": {"logistic": {}},
+        }
+    )
+
+
+def matrix(spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:
+    examples = tables["trips"].to_pandas().assign(cutoff=lambda trips: trips["scheduled"] - pd.Timedelta("2h"))
+    return feature_matrix(spec, define_features("trips", spec, tables), tables, examples[["id", "cutoff"]])
+
+
+def load(spec: UseCaseSpec) -> dict[str, pa.Table]:
+    return {name: load_table("trips", name, table) for name, table in spec.tables.items()}
+
+
+def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
+    tables = load(spec)
+    trips, weather = tables["trips"].to_pandas(), tables["weather"].to_pandas()
+
+    rows = matrix(spec, tables)
+
+    for row in rows.sample(40, random_state=1).to_dict("records"):
+        trip = trips.loc[row["id"]]
+        day = row["cutoff"].floor("D")
+        past = trips[
+            (trips["line"] == trip["line"]) & (trips["ended"] < day) & (trips["ended"] >= day - pd.Timedelta("7D"))
+        ]
+        seen = weather[(weather["at"] <= row["cutoff"]) & (weather["at"] >= row["cutoff"] - pd.Timedelta("2h"))]
+        assert row["HOUR(scheduled)"] == trip["scheduled"].hour
+        assert row["line.COUNT(trips_ended, Last 7 Days)"] == len(past)
+        assert row["line.MEAN(trips_ended.delay, Last 7 Days)"] == pytest.approx(past["delay"].mean(), nan_ok=True)
+        assert row["buses.seats"] == pytest.approx({"x": 20, "y": 30}.get(trip["bus"], np.nan), nan_ok=True)
+        rain = seen["rain"].iloc[-1] if trip["line"] == "a" and len(seen) else np.nan
+        assert row["weather.rain"] == pytest.approx(rain, nan_ok=True)
+
+
+def test_outcomes_ids_and_raw_times_are_no_features(spec: UseCaseSpec) -> None:
+    definitions = define_features("trips", spec, load(spec))
+
+    row = {feature.name for feature in definitions.features if not feature.name.startswith("line.")}
+    assert row == {
+        "HOUR(scheduled)", "WEEKDAY(scheduled)", "line", "bus", "buses.seats", "buses.maker", "weather.rain",
+    }  # fmt: skip
+
+
+def test_changing_everything_after_a_cutoff_changes_no_feature(spec: UseCaseSpec) -> None:
+    tables = load(spec)
+    before = matrix(spec, tables)
+    scrambled: dict[str, Any] = dict(tables)
+    trips = tables["trips"].to_pandas()
+    later = trips["ended"] > CUTOFF
+    trips.loc[later, "delay"] = 999.0
+    weather = tables["weather"].to_pandas()
+    weather.loc[weather["at"] > CUTOFF, "rain"] = -1.0
+    scrambled["trips"] = pa.Table.from_pandas(trips, preserve_index=False)
+    scrambled["weather"] = pa.Table.from_pandas(weather, preserve_index=False)
+
+    after = matrix(spec, scrambled)
+
+    asked_before = before["cutoff"] <= CUTOFF
+    assert asked_before.sum() > 100
+    pd.testing.assert_frame_equal(before[asked_before], after[after["cutoff"] <= CUTOFF])
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"where": "delay > 1000"}, ["no row meets"]),
+        ({"target": "delay > 1000"}, ["one class only in the train split", "False"]),
+        ({"target": "case when id > 5 then delay > 10 end"}, ["null in 6 of 400 rows"]),
+        ({"split": {"train_until": "2023-01-01", "validate_until": "2024-02-15"}}, ["the train split is empty"]),
+        ({"target": "lateness > 10"}, ["lateness", "correct the expression"]),
+        ({"cutoff": "planned - 2h"}, ["examples.cutoff", "planned"]),
+    ],
+)
+def test_bad_examples_are_refused_with_their_place(change: dict[str, Any], words: list[str], spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["examples"] |= change
+    if "split" in change:
+        declared["examples"]["split"] = change["split"]
+    broken = UseCaseSpec.model_validate(declared)
+
+    with pytest.raises(DataError) as refused:
+        make_examples("trips", broken, load(spec)["trips"])
+
+    assert all(word in str(refused.value) for word in ["'trips'", *words]), refused.value
