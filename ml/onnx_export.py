@@ -155,6 +155,13 @@ def _available() -> list[str]:
     return ["CUDAExecutionProvider", "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
 
 
+def described(content: bytes) -> dict[str, str]:
+    """The metadata that `export` put into a model."""
+    import onnx
+
+    return {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
+
+
 def predict(made: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
     """Scores of a feature frame, float64 [n_rows]."""
     scores: np.ndarray = np.asarray(made.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)

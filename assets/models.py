@@ -1,0 +1,129 @@
+"""From the feature matrix to the candidate in ONNX."""
+
+import json
+
+import dagster as dg
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from assets.step import Case, Step, asset
+from ml.encoding import Encoder
+from ml.feature_definitions import FeatureDefinitions
+from ml.models import Training, family
+from ml.onnx_export import export, measure_parity
+from ml.spec import Family
+from ml.tuning import HIGHER_IS_BETTER, Trial, TunedModel, tune
+
+PARITY_ROWS = 5000
+
+
+class Leaderboard(BaseModel):
+    """The families by their validation score, the best first; it is the candidate."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    scores: dict[str, float]
+    candidate: str
+
+
+def training(development: pd.DataFrame, definitions: FeatureDefinitions) -> Training:
+    """The encoded training and validation rows; the encoder has seen training rows only."""
+    train, valid = (development[development["split"] == name] for name in ("train", "validation"))
+    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
+    y, y_valid = (rows["target"].to_numpy(dtype="int8") for rows in (train, valid))
+    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder)
+
+
+def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
+    """The asset `models/<family>`."""
+
+    def tuned(step: Step, development: pd.DataFrame, feature_definitions: FeatureDefinitions) -> TunedModel:
+        with step.gpus.lease(declared.gpu if "cuda" in family(name).devices else "never") as device:
+            found = tune(
+                name,
+                training(development, feature_definitions),
+                trials=declared.trials,
+                seed=case.spec.seed,
+                metric=case.spec.metric,
+                rows=declared.rows,
+                device=device,
+                on_trial=lambda trial: step.log.info(f"trial {trial.number}: {_said(trial)}"),
+            )
+        step.show(device=device, best_parameters=dict(found.params), trials=dg.MetadataValue.md(_table(found.trials)))
+        if declared.gpu == "preferred" and device == "cpu":
+            step.show(downgrade="gpu: preferred, but there is none: trained on the CPU")
+        step.run.params(found.params)
+        step.metrics({found.metric: found.score}, prefix="validation ")
+        return found
+
+    kinds = {"logistic": "scikitlearn", "lightgbm": "lightgbm", "mlp": "pytorch"}
+    tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
+    ins = {"development": "features/development", "feature_definitions": "feature_definitions"}
+    return asset(case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins)(tuned)
+
+
+def _said(trial: Trial) -> str:
+    return f"{trial.score:.5f}" if trial.score is not None else f"failed: {trial.reason}"
+
+
+def _table(trials: tuple[Trial, ...]) -> str:
+    rows = [{"trial": trial.number, "result": _said(trial), **trial.params} for trial in trials]
+    return str(pd.DataFrame(rows).to_markdown(index=False))
+
+
+def leaderboard(case: Case) -> dg.AssetsDefinition:
+    """The asset `leaderboard`."""
+    ins = {name: f"models/{name}" for name in case.spec.models.families}
+
+    @asset(case, "leaderboard", stage="models", kinds={"pandas"}, ins=ins)
+    def leaderboard(step: Step, **models: TunedModel) -> Leaderboard:
+        """The tuned families side by side on validation; names the candidate."""
+        scores = {name: tuned.score for name, tuned in models.items()}
+        better = HIGHER_IS_BETTER[case.spec.metric]
+        ranked = dict(sorted(scores.items(), key=lambda item: (-item[1] if better else item[1], item[0])))
+        table = pd.DataFrame({"family": ranked.keys(), f"validation {case.spec.metric}": ranked.values()})
+        step.show(candidate=next(iter(ranked)), leaderboard=dg.MetadataValue.md(table.to_markdown(index=False)))
+        step.metrics(ranked)
+        return Leaderboard(metric=case.spec.metric, scores=ranked, candidate=next(iter(ranked)))
+
+    return leaderboard
+
+
+def onnx_model(case: Case) -> dg.AssetsDefinition:
+    """The asset `onnx_model`."""
+    ins = {name: f"models/{name}" for name in case.spec.models.families} | {
+        "leaderboard": "leaderboard",
+        "development": "features/development",
+        "feature_definitions": "feature_definitions",
+    }
+
+    @asset(case, "onnx_model", stage="models", kinds={"onnx"}, ins=ins)
+    def onnx_model(
+        step: Step,
+        leaderboard: Leaderboard,
+        development: pd.DataFrame,
+        feature_definitions: FeatureDefinitions,
+        **models: TunedModel,
+    ) -> bytes:
+        """The candidate as one ONNX file, with measured parity against the native model."""
+        candidate = models[leaderboard.candidate]
+        content = export(
+            candidate.model,
+            candidate.encoder,
+            {
+                "sextant.use_case": case.name,
+                "sextant.family": candidate.family,
+                "sextant.coordinates": step.coordinates.id,
+                "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
+                "sextant.definitions": feature_definitions.model_dump_json(),
+            },
+        )
+        rows = development[development["split"] == "validation"].head(PARITY_ROWS)
+        parity = measure_parity(candidate.model, candidate.encoder, content, rows)
+        parity.raise_for_drift()
+        step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
+        step.metrics({"largest difference": parity.largest_difference})
+        return content
+
+    return onnx_model

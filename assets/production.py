@@ -1,0 +1,175 @@
+"""From the candidate to the production model and its batch predictions."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel, ConfigDict
+
+from assets.data import raw_inputs, raw_tables
+from assets.step import Case, Step, asset
+from ml.encoding import Encoder
+from ml.evaluation import Evaluation, all_metrics, compare
+from ml.examples import cutoff_sql
+from ml.feature_definitions import FeatureDefinitions
+from ml.features import feature_matrix
+from ml.gates import gate_names, judge
+from ml.hashing import hash_bytes
+from ml.onnx_export import described, predict, session
+from ml.report import html, plots
+from ml.sources import run_sql
+
+
+class ProductionModel(BaseModel):
+    """The registered version that carries the alias `champion`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    version: str
+    model_hash: str
+    coordinates: str
+    promoted: bool
+    reasons: list[str]
+
+
+def _scores(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
+    encoder = Encoder.from_dict(_json(described(content)["sextant.encoder"]))
+    return predict(session(content), encoder, matrix)
+
+
+def _json(text: str) -> dict[str, object]:
+    import json
+
+    return dict(json.loads(text))
+
+
+def evaluation(case: Case) -> dg.AssetsDefinition:
+    """The asset `evaluation`."""
+    ins = {"onnx_model": "onnx_model", "test": "features/test"}
+
+    @asset(case, "evaluation", stage="evaluation", kinds={"scikitlearn"}, ins=ins, checks=gate_names(case.spec.gates))
+    def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame) -> Evaluation:
+        """The report on the test split: candidate against champion on the same rows."""
+        y, candidate = test["target"].to_numpy(), _scores(onnx_model, test)
+        found = Evaluation(
+            model_hash=hash_bytes(onnx_model),
+            family=described(onnx_model)["sextant.family"],
+            rows=len(y),
+            positives=int(y.sum()),
+            metrics=all_metrics(y, candidate),
+            coordinates=step.coordinates.id,
+        )
+        found = found.model_copy(update=_against_champion(step, test, y, candidate))
+        verdicts, figures = judge(case.spec.gates, found), plots(y, candidate)
+        page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
+        report = step.storage.save(f"{case.name}/report", page)
+        step.run.file("report.html", page)
+        step.run.file("report.json", found.model_dump_json(indent=1).encode())
+        step.metrics(found.metrics, prefix="test ")
+        step.show(report=dg.MetadataValue.path(step.storage.uri(report)))
+        for name, png in figures.items():
+            step.figure(name, png)
+        for verdict in verdicts:
+            step.check(verdict.gate, verdict.passed, verdict.reason)
+        return found
+
+    return evaluation
+
+
+def _against_champion(step: Step, test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray) -> dict[str, object]:
+    spec, champion = step.case.spec, step.tracking.champion(step.case.name)
+    if champion is None:
+        return {}
+    content = step.tracking.onnx(step.case.name, champion.version)
+    found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
+    try:
+        scores = _scores(content, test)
+    except ValueError as error:
+        return {**found, "incomparable": str(error)}
+    rule = spec.gates.champion
+    return {
+        **found,
+        "champion_metrics": all_metrics(y, scores),
+        "comparison": compare(
+            spec.metric, y, candidate, scores, confidence=rule.confidence, resamples=rule.resamples, seed=spec.seed
+        ),
+    }
+
+
+def production_model(case: Case) -> dg.AssetsDefinition:
+    """The asset `production_model`, the only writer of the alias `champion`."""
+    ins = {"onnx_model": "onnx_model", "evaluation": "evaluation"}
+
+    @asset(case, "production_model", stage="production", kinds={"mlflow"}, ins=ins, always=True)
+    def production_model(step: Step, onnx_model: bytes, evaluation: Evaluation) -> ProductionModel:
+        """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
+        model_hash, champion = hash_bytes(onnx_model), step.tracking.champion(case.name)
+        if evaluation.model_hash != model_hash:
+            raise dg.Failure(
+                f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
+                f"{model_hash[:12]}; materialize evaluation again"
+            )
+        if evaluation.champion_version != (champion.version if champion else None) and not (
+            champion and champion.tags.get("sextant.model_hash") == model_hash
+        ):
+            raise dg.Failure("the champion has changed since the evaluation; materialize evaluation again")
+        verdicts = judge(case.spec.gates, evaluation)
+        if refused := [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]:
+            kept = f"version {champion.version} stays champion" if champion else "there is still no champion"
+            raise dg.Failure(f"not promoted, {kept}. Refused by the gate {'; '.join(refused)}")
+        reasons = [verdict.reason for verdict in verdicts]
+        coordinates = described(onnx_model)["sextant.coordinates"]
+        promoted = champion is None or champion.tags.get("sextant.model_hash") != model_hash
+        if promoted:
+            tags = {"sextant.model_hash": model_hash, "sextant.coordinates": coordinates}
+            version = step.tracking.register(step.run, case.name, onnx_model, tags)
+            step.run.client.set_registered_model_alias(case.name, "champion", version)
+        else:
+            assert champion is not None
+            version = str(champion.version)
+        page = f"{step.tracking.ui}/#/models/{case.name}/versions/{version}"
+        step.show(version=version, promoted=promoted, reasons=reasons, registry=dg.MetadataValue.url(page))
+        return ProductionModel(
+            name=case.name,
+            version=version,
+            model_hash=model_hash,
+            coordinates=coordinates,
+            promoted=promoted,
+            reasons=reasons,
+        )
+
+    return production_model
+
+
+def scored_rows(case: Case, tables: dict[str, pa.Table]) -> pd.DataFrame:
+    """Key and cutoff of the rows that batch predictions cover."""
+    spec = case.spec
+    key = spec.tables[spec.examples.table].keys[0]
+    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {spec.score.where or "true"} order by 2, 1'
+    where = f"use case {case.name!r}, table {spec.examples.table!r}, score.where"
+    return run_sql(where, query, source=tables[spec.examples.table]).to_pandas()
+
+
+def predictions(case: Case) -> dg.AssetsDefinition:
+    """The asset `predictions`."""
+    ins = {"production_model": "production_model", **raw_inputs(case)}
+
+    @asset(case, "predictions", stage="production", kinds={"onnx"}, ins=ins)
+    def predictions(step: Step, production_model: ProductionModel, **tables: pa.Table) -> pd.DataFrame:
+        """Batch scores, each row with the model version and time."""
+        content = step.tracking.onnx(production_model.name, production_model.version)
+        definitions = FeatureDefinitions.model_validate_json(described(content)["sextant.definitions"])
+        sources = raw_tables(tables)
+        rows = scored_rows(case, sources)
+        scores = _scores(content, feature_matrix(case.spec, definitions, sources, rows))
+        return rows.assign(
+            score=scores,
+            model_version=production_model.version,
+            model_coordinates=production_model.coordinates,
+            scored_at=pd.Timestamp(datetime.now(UTC)).tz_localize(None).floor("us"),
+        )
+
+    return predictions

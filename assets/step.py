@@ -1,0 +1,228 @@
+"""The one decorator behind every asset: storage, reuse, tracking and coordinates around a plain function."""
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from ml.coordinates import Coordinates, code_coordinate, config_coordinate, environment_coordinate, source_hash
+from ml.hashing import hash_json
+from ml.spec import UseCaseSpec
+from resources.gpu import GpuPool
+from resources.home import home
+from resources.storage import METADATA, Storage, Stored
+from resources.tracking import TrackedRun, Tracking
+
+REUSE_KEY = "reuse_key"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A use case: its name, which is the folder's, and what it declares."""
+
+    name: str
+    spec: UseCaseSpec
+
+    def key(self, asset: str) -> dg.AssetKey:
+        """The asset key of `models/lightgbm` and the like."""
+        return dg.AssetKey([self.name, *asset.split("/")])
+
+
+@dataclass
+class Step:
+    """What an asset function works with, beside its inputs."""
+
+    case: Case
+    coordinates: Coordinates
+    storage: Storage
+    tracking: Tracking
+    gpus: GpuPool
+    run: TrackedRun
+    log: Any
+    metadata: dict[str, Any] = field(default_factory=dict)
+    checks: list[dg.AssetCheckResult] = field(default_factory=list)
+
+    def show(self, **values: Any) -> None:
+        """Adds metadata to the materialization."""
+        self.metadata |= {name.replace("_", " "): value for name, value in values.items()}
+
+    def metrics(self, values: Mapping[str, float], prefix: str = "") -> None:
+        """Shows metrics in the materialization and logs them to MLflow."""
+        self.metadata |= {f"{prefix}{name}": float(value) for name, value in values.items()}
+        self.run.metrics({f"{prefix}{name}": value for name, value in values.items()})
+
+    def check(self, name: str, passed: bool, reason: str) -> None:
+        """Answers one of the asset's checks."""
+        self.checks.append(dg.AssetCheckResult(check_name=name, passed=passed, metadata={"reason": reason}))
+        self.metadata[f"check {name}"] = json.dumps({"passed": passed, "metadata": {"reason": reason}})
+
+    def figure(self, name: str, png: bytes) -> None:
+        """Shows a plot in the materialization and logs it to MLflow."""
+        encoded = base64.b64encode(png).decode()
+        self.metadata[name] = dg.MetadataValue.md(f"![{name}](data:image/png;base64,{encoded})")
+        self.run.file(f"{name}.png", png)
+
+
+def asset(
+    case: Case,
+    name: str,
+    *,
+    stage: str,
+    kinds: set[str],
+    ins: Mapping[str, str] | None = None,
+    always: bool = False,
+    checks: Sequence[str] = (),
+) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
+    """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
+
+    A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
+    `always` (what reads or changes the outside world runs always). A function may raise: nothing is stored then.
+    """
+
+    def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
+        key = case.key(name)
+
+        @dg.asset(
+            key=key,
+            ins={argument: dg.AssetIn(case.key(source)) for argument, source in (ins or {}).items()},
+            group_name=stage,
+            kinds=kinds,
+            owners=case.spec.owners or None,
+            description=function.__doc__,
+            code_version=source_hash()[:12],
+            io_manager_key="io_manager",
+            check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
+        )
+        def compute(
+            context: dg.AssetExecutionContext,
+            storage: Storage,
+            tracking: Tracking,
+            gpus: GpuPool,
+            **inputs: Any,
+        ) -> Iterator[dg.MaterializeResult[Any]]:
+            reuse_key = _reuse_key(case, key, inputs)
+            earlier = None if always else _earlier(context, key, reuse_key)
+            if earlier is not None:
+                yield _reused(context, storage, earlier, checks)
+                return
+            data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
+            values = {argument: storage.load(stored) for argument, stored in inputs.items()}
+            tags = {
+                "dagster.run_id": context.run.run_id,
+                "dagster.asset_key": key.to_user_string(),
+                "dagster.url": f"{tracking.dagster_ui}/runs/{context.run.run_id}",
+            }
+            with tracking.run(case.name, name, tags) as run:
+                coordinates = _coordinates(case, context, key, data, run)
+                step = Step(case, coordinates, storage, tracking, gpus, run, context.log)
+                value = function(step, **values)
+                stored = storage.save(key.to_user_string(), value)
+                _keep(coordinates)
+                for tag, text in _tags(coordinates).items():
+                    run.client.set_tag(run.id, tag, text)
+                metadata = {
+                    "coordinates": dg.MetadataValue.json(coordinates.summary()),
+                    "coordinates id": coordinates.id,
+                    "MLflow run": dg.MetadataValue.url(tracking.link(run)),
+                    REUSE_KEY: reuse_key,
+                    **_table_metadata(value),
+                    **step.metadata,
+                }
+            yield dg.MaterializeResult(
+                value=stored, data_version=dg.DataVersion(stored.hash), metadata=metadata, check_results=step.checks
+            )
+
+        return compute
+
+    return wrap
+
+
+def _reuse_key(case: Case, key: dg.AssetKey, inputs: Mapping[str, Stored]) -> str:
+    """The hash of everything that decides a result."""
+    return hash_json(
+        {
+            "asset": key.to_user_string(),
+            "inputs": {argument: stored.hash for argument, stored in inputs.items()},
+            "code": source_hash(),
+            "config": config_coordinate(case.spec.resolved())["hash"],
+            "environment": environment_coordinate()["id"],
+        }
+    )
+
+
+def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str) -> dict[str, Any] | None:
+    """The metadata of a materialization that this one would repeat."""
+    if context.run.tags.get("sextant/reuse") == "never":
+        return None
+    for record in context.instance.fetch_materializations(key, limit=50).records:
+        made = record.asset_materialization
+        if made is not None and (found := made.metadata.get(REUSE_KEY)) and found.value == reuse_key:
+            return dict(made.metadata)
+    return None
+
+
+def _reused(
+    context: dg.AssetExecutionContext, storage: Storage, metadata: dict[str, Any], checks: Sequence[str]
+) -> dg.MaterializeResult[Any]:
+    stored = Stored(**metadata[METADATA].value)
+    storage.load(stored)
+    context.log.info("Reused: data, code, config, environment and seed are those of a stored result")
+    kept = {name: value for name, value in metadata.items() if name not in {METADATA, "dagster/uri", "size (bytes)"}}
+    results = [
+        dg.AssetCheckResult(check_name=check, **json.loads(metadata[f"check {check}"].value)) for check in checks
+    ]
+    return dg.MaterializeResult(
+        value=stored,
+        data_version=dg.DataVersion(stored.hash),
+        metadata={**kept, "reused": True},
+        check_results=results,
+    )
+
+
+def _coordinates(
+    case: Case, context: dg.AssetExecutionContext, key: dg.AssetKey, data: dict[str, str], run: TrackedRun
+) -> Coordinates:
+    return Coordinates(
+        data=data,
+        code=code_coordinate(),
+        config=config_coordinate(case.spec.resolved()),
+        environment=environment_coordinate(),
+        run={"dagster": context.run.run_id, "asset": key.to_user_string(), "mlflow": run.id},
+        seed=case.spec.seed,
+    )
+
+
+def _keep(coordinates: Coordinates) -> None:
+    """Writes the whole set of coordinates under its id, once."""
+    folder = home() / "coordinates"
+    folder.mkdir(parents=True, exist_ok=True)
+    beside, path = folder / f"{coordinates.id}.part", folder / f"{coordinates.id}.json"
+    beside.write_text(json.dumps(coordinates.to_dict(), indent=1, sort_keys=True))
+    beside.replace(path)
+
+
+def _tags(coordinates: Coordinates) -> dict[str, str]:
+    summary = coordinates.summary()
+    return {"sextant.coordinates": coordinates.id} | {
+        f"sextant.{name}": json.dumps(value, sort_keys=True) for name, value in summary.items() if name != "id"
+    }
+
+
+def _table_metadata(value: Any) -> dict[str, Any]:
+    if isinstance(value, pd.DataFrame):
+        value = pa.Table.from_pandas(value.head(0), preserve_index=False).schema, len(value)
+    elif isinstance(value, pa.Table):
+        value = value.schema, value.num_rows
+    else:
+        return {}
+    schema, rows = value
+    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    return {
+        "dagster/row_count": rows,
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
+    }

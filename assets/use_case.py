@@ -1,0 +1,23 @@
+"""All assets of a use case."""
+
+import dagster as dg
+
+from assets import data, models, production
+from assets.step import Case
+
+
+def all_assets(case: Case) -> list[dg.AssetsDefinition]:
+    """The asset graph of a use case, from its source tables to its batch predictions."""
+    return [
+        *(data.raw(case, table) for table in case.spec.tables),
+        data.examples(case),
+        data.feature_definitions(case),
+        data.features(case, "development", ["train", "validation"]),
+        data.features(case, "test", ["test"]),
+        *(models.model(case, name, declared) for name, declared in case.spec.models.families.items()),
+        models.leaderboard(case),
+        models.onnx_model(case),
+        production.evaluation(case),
+        production.production_model(case),
+        production.predictions(case),
+    ]

@@ -1,0 +1,1 @@
+"""The code location: turns configs into assets, checks, jobs, schedules and sensors."""

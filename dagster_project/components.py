@@ -1,0 +1,35 @@
+"""The component `UseCase`: configs/<use_case>/defs.yaml as Dagster definitions."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from assets.step import Case
+from assets.use_case import all_assets
+from dagster_project.automation import automation
+from ml.spec import UseCaseSpec
+
+
+class UseCase(UseCaseSpec, dg.Component):
+    """One prediction problem, declared in YAML."""
+
+    @classmethod
+    def get_model_cls(cls) -> type["UseCase"]:
+        """The declaration is its own model, so that every mistake is reported at its own line."""
+        return cls
+
+    @classmethod
+    def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "UseCase":
+        """Resolves templates such as `{{ env.X }}` and checks the values again."""
+        values: Mapping[str, Any] = attributes.model_dump(exclude_unset=True)
+        return cls.model_validate(context.resolution_context.resolve_value(values))
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """All assets, checks, jobs, schedules and sensors of the use case named after the folder."""
+        return definitions_of(Case(context.path.name, self))
+
+
+def definitions_of(case: Case) -> dg.Definitions:
+    """Assets and automation of a use case."""
+    return dg.Definitions.merge(dg.Definitions(assets=all_assets(case)), automation(case))

@@ -1,0 +1,59 @@
+"""The code location `sextant`."""
+
+import os
+from pathlib import Path
+
+import dagster as dg
+
+from dagster_project.loading import load_use_cases
+from resources.gpu import GpuPool
+from resources.storage import Storage, StorageIOManager
+from resources.tracking import Tracking
+
+# Pinned before any step starts: results then do not depend on how busy the machine is.
+PINNED = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "PASSIVE",
+    "PYTHONHASHSEED": "0",
+}
+CONFIGS = Path(__file__).resolve().parent.parent / "configs"
+# A preloaded module is imported once for a run instead of once for each step.
+PRELOAD = [
+    "dagster_project.definitions",
+    "dagster_project.components",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._cli",
+    "upath",
+    "pandas",
+    "pyarrow.parquet",
+    "mlflow",
+    "sklearn.metrics",
+]
+
+
+def resources() -> dict[str, object]:
+    """What assets work with; settings come from the environment so that a deployment changes nothing else."""
+    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
+    return {
+        "storage": storage,
+        "io_manager": StorageIOManager(storage=storage),
+        "tracking": Tracking(
+            uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+            ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
+            dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
+        ),
+        "gpus": GpuPool(),
+    }
+
+
+@dg.definitions
+def defs() -> dg.Definitions:
+    """Every use case of configs/, with the resources and the executor."""
+    for name, value in PINNED.items():
+        os.environ.setdefault(name, value)
+    executor = dg.multiprocess_executor.configured(
+        {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
+    )
+    return dg.Definitions.merge(load_use_cases(CONFIGS), dg.Definitions(resources=resources(), executor=executor))

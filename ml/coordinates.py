@@ -1,0 +1,112 @@
+"""Coordinates: the data, code, config, environment, run and seed that a result came from."""
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from ml.hashing import hash_bytes, hash_json
+
+PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
+THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """Where a result came from. `id` is the hash of all of it."""
+
+    data: dict[str, str]
+    code: dict[str, Any]
+    config: dict[str, Any]
+    environment: dict[str, Any]
+    run: dict[str, Any]
+    seed: int
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        parts = {name: getattr(self, name) for name in ("data", "code", "config", "environment", "run", "seed")}
+        object.__setattr__(self, "id", hash_json(parts)[:16])
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it as JSON values, the id first."""
+        return {"id": self.id, **{name: value for name, value in asdict(self).items() if name != "id"}}
+
+    def summary(self) -> dict[str, Any]:
+        """The short form for tags and tables: hashes instead of the whole config and environment."""
+        return {
+            "id": self.id,
+            "data": self.data,
+            "code": self.code,
+            "config": self.config["hash"][:16],
+            "environment": self.environment["id"],
+            "run": self.run,
+            "seed": self.seed,
+        }
+
+
+def code_coordinate(root: Path = ROOT) -> dict[str, Any]:
+    """The hash of the project's Python source as it is on disk, and git's commit and cleanliness where there is git."""
+    return {"source": source_hash(root), **_git(root)}
+
+
+def source_files(root: Path = ROOT) -> list[Path]:
+    """The project's Python files, sorted."""
+    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+
+
+@cache
+def source_hash(root: Path = ROOT) -> str:
+    """SHA-256 over names and contents of the project's Python files, once for each process."""
+    return hash_json({str(path.relative_to(root)): hash_bytes(path.read_bytes()) for path in source_files(root)})
+
+
+@cache
+def _git(root: Path) -> dict[str, Any]:
+    def git(*arguments: str) -> str | None:
+        try:
+            done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)
+        except (OSError, subprocess.CalledProcessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
+
+
+def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
+    """The whole resolved declaration and its hash."""
+    return {"hash": hash_json(resolved), "value": resolved}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    return dict(sorted((str(each.name).lower(), str(each.version)) for each in distributions() if each.name))
+
+
+def environment_coordinate() -> dict[str, Any]:
+    """Python, platform, processor, accelerators, thread settings and every installed distribution, with a stable id."""
+    what = {
+        "python": sys.version.split()[0],
+        "platform": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "accelerators": sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*")),
+        "threads": {name: os.environ.get(name) for name in THREAD_SETTINGS},
+        "distributions": _installed(),
+    }
+    return {"id": hash_json(what)[:16], **what}
+
+
+@cache
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.processor()
+    )

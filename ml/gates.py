@@ -1,0 +1,58 @@
+"""Gates: pure predicates over an evaluation. Checks show them, `production_model` enforces them."""
+
+from dataclasses import dataclass
+
+from ml.evaluation import Evaluation
+from ml.spec import Gates
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One gate's answer and its figures in words."""
+
+    gate: str
+    passed: bool
+    reason: str
+
+
+def gate_names(gates: Gates) -> list[str]:
+    """The gates of a declaration, in the order in which `judge` answers."""
+    return [*gates.bounds, "champion"]
+
+
+def judge(gates: Gates, evaluation: Evaluation) -> list[Verdict]:
+    """Every gate's verdict. A value that is missing or not a number never passes."""
+    verdicts = []
+    for name, bound in gates.bounds.items():
+        value = evaluation.metrics.get(name, float("nan"))
+        low = bound.at_least is None or value >= bound.at_least
+        high = bound.at_most is None or value <= bound.at_most
+        limits = [
+            f"{word} {limit:g}"
+            for word, limit in (("at least", bound.at_least), ("at most", bound.at_most))
+            if limit is not None
+        ]
+        passed = low and high and value == value
+        verdicts.append(
+            Verdict(name, passed, f"{name} is {value:.4f} on the test split, needed: {' and '.join(limits)}")
+        )
+    return [*verdicts, _champion(gates, evaluation)]
+
+
+def _champion(gates: Gates, evaluation: Evaluation) -> Verdict:
+    rule = gates.champion
+    if evaluation.champion_version is None:
+        return Verdict("champion", True, "there is no champion yet")
+    if evaluation.champion_hash == evaluation.model_hash:
+        return Verdict("champion", True, f"the candidate is the champion, version {evaluation.champion_version}")
+    if evaluation.comparison is None:
+        passed = rule.when_incomparable == "promote"
+        return Verdict("champion", passed, f"cannot compare with the champion: {evaluation.incomparable}")
+    found = evaluation.comparison
+    passed = found.lower >= -rule.not_worse_by
+    return Verdict(
+        "champion",
+        passed,
+        f"better than version {evaluation.champion_version} by {found.difference:+.4f}, with {found.confidence:.0%} "
+        f"confidence by at least {found.lower:+.4f}; needed: {-rule.not_worse_by:+.4f}",
+    )

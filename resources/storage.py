@@ -1,0 +1,161 @@
+"""Storage: results as immutable, content-addressed files, and the Dagster IO manager over them."""
+
+import importlib
+import io
+import json
+import os
+import pickle
+import uuid
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import dagster as dg
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from ml.hashing import hash_bytes, hash_table
+from resources.home import home
+
+METADATA = "stored"
+
+
+class StorageError(RuntimeError):
+    """A stored result is missing or damaged."""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """One immutable version: where it lies, the hash of its content and the digest of its file."""
+
+    path: str
+    hash: str
+    digest: str
+    size: int
+    kind: str
+
+
+class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """A folder or any fsspec URL. Files are written beside, flushed and renamed; nothing is ever overwritten."""
+
+    url: str = ""
+
+    def base(self) -> str:
+        """The URL under which everything lies; $SEXTANT_HOME/storage unless configured."""
+        return self.url.rstrip("/") or str(home() / "storage")
+
+    def save(self, key: str, value: Any) -> Stored:
+        """Writes a value under its content's hash; content that is there already is not written again."""
+        kind, suffix, content, digest_of_values = _encode(value)
+        path = f"{key}/{digest_of_values}{suffix}"
+        fs, base = fsspec.core.url_to_fs(self.base())
+        target = f"{base}/{path}"
+        if fs.exists(target):
+            content = fs.cat_file(target)
+        else:
+            _write(fs, target, content)
+        return Stored(path, digest_of_values, hash_bytes(content), len(content), kind)
+
+    def load(self, stored: Stored) -> Any:
+        """The value of a stored version; raises StorageError if its file is missing or not what was written."""
+        fs, base = fsspec.core.url_to_fs(self.base())
+        target = f"{base}/{stored.path}"
+        try:
+            content = fs.cat_file(target)
+        except FileNotFoundError as error:
+            raise StorageError(f"{target} is missing; materialize the asset that makes it again") from error
+        if hash_bytes(content) != stored.digest:
+            raise StorageError(
+                f"{target} is damaged: its SHA-256 is not {stored.digest[:12]}…; delete it, then materialize its asset"
+            )
+        return _decode(stored.kind, content)
+
+    def uri(self, stored: Stored) -> str:
+        """The full path or URL of a stored version."""
+        return f"{self.base()}/{stored.path}"
+
+
+def _encode(value: Any) -> tuple[str, str, bytes, str]:
+    """Kind, file ending, content and hash of the values."""
+    if isinstance(value, pd.DataFrame):
+        table = pa.Table.from_pandas(value, preserve_index=False)
+        return "frame", ".parquet", _parquet(table), hash_table(table)
+    if isinstance(value, pa.Table):
+        return "table", ".parquet", _parquet(value), hash_table(value)
+    if isinstance(value, bytes):
+        return "bytes", ".bin", value, hash_bytes(value)
+    if isinstance(value, BaseModel):
+        name = f"{type(value).__module__}:{type(value).__qualname__}"
+        content = json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+        return f"json:{name}", ".json", content, hash_bytes(content)
+    content = pickle.dumps(value, protocol=5)
+    return "pickle", ".pickle", content, hash_bytes(content)
+
+
+def _decode(kind: str, content: bytes) -> Any:
+    if kind in ("table", "frame"):
+        table = pq.read_table(io.BytesIO(content))
+        return table.to_pandas() if kind == "frame" else table
+    if kind == "bytes":
+        return content
+    if kind == "pickle":
+        return pickle.loads(content)
+    module, _, name = kind.removeprefix("json:").partition(":")
+    return getattr(importlib.import_module(module), name).model_validate_json(content)
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table, sink, compression="zstd")
+    return sink.getvalue()
+
+
+def _write(fs: Any, target: str, content: bytes) -> None:
+    fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+    if "file" not in fs.protocol:
+        fs.pipe_file(target, content)  # object stores make an object visible whole or not at all
+        return
+    beside = f"{target}.{uuid.uuid4().hex}.part"
+    with open(beside, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(beside, target)
+    folder = os.open(os.path.dirname(target), os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+class StorageIOManager(dg.ConfigurableIOManager):
+    """Hands stored versions from asset to asset; a Dagster materialization is what commits one."""
+
+    storage: dg.ResourceDependency[Storage]
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Names the stored version in the materialization; a plain value is stored first."""
+        stored = obj if isinstance(obj, Stored) else self.storage.save(context.asset_key.to_user_string(), obj)
+        context.add_output_metadata(
+            {
+                METADATA: dg.MetadataValue.json(asdict(stored)),
+                "dagster/uri": self.storage.uri(stored),
+                "size (bytes)": stored.size,
+            }
+        )
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        """The version that this run has materialized, else the latest one: as `Stored`, which the asset loads."""
+        return find(context.instance, context.asset_key, context.step_context.run_id)
+
+
+def find(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str | None = None) -> Stored:
+    """The version of an asset that a run has materialized, else the latest one."""
+    records = instance.fetch_materializations(key, limit=50).records
+    chosen = next((record for record in records if record.run_id == run_id), records[0] if records else None)
+    found = chosen.asset_materialization.metadata.get(METADATA) if chosen and chosen.asset_materialization else None
+    if found is None:
+        raise StorageError(f"{key.to_user_string()} was never materialized; materialize it first")
+    return Stored(**found.value)  # type: ignore[arg-type]

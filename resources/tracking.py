@@ -1,0 +1,138 @@
+"""Tracking: one MLflow run for each asset materialization, opened and closed in the step."""
+
+import fcntl
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from resources.home import home
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+
+class TrackedRun:
+    """An open MLflow run."""
+
+    def __init__(self, client: "MlflowClient", run_id: str, experiment_id: str) -> None:
+        self.client, self.id, self.experiment_id = client, run_id, experiment_id
+
+    def metrics(self, values: Mapping[str, float]) -> None:
+        """Logs metrics by name."""
+        for name, value in values.items():
+            self.client.log_metric(self.id, name, float(value))
+
+    def params(self, values: Mapping[str, Any]) -> None:
+        """Logs parameters by name."""
+        for name, value in values.items():
+            self.client.log_param(self.id, name, value)
+
+    def file(self, name: str, content: bytes) -> None:
+        """Logs an artifact file."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / name
+            path.write_bytes(content)
+            self.client.log_artifact(self.id, str(path))
+
+
+class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """MLflow: SQLite and files in $SEXTANT_HOME unless a tracking URI is configured."""
+
+    uri: str = ""
+    ui: str = "http://127.0.0.1:5000"
+    dagster_ui: str = "http://127.0.0.1:3000"
+
+    def tracking_uri(self) -> str:
+        """Where MLflow keeps runs and the registry."""
+        return self.uri or f"sqlite:///{home()}/mlflow/mlflow.db"
+
+    def client(self) -> "MlflowClient":
+        """A client of a store that is ready: an embedded database is made once, under a lock."""
+        from mlflow import MlflowClient
+
+        if not self.uri:
+            folder = home() / "mlflow"
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / "lock", "w") as lock:
+                # Several processes that open an empty database at once race in its migration.
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                return MlflowClient(self.tracking_uri())
+        return MlflowClient(self.tracking_uri())
+
+    def experiment(self, client: "MlflowClient", name: str) -> str:
+        """The id of an experiment, made if need be."""
+        from mlflow.exceptions import MlflowException
+
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            location = None if self.uri else (home() / "mlflow" / "artifacts" / name).as_uri()
+            try:
+                return str(client.create_experiment(name, artifact_location=location))
+            except MlflowException:
+                found = client.get_experiment_by_name(name)  # another step was faster
+                if found is None:
+                    raise
+        return str(found.experiment_id)
+
+    @contextmanager
+    def run(self, experiment: str, name: str, tags: Mapping[str, str]) -> Iterator[TrackedRun]:
+        """An MLflow run that ends FINISHED, or FAILED if the block raises."""
+        client = self.client()
+        experiment_id = self.experiment(client, experiment)
+        run_id = client.create_run(experiment_id, run_name=name, tags=dict(tags)).info.run_id
+        try:
+            yield TrackedRun(client, run_id, experiment_id)
+        except BaseException:
+            client.set_terminated(run_id, "FAILED")
+            raise
+        client.set_terminated(run_id, "FINISHED")
+
+    def champion(self, name: str) -> "ModelVersion | None":
+        """The version that carries the alias `champion`, or None."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return self.client().get_model_version_by_alias(name, "champion")
+        except MlflowException as error:
+            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                return None
+            raise
+
+    def register(self, run: TrackedRun, name: str, content: bytes, tags: Mapping[str, str]) -> str:
+        """Registers an ONNX model as a new version whose artifacts belong to `run`; returns the version."""
+        import mlflow.onnx
+        import onnx
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model"
+            mlflow.onnx.save_model(onnx.load_from_string(content), str(path), pip_requirements=["onnx", "onnxruntime"])
+            (path / "model.onnx").write_bytes(content)  # these very bytes: MLflow has serialized them anew
+            run.client.log_artifacts(run.id, str(path), "model")
+        try:
+            run.client.create_registered_model(name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"{run.client.get_run(run.id).info.artifact_uri}/model"
+        return str(run.client.create_model_version(name, source, run.id, tags=dict(tags)).version)
+
+    def onnx(self, name: str, version: str) -> bytes:
+        """The ONNX file of a registered version."""
+        import mlflow
+
+        source = self.client().get_model_version_download_uri(name, version)
+        with tempfile.TemporaryDirectory() as folder:
+            path = mlflow.artifacts.download_artifacts(
+                artifact_uri=f"{source}/model.onnx", dst_path=folder, tracking_uri=self.tracking_uri()
+            )
+            return Path(path).read_bytes()
+
+    def link(self, run: TrackedRun) -> str:
+        """The page of a run in the MLflow UI."""
+        return f"{self.ui}/#/experiments/{run.experiment_id}/runs/{run.id}"
