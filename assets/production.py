@@ -1,5 +1,6 @@
 """From the candidate to the production model and its batch predictions."""
 
+import json
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -31,29 +32,26 @@ class ProductionModel(BaseModel):
     version: str
     model_hash: str
     coordinates: str
-    promoted: bool
-    reasons: list[str]
 
 
-def _scores(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
+def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
+    """Scores of a feature matrix by an exported model, with the encoder that it carries."""
     encoder = Encoder.from_dict(_json(described(content)["sextant.encoder"]))
     return predict(session(content), encoder, matrix)
 
 
 def _json(text: str) -> dict[str, object]:
-    import json
-
     return dict(json.loads(text))
 
 
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """The asset `evaluation`."""
-    ins = {"onnx_model": "onnx_model", "test": "features/test"}
+    ins, gates = {"onnx_model": "onnx_model", "test": "features/test"}, gate_names(case.spec.gates)
 
-    @asset(case, "evaluation", stage="evaluation", kinds={"scikitlearn"}, ins=ins, checks=gate_names(case.spec.gates))
+    @asset(case, "evaluation", stage="evaluation", kinds={"scikitlearn"}, ins=ins, always=True, checks=gates)
     def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame) -> Evaluation:
         """The report on the test split: candidate against champion on the same rows."""
-        y, candidate = test["target"].to_numpy(), _scores(onnx_model, test)
+        y, candidate = test["target"].to_numpy(), scores_of(onnx_model, test)
         found = Evaluation(
             model_hash=hash_bytes(onnx_model),
             family=described(onnx_model)["sextant.family"],
@@ -86,7 +84,7 @@ def _against_champion(step: Step, test: pd.DataFrame, y: np.ndarray, candidate: 
     content = step.tracking.onnx(step.case.name, champion.version)
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
     try:
-        scores = _scores(content, test)
+        scores = scores_of(content, test)
     except ValueError as error:
         return {**found, "incomparable": str(error)}
     rule = spec.gates.champion
@@ -112,7 +110,7 @@ def production_model(case: Case) -> dg.AssetsDefinition:
                 f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
                 f"{model_hash[:12]}; materialize evaluation again"
             )
-        if evaluation.champion_version != (champion.version if champion else None) and not (
+        if evaluation.champion_version != (str(champion.version) if champion else None) and not (
             champion and champion.tags.get("sextant.model_hash") == model_hash
         ):
             raise dg.Failure("the champion has changed since the evaluation; materialize evaluation again")
@@ -137,8 +135,6 @@ def production_model(case: Case) -> dg.AssetsDefinition:
             version=version,
             model_hash=model_hash,
             coordinates=coordinates,
-            promoted=promoted,
-            reasons=reasons,
         )
 
     return production_model
@@ -164,7 +160,7 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         definitions = FeatureDefinitions.model_validate_json(described(content)["sextant.definitions"])
         sources = raw_tables(tables)
         rows = scored_rows(case, sources)
-        scores = _scores(content, feature_matrix(case.spec, definitions, sources, rows))
+        scores = scores_of(content, feature_matrix(case.spec, definitions, sources, rows))
         return rows.assign(
             score=scores,
             model_version=production_model.version,

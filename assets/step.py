@@ -13,6 +13,7 @@ import pyarrow as pa
 from ml.coordinates import Coordinates, code_coordinate, config_coordinate, environment_coordinate, source_hash
 from ml.hashing import hash_json
 from ml.spec import UseCaseSpec
+from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.home import home
 from resources.storage import METADATA, Storage, Stored
@@ -42,6 +43,7 @@ class Step:
     storage: Storage
     tracking: Tracking
     gpus: GpuPool
+    bentos: BentoStore
     run: TrackedRun
     log: Any
     metadata: dict[str, Any] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def asset(
             storage: Storage,
             tracking: Tracking,
             gpus: GpuPool,
+            bentos: BentoStore,
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
             reuse_key = _reuse_key(case, key, inputs)
@@ -119,7 +122,7 @@ def asset(
             }
             with tracking.run(case.name, name, tags) as run:
                 coordinates = _coordinates(case, context, key, data, run)
-                step = Step(case, coordinates, storage, tracking, gpus, run, context.log)
+                step = Step(case, coordinates, storage, tracking, gpus, bentos, run, context.log)
                 value = function(step, **values)
                 stored = storage.save(key.to_user_string(), value)
                 _keep(coordinates)

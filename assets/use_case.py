@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import data, models, production
+from assets import bento, data, models, production
 from assets.step import Case
 
 
@@ -20,4 +20,5 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
         production.evaluation(case),
         production.production_model(case),
         production.predictions(case),
+        bento.bento(case),
     ]

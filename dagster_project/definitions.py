@@ -6,6 +6,7 @@ from pathlib import Path
 import dagster as dg
 
 from dagster_project.loading import load_use_cases
+from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.storage import Storage, StorageIOManager
 from resources.tracking import Tracking
@@ -33,18 +34,24 @@ PRELOAD = [
 ]
 
 
+def tracking() -> Tracking:
+    """MLflow as the environment sets it up."""
+    return Tracking(
+        uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
+        dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
+    )
+
+
 def resources() -> dict[str, object]:
     """What assets work with; settings come from the environment so that a deployment changes nothing else."""
     storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
     return {
         "storage": storage,
         "io_manager": StorageIOManager(storage=storage),
-        "tracking": Tracking(
-            uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
-            ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
-            dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
-        ),
+        "tracking": tracking(),
         "gpus": GpuPool(),
+        "bentos": BentoStore(),
     }
 
 

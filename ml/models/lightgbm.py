@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import optuna
 
 MAX_ROUNDS = 400
+ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
 PATIENCE = 30  # rounds without a better validation loss
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
 
@@ -157,7 +158,13 @@ def _floor(threshold: float) -> np.float32:
     """The largest float32 that is not above `threshold`: the same float32 values are below both."""
     with np.errstate(over="ignore"):
         nearest = np.float32(threshold)
-    return np.nextafter(nearest, np.float32(-np.inf)) if float(nearest) > threshold else nearest
+    # LightGBM reads what is within 1e-35 of zero as zero, which lies above every negative threshold.
+    if -ZERO <= nearest < 0:
+        nearest = -ZERO
+    elif float(nearest) <= threshold:
+        return nearest
+    below: np.float32 = np.nextafter(nearest, np.float32(-np.inf))
+    return below
 
 
 def _ensemble(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:

@@ -108,3 +108,17 @@ def test_one_row_scores_as_it_does_in_a_batch(data: Training, frame: pd.DataFram
     assert [predict(made, data.encoder, frame.iloc[[row]])[0] for row in range(5)] == pytest.approx(
         list(batch), abs=1e-6
     )
+
+
+def test_values_that_lightgbm_reads_as_zero_are_zero_in_onnx_too() -> None:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"a": rng.choice([-1.0, 0.0, 1.0], 600)})
+    y = (frame["a"] >= 0).to_numpy(dtype="int8")
+    encoder = Encoder.fit(frame, ["a"], [])
+    X = encoder.encode(frame)
+    model = family("lightgbm").fit(Training(X, y, X, y, encoder), family("lightgbm").defaults(), seed=0)
+    tiny = pd.DataFrame({"a": np.array([-1e-35, 1e-35, -1e-36, 0.0, -1.1e-35, 1.1e-35], np.float32)})
+
+    made = session(export(model, encoder, {}))
+
+    assert predict(made, encoder, tiny) == pytest.approx(model.predict(encoder.encode(tiny)), abs=1e-6)

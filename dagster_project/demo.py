@@ -1,0 +1,92 @@
+"""A use case from its tables to a Bento that answers, with progress."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+
+from resources.bentos import BentoStore, ask
+from resources.home import home
+from resources.storage import Storage, find
+
+
+def run(use_case: str) -> None:
+    """Materializes every asset of a use case through Dagster, serves its Bento, asks it and prints a summary."""
+    instance = dg.DagsterInstance.get()
+    log = home() / "logs" / f"{use_case}_demo.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [
+        *(sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions"),
+        *("-j", f"{use_case}_retrain", "--tags", json.dumps({"sextant/demo": str(os.getpid())})),
+    ]
+    click.echo(f"materializing {use_case} (log: {log})")
+    with open(log, "wb") as sink:
+        process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
+        _follow(instance, process, {"sextant/demo": str(os.getpid())})
+    if process.wait() != 0:
+        raise click.ClickException(f"the run failed; its log is {log}\n{_last_error(log)}")
+    _summary(use_case, instance)
+
+
+def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", tags: dict[str, str]) -> None:
+    """A line for each step as it ends."""
+    seen = 0
+    while True:
+        over = process.poll() is not None
+        runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
+        if runs:
+            entries = instance.all_logs(runs[0].run_id)
+            for entry in entries[seen:]:
+                event = entry.dagster_event
+                if event is not None and event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
+                    mark = "done" if event.event_type_value == "STEP_SUCCESS" else "FAILED"
+                    click.echo(f"  {mark:<6} {str(event.step_key).replace('__', '/')}")
+            seen = len(entries)
+        if over:
+            return
+        time.sleep(0.5)
+
+
+def _last_error(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "Error" in line or "Failure" in line]
+    return "\n".join(lines[-3:])
+
+
+def _summary(use_case: str, instance: dg.DagsterInstance) -> None:
+    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
+
+    def value(asset: str) -> Any:
+        return storage.load(find(instance, dg.AssetKey([use_case, *asset.split("/")])))
+
+    board, evaluation = value("leaderboard"), value("evaluation")
+    production, bento = value("production_model"), value("bento")
+    click.echo(f"\nmodels, by validation {board.metric}")
+    for family, score in board.scores.items():
+        click.echo(f"  {family:<10} {score:.4f}")
+    metrics = ", ".join(f"{name} {score:.4f}" for name, score in evaluation.metrics.items())
+    click.echo(f"test        {metrics} ({evaluation.rows:,} rows)")
+    click.echo(f"production  {production.name} version {production.version}, coordinates {production.coordinates}")
+    event = instance.get_latest_materialization_event(dg.AssetKey([use_case, "production_model"]))
+    assert event is not None
+    assert event.asset_materialization is not None
+    for reason in event.asset_materialization.metadata["reasons"].value:  # type: ignore[union-attr]
+        click.echo(f"            because {reason}")
+    report = instance.get_latest_materialization_event(dg.AssetKey([use_case, "evaluation"]))
+    assert report is not None
+    assert report.asset_materialization is not None
+    store = BentoStore()
+    golden = store.folder() / "bentos" / bento.tag.replace(":", "/") / "src" / "bundle" / "golden.json"
+    record = json.loads(golden.read_text())["records"][0]
+    with store.serve(bento.tag) as url:
+        answer = ask(url, record)
+    click.echo(f"asked       {json.dumps(record)[:300]}")
+    click.echo(f"answered    {json.dumps(answer)}")
+    click.echo(f"report      {report.asset_materialization.metadata['report'].value}")
+    click.echo(f"Bento       {bento.tag}: sextant serve {use_case}")
+    click.echo("UIs         make dev: Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000")

@@ -1,0 +1,180 @@
+"""Bentos: the packaged service, built aside, started, asked, and only then put in its place."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version as installed
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from resources.home import home
+
+SERVICE = Path(__file__).resolve().parent.parent / "service"
+_RUNTIME = "bentoml httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
+_BUILD = """
+import json, sys, bentoml
+options = json.load(sys.stdin)
+print(bentoml.build("service.service:ModelService", **options).tag)
+"""
+
+
+class BentoError(RuntimeError):
+    """A Bento could not be built or did not answer as the batch path does."""
+
+
+class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """BentoML's store in $SEXTANT_HOME/bentoml."""
+
+    start_timeout_s: float = 120.0
+
+    def folder(self) -> Path:
+        """BENTOML_HOME."""
+        return home() / "bentoml"
+
+    def has(self, tag: str) -> bool:
+        """Whether a Bento of this tag is in the store."""
+        return (self.folder() / "bentos" / tag.replace(":", "/") / "bento.yaml").exists()
+
+    def build(
+        self, name: str, version: str, bundle: Mapping[str, bytes], labels: Mapping[str, str], tolerance: float
+    ) -> float:
+        """Builds a Bento, starts it, replays `golden.json` of the bundle and puts it in the store.
+
+        Returns the largest difference of a score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
+        """
+        self.folder().mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self.folder(), prefix="building-") as scratch:
+            context = Path(scratch) / "context"
+            shutil.copytree(SERVICE, context / "service", ignore=shutil.ignore_patterns("__pycache__"))
+            (context / "bundle").mkdir()
+            for file, content in bundle.items():
+                (context / "bundle" / file).write_bytes(content)
+            store = Path(scratch) / "home"
+            self._build(store, name, version, context, labels)
+            golden = json.loads(bundle["golden.json"])
+            with self.serve(f"{name}:{version}", store) as url:
+                difference = _replay(url, golden["records"], golden["scores"])
+            if not difference <= tolerance:
+                raise BentoError(
+                    f"the Bento {name}:{version} differs from the batch path by {difference:.3g} on "
+                    f"{len(golden['scores'])} golden requests; allowed: {tolerance:.3g}"
+                )
+            target = self.folder() / "bentos" / name / version
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(store / "bentos" / name / version, target)
+            latest = target.parent / "latest"
+            beside = latest.with_suffix(".part")
+            beside.write_text(version)
+            beside.replace(latest)
+        return difference
+
+    def _build(self, store: Path, name: str, version: str, context: Path, labels: Mapping[str, str]) -> None:
+        store.mkdir()
+        options = {
+            "name": name,
+            "version": version,
+            "build_ctx": str(context),
+            "labels": dict(labels),
+            "include": ["service/*.py", "bundle/*"],
+            "python": {
+                "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
+                "lock_packages": False,
+            },
+        }
+        done = subprocess.run(
+            [sys.executable, "-c", _BUILD],
+            input=json.dumps(options),
+            env=_environment(store),
+            cwd=context,
+            capture_output=True,
+            text=True,
+        )
+        if done.returncode != 0:
+            raise BentoError(f"bentoml could not build {name}:{version}: {done.stderr[-2000:]}")
+
+    @contextmanager
+    def serve(self, tag: str, store: Path | None = None) -> Iterator[str]:
+        """Starts a Bento on a free port of 127.0.0.1 for the block; the URL is given once it is ready."""
+        port = _free_port()
+        with tempfile.TemporaryFile() as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)],
+                env=_environment(store or self.folder()),
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                url = f"http://127.0.0.1:{port}"
+                if not _ready(url, process, self.start_timeout_s):
+                    log.seek(0)
+                    raise BentoError(
+                        f"the Bento {tag} did not become ready: {log.read()[-2000:].decode(errors='replace')}"
+                    )
+                yield url
+            finally:
+                _stop(process)
+
+
+def _environment(store: Path) -> dict[str, str]:
+    return {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: float) -> bool:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
+                if answer.status == 200:
+                    return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    return False
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ends the server and whatever it started; asks first."""
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def ask(url: str, body: Any) -> Any:
+    """The JSON answer of POST /predict."""
+    request = urllib.request.Request(
+        f"{url}/predict", json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"
+    )
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return json.load(answer)
+
+
+def _replay(url: str, records: list[dict[str, Any]], scores: list[float]) -> float:
+    """The largest difference between what a service answers, record by record and as a batch, and what it should."""
+    try:
+        alone = [ask(url, record)["score"] for record in records]
+        batch = ask(url, {"records": records})["scores"]
+    except urllib.error.HTTPError as error:
+        raise BentoError(f"a golden request was answered with {error.code}: {error.read()[:2000]!r}") from error
+    return max(abs(float(got) - want) for answers in (alone, batch) for got, want in zip(answers, scores, strict=True))
