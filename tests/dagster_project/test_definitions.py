@@ -1,0 +1,91 @@
+"""The code location: what it contains, what it imports, and what a broken use case does."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from dagster_project.definitions import defs
+from ml.coordinates import PACKAGES
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_heavy_libraries_are_not_imported_by_the_code_location(home: Path) -> None:
+    code = (
+        "import sys; from dagster_project.definitions import defs; defs();"
+        "print(sorted({'torch', 'mlflow', 'lightgbm', 'sklearn', 'featuretools', 'bentoml'} & set(sys.modules)))"
+    )
+
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=ROOT)
+
+    assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
+    repository = defs().get_repository_def()
+
+    assert {"breast_cancer_retrain", "breast_cancer_score", "flight_delays_retrain", "flight_delays_score"} <= set(
+        repository.job_names
+    )
+    assert [schedule.name for schedule in repository.schedule_defs] == ["flight_delays_schedule"]
+    assert [sensor.name for sensor in repository.sensor_defs] == ["flight_delays_new_data"]
+    dg.Definitions.validate_loadable(defs())
+
+
+@pytest.fixture
+def project(tmp_path: Path, home: Path) -> Path:
+    """A copy of the project with one more use case, whose declaration has a mistake."""
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    text = (ROOT / "configs" / "breast_cancer" / "defs.yaml").read_text()
+    (tmp_path / "configs" / "broken").mkdir()
+    (tmp_path / "configs" / "broken" / "defs.yaml").write_text(text.replace("trials: 3", "trails: 3"))
+    return tmp_path
+
+
+def run(project: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    environment = {**os.environ, "PYTHONPATH": str(project), "COLUMNS": "200"}
+    return subprocess.run(command, capture_output=True, text=True, cwd=project, env=environment)
+
+
+def test_a_broken_use_case_is_one_asset_that_carries_the_error(project: Path) -> None:
+    code = (
+        "from dagster_project.definitions import defs\n"
+        "graph = defs().resolve_asset_graph()\n"
+        "for key in graph.get_all_asset_keys(): print(key.to_user_string(), graph.get(key).description)"
+    )
+
+    done = run(project, sys.executable, "-W", "ignore", "-c", code)
+
+    assert "breast_cancer/bento" in done.stdout, done.stderr
+    assert "broken/bento" not in done.stdout
+    assert "broken/broken configs/broken/defs.yaml" in done.stdout
+    assert "broken/defs.yaml:14" in done.stdout
+    assert "'trails' was unexpected" in done.stdout
+
+
+def test_a_broken_use_case_fails_dg_check_defs(project: Path) -> None:
+    done = run(project, str(Path(sys.executable).parent / "dg"), "check", "defs", "--no-check-yaml")
+
+    assert done.returncode == 1
+    assert "trails" in done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("arguments", [["check", "yaml"], ["check", "defs"], ["list", "defs"]])
+def test_the_dg_commands_work(arguments: list[str], home: Path) -> None:
+    done = subprocess.run(
+        [str(Path(sys.executable).parent / "dg"), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr

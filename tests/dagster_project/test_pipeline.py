@@ -1,0 +1,167 @@
+"""The whole path of a small use case: every asset, its coordinates, its gates."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+import yaml
+
+from assets.step import Case
+from assets.use_case import all_assets
+from dagster_project.components import UseCase
+from dagster_project.definitions import resources, tracking
+from dagster_project.locate import NotFoundError, locate
+from resources.bentos import BentoStore, ask
+from resources.storage import Storage, StorageError, find
+
+ROOT = Path(__file__).parents[2]
+
+
+def case(name: str = "breast_cancer", **changes: Any) -> Case:
+    declared = yaml.safe_load((ROOT / "configs" / name / "defs.yaml").read_text())["attributes"]
+    return Case(name, UseCase.model_validate({**declared, **changes}))
+
+
+def materialize(which: Case, instance: dg.DagsterInstance, **options: Any) -> dg.ExecuteInProcessResult:
+    return dg.materialize(all_assets(which), resources=resources(), instance=instance, raise_on_error=False, **options)
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    event = next(event for event in result.all_events if event.is_step_failure)
+    return str(event.step_failure_data.error)
+
+
+QUICK = {"models": {"logistic": {"trials": 1}}}
+
+
+@pytest.mark.slow
+def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
+    instance = dg.DagsterInstance.get()
+
+    assert materialize(case(), instance).success
+
+    keys = {key.to_user_string().partition("/")[2] for key in instance.get_asset_keys()}
+    assert keys == {
+        "raw/samples", "examples", "feature_definitions", "features/development", "features/test", "models/logistic",
+        "models/lightgbm", "models/mlp", "leaderboard", "onnx_model", "evaluation", "production_model", "predictions",
+        "bento",
+    }  # fmt: skip
+    for key in instance.get_asset_keys():
+        found = locate(key.to_user_string(), tracking())
+        assert found["run"]["asset"] == key.to_user_string()
+        assert found["config"]["value"]["description"].startswith("Is a tumour malignant?")
+        run = tracking().client().get_run(found["run"]["mlflow"])
+        assert run.info.status == "FINISHED"
+        assert run.data.tags["sextant.coordinates"] == found["id"]
+    bento = Storage().load(find(instance, dg.AssetKey(["breast_cancer", "bento"])))
+    assert locate(bento.tag, tracking())["run"]["asset"] == "breast_cancer/bento"
+    assert locate("breast_cancer@champion", tracking())["run"]["asset"] == "breast_cancer/onnx_model"
+    assert locate("breast_cancer:1", tracking())["id"] == locate("breast_cancer@champion", tracking())["id"]
+    with pytest.raises(NotFoundError, match="'breast_cancer@challenger' has coordinates"):
+        locate("breast_cancer@challenger", tracking())
+
+    rows = Storage().load(find(instance, dg.AssetKey(["breast_cancer", "predictions"])))
+    samples = Storage().load(find(instance, dg.AssetKey(["breast_cancer", "raw", "samples"]))).to_pandas()
+    record = json.loads(samples.drop(columns=["sample_id", "diagnosis"]).iloc[7].to_json())
+    with BentoStore().serve(bento.tag) as url:
+        answer = ask(url, record)
+    assert answer["score"] == pytest.approx(rows.set_index("sample_id").loc[7, "score"], abs=1e-5)
+    assert answer["model"] == "breast_cancer:1"
+
+
+def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    selection = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
+
+    assert materialize(small, instance, selection=selection).success
+    second = materialize(small, instance, selection=selection)
+    forced = materialize(small, instance, selection=selection, tags={"sextant/reuse": "never"})
+
+    def reused(result: dg.ExecuteInProcessResult) -> set[str]:
+        made = [event.materialization for event in result.get_asset_materialization_events()]
+        return {each.asset_key.path[-1] for each in made if "reused" in each.metadata}
+
+    assert reused(second) == {"examples", "feature_definitions", "development", "logistic", "leaderboard"}
+    assert reused(forced) == set()
+
+
+def test_training_never_depends_on_the_test_rows() -> None:
+    graph = dg.Definitions(assets=all_assets(case()), resources=resources()).resolve_asset_graph()
+
+    for key in graph.get_all_asset_keys():
+        if key.path[1] in ("models", "leaderboard", "onnx_model"):
+            assert case().key("features/test") not in graph.get_ancestor_asset_keys(key), key
+
+
+def test_a_refused_candidate_leaves_the_champion_as_it_was(home: Path) -> None:
+    instance, good = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(good.key("production_model")).upstream()
+    assert materialize(good, instance, selection=until).success
+    bad = case(**QUICK, gates={"roc_auc": {"at_least": 0.99999}}, seed=1)
+
+    refused = materialize(bad, instance, selection=until)
+
+    assert not refused.success
+    assert "not promoted, version 1 stays champion. Refused by the gate roc_auc" in failure(refused)
+    champion = tracking().champion("breast_cancer")
+    assert champion is not None
+    assert str(champion.version) == "1"
+    runs = (
+        tracking()
+        .client()
+        .search_runs([champion_experiment()], "tags.`dagster.asset_key` = 'breast_cancer/production_model'")
+    )
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
+
+
+def champion_experiment() -> str:
+    return str(tracking().client().get_experiment_by_name("breast_cancer").experiment_id)
+
+
+def test_the_same_candidate_is_not_registered_twice(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(small.key("production_model")).upstream()
+
+    assert materialize(small, instance, selection=until).success
+    assert materialize(small, instance, selection=until).success
+
+    assert len(tracking().client().search_model_versions("name='breast_cancer'")) == 1
+
+
+def test_bad_data_stops_before_training_and_keeps_the_previous_results(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
+    assert materialize(small, instance, selection=until).success
+    before = find(instance, small.key("examples"))
+    wrong = case(**QUICK, examples={**small.spec.resolved()["examples"], "target": "diagnosis = 'none'"})
+
+    stopped = materialize(wrong, instance, selection=until)
+
+    assert "use case 'breast_cancer', table 'samples': the target (diagnosis = 'none') has one class" in failure(
+        stopped
+    )
+    assert find(instance, small.key("examples")) == before
+    assert Storage().load(before).num_rows == 569
+
+
+def test_a_damaged_result_is_named(home: Path) -> None:
+    storage = Storage()
+    stored = storage.save("a/b", b"content")
+    Path(storage.uri(stored)).write_bytes(b"c0ntent")
+
+    with pytest.raises(StorageError, match="is damaged"):
+        storage.load(stored)
+    Path(storage.uri(stored)).unlink()
+    with pytest.raises(StorageError, match="is missing; materialize"):
+        storage.load(stored)
+
+
+def test_results_are_kept_once_and_never_overwritten(home: Path) -> None:
+    storage = Storage()
+
+    first, second = storage.save("a", b"content"), storage.save("a", b"content")
+
+    assert first == second
+    assert len([path for path in (home / "storage").rglob("*") if path.is_file()]) == 1
