@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import dagster as dg
+from dagster.components.core.component_tree import ComponentTreeException
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dagster definitions validate`
 
@@ -20,7 +21,7 @@ def load_use_cases(configs: Path) -> dg.Definitions:
         except Exception as error:
             if os.environ.get(VALIDATING):
                 raise
-            loaded.append(dg.Definitions(assets=[_broken(folder.name, error)]))
+            loaded.append(dg.Definitions(assets=[_broken(folder.name, _cause(error))]))
     return dg.Definitions.merge(*loaded)
 
 
@@ -29,7 +30,14 @@ def _load(folder: Path, root: Path) -> dg.Definitions:
     return tree.build_defs(folder)
 
 
-def _broken(name: str, error: Exception) -> dg.AssetsDefinition:
+def _cause(error: BaseException) -> BaseException:
+    """The error beneath Dagster's picture of the component tree; it names file, line and field."""
+    while isinstance(error, ComponentTreeException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
+
+
+def _broken(name: str, error: BaseException) -> dg.AssetsDefinition:
     @dg.asset(key=[name, "broken"], group_name="broken", description=f"configs/{name}/defs.yaml: {error}")
     def broken() -> None:
         raise dg.Failure(f"the use case {name!r} could not be loaded: {error}")

@@ -101,7 +101,12 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     if not row:
         raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
     history = {group: _history_definitions(spec, group, tables) for group in _groups(spec)}
-    features = [_describe(feature, spec) for feature in row]
+    if unknown := sorted(set(spec.features.ignore) - {str(feature.get_name()) for feature in row}):
+        raise DataError(
+            f"{where}: features.ignore names {unknown}, which are no features; "
+            f"there are {[str(feature.get_name()) for feature in row]}"
+        )
+    features = [_describe(feature, spec) for feature in row if feature.get_name() not in spec.features.ignore]
     for group, definitions in history.items():
         for feature in definitions:
             name = str(feature.get_name())

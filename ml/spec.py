@@ -174,6 +174,7 @@ class Features(Part):
     calendar: dict[str, list[Calendar]] = Field(
         default_factory=dict, description="Parts of a time column of the examples' table: {departure: [hour, weekday]}."
     )
+    ignore: list[str] = Field(default_factory=list, description="Features that are left out, by name.")
     history: History | None = Field(None, description="Aggregates over the past, one set for each group and window.")
 
 

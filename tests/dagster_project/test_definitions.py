@@ -67,7 +67,7 @@ def test_a_broken_use_case_is_one_asset_that_carries_the_error(project: Path) ->
     assert "broken/bento" not in done.stdout
     assert "broken/broken configs/broken/defs.yaml" in done.stdout
     assert "broken/defs.yaml:14" in done.stdout
-    assert "'trails' was unexpected" in done.stdout
+    assert "attributes.models.logistic.trails at" in done.stdout
 
 
 def test_a_broken_use_case_fails_dg_check_defs(project: Path) -> None:
