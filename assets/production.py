@@ -63,7 +63,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         found = found.model_copy(update=_against_champion(step, test, y, candidate))
         verdicts, figures = judge(case.spec.gates, found), plots(y, candidate)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
-        report = step.storage.save(f"{case.name}/report", page)
+        report = step.storage.save(f"{case.name}/report", page, ".html")
         step.run.file("report.html", page)
         step.run.file("report.json", found.model_dump_json(indent=1).encode())
         step.metrics(found.metrics, prefix="test ")

@@ -46,9 +46,13 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The URL under which everything lies; $SEXTANT_HOME/storage unless configured."""
         return self.url.rstrip("/") or str(home() / "storage")
 
-    def save(self, key: str, value: Any) -> Stored:
-        """Writes a value under its content's hash; content that is there already is not written again."""
-        kind, suffix, content, digest_of_values = _encode(value)
+    def save(self, key: str, value: Any, suffix: str | None = None) -> Stored:
+        """Writes a value under its content's hash; content that is there already is not written again.
+
+        `suffix` replaces the file's ending, such as .html for bytes that are a page.
+        """
+        kind, usual, content, digest_of_values = _encode(value)
+        suffix = suffix or usual
         path = f"{key}/{digest_of_values}{suffix}"
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{path}"
