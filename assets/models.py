@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict
 from assets.step import Case, Step, asset
 from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
+from ml.hashing import canonical_json
 from ml.models import Training, family
 from ml.onnx_export import export, measure_parity
 from ml.spec import Family
@@ -117,6 +118,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
                 "sextant.coordinates": step.coordinates.id,
                 "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
                 "sextant.definitions": feature_definitions.model_dump_json(),
+                "sextant.spec": canonical_json(case.spec.resolved()),
             },
         )
         rows = development[development["split"] == "validation"].head(PARITY_ROWS)

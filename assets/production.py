@@ -7,6 +7,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+from pyarrow import ArrowInvalid
 from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
@@ -21,6 +22,7 @@ from ml.hashing import hash_bytes
 from ml.onnx_export import described, predict, session
 from ml.report import html, plots
 from ml.sources import run_sql
+from ml.spec import UseCaseSpec
 
 
 class ProductionModel(BaseModel):
@@ -40,16 +42,26 @@ def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
     return predict(session(content), encoder, matrix)
 
 
+def features_of(content: bytes, tables: dict[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
+    """The features of rows (key and cutoff) as an exported model defines them, whatever the config says today."""
+    about = described(content)
+    spec = UseCaseSpec.model_validate_json(about["sextant.spec"])
+    definitions = FeatureDefinitions.model_validate_json(about["sextant.definitions"])
+    key = spec.tables[spec.examples.table].keys[0]
+    return feature_matrix(spec, definitions, tables, rows[[key, "cutoff"]])
+
+
 def _json(text: str) -> dict[str, object]:
     return dict(json.loads(text))
 
 
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """The asset `evaluation`."""
-    ins, gates = {"onnx_model": "onnx_model", "test": "features/test"}, gate_names(case.spec.gates)
+    ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
+    gates = gate_names(case.spec.gates)
 
     @asset(case, "evaluation", stage="evaluation", kinds={"scikitlearn"}, ins=ins, always=True, checks=gates)
-    def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame) -> Evaluation:
+    def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate against champion on the same rows."""
         y, candidate = test["target"].to_numpy(), scores_of(onnx_model, test)
         found = Evaluation(
@@ -60,7 +72,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             metrics=all_metrics(y, candidate),
             coordinates=step.coordinates.id,
         )
-        found = found.model_copy(update=_against_champion(step, test, y, candidate))
+        found = found.model_copy(update=_against_champion(step, raw_tables(tables), test, y, candidate))
         verdicts, figures = judge(case.spec.gates, found), plots(y, candidate)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
         report = step.storage.save(f"{case.name}/report", page, ".html")
@@ -77,16 +89,19 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     return evaluation
 
 
-def _against_champion(step: Step, test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray) -> dict[str, object]:
+def _against_champion(
+    step: Step, tables: dict[str, pa.Table], test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray
+) -> dict[str, object]:
+    """The comparison on the same test rows; the champion sees the features that it was trained on."""
     spec, champion = step.case.spec, step.tracking.champion(step.case.name)
     if champion is None:
         return {}
     content = step.tracking.onnx(step.case.name, champion.version)
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
     try:
-        scores = scores_of(content, test)
-    except ValueError as error:
-        return {**found, "incomparable": str(error)}
+        scores = scores_of(content, features_of(content, tables, test))
+    except (ArrowInvalid, KeyError, ValueError) as error:
+        return {**found, "incomparable": f"its features cannot be computed from today's tables: {error}"}
     rule = spec.gates.champion
     return {
         **found,
@@ -157,10 +172,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
     def predictions(step: Step, production_model: ProductionModel, **tables: pa.Table) -> pd.DataFrame:
         """Batch scores, each row with the model version and time."""
         content = step.tracking.onnx(production_model.name, production_model.version)
-        definitions = FeatureDefinitions.model_validate_json(described(content)["sextant.definitions"])
         sources = raw_tables(tables)
         rows = scored_rows(case, sources)
-        scores = scores_of(content, feature_matrix(case.spec, definitions, sources, rows))
+        scores = scores_of(content, features_of(content, sources, rows))
         return rows.assign(
             score=scores,
             model_version=production_model.version,

@@ -130,6 +130,21 @@ def test_the_same_candidate_is_not_registered_twice(home: Path) -> None:
     assert len(tracking().client().search_model_versions("name='breast_cancer'")) == 1
 
 
+def test_a_champion_with_other_features_is_compared_on_the_same_rows(home: Path) -> None:
+    instance, all_columns = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(all_columns.key("production_model")).upstream()
+    assert materialize(all_columns, instance, selection=until).success
+    fewer = case(**QUICK, features={"ignore": ["mean_radius"]}, gates={"champion": {"not_worse_by": 1.0}})
+
+    assert materialize(fewer, instance, selection=until).success
+
+    found = Storage().load(find(instance, fewer.key("evaluation")))
+    assert found.champion_version == "1"
+    assert found.incomparable is None
+    assert found.champion_metrics["roc_auc"] > 0.9
+    assert found.comparison.lower <= found.comparison.difference
+
+
 def test_bad_data_stops_before_training_and_keeps_the_previous_results(home: Path) -> None:
     instance, small = dg.DagsterInstance.get(), case(**QUICK)
     until = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
