@@ -2,7 +2,7 @@ SHELL := /bin/bash
 PYTHON ?= python3.11
 BIN := .venv/bin
 export SEXTANT_HOME ?= $(CURDIR)/.sextant
-export DAGSTER_HOME ?= $(SEXTANT_HOME)/dagster
+export DAGSTER_HOME := $(SEXTANT_HOME)/dagster
 export PYTHONHASHSEED := 0
 
 .PHONY: help demo dev serve test test-fast lint format lock clean
@@ -17,6 +17,7 @@ help:  ## List the commands
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/sextant init
 	touch $@
 
 demo: .venv/installed  ## Run flight_delays from its tables to a Bento that answers

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import click
@@ -18,6 +19,14 @@ def main() -> None:
     from dagster_project.instance import prepare
 
     prepare()
+
+
+@main.command()
+def init() -> None:
+    """Prepare $SEXTANT_HOME and a .env here, with which plain `dg` commands keep their state there too."""
+    from dagster_project.instance import write_env
+
+    click.echo(f"all state lies in {os.environ['SEXTANT_HOME']} (said by {write_env(Path.cwd())})")
 
 
 @main.command()
@@ -56,14 +65,20 @@ def locate(thing: str, as_json: bool) -> None:
 @click.argument("use_case")
 @click.option("--port", default=3001, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)
-def serve(use_case: str, port: int, host: str) -> None:
+@click.option("--wait", is_flag=True, help="Wait for the first Bento instead of failing where there is none.")
+def serve(use_case: str, port: int, host: str, wait: bool) -> None:
     """Serve the newest Bento of USE_CASE."""
     from resources.bentos import BentoStore
 
     store = BentoStore().folder()
     latest = store / "bentos" / use_case / "latest"
     if not latest.exists():
-        raise click.ClickException(f"{use_case!r} has no Bento yet: materialize {use_case}/bento first")
+        reason = f"{use_case!r} has no Bento yet: materialize {use_case}/bento first"
+        if not wait:
+            raise click.ClickException(reason)
+        click.echo(f"{reason}; waiting for it in {latest.parent}")
+        while not latest.exists():
+            time.sleep(1)
     tag = f"{use_case}:{latest.read_text().strip()}"
     os.environ |= {"BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
     command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)]
@@ -71,23 +86,31 @@ def serve(use_case: str, port: int, host: str) -> None:
 
 
 @main.command()
-def dev() -> None:
-    """Run the Dagster UI (port 3000) and the MLflow UI (port 5000) until one of them ends."""
+@click.option("--port", default=3000, show_default=True, help="Of the Dagster UI.")
+@click.option("--mlflow-port", default=5000, show_default=True, help="Of the MLflow UI.")
+def dev(port: int, mlflow_port: int) -> None:
+    """Run the Dagster UI, its daemon and the MLflow UI until one of them ends."""
+    os.environ |= {
+        "SEXTANT_DAGSTER_UI": f"http://127.0.0.1:{port}",
+        "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
+    }
     from dagster_project.definitions import tracking
 
-    tracking().client()
-    commands = [
-        [str(BIN / "dg"), "dev", "--port", "3000"],
-        [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking().tracking_uri(), "--port", "5000"],
+    tracking().client()  # two processes that open an empty database at once would race
+    store = tracking().tracking_uri()
+    processes = [
+        subprocess.Popen([str(BIN / "dg"), "dev", "--no-check-yaml", "--host", "127.0.0.1", "--port", str(port)]),
+        subprocess.Popen([str(BIN / "mlflow"), "server", "--backend-store-uri", store, "--port", str(mlflow_port)]),
     ]
-    processes = [subprocess.Popen(command) for command in commands]
+    # Ended from outside, as by a process manager, it takes both along as ctrl-C does.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         os.wait()
     except KeyboardInterrupt:
         pass
     finally:
         for process in processes:
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGINT if process is processes[0] else signal.SIGTERM)
         for process in processes:
             process.wait()
 

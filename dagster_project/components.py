@@ -8,9 +8,11 @@ import dagster as dg
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.automation import automation
+from dagster_project.scaffolding import UseCaseScaffolder
 from ml.spec import UseCaseSpec
 
 
+@dg.scaffold_with(UseCaseScaffolder)
 class UseCase(UseCaseSpec, dg.Component):
     """One prediction problem, declared in YAML."""
 

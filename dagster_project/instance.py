@@ -14,6 +14,11 @@ concurrency:
       - {key: dagster/concurrency_key, value: {applyLimitPerUniqueValue: true}, limit: 1}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 30}
 """
+# Dagster's commands read .env in the folder that they start in; what the environment says already goes first.
+_ENV = """\
+SEXTANT_HOME=${{SEXTANT_HOME:-{home}}}
+DAGSTER_HOME=${{SEXTANT_HOME}}/dagster
+"""
 
 
 def prepare() -> Path:
@@ -25,3 +30,15 @@ def prepare() -> Path:
     if not settings.exists():
         settings.write_text(_SETTINGS)
     return folder
+
+
+def write_env(folder: Path) -> Path:
+    """Makes `dg` and `dagster` keep their state in $SEXTANT_HOME too when they start in `folder`; returns its .env.
+
+    Lines that are there stay as they are.
+    """
+    file = folder / ".env"
+    present = file.read_text() if file.exists() else ""
+    if "SEXTANT_HOME=" not in present:
+        file.write_text(_ENV.format(home=home()) + present)
+    return file

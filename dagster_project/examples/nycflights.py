@@ -56,7 +56,7 @@ def flights() -> pd.DataFrame:
             "scheduled_departure": scheduled_departure,
             "scheduled_minutes": (arrival - scheduled_departure).dt.total_seconds() / 60,
             "carrier": raw["carrier"],
-            "flight": raw["flight"],
+            "flight": raw["carrier"] + raw["flight"].astype(str),
             "tailnum": raw["tailnum"],
             "origin": raw["origin"],
             "dest": raw["dest"],

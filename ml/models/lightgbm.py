@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
-MAX_ROUNDS = 400
+MAX_ROUNDS = 1000
 ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
 PATIENCE = 30  # rounds without a better validation loss
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
@@ -31,7 +31,7 @@ class LightGBM:
     def defaults(self) -> dict[str, Any]:
         """Moderate trees with some column sampling."""
         return {
-            "learning_rate": 0.04,
+            "learning_rate": 0.02,
             "num_leaves": 31,
             "min_data_in_leaf": 100,
             "feature_fraction": 0.4,
@@ -43,7 +43,7 @@ class LightGBM:
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters that matter most, around the defaults."""
         return {
-            "learning_rate": trial.suggest_float("learning_rate", 0.02, 0.1, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
             "num_leaves": trial.suggest_int("num_leaves", 15, 127, log=True),
             "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 10, 1000, log=True),
             "feature_fraction": trial.suggest_float("feature_fraction", 0.15, 0.8),
