@@ -30,10 +30,10 @@ serve: .venv/installed  ## Serve the newest Bento of flight_delays (port 3001)
 	$(BIN)/sextant serve flight_delays
 
 test: .venv/installed  ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist worksteal
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
 test-fast: .venv/installed  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -n 2 --dist worksteal -m "not slow"
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
 lint: .venv/installed  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .

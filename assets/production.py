@@ -79,7 +79,8 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         step.run.file("report.html", page)
         step.run.file("report.json", found.model_dump_json(indent=1).encode())
         step.metrics(found.metrics, prefix="test ")
-        step.show(report=dg.MetadataValue.path(step.storage.uri(report)))
+        in_mlflow = f"{step.tracking.link(step.run)}/artifacts/report.html"
+        step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
         for name, png in figures.items():
             step.figure(name, png)
         for verdict in verdicts:

@@ -61,7 +61,6 @@ class Step:
     def check(self, name: str, passed: bool, reason: str) -> None:
         """Answers one of the asset's checks."""
         self.checks.append(dg.AssetCheckResult(check_name=name, passed=passed, metadata={"reason": reason}))
-        self.metadata[f"check {name}"] = json.dumps({"passed": passed, "metadata": {"reason": reason}})
 
     def figure(self, name: str, png: bytes) -> None:
         """Shows a plot in the materialization and logs it to MLflow."""
@@ -85,6 +84,8 @@ def asset(
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
     `always` (what reads or changes the outside world runs always). A function may raise: nothing is stored then.
     """
+    if checks and not always:
+        raise ValueError(f"{name!r} has checks, so it must run always: a reused result answers none")
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         key = case.key(name)
@@ -92,7 +93,7 @@ def asset(
         @dg.asset(
             key=key,
             ins={argument: dg.AssetIn(case.key(source)) for argument, source in (ins or {}).items()},
-            group_name=stage,
+            group_name=f"{case.name}_{stage}",
             kinds=kinds,
             owners=case.spec.owners or None,
             description=function.__doc__,
@@ -111,7 +112,7 @@ def asset(
             reuse_key = _reuse_key(case, key, inputs)
             earlier = None if always else _earlier(context, key, reuse_key)
             if earlier is not None:
-                yield _reused(context, storage, earlier, checks)
+                yield _reused(context, storage, earlier)
                 return
             data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
             values = {argument: storage.load(stored) for argument, stored in inputs.items()}
@@ -129,12 +130,12 @@ def asset(
                 for tag, text in _tags(coordinates).items():
                     run.client.set_tag(run.id, tag, text)
                 metadata = {
-                    "coordinates": dg.MetadataValue.json(coordinates.summary()),
-                    "coordinates id": coordinates.id,
-                    "MLflow run": dg.MetadataValue.url(tracking.link(run)),
-                    REUSE_KEY: reuse_key,
-                    **_table_metadata(value),
                     **step.metadata,
+                    **_table_metadata(value),
+                    "MLflow run": dg.MetadataValue.url(tracking.link(run)),
+                    "coordinates id": coordinates.id,
+                    "coordinates": dg.MetadataValue.json(coordinates.summary()),
+                    REUSE_KEY: reuse_key,
                 }
             yield dg.MaterializeResult(
                 value=stored, data_version=dg.DataVersion(stored.hash), metadata=metadata, check_results=step.checks
@@ -169,21 +170,13 @@ def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str
     return None
 
 
-def _reused(
-    context: dg.AssetExecutionContext, storage: Storage, metadata: dict[str, Any], checks: Sequence[str]
-) -> dg.MaterializeResult[Any]:
+def _reused(context: dg.AssetExecutionContext, storage: Storage, metadata: dict[str, Any]) -> dg.MaterializeResult[Any]:
     stored = Stored(**metadata[METADATA].value)
     storage.load(stored)
     context.log.info("Reused: data, code, config, environment and seed are those of a stored result")
     kept = {name: value for name, value in metadata.items() if name not in {METADATA, "dagster/uri", "size (bytes)"}}
-    results = [
-        dg.AssetCheckResult(check_name=check, **json.loads(metadata[f"check {check}"].value)) for check in checks
-    ]
     return dg.MaterializeResult(
-        value=stored,
-        data_version=dg.DataVersion(stored.hash),
-        metadata={**kept, "reused": True},
-        check_results=results,
+        value=stored, data_version=dg.DataVersion(stored.hash), metadata={**kept, "reused": True}
     )
 
 
@@ -218,7 +211,7 @@ def _tags(coordinates: Coordinates) -> dict[str, str]:
 
 def _table_metadata(value: Any) -> dict[str, Any]:
     if isinstance(value, pd.DataFrame):
-        value = pa.Table.from_pandas(value.head(0), preserve_index=False).schema, len(value)
+        value = pa.Schema.from_pandas(value, preserve_index=False), len(value)
     elif isinstance(value, pa.Table):
         value = value.schema, value.num_rows
     else:

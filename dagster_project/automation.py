@@ -12,9 +12,17 @@ from ml.spec import duration
 def automation(case: Case) -> dg.Definitions:
     """`<use case>_retrain` and `_score`, and what starts the first without being asked."""
     everything = dg.AssetSelection.key_prefixes([case.name])
-    retrain = dg.define_asset_job(f"{case.name}_retrain", everything)
+    retrain = dg.define_asset_job(
+        f"{case.name}_retrain",
+        everything,
+        description="From the source tables to a verified Bento; the gates decide whether the champion changes.",
+    )
     raw = dg.AssetSelection.assets(*(case.key(f"raw/{name}") for name in case.spec.tables))
-    score = dg.define_asset_job(f"{case.name}_score", raw | dg.AssetSelection.assets(case.key("predictions")))
+    score = dg.define_asset_job(
+        f"{case.name}_score",
+        raw | dg.AssetSelection.assets(case.key("predictions")),
+        description="Fresh source tables, scored by the champion; nothing is trained.",
+    )
     declared = case.spec.retrain
     schedules = []
     if declared.schedule is not None:
@@ -22,6 +30,7 @@ def automation(case: Case) -> dg.Definitions:
             dg.ScheduleDefinition(
                 name=f"{case.name}_schedule",
                 job=retrain,
+                description="Retrains by the clock.",
                 cron_schedule=declared.schedule,
                 execution_timezone=declared.timezone,
                 default_status=dg.DefaultScheduleStatus.RUNNING,

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -90,29 +91,37 @@ def serve(use_case: str, port: int, host: str, wait: bool) -> None:
 @click.option("--mlflow-port", default=5000, show_default=True, help="Of the MLflow UI.")
 def dev(port: int, mlflow_port: int) -> None:
     """Run the Dagster UI, its daemon and the MLflow UI until one of them ends."""
+    for name, number in {"--port": port, "--mlflow-port": mlflow_port}.items():
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", number))
+            except OSError as error:
+                raise click.ClickException(f"port {number} is in use; choose another one with {name}") from error
     os.environ |= {
         "SEXTANT_DAGSTER_UI": f"http://127.0.0.1:{port}",
         "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
     }
     from dagster_project.definitions import tracking
+    from resources.bentos import stop
 
     tracking().client()  # two processes that open an empty database at once would race
     store = tracking().tracking_uri()
-    processes = [
-        subprocess.Popen([str(BIN / "dg"), "dev", "--no-check-yaml", "--host", "127.0.0.1", "--port", str(port)]),
-        subprocess.Popen([str(BIN / "mlflow"), "server", "--backend-store-uri", store, "--port", str(mlflow_port)]),
+    commands = [
+        [str(BIN / "dg"), "dev", "--no-check-yaml", "--host", "127.0.0.1", "--port", str(port)],
+        [str(BIN / "mlflow"), "server", "--backend-store-uri", store, "--port", str(mlflow_port)],
     ]
-    # Ended from outside, as by a process manager, it takes both along as ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Both signals end it and all that it starts, even where a shell in the background has told it to ignore one.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    processes = [subprocess.Popen(command, start_new_session=True) for command in commands]
     try:
         os.wait()
     except KeyboardInterrupt:
         pass
     finally:
         for process in processes:
-            process.send_signal(signal.SIGINT if process is processes[0] else signal.SIGTERM)
-        for process in processes:
-            process.wait()
+            stop(process)
 
 
 @main.command()

@@ -51,7 +51,10 @@ class Coordinates:
 
 
 def code_coordinate(root: Path = ROOT) -> dict[str, Any]:
-    """The hash of the project's Python source as it is on disk, and git's commit and cleanliness where there is git."""
+    """The hash of the project's Python source as it is on disk, with git's commit and cleanliness.
+
+    Where there is no git, as in an image, they come from $SEXTANT_COMMIT: a commit, with `-dirty` after it if it was.
+    """
     return {"source": source_hash(root), **_git(root)}
 
 
@@ -76,7 +79,10 @@ def _git(root: Path) -> dict[str, Any]:
         return done.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
-    return {"commit": commit, "dirty": bool(git("status", "--porcelain")) if commit else None}
+    if commit:
+        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
+    commit, _, mark = os.environ.get("SEXTANT_COMMIT", "").partition("-")
+    return {"commit": commit or None, "dirty": mark == "dirty" if commit else None}
 
 
 def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:

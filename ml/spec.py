@@ -6,17 +6,17 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
-_DURATION = re.compile(r"^([1-9]\d*)([mhd])$")
-_CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[mhd])\s*)?$")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
+_CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
 _RELATIONSHIP = re.compile(r"^\s*(\w+)\.(\w+)\s*->\s*(\w+)\.(\w+)\s*$")
 
 
 def duration(text: str) -> timedelta:
-    """`3h` is three hours; units are m (minutes), h (hours) and d (days)."""
+    """`3h` is three hours; units are s (seconds), m (minutes), h (hours) and d (days)."""
     match = _DURATION.match(text)
     if match is None:
-        raise ValueError(f"{text!r} is not a duration: write a whole number and m, h or d, such as 30m, 3h or 14d")
+        raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m, 3h or 14d")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

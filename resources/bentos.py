@@ -125,7 +125,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
                     )
                 yield url
             finally:
-                _stop(process)
+                stop(process)
 
 
 def _environment(store: Path) -> dict[str, str]:
@@ -150,8 +150,8 @@ def _ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: float) -> bo
     return False
 
 
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the server and whatever it started; asks first."""
+def stop(process: "subprocess.Popen[bytes]") -> None:
+    """Ends the leader of a session and whatever it started; asks first."""
     if process.poll() is None:
         process.terminate()
         try:

@@ -4,13 +4,13 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
 import pytest
 
 from dagster_project.definitions import defs
-from ml.coordinates import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,11 +38,9 @@ def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
 
 
 @pytest.fixture
-def project(tmp_path: Path, home: Path) -> Path:
+def project(tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]) -> Path:
     """A copy of the project with one more use case, whose declaration has a mistake."""
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    for package in PACKAGES:
-        shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
+    copy_project(tmp_path)
     text = (ROOT / "configs" / "breast_cancer" / "defs.yaml").read_text()
     (tmp_path / "configs" / "broken").mkdir()
     (tmp_path / "configs" / "broken" / "defs.yaml").write_text(text.replace("trials: 3", "trails: 3"))
@@ -75,6 +73,19 @@ def test_a_broken_use_case_fails_dg_check_defs(project: Path) -> None:
 
     assert done.returncode == 1
     assert "trails" in done.stdout + done.stderr
+
+
+def test_a_scaffolded_use_case_is_valid_as_it_stands(project: Path) -> None:
+    shutil.rmtree(project / "configs" / "broken")
+    dg_command = str(Path(sys.executable).parent / "dg")
+
+    scaffolded = run(project, dg_command, "scaffold", "defs", "dagster_project.components.UseCase", "churn")
+
+    assert scaffolded.returncode == 0, scaffolded.stdout + scaffolded.stderr
+    for checked in ("yaml", "defs"):
+        done = run(project, dg_command, "check", checked)
+        assert done.returncode == 0, done.stdout + done.stderr
+    assert '"churn/bento"' in run(project, dg_command, "list", "defs", "--json").stdout
 
 
 @pytest.mark.slow

@@ -1,0 +1,2 @@
+-- The second database. POSTGRES_DB in docker-compose.yml makes the first one, dagster.
+CREATE DATABASE mlflow;

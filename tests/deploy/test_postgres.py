@@ -1,0 +1,80 @@
+"""The deployment's Dagster instance and MLflow store, on a PostgreSQL that the test starts."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import dagster as dg
+import psycopg2
+import pytest
+
+from resources.tracking import Tracking
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+
+
+@pytest.fixture
+def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A cluster that listens on a socket in its own folder, and the databases of the deployment; nothing of root's."""
+    if not PROGRAMS:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses root
+    with ExitStack() as stack:
+        # Not in tmp_path, which is closed to every other user.
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg-")))
+        if user:
+            shutil.chown(folder, user)
+        data, programs = folder / "data", PROGRAMS[-1].parent
+        options = ["--username", "sextant", "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--pgdata", str(data)]
+        subprocess.run([programs / "initdb", *options], user=user, cwd=folder, check=True, capture_output=True)
+        settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
+        control = [programs / "pg_ctl", "-D", str(data), "-w"]
+        start = [*control, "-o", " ".join(settings), "-l", str(folder / "log"), "start"]
+        subprocess.run(start, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        stop = [*control, "-m", "immediate", "stop"]
+        stack.callback(subprocess.run, stop, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        monkeypatch.setenv("PGHOST", str(folder))
+        monkeypatch.setenv("PGUSER", "sextant")
+        connection = psycopg2.connect(dbname="postgres")
+        connection.autocommit = True
+        for statement in ("CREATE DATABASE dagster", (DEPLOY / "postgres.sql").read_text()):
+            connection.cursor().execute(statement)
+        connection.close()
+        yield folder
+
+
+@dg.asset
+def number() -> int:
+    return 1
+
+
+@pytest.mark.slow
+def test_dagster_keeps_runs_events_and_schedules_in_postgresql(
+    postgres: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = (DEPLOY / "dagster.yaml").read_text().replace("/var/lib/sextant", str(tmp_path / "state"))
+    (tmp_path / "dagster.yaml").write_text(settings)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+
+    with dg.DagsterInstance.get() as instance:
+        dg.materialize([number], instance=instance, resources={"io_manager": dg.mem_io_manager})
+    with dg.DagsterInstance.get() as instance:
+        assert [run.status for run in instance.get_runs()] == [dg.DagsterRunStatus.SUCCESS]
+        assert instance.get_latest_materialization_event(number.key) is not None
+        storages = (instance.run_storage, instance.event_log_storage, instance.schedule_storage)
+        assert all(type(each).__name__.startswith("Postgres") for each in storages)
+
+
+@pytest.mark.slow
+def test_mlflow_keeps_runs_in_postgresql(postgres: Path, home: Path) -> None:
+    tracking = Tracking(uri="postgresql+psycopg2:///mlflow")
+
+    with tracking.run("case", "step", {"stage": "data"}) as run:
+        run.metrics({"rows": 3})
+
+    assert tracking.client().get_run(run.id).data.metrics == {"rows": 3.0}
