@@ -116,12 +116,7 @@ def asset(
                 return
             data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
             values = {argument: storage.load(stored) for argument, stored in inputs.items()}
-            tags = {
-                "dagster.run_id": context.run.run_id,
-                "dagster.asset_key": key.to_user_string(),
-                "dagster.url": f"{tracking.dagster_ui}/runs/{context.run.run_id}",
-            }
-            with tracking.run(case.name, name, tags) as run:
+            with tracking.run(case.name, name, _links(tracking, context, key)) as run:
                 coordinates = _coordinates(case, context, key, data, run)
                 step = Step(case, coordinates, storage, tracking, gpus, bentos, run, context.log)
                 value = function(step, **values)
@@ -191,6 +186,19 @@ def _coordinates(
         run={"dagster": context.run.run_id, "asset": key.to_user_string(), "mlflow": run.id},
         seed=case.spec.seed,
     )
+
+
+def _links(tracking: Tracking, context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, str]:
+    """Tags that lead from MLflow to Dagster; `mlflow.note.content` is the description on the run's page."""
+    run, asset = (
+        f"{tracking.dagster_ui}/runs/{context.run.run_id}",
+        f"{tracking.dagster_ui}/assets/{'/'.join(key.path)}",
+    )
+    return {
+        "dagster.run_id": context.run.run_id,
+        "dagster.asset_key": key.to_user_string(),
+        "mlflow.note.content": f"[Dagster run]({run}), which materialized the asset [{key.to_user_string()}]({asset})",
+    }
 
 
 def _keep(coordinates: Coordinates) -> None:

@@ -53,6 +53,6 @@ def _champion(gates: Gates, evaluation: Evaluation) -> Verdict:
     return Verdict(
         "champion",
         passed,
-        f"better than version {evaluation.champion_version} by {found.difference:+.4f}, with {found.confidence:.0%} "
-        f"confidence by at least {found.lower:+.4f}; needed: {-rule.not_worse_by:+.4f}",
+        f"{found.difference:+.4f} against champion version {evaluation.champion_version} (positive is better), with "
+        f"{found.confidence:.0%} confidence at least {found.lower:+.4f}; needed: at least {-rule.not_worse_by:+.4f}",
     )

@@ -65,17 +65,30 @@ def load_table(use_case: str, name: str, table: Table) -> pa.Table:
     Raises DataError if a declared column is missing, the key is not unique or has nulls, or a time does not parse.
     """
     where = f"use case {use_case!r}, table {name!r}"
-    try:
-        frame = read(table.source)
-    except DataError as error:
-        raise DataError(f"{where}: {error}") from error
+    frame = _read_or_name(where, table.source)
     _check_columns(where, table, list(frame.columns))
     frame = _parse_times(where, table, frame)
     _check_key(where, table, frame)
-    # A column of mixed Python objects would make Arrow's conversion fail; missing values stay missing.
-    arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    try:
+        arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except pa.ArrowException as error:
+        raise DataError(f"{where}: {'; '.join(map(str, error.args))}; give each column values of one type") from error
     arrow = _without_nan(arrow)
     return _compute(where, table, arrow) if table.computed else arrow
+
+
+def _read_or_name(where: str, source: Source) -> pd.DataFrame:
+    """The rows of a source; whatever stops the reading, the error names the table and its source."""
+    try:
+        return read(source)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
+    except Exception as error:  # a callable may raise anything, and so may the driver of a file system or a database
+        kind = next(name for name in ("python", "path", "query") if getattr(source, name) is not None)
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        raise DataError(
+            f"{where}: source.{kind} {getattr(source, kind)!r} cannot be read: {reason}; correct it or its source"
+        ) from error
 
 
 def _check_columns(where: str, table: Table, columns: list[str]) -> None:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
+_KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
+
+
 class TrackedRun:
     """An open MLflow run."""
 
@@ -72,7 +75,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         if found is None:
             location = None if self.uri else (home() / "mlflow" / "artifacts" / name).as_uri()
             try:
-                return str(client.create_experiment(name, artifact_location=location))
+                return str(client.create_experiment(name, location, {"mlflow.experimentKind": _KIND}))
             except MlflowException:
                 found = client.get_experiment_by_name(name)  # another step was faster
                 if found is None:

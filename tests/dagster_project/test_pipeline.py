@@ -14,7 +14,7 @@ from dagster_project.components import UseCase
 from dagster_project.definitions import resources, tracking
 from dagster_project.locate import NotFoundError, locate
 from resources.bentos import BentoStore, ask
-from resources.storage import Storage, StorageError, find
+from resources.storage import Storage, find
 
 ROOT = Path(__file__).parents[2]
 
@@ -145,6 +145,18 @@ def test_a_champion_with_other_features_is_compared_on_the_same_rows(home: Path)
     assert found.comparison.lower <= found.comparison.difference
 
 
+def test_results_lie_in_object_storage_where_that_is_configured(home: Path, s3: str, monkeypatch: Any) -> None:
+    monkeypatch.setenv("SEXTANT_STORAGE_URL", f"{s3}/results")
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    selection = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
+
+    assert materialize(small, instance, selection=selection).success
+
+    board = Storage(url=f"{s3}/results").load(find(instance, small.key("leaderboard")))
+    assert board.candidate == "logistic"
+    assert not (home / "storage").exists()
+
+
 def test_bad_data_stops_before_training_and_keeps_the_previous_results(home: Path) -> None:
     instance, small = dg.DagsterInstance.get(), case(**QUICK)
     until = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
@@ -159,24 +171,3 @@ def test_bad_data_stops_before_training_and_keeps_the_previous_results(home: Pat
     )
     assert find(instance, small.key("examples")) == before
     assert Storage().load(before).num_rows == 569
-
-
-def test_a_damaged_result_is_named(home: Path) -> None:
-    storage = Storage()
-    stored = storage.save("a/b", b"content")
-    Path(storage.uri(stored)).write_bytes(b"c0ntent")
-
-    with pytest.raises(StorageError, match="is damaged"):
-        storage.load(stored)
-    Path(storage.uri(stored)).unlink()
-    with pytest.raises(StorageError, match="is missing; materialize"):
-        storage.load(stored)
-
-
-def test_results_are_kept_once_and_never_overwritten(home: Path) -> None:
-    storage = Storage()
-
-    first, second = storage.save("a", b"content"), storage.save("a", b"content")
-
-    assert first == second
-    assert len([path for path in (home / "storage").rglob("*") if path.is_file()]) == 1

@@ -98,6 +98,8 @@ def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path]
         "PYTHONPATH": str(project),
         "SEXTANT_HOME": str(home),
         "DAGSTER_HOME": str(home / "dagster"),
+        "SEXTANT_DAGSTER_UI": f"http://127.0.0.1:{dagster_port}",
+        "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
         "COLUMNS": "200",
     }
     ports = ("--port", str(dagster_port), "--mlflow-port", str(mlflow_port))

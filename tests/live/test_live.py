@@ -92,7 +92,10 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
     [
         ("raw/samples", ["The table samples as it is at its source", "Parquet", "Row count", "569", "diagnosis"]),
         ("examples", ["One row per example", "DuckDB", "share positive"]),
-        ("features/development", ["every value known at the row's cutoff", "pandas", "mean_radius", "double", "string"]),
+        (
+            "features/development",
+            ["every value known at the row's cutoff", "pandas", "mean_radius", "double", "string"],
+        ),
         ("models/lightgbm", ["The best lightgbm model", "lightgbm", "Optuna", "validation roc_auc", "best parameters"]),
         ("evaluation", ["candidate against champion", "Scikit Learn", "test roc_auc", "0.9", "ROC curve"]),
         ("production_model", ["The promoted model", "ML Flow", "there is no champion yet", "/#/models/breast_cancer"]),
@@ -126,7 +129,8 @@ def test_the_links_lead_to_the_mlflow_run_and_back(trained: Live, page: "Page") 
 
     page.get_by_text("models/lightgbm").first.wait_for()
     page.get_by_text("validation roc_auc").first.wait_for()
-    back = page.get_by_text(f"{trained.dagster}/runs/").first.inner_text()
+    back = page.get_by_role("link", name="Dagster run").get_attribute("href")
+    assert back is not None
     page.goto(back)
     page.get_by_text("breast_cancer_retrain").first.wait_for()
 

@@ -1,5 +1,11 @@
 """Source tables: the three kinds of source, and bad input."""
 
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
 import pandas as pd
 import pytest
 from sqlalchemy import create_engine
@@ -68,3 +74,73 @@ def test_bad_data_is_refused_with_its_place_and_remedy(change, declared, words, 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"'shop', table 'orders': the file '/nowhere/x\.csv' does not exist"):
         load_table("shop", "orders", Table(source=Source(path="/nowhere/x.csv"), key="id"))
+
+
+@pytest.fixture
+def website(tmp_path: Path) -> Iterator[str]:
+    """The URL of a server of tmp_path."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path))) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_a_table_comes_from_http(orders: pd.DataFrame, website: str, tmp_path: Path) -> None:
+    orders.to_csv(tmp_path / "orders.csv.gz", index=False)
+    orders.to_parquet(tmp_path / "orders.parquet")
+
+    tables = [
+        load_table("shop", "orders", Table(source=Source(path=f"{website}/{name}"), key="id"))
+        for name in ("orders.csv.gz", "orders.parquet")
+    ]
+
+    assert tables[0].to_pylist() == tables[1].to_pylist()
+    assert tables[0]["id"].to_pylist() == [1, 2, 3]
+
+
+def test_a_table_comes_from_s3(orders: pd.DataFrame, s3: str) -> None:
+    orders.to_csv(f"{s3}/orders.csv", index=False)
+    orders.to_parquet(f"{s3}/orders.parquet")
+
+    tables = [
+        load_table("shop", "orders", Table(source=Source(path=f"{s3}/{name}"), key="id"))
+        for name in ("orders.csv", "orders.parquet")
+    ]
+
+    assert tables[0].to_pylist() == tables[1].to_pylist()
+    with pytest.raises(DataError, match=r"'shop', table 'orders': the file 's3://.*/none\.csv' does not exist"):
+        load_table("shop", "orders", Table(source=Source(path=f"{s3}/none.csv"), key="id"))
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"query": "select * from absent", "url": "sqlite://"}, ["source.query", "no such table: absent"]),
+        ({"query": "select 1", "url": "nosql://host/db"}, ["source.query", "Can't load plugin"]),
+        ({"python": "tests.nowhere:rows"}, ["tests.nowhere:rows", "cannot be imported", "package.module:function"]),
+        ({"python": "math:sqrt"}, ["source.python 'math:sqrt'", "TypeError"]),
+        ({"python": "builtins:list"}, ["returned list", "must return a pandas DataFrame"]),
+        ({"path": "orders.xlsx"}, ["neither CSV nor Parquet", ".parquet"]),
+        ({"path": "empty.csv"}, ["source.path 'empty.csv'", "No columns to parse"]),
+        ({"path": "damaged.parquet"}, ["source.path 'damaged.parquet'", "cannot be read"]),
+    ],
+)
+def test_a_source_that_cannot_be_read_is_named_with_the_reason(
+    source: dict[str, str], words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
+
+    with pytest.raises(DataError) as refused:
+        load_table("shop", "orders", Table(source=Source(**source), key="id"))
+
+    message = str(refused.value)
+    assert all(word in message for word in ["use case 'shop', table 'orders'", *words]), message
+
+
+def test_a_column_of_mixed_types_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ml.sources.read", lambda _: pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
+
+    with pytest.raises(DataError, match=r"table 'orders'.*column size.*values of one type"):
+        load_table("shop", "orders", Table(source=Source(path="x.csv"), key="id"))

@@ -1,0 +1,167 @@
+"""What Dagster costs: the same machine-learning functions as a plain script and as a Dagster run.
+
+Both start from nothing and do everything from the source tables to the batch predictions; the Bento, whose build and
+start are no machine learning, is left out. The plain script calls one function after the other in one process. Each
+Dagster side is one executor, with its own SEXTANT_HOME. `ratio` is the time of the project's own executor over the
+plain script's, in seconds on the clock; `cpu` is the same for processor time, which does not profit from two cores.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from dagster_project.definitions import CONFIGS, PINNED, PRELOAD, resources
+from dagster_project.loading import load_use_cases
+
+ROOT = Path(__file__).resolve().parent.parent
+SIDES = ("plain", "chosen", "one_at_a_time", "in_process", "spawn", "bare_forkserver")
+
+
+def with_executor(executor: Any) -> dg.Definitions:
+    """Every use case under another executor."""
+    return dg.Definitions.merge(load_use_cases(CONFIGS), dg.Definitions(resources=resources(), executor=executor))
+
+
+def multiprocess(start_method: dict[str, Any], max_concurrent: int = 2) -> dg.Definitions:
+    """Every use case with a process for each step."""
+    options = {"max_concurrent": max_concurrent, "start_method": start_method}
+    return with_executor(dg.multiprocess_executor.configured(options))
+
+
+@dg.definitions
+def one_at_a_time() -> dg.Definitions:
+    return multiprocess({"forkserver": {"preload_modules": PRELOAD}}, max_concurrent=1)
+
+
+@dg.definitions
+def in_process() -> dg.Definitions:
+    return with_executor(dg.in_process_executor)
+
+
+@dg.definitions
+def spawn() -> dg.Definitions:
+    return multiprocess({"spawn": {}})
+
+
+@dg.definitions
+def bare_forkserver() -> dg.Definitions:
+    return multiprocess({"forkserver": {}})
+
+
+def main() -> None:
+    """Prints every side and, last, one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--use-case", default="flight_delays")
+    parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
+    parser.add_argument("--plain", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.plain:
+        plain(arguments.use_case)
+        return
+    sides = {}
+    for side in arguments.sides:
+        sides[side] = measured(command(side, arguments.use_case))
+        print(f"{side:<16} {sides[side]['seconds']:7.1f} s {sides[side]['cpu_seconds']:7.1f} s of CPU", flush=True)
+    ratios = {
+        name: round(sides["chosen"][name] / sides["plain"][name], 3) if {"chosen", "plain"} <= set(sides) else None
+        for name in ("seconds", "cpu_seconds")
+    }
+    result = {"name": f"overhead on {arguments.use_case}", "ratio": ratios["seconds"], "cpu": ratios["cpu_seconds"]}
+    print(json.dumps({**result, "sides": sides}))
+
+
+def command(side: str, use_case: str) -> list[str]:
+    """What runs a side."""
+    if side == "plain":
+        return [sys.executable, "-W", "ignore", __file__, "--plain", "--use-case", use_case]
+    target = ("-m", "dagster_project.definitions") if side == "chosen" else ("-f", __file__, "-a", side)
+    select = f'key:"{use_case}/*" and not key:"{use_case}/bento"'
+    return [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize", *target, "--select", select]
+
+
+def measured(run: list[str]) -> dict[str, float]:
+    """Seconds on the clock and of CPU, with a SEXTANT_HOME of its own."""
+    with tempfile.TemporaryDirectory() as home:
+        subprocess.run([Path(sys.executable).parent / "sextant", "init"], cwd=home, env=environment(home), check=True,
+                       stdout=subprocess.DEVNULL)  # fmt: skip
+        before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(run, cwd=ROOT, env=environment(home), capture_output=True, text=True)
+        seconds, after = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    if done.returncode:
+        raise SystemExit(done.stdout[-2000:] + done.stderr[-4000:])
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {"seconds": round(seconds, 1), "cpu_seconds": round(cpu, 1)}
+
+
+def environment(home: str) -> dict[str, str]:
+    """The same settings for every side."""
+    return os.environ | PINNED | {"SEXTANT_HOME": home, "DAGSTER_HOME": f"{home}/dagster", "PYTHONPATH": str(ROOT)}
+
+
+def plain(use_case: str) -> None:
+    """What the assets compute, as a script."""
+    import json
+
+    import yaml
+
+    from assets.models import PARITY_ROWS, training
+    from assets.production import features_of, scored_rows, scores_of
+    from assets.step import Case
+    from ml.evaluation import Evaluation, all_metrics
+    from ml.examples import make_examples
+    from ml.feature_definitions import define_features
+    from ml.features import feature_matrix
+    from ml.gates import judge
+    from ml.hashing import canonical_json, hash_bytes
+    from ml.onnx_export import export, measure_parity
+    from ml.report import html, plots
+    from ml.sources import load_table
+    from ml.spec import UseCaseSpec
+    from ml.tuning import tune
+
+    spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])
+    tables = {name: load_table(use_case, name, table) for name, table in spec.tables.items()}
+    examples = make_examples(use_case, spec, tables[spec.examples.table]).to_pandas()
+    definitions = define_features(use_case, spec, tables)
+    testing = examples["split"] == "test"
+    development, test = (
+        feature_matrix(spec, definitions, tables, examples[rows].reset_index(drop=True)) for rows in (~testing, testing)
+    )
+    models = {
+        name: tune(name, training(development, definitions), trials=declared.trials, seed=spec.seed, metric=spec.metric,
+                   rows=declared.rows)
+        for name, declared in spec.models.families.items()
+    }  # fmt: skip
+    best = max(models.values(), key=lambda tuned: tuned.score)
+    metadata = {
+        "sextant.encoder": json.dumps(best.encoder.to_dict()),
+        "sextant.definitions": definitions.model_dump_json(),
+        "sextant.spec": canonical_json(spec.resolved()),
+    }
+    content = export(best.model, best.encoder, metadata)
+    rows = development[development["split"] == "validation"].head(PARITY_ROWS)
+    measure_parity(best.model, best.encoder, content, rows).raise_for_drift()
+    y, scores = test["target"].to_numpy(), scores_of(content, test)
+    found = Evaluation(
+        model_hash=hash_bytes(content),
+        family=best.family,
+        rows=len(y),
+        positives=int(y.sum()),
+        metrics=all_metrics(y, scores),
+    )
+    html(use_case, spec.description, found, judge(spec.gates, found), plots(y, scores), {})
+    scored = scored_rows(Case(use_case, spec), tables)
+    scores_of(content, features_of(content, tables, scored))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Stored results: immutable, verified, whole or not at all; on a local disk and in an object store."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pandas as pd
+import pyarrow as pa
+import pytest
+
+from ml.spec import Source
+from resources.storage import Storage, StorageError
+
+VALUES = [
+    pd.DataFrame({"a": [1.5, None], "b": ["x", None], "at": pd.to_datetime(["2024-01-01", None])}),
+    pa.table({"a": [1, None], "b": ["x", "y"]}),
+    Source(path="a.csv"),
+    b"content",
+    {"a": (1, 2)},
+]
+
+
+@pytest.fixture(params=["file", "s3"])
+def storage(request: pytest.FixtureRequest, home: Path) -> Storage:
+    return Storage(url="" if request.param == "file" else f"{request.getfixturevalue('s3')}/results")
+
+
+def files(storage: Storage) -> list[str]:
+    fs, base = fsspec.core.url_to_fs(storage.base())
+    return [str(path) for path in fs.find(base)]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
+def test_what_is_loaded_is_what_was_saved(value: Any, storage: Storage) -> None:
+    loaded = storage.load(storage.save("case/asset", value))
+
+    if isinstance(value, pd.DataFrame):
+        pd.testing.assert_frame_equal(loaded, value)
+    else:
+        assert loaded == value
+
+
+def test_equal_content_is_kept_once_and_other_content_beside_it(storage: Storage) -> None:
+    first, same, other = (storage.save("a", content) for content in (b"content", b"content", b"other"))
+
+    assert first == same != other
+    assert len(files(storage)) == 2
+    assert storage.load(first) == b"content"
+
+
+def test_a_damaged_or_missing_result_is_named(storage: Storage) -> None:
+    stored = storage.save("a/b", b"content")
+    fs, base = fsspec.core.url_to_fs(storage.base())
+    target = f"{base}/{stored.path}"
+
+    fs.pipe_file(target, b"c0ntent")
+    with pytest.raises(StorageError, match=r"a/b/.* is damaged: .*; delete it, then materialize its asset"):
+        storage.load(stored)
+    fs.rm_file(target)
+    with pytest.raises(StorageError, match=r"a/b/.* is missing; materialize the asset"):
+        storage.load(stored)
+
+
+def test_a_write_that_is_killed_leaves_nothing_that_can_be_read(home: Path) -> None:
+    code = (
+        "import os\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "from resources.storage import Storage\n"
+        "Storage().save('a', b'content')"
+    )
+
+    killed = subprocess.run([sys.executable, "-W", "ignore", "-c", code], env=os.environ, check=False)
+
+    assert killed.returncode == -9
+    assert [Path(path).suffix for path in files(Storage())] == [".part"]
+    stored = Storage().save("a", b"content")
+    assert Storage().load(stored) == b"content"
