@@ -118,7 +118,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             )
             try:
                 url = f"http://127.0.0.1:{port}"
-                if not _ready(url, process, self.start_timeout_s):
+                if not wait_until_ready(url, process, self.start_timeout_s):
                     log.seek(0)
                     raise BentoError(
                         f"the Bento {tag} did not become ready: {log.read()[-2000:].decode(errors='replace')}"
@@ -138,7 +138,8 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: float) -> bool:
+def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: float) -> bool:
+    """Whether a served Bento becomes ready before its process ends or the time is over."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
         try:
