@@ -18,8 +18,10 @@ BIN = Path(sys.executable).parent
 def main() -> None:
     """Find any result, run the pipelines, serve the models."""
     from dagster_project.instance import prepare
+    from resources.home import keep_to_home
 
     prepare()
+    keep_to_home()
 
 
 @main.command()
@@ -81,7 +83,7 @@ def serve(use_case: str, port: int, host: str, wait: bool) -> None:
         while not latest.exists():
             time.sleep(1)
     tag = f"{use_case}:{latest.read_text().strip()}"
-    os.environ |= {"BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+    os.environ["BENTOML_HOME"] = str(store)
     command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)]
     os.execv(sys.executable, command)
 

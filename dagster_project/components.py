@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from typing import Any
 
 import dagster as dg
+from dagster.components.resolved.scopes import EnvScope
 
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.automation import automation
 from dagster_project.scaffolding import UseCaseScaffolder
 from ml.spec import UseCaseSpec
+
+
+class _Environment(EnvScope):
+    """`env.X` raises if X is not set, as `env('X')` does; Dagster's own gives None."""
+
+    def __getattr__(self, key: str) -> Any:
+        return super().__getattr__(key) if key.startswith("jinja") else self(key)
 
 
 @dg.scaffold_with(UseCaseScaffolder)
@@ -25,7 +33,7 @@ class UseCase(UseCaseSpec, dg.Component):
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "UseCase":
         """Resolves templates such as `{{ env.X }}` and checks the values again."""
         values: Mapping[str, Any] = attributes.model_dump(exclude_unset=True)
-        return cls.model_validate(context.resolution_context.resolve_value(values))
+        return cls.model_validate(context.resolution_context.with_scope(env=_Environment()).resolve_value(values))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """All assets, checks, jobs, schedules and sensors of the use case named after the folder."""

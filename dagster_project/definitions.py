@@ -1,6 +1,7 @@
 """The code location `sextant`."""
 
 import os
+import warnings
 from pathlib import Path
 
 import dagster as dg
@@ -8,6 +9,7 @@ import dagster as dg
 from dagster_project.loading import load_use_cases
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool
+from resources.home import keep_to_home
 from resources.storage import Storage, StorageIOManager
 from resources.tracking import Tracking
 
@@ -19,6 +21,8 @@ PINNED = {
     "OMP_WAIT_POLICY": "PASSIVE",
     "PYTHONHASHSEED": "0",
 }
+# Loading a component makes Dagster warn of its own beta classes, once for each use case and process.
+warnings.filterwarnings("ignore", category=dg.BetaWarning)
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # A preloaded module is imported once for a run instead of once for each step.
 PRELOAD = [
@@ -60,6 +64,7 @@ def defs() -> dg.Definitions:
     """Every use case of configs/, with the resources and the executor."""
     for name, value in PINNED.items():
         os.environ.setdefault(name, value)
+    keep_to_home()
     executor = dg.multiprocess_executor.configured(
         {"max_concurrent": 2, "start_method": {"forkserver": {"preload_modules": PRELOAD}}}
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTreeException
+from pydantic import ValidationError
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dagster definitions validate`
 
@@ -14,15 +15,15 @@ def load_use_cases(configs: Path) -> dg.Definitions:
 
     While definitions are being validated, a broken use case raises instead.
     """
-    loaded = []
+    loaded, broken = [], {}
     for folder in sorted(path.parent for path in configs.glob("*/defs.yaml")):
         try:
             loaded.append(_load(folder, configs.parent))
-        except Exception as error:
-            if os.environ.get(VALIDATING):
-                raise
-            loaded.append(dg.Definitions(assets=[_broken(folder.name, _cause(error))]))
-    return dg.Definitions.merge(*loaded)
+        except Exception as error:  # whatever it is, it concerns this use case alone
+            broken[folder.name] = f"configs/{folder.name}/defs.yaml cannot be loaded: {_explained(_cause(error))}"
+    if broken and os.environ.get(VALIDATING):
+        raise dg.DagsterInvalidDefinitionError("\n".join(broken.values()))
+    return dg.Definitions.merge(*loaded, dg.Definitions(assets=[_broken(*each) for each in broken.items()]))
 
 
 def _load(folder: Path, root: Path) -> dg.Definitions:
@@ -37,9 +38,21 @@ def _cause(error: BaseException) -> BaseException:
     return error
 
 
-def _broken(name: str, error: BaseException) -> dg.AssetsDefinition:
-    @dg.asset(key=[name, "broken"], group_name="broken", description=f"configs/{name}/defs.yaml: {error}")
+def _explained(error: BaseException) -> str:
+    """Each mistake of a declaration with its field, file and line; any other error as it is."""
+    if not isinstance(error, ValidationError):
+        return str(error)
+    mistakes = []
+    for mistake in error.errors():
+        given = repr(mistake["input"])
+        known = f" (given: {given})" if len(given) < 80 else ""
+        mistakes.append(f"{' '.join(map(str, mistake['loc']))}: {mistake['msg']}{known}")
+    return "; ".join(mistakes)
+
+
+def _broken(name: str, error: str) -> dg.AssetsDefinition:
+    @dg.asset(key=[name, "broken"], group_name="broken", description=error)
     def broken() -> None:
-        raise dg.Failure(f"the use case {name!r} could not be loaded: {error}")
+        raise dg.Failure(error)
 
     return broken

@@ -98,8 +98,8 @@ class Encoder:
 def _require(frame: pd.DataFrame, names: Iterable[str]) -> None:
     if missing := sorted(set(names) - set(frame.columns)):
         raise ValueError(
-            f"The frame lacks the columns {missing}. Compute them, or fit the encoder again without them."
-            f" It has {sorted(map(str, frame.columns))}."
+            f"The frame lacks the columns {missing}, which were there when the encoder was fitted."
+            " Compute them, or fit it again without them."
         )
 
 

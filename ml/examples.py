@@ -31,6 +31,11 @@ def make_examples(use_case: str, spec: UseCaseSpec, table: pa.Table) -> pa.Table
             f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
             "leave these rows out with examples.where"
         )
+    if spec.examples.cutoff_column and (nulls := rows["cutoff"].null_count):
+        raise DataError(
+            f"{where}, column {spec.examples.cutoff_column!r}: {nulls} of {rows.num_rows} examples have no cutoff "
+            "time; leave these rows out with examples.where"
+        )
     examples = rows.append_column("split", _split(spec, rows))
     _check_splits(where, spec, examples)
     return examples

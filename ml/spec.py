@@ -2,13 +2,26 @@
 
 import re
 from datetime import date, timedelta
-from typing import Annotated, Any, Literal
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import ErrorDetails, InitErrorDetails
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
+_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]+(?=@)")
 _RELATIONSHIP = re.compile(r"^\s*(\w+)\.(\w+)\s*->\s*(\w+)\.(\w+)\s*$")
 
 
@@ -37,6 +50,25 @@ class Part(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _list_allowed_keys(cls, value: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return handler(value)
+        except ValidationError as error:
+            raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, error.errors()))) from None
+
+    @classmethod
+    def _explained(cls, error: ErrorDetails) -> InitErrorDetails:
+        """An unknown key of this model, with those that are allowed; any other error as it is."""
+        kind, context = error["type"], error.get("ctx", {})
+        if kind == "extra_forbidden" and len(error["loc"]) == 1:
+            name, allowed = str(error["loc"][0]), sorted(cls.model_fields)
+            near = [f", did you mean {each!r}" for each in get_close_matches(name, allowed, n=1)]
+            kind = "value_error"
+            context = {"error": ValueError(f"unknown key {name!r}{''.join(near)}; allowed: {', '.join(allowed)}")}
+        return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
+
 
 class Source(Part):
     """Where a table comes from: exactly one of python, path or query."""
@@ -60,6 +92,11 @@ class Source(Part):
         if self.python is not None and not re.match(r"^[\w.]+:\w+$", self.python):
             raise ValueError(f"python must look like package.module:function, given: {self.python!r}")
         return self
+
+    @field_serializer("path", "url", when_used="json-unless-none")
+    def _without_password(self, location: str) -> str:
+        """Coordinates, tags and models carry the declaration; a password belongs into none of them."""
+        return _PASSWORD.sub(r"\1***", location)
 
 
 class Table(Part):

@@ -19,7 +19,7 @@ from typing import Any
 
 import dagster as dg
 
-from resources.home import home
+from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
 _RUNTIME = "bentoml httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
@@ -87,6 +87,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             "version": version,
             "build_ctx": str(context),
             "labels": dict(labels),
+            "envs": [{"name": name, "value": value} for name, value in QUIET.items()],
             "include": ["service/*.py", "bundle/*"],
             "python": {
                 "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
@@ -129,7 +130,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _environment(store: Path) -> dict[str, str]:
-    return {**os.environ, "BENTOML_HOME": str(store), "BENTOML_DO_NOT_TRACK": "True"}
+    return {**os.environ, **QUIET, "BENTOML_HOME": str(store)}
 
 
 def _free_port() -> int:

@@ -3,7 +3,21 @@
 import os
 from pathlib import Path
 
+# Read by libraries when they are imported: then none reports to its maker, or leaves an id in the user's home to do so.
+QUIET = {
+    "BENTOML_DO_NOT_TRACK": "True",
+    "DO_NOT_TRACK": "1",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "ORT_DISABLE_TELEMETRY": "1",
+}
+
 
 def home() -> Path:
     """The folder of all state: $SEXTANT_HOME, or .sextant in the working directory."""
     return Path(os.environ.get("SEXTANT_HOME") or ".sextant").absolute()
+
+
+def keep_to_home() -> None:
+    """Keeps the libraries that are imported from now on from writing anywhere else; what the environment says holds."""
+    for name, value in {**QUIET, "MPLCONFIGDIR": str(home() / "cache" / "matplotlib")}.items():
+        os.environ.setdefault(name, value)

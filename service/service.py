@@ -10,6 +10,8 @@ import bentoml
 
 from service.app import Application, Served
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime, imported on start-up, would report to its maker
+
 served = Served()
 
 

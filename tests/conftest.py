@@ -9,12 +9,25 @@ from uuid import uuid4
 import pytest
 
 from ml.coordinates import PACKAGES
+from resources.home import QUIET
 
 ROOT = Path(__file__).parents[1]
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[_name] = "1"
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+os.environ |= QUIET
+
+
+@pytest.fixture(scope="session")
+def need() -> Callable[[object, str], None]:
+    """Ends a test that lacks a program: skipped on a developer's machine, failed in CI, which installs them all."""
+
+    def check(found: object, package: str) -> None:
+        if not found:
+            (pytest.fail if os.environ.get("CI") else pytest.skip)(f"needs {package}: apt-get install {package}")
+
+    return check
 
 
 @pytest.fixture

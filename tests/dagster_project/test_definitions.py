@@ -1,5 +1,6 @@
 """The code location: what it contains, what it imports, and what a broken use case does."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -37,13 +38,23 @@ def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
     dg.Definitions.validate_loadable(defs())
 
 
+MISTAKES = {  # by use case: what to write instead of what, and what the error must say
+    "a_key": ("trials: 3", "trails: 3", "logistic.trails", 14, ["did you mean 'trials'", "allowed: gpu, rows, trials"]),
+    "a_count": ("trials: 3", "trials: -3", "logistic.trials", 14, ["greater than or equal to 1", "given: -3"]),
+    "a_family": ("  mlp:", "  forest:", "models.forest", 16, ["allowed: lightgbm, logistic, mlp"]),
+    "a_type": ("trials: 3", "trials: three", "logistic.trials", 14, ["a valid integer", "given: 'three'"]),
+    "a_table": ("  samples:\n", "  sample:\n", "attributes", 2, ["the table 'samples', which is not declared"]),
+}
+
+
 @pytest.fixture
 def project(tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]) -> Path:
-    """A copy of the project with one more use case, whose declaration has a mistake."""
+    """A copy of the project with a use case for each mistake."""
     copy_project(tmp_path)
     text = (ROOT / "configs" / "breast_cancer" / "defs.yaml").read_text()
-    (tmp_path / "configs" / "broken").mkdir()
-    (tmp_path / "configs" / "broken" / "defs.yaml").write_text(text.replace("trials: 3", "trails: 3"))
+    for name, (right, wrong, *_) in MISTAKES.items():
+        (tmp_path / "configs" / name).mkdir()
+        (tmp_path / "configs" / name / "defs.yaml").write_text(text.replace(right, wrong, 1))
     return tmp_path
 
 
@@ -52,31 +63,41 @@ def run(project: Path, *command: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(command, capture_output=True, text=True, cwd=project, env=environment)
 
 
-def test_a_broken_use_case_is_one_asset_that_carries_the_error(project: Path) -> None:
+def descriptions(project: Path) -> dict[str, str]:
+    """The description of each asset of the project's code location, loaded in a process of its own."""
     code = (
+        "import json\n"
         "from dagster_project.definitions import defs\n"
         "graph = defs().resolve_asset_graph()\n"
-        "for key in graph.get_all_asset_keys(): print(key.to_user_string(), graph.get(key).description)"
+        "print(json.dumps({key.to_user_string(): graph.get(key).description for key in graph.get_all_asset_keys()}))"
     )
-
     done = run(project, sys.executable, "-W", "ignore", "-c", code)
-
-    assert "breast_cancer/bento" in done.stdout, done.stderr
-    assert "broken/bento" not in done.stdout
-    assert "broken/broken configs/broken/defs.yaml" in done.stdout
-    assert "broken/defs.yaml:14" in done.stdout
-    assert "attributes.models.logistic.trails at" in done.stdout
+    assert done.returncode == 0, done.stderr
+    return dict(json.loads(done.stdout))
 
 
-def test_a_broken_use_case_fails_dg_check_defs(project: Path) -> None:
+def test_a_broken_use_case_is_one_asset_that_says_where_and_what(project: Path) -> None:
+    found = descriptions(project)
+
+    assert "breast_cancer/bento" in found
+    for name, (_, _, field, line, words) in MISTAKES.items():
+        assert [key for key in found if key.startswith(name)] == [f"{name}/broken"]
+        for expected in [f"configs/{name}/defs.yaml:{line}", field, *words]:
+            assert expected in found[f"{name}/broken"]
+        assert "errors.pydantic.dev" not in found[f"{name}/broken"]
+
+
+def test_broken_use_cases_fail_dg_check_defs_together(project: Path) -> None:
     done = run(project, str(Path(sys.executable).parent / "dg"), "check", "defs", "--no-check-yaml")
 
     assert done.returncode == 1
-    assert "trails" in done.stdout + done.stderr
+    for name in MISTAKES:
+        assert f"configs/{name}/defs.yaml cannot be loaded" in done.stdout
 
 
 def test_a_scaffolded_use_case_is_valid_as_it_stands(project: Path) -> None:
-    shutil.rmtree(project / "configs" / "broken")
+    for name in MISTAKES:
+        shutil.rmtree(project / "configs" / name)
     dg_command = str(Path(sys.executable).parent / "dg")
 
     scaffolded = run(project, dg_command, "scaffold", "defs", "dagster_project.components.UseCase", "churn")
@@ -100,3 +121,20 @@ def test_the_dg_commands_work(arguments: list[str], home: Path) -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_a_setting_comes_from_the_environment_and_a_missing_one_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = project / "configs" / "a_key" / "defs.yaml"
+    source = '{python: "dagster_project.examples.breast_cancer:samples"}'
+    warehouse = '{query: "select 1", url: "{{ env.WAREHOUSE }}"}'
+    file.write_text(file.read_text().replace("trails", "trials").replace(source, warehouse))
+
+    monkeypatch.delenv("WAREHOUSE", raising=False)
+    missing = descriptions(project)
+    monkeypatch.setenv("WAREHOUSE", "sqlite:///orders.db")
+    found = descriptions(project)
+
+    assert "WAREHOUSE" in missing["a_key/broken"]
+    assert "a_key/raw/samples" in found

@@ -59,16 +59,17 @@ def curl(url: str, record: dict[str, Any]) -> tuple[int, dict[str, Any]]:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_a_raw_record_with_gaps_and_an_unseen_carrier_is_scored_as_in_the_batch(project: Path, home: Path) -> None:
+def test_a_raw_record_with_gaps_and_an_unseen_carrier_is_scored_as_in_the_batch(
+    project: Path, home: Path, need: Callable[[object, str], None]
+) -> None:
+    need(shutil.which("curl"), "curl")
     environment = os.environ | {"PYTHONPATH": str(project)}
     launch = [str(BIN / "dg"), "launch", "--job", "flight_delays_retrain"]
     done = subprocess.run(launch, cwd=project, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     with dg.DagsterInstance.get() as instance:
-        evaluation, predictions = (
-            Storage().load(find(instance, dg.AssetKey(["flight_delays", name]))) for name in ("evaluation", "predictions")
-        )
+        evaluation = Storage().load(find(instance, dg.AssetKey(["flight_delays", "evaluation"])))
+        predictions = Storage().load(find(instance, dg.AssetKey(["flight_delays", "predictions"])))
     expected = predictions.set_index("flight_id")["score"]
     record = {
         "scheduled_departure": "2013-12-25T17:45:00", "scheduled_minutes": 130, "carrier": "UA", "flight": "UA1545",

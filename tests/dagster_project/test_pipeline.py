@@ -155,19 +155,3 @@ def test_results_lie_in_object_storage_where_that_is_configured(home: Path, s3: 
     board = Storage(url=f"{s3}/results").load(find(instance, small.key("leaderboard")))
     assert board.candidate == "logistic"
     assert not (home / "storage").exists()
-
-
-def test_bad_data_stops_before_training_and_keeps_the_previous_results(home: Path) -> None:
-    instance, small = dg.DagsterInstance.get(), case(**QUICK)
-    until = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
-    assert materialize(small, instance, selection=until).success
-    before = find(instance, small.key("examples"))
-    wrong = case(**QUICK, examples={**small.spec.resolved()["examples"], "target": "diagnosis = 'none'"})
-
-    stopped = materialize(wrong, instance, selection=until)
-
-    assert "use case 'breast_cancer', table 'samples': the target (diagnosis = 'none') has one class" in failure(
-        stopped
-    )
-    assert find(instance, small.key("examples")) == before
-    assert Storage().load(before).num_rows == 569

@@ -4,7 +4,7 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -19,10 +19,9 @@ PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 @pytest.fixture
-def postgres(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+def postgres(monkeypatch: pytest.MonkeyPatch, need: Callable[[object, str], None]) -> Iterator[Path]:
     """A cluster that listens on a socket in its own folder, and the databases of the deployment; nothing of root's."""
-    if not PROGRAMS:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    need(PROGRAMS, "postgresql")
     user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses root
     with ExitStack() as stack:
         # Not in tmp_path, which is closed to every other user.

@@ -1,9 +1,8 @@
 """What a user meets: both UIs in a browser, commands beside them, and a daemon that retrains."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -65,9 +64,8 @@ def trained(live: Live) -> Live:
 
 
 @pytest.fixture(scope="module")
-def page() -> Iterator["Page"]:
-    if CHROMIUM is None and not os.environ.get("CI"):
-        pytest.skip("no Chromium on this machine: install it to test what the UIs show")
+def page(need: Callable[[object, str], None]) -> Iterator["Page"]:
+    need(CHROMIUM, "chromium")
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:

@@ -153,3 +153,13 @@ def test_bad_examples_are_refused_with_their_place(change: dict[str, Any], words
         make_examples("trips", broken, load(spec)["trips"])
 
     assert all(word in str(refused.value) for word in ["'trips'", *words]), refused.value
+
+
+def test_an_example_without_a_cutoff_is_refused(spec: UseCaseSpec) -> None:
+    table = load(spec)["trips"]
+    times = table["scheduled"].to_pylist()
+    column = table.schema.get_field_index("scheduled")
+    table = table.set_column(column, "scheduled", pa.array([None, *times[1:]], table.schema.field(column).type))
+
+    with pytest.raises(DataError, match=r"column 'scheduled': 1 of 400 examples have no cutoff time; .*\.where"):
+        make_examples("trips", spec, table)

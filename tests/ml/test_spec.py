@@ -27,10 +27,10 @@ def test_a_short_declaration_has_defaults() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"models": {"catboost": {}}}, "catboost"),
+        ({"models": {"catboost": {}}}, "unknown key 'catboost'; allowed: lightgbm, logistic, mlp"),
         ({"models": {"logistic": {"trials": -1}}}, "greater than or equal to 1"),
         ({"models": {}}, r"no model family is declared; allowed: \['lightgbm', 'logistic', 'mlp'\]"),
-        ({"tabels": {}}, "tabels"),
+        ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: description, examples"),
         ({"relationships": ["rows.a -> other.b"]}, r"'other', which is not declared.*Declared tables: \['rows'\]"),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
         ({"tables": {"rows": {"source": {}, "key": "id"}}}, "exactly one of python, path or query"),
@@ -53,3 +53,37 @@ def test_a_short_declaration_has_defaults() -> None:
 def test_a_mistake_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(declaration(**change))
+
+
+def test_every_mistake_is_reported_at_its_own_place() -> None:
+    wrong = declaration(models={"logistic": {"trails": 3}, "forest": {}}, seed=-1)
+
+    with pytest.raises(ValidationError) as refused:
+        UseCaseSpec.model_validate(wrong)
+
+    assert [error["loc"] for error in refused.value.errors()] == [
+        ("seed",),
+        ("models", "logistic", "trails"),
+        ("models", "forest"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        (
+            {"query": "select 1", "url": "postgresql+psycopg2://me:s3cret@host:5432/db"},
+            "postgresql+psycopg2://me:***@host:5432/db",
+        ),
+        ({"path": "https://me:s3cret@host/rows.csv"}, "https://me:***@host/rows.csv"),
+        ({"path": "s3://bucket/rows.csv"}, "s3://bucket/rows.csv"),
+    ],
+)
+def test_the_config_coordinate_holds_no_password(source: dict[str, str], shown: str) -> None:
+    spec = UseCaseSpec.model_validate(declaration(tables={"rows": {"source": source, "key": "id"}}))
+
+    resolved = spec.resolved()["tables"]["rows"]["source"]
+
+    assert shown in resolved.values()
+    declared = spec.tables["rows"].source
+    assert {declared.url, declared.path} >= {source.get("url"), source.get("path")}
