@@ -88,5 +88,6 @@ def _summary(use_case: str, instance: dg.DagsterInstance) -> None:
     click.echo(f"asked       {json.dumps(record)[:300]}")
     click.echo(f"answered    {json.dumps(answer)}")
     click.echo(f"report      {report.asset_materialization.metadata['report file'].value}")
-    click.echo(f"Bento       {bento.tag}: sextant serve {use_case}")
-    click.echo("UIs         make dev: Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000")
+    sextant = os.path.relpath(Path(sys.executable).parent / "sextant")
+    click.echo(f"Bento       {bento.tag}; to serve it: {sextant} serve {use_case}")
+    click.echo("UIs         Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000, both by: make dev")

@@ -87,7 +87,6 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             "version": version,
             "build_ctx": str(context),
             "labels": dict(labels),
-            "envs": [{"name": name, "value": value} for name, value in QUIET.items()],
             "include": ["service/*.py", "bundle/*"],
             "python": {
                 "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
@@ -147,6 +146,9 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: fl
             with urllib.request.urlopen(f"{url}/readyz", timeout=2) as answer:
                 if answer.status == 200:
                     return True
+        except urllib.error.HTTPError as error:
+            if error.code == 503:
+                return False  # nothing answers while the model loads, so this is its last word
         except (urllib.error.URLError, OSError):
             time.sleep(0.1)
     return False

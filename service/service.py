@@ -10,7 +10,8 @@ import bentoml
 
 from service.app import Application, Served
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime, imported on start-up, would report to its maker
+# Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
+QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
 
 served = Served()
 
@@ -26,6 +27,7 @@ def bundle_folder() -> Path:
     tracing={"excluded_urls": ".*"},  # five spans per request otherwise, half a millisecond, even at sample rate 0
     logging={"access": {"enabled": False}},  # 0.3 ms per request
     metrics={"enabled": True},
+    envs=[{"name": name, "value": value} for name, value in QUIET.items()],
 )
 class ModelService:
     """Scores business records with one production model."""

@@ -7,13 +7,18 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
+import jsonschema
 import pytest
+import yaml
 
 from dagster_project.definitions import defs
+from ml import spec
 
 ROOT = Path(__file__).parents[2]
+PARTS = [part.__name__ for part in spec.Part.__subclasses__() if part is not spec.UseCaseSpec]
 
 
 def test_heavy_libraries_are_not_imported_by_the_code_location(home: Path) -> None:
@@ -138,3 +143,24 @@ def test_a_setting_comes_from_the_environment_and_a_missing_one_is_named(
 
     assert "WAREHOUSE" in missing["a_key/broken"]
     assert "a_key/raw/samples" in found
+
+
+def test_the_schema_for_editors_accepts_what_is_shipped_and_describes_every_field(project: Path) -> None:
+    done = run(project, str(Path(sys.executable).parent / "dg"), "utils", "generate-component-schema")
+    assert done.returncode == 0, done.stdout + done.stderr
+    schema = json.loads((project / ".dg" / "schema.json").read_text())
+    parts = {name: schema["$defs"][name] for name in [*PARTS, "dagster_project__components__UseCase"]}
+
+    for part in parts.values():
+        assert part["additionalProperties"] is False
+        assert [name for name, field in part["properties"].items() if not field.get("description")] == []
+    check = jsonschema.Draft202012Validator(schema)
+    for file in (ROOT / "configs").glob("*/defs.yaml"):
+        check.validate(_as_json(file))
+    for name in ("a_key", "a_family", "a_count"):
+        assert not check.is_valid(_as_json(project / "configs" / name / "defs.yaml"))
+
+
+def _as_json(file: Path) -> Any:
+    """What an editor checks: YAML's dates are texts there."""
+    return json.loads(json.dumps(yaml.safe_load(file.read_text()), default=str))

@@ -29,10 +29,8 @@ def test_dagster_dev_serves_the_workspace(tmp_path: Path, home: Path, copy_proje
     project, port = copy_project(tmp_path / "project"), free_port()
     shutil.rmtree(project / "configs" / "flight_delays")  # its sensor would start a run
     command = [str(BIN / "dagster"), "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
-    process = subprocess.Popen(
-        command, cwd=project, env={**os.environ, "PYTHONPATH": str(project)}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(project)}
+    process = subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
     try:
         wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/server_info"))
         wait_until(lambda: asked(f"http://127.0.0.1:{port}"))
