@@ -4,28 +4,18 @@ import json
 
 import dagster as dg
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
 from assets.step import Case, Step, asset
 from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
 from ml.hashing import canonical_json
+from ml.leaderboard import Leaderboard, rank
 from ml.models import Training, family
 from ml.onnx_export import export, measure_parity
 from ml.spec import Family
-from ml.tuning import HIGHER_IS_BETTER, Trial, TunedModel, tune
+from ml.tuning import Trial, TunedModel, tune
 
 PARITY_ROWS = 5000
-
-
-class Leaderboard(BaseModel):
-    """The families by their validation score, the best first; it is the candidate."""
-
-    model_config = ConfigDict(frozen=True)
-
-    metric: str
-    scores: dict[str, float]
-    candidate: str
 
 
 def training(development: pd.DataFrame, definitions: FeatureDefinitions) -> Training:
@@ -80,13 +70,11 @@ def leaderboard(case: Case) -> dg.AssetsDefinition:
     @asset(case, "leaderboard", stage="models", kinds={"pandas"}, ins=ins)
     def leaderboard(step: Step, **models: TunedModel) -> Leaderboard:
         """The tuned families side by side on validation; names the candidate."""
-        scores = {name: tuned.score for name, tuned in models.items()}
-        better = HIGHER_IS_BETTER[case.spec.metric]
-        ranked = dict(sorted(scores.items(), key=lambda item: (-item[1] if better else item[1], item[0])))
-        table = pd.DataFrame({"family": ranked.keys(), f"validation {case.spec.metric}": ranked.values()})
-        step.show(candidate=next(iter(ranked)), leaderboard=dg.MetadataValue.md(table.to_markdown(index=False)))
-        step.metrics(ranked)
-        return Leaderboard(metric=case.spec.metric, scores=ranked, candidate=next(iter(ranked)))
+        board = rank({name: tuned.score for name, tuned in models.items()}, case.spec.metric)
+        table = pd.DataFrame(board.ranking, columns=["family", f"validation {board.metric}"])
+        step.show(candidate=board.candidate, leaderboard=dg.MetadataValue.md(table.to_markdown(index=False)))
+        step.metrics(dict(board.ranking))
+        return board
 
     return leaderboard
 

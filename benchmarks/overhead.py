@@ -131,6 +131,7 @@ def plain(use_case: str) -> None:
     from ml.features import feature_matrix
     from ml.gates import judge
     from ml.hashing import canonical_json, hash_bytes
+    from ml.leaderboard import rank
     from ml.onnx_export import export, measure_parity
     from ml.report import html, plots
     from ml.sources import load_table
@@ -150,7 +151,7 @@ def plain(use_case: str) -> None:
                    rows=declared.rows)
         for name, declared in spec.models.families.items()
     }  # fmt: skip
-    best = max(models.values(), key=lambda tuned: tuned.score)
+    best = models[rank({name: tuned.score for name, tuned in models.items()}, spec.metric).candidate]
     metadata = {
         "sextant.encoder": json.dumps(best.encoder.to_dict()),
         "sextant.definitions": definitions.model_dump_json(),

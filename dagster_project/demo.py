@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import click
 import dagster as dg
@@ -18,17 +19,17 @@ from resources.storage import Storage, find
 
 def run(use_case: str) -> None:
     """Materializes every asset of a use case through Dagster, serves its Bento, asks it and prints a summary."""
-    instance = dg.DagsterInstance.get()
+    instance, tags = dg.DagsterInstance.get(), {"sextant/demo": uuid4().hex}
     log = home() / "logs" / f"{use_case}_demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [
         *(sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions"),
-        *("-j", f"{use_case}_retrain", "--tags", json.dumps({"sextant/demo": str(os.getpid())})),
+        *("-j", f"{use_case}_retrain", "--tags", json.dumps(tags)),
     ]
     click.echo(f"materializing {use_case} (log: {log})")
     with open(log, "wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
-        _follow(instance, process, {"sextant/demo": str(os.getpid())})
+        _follow(instance, process, tags)
     if process.wait() != 0:
         raise click.ClickException(f"the run failed; its log is {log}\n{_last_error(log)}")
     _summary(use_case, instance)
@@ -36,21 +37,31 @@ def run(use_case: str) -> None:
 
 def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", tags: dict[str, str]) -> None:
     """A line for each step as it ends."""
-    seen = 0
+    seen, reused = 0, set[str]()
     while True:
         over = process.poll() is not None
         runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
-        if runs:
-            entries = instance.all_logs(runs[0].run_id)
-            for entry in entries[seen:]:
-                event = entry.dagster_event
-                if event is not None and event.event_type_value in ("STEP_SUCCESS", "STEP_FAILURE"):
-                    mark = "done" if event.event_type_value == "STEP_SUCCESS" else "FAILED"
-                    click.echo(f"  {mark:<6} {str(event.step_key).replace('__', '/')}")
-            seen = len(entries)
+        entries = instance.all_logs(runs[0].run_id) if runs else []
+        for entry in entries[seen:]:
+            if entry.dagster_event is not None and (line := _said(entry.dagster_event, reused)):
+                click.echo(f"  {line}")
+        seen = len(entries)
         if over:
             return
         time.sleep(0.5)
+
+
+def _said(event: dg.DagsterEvent, reused: set[str]) -> str | None:
+    """What to say of an event; `reused` collects the steps that took a stored result."""
+    step = str(event.step_key).replace("__", "/")
+    if event.is_step_materialization and "reused" in event.step_materialization_data.materialization.metadata:
+        reused.add(step)
+    if event.is_step_failure:
+        return f"FAILED {step}"
+    if event.is_step_success:
+        seconds = event.step_success_data.duration_ms / 1000
+        return f"{'reused' if step in reused else 'done':<6} {step:<40} {seconds:6.1f} s"
+    return None
 
 
 def _last_error(log: Path) -> str:
@@ -67,9 +78,10 @@ def _summary(use_case: str, instance: dg.DagsterInstance) -> None:
     board, evaluation = value("leaderboard"), value("evaluation")
     production, bento = value("production_model"), value("bento")
     click.echo(f"\nmodels, by validation {board.metric}")
-    for family, score in board.scores.items():
+    for family, score in board.ranking:
         click.echo(f"  {family:<10} {score:.4f}")
-    metrics = ", ".join(f"{name} {score:.4f}" for name, score in evaluation.metrics.items())
+    first_the_metric = sorted(evaluation.metrics.items(), key=lambda item: item[0] != board.metric)
+    metrics = ", ".join(f"{name} {score:.4f}" for name, score in first_the_metric)
     click.echo(f"test        {metrics} ({evaluation.rows:,} rows)")
     click.echo(f"production  {production.name} version {production.version}, coordinates {production.coordinates}")
     event = instance.get_latest_materialization_event(dg.AssetKey([use_case, "production_model"]))
@@ -87,7 +99,8 @@ def _summary(use_case: str, instance: dg.DagsterInstance) -> None:
         answer = ask(url, record)
     click.echo(f"asked       {json.dumps(record)[:300]}")
     click.echo(f"answered    {json.dumps(answer)}")
-    click.echo(f"report      {report.asset_materialization.metadata['report file'].value}")
+    page = str(report.asset_materialization.metadata["report file"].value).removeprefix(f"{Path.cwd()}/")
+    click.echo(f"report      {page}")
     sextant = os.path.relpath(Path(sys.executable).parent / "sextant")
     click.echo(f"Bento       {bento.tag}; to serve it: {sextant} serve {use_case}")
     click.echo("UIs         Dagster on http://127.0.0.1:3000, MLflow on http://127.0.0.1:5000, both by: make dev")

@@ -35,10 +35,11 @@ def test_it_says_what_came_out_twice_and_writes_nothing_outside_of_its_home(
 
     first, second = demo(), demo()
 
-    for line in (r"done +breast_cancer/raw/samples", r"lightgbm +0\.\d{4}", r"test +roc_auc [01]\.\d{4}",
+    for line in (r"done +breast_cancer/models/mlp +\d+\.\d s", r"lightgbm +0\.\d{4}", r"test +roc_auc [01]\.\d{4}",
                  r"production +breast_cancer version 1", r"because roc_auc", r"asked +\{", r'answered +\{"score": ',
                  r"report +/.*\.html", r"Bento +breast_cancer:1-", r"http://127\.0\.0\.1:3000"):  # fmt: skip
         assert re.search(line, first), (line, first)
-    assert "version 1" in second
+    assert re.search(r"reused +breast_cancer/models/mlp", second)
+    assert "because the candidate is the champion, version 1" in second
     assert (files(project), files(user)) == (before, set())
     assert {path.name for path in home.iterdir()} >= {"bentoml", "coordinates", "dagster", "logs", "mlflow", "storage"}

@@ -1,0 +1,27 @@
+"""The tuned families side by side."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict
+
+from ml.tuning import HIGHER_IS_BETTER
+
+
+class Leaderboard(BaseModel):
+    """The families with their validation scores, the best first: it is the candidate."""
+
+    model_config = ConfigDict(frozen=True)
+
+    metric: str
+    ranking: tuple[tuple[str, float], ...]
+
+    @property
+    def candidate(self) -> str:
+        return self.ranking[0][0]
+
+
+def rank(scores: Mapping[str, float], metric: str) -> Leaderboard:
+    """Families by score, those with equal scores by name."""
+    sign = -1 if HIGHER_IS_BETTER[metric] else 1
+    ranking = sorted(scores.items(), key=lambda item: (sign * item[1], item[0]))
+    return Leaderboard(metric=metric, ranking=tuple(ranking))
