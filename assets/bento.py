@@ -7,7 +7,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
-from assets.production import ProductionModel, scored_rows, scores_of
+from assets.production import ProductionModel, coordinates_of, scored_rows, scores_of
 from assets.step import Case, Step, asset
 from ml.bundle import golden_rows, plan_and_lookups, records
 from ml.examples import cutoff_sql
@@ -41,11 +41,9 @@ def bento(case: Case) -> dg.AssetsDefinition:
         definitions = FeatureDefinitions.model_validate_json(described(content)["sextant.definitions"])
         sources = raw_tables(tables)
         tag = f"{case.name}:{production_model.version}-{step.coordinates.id}"
-        coordinates = step.coordinates.summary() | {
-            "id": production_model.coordinates,
-            "bento_id": step.coordinates.id,
+        coordinates = coordinates_of(content) | {
             "model_version": production_model.version,
-            "bento": tag,
+            "bento": {"tag": tag, **step.coordinates.summary()},
         }
         bundle = {
             "model.onnx": content,

@@ -103,7 +103,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
             {
                 "sextant.use_case": case.name,
                 "sextant.family": candidate.family,
-                "sextant.coordinates": step.coordinates.id,
+                "sextant.coordinates": canonical_json(step.coordinates.summary()),
                 "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
                 "sextant.definitions": feature_definitions.model_dump_json(),
                 "sextant.spec": canonical_json(case.spec.resolved()),

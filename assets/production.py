@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -38,7 +39,7 @@ class ProductionModel(BaseModel):
 
 def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
     """Scores of a feature matrix by an exported model, with the encoder that it carries."""
-    encoder = Encoder.from_dict(_json(described(content)["sextant.encoder"]))
+    encoder = Encoder.from_dict(json.loads(described(content)["sextant.encoder"]))
     return predict(session(content), encoder, matrix)
 
 
@@ -51,8 +52,9 @@ def features_of(content: bytes, tables: dict[str, pa.Table], rows: pd.DataFrame)
     return feature_matrix(spec, definitions, tables, rows[[key, "cutoff"]])
 
 
-def _json(text: str) -> dict[str, object]:
-    return dict(json.loads(text))
+def coordinates_of(content: bytes) -> dict[str, Any]:
+    """The summary of the coordinates that an exported model carries."""
+    return dict(json.loads(described(content)["sextant.coordinates"]))
 
 
 def evaluation(case: Case) -> dg.AssetsDefinition:
@@ -135,7 +137,7 @@ def production_model(case: Case) -> dg.AssetsDefinition:
             kept = f"version {champion.version} stays champion" if champion else "there is still no champion"
             raise dg.Failure(f"not promoted, {kept}. Refused by the gate {'; '.join(refused)}")
         reasons = [verdict.reason for verdict in verdicts]
-        coordinates = described(onnx_model)["sextant.coordinates"]
+        coordinates = coordinates_of(onnx_model)["id"]
         promoted = champion is None or champion.tags.get("sextant.model_hash") != model_hash
         if promoted:
             tags = {"sextant.model_hash": model_hash, "sextant.coordinates": coordinates}

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import dagster as dg
 import pytest
@@ -67,8 +68,14 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
     record = json.loads(samples.drop(columns=["sample_id", "diagnosis"]).iloc[7].to_json())
     with BentoStore().serve(bento.tag) as url:
         answer = ask(url, record)
+        with urlopen(f"{url}/coordinates") as response:
+            told = json.load(response)
     assert answer["score"] == pytest.approx(rows.set_index("sample_id").loc[7, "score"], abs=1e-5)
     assert answer["model"] == "breast_cancer:1"
+    champion = locate("breast_cancer@champion", tracking())
+    assert (told["id"], told["run"], told["data"]) == (champion["id"], champion["run"], champion["data"])
+    assert answer["coordinates"] == champion["id"]
+    assert (told["bento"]["tag"], told["bento"]["id"]) == (bento.tag, bento.coordinates)
 
 
 def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) -> None:
