@@ -14,8 +14,9 @@ help:  ## List the commands
 .venv: .venv/installed
 
 .venv/installed: requirements.lock pyproject.toml
+	@echo "installing the packages of requirements.lock into .venv; this takes some minutes"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/sextant init
 	touch $@
@@ -38,7 +39,7 @@ test-fast: .venv/installed  ## Run the tests that take seconds
 lint: .venv/installed  ## Check style, types and the direction of imports
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict ml resources service
+	$(BIN)/mypy --strict ml resources assets dagster_project service
 	$(BIN)/lint-imports
 
 format: .venv/installed  ## Rewrite the code in the project's style

@@ -164,7 +164,8 @@ def scored_rows(case: Case, tables: dict[str, pa.Table]) -> pd.DataFrame:
     key = spec.tables[spec.examples.table].keys[0]
     query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {spec.score.where or "true"} order by 2, 1'
     where = f"use case {case.name!r}, table {spec.examples.table!r}, score.where"
-    return run_sql(where, query, source=tables[spec.examples.table]).to_pandas()
+    rows: pd.DataFrame = run_sql(where, query, source=tables[spec.examples.table]).to_pandas()
+    return rows
 
 
 def predictions(case: Case) -> dg.AssetsDefinition:

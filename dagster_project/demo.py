@@ -16,6 +16,8 @@ from resources.bentos import BentoStore, ask
 from resources.home import home
 from resources.storage import Storage, find
 
+SILENCE_S = 15.0
+
 
 def run(use_case: str) -> None:
     """Materializes every asset of a use case through Dagster, serves its Bento, asks it and prints a summary."""
@@ -36,32 +38,47 @@ def run(use_case: str) -> None:
 
 
 def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", tags: dict[str, str]) -> None:
-    """A line for each step as it ends."""
-    seen, reused = 0, set[str]()
+    """A line for each step as it ends, and in a long silence one that says what is running."""
+    progress, seen, spoken = Progress(), 0, time.monotonic()
     while True:
         over = process.poll() is not None
         runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
         entries = instance.all_logs(runs[0].run_id) if runs else []
-        for entry in entries[seen:]:
-            if entry.dagster_event is not None and (line := _said(entry.dagster_event, reused)):
-                click.echo(f"  {line}")
+        lines = [line for entry in entries[seen:] if (line := progress.said(entry.dagster_event))]
         seen = len(entries)
+        if time.monotonic() - spoken > SILENCE_S and progress.running:
+            lines.append(f"...    {', '.join(progress.running)}")
+        for line in lines:
+            click.echo(f"  {line}")
+            spoken = time.monotonic()
         if over:
             return
         time.sleep(0.5)
 
 
-def _said(event: dg.DagsterEvent, reused: set[str]) -> str | None:
-    """What to say of an event; `reused` collects the steps that took a stored result."""
-    step = str(event.step_key).replace("__", "/")
-    if event.is_step_materialization and "reused" in event.step_materialization_data.materialization.metadata:
-        reused.add(step)
-    if event.is_step_failure:
-        return f"FAILED {step}"
-    if event.is_step_success:
-        seconds = event.step_success_data.duration_ms / 1000
-        return f"{'reused' if step in reused else 'done':<6} {step:<40} {seconds:6.1f} s"
-    return None
+class Progress:
+    """What a run's events say: the steps that run, and those that took a stored result."""
+
+    def __init__(self) -> None:
+        self.running: dict[str, None] = {}  # in the order of their starts
+        self.reused: set[str] = set()
+
+    def said(self, event: dg.DagsterEvent | None) -> str | None:
+        """The line for an event, if it deserves one."""
+        if event is None or event.step_key is None:
+            return None
+        step = event.step_key.replace("__", "/")
+        if event.is_step_start:
+            self.running[step] = None
+        elif event.is_step_materialization and "reused" in event.step_materialization_data.materialization.metadata:
+            self.reused.add(step)
+        elif event.is_step_success or event.is_step_failure:
+            self.running.pop(step, None)
+            if event.is_step_failure:
+                return f"FAILED {step}"
+            seconds = event.step_success_data.duration_ms / 1000
+            return f"{'reused' if step in self.reused else 'done':<6} {step:<40} {seconds:6.1f} s"
+        return None
 
 
 def _last_error(log: Path) -> str:

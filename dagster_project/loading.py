@@ -46,7 +46,8 @@ def _explained(error: BaseException) -> str:
     for mistake in error.errors():
         given = repr(mistake["input"])
         known = f" (given: {given})" if len(given) < 80 else ""
-        mistakes.append(f"{' '.join(map(str, mistake['loc']))}: {mistake['msg']}{known}")
+        said = mistake["msg"].removeprefix("Value error, ")
+        mistakes.append(f"{' '.join(map(str, mistake['loc']))}: {said}{known}")
     return "; ".join(mistakes)
 
 

@@ -8,6 +8,6 @@ def samples() -> pd.DataFrame:
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)
-    table = data.data.rename(columns=lambda name: name.replace(" ", "_"))
+    table: pd.DataFrame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
     diagnosis = data.target.map(dict(enumerate(data.target_names)))
     return table.assign(sample_id=range(len(table)), diagnosis=diagnosis)

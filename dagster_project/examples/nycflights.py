@@ -36,7 +36,8 @@ def _in_new_york(local: pd.Series, zone: pd.Series) -> pd.Series:
         .dt.tz_localize(None)
         for name, times in local.groupby(zone)
     ]
-    return pd.concat(parts).reindex(local.index)
+    converted: pd.Series = pd.concat(parts).reindex(local.index)
+    return converted
 
 
 def flights() -> pd.DataFrame:
