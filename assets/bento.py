@@ -3,18 +3,20 @@
 import json
 
 import dagster as dg
+import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
-from assets.production import ProductionModel, coordinates_of, scored_rows, scores_of
+from assets.production import ProductionModel, coordinates_of, declared_in, scored_rows, scores_of
 from assets.step import Case, Step, asset
 from ml.bundle import golden_rows, plan_and_lookups, records
 from ml.examples import cutoff_sql
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
-from ml.onnx_export import described
-from ml.sources import run_sql
+from ml.spec import UseCaseSpec
+from ml.sql import run_sql
+from resources.bentos import BentoStore
 
 GOLDEN_ROWS = 10
 TOLERANCE = 1e-5
@@ -34,12 +36,15 @@ def bento(case: Case) -> dg.AssetsDefinition:
     """The asset `bento`."""
     ins = {"production_model": "production_model", **raw_inputs(case)}
 
-    @asset(case, "bento", stage="production", kinds={"bentoml"}, ins=ins)
+    def still_there(bentos: BentoStore, packaged: PackagedBento) -> bool:
+        return bentos.put_first(packaged.tag)
+
+    @asset(case, "bento", stage="production", kinds={"bentoml"}, ins=ins, usable=still_there)
     def bento(step: Step, production_model: ProductionModel, **tables: pa.Table) -> PackagedBento:
         """The packaged service, verified by starting it and replaying golden requests."""
         content = step.tracking.onnx(production_model.name, production_model.version)
-        definitions = FeatureDefinitions.model_validate_json(described(content)["sextant.definitions"])
-        sources = raw_tables(tables)
+        (spec, definitions), sources = declared_in(content), raw_tables(tables)
+        rows = scored_rows(case, spec, sources)
         tag = f"{case.name}:{production_model.version}-{step.coordinates.id}"
         coordinates = coordinates_of(content) | {
             "model_version": production_model.version,
@@ -48,8 +53,8 @@ def bento(case: Case) -> dg.AssetsDefinition:
         bundle = {
             "model.onnx": content,
             "coordinates.json": json.dumps(coordinates, indent=1).encode(),
-            **plan_and_lookups(case.name, case.spec, definitions, sources, scored_rows(case, sources)["cutoff"]),
-            "golden.json": _golden(case, definitions, content, sources),
+            **plan_and_lookups(case.name, spec, definitions, sources, rows["cutoff"]),
+            "golden.json": _golden(spec, definitions, content, sources, rows),
         }
         labels = {
             "use_case": case.name,
@@ -67,12 +72,18 @@ def bento(case: Case) -> dg.AssetsDefinition:
     return bento
 
 
-def _golden(case: Case, definitions: FeatureDefinitions, content: bytes, tables: dict[str, pa.Table]) -> bytes:
+def _golden(
+    spec: UseCaseSpec,
+    definitions: FeatureDefinitions,
+    content: bytes,
+    tables: dict[str, pa.Table],
+    scored: pd.DataFrame,
+) -> bytes:
     """Golden requests with the scores that the batch path gives them."""
-    name = case.spec.examples.table
-    asked = golden_rows(case.spec, definitions, tables[name], scored_rows(case, tables), GOLDEN_ROWS)
-    key = case.spec.tables[name].keys[0]
-    rows = run_sql("golden requests", f'select "{key}", {cutoff_sql(case.spec)} as cutoff from source', source=asked)
+    name = spec.examples.table
+    asked = golden_rows(spec, definitions, tables[name], scored, GOLDEN_ROWS)
+    key = spec.tables[name].keys[0]
+    rows = run_sql("golden requests", f'select "{key}", {cutoff_sql(spec)} as cutoff from source', source=asked)
     together = {**tables, name: pa.concat_tables([tables[name], asked], promote_options="default")}
-    scores = scores_of(content, feature_matrix(case.spec, definitions, together, rows.to_pandas()))
+    scores = scores_of(content, feature_matrix(spec, definitions, together, rows.to_pandas()))
     return json.dumps({"records": records(definitions, asked), "scores": [float(score) for score in scores]}).encode()

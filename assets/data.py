@@ -25,7 +25,7 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
     """The asset of one source table."""
 
     def snapshot(step: Step) -> pa.Table:
-        return load_table(case.name, table, case.spec.tables[table])
+        return load_table(case.name, table, case.spec.tables[table], case.spec.times_of(table))
 
     snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."
     return asset(case, f"raw/{table}", stage="data", kinds={"parquet"}, always=True)(snapshot)

@@ -22,8 +22,8 @@ from ml.gates import gate_names, judge
 from ml.hashing import hash_bytes
 from ml.onnx_export import described, predict, session
 from ml.report import html, plots
-from ml.sources import run_sql
 from ml.spec import UseCaseSpec
+from ml.sql import run_sql
 
 
 class ProductionModel(BaseModel):
@@ -43,11 +43,16 @@ def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
     return predict(session(content), encoder, matrix)
 
 
-def features_of(content: bytes, tables: dict[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
-    """The features of rows (key and cutoff) as an exported model defines them, whatever the config says today."""
+def declared_in(content: bytes) -> tuple[UseCaseSpec, FeatureDefinitions]:
+    """The declaration and the feature definitions that an exported model was made by."""
     about = described(content)
     spec = UseCaseSpec.model_validate_json(about["sextant.spec"])
-    definitions = FeatureDefinitions.model_validate_json(about["sextant.definitions"])
+    return spec, FeatureDefinitions.model_validate_json(about["sextant.definitions"])
+
+
+def features_of(content: bytes, tables: dict[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
+    """The features of rows (key and cutoff) as an exported model defines them, whatever the config says today."""
+    spec, definitions = declared_in(content)
     key = spec.tables[spec.examples.table].keys[0]
     return feature_matrix(spec, definitions, tables, rows[[key, "cutoff"]])
 
@@ -75,7 +80,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             coordinates=step.coordinates.id,
         )
         found = found.model_copy(update=_against_champion(step, raw_tables(tables), test, y, candidate))
-        verdicts, figures = judge(case.spec.gates, found), plots(y, candidate)
+        verdicts, figures = judge(case.spec.gates, found, case.spec.metric), plots(y, candidate)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
         report = step.storage.save(f"{case.name}/report", page, ".html")
         step.run.file("report.html", page)
@@ -122,49 +127,58 @@ def production_model(case: Case) -> dg.AssetsDefinition:
     @asset(case, "production_model", stage="production", kinds={"mlflow"}, ins=ins, always=True)
     def production_model(step: Step, onnx_model: bytes, evaluation: Evaluation) -> ProductionModel:
         """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
-        model_hash, champion = hash_bytes(onnx_model), step.tracking.champion(case.name)
-        if evaluation.model_hash != model_hash:
-            raise dg.Failure(
-                f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
-                f"{model_hash[:12]}; materialize evaluation again"
-            )
-        if evaluation.champion_version != (str(champion.version) if champion else None) and not (
-            champion and champion.tags.get("sextant.model_hash") == model_hash
-        ):
-            raise dg.Failure("the champion has changed since the evaluation; materialize evaluation again")
-        verdicts = judge(case.spec.gates, evaluation)
-        if refused := [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]:
-            kept = f"version {champion.version} stays champion" if champion else "there is still no champion"
-            raise dg.Failure(f"not promoted, {kept}. Refused by the gate {'; '.join(refused)}")
-        reasons = [verdict.reason for verdict in verdicts]
-        coordinates = coordinates_of(onnx_model)["id"]
-        promoted = champion is None or champion.tags.get("sextant.model_hash") != model_hash
-        if promoted:
-            tags = {"sextant.model_hash": model_hash, "sextant.coordinates": coordinates}
-            version = step.tracking.register(step.run, case.name, onnx_model, tags)
-            step.run.client.set_registered_model_alias(case.name, "champion", version)
-        else:
-            assert champion is not None
-            version = str(champion.version)
-        page = f"{step.tracking.ui}/#/models/{case.name}/versions/{version}"
-        step.show(version=version, promoted=promoted, reasons=reasons, registry=dg.MetadataValue.url(page))
-        return ProductionModel(
-            name=case.name,
-            version=version,
-            model_hash=model_hash,
-            coordinates=coordinates,
-        )
+        with step.tracking.promotion(case.name):
+            return _promoted(step, onnx_model, evaluation)
 
     return production_model
 
 
-def scored_rows(case: Case, tables: dict[str, pa.Table]) -> pd.DataFrame:
-    """Key and cutoff of the rows that batch predictions cover."""
-    spec = case.spec
-    key = spec.tables[spec.examples.table].keys[0]
-    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {spec.score.where or "true"} order by 2, 1'
-    where = f"use case {case.name!r}, table {spec.examples.table!r}, score.where"
-    rows: pd.DataFrame = run_sql(where, query, source=tables[spec.examples.table]).to_pandas()
+def _promoted(step: Step, onnx_model: bytes, evaluation: Evaluation) -> ProductionModel:
+    case = step.case
+    model_hash, champion = hash_bytes(onnx_model), step.tracking.champion(case.name)
+    if evaluation.model_hash != model_hash:
+        raise dg.Failure(
+            f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
+            f"{model_hash[:12]}; materialize evaluation again"
+        )
+    if evaluation.champion_version != (str(champion.version) if champion else None) and not (
+        champion and champion.tags.get("sextant.model_hash") == model_hash
+    ):
+        raise dg.Failure("the champion has changed since the evaluation; materialize evaluation again")
+    verdicts = judge(case.spec.gates, evaluation, case.spec.metric)
+    if refused := [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]:
+        kept = f"version {champion.version} stays champion" if champion else "there is still no champion"
+        raise dg.Failure(f"not promoted, {kept}. Refused by the gate {'; '.join(refused)}")
+    reasons = [verdict.reason for verdict in verdicts]
+    coordinates = coordinates_of(onnx_model)["id"]
+    promoted = champion is None or champion.tags.get("sextant.model_hash") != model_hash
+    if promoted:
+        tags = {"sextant.model_hash": model_hash, "sextant.coordinates": coordinates}
+        version = step.tracking.register(step.run, case.name, onnx_model, tags)
+        step.run.client.set_registered_model_alias(case.name, "champion", version)
+    else:
+        assert champion is not None
+        version = str(champion.version)
+    page = f"{step.tracking.ui}/#/models/{case.name}/versions/{version}"
+    step.show(version=version, promoted=promoted, reasons=reasons, registry=dg.MetadataValue.url(page))
+    return ProductionModel(
+        name=case.name,
+        version=version,
+        model_hash=model_hash,
+        coordinates=coordinates,
+    )
+
+
+def scored_rows(case: Case, spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:
+    """Key and cutoff of the rows that batch predictions cover: today's `score.where`, with the cutoff that the model
+    was made for. Rows without a cutoff time are left out, for nothing says what was known then."""
+    table, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
+    condition = f"({case.spec.score.where or 'true'})"
+    if spec.examples.cutoff_column:
+        condition += f' and "{spec.examples.cutoff_column}" is not null'
+    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {condition} order by 2, 1'
+    where = f"use case {case.name!r}, table {table!r}, score.where"
+    rows: pd.DataFrame = run_sql(where, query, source=tables[table]).to_pandas()
     return rows
 
 
@@ -177,7 +191,8 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         """Batch scores, each row with the model version and time."""
         content = step.tracking.onnx(production_model.name, production_model.version)
         sources = raw_tables(tables)
-        rows = scored_rows(case, sources)
+        rows = scored_rows(case, declared_in(content)[0], sources)
+        step.show(rows_left_out=sources[case.spec.examples.table].num_rows - len(rows))
         scores = scores_of(content, features_of(content, sources, rows))
         return rows.assign(
             score=scores,

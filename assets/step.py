@@ -16,7 +16,7 @@ from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.home import home
-from resources.storage import METADATA, Storage, Stored
+from resources.storage import METADATA, Storage, StorageError, Stored
 from resources.tracking import TrackedRun, Tracking
 
 REUSE_KEY = "reuse_key"
@@ -77,12 +77,14 @@ def asset(
     kinds: set[str],
     ins: Mapping[str, str] | None = None,
     always: bool = False,
+    usable: Callable[[BentoStore, Any], bool] | None = None,
     checks: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
-    `always` (what reads or changes the outside world runs always). A function may raise: nothing is stored then.
+    `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
+    A function may raise: nothing is stored then.
     """
     if checks and not always:
         raise ValueError(f"{name!r} has checks, so it must run always: a reused result answers none")
@@ -110,10 +112,16 @@ def asset(
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
             reuse_key = _reuse_key(case, key, inputs)
-            earlier = None if always else _earlier(context, key, reuse_key)
-            if earlier is not None:
-                yield _reused(context, storage, earlier)
-                return
+            for metadata in [] if always else _earlier(context, key, reuse_key):
+                stored = Stored(**metadata[METADATA].value)
+                try:
+                    value = storage.load(stored)
+                except StorageError as error:
+                    context.log.warning(f"Made again: {error}")
+                    continue
+                if usable is None or usable(bentos, value):
+                    yield _reused(context, stored, metadata)
+                    return
             data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
             values = {argument: storage.load(stored) for argument, stored in inputs.items()}
             with tracking.run(case.name, name, _links(tracking, context, key)) as run:
@@ -154,20 +162,16 @@ def _reuse_key(case: Case, key: dg.AssetKey, inputs: Mapping[str, Stored]) -> st
     )
 
 
-def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str) -> dict[str, Any] | None:
-    """The metadata of a materialization that this one would repeat."""
+def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str) -> list[dict[str, Any]]:
+    """The metadata of materializations that this one would repeat, the latest first."""
     if context.run.tags.get("sextant/reuse") == "never":
-        return None
-    for record in context.instance.fetch_materializations(key, limit=50).records:
-        made = record.asset_materialization
-        if made is not None and (found := made.metadata.get(REUSE_KEY)) and found.value == reuse_key:
-            return dict(made.metadata)
-    return None
+        return []
+    records = context.instance.fetch_materializations(key, limit=50).records
+    made = [dict(record.asset_materialization.metadata) for record in records if record.asset_materialization]
+    return [metadata for metadata in made if (found := metadata.get(REUSE_KEY)) and found.value == reuse_key]
 
 
-def _reused(context: dg.AssetExecutionContext, storage: Storage, metadata: dict[str, Any]) -> dg.MaterializeResult[Any]:
-    stored = Stored(**metadata[METADATA].value)
-    storage.load(stored)
+def _reused(context: dg.AssetExecutionContext, stored: Stored, metadata: dict[str, Any]) -> dg.MaterializeResult[Any]:
     context.log.info("Reused: data, code, config, environment and seed are those of a stored result")
     kept = {name: value for name, value in metadata.items() if name not in {METADATA, "dagster/uri", "size (bytes)"}}
     return dg.MaterializeResult(

@@ -139,7 +139,7 @@ def plain(use_case: str) -> None:
     from ml.tuning import tune
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])
-    tables = {name: load_table(use_case, name, table) for name, table in spec.tables.items()}
+    tables = {name: load_table(use_case, name, table, spec.times_of(name)) for name, table in spec.tables.items()}
     examples = make_examples(use_case, spec, tables[spec.examples.table]).to_pandas()
     definitions = define_features(use_case, spec, tables)
     testing = examples["split"] == "test"
@@ -168,8 +168,8 @@ def plain(use_case: str) -> None:
         positives=int(y.sum()),
         metrics=all_metrics(y, scores),
     )
-    html(use_case, spec.description, found, judge(spec.gates, found), plots(y, scores), {})
-    scored = scored_rows(Case(use_case, spec), tables)
+    html(use_case, spec.description, found, judge(spec.gates, found, spec.metric), plots(y, scores), {})
+    scored = scored_rows(Case(use_case, spec), spec, tables)
     scores_of(content, features_of(content, tables, scored))
 
 

@@ -12,16 +12,19 @@ from ml.spec import duration
 def automation(case: Case) -> dg.Definitions:
     """`<use case>_retrain` and `_score`, and what starts the first without being asked."""
     everything = dg.AssetSelection.key_prefixes([case.name])
+    one_at_a_time = {"sextant/use_case": case.name}  # the instance runs one run of each value
     retrain = dg.define_asset_job(
         f"{case.name}_retrain",
         everything,
         description="From the source tables to a verified Bento; the gates decide whether the champion changes.",
+        tags=one_at_a_time,
     )
     raw = dg.AssetSelection.assets(*(case.key(f"raw/{name}") for name in case.spec.tables))
     score = dg.define_asset_job(
         f"{case.name}_score",
         raw | dg.AssetSelection.assets(case.key("predictions")),
         description="Fresh source tables, scored by the champion; nothing is trained.",
+        tags=one_at_a_time,
     )
     declared = case.spec.retrain
     schedules = []
@@ -55,18 +58,25 @@ def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
         from ml.sources import load_table
 
         hashes = {
-            name: hash_table(load_table(case.name, name, case.spec.tables[name])) for name in declared.on_new_data
+            name: hash_table(load_table(case.name, name, case.spec.tables[name], case.spec.times_of(name)))
+            for name in declared.on_new_data
         }
         content = hash_json(hashes)
-        if all(_materialized(context.instance, case, name) == hashes[name] for name in hashes):
-            yield dg.SkipReason("the content is that of the latest snapshots")
+        if hashes == _learned(context.instance, case, str(job.name), list(hashes)):
+            yield dg.SkipReason("the latest retrain has seen this content")
             return
         yield dg.RunRequest(run_key=content, tags={"sextant/content": content})
 
     return new_data
 
 
-def _materialized(instance: dg.DagsterInstance, case: Case, table: str) -> str | None:
-    event = instance.get_latest_materialization_event(case.key(f"raw/{table}"))
-    made = event.asset_materialization if event else None
-    return made.tags.get("dagster/data_version") if made and made.tags else None
+def _learned(instance: dg.DagsterInstance, case: Case, job: str, tables: list[str]) -> dict[str, str]:
+    """The content of some tables in the latest successful run of the retrain job."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1)
+    found = {}
+    for name in tables if runs else []:
+        records = instance.fetch_materializations(case.key(f"raw/{name}"), limit=50).records
+        made = next((record.asset_materialization for record in records if record.run_id == runs[0].run_id), None)
+        if made is not None and made.tags:
+            found[name] = made.tags.get("dagster/data_version", "")
+    return found

@@ -11,7 +11,7 @@ nux: {enabled: false}
 concurrency:
   runs:
     tag_concurrency_limits:
-      - {key: dagster/concurrency_key, value: {applyLimitPerUniqueValue: true}, limit: 1}
+      - {key: sextant/use_case, value: {applyLimitPerUniqueValue: true}, limit: 1}
 run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 30}
 """
 # Dagster's commands read .env in the folder that they start in; what the environment says already goes first.

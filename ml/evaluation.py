@@ -11,6 +11,7 @@ class Interval(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    metric: str
     difference: float
     lower: float
     confidence: float
@@ -63,6 +64,7 @@ def compare(
         weights = np.bincount(rng.integers(0, len(y), len(y)), minlength=len(y)).astype(np.float64)
         differences[resample] = sign * (first(weights) - second(weights))
     return Interval(
+        metric=metric,
         difference=sign * (first(ones) - second(ones)),
         lower=float(np.nanquantile(differences, 1 - confidence)),
         confidence=confidence,

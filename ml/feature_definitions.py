@@ -1,6 +1,5 @@
 """What the features are: featuretools' deep feature synthesis decides, and the decision is kept as its own JSON."""
 
-import re
 import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
@@ -10,8 +9,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ml.examples import check_columns
-from ml.sources import DataError
 from ml.spec import UseCaseSpec, duration
+from ml.sql import DataError, columns_of, sources_of
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -70,9 +69,9 @@ class FeatureDefinitions(BaseModel):
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Columns of the examples' table whose value is known at the cutoff and does not belong to the target."""
     declared = spec.tables[spec.examples.table]
-    in_target = set(re.findall(r"\w+", spec.examples.target))
-    hidden = declared.known_later | set(declared.ignore) | set(declared.computed) | in_target
-    return [name for name in table.column_names if name not in hidden]
+    in_target = sources_of(columns_of(spec.examples.target), declared.computed)
+    hidden = declared.known_later | set(declared.ignore) | set(declared.computed)
+    return [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
 
 
 def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> FeatureDefinitions:
@@ -85,6 +84,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     table = tables[spec.examples.table]
     check_columns(where, spec, table)
+    _check_links(use_case, spec, tables)
     entities = _row_entities(spec, tables)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -101,25 +101,34 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     if not row:
         raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
     history = {group: _history_definitions(spec, group, tables) for group in _groups(spec)}
-    if unknown := sorted(set(spec.features.ignore) - {str(feature.get_name()) for feature in row}):
-        raise DataError(
-            f"{where}: features.ignore names {unknown}, which are no features; "
-            f"there are {[str(feature.get_name()) for feature in row]}"
-        )
-    features = [_describe(feature, spec) for feature in row if feature.get_name() not in spec.features.ignore]
+    features = [_describe(feature, spec) for feature in row]
     for group, definitions in history.items():
         for feature in definitions:
             name = str(feature.get_name())
             features.append(
                 Feature(name=f"{group}.{name}", kind="lookup", lookup=f"history_{group}", column=name, type="numeric")
             )
+    names = [feature.name for feature in features]
+    if unknown := sorted(set(spec.features.ignore) - set(names)):
+        raise DataError(f"{where}: features.ignore names {unknown}, which are no features; there are {names}")
     return FeatureDefinitions(
         row=str(ft.save_features(row)),
         history={group: str(ft.save_features(definitions)) for group, definitions in history.items()},
-        features=features,
+        features=[feature for feature in features if feature.name not in spec.features.ignore],
         lookups=_lookups(spec),
         record=_record(spec, table),
     )
+
+
+def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raises DataError where a relationship joins a text to a number: no row would ever find another."""
+    for link in spec.links:
+        kinds = tables[link.child][link.child_column].type, tables[link.parent][link.parent_column].type
+        if is_text(kinds[0]) != is_text(kinds[1]):
+            raise DataError(
+                f"use case {use_case!r}: the relationship {link} joins {kinds[0]} to {kinds[1]}, which are never "
+                "equal; make both columns text or both numbers at their source"
+            )
 
 
 def _is_used(feature: Any, spec: UseCaseSpec) -> bool:
@@ -187,7 +196,9 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     parents = {}
     for link in spec.links:
         declared = spec.tables[link.parent]
+        later = {column.lower() for column in declared.known_later}
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *([declared.time] if declared.time else [])}
+        hidden |= {name for name in declared.computed if later & sources_of([name], declared.computed)}
         visible = [column for column in tables[link.parent].column_names if column not in hidden]
         parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
         parents[link.parent] = parent.assign(row=range(len(parent)))

@@ -20,8 +20,11 @@ def gate_names(gates: Gates) -> list[str]:
     return [*gates.bounds, "champion"]
 
 
-def judge(gates: Gates, evaluation: Evaluation) -> list[Verdict]:
-    """Every gate's verdict. A value that is missing or not a number never passes."""
+def judge(gates: Gates, evaluation: Evaluation, metric: str) -> list[Verdict]:
+    """Every gate's verdict; `metric` is what the champion gate goes by.
+
+    A value that is missing or not a number never passes, nor does a comparison that was made by another rule.
+    """
     verdicts = []
     for name, bound in gates.bounds.items():
         value = evaluation.metrics.get(name, float("nan"))
@@ -36,10 +39,10 @@ def judge(gates: Gates, evaluation: Evaluation) -> list[Verdict]:
         verdicts.append(
             Verdict(name, passed, f"{name} is {value:.4f} on the test split, needed: {' and '.join(limits)}")
         )
-    return [*verdicts, _champion(gates, evaluation)]
+    return [*verdicts, _champion(gates, evaluation, metric)]
 
 
-def _champion(gates: Gates, evaluation: Evaluation) -> Verdict:
+def _champion(gates: Gates, evaluation: Evaluation, metric: str) -> Verdict:
     rule = gates.champion
     if evaluation.champion_version is None:
         return Verdict("champion", True, "there is no champion yet")
@@ -49,6 +52,13 @@ def _champion(gates: Gates, evaluation: Evaluation) -> Verdict:
         passed = rule.when_incomparable == "promote"
         return Verdict("champion", passed, f"cannot compare with the champion: {evaluation.incomparable}")
     found = evaluation.comparison
+    if (found.metric, found.confidence) != (metric, rule.confidence):
+        return Verdict(
+            "champion",
+            False,
+            f"the comparison was made by {found.metric} with {found.confidence:.0%} confidence, but the declaration "
+            f"says {metric} and {rule.confidence:.0%}: materialize evaluation again",
+        )
     passed = found.lower >= -rule.not_worse_by
     return Verdict(
         "champion",

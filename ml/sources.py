@@ -1,5 +1,6 @@
 """Reads a source table: from a Python callable, a file or URL, or a SQL query."""
 
+from collections.abc import Iterable
 from importlib import import_module
 from typing import Any
 
@@ -7,11 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.spec import Source, Table
-
-
-class DataError(ValueError):
-    """The data does not fit the declaration; the message names use case, table, column and remedy."""
+from ml.spec import Source, Table, without_secrets
+from ml.sql import DataError, run_sql
 
 
 def read(source: Source) -> pd.DataFrame:
@@ -44,8 +42,11 @@ def _read_file(path: str) -> pd.DataFrame:
         if suffix.endswith((".csv", ".csv.gz", ".csv.zip")):
             return pd.read_csv(path)
     except FileNotFoundError as error:
-        raise DataError(f"the file {path!r} does not exist: correct source.path") from error
-    raise DataError(f"the file {path!r} is neither CSV nor Parquet; allowed endings: .csv, .csv.gz, .csv.zip, .parquet")
+        raise DataError(f"the file {without_secrets(path)!r} does not exist: correct source.path") from error
+    raise DataError(
+        f"the file {without_secrets(path)!r} is neither CSV nor Parquet; allowed endings: .csv, .csv.gz, .csv.zip, "
+        ".parquet"
+    )
 
 
 def _read_query(url: str, query: str) -> pd.DataFrame:
@@ -59,21 +60,24 @@ def _read_query(url: str, query: str) -> pd.DataFrame:
         engine.dispose()
 
 
-def load_table(use_case: str, name: str, table: Table) -> pa.Table:
+def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
     """One source table, checked against its declaration, with its computed columns, as Arrow.
+
+    Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
+    UTC; what this machine takes for its own time zone does not matter.
 
     Raises DataError if a declared column is missing, the key is not unique or has nulls, or a time does not parse.
     """
     where = f"use case {use_case!r}, table {name!r}"
     frame = _read_or_name(where, table.source)
     _check_columns(where, table, list(frame.columns))
-    frame = _parse_times(where, table, frame)
+    frame = _parse_times(where, table, frame, set(times) & set(frame.columns))
     _check_key(where, table, frame)
     try:
         arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
         raise DataError(f"{where}: {'; '.join(map(str, error.args))}; give each column values of one type") from error
-    arrow = _without_nan(arrow)
+    arrow = _normalized(arrow)
     return _compute(where, table, arrow) if table.computed else arrow
 
 
@@ -85,9 +89,10 @@ def _read_or_name(where: str, source: Source) -> pd.DataFrame:
         raise DataError(f"{where}: {error}") from error
     except Exception as error:  # a callable may raise anything, and so may the driver of a file system or a database
         kind = next(name for name in ("python", "path", "query") if getattr(source, name) is not None)
-        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0]
+        given = getattr(source, kind)
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].replace(given, without_secrets(given))
         raise DataError(
-            f"{where}: source.{kind} {getattr(source, kind)!r} cannot be read: {reason}; correct it or its source"
+            f"{where}: source.{kind} {without_secrets(given)!r} cannot be read: {reason}; correct it or its source"
         ) from error
 
 
@@ -100,17 +105,15 @@ def _check_columns(where: str, table: Table, columns: list[str]) -> None:
         )
 
 
-def _parse_times(where: str, table: Table, frame: pd.DataFrame) -> pd.DataFrame:
-    times = {*table.known_at, *([table.time] if table.time else [])}
+def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]) -> pd.DataFrame:
+    times = {*table.known_at, *others, *([table.time] if table.time else [])}
     parsed = {}
     for column in sorted(times):
-        values = pd.to_datetime(frame[column], errors="coerce", format="ISO8601") if _is_text(frame[column]) else None
-        if values is None:
-            values = frame[column]
-            if not pd.api.types.is_datetime64_any_dtype(values):
-                raise DataError(
-                    f"{where}, column {column!r}: must hold times, but holds {values.dtype}; store ISO 8601 times in it"
-                )
+        values = _as_times(frame[column]) if _is_text(frame[column]) else frame[column]
+        if not pd.api.types.is_datetime64_any_dtype(values):
+            raise DataError(
+                f"{where}, column {column!r}: must hold times, but holds {values.dtype}; store ISO 8601 times in it"
+            )
         unparsed = frame[column][values.isna() & frame[column].notna()]
         if len(unparsed):
             raise DataError(
@@ -123,6 +126,11 @@ def _parse_times(where: str, table: Table, frame: pd.DataFrame) -> pd.DataFrame:
             )
         parsed[column] = values
     return frame.assign(**parsed)
+
+
+def _as_times(texts: pd.Series) -> pd.Series:
+    """Texts (or dates) as times, those with an offset in UTC; what does not parse is missing."""
+    return pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
 
 
 def _is_text(values: pd.Series) -> bool:
@@ -142,32 +150,22 @@ def _check_key(where: str, table: Table, frame: pd.DataFrame) -> None:
         )
 
 
-def _without_nan(table: pa.Table) -> pa.Table:
-    """Missing numbers as nulls, so that SQL's `is null` sees them."""
+def _normalized(table: pa.Table) -> pa.Table:
+    """Missing numbers as nulls, so that SQL's `is null` sees them; dates and times with a zone as times in UTC."""
     for index, field in enumerate(table.schema):
-        if pa.types.is_floating(field.type):
-            column = table.column(index)
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, field.type), column)
-            table = table.set_column(index, field.name, column)
+        kind, column = field.type, table.column(index)
+        if pa.types.is_floating(kind):
+            column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
+        elif pa.types.is_date(kind):
+            column = column.cast(pa.timestamp("us"))
+        elif pa.types.is_timestamp(kind) and kind.tz:
+            column = column.cast(pa.timestamp(kind.unit))
+        else:
+            continue
+        table = table.set_column(index, field.name, column)
     return table
 
 
 def _compute(where: str, table: Table, arrow: pa.Table) -> pa.Table:
     expressions = ", ".join(f'({expression}) as "{name}"' for name, expression in table.computed.items())
     return run_sql(where, f"select source.*, {expressions} from source", source=arrow)
-
-
-def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
-    """The result of a DuckDB query over Arrow tables; one thread, so that its order and sums are repeatable.
-
-    Raises DataError with `where` in front if the query is wrong.
-    """
-    import duckdb
-
-    with duckdb.connect(config={"threads": 1}) as connection:
-        for name, table in tables.items():
-            connection.register(name, table)
-        try:
-            return connection.sql(query).to_arrow_table()
-        except duckdb.Error as error:
-            raise DataError(f"{where}: {error}; correct the expression in the declaration") from error

@@ -21,8 +21,15 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
-_PASSWORD = re.compile(r"(://[^/@:]*:)[^/@]+(?=@)")
+# Whoever is named before the host, greedily, for a password may hold a slash; and every value after the question mark.
+_USER, _VALUE = re.compile(r"(?<=://)[^?]*@"), re.compile(r"(?<==)[^&#]+")
 _RELATIONSHIP = re.compile(r"^\s*(\w+)\.(\w+)\s*->\s*(\w+)\.(\w+)\s*$")
+
+
+def without_secrets(location: str) -> str:
+    """A path or URL without user, password, token or signature: those are replaced by three stars."""
+    base, mark, query = _USER.sub("***@", location).partition("?")
+    return base + mark + (_VALUE.sub("***", query) if "://" in base else query)
 
 
 def duration(text: str) -> timedelta:
@@ -94,9 +101,9 @@ class Source(Part):
         return self
 
     @field_serializer("path", "url", when_used="json-unless-none")
-    def _without_password(self, location: str) -> str:
-        """Coordinates, tags and models carry the declaration; a password belongs into none of them."""
-        return _PASSWORD.sub(r"\1***", location)
+    def _without_secrets(self, location: str) -> str:
+        """Coordinates, tags and models carry the declaration; a secret belongs into none of them."""
+        return without_secrets(location)
 
 
 class Table(Part):
@@ -116,6 +123,13 @@ class Table(Part):
         None, description="How long a row of a table with `time` counts as the latest one, such as 6h."
     )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
+
+    @model_validator(mode="after")
+    def _times_are_no_results(self) -> "Table":
+        times = {*self.known_at, *([self.time] if self.time else [])}
+        if computed := sorted(times & set(self.computed)):
+            raise ValueError(f"{computed} are computed, but time and known_at must be columns of the source")
+        return self
 
     @property
     def keys(self) -> list[str]:
@@ -353,6 +367,9 @@ class UseCaseSpec(Part):
 
     def _mistakes(self) -> list[str]:
         table, history, problems = self.tables[self.examples.table], self.features.history, []
+        parents = [link.parent for link in self.links]
+        if repeated := sorted({parent for parent in parents if parents.count(parent) > 1}):
+            problems.append(f"relationships lead to {repeated} twice; declare the table again under another name")
         if self.examples.split.by_time and self.examples.cutoff is None:
             problems.append("a split by dates needs examples.cutoff")
         if history and self.examples.cutoff is None:
@@ -376,6 +393,12 @@ class UseCaseSpec(Part):
     def links(self) -> list["Link"]:
         matches = [_RELATIONSHIP.match(text) for text in self.relationships]
         return [Link(*match.groups()) for match in matches if match]
+
+    def times_of(self, table: str) -> set[str]:
+        """Columns of a table that must be times because examples and features use them as such."""
+        if table != self.examples.table:
+            return set()
+        return {*self.features.calendar, *([self.examples.cutoff_column] if self.examples.cutoff_column else [])}
 
     def resolved(self) -> dict[str, Any]:
         """The whole declaration after defaults, as plain JSON values: the `config` coordinate."""

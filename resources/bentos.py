@@ -74,11 +74,19 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             target = self.folder() / "bentos" / name / version
             target.parent.mkdir(parents=True, exist_ok=True)
             os.replace(store / "bentos" / name / version, target)
-            latest = target.parent / "latest"
-            beside = latest.with_suffix(".part")
-            beside.write_text(version)
-            beside.replace(latest)
+        self.put_first(f"{name}:{version}")
         return difference
+
+    def put_first(self, tag: str) -> bool:
+        """Makes a stored Bento the one that is served when none is named; whether it is in the store at all."""
+        if not self.has(tag):
+            return False
+        name, _, version = tag.partition(":")
+        latest = self.folder() / "bentos" / name / "latest"
+        beside = latest.with_suffix(".part")
+        beside.write_text(version)
+        beside.replace(latest)
+        return True
 
     def _build(self, store: Path, name: str, version: str, context: Path, labels: Mapping[str, str]) -> None:
         store.mkdir()

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import takewhile
 from typing import IO, Literal
 
 import dagster as dg
@@ -22,9 +23,12 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
     devices: list[int] | None = None
 
     def available(self) -> list[int]:
-        """The GPUs that may be leased: the configured ones, or all that are there."""
+        """The GPUs that may be leased: the configured ones, or all that are there and that CUDA may see."""
         if self.devices is not None:
             return self.devices
+        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+        if visible is not None:  # CUDA counts those it may see from 0, and stops at the first that is none
+            return list(range(len(list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))))
         return [number for number in range(16) if os.path.exists(f"/dev/nvidia{number}")]
 
     @contextmanager

@@ -47,7 +47,7 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.url.rstrip("/") or str(home() / "storage")
 
     def save(self, key: str, value: Any, suffix: str | None = None) -> Stored:
-        """Writes a value under its content's hash; content that is there already is not written again.
+        """Writes a value under its content's hash; content that is there already, and whole, is not written again.
 
         `suffix` replaces the file's ending, such as .html for bytes that are a page.
         """
@@ -56,10 +56,11 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         path = f"{key}/{digest_of_values}{suffix}"
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{path}"
-        if fs.exists(target):
-            content = fs.cat_file(target)
-        else:
+        there = _whole(fs, target, kind, digest_of_values)
+        if there is None:
             _write(fs, target, content)
+        else:
+            content = there
         return Stored(path, digest_of_values, hash_bytes(content), len(content), kind)
 
     def load(self, stored: Stored) -> Any:
@@ -72,13 +73,25 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise StorageError(f"{target} is missing; materialize the asset that makes it again") from error
         if hash_bytes(content) != stored.digest:
             raise StorageError(
-                f"{target} is damaged: its SHA-256 is not {stored.digest[:12]}…; delete it, then materialize its asset"
+                f"{target} is damaged: its SHA-256 is not {stored.digest[:12]}…; materialize the asset that makes it "
+                "again"
             )
         return _decode(stored.kind, content)
 
     def uri(self, stored: Stored) -> str:
         """The full path or URL of a stored version."""
         return f"{self.base()}/{stored.path}"
+
+
+def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:
+    """The file's content if its values have the expected hash; None where it is missing or damaged."""
+    try:
+        content: bytes = fs.cat_file(target)
+        values = pq.read_table(io.BytesIO(content)) if kind in ("table", "frame") else content
+    except (FileNotFoundError, pa.ArrowException, OSError):
+        return None
+    found = hash_table(values) if isinstance(values, pa.Table) else hash_bytes(values)
+    return content if found == expected else None
 
 
 def _encode(value: Any) -> tuple[str, str, bytes, str]:

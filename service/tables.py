@@ -131,7 +131,7 @@ def numeric_matrix(rows: Any, columns: Sequence[str], defaults: Mapping[str, Any
     import pyarrow.compute as pc
 
     matrix = np.empty((rows.num_rows + 1, len(columns)), dtype=np.float32)
-    with np.errstate(over="ignore"):  # what float32 cannot hold was infinite in training too
+    with np.errstate(over="ignore"):  # what float32 cannot hold counts as missing, as in training
         for index, name in enumerate(columns):
             column = rows[name]
             if pa.types.is_boolean(column.type):
@@ -139,6 +139,7 @@ def numeric_matrix(rows: Any, columns: Sequence[str], defaults: Mapping[str, Any
             matrix[:-1, index] = pc.cast(column, pa.float64(), safe=False).to_numpy()
             default = defaults.get(name)
             matrix[-1, index] = np.nan if default is None else float(default)
+    matrix[~np.isfinite(matrix)] = np.nan
     return matrix
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import dagster as dg
 import pandas as pd
 import pytest
+import yaml
 
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.automation import automation
 from dagster_project.definitions import resources
+from dagster_project.instance import _SETTINGS
 from ml.spec import UseCaseSpec
 
 
@@ -28,9 +30,14 @@ def watched(tmp_path: Path, home: Path) -> Case:
     return Case("watched", spec)
 
 
+def defined(case: Case) -> dg.Definitions:
+    assets = dg.Definitions(assets=all_assets(case), resources=resources())
+    return dg.Definitions.merge(assets, automation(case))
+
+
 def requested(case: Case, instance: dg.DagsterInstance) -> list[str]:
     """The run keys of one tick."""
-    definitions = dg.Definitions.merge(dg.Definitions(assets=all_assets(case), resources=resources()), automation(case))
+    definitions = defined(case)
     sensor = definitions.get_repository_def().get_sensor_def("watched_new_data")
     tick = sensor.evaluate_tick(dg.build_sensor_context(instance, repository_def=definitions.get_repository_def()))
     return [str(request.run_key) for request in tick.run_requests or []]
@@ -50,10 +57,26 @@ def test_the_same_content_has_one_run_key_and_new_content_another(watched: Case,
     assert first == again == reordered != changed
 
 
-def test_content_that_is_materialized_already_starts_nothing(watched: Case) -> None:
-    instance = dg.DagsterInstance.get()
-    raw = dg.AssetSelection.assets(watched.key("raw/rows"))
+def test_only_content_that_the_retrain_job_has_seen_starts_nothing(watched: Case) -> None:
+    instance, raw = dg.DagsterInstance.get(), watched.key("raw/rows")
+    definitions = defined(watched)
 
-    assert dg.materialize(all_assets(watched), selection=raw, resources=resources(), instance=instance).success
+    # The score job takes snapshots too, and learns nothing from them.
+    scored = definitions.resolve_job_def("watched_score")
+    assert scored.execute_in_process(instance=instance, asset_selection=[raw]).success
+    after_score = requested(watched, instance)
+    trained = definitions.resolve_job_def("watched_retrain")
+    assert trained.execute_in_process(instance=instance, asset_selection=[raw]).success
+    after_retrain = requested(watched, instance)
 
-    assert requested(watched, instance) == []
+    assert len(after_score) == 1
+    assert after_retrain == []
+
+
+def test_the_instance_runs_one_job_of_a_use_case_at_a_time(watched: Case) -> None:
+    limits = yaml.safe_load(_SETTINGS)["concurrency"]["runs"]["tag_concurrency_limits"]
+
+    tags = [dict(defined(watched).resolve_job_def(f"watched_{job}").run_tags) for job in ("retrain", "score")]
+
+    assert tags == [{"sextant/use_case": "watched"}] * 2
+    assert {"key": "sextant/use_case", "value": {"applyLimitPerUniqueValue": True}, "limit": 1} in limits

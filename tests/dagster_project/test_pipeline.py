@@ -1,14 +1,19 @@
 """The whole path of a small use case: every asset, its coordinates, its gates."""
 
 import json
+import shutil
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
 import dagster as dg
+import pandas as pd
+import pyarrow as pa
 import pytest
 import yaml
 
+from assets.production import scored_rows
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
@@ -34,6 +39,7 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return str(event.step_failure_data.error)
 
 
+SPLIT = {"train_until": "2024-01-01", "validate_until": "2024-02-01"}
 QUICK = {"models": {"logistic": {"trials": 1}}}
 
 
@@ -77,6 +83,11 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
     assert answer["coordinates"] == champion["id"]
     assert (told["bento"]["tag"], told["bento"]["id"]) == (bento.tag, bento.coordinates)
 
+    shutil.rmtree(home / "bentoml")
+    assert materialize(case(), instance, selection=[case().key("bento")]).success
+    made_again = Storage().load(find(instance, case().key("bento")))
+    assert BentoStore().has(made_again.tag)
+
 
 def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) -> None:
     instance, small = dg.DagsterInstance.get(), case(**QUICK)
@@ -92,6 +103,55 @@ def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) 
 
     assert reused(second) == {"examples", "feature_definitions", "development", "logistic", "leaderboard"}
     assert reused(forced) == set()
+
+
+def test_a_lost_or_damaged_result_is_made_again(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    selection = dg.AssetSelection.assets(small.key("leaderboard")).upstream()
+    assert materialize(small, instance, selection=selection).success
+    stored = {name: find(instance, small.key(name)) for name in ("examples", "features/development")}
+    (home / "storage" / stored["examples"].path).unlink()
+    (home / "storage" / stored["features/development"].path).write_bytes(b"something else")
+
+    again = materialize(small, instance, selection=selection)
+
+    assert again.success
+    for version in stored.values():
+        Storage().load(version)
+
+
+def test_a_champion_that_changed_after_the_evaluation_is_not_replaced(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(small.key("production_model")).upstream()
+    alone = dg.AssetSelection.assets(small.key("production_model"))
+    assert materialize(small, instance, selection=until).success
+    other = case(**QUICK, seed=1, gates={"champion": {"not_worse_by": 1.0}})
+    evaluated = dg.AssetSelection.assets(small.key("evaluation")).upstream()
+    assert materialize(other, instance, selection=evaluated).success
+    tracking().client().copy_model_version("models:/breast_cancer/1", "breast_cancer")
+    tracking().client().set_registered_model_alias("breast_cancer", "champion", "2")
+
+    refused = materialize(other, instance, selection=alone)
+
+    assert "the champion has changed since the evaluation; materialize evaluation again" in failure(refused)
+    champion = tracking().champion("breast_cancer")
+    assert champion is not None
+    assert str(champion.version) == "2"
+
+
+def test_batch_rows_have_the_cutoff_that_the_model_was_made_for_and_those_without_one_are_left_out() -> None:
+    def declared(cutoff: str) -> Case:
+        examples = {"table": "rows", "cutoff": cutoff, "target": "y", "split": SPLIT}
+        tables = {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "at"}}
+        about = {"description": "Which?", "tables": tables, "examples": examples, "score": {"where": "id > 1"}}
+        return Case("case", UseCase.model_validate({**about, **QUICK}))
+
+    noon = datetime(2024, 3, 1, 12)
+    table = pa.table({"id": [1, 2, 3], "at": [noon, noon, None], "y": [True, False, True]})
+
+    rows = scored_rows(declared("at - 30m"), declared("at - 2h").spec, {"rows": table})
+
+    assert rows.to_dict("list") == {"id": [2], "cutoff": [pd.Timestamp("2024-03-01 10:00")]}
 
 
 def test_training_never_depends_on_the_test_rows() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,14 @@ def test_dagster_dev_serves_the_workspace(tmp_path: Path, home: Path, copy_proje
     shutil.rmtree(project / "configs" / "flight_delays")  # its sensor would start a run
     command = [str(BIN / "dagster"), "dev", "-w", "workspace.yaml", "--host", "127.0.0.1", "--port", str(port)]
     environment = {**os.environ, "PYTHONPATH": str(project)}
-    process = subprocess.Popen(command, cwd=project, env=environment, stdout=subprocess.DEVNULL, start_new_session=True)
+    process = subprocess.Popen(
+        command,
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        start_new_session=True,
+        preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),  # a shell may ignore it in the background
+    )
     try:
         wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/server_info"))
         wait_until(lambda: asked(f"http://127.0.0.1:{port}"))

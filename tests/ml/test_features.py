@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ml.examples import make_examples
-from ml.feature_definitions import define_features
+from ml.feature_definitions import define_features, known_columns
 from ml.features import feature_matrix
 from ml.sources import DataError, load_table
 from ml.spec import UseCaseSpec
@@ -79,7 +79,7 @@ def matrix(spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:
 
 
 def load(spec: UseCaseSpec) -> dict[str, pa.Table]:
-    return {name: load_table("trips", name, table) for name, table in spec.tables.items()}
+    return {name: load_table("trips", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
 
 
 def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
@@ -163,3 +163,72 @@ def test_an_example_without_a_cutoff_is_refused(spec: UseCaseSpec) -> None:
 
     with pytest.raises(DataError, match=r"column 'scheduled': 1 of 400 examples have no cutoff time; .*\.where"):
         make_examples("trips", spec, table)
+
+
+@pytest.mark.parametrize(
+    ("computed", "target"),
+    [({"late": "delay > 10"}, "late"), ({}, "DELAY > 10"), ({}, '"delay" > 10'), ({"a": "delay", "b": "a"}, "B > 10")],
+)
+def test_nothing_that_the_target_is_made_of_becomes_a_feature(
+    computed: dict[str, str], target: str, spec: UseCaseSpec
+) -> None:
+    declared = spec.resolved()
+    declared["tables"]["trips"] |= {"computed": computed, "known_at": {}}
+    declared["examples"]["target"] = target
+    declared["features"]["history"] = None
+    leaky = UseCaseSpec.model_validate(declared)
+
+    columns = known_columns(leaky, load(leaky)["trips"])
+
+    assert not {"delay", "late", "a", "b"} & set(columns)
+    assert "line" in columns
+
+
+def test_a_column_of_another_table_computed_from_what_is_known_later_is_no_feature(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["weather"] |= {
+        "known_at": {"at": ["rain"]},
+        "computed": {"wet": "rain > 0.5"},
+    }
+
+    names = [feature.name for feature in define_features("trips", *both(UseCaseSpec.model_validate(declared))).features]
+
+    assert not {"weather.wet", "weather.rain"} & set(names)
+    assert "buses.seats" in names
+
+
+def both(spec: UseCaseSpec) -> tuple[UseCaseSpec, dict[str, pa.Table]]:
+    return spec, load(spec)
+
+
+def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
+    names = [feature.name for feature in define_features("trips", *both(spec)).features]
+    chosen = next(name for name in names if name.startswith("line."))
+    declared = spec.resolved()
+    declared["features"]["ignore"] = [chosen]
+    fewer = UseCaseSpec.model_validate(declared)
+
+    definitions = define_features("trips", *both(fewer))
+    made = matrix(fewer, load(fewer))
+
+    assert [feature.name for feature in definitions.features] == [name for name in names if name != chosen]
+    assert chosen not in made.columns
+
+
+def test_a_relationship_between_a_text_and_a_number_is_refused(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["relationships"] = ["trips.id -> buses.bus"]
+
+    with pytest.raises(DataError, match=r"trips\.id -> buses\.bus joins int64 to .*string, which are never equal"):
+        define_features("trips", *both(UseCaseSpec.model_validate(declared)))
+
+
+def test_a_time_that_only_the_examples_use_is_parsed(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["trips"]["time"] = None
+    untimed = UseCaseSpec.model_validate(declared)
+
+    table = load(untimed)["trips"]
+
+    assert untimed.times_of("trips") == {"scheduled"}
+    assert pa.types.is_timestamp(table["scheduled"].type)

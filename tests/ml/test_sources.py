@@ -144,3 +144,28 @@ def test_a_column_of_mixed_types_is_named(tmp_path: Path, monkeypatch: pytest.Mo
 
     with pytest.raises(DataError, match=r"table 'orders'.*column size.*values of one type"):
         load_table("shop", "orders", Table(source=Source(path="x.csv"), key="id"))
+
+
+def test_times_with_a_zone_or_an_offset_are_utc_and_dates_are_times(tmp_path: Path) -> None:
+    utc = pd.to_datetime(["2024-03-01T12:00", "2024-07-01T12:00"])
+    frame = pd.DataFrame({"id": [1, 2], "at": utc.tz_localize("UTC").tz_convert("Asia/Tokyo"), "on": utc.date})
+    frame.to_parquet(tmp_path / "rows.parquet")
+    texts = ["2024-03-01T21:00+09:00", "2024-07-01T08:00-04:00"]
+    pd.DataFrame({"id": [1, 2], "at": texts, "on": ["2024-03-01", "2024-07-01"]}).to_csv(tmp_path / "rows.csv")
+
+    for name in ("rows.parquet", "rows.csv"):
+        table = Table(source=Source(path=str(tmp_path / name)), key="id", time="at")
+        loaded = load_table("shop", "orders", table, times=["on"])
+
+        assert loaded["at"].type.tz is None
+        assert loaded["at"].to_pylist() == list(utc.to_pydatetime())
+        assert loaded["on"].to_pylist() == list(utc.normalize().to_pydatetime())
+
+
+def test_a_secret_in_the_place_of_a_source_is_in_no_error() -> None:
+    table = Table(source=Source(path="https://bob:hunter2@127.0.0.1:9/rows.csv"), key="id")
+
+    with pytest.raises(DataError, match=r"https://\*\*\*@127") as refused:
+        load_table("shop", "orders", table)
+
+    assert "hunter2" not in str(refused.value)

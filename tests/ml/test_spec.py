@@ -32,6 +32,17 @@ def test_a_short_declaration_has_defaults() -> None:
         ({"models": {}}, r"no model family is declared; allowed: \['lightgbm', 'logistic', 'mlp'\]"),
         ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: description, examples"),
         ({"relationships": ["rows.a -> other.b"]}, r"'other', which is not declared.*Declared tables: \['rows'\]"),
+        (
+            {
+                "tables": {name: {"source": {"path": "x.csv"}, "key": "id"} for name in ("rows", "ports")},
+                "relationships": ["rows.a -> ports.id", "rows.b -> ports.id"],
+            },
+            r"lead to \['ports'\] twice; declare the table again under another name",
+        ),
+        (
+            {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "now()"}}}},
+            r"\['at'\] are computed, but time and known_at must be columns of the source",
+        ),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
         ({"tables": {"rows": {"source": {}, "key": "id"}}}, "exactly one of python, path or query"),
         (
@@ -73,13 +84,21 @@ def test_every_mistake_is_reported_at_its_own_place() -> None:
     [
         (
             {"query": "select 1", "url": "postgresql+psycopg2://me:s3cret@host:5432/db"},
-            "postgresql+psycopg2://me:***@host:5432/db",
+            "postgresql+psycopg2://***@host:5432/db",
         ),
-        ({"path": "https://me:s3cret@host/rows.csv"}, "https://me:***@host/rows.csv"),
+        ({"query": "select 1", "url": "postgresql://me:s3/cret@host/db"}, "postgresql://***@host/db"),
+        (
+            {"query": "select 1", "url": "postgresql://host/db?user=me&password=s3cret"},
+            "postgresql://host/db?user=***&password=***",
+        ),
+        ({"path": "https://me:s3cret@host/rows.csv"}, "https://***@host/rows.csv"),
+        ({"path": "https://t0ken@host/rows.csv"}, "https://***@host/rows.csv"),
+        ({"path": "https://host/rows.csv?sig=s3cret"}, "https://host/rows.csv?sig=***"),
+        ({"path": "data/who?=me@home.csv"}, "data/who?=me@home.csv"),
         ({"path": "s3://bucket/rows.csv"}, "s3://bucket/rows.csv"),
     ],
 )
-def test_the_config_coordinate_holds_no_password(source: dict[str, str], shown: str) -> None:
+def test_the_config_coordinate_holds_no_secret(source: dict[str, str], shown: str) -> None:
     spec = UseCaseSpec.model_validate(declaration(tables={"rows": {"source": source, "key": "id"}}))
 
     resolved = spec.resolved()["tables"]["rows"]["source"]

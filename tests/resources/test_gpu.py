@@ -24,3 +24,10 @@ def test_two_leases_never_share_a_device_and_a_released_one_is_free(home: Path) 
         assert third == "cpu"
     with pool.lease("required") as again:
         assert again == "cuda:0"
+
+
+@pytest.mark.parametrize(("visible", "devices"), [("", []), ("-1", []), ("3", [0]), ("5,2", [0, 1]), ("0,-1,2", [0])])
+def test_only_what_cuda_may_see_is_leased(visible: str, devices: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+    assert GpuPool().available() == devices

@@ -57,7 +57,7 @@ def test_a_damaged_or_missing_result_is_named(storage: Storage) -> None:
     target = f"{base}/{stored.path}"
 
     fs.pipe_file(target, b"c0ntent")
-    with pytest.raises(StorageError, match=r"a/b/.* is damaged: .*; delete it, then materialize its asset"):
+    with pytest.raises(StorageError, match=r"a/b/.* is damaged: .*; materialize the asset that makes it again"):
         storage.load(stored)
     fs.rm_file(target)
     with pytest.raises(StorageError, match=r"a/b/.* is missing; materialize the asset"):
@@ -78,3 +78,17 @@ def test_a_write_that_is_killed_leaves_nothing_that_can_be_read(home: Path) -> N
     assert [Path(path).suffix for path in files(Storage())] == [".part"]
     stored = Storage().save("a", b"content")
     assert Storage().load(stored) == b"content"
+
+
+@pytest.mark.parametrize("value", [b"content", pd.DataFrame({"x": [1.0, 2.0]})], ids=["bytes", "frame"])
+def test_content_that_was_damaged_is_whole_again_once_it_is_saved(value: Any, storage: Storage) -> None:
+    stored = storage.save("a/b", value)
+    fs, base = fsspec.core.url_to_fs(storage.base())
+    other = storage.save("c/d", b"other" if isinstance(value, bytes) else value * 2)
+    fs.pipe_file(f"{base}/{stored.path}", fs.cat_file(f"{base}/{other.path}"))
+
+    again = storage.save("a/b", value)
+
+    assert again == stored
+    loaded = storage.load(again)
+    assert loaded.equals(value) if isinstance(value, pd.DataFrame) else loaded == value

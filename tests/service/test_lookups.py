@@ -12,6 +12,7 @@ import pytest
 from service.lookups import MISSING_ROW, Finder, load_lookup
 from service.plan import BundleError, ColumnType, DailyLookup, LatestLookup, Lookup, StaticLookup
 from service.records import Record, Value, to_us
+from service.tables import numeric_matrix
 
 RECORD: dict[str, ColumnType] = {"key": "text", "other": "number", "at": "time", "yes": "flag"}
 
@@ -246,3 +247,12 @@ def test_a_file_that_does_not_fit_the_plan_is_refused(
 ) -> None:
     with pytest.raises(BundleError, match=message):
         load(tmp_path, lookup, table)
+
+
+def test_a_value_that_float32_cannot_hold_counts_as_missing() -> None:
+    rows = pa.table({"x": [1.0, float("inf"), -float("inf"), 1e39, None]})
+
+    (column,) = numeric_matrix(rows, ["x"], {}).T
+
+    assert column[0] == 1.0
+    assert np.isnan(column[1:]).all()
