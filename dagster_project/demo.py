@@ -33,7 +33,7 @@ def run(use_case: str) -> None:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
         _follow(instance, process, tags)
     if process.wait() != 0:
-        raise click.ClickException(f"the run failed; its log is {log}\n{_last_error(log)}")
+        raise click.ClickException(f"the run failed; its log is {log}")
     _summary(use_case, instance)
 
 
@@ -75,15 +75,18 @@ class Progress:
         elif event.is_step_success or event.is_step_failure:
             self.running.pop(step, None)
             if event.is_step_failure:
-                return f"FAILED {step}"
+                return f"FAILED {step}\n    {_reason(event)}"
             seconds = event.step_success_data.duration_ms / 1000
             return f"{'reused' if step in self.reused else 'done':<6} {step:<40} {seconds:6.1f} s"
         return None
 
 
-def _last_error(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if "Error" in line or "Failure" in line]
-    return "\n".join(lines[-3:])
+def _reason(event: dg.DagsterEvent) -> str:
+    """The error that the step itself raised, without Dagster's around it."""
+    error = event.step_failure_data.error
+    while error is not None and error.cls_name == "DagsterExecutionStepExecutionError" and error.cause is not None:
+        error = error.cause
+    return error.message.strip() if error is not None else "for no reason that Dagster knows"
 
 
 def _summary(use_case: str, instance: dg.DagsterInstance) -> None:

@@ -43,3 +43,21 @@ def test_it_says_what_came_out_twice_and_writes_nothing_outside_of_its_home(
     assert "because the candidate is the champion, version 1" in second
     assert (files(project), files(user)) == (before, set())
     assert {path.name for path in home.iterdir()} >= {"bentoml", "coordinates", "dagster", "logs", "mlflow", "storage"}
+
+
+def test_a_failed_run_says_what_is_wrong_with_which_use_case(
+    tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]
+) -> None:
+    project = copy_project(tmp_path / "project")
+    file = project / "configs" / "breast_cancer" / "defs.yaml"
+    file.write_text(file.read_text().replace("diagnosis = 'malignant'", "diagnose = 'malignant'"))
+
+    command, environment = [SEXTANT, "demo", "breast_cancer"], os.environ | {"PYTHONPATH": str(project)}
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert (
+        "FAILED breast_cancer/examples\n    ml.sql.DataError: use case 'breast_cancer', table 'samples'" in done.stdout
+    )
+    assert 'Referenced column "diagnose" not found' in done.stdout
+    assert "the run failed; its log is" in done.stderr
