@@ -39,7 +39,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
     def still_there(bentos: BentoStore, packaged: PackagedBento) -> bool:
         return bentos.put_first(packaged.tag)
 
-    @asset(case, "bento", stage="production", kinds={"bentoml"}, ins=ins, usable=still_there)
+    @asset(case, "bento", stage="production", kinds={"bentoml"}, ins=ins, usable=still_there, code=["service.service"])
     def bento(step: Step, production_model: ProductionModel, **tables: pa.Table) -> PackagedBento:
         """The packaged service, verified by starting it and replaying golden requests."""
         content = step.tracking.onnx(production_model.name, production_model.version)

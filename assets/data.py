@@ -8,6 +8,7 @@ from assets.step import Case, Step, asset
 from ml.examples import make_examples
 from ml.feature_definitions import FeatureDefinitions, define_features
 from ml.features import feature_matrix
+from ml.source import running
 from ml.sources import load_table
 
 
@@ -28,7 +29,9 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
         return load_table(case.name, table, case.spec.tables[table], case.spec.times_of(table))
 
     snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."
-    return asset(case, f"raw/{table}", stage="data", kinds={"parquet"}, always=True)(snapshot)
+    reader = str(case.spec.tables[table].source.python).partition(":")[0]
+    code = [reader] if reader in running().modules else []
+    return asset(case, f"raw/{table}", stage="data", kinds={"parquet"}, always=True, code=code)(snapshot)
 
 
 def examples(case: Case) -> dg.AssetsDefinition:

@@ -10,8 +10,9 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from ml.coordinates import Coordinates, code_coordinate, config_coordinate, environment_coordinate, source_hash
+from ml.coordinates import Coordinates, code_coordinate, config_coordinate, environment_coordinate
 from ml.hashing import hash_json
+from ml.source import running
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool
@@ -79,18 +80,20 @@ def asset(
     always: bool = False,
     usable: Callable[[BentoStore, Any], bool] | None = None,
     checks: Sequence[str] = (),
+    code: Sequence[str] = (),
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
     `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
-    A function may raise: nothing is stored then.
+    The code is the function's module and what it imports, and that of the modules `code`. A function may raise:
+    nothing is stored then.
     """
     if checks and not always:
         raise ValueError(f"{name!r} has checks, so it must run always: a reused result answers none")
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        key = case.key(name)
+        key, roots = case.key(name), (function.__module__, *code)
 
         @dg.asset(
             key=key,
@@ -99,7 +102,7 @@ def asset(
             kinds=kinds,
             owners=case.spec.owners or None,
             description=function.__doc__,
-            code_version=source_hash()[:12],
+            code_version=running().hash(*roots)[:12],
             io_manager_key="io_manager",
             check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
         )
@@ -111,7 +114,7 @@ def asset(
             bentos: BentoStore,
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
-            reuse_key = _reuse_key(case, key, inputs)
+            reuse_key = _reuse_key(case, key, roots, inputs)
             for metadata in [] if always else _earlier(context, key, reuse_key):
                 stored = Stored(**metadata[METADATA].value)
                 try:
@@ -125,9 +128,11 @@ def asset(
             data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
             values = {argument: storage.load(stored) for argument, stored in inputs.items()}
             with tracking.run(case.name, name, _links(tracking, context, key)) as run:
-                coordinates = _coordinates(case, context, key, data, run)
+                coordinates = _coordinates(case, context, key, roots, data, run)
                 step = Step(case, coordinates, storage, tracking, gpus, bentos, run, context.log)
                 value = function(step, **values)
+                if changed := running().changed(*roots):
+                    raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
                 stored = storage.save(key.to_user_string(), value)
                 _keep(coordinates)
                 for tag, text in _tags(coordinates).items():
@@ -149,13 +154,13 @@ def asset(
     return wrap
 
 
-def _reuse_key(case: Case, key: dg.AssetKey, inputs: Mapping[str, Stored]) -> str:
+def _reuse_key(case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mapping[str, Stored]) -> str:
     """The hash of everything that decides a result."""
     return hash_json(
         {
             "asset": key.to_user_string(),
             "inputs": {argument: stored.hash for argument, stored in inputs.items()},
-            "code": source_hash(),
+            "code": running().hash(*roots),
             "config": config_coordinate(case.spec.resolved())["hash"],
             "environment": environment_coordinate()["id"],
         }
@@ -180,11 +185,16 @@ def _reused(context: dg.AssetExecutionContext, stored: Stored, metadata: dict[st
 
 
 def _coordinates(
-    case: Case, context: dg.AssetExecutionContext, key: dg.AssetKey, data: dict[str, str], run: TrackedRun
+    case: Case,
+    context: dg.AssetExecutionContext,
+    key: dg.AssetKey,
+    roots: Sequence[str],
+    data: dict[str, str],
+    run: TrackedRun,
 ) -> Coordinates:
     return Coordinates(
         data=data,
-        code=code_coordinate(),
+        code=code_coordinate(*roots),
         config=config_coordinate(case.spec.resolved()),
         environment=environment_coordinate(),
         run={"dagster": context.run.run_id, "asset": key.to_user_string(), "mlflow": run.id},

@@ -10,11 +10,10 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from ml.hashing import hash_bytes, hash_json
+from ml.hashing import hash_json
+from ml.source import running
 
-PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -50,27 +49,20 @@ class Coordinates:
         }
 
 
-def code_coordinate(root: Path = ROOT) -> dict[str, Any]:
-    """The hash of the project's Python source as it is on disk, with git's commit and cleanliness.
+def code_coordinate(*roots: str) -> dict[str, Any]:
+    """What ran: the hash of the project's modules that the roots can reach, as this process has read them.
 
-    Where there is no git, as in an image, they come from $SEXTANT_COMMIT: a commit, with `-dirty` after it if it was.
+    `tree` names the archive of every file, to the byte. Git's commit and cleanliness say where it came from; where
+    there is no git, as in an image, they come from $SEXTANT_COMMIT: a commit, with `-dirty` after it if it was.
     """
-    return {"source": source_hash(root), **_git(root)}
-
-
-def source_files(root: Path = ROOT) -> list[Path]:
-    """The project's Python files, sorted."""
-    return sorted(path for package in PACKAGES for path in (root / package).rglob("*.py"))
+    source = running()
+    return {"source": source.hash(*roots), "tree": source.tree, **git_state(source.root)}
 
 
 @cache
-def source_hash(root: Path = ROOT) -> str:
-    """SHA-256 over names and contents of the project's Python files, once for each process."""
-    return hash_json({str(path.relative_to(root)): hash_bytes(path.read_bytes()) for path in source_files(root)})
+def git_state(root: Path) -> dict[str, Any]:
+    """Commit and cleanliness of a folder."""
 
-
-@cache
-def _git(root: Path) -> dict[str, Any]:
     def git(*arguments: str) -> str | None:
         try:
             done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=True)

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.coordinates import ROOT, code_coordinate
+from ml.coordinates import git_state
+from ml.source import ROOT
 
 
 def test_the_commit_is_that_of_the_tree_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -12,7 +13,7 @@ def test_the_commit_is_that_of_the_tree_whatever_the_environment_says(monkeypatc
         pytest.skip("this copy of the project has no git")
     monkeypatch.setenv("SEXTANT_COMMIT", "f00d")
 
-    assert len(code_coordinate()["commit"]) == 40
+    assert len(git_state.__wrapped__(ROOT)["commit"]) == 40
 
 
 @pytest.mark.parametrize(
@@ -26,6 +27,6 @@ def test_without_git_the_commit_is_what_the_image_was_built_with(
     if said is not None:
         monkeypatch.setenv("SEXTANT_COMMIT", said)
 
-    found = code_coordinate(tmp_path)
+    found = git_state(tmp_path)
 
     assert (found["commit"], found["dirty"]) == (commit, dirty)

@@ -1,0 +1,147 @@
+"""The project's own source: what a module can reach by imports, the hash of that, and an archive of all of it."""
+
+import ast
+import io
+import lzma
+import tarfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
+
+from ml.hashing import hash_bytes, hash_json
+
+ROOT = Path(__file__).resolve().parent.parent
+PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
+BESIDE = ("pyproject.toml", "requirements.lock", "workspace.yaml")
+
+
+@dataclass(frozen=True)
+class Module:
+    """One module: the hash of its syntax tree, without comments and docstrings, and the modules that it imports."""
+
+    hash: str
+    imports: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """The project's files as they were at one moment: content by path, relative to the project's folder."""
+
+    root: Path
+    files: Mapping[str, bytes] = field(repr=False)
+
+    @classmethod
+    def read(cls, root: Path = ROOT) -> "Source":
+        """Reads the files from disk."""
+        paths = [path for package in PACKAGES for path in (root / package).rglob("*") if path.is_file()]
+        paths += [root / name for name in BESIDE if (root / name).exists()]
+        kept = sorted(path for path in paths if "__pycache__" not in path.parts)
+        return cls(root, {str(path.relative_to(root)): path.read_bytes() for path in kept})
+
+    @cached_property
+    def modules(self) -> dict[str, Module]:
+        """The project's modules by name; a file that shares a module's name, such as its template, is part of it."""
+        names = {_module_name(path): path for path in self.files if path.endswith(".py")}
+        found = {}
+        for name, path in names.items():
+            tree = ast.parse(self.files[path], path)
+            beside = {
+                other: hash_bytes(content)
+                for other, content in self.files.items()
+                if other != path and other.rpartition(".")[0] == path.removesuffix(".py")
+            }
+            imports = frozenset(each for imported in _imported(tree, name, path) for each in _known(imported, names))
+            found[name] = Module(hash_json([_canonical(tree), beside]), imports)
+        return found
+
+    def reach(self, *roots: str) -> list[str]:
+        """The project's modules that are imported once the roots are and every function in them has run, sorted.
+
+        Raises KeyError if a root is not one of the project's modules.
+        """
+        found: set[str] = set()
+        rest = {each for root in roots for each in [*_known(root, self.modules), root]}
+        while rest:
+            name = rest.pop()
+            found.add(name)
+            rest |= self.modules[name].imports - found
+        return sorted(found)
+
+    def hash(self, *roots: str) -> str:
+        """SHA-256 over the modules that the roots can reach. Comments, docstrings and formatting do not count."""
+        return hash_json({name: self.modules[name].hash for name in self.reach(*roots)})
+
+    @cached_property
+    def tree(self) -> str:
+        """SHA-256 over every file, to the byte: the name of its archive."""
+        return hash_json({path: hash_bytes(content) for path, content in self.files.items()})
+
+    def archive(self) -> bytes:
+        """Every file in one tar.xz; equal files give equal bytes."""
+        content = io.BytesIO()
+        with tarfile.open(fileobj=content, mode="w") as archive:
+            for path, text in sorted(self.files.items()):
+                about = tarfile.TarInfo(path)
+                about.size = len(text)
+                archive.addfile(about, io.BytesIO(text))
+        return lzma.compress(content.getvalue())
+
+    def changed(self, *roots: str) -> list[str]:
+        """The reachable modules whose files on disk are no longer those that were read, sorted."""
+        if all(_same(self.root / path, content) for path, content in self.files.items()):
+            return []
+        now = Source.read(self.root).modules
+        return [name for name in self.reach(*roots) if name not in now or now[name].hash != self.modules[name].hash]
+
+
+@cache
+def running() -> Source:
+    """The source of this process: read once, when this module is imported."""
+    return Source.read()
+
+
+def _same(path: Path, content: bytes) -> bool:
+    return path.exists() and path.read_bytes() == content
+
+
+def _module_name(path: str) -> str:
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+def _known(name: str, modules: Mapping[str, object]) -> Iterator[str]:
+    """The project's modules that importing `name` runs: itself, if it is one, and the packages that it lies in."""
+    parts = name.split(".")
+    for length in range(1, len(parts) + 1):
+        if (prefix := ".".join(parts[:length])) in modules:
+            yield prefix
+
+
+def _imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
+    """What a module imports anywhere in it, except for type checkers only."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            package = module if path.endswith("/__init__.py") else module.rpartition(".")[0]
+            parts = package.split(".")
+            base = ".".join([*parts[: len(parts) - node.level + 1], node.module or ""]) if node.level else node.module
+            yield from (f"{str(base).rstrip('.')}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
+            yield from _imported(ast.Module(node.orelse, []), module, path)
+        else:
+            yield from _imported(node, module, path)
+
+
+def _canonical(tree: ast.Module) -> str:
+    """The syntax tree as text, without docstrings."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
+            continue
+        match node.body[0]:
+            case ast.Expr(value=ast.Constant(value=str())):
+                node.body = node.body[1:] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+running()

@@ -1,0 +1,101 @@
+"""The code coordinate changes with what can run, and with nothing else."""
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ml.source import Source, running
+
+FILES = {
+    "assets/__init__.py": "",
+    "assets/models.py": "from ml import first\n\ndef asset():\n    return first.one()\n",
+    "ml/__init__.py": "",
+    "ml/first.py": "def one():\n    from ml.second import two\n    return two()\n",
+    "ml/second.py": "from typing import TYPE_CHECKING\nfrom .deep import three\n"
+    "if TYPE_CHECKING:\n    import ml.types\nelse:\n    import ml.real\n\ndef two():\n    return three()\n",
+    "ml/deep/__init__.py": "from ml.deep.third import three\n",
+    "ml/deep/third.py": '"""What it is."""\n\ndef three():\n    """Three."""\n    return 3  # a number\n',
+    "ml/deep/third.html": "<p>three</p>",
+    "ml/real.py": "",
+    "ml/types.py": "",
+    "ml/unrelated.py": "x = 1\n",
+    "pyproject.toml": "[project]\n",
+}
+REACHED = ["assets", "assets.models", "ml", "ml.deep", "ml.deep.third", "ml.first", "ml.real", "ml.second"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for path, text in FILES.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    return tmp_path
+
+
+def test_it_reaches_what_is_imported_anywhere_and_not_what_type_checkers_import(project: Path) -> None:
+    assert Source.read(project).reach("assets.models") == REACHED
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("ml/unrelated.py", "x = 2\n"),
+        ("ml/types.py", "x = 2\n"),
+        ("ml/deep/third.py", '"""It."""\n\n\ndef three():\n    # the number\n    return (3)\n'),
+        ("pyproject.toml", "[tool]\n"),
+    ],
+)
+def test_what_cannot_run_and_what_is_only_said_changes_nothing(path: str, text: str, project: Path) -> None:
+    before = Source.read(project)
+
+    (project / path).write_text(text)
+
+    after = Source.read(project)
+    assert after.hash("assets.models") == before.hash("assets.models")
+    assert before.changed("assets.models") == []
+    assert after.tree != before.tree
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "changed"),
+    [
+        ("ml/deep/third.py", "def three():\n    return 4\n", "ml.deep.third"),
+        ("ml/deep/third.html", "<p>four</p>", "ml.deep.third"),
+        ("ml/deep/__init__.py", "three = int\n", "ml.deep"),
+        ("assets/models.py", "from ml import first\n\ndef asset():\n    return -first.one()\n", "assets.models"),
+    ],
+)
+def test_a_change_far_away_is_seen_and_named(path: str, text: str, changed: str, project: Path) -> None:
+    before = Source.read(project)
+
+    (project / path).write_text(text)
+
+    assert Source.read(project).hash("assets.models") != before.hash("assets.models")
+    assert before.changed("assets.models") == [changed]
+
+
+def test_a_missing_root_is_named(project: Path) -> None:
+    with pytest.raises(KeyError, match=r"ml\.nothing"):
+        Source.read(project).reach("ml.nothing")
+
+
+def test_the_archive_holds_every_file_and_is_repeatable(project: Path) -> None:
+    source = Source.read(project)
+
+    archive = source.archive()
+
+    with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+        found = {member.name: opened.extractfile(member).read().decode() for member in opened}  # type: ignore[union-attr]
+    assert found == FILES
+    assert Source.read(project).archive() == archive
+
+
+def test_every_module_of_this_project_is_reached_by_something() -> None:
+    source = running()
+    roots = ["dagster_project.definitions", "dagster_project.cli", "service.service", "dagster_project.components"]
+    sources = [name for name in source.modules if name.startswith(("dagster_project.examples", "configs"))]
+
+    assert set(source.modules) - set(source.reach(*roots, *sources)) == set()
+    assert len(source.archive()) < 1_000_000
