@@ -66,6 +66,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
         difference = step.bentos.build(name, version, bundle, labels, TOLERANCE)
         step.metrics({"largest difference to the batch path": difference})
         size = sum(map(len, bundle.values()))
+        step.labels["bento"] = tag
         step.show(tag=tag, serve=f"sextant serve {case.name}", size_of_bundle_in_MB=round(size / 1e6, 2))
         return PackagedBento(tag=tag, model_version=production_model.version, coordinates=step.coordinates.id)
 

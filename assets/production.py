@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
+from ml.coordinates import Loaded
 from ml.encoding import Encoder
 from ml.evaluation import Evaluation, all_metrics, compare
 from ml.examples import cutoff_sql
@@ -24,6 +25,7 @@ from ml.onnx_export import described, predict, session
 from ml.report import html, plots
 from ml.spec import UseCaseSpec
 from ml.sql import run_sql
+from ml.stamp import stamp_json
 
 
 class ProductionModel(BaseModel):
@@ -71,6 +73,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate against champion on the same rows."""
         y, candidate = test["target"].to_numpy(), scores_of(onnx_model, test)
+        against = _against_champion(step, raw_tables(tables), test, y, candidate)
         found = Evaluation(
             model_hash=hash_bytes(onnx_model),
             family=described(onnx_model)["sextant.family"],
@@ -78,13 +81,12 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             positives=int(y.sum()),
             metrics=all_metrics(y, candidate),
             coordinates=step.coordinates.id,
-        )
-        found = found.model_copy(update=_against_champion(step, raw_tables(tables), test, y, candidate))
-        verdicts, figures = judge(case.spec.gates, found, case.spec.metric), plots(y, candidate)
+        ).model_copy(update=against)
+        verdicts, figures = judge(case.spec.gates, found, case.spec.metric), plots(y, candidate, step.coordinates.id)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
         report = step.storage.save(f"{case.name}/report", page, ".html")
         step.run.file("report.html", page)
-        step.run.file("report.json", found.model_dump_json(indent=1).encode())
+        step.run.file("report.json", _report_json(step, found))
         step.metrics(found.metrics, prefix="test ")
         in_mlflow = f"{step.tracking.link(step.run)}/artifacts/report.html"
         step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
@@ -105,6 +107,8 @@ def _against_champion(
     if champion is None:
         return {}
     content = step.tracking.onnx(step.case.name, champion.version)
+    name = f"{step.case.name}:{champion.version}"
+    step.also_loaded("champion", Loaded(name, hash_bytes(content), str(coordinates_of(content)["id"])))
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
     try:
         scores = scores_of(content, features_of(content, tables, test))
@@ -118,6 +122,10 @@ def _against_champion(
             spec.metric, y, candidate, scores, confidence=rule.confidence, resamples=rule.resamples, seed=spec.seed
         ),
     }
+
+
+def _report_json(step: Step, found: Evaluation) -> bytes:
+    return json.dumps(stamp_json(found.model_dump(mode="json"), step.coordinates.id), indent=1).encode()
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:
@@ -159,6 +167,7 @@ def _promoted(step: Step, onnx_model: bytes, evaluation: Evaluation) -> Producti
     else:
         assert champion is not None
         version = str(champion.version)
+    step.labels["model"] = f"{case.name}:{version}"
     page = f"{step.tracking.ui}/#/models/{case.name}/versions/{version}"
     step.show(version=version, promoted=promoted, reasons=reasons, registry=dg.MetadataValue.url(page))
     return ProductionModel(
@@ -198,6 +207,7 @@ def predictions(case: Case) -> dg.AssetsDefinition:
             score=scores,
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
+            coordinates=step.coordinates.id,
             scored_at=pd.Timestamp(datetime.now(UTC)).tz_localize(None).floor("us"),
         )
 

@@ -4,19 +4,20 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from ml.coordinates import Coordinates, code_coordinate, config_coordinate, environment_coordinate
+from ml.coordinates import Coordinates, Loaded, code_coordinate, config_coordinate, environment_coordinate
 from ml.hashing import hash_json
 from ml.source import running
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool
-from resources.home import home
+from resources.ledger import Ledger
 from resources.storage import METADATA, Storage, StorageError, Stored
 from resources.tracking import TrackedRun, Tracking
 
@@ -40,7 +41,8 @@ class Step:
     """What an asset function works with, beside its inputs."""
 
     case: Case
-    coordinates: Coordinates
+    loaded: dict[str, Loaded]
+    made_from: Callable[[dict[str, Loaded]], Coordinates]
     storage: Storage
     tracking: Tracking
     gpus: GpuPool
@@ -49,6 +51,18 @@ class Step:
     log: Any
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[dg.AssetCheckResult] = field(default_factory=list)
+    labels: dict[str, str] = field(default_factory=dict)
+
+    @cached_property
+    def coordinates(self) -> Coordinates:
+        """Where the result comes from; once it has been asked for, nothing else may be loaded."""
+        return self.made_from(dict(self.loaded))
+
+    def also_loaded(self, name: str, data: Loaded) -> None:
+        """Records what was loaded beside the inputs."""
+        if "coordinates" in vars(self):
+            raise RuntimeError(f"{name} was loaded after the coordinates were taken")
+        self.loaded[name] = data
 
     def show(self, **values: Any) -> None:
         """Adds metadata to the materialization."""
@@ -125,16 +139,18 @@ def asset(
                 if usable is None or usable(bentos, value):
                     yield _reused(context, stored, metadata)
                     return
-            data = {argument: stored.hash for argument, stored in sorted(inputs.items())}
-            values = {argument: storage.load(stored) for argument, stored in inputs.items()}
+            values, loaded = {}, {}
+            for argument, version in sorted(inputs.items()):
+                values[argument] = storage.load(version)
+                loaded[argument] = Loaded(version.asset, version.hash, version.coordinates)
             with tracking.run(case.name, name, _links(tracking, context, key)) as run:
-                coordinates = _coordinates(case, context, key, roots, data, run)
-                step = Step(case, coordinates, storage, tracking, gpus, bentos, run, context.log)
-                value = function(step, **values)
+                made_from = partial(_coordinates, case, context, key, roots, run)
+                step = Step(case, loaded, made_from, storage, tracking, gpus, bentos, run, context.log)
+                value, coordinates = function(step, **values), step.coordinates
                 if changed := running().changed(*roots):
                     raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
                 stored = storage.save(key.to_user_string(), value)
-                _keep(coordinates)
+                Ledger().keep(coordinates, stored, running(), step.labels)
                 for tag, text in _tags(coordinates).items():
                     run.client.set_tag(run.id, tag, text)
                 metadata = {
@@ -189,8 +205,8 @@ def _coordinates(
     context: dg.AssetExecutionContext,
     key: dg.AssetKey,
     roots: Sequence[str],
-    data: dict[str, str],
     run: TrackedRun,
+    data: dict[str, Loaded],
 ) -> Coordinates:
     return Coordinates(
         data=data,
@@ -204,24 +220,12 @@ def _coordinates(
 
 def _links(tracking: Tracking, context: dg.AssetExecutionContext, key: dg.AssetKey) -> dict[str, str]:
     """Tags that lead from MLflow to Dagster; `mlflow.note.content` is the description on the run's page."""
-    run, asset = (
-        f"{tracking.dagster_ui}/runs/{context.run.run_id}",
-        f"{tracking.dagster_ui}/assets/{'/'.join(key.path)}",
-    )
+    run, asset = tracking.dagster_links(context.run.run_id, "/".join(key.path))
     return {
         "dagster.run_id": context.run.run_id,
         "dagster.asset_key": key.to_user_string(),
         "mlflow.note.content": f"[Dagster run]({run}), which materialized the asset [{key.to_user_string()}]({asset})",
     }
-
-
-def _keep(coordinates: Coordinates) -> None:
-    """Writes the whole set of coordinates under its id, once."""
-    folder = home() / "coordinates"
-    folder.mkdir(parents=True, exist_ok=True)
-    beside, path = folder / f"{coordinates.id}.part", folder / f"{coordinates.id}.json"
-    beside.write_text(json.dumps(coordinates.to_dict(), indent=1, sort_keys=True))
-    beside.replace(path)
 
 
 def _tags(coordinates: Coordinates) -> dict[str, str]:

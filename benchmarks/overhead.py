@@ -168,7 +168,14 @@ def plain(use_case: str) -> None:
         positives=int(y.sum()),
         metrics=all_metrics(y, scores),
     )
-    html(use_case, spec.description, found, judge(spec.gates, found, spec.metric), plots(y, scores), {})
+    html(
+        use_case,
+        spec.description,
+        found,
+        judge(spec.gates, found, spec.metric),
+        plots(y, scores, "0" * 16),
+        {"id": "0" * 16},
+    )
     scored = scored_rows(Case(use_case, spec), spec, tables)
     scores_of(content, features_of(content, tables, scored))
 

@@ -36,32 +36,22 @@ def init() -> None:
 @click.argument("thing")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON.")
 def locate(thing: str, as_json: bool) -> None:
-    """Print the coordinates of THING: an asset key, MLflow run, model version, Bento tag or coordinates id."""
-    from dagster_project.definitions import tracking
-    from dagster_project.locate import NotFoundError
-    from dagster_project.locate import locate as find
+    """Print where THING came from: its coordinates, what it was made from, what was made from it, and links.
 
+    THING is a coordinates id, an asset key, an MLflow run's id or URL, a model (case@champion, case:3), a Bento tag, or
+    a file: report, plot, model or table.
+    """
+    from dagster_project.locate import NotFoundError, described
+    from dagster_project.locate import locate as find
+    from resources.ledger import Ledger
+    from resources.tracking import tracking
+
+    ledger = Ledger()
     try:
-        found = find(thing, tracking())
+        found = find(thing, tracking(), ledger)
     except NotFoundError as error:
         raise click.ClickException(str(error)) from error
-    if as_json:
-        click.echo(json.dumps(found, indent=1, sort_keys=True))
-        return
-    environment = found["environment"]
-    lines = {
-        "id": found["id"],
-        "data": ", ".join(f"{name} {content[:12]}" for name, content in found["data"].items()) or "a source",
-        "code": f"source {found['code']['source'][:12]}, commit {str(found['code']['commit'])[:12]}"
-        + (" (dirty)" if found["code"]["dirty"] else ""),
-        "config": found["config"]["hash"][:12],
-        "environment": f"{environment['id']}: Python {environment['python']}, {environment['processor']}, "
-        f"{len(environment['distributions'])} distributions",
-        "run": ", ".join(f"{name} {value}" for name, value in found["run"].items()),
-        "seed": found["seed"],
-    }
-    for name, value in lines.items():
-        click.echo(f"{name:<12} {value}")
+    click.echo(json.dumps(found, indent=1, sort_keys=True) if as_json else described(found, tracking(), ledger))
 
 
 @main.command()
@@ -104,8 +94,8 @@ def dev(port: int, mlflow_port: int) -> None:
         "SEXTANT_DAGSTER_UI": f"http://127.0.0.1:{port}",
         "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
     }
-    from dagster_project.definitions import tracking
     from resources.bentos import stop
+    from resources.tracking import tracking
 
     tracking().client()  # two processes that open an empty database at once would race
     store = tracking().tracking_uri()
@@ -116,6 +106,7 @@ def dev(port: int, mlflow_port: int) -> None:
     # Both signals end it and all that it starts, even where a shell in the background has told it to ignore one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
+    click.echo(f"Dagster UI: http://127.0.0.1:{port}    MLflow UI: http://127.0.0.1:{mlflow_port}    Ctrl-C ends both")
     processes = [subprocess.Popen(command, start_new_session=True) for command in commands]
     try:
         os.wait()

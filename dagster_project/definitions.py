@@ -11,7 +11,7 @@ from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.home import keep_to_home
 from resources.storage import Storage, StorageIOManager
-from resources.tracking import Tracking
+from resources.tracking import tracking
 
 # Pinned before any step starts: results then do not depend on how busy the machine is.
 PINNED = {
@@ -36,15 +36,6 @@ PRELOAD = [
     "mlflow",
     "sklearn.metrics",
 ]
-
-
-def tracking() -> Tracking:
-    """MLflow as the environment sets it up."""
-    return Tracking(
-        uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
-        ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
-        dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
-    )
 
 
 def resources() -> dict[str, object]:

@@ -12,6 +12,7 @@ from uuid import uuid4
 import click
 import dagster as dg
 
+from dagster_project.definitions import CONFIGS, defs
 from resources.bentos import BentoStore, ask
 from resources.home import home
 from resources.storage import Storage, find
@@ -21,6 +22,7 @@ SILENCE_S = 15.0
 
 def run(use_case: str) -> None:
     """Materializes every asset of a use case through Dagster, serves its Bento, asks it and prints a summary."""
+    _check(use_case)
     instance, tags = dg.DagsterInstance.get(), {"sextant/demo": uuid4().hex}
     log = home() / "logs" / f"{use_case}_demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -35,6 +37,17 @@ def run(use_case: str) -> None:
     if process.wait() != 0:
         raise click.ClickException(f"the run failed; its log is {log}")
     _summary(use_case, instance)
+
+
+def _check(use_case: str) -> None:
+    """Stops with the reason where a use case does not exist or its declaration is broken."""
+    names = sorted(file.parent.name for file in CONFIGS.glob("*/defs.yaml"))
+    if use_case not in names:
+        raise click.ClickException(f"there is no use case {use_case!r} in {CONFIGS}; there are {', '.join(names)}")
+    graph = defs().resolve_asset_graph()
+    broken = dg.AssetKey([use_case, "broken"])
+    if graph.has(broken):
+        raise click.ClickException(str(graph.get(broken).description))
 
 
 def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", tags: dict[str, str]) -> None:

@@ -1,81 +1,134 @@
 """Finds the coordinates of a result."""
 
-import json
+import re
+from pathlib import Path
 from typing import Any
 
-import dagster as dg
-
-from resources.bentos import BentoStore
+from ml.hashing import hash_bytes
 from resources.home import home
+from resources.ledger import Ledger, LedgerError
 from resources.tracking import Tracking
+
+_MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
+ALLOWED = (
+    "a coordinates id, an asset key such as flight_delays/evaluation, an MLflow run's id or URL, a model such as "
+    "flight_delays@champion or flight_delays:1, a Bento tag such as flight_delays:1-0123456789abcdef, or a file: "
+    "report (.html, .json), plot (.png), model (.onnx) or table (.parquet)"
+)
 
 
 class NotFoundError(LookupError):
     """Nothing of this name has coordinates here."""
 
 
-def locate(thing: str, tracking: Tracking) -> dict[str, Any]:
-    """The coordinates of a coordinates id, asset key (`case/models/lightgbm`), MLflow run id, model version
-    (`case@champion`, `case:3`) or Bento tag.
+def locate(thing: str, tracking: Tracking, ledger: Ledger | None = None) -> dict[str, Any]:
+    """The coordinates of a thing, whole, with the stored `result` that they belong to.
 
-    Raises NotFoundError that lists what is allowed.
+    Raises NotFoundError that lists what is allowed, or says what is wrong with a file.
     """
-    identifier = _identifier(thing, tracking)
-    path = home() / "coordinates" / f"{identifier}.json"
-    if identifier is None or not path.exists():
-        raise NotFoundError(
-            f"nothing called {thing!r} has coordinates in {home()}; allowed: a coordinates id, an asset key such as "
-            "flight_delays/evaluation, an MLflow run id, a model such as flight_delays@champion or flight_delays:1, "
-            "or a Bento tag such as flight_delays:1-0123456789abcdef"
-        )
-    return dict(json.loads(path.read_text()))
+    ledger = ledger or Ledger()
+    identity = _identity(thing, tracking, ledger)
+    if identity is None:
+        raise NotFoundError(f"nothing called {thing!r} has coordinates in {home()}; allowed: {ALLOWED}")
+    try:
+        return ledger.get(identity)
+    except LedgerError as error:
+        raise NotFoundError(f"{thing!r} was made in another Sextant home: {error}") from error
 
 
-def _identifier(thing: str, tracking: Tracking) -> str | None:
-    if (home() / "coordinates" / f"{thing}.json").exists():
+def _identity(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
+    if Path(thing).is_file():
+        return _of_file(Path(thing), ledger)
+    if thing in ledger.records:
         return thing
-    if "@" in thing or ":" in thing:
-        return _of_bento(thing) or _of_version(thing, tracking)
-    if "/" in thing:
-        return _of_asset(thing)
-    return _of_run(thing, tracking)
+    if run := _MLFLOW_RUN.search(thing):
+        return ledger.latest(mlflow=run[1])
+    if "@" in thing:
+        return _of_alias(thing, tracking, ledger)
+    if ":" in thing:
+        return ledger.latest(bento=thing) or _of_model(thing, ledger)
+    return _of_asset(thing, ledger)
 
 
-def _of_asset(key: str) -> str | None:
+def _of_file(file: Path, ledger: Ledger) -> str | None:
+    """By the file's own hash, else by what it says of itself; raises NotFoundError if that was edited."""
+    from ml.stamp import read_stamp
+
+    stored = ledger.latest(digest=hash_bytes(file.read_bytes()))
+    if stored is not None:
+        return stored
+    stamp = read_stamp(file)
+    if stamp is not None and stamp.intact is False:
+        raise NotFoundError(
+            f"{file} says that it has the coordinates {stamp.coordinates}, but it was edited since: its content does "
+            "not match the hash in it. Take the original, or ask for those coordinates themselves"
+        )
+    return stamp.coordinates if stamp else None
+
+
+def _of_alias(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
+    from mlflow.exceptions import MlflowException
+
+    name, _, alias = thing.partition("@")
+    try:
+        version = tracking.client().get_model_version_by_alias(name, alias)
+    except MlflowException:
+        return None
+    return _of_model(f"{name}:{version.version}", ledger) or version.tags.get("sextant.coordinates")
+
+
+def _of_model(thing: str, ledger: Ledger) -> str | None:
+    """The coordinates of the ONNX model that was registered as this version."""
+    promotion = ledger.latest(model=thing)
+    return str(ledger.records[promotion]["data"]["onnx_model"]["coordinates"]) if promotion else None
+
+
+def _of_asset(key: str, ledger: Ledger) -> str | None:
+    """Those of the asset's latest materialization, as Dagster knows it."""
+    import dagster as dg
+
     event = dg.DagsterInstance.get().get_latest_materialization_event(dg.AssetKey(key.split("/")))
     made = event.asset_materialization if event else None
     found = made.metadata.get("coordinates id") if made else None
     return str(found.value) if found else None
 
 
-def _of_bento(tag: str) -> str | None:
-    if not BentoStore().has(tag):
-        return None
-    import yaml
+def described(found: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
+    """What a terminal shows of located coordinates."""
+    code, environment, run = found["code"], found["environment"], found["run"]
+    pages = tracking.dagster_links(run["dagster"], run["asset"])
+    names = {"model": _model_of(found["id"], ledger), **found["labels"]}
+    lines = {
+        "id": found["id"],
+        "asset": run["asset"] + "".join(f", {name} {label}" for name, label in names.items() if label),
+        "made at": found["made_at"][:19].replace("T", " ") + " UTC",
+        "data": ", ".join(f"{name} {loaded['hash'][:12]}" for name, loaded in found["data"].items()) or "its source",
+        "code": f"source {code['source'][:12]}, commit {str(code['commit'])[:12]}{' (dirty)' if code['dirty'] else ''}",
+        "config": found["config"]["hash"][:12],
+        "environment": f"{environment['id']}: Python {environment['python']}, {environment['processor']}, "
+        f"{len(environment['distributions'])} distributions",
+        "run": f"Dagster {run['dagster']}, MLflow {run['mlflow']}",
+        "seed": str(found["seed"]),
+        "result": found["result"]["path"],
+        "links": "  ".join(pages),
+    }
+    text = [f"{name:<12} {value}" for name, value in lines.items()]
+    chain = [
+        f"  {'  ' * (depth - 1)}{_short(identity, record)}" for depth, identity, record in ledger.upstream(found["id"])
+    ]
+    users = [f"  {_short(identity, record)}" for identity, record in ledger.dependents(found["id"])]
+    text += ["made from", *chain] if chain else []
+    text += ["used by", *users] if users else []
+    return "\n".join(text)
 
-    file = BentoStore().folder() / "bentos" / tag.replace(":", "/") / "bento.yaml"
-    return str(yaml.safe_load(file.read_text())["labels"]["coordinates"])
+
+def _short(identity: str, record: dict[str, Any]) -> str:
+    return f"{identity}  {record['run']['asset']}  {record['result']['hash'][:12]}  {record['made_at'][:16]}"
 
 
-def _of_version(thing: str, tracking: Tracking) -> str | None:
-    from mlflow.exceptions import MlflowException
-
-    name, mark, which = thing.partition("@" if "@" in thing else ":")
-    client = tracking.client()
-    try:
-        version = (
-            client.get_model_version_by_alias(name, which) if mark == "@" else client.get_model_version(name, which)
-        )
-    except MlflowException:
-        return None
-    return version.tags.get("sextant.coordinates")
-
-
-def _of_run(run_id: str, tracking: Tracking) -> str | None:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        tags: dict[str, str] = tracking.client().get_run(run_id).data.tags
-    except MlflowException:
-        return None
-    return tags.get("sextant.coordinates")
+def _model_of(identity: str, ledger: Ledger) -> str:
+    """The registered version that is this ONNX model, if any."""
+    for _, record in ledger.dependents(identity):
+        if "model" in record["labels"] and record["data"].get("onnx_model", {}).get("coordinates") == identity:
+            return str(record["labels"]["model"])
+    return ""

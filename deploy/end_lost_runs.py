@@ -5,7 +5,7 @@ Without this they would stay STARTED for ever: Dagster's default launcher cannot
 
 import dagster as dg
 
-from dagster_project.definitions import tracking
+from resources.tracking import tracking
 
 REASON = "its process ended with the container it was in: launch it again"
 

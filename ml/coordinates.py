@@ -17,10 +17,19 @@ THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
 
 
 @dataclass(frozen=True)
+class Loaded:
+    """Something that was loaded: what it is, the hash of its content, and the id of its own coordinates."""
+
+    asset: str
+    hash: str
+    coordinates: str
+
+
+@dataclass(frozen=True)
 class Coordinates:
     """Where a result came from. `id` is the hash of all of it."""
 
-    data: dict[str, str]
+    data: dict[str, Loaded]
     code: dict[str, Any]
     config: dict[str, Any]
     environment: dict[str, Any]
@@ -29,18 +38,24 @@ class Coordinates:
     id: str = field(init=False)
 
     def __post_init__(self) -> None:
-        parts = {name: getattr(self, name) for name in ("data", "code", "config", "environment", "run", "seed")}
-        object.__setattr__(self, "id", hash_json(parts)[:16])
+        object.__setattr__(self, "id", hash_json(self._parts())[:16])
+
+    def _parts(self) -> dict[str, Any]:
+        data = {name: asdict(loaded) for name, loaded in self.data.items()}
+        return {
+            "data": data,
+            **{name: getattr(self, name) for name in ("code", "config", "environment", "run", "seed")},
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """All of it as JSON values, the id first."""
-        return {"id": self.id, **{name: value for name, value in asdict(self).items() if name != "id"}}
+        return {"id": self.id, **self._parts()}
 
     def summary(self) -> dict[str, Any]:
         """The short form for tags and tables: hashes instead of the whole config and environment."""
         return {
             "id": self.id,
-            "data": self.data,
+            "data": {name: loaded.hash for name, loaded in self.data.items()},
             "code": self.code,
             "config": self.config["hash"][:16],
             "environment": self.environment["id"],

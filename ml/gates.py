@@ -59,10 +59,10 @@ def _champion(gates: Gates, evaluation: Evaluation, metric: str) -> Verdict:
             f"the comparison was made by {found.metric} with {found.confidence:.0%} confidence, but the declaration "
             f"says {metric} and {rule.confidence:.0%}: materialize evaluation again",
         )
-    passed = found.lower >= -rule.not_worse_by
+    needed, by = -rule.not_worse_by, f"against champion version {evaluation.champion_version} (positive is better)"
     return Verdict(
         "champion",
-        passed,
-        f"{found.difference:+.4f} against champion version {evaluation.champion_version} (positive is better), with "
-        f"{found.confidence:.0%} confidence at least {found.lower:+.4f}; needed: at least {-rule.not_worse_by:+.4f}",
+        found.lower >= needed,
+        f"{found.metric} is {found.difference:+.4f} {by}, with {found.confidence:.0%} confidence at least "
+        f"{found.lower:+.4f}; needed: at least {needed:+.4f}",
     )

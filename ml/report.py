@@ -8,10 +8,11 @@ import numpy as np
 
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
+from ml.stamp import KEY, stamp_html
 
 
-def plots(y: np.ndarray, p: np.ndarray) -> dict[str, bytes]:
-    """ROC, precision-recall and calibration curves as PNG, by name."""
+def plots(y: np.ndarray, p: np.ndarray, coordinates: str) -> dict[str, bytes]:
+    """ROC, precision-recall and calibration curves as PNG, by name; each carries the coordinates' id."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -31,7 +32,7 @@ def plots(y: np.ndarray, p: np.ndarray) -> dict[str, bytes]:
         axes.set_title(name)
         axes.spines[["top", "right"]].set_visible(False)
         content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=110, metadata={"Software": None})
+        figure.savefig(content, format="png", dpi=110, metadata={"Software": None, KEY: coordinates})
         plt.close(figure)
         made[name] = content.getvalue()
     return made
@@ -52,6 +53,7 @@ def html(
 
     template = Environment(autoescape=True).from_string(files("ml").joinpath("report.html").read_text())
     images = {name: base64.b64encode(content).decode() for name, content in figures.items()}
-    return template.render(
+    page = template.render(
         title=title, description=description, e=evaluation, verdicts=verdicts, images=images, coordinates=coordinates
     )
+    return stamp_html(page, str(coordinates["id"]))

@@ -37,6 +37,14 @@ class Stored:
     kind: str
 
 
+@dataclass(frozen=True)
+class Version(Stored):
+    """The stored version of an asset, as Dagster knows it, with the id of its coordinates."""
+
+    asset: str
+    coordinates: str
+
+
 class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
     """A folder or any fsspec URL. Files are written beside, flushed and renamed; nothing is ever overwritten."""
 
@@ -168,11 +176,12 @@ class StorageIOManager(dg.ConfigurableIOManager):
         return find(context.instance, context.asset_key, context.step_context.run_id)
 
 
-def find(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str | None = None) -> Stored:
+def find(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str | None = None) -> Version:
     """The version of an asset that a run has materialized, else the latest one."""
     records = instance.fetch_materializations(key, limit=50).records
     chosen = next((record for record in records if record.run_id == run_id), records[0] if records else None)
-    found = chosen.asset_materialization.metadata.get(METADATA) if chosen and chosen.asset_materialization else None
-    if found is None:
+    made = chosen.asset_materialization.metadata if chosen and chosen.asset_materialization else {}
+    if METADATA not in made:
         raise StorageError(f"{key.to_user_string()} was never materialized; materialize it first")
-    return Stored(**found.value)  # type: ignore[arg-type]
+    identity = str(made["coordinates id"].value) if "coordinates id" in made else ""
+    return Version(**made[METADATA].value, asset=key.to_user_string(), coordinates=identity)  # type: ignore[arg-type]

@@ -1,6 +1,7 @@
 """Tracking: one MLflow run for each asset materialization, opened and closed in the step."""
 
 import fcntl
+import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -148,3 +149,16 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def link(self, run: TrackedRun) -> str:
         """The page of a run in the MLflow UI."""
         return f"{self.ui}/#/experiments/{run.experiment_id}/runs/{run.id}"
+
+    def dagster_links(self, run_id: str, asset: str) -> tuple[str, str]:
+        """The pages of a run and of an asset in the Dagster UI."""
+        return f"{self.dagster_ui}/runs/{run_id}", f"{self.dagster_ui}/assets/{asset}"
+
+
+def tracking() -> Tracking:
+    """MLflow as the environment sets it up."""
+    return Tracking(
+        uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
+        ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
+        dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
+    )

@@ -1,0 +1,104 @@
+"""The ledger: the coordinates of every result, kept once under their id, and what follows from them."""
+
+import json
+import os
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from ml.coordinates import Coordinates
+from ml.source import Source
+from resources.home import home
+from resources.storage import Stored
+
+PARTS = ("config", "environment")  # long and often the same: each is kept once, under its own id
+
+
+class LedgerError(LookupError):
+    """No such coordinates are kept here."""
+
+
+class Ledger:
+    """$SEXTANT_HOME/coordinates: one JSON file for each id; nothing in it is ever changed."""
+
+    def __init__(self) -> None:
+        self.folder = home() / "coordinates"
+
+    def keep(self, coordinates: Coordinates, stored: Stored, source: Source, labels: dict[str, str]) -> None:
+        """Keeps the coordinates of a stored result, and the source that made it; `labels` are its other names."""
+        record = coordinates.to_dict()
+        for part in PARTS:
+            identity = record[part].get("hash") or record[part]["id"]
+            _write_once(self.folder / part / f"{identity}.json", _json(record[part]))
+            record[part] = identity
+        _write_once(home() / "archive" / f"{source.tree}.tar.xz", source.archive)
+        about = {"result": asdict(stored), "labels": labels, "made_at": datetime.now(UTC).isoformat()}
+        _write_once(self.folder / f"{coordinates.id}.json", _json({**record, **about}))
+
+    def get(self, identity: str) -> dict[str, Any]:
+        """The coordinates of this id, whole, with their `result`; raises LedgerError."""
+        try:
+            record = _read(self.folder / f"{identity}.json")
+        except FileNotFoundError:
+            raise LedgerError(f"no coordinates {identity!r} in {self.folder}") from None
+        return record | {part: _read(self.folder / part / f"{record[part]}.json") for part in PARTS}
+
+    @cached_property
+    def records(self) -> dict[str, dict[str, Any]]:
+        """Every record by its id, in the order in which they were made; config and environment by their ids alone."""
+        found = {file.stem: _read(file) for file in self.folder.glob("*.json")}
+        return dict(sorted(found.items(), key=lambda item: str(item[1]["made_at"])))
+
+    def latest(self, **wanted: str) -> str | None:
+        """The id of the latest record whose run, result or labels have these values."""
+
+        def fits(record: dict[str, Any]) -> bool:
+            known = {**record["labels"], **record["result"], **record["run"]}
+            return all(known.get(name) == value for name, value in wanted.items())
+
+        return next((identity for identity, record in reversed(self.records.items()) if fits(record)), None)
+
+    def upstream(self, identity: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
+        """What a result was made from, down to the raw snapshots, each once: depth, id, record."""
+        seen: set[str] = set()
+
+        def walk(current: str, depth: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
+            for loaded in self.records[current]["data"].values():
+                other = loaded["coordinates"]
+                if other in self.records and other not in seen:
+                    seen.add(other)
+                    yield depth, other, self.records[other]
+                    yield from walk(other, depth + 1)
+
+        yield from walk(identity, 1)
+
+    def dependents(self, identity: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What was made from a result, directly: id and record."""
+        for other, record in self.records.items():
+            if any(loaded["coordinates"] == identity for loaded in record["data"].values()):
+                yield other, record
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
+
+
+def _read(file: Path) -> dict[str, Any]:
+    return dict(json.loads(file.read_bytes()))
+
+
+def _write_once(file: Path, content: Any) -> None:
+    """Writes a file whole, unless it is there; `content` may be a function that makes it."""
+    if file.exists():
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
+    with open(beside, "wb") as sink:
+        sink.write(content() if callable(content) else content)
+        sink.flush()
+        os.fsync(sink.fileno())
+    beside.replace(file)

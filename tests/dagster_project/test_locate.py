@@ -1,0 +1,194 @@
+"""Every result leads to its coordinates, whatever it has become: an id, a page, a plot, a file under another name."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import dagster as dg
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from assets.step import Case
+from assets.use_case import all_assets
+from dagster_project.cli import main
+from dagster_project.components import UseCase
+from dagster_project.definitions import resources
+from dagster_project.locate import NotFoundError, locate
+from ml.stamp import read_stamp
+from resources.ledger import Ledger
+from resources.storage import Storage, find
+from resources.tracking import tracking
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def case() -> Case:
+    declared = yaml.safe_load((ROOT / "configs" / "breast_cancer" / "defs.yaml").read_text())["attributes"]
+    return Case("breast_cancer", UseCase.model_validate({**declared, "models": {"logistic": {"trials": 1}}}))
+
+
+@pytest.fixture(scope="module")
+def instance(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
+    """Everything but the Bento, in a home that the tests of this module only read."""
+    with pytest.MonkeyPatch.context() as patch:
+        home = tmp_path_factory.mktemp("home")
+        (home / "dagster").mkdir()
+        (home / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+        patch.setenv("SEXTANT_HOME", str(home))
+        patch.setenv("DAGSTER_HOME", str(home / "dagster"))
+        with dg.DagsterInstance.get() as instance:
+            selection = dg.AssetSelection.assets(case.key("predictions")).upstream()
+            assets = all_assets(case)
+            assert dg.materialize(assets, resources=resources(), instance=instance, selection=selection).success
+            yield instance
+
+
+def file_of(case: Case, instance: dg.DagsterInstance, asset: str, folder: Path, name: str) -> Path:
+    """A copy of an asset's file, under another name."""
+    return Path(shutil.copy(Storage().uri(find(instance, case.key(asset))), folder / name))
+
+
+def artifact(case: Case, instance: dg.DagsterInstance, name: str, folder: Path) -> Path:
+    run = locate("breast_cancer/evaluation", tracking())["run"]["mlflow"]
+    return Path(tracking().client().download_artifacts(run, name, str(folder)))
+
+
+def asset_of(thing: object) -> str:
+    return str(locate(str(thing), tracking())["run"]["asset"])
+
+
+@pytest.mark.parametrize("name", ["report.html", "report.json", "ROC curve.png"])
+def test_what_the_evaluation_shows_leads_to_it(
+    name: str, case: Case, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    file = artifact(case, instance, name, tmp_path)
+
+    assert asset_of(file) == "breast_cancer/evaluation"
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [("report.html", "judged on", "judged upon"), ("report.json", '"family": "logistic"', '"family": "mlp"')],
+)
+def test_a_report_that_was_edited_says_so(
+    name: str, right: str, wrong: str, case: Case, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    file = artifact(case, instance, name, tmp_path)
+    text = file.read_text()
+    assert right in text
+    file.write_text(text.replace(right, wrong))
+
+    with pytest.raises(NotFoundError, match="it was edited since"):
+        locate(str(file), tracking())
+
+
+@pytest.mark.parametrize(
+    ("asset", "name"),
+    [("onnx_model", "x.onnx"), ("predictions", "p.parquet"), ("raw/samples", "r.parquet"), ("leaderboard", "l.json")],
+)
+def test_a_stored_file_leads_to_its_asset_under_any_name(
+    asset: str, name: str, case: Case, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    assert asset_of(file_of(case, instance, asset, tmp_path, name)) == f"breast_cancer/{asset}"
+
+
+def test_a_model_and_predictions_that_were_written_anew_still_know(
+    case: Case, instance: dg.DagsterInstance, tmp_path: Path
+) -> None:
+    import onnx
+
+    model = file_of(case, instance, "onnx_model", tmp_path, "x.onnx")
+    changed = onnx.load(model)
+    changed.doc_string = "a note"
+    onnx.save(changed, model)
+    rows = file_of(case, instance, "predictions", tmp_path, "p.parquet")
+    pq.write_table(pq.read_table(rows).slice(0, 3), rows)
+
+    assert asset_of(model) == "breast_cancer/onnx_model"
+    assert asset_of(rows) == "breast_cancer/predictions"
+
+
+def test_names_of_runs_and_models_lead_to_results(case: Case, instance: dg.DagsterInstance) -> None:
+    evaluation = locate("breast_cancer/evaluation", tracking())
+    run = evaluation["run"]["mlflow"]
+
+    for thing in (evaluation["id"], run, f"http://127.0.0.1:5000/#/experiments/1/runs/{run}",
+                  f"http://host/#/experiments/1/runs/{run}/artifacts/report.html"):  # fmt: skip
+        assert locate(thing, tracking())["id"] == evaluation["id"]
+    for thing in ("breast_cancer@champion", "breast_cancer:1"):
+        assert asset_of(thing) == "breast_cancer/onnx_model"
+
+
+@pytest.mark.parametrize(
+    "thing", ["0123456789abcdef", "breast_cancer/none", "breast_cancer:7", "breast_cancer@other", "f" * 32, "nothing"]
+)
+def test_what_is_not_there_lists_what_is_allowed(thing: str, instance: dg.DagsterInstance) -> None:
+    with pytest.raises(NotFoundError, match=f"nothing called '{thing}' .* allowed: a coordinates id"):
+        locate(thing, tracking())
+
+
+def test_a_file_from_another_home_says_so(
+    case: Case, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = artifact(case, instance, "report.html", tmp_path)
+    monkeypatch.setenv("SEXTANT_HOME", str(tmp_path / "other"))
+
+    with pytest.raises(NotFoundError, match="was made in another Sextant home"):
+        locate(str(file), tracking())
+
+
+def test_the_chain_goes_down_to_the_snapshot_and_up_to_what_used_it(case: Case, instance: dg.DagsterInstance) -> None:
+    ledger, raw = Ledger(), locate("breast_cancer/raw/samples", tracking())["id"]
+    evaluation = locate("breast_cancer/evaluation", tracking())["id"]
+
+    chain = {record["run"]["asset"].partition("/")[2]: identity for _, identity, record in ledger.upstream(evaluation)}
+    users = {record["run"]["asset"].partition("/")[2] for _, record in ledger.dependents(raw)}
+
+    assert set(chain) == {
+        "onnx_model", "features/development", "features/test", "examples", "raw/samples", "feature_definitions",
+        "models/logistic", "leaderboard",
+    }  # fmt: skip
+    assert chain["raw/samples"] == raw
+    assert users == {
+        "examples",
+        "feature_definitions",
+        "features/development",
+        "features/test",
+        "evaluation",
+        "predictions",
+    }
+
+
+def test_the_command_prints_coordinates_chain_and_links(case: Case, instance: dg.DagsterInstance) -> None:
+    shown = CliRunner().invoke(main, ["locate", "breast_cancer@champion"], catch_exceptions=False).output
+    as_json = CliRunner().invoke(main, ["locate", "breast_cancer@champion", "--json"], catch_exceptions=False).output
+
+    for word in ("breast_cancer/onnx_model, model breast_cancer:1", "made from", "breast_cancer/raw/samples", "used by",
+                 "breast_cancer/production_model", "/assets/breast_cancer/onnx_model", "source ", "seed"):  # fmt: skip
+        assert word in shown
+    found = json.loads(as_json)
+    assert found["config"]["value"]["models"]["logistic"]["trials"] == 1
+    assert found["environment"]["distributions"]["dagster"]
+
+
+def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case, instance: dg.DagsterInstance) -> None:
+    import os
+    import tarfile
+
+    tree = locate("breast_cancer/evaluation", tracking())["code"]["tree"]
+
+    with tarfile.open(Path(os.environ["SEXTANT_HOME"]) / "archive" / f"{tree}.tar.xz") as archive:
+        member = archive.extractfile("ml/evaluation.py")
+        assert member is not None
+        assert member.read() == (ROOT / "ml" / "evaluation.py").read_bytes()
+
+
+def test_a_file_without_a_stamp_has_none(tmp_path: Path) -> None:
+    for name, text in {"a.html": "<html></html>", "a.json": "[1]", "b.json": "{", "c.json": "{}", "d.txt": "x"}.items():
+        (tmp_path / name).write_text(text)
+
+        assert read_stamp(tmp_path / name) is None
