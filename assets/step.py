@@ -178,6 +178,7 @@ def _reuse_key(case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mappi
             "inputs": {argument: stored.hash for argument, stored in inputs.items()},
             "code": running().hash(*roots),
             "config": config_coordinate(case.spec.resolved())["hash"],
+            "seed": case.spec.seed,
             "environment": environment_coordinate()["id"],
         }
     )

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import bento, data, models, production
+from assets import bento, data, features, models, production
 from assets.step import Case
 
 
@@ -11,9 +11,9 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
     return [
         *(data.raw(case, table) for table in case.spec.tables),
         data.examples(case),
-        data.feature_definitions(case),
-        data.features(case, "development", ["train", "validation"]),
-        data.features(case, "test", ["test"]),
+        features.feature_definitions(case),
+        features.features(case, "development", ["train", "validation"]),
+        features.features(case, "test", ["test"]),
         *(models.model(case, name, declared) for name, declared in case.spec.models.families.items()),
         models.leaderboard(case),
         models.onnx_model(case),

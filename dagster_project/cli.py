@@ -55,6 +55,77 @@ def locate(thing: str, as_json: bool) -> None:
 
 
 @main.command()
+@click.argument("first")
+@click.argument("second")
+def diff(first: str, second: str) -> None:
+    """Print what differs between two results: data, code, config, environment, seed, and what came of it.
+
+    FIRST and SECOND are what `locate` takes.
+    """
+    from dagster_project.diff import diff as lines
+    from dagster_project.locate import NotFoundError, locate
+    from resources.ledger import Ledger
+    from resources.tracking import tracking
+
+    ledger = Ledger()
+    try:
+        ids = [str(locate(thing, tracking(), ledger)["id"]) for thing in (first, second)]
+    except NotFoundError as error:
+        raise click.ClickException(str(error)) from error
+    for line in lines(ledger, *ids):
+        click.echo(line)
+
+
+@main.command()
+@click.argument("thing")
+@click.option("--scratch", type=click.Path(path_type=Path), help="Keep the scratch home in this new folder.")
+@click.option("--rebuild-env", is_flag=True, help="Make the recorded environment first.")
+@click.option("--json", "json_only", is_flag=True, help="The table as JSON.")
+def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bool) -> None:
+    """Make THING again from its coordinates alone, and compare asset by asset.
+
+    THING is what `locate` takes. The exit status is 0 only if everything agrees.
+    """
+    from contextlib import ExitStack
+    from tempfile import TemporaryDirectory
+
+    from dagster_project.locate import NotFoundError, locate
+    from dagster_project.reproduce import ReproduceError, as_json, differences, explained, rebuilt
+    from dagster_project.reproduce import reproduce as run
+    from resources.ledger import Ledger
+    from resources.tracking import tracking
+
+    ledger = Ledger()
+    with ExitStack() as stack:
+        try:
+            found = locate(thing, tracking(), ledger)
+            if scratch is None:
+                scratch = Path(stack.enter_context(TemporaryDirectory(prefix="sextant-")))
+            elif scratch.exists():
+                raise click.ClickException(f"{scratch} exists; name a new folder")
+            scratch.mkdir(parents=True, exist_ok=True)
+            changed = [] if rebuild_env else differences(found["environment"])
+            for difference in changed[:10]:
+                click.echo(f"warning: this environment is not the recorded one: {difference}", err=True)
+            if found["code"]["dirty"]:
+                click.echo("note: it was made from a dirty tree; the archived source is used, not the commit", err=True)
+            python = rebuilt(found["environment"], scratch) if rebuild_env else sys.executable
+            rows = run(ledger, found["id"], scratch, lambda line: click.echo(line, err=True), python)
+        except (NotFoundError, ReproduceError) as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(
+        as_json(rows)
+        if json_only
+        else "\n".join(
+            f"{row.verdict.word:<10} {row.asset:<44} {row.coordinates}  {row.verdict.detail}".rstrip() for row in rows
+        )
+    )
+    if reason := explained(ledger, rows):
+        click.echo(reason, err=True)
+        raise SystemExit(1)
+
+
+@main.command()
 @click.argument("use_case")
 @click.option("--port", default=3001, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)

@@ -71,7 +71,7 @@ def code_coordinate(*roots: str) -> dict[str, Any]:
     there is no git, as in an image, they come from $SEXTANT_COMMIT: a commit, with `-dirty` after it if it was.
     """
     source = running()
-    return {"source": source.hash(*roots), "tree": source.tree, **git_state(source.root)}
+    return {"source": source.hash(*roots), "roots": list(roots), "tree": source.tree, **git_state(source.root)}
 
 
 @cache
@@ -93,8 +93,9 @@ def git_state(root: Path) -> dict[str, Any]:
 
 
 def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
-    """The whole resolved declaration and its hash."""
-    return {"hash": hash_json(resolved), "value": resolved}
+    """The whole resolved declaration and its hash; the seed is a coordinate of its own and left out of both."""
+    value = {name: each for name, each in resolved.items() if name != "seed"}
+    return {"hash": hash_json(value), "value": value}
 
 
 @cache

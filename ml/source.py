@@ -42,7 +42,7 @@ class Source:
     @cached_property
     def modules(self) -> dict[str, Module]:
         """The project's modules by name; a file that shares a module's name, such as its template, is part of it."""
-        names = {_module_name(path): path for path in self.files if path.endswith(".py")}
+        names = {module_name(path): path for path in self.files if path.endswith(".py")}
         found = {}
         for name, path in names.items():
             tree = ast.parse(self.files[path], path)
@@ -105,7 +105,8 @@ def _same(path: Path, content: bytes) -> bool:
     return path.exists() and path.read_bytes() == content
 
 
-def _module_name(path: str) -> str:
+def module_name(path: str) -> str:
+    """`ml/hashing.py` is the module `ml.hashing`."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

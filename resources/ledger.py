@@ -23,10 +23,14 @@ class LedgerError(LookupError):
 
 
 class Ledger:
-    """$SEXTANT_HOME/coordinates: one JSON file for each id; nothing in it is ever changed."""
+    """The folder `coordinates` of a Sextant home ($SEXTANT_HOME unless `base` says another).
 
-    def __init__(self) -> None:
-        self.folder = home() / "coordinates"
+    It holds one JSON file for each id; nothing in it is ever changed.
+    """
+
+    def __init__(self, base: Path | None = None) -> None:
+        self.base = base or home()
+        self.folder = self.base / "coordinates"
 
     def keep(self, coordinates: Coordinates, stored: Stored, source: Source, labels: dict[str, str]) -> None:
         """Keeps the coordinates of a stored result, and the source that made it; `labels` are its other names."""
@@ -35,7 +39,7 @@ class Ledger:
             identity = record[part].get("hash") or record[part]["id"]
             _write_once(self.folder / part / f"{identity}.json", _json(record[part]))
             record[part] = identity
-        _write_once(home() / "archive" / f"{source.tree}.tar.xz", source.archive)
+        _write_once(self.base / "archive" / f"{source.tree}.tar.xz", source.archive)
         about = {"result": asdict(stored), "labels": labels, "made_at": datetime.now(UTC).isoformat()}
         _write_once(self.folder / f"{coordinates.id}.json", _json({**record, **about}))
 
@@ -75,6 +79,26 @@ class Ledger:
                     yield from walk(other, depth + 1)
 
         yield from walk(identity, 1)
+
+    def in_order(self, identity: str) -> list[str]:
+        """The ids that a result was made from, and its own, each after what it needs.
+
+        What it was compared with, the champion of that day, is no part of it. Raises LedgerError if one is not kept.
+        """
+        found: dict[str, None] = {}
+
+        def walk(current: str) -> None:
+            if current not in self.records:
+                raise LedgerError(
+                    f"the coordinates {current}, which {identity} was made from, are not in {self.folder}"
+                )
+            for name, loaded in self.records[current]["data"].items():
+                if name != "champion" and loaded["coordinates"] not in found:
+                    walk(loaded["coordinates"])
+            found[current] = None
+
+        walk(identity)
+        return list(found)
 
     def dependents(self, identity: str) -> Iterator[tuple[str, dict[str, Any]]]:
         """What was made from a result, directly: id and record."""

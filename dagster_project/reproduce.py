@@ -1,0 +1,243 @@
+"""Makes a result again from what was recorded of it, and compares."""
+
+import io
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import yaml
+
+from dagster_project.diff import changed_coordinates
+from ml.comparison import Verdict, compare_results
+from ml.coordinates import THREAD_SETTINGS, environment_coordinate
+from resources.home import home
+from resources.ledger import Ledger, LedgerError
+from resources.storage import METADATA, Storage, StorageError, Stored
+
+NOT_COMPARED = ("bento",)  # a package of the model that is compared; it is verified whenever it is made
+Say = Callable[[str], None]
+
+
+class ReproduceError(RuntimeError):
+    """What is needed to make a result again is missing, or does not run."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One asset of a reproduction."""
+
+    asset: str
+    coordinates: str
+    verdict: Verdict
+    changed: tuple[str, ...] = ()
+
+
+def stage(record: dict[str, Any]) -> str:
+    """The asset's name without the use case."""
+    return str(record["run"]["asset"]).partition("/")[2]
+
+
+def plan(ledger: Ledger, identity: str) -> list[str]:
+    """The ids that a result was made from, and itself, each after what it needs.
+
+    A model brings its evaluation and its predictions along. Raises ReproduceError where that needs an asset with two
+    different contents, or a record that is not kept here.
+    """
+    goals = [identity]
+    if stage(ledger.records[identity]) == "onnx_model":
+        users = list(_users(ledger, identity))
+        goals = [*(u for u in users if stage(ledger.records[u]) == "predictions"),
+                 *(u for u in users if stage(ledger.records[u]) == "evaluation"), identity]  # fmt: skip
+    for goal in goals:
+        try:
+            ordered = [each for each in ledger.in_order(goal) if stage(ledger.records[each]) not in NOT_COMPARED]
+        except LedgerError as error:
+            raise ReproduceError(str(error)) from error
+        if (conflict := _conflict(ledger, ordered)) is None:
+            return ordered
+    raise ReproduceError(f"{identity} needs two different versions of {conflict}; reproduce what each of them made")
+
+
+def _users(ledger: Ledger, identity: str) -> Iterator[str]:
+    """What was made from a result, directly and not, the latest first."""
+    found, rest = set[str](), [identity]
+    while rest:
+        for other, _ in ledger.dependents(rest.pop()):
+            if other not in found:
+                found.add(other)
+                rest.append(other)
+    return reversed([identity for identity in ledger.records if identity in found])
+
+
+def _conflict(ledger: Ledger, ids: list[str]) -> str | None:
+    """An asset that occurs with two contents."""
+    contents: dict[str, str] = {}
+    for identity in ids:
+        record = ledger.records[identity]
+        if contents.setdefault(record["run"]["asset"], record["result"]["hash"]) != record["result"]["hash"]:
+            return str(record["run"]["asset"])
+    return None
+
+
+def reproduce(ledger: Ledger, identity: str, scratch: Path, say: Say, python: str = sys.executable) -> list[Row]:
+    """Runs everything again in `scratch` from archived source, snapshots and config, and compares asset by asset."""
+    ids = list({ledger.records[each]["run"]["asset"]: each for each in plan(ledger, identity)}.values())
+    raw = [each for each in ids if stage(ledger.records[each]).startswith("raw/")]
+    computed = [each for each in ids if each not in raw]
+    with _instance(scratch) as instance:
+        rows = [_seeded(ledger, each, scratch, instance) for each in raw]
+    for group in _groups(ledger, computed):
+        assets = [ledger.records[each]["run"]["asset"] for each in group]
+        say(f"making {', '.join(asset.partition('/')[2] for asset in assets)}")
+        _run(ledger.get(group[0]), assets, scratch, python)
+    again = Ledger(scratch / "home")
+    return rows + [_compared(ledger, each, again, scratch) for each in computed]
+
+
+def _groups(ledger: Ledger, ids: list[str]) -> list[list[str]]:
+    """Neighbours that were made by the same source and config: one run makes them again."""
+
+    def maker(identity: str) -> tuple[str, str]:
+        record = ledger.records[identity]
+        return record["code"]["tree"], record["config"]
+
+    return [list(group) for _, group in groupby(ids, key=maker)]
+
+
+def _instance(scratch: Path) -> dg.DagsterInstance:
+    folder = scratch / "home" / "dagster"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    return dg.DagsterInstance.from_config(str(folder))
+
+
+def _seeded(ledger: Ledger, identity: str, scratch: Path, instance: dg.DagsterInstance) -> Row:
+    """Puts a snapshot where the reproduction finds it, verified."""
+    record = ledger.records[identity]
+    asset, stored = record["run"]["asset"], Stored(**record["result"])
+    try:
+        value = _storage().load(stored)
+    except StorageError as error:
+        raise ReproduceError(f"{asset}: {error}") from error
+    copied = _storage(scratch).save(asset, value)
+    metadata = {METADATA: dg.MetadataValue.json(asdict(copied)), "coordinates id": dg.MetadataValue.text(identity)}
+    instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(asset.split("/")), metadata=metadata))
+    if copied.hash != stored.hash:
+        return Row(asset, identity, Verdict("different", "the snapshot's values have another hash"))
+    return Row(asset, identity, Verdict("identical", "snapshot"))
+
+
+def _storage(scratch: Path | None = None) -> Storage:
+    """Where results lie: in a scratch home, or in this one."""
+    return Storage(url=str(scratch / "home" / "storage") if scratch else os.environ.get("SEXTANT_STORAGE_URL", ""))
+
+
+def _run(coordinates: dict[str, Any], assets: list[str], scratch: Path, python: str) -> None:
+    """Materializes assets with the archived source and the recorded config and thread settings."""
+    project, log = _project(coordinates, scratch), scratch / "run.log"
+    select = " or ".join(f'key:"{asset}"' for asset in assets)
+    command = [python, "-W", "ignore", "-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions"]
+    settings = {name: value for name, value in coordinates["environment"]["threads"].items() if value is not None}
+    settings |= {"SEXTANT_HOME": str(scratch / "home"), "DAGSTER_HOME": str(scratch / "home" / "dagster")}
+    not_these = (*THREAD_SETTINGS, "SEXTANT_STORAGE_URL", "MLFLOW_TRACKING_URI")
+    environment = {name: value for name, value in os.environ.items() if name not in not_these} | settings
+    with open(log, "ab") as sink:
+        done = subprocess.run(
+            [*command, "--select", select],
+            cwd=project,
+            env={**environment, "PYTHONPATH": str(project)},
+            stdout=sink,
+            stderr=subprocess.STDOUT,
+        )
+    if done.returncode:
+        lines = log.read_text(errors="replace").splitlines()
+        reasons = [line for line in lines if "Error: " in line or "Failure: " in line]
+        raise ReproduceError(f"the run failed; its log is {log}\n" + "\n".join(reasons[-2:]))
+
+
+def _project(coordinates: dict[str, Any], scratch: Path) -> Path:
+    """The archived source with the recorded config as its only use case."""
+    tree, use_case = coordinates["code"]["tree"], coordinates["run"]["asset"].partition("/")[0]
+    folder = scratch / f"project-{tree[:12]}-{coordinates['config']['hash'][:12]}"
+    if folder.exists():
+        return folder
+    archive = home() / "archive" / f"{tree}.tar.xz"
+    if not archive.exists():
+        raise ReproduceError(f"the source {tree[:12]} is not archived: {archive} is missing")
+    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as opened:
+        opened.extractall(folder, filter="data")
+    for other in (folder / "configs").iterdir():
+        if other.is_dir():
+            shutil.rmtree(other)
+    (folder / "configs" / use_case).mkdir()
+    attributes = {**coordinates["config"]["value"], "seed": coordinates["seed"]}
+    declared = {"type": "dagster_project.components.UseCase", "attributes": attributes}
+    (folder / "configs" / use_case / "defs.yaml").write_text(yaml.safe_dump(declared))
+    return folder
+
+
+def _compared(ledger: Ledger, identity: str, again: Ledger, scratch: Path) -> Row:
+    record = ledger.records[identity]
+    asset, first = record["run"]["asset"], Stored(**record["result"])
+    found = again.latest(asset=asset)
+    if found is None:
+        return Row(asset, identity, Verdict("different", "it was not made again"))
+    second = Stored(**again.records[found]["result"])
+    if first.hash == second.hash:
+        return Row(asset, identity, Verdict("identical"))
+    verdict = compare_results(_storage().load(first), _storage(scratch).load(second))
+    return Row(asset, identity, verdict, tuple(changed_coordinates(ledger.get(identity), again.get(found))))
+
+
+def differences(recorded: dict[str, Any]) -> list[str]:
+    """How this machine's environment differs from a recorded one."""
+    now = environment_coordinate()
+    found = [
+        f"{name} was {recorded[name]}, is {now[name]}"
+        for name in ("python", "platform", "processor", "cores", "accelerators")
+        if recorded[name] != now[name]
+    ]
+    then, here = recorded["distributions"], now["distributions"]
+    changed = sorted(name for name in then.keys() | here.keys() if then.get(name) != here.get(name))
+    return [*found, *(f"{name} was {then.get(name, 'absent')}, is {here.get(name, 'absent')}" for name in changed)]
+
+
+def rebuilt(recorded: dict[str, Any], scratch: Path) -> str:
+    """The Python of a new environment with the recorded distributions."""
+    folder = scratch / "environment"
+    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    pins = [f"{name}=={version.partition('+')[0]}" for name, version in recorded["distributions"].items()]
+    pins = [pin for pin in pins if not pin.startswith(("sextant==", "pip=="))]
+    (scratch / "pins.txt").write_text("\n".join(pins))
+    python = str(folder / "bin" / "python")
+    install = [python, "-m", "pip", "install", "--no-deps", "-r", str(scratch / "pins.txt")]
+    done = subprocess.run(install, capture_output=True, text=True)
+    if done.returncode:
+        raise ReproduceError(f"the recorded environment cannot be installed: {done.stderr.strip()[-1000:]}")
+    return python
+
+
+def explained(ledger: Ledger, rows: list[Row]) -> str | None:
+    """The first asset that differs, and the coordinates that explain it; None if none does."""
+    first = next((row for row in rows if row.verdict.word == "different"), None)
+    if first is None:
+        return None
+    why = f"its {', '.join(first.changed)} differ" if first.changed else "though every coordinate is the recorded one"
+    details = differences(ledger.get(first.coordinates)["environment"]) if "environment" in first.changed else []
+    return f"{first.asset} is the first that differs: {'; '.join([why, *details[:5]])}"
+
+
+def as_json(rows: list[Row]) -> str:
+    """The rows as JSON."""
+    return json.dumps(
+        [{"asset": row.asset, "coordinates": row.coordinates, "verdict": row.verdict.word, "detail": row.verdict.detail}
+         for row in rows], indent=1)  # fmt: skip

@@ -1,0 +1,111 @@
+"""Whether two results say the same, apart from the run that made them."""
+
+import json
+import pickle
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from pydantic import BaseModel
+
+from ml.stamp import KEY
+
+TOLERANCE = 1e-9
+# What names the run, the registry's count or the champion of that day, and not the result.
+OF_THE_RUN = {
+    *("coordinates", "model_coordinates", "model_version", "model_hash", "scored_at", "tag", "version"),
+    *("champion_version", "champion_hash", "champion_metrics", "comparison", "incomparable"),
+}
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How two results compare, and what is to be said of it."""
+
+    word: Literal["identical", "equal", "different"]
+    detail: str = ""
+
+
+def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE) -> Verdict:
+    """`identical` to the bit, `equal` where numbers differ by at most `tolerance` (absolute), else `different`."""
+    if type(first) is not type(second):
+        return Verdict("different", f"{type(first).__name__} and {type(second).__name__}")
+    if isinstance(first, pd.DataFrame | pa.Table):
+        return _tables(_frame(first), _frame(second), tolerance)
+    if isinstance(first, BaseModel):
+        return _values(_plain(first), _plain(second), tolerance)
+    if isinstance(first, bytes):
+        same = _model(first) == _model(second)
+    else:
+        same = pickle.dumps(first, protocol=5) == pickle.dumps(second, protocol=5)
+    return Verdict("identical") if same else Verdict("different", "their bytes differ")
+
+
+def _frame(table: pd.DataFrame | pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas() if isinstance(table, pa.Table) else table
+    return frame.drop(columns=[name for name in frame.columns if name in OF_THE_RUN])
+
+
+def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verdict:
+    if list(first.columns) != list(second.columns) or len(first) != len(second):
+        shapes = [f"{len(each)} rows of {each.shape[1]} columns" for each in (first, second)]
+        return Verdict("different", " and ".join(shapes))
+    changed = [name for name in first.columns if not first[name].equals(second[name])]
+    if not changed:
+        return Verdict("identical")
+    one, other = first[changed], second[changed]
+    missing = one.isna() & other.isna()
+    if all(pd.api.types.is_numeric_dtype(kind) for kind in [*one.dtypes, *other.dtypes]):
+        gaps = np.abs(one.to_numpy("float64", na_value=np.nan) - other.to_numpy("float64", na_value=np.nan))
+        worst = np.where(missing, 0.0, gaps).max()  # missing on one side alone stays NaN
+        if worst <= tolerance:
+            return Verdict("equal", f"within {worst:.2g}")
+    rows = int((one.ne(other) & ~missing).any(axis=1).sum())
+    return Verdict("different", f"{rows} of {len(first)} rows, in {', '.join(map(str, changed[:5]))}")
+
+
+def _plain(value: BaseModel) -> dict[str, Any]:
+    return {name: each for name, each in value.model_dump(mode="json").items() if name not in OF_THE_RUN}
+
+
+def _values(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:
+    """Compares the leaves of two JSON values."""
+    one, other = dict(leaves(first)), dict(leaves(second))
+    changed = sorted(path for path in one.keys() | other.keys() if one.get(path) != other.get(path))
+    if not changed:
+        return Verdict("identical")
+    pairs = [(one.get(path), other.get(path)) for path in changed]
+    if all(isinstance(value, int | float) for pair in pairs for value in pair):
+        gap = max(abs(float(a) - float(b)) for a, b in pairs)  # type: ignore[arg-type]
+        if gap <= tolerance:
+            return Verdict("equal", f"within {gap:.2g}")
+    shown = [f"{path} {json.dumps(one.get(path))} and {json.dumps(other.get(path))}" for path in changed[:3]]
+    return Verdict("different", "; ".join(shown))
+
+
+def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
+    """The values of a JSON value that are no objects or arrays, with their paths."""
+    if isinstance(value, dict):
+        return [leaf for name, each in value.items() for leaf in leaves(each, f"{path}.{name}".lstrip("."))]
+    if isinstance(value, list):
+        return [leaf for number, each in enumerate(value) for leaf in leaves(each, f"{path}[{number}]")]
+    return [(path, value)]
+
+
+def _model(content: bytes) -> bytes:
+    """An ONNX model without its coordinates; other bytes as they are."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        model = onnx.load_from_string(content)
+    except DecodeError:
+        return content
+    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key != KEY]
+    del model.metadata_props[:]
+    for name, value in kept:
+        model.metadata_props.add(key=name, value=value)
+    whole: bytes = model.SerializeToString(deterministic=True)
+    return whole
