@@ -73,7 +73,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate against champion on the same rows."""
         y, candidate = test["target"].to_numpy(), scores_of(onnx_model, test)
-        against = _against_champion(step, raw_tables(tables), test, y, candidate)
+        against = _against_champion(step, raw_tables(tables), test, y, candidate, hash_bytes(onnx_model))
         found = Evaluation(
             model_hash=hash_bytes(onnx_model),
             family=described(onnx_model)["sextant.family"],
@@ -100,7 +100,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
 
 
 def _against_champion(
-    step: Step, tables: dict[str, pa.Table], test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray
+    step: Step, tables: dict[str, pa.Table], test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray, model_hash: str
 ) -> dict[str, object]:
     """The comparison on the same test rows; the champion sees the features that it was trained on."""
     spec, champion = step.case.spec, step.tracking.champion(step.case.name)
@@ -110,6 +110,8 @@ def _against_champion(
     name = f"{step.case.name}:{champion.version}"
     step.also_loaded("champion", Loaded(name, hash_bytes(content), str(coordinates_of(content)["id"])))
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
+    if found["champion_hash"] == model_hash:
+        return found  # the candidate is the champion: there is nothing to compare
     try:
         scores = scores_of(content, features_of(content, tables, test))
     except (ArrowInvalid, KeyError, ValueError) as error:
