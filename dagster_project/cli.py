@@ -64,16 +64,17 @@ def diff(first: str, second: str) -> None:
     """
     from dagster_project.diff import diff as lines
     from dagster_project.locate import NotFoundError, locate
-    from resources.ledger import Ledger
+    from resources.ledger import Ledger, LedgerError
+    from resources.storage import StorageError
     from resources.tracking import tracking
 
     ledger = Ledger()
     try:
         ids = [str(locate(thing, tracking(), ledger)["id"]) for thing in (first, second)]
-    except NotFoundError as error:
+        for line in lines(ledger, *ids):
+            click.echo(line)
+    except (NotFoundError, LedgerError, StorageError) as error:
         raise click.ClickException(str(error)) from error
-    for line in lines(ledger, *ids):
-        click.echo(line)
 
 
 @main.command()
@@ -84,13 +85,13 @@ def diff(first: str, second: str) -> None:
 def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bool) -> None:
     """Make THING again from its coordinates alone, and compare asset by asset.
 
-    THING is what `locate` takes. The exit status is 0 only if everything agrees.
+    THING is what `locate` takes; of a Bento it is the model. The exit status is 0 only if everything agrees.
     """
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
     from dagster_project.locate import NotFoundError, locate
-    from dagster_project.reproduce import ReproduceError, as_json, differences, explained, rebuilt
+    from dagster_project.reproduce import ReproduceError, as_json, as_text, differences, explained, rebuilt
     from dagster_project.reproduce import reproduce as run
     from resources.ledger import Ledger
     from resources.tracking import tracking
@@ -113,13 +114,7 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
             rows = run(ledger, found["id"], scratch, lambda line: click.echo(line, err=True), python)
         except (NotFoundError, ReproduceError) as error:
             raise click.ClickException(str(error)) from error
-    click.echo(
-        as_json(rows)
-        if json_only
-        else "\n".join(
-            f"{row.verdict.word:<10} {row.asset:<44} {row.coordinates}  {row.verdict.detail}".rstrip() for row in rows
-        )
-    )
+    click.echo(as_json(rows) if json_only else as_text(rows))
     if reason := explained(ledger, rows):
         click.echo(reason, err=True)
         raise SystemExit(1)

@@ -1,10 +1,8 @@
 """What differs between two results, coordinate by coordinate."""
 
 import difflib
-import io
 import json
 import os
-import tarfile
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -113,7 +111,7 @@ def _tables(first: pa.Table, second: pa.Table) -> Iterator[str]:
 def _code(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     commits = [f"{str(each['code']['commit'])[:12]}{' (dirty)' * bool(each['code']['dirty'])}" for each in (one, other)]
     yield f"  commit {commits[0]} and {commits[1]}"
-    trees = [_archived(ledger, each["code"]["tree"]) for each in (one, other)]
+    trees = [ledger.source(each["code"]["tree"]) for each in (one, other)]
     reached = [_files(tree, each["code"]["roots"]) for tree, each in zip(trees, (one, other), strict=True)]
     lines: list[str] = []
     for path in sorted({*reached[0], *reached[1]}):
@@ -135,12 +133,6 @@ def _environment(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any
 
 def _seed(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
     yield f"  {one['seed']} and {other['seed']}"
-
-
-def _archived(ledger: Ledger, tree: str) -> Source:
-    with tarfile.open(fileobj=io.BytesIO((ledger.base / "archive" / f"{tree}.tar.xz").read_bytes())) as opened:
-        files = {member.name: opened.extractfile(member) for member in opened}
-        return Source(ledger.base, {name: file.read() for name, file in files.items() if file is not None})
 
 
 def _files(source: Source, roots: list[str]) -> list[str]:

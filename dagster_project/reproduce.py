@@ -1,12 +1,9 @@
 """Makes a result again from what was recorded of it, and compares."""
 
-import io
 import json
 import os
-import shutil
 import subprocess
 import sys
-import tarfile
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -98,7 +95,7 @@ def reproduce(ledger: Ledger, identity: str, scratch: Path, say: Say, python: st
     for group in _groups(ledger, computed):
         assets = [ledger.records[each]["run"]["asset"] for each in group]
         say(f"making {', '.join(asset.partition('/')[2] for asset in assets)}")
-        _run(ledger.get(group[0]), assets, scratch, python)
+        _run(ledger, ledger.get(group[0]), assets, scratch, python)
     again = Ledger(scratch / "home")
     return rows + [_compared(ledger, each, again, scratch) for each in computed]
 
@@ -122,12 +119,8 @@ def _instance(scratch: Path) -> dg.DagsterInstance:
 
 def _seeded(ledger: Ledger, identity: str, scratch: Path, instance: dg.DagsterInstance) -> Row:
     """Puts a snapshot where the reproduction finds it, verified."""
-    record = ledger.records[identity]
-    asset, stored = record["run"]["asset"], Stored(**record["result"])
-    try:
-        value = _storage().load(stored)
-    except StorageError as error:
-        raise ReproduceError(f"{asset}: {error}") from error
+    asset, stored = ledger.records[identity]["run"]["asset"], Stored(**ledger.records[identity]["result"])
+    value = _recorded(asset, stored)
     copied = _storage(scratch).save(asset, value)
     metadata = {METADATA: dg.MetadataValue.json(asdict(copied)), "coordinates id": dg.MetadataValue.text(identity)}
     instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(asset.split("/")), metadata=metadata))
@@ -136,21 +129,31 @@ def _seeded(ledger: Ledger, identity: str, scratch: Path, instance: dg.DagsterIn
     return Row(asset, identity, Verdict("identical", "snapshot"))
 
 
+def _recorded(asset: str, stored: Stored) -> Any:
+    """A stored value of this home; raises ReproduceError that names its asset."""
+    try:
+        return _storage().load(stored)
+    except StorageError as error:
+        raise ReproduceError(f"{asset}: {error}") from error
+
+
 def _storage(scratch: Path | None = None) -> Storage:
     """Where results lie: in a scratch home, or in this one."""
     return Storage(url=str(scratch / "home" / "storage") if scratch else os.environ.get("SEXTANT_STORAGE_URL", ""))
 
 
-def _run(coordinates: dict[str, Any], assets: list[str], scratch: Path, python: str) -> None:
+def _run(ledger: Ledger, coordinates: dict[str, Any], assets: list[str], scratch: Path, python: str) -> None:
     """Materializes assets with the archived source and the recorded config and thread settings."""
-    project, log = _project(coordinates, scratch), scratch / "run.log"
+    project = _project(ledger, coordinates, scratch)
+    log = home() / "logs" / "reproduce.log"  # not in the scratch home, which may be gone when somebody reads it
+    log.parent.mkdir(parents=True, exist_ok=True)
     select = " or ".join(f'key:"{asset}"' for asset in assets)
     command = [python, "-W", "ignore", "-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions"]
     settings = {name: value for name, value in coordinates["environment"]["threads"].items() if value is not None}
     settings |= {"SEXTANT_HOME": str(scratch / "home"), "DAGSTER_HOME": str(scratch / "home" / "dagster")}
     not_these = (*THREAD_SETTINGS, "SEXTANT_STORAGE_URL", "MLFLOW_TRACKING_URI")
     environment = {name: value for name, value in os.environ.items() if name not in not_these} | settings
-    with open(log, "ab") as sink:
+    with open(log, "wb") as sink:
         done = subprocess.run(
             [*command, "--select", select],
             cwd=project,
@@ -164,20 +167,20 @@ def _run(coordinates: dict[str, Any], assets: list[str], scratch: Path, python: 
         raise ReproduceError(f"the run failed; its log is {log}\n" + "\n".join(reasons[-2:]))
 
 
-def _project(coordinates: dict[str, Any], scratch: Path) -> Path:
+def _project(ledger: Ledger, coordinates: dict[str, Any], scratch: Path) -> Path:
     """The archived source with the recorded config as its only use case."""
     tree, use_case = coordinates["code"]["tree"], coordinates["run"]["asset"].partition("/")[0]
     folder = scratch / f"project-{tree[:12]}-{coordinates['config']['hash'][:12]}"
     if folder.exists():
         return folder
-    archive = home() / "archive" / f"{tree}.tar.xz"
-    if not archive.exists():
-        raise ReproduceError(f"the source {tree[:12]} is not archived: {archive} is missing")
-    with tarfile.open(fileobj=io.BytesIO(archive.read_bytes())) as opened:
-        opened.extractall(folder, filter="data")
-    for other in (folder / "configs").iterdir():
-        if other.is_dir():
-            shutil.rmtree(other)
+    try:
+        source = ledger.source(tree)
+    except LedgerError as error:
+        raise ReproduceError(str(error)) from error
+    for path, content in source.files.items():
+        if path.count("/") < 2 or not path.startswith("configs/"):  # no other use case
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_bytes(content)
     (folder / "configs" / use_case).mkdir()
     attributes = {**coordinates["config"]["value"], "seed": coordinates["seed"]}
     declared = {"type": "dagster_project.components.UseCase", "attributes": attributes}
@@ -194,7 +197,7 @@ def _compared(ledger: Ledger, identity: str, again: Ledger, scratch: Path) -> Ro
     second = Stored(**again.records[found]["result"])
     if first.hash == second.hash:
         return Row(asset, identity, Verdict("identical"))
-    verdict = compare_results(_storage().load(first), _storage(scratch).load(second))
+    verdict = compare_results(_recorded(asset, first), _storage(scratch).load(second))
     return Row(asset, identity, verdict, tuple(changed_coordinates(ledger.get(identity), again.get(found))))
 
 
@@ -236,8 +239,16 @@ def explained(ledger: Ledger, rows: list[Row]) -> str | None:
     return f"{first.asset} is the first that differs: {'; '.join([why, *details[:5]])}"
 
 
+def as_text(rows: list[Row]) -> str:
+    """The rows as a table."""
+    lines = [f"{row.verdict.word:<10} {row.asset:<44} {row.coordinates}  {row.verdict.detail}" for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def as_json(rows: list[Row]) -> str:
     """The rows as JSON."""
-    return json.dumps(
-        [{"asset": row.asset, "coordinates": row.coordinates, "verdict": row.verdict.word, "detail": row.verdict.detail}
-         for row in rows], indent=1)  # fmt: skip
+    found = [
+        {"asset": row.asset, "coordinates": row.coordinates, "verdict": row.verdict.word, "detail": row.verdict.detail}
+        for row in rows
+    ]
+    return json.dumps(found, indent=1)

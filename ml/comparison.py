@@ -13,9 +13,11 @@ from pydantic import BaseModel
 from ml.stamp import KEY
 
 TOLERANCE = 1e-9
-# What names the run, the registry's count or the champion of that day, and not the result.
-OF_THE_RUN = {
-    *("coordinates", "model_coordinates", "model_version", "model_hash", "scored_at", "tag", "version"),
+# What names the run, the registry's count or the champion of that day, and not the result: the columns that batch
+# predictions have beside their scores, and fields of this project's own models.
+COLUMNS_OF_THE_RUN = {"coordinates", "model_coordinates", "model_version", "scored_at"}
+FIELDS_OF_THE_RUN = {
+    *("coordinates", "model_version", "model_hash", "tag", "version"),
     *("champion_version", "champion_hash", "champion_metrics", "comparison", "incomparable"),
 }
 
@@ -29,7 +31,10 @@ class Verdict:
 
 
 def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE) -> Verdict:
-    """`identical` to the bit, `equal` where numbers differ by at most `tolerance` (absolute), else `different`."""
+    """`identical` to the bit, `equal` where numbers differ by at most `tolerance` (absolute), else `different`.
+
+    What names the run that made a result is left out on both sides.
+    """
     if type(first) is not type(second):
         return Verdict("different", f"{type(first).__name__} and {type(second).__name__}")
     if isinstance(first, pd.DataFrame | pa.Table):
@@ -45,7 +50,8 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE) -> Ve
 
 def _frame(table: pd.DataFrame | pa.Table) -> pd.DataFrame:
     frame: pd.DataFrame = table.to_pandas() if isinstance(table, pa.Table) else table
-    return frame.drop(columns=[name for name in frame.columns if name in OF_THE_RUN])
+    predictions = set(frame.columns) >= COLUMNS_OF_THE_RUN  # in any other table a column of such a name is data
+    return frame.drop(columns=list(COLUMNS_OF_THE_RUN)) if predictions else frame
 
 
 def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verdict:
@@ -67,7 +73,7 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:
-    return {name: each for name, each in value.model_dump(mode="json").items() if name not in OF_THE_RUN}
+    return {name: each for name, each in value.model_dump(mode="json").items() if name not in FIELDS_OF_THE_RUN}
 
 
 def _values(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:

@@ -39,6 +39,13 @@ class Source:
         kept = sorted(path for path in paths if "__pycache__" not in path.parts)
         return cls(root, {str(path.relative_to(root)): path.read_bytes() for path in kept})
 
+    @classmethod
+    def unpack(cls, root: Path, archive: bytes) -> "Source":
+        """What `archive` made; `root` is where it lies."""
+        with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
+            files = {member.name: opened.extractfile(member) for member in opened}
+            return cls(root, {path: file.read() for path, file in files.items() if file is not None})
+
     @cached_property
     def modules(self) -> dict[str, Module]:
         """The project's modules by name; a file that shares a module's name, such as its template, is part of it."""

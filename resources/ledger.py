@@ -51,6 +51,13 @@ class Ledger:
             raise LedgerError(f"no coordinates {identity!r} in {self.folder}") from None
         return record | {part: _read(self.folder / part / f"{record[part]}.json") for part in PARTS}
 
+    def source(self, tree: str) -> Source:
+        """The archived source of this name; raises LedgerError."""
+        file = self.base / "archive" / f"{tree}.tar.xz"
+        if not file.exists():
+            raise LedgerError(f"the source {tree[:12]} is not archived: {file} is missing")
+        return Source.unpack(self.base, file.read_bytes())
+
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
         """Every record by its id, in the order in which they were made; config and environment by their ids alone."""

@@ -207,3 +207,29 @@ def test_what_is_missing_is_named(home: Path, rows: Path) -> None:
     assert "is missing; materialize the asset that makes it again" in missing.output
     assert unarchived.exit_code == 1
     assert "is not archived" in unarchived.output
+
+
+@pytest.mark.slow
+def test_a_reproduction_that_does_not_run_leaves_its_log(home: Path, rows: Path) -> None:
+    first = materialize(declared(rows), until="evaluation")
+    source = ml.source.Source.read()
+    files = {**source.files, "ml/features.py": b"raise RuntimeError('no features today')\n"}
+    next((home / "archive").glob("*.tar.xz")).write_bytes(ml.source.Source(source.root, files).archive())
+
+    done = run("reproduce", first)
+
+    log = home / "logs" / "reproduce.log"
+    assert done.exit_code == 1
+    assert f"the run failed; its log is {log}" in done.output
+    assert "no features today" in log.read_text()
+
+
+def test_a_result_whose_file_is_gone_is_named(home: Path, rows: Path) -> None:
+    first = materialize(declared(rows), until="evaluation")
+    (home / "storage" / Ledger().records[first]["result"]["path"]).unlink()
+
+    done = run("diff", first, first)
+
+    assert done.exit_code == 1
+    assert "Error: " in done.output
+    assert "is missing; materialize the asset that makes it again" in done.output

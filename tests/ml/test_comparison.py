@@ -1,0 +1,48 @@
+"""Results are compared apart from the run that made them, and in nothing else."""
+
+import pandas as pd
+import pytest
+
+from ml.comparison import compare_results
+from ml.leaderboard import Leaderboard, rank
+
+PREDICTIONS = pd.DataFrame(
+    {"id": [1, 2], "score": [0.1, 0.2], "model_version": "1", "model_coordinates": "a", "coordinates": "b",
+     "scored_at": pd.Timestamp("2024-01-01")}
+)  # fmt: skip
+
+
+def test_predictions_of_two_runs_are_identical_if_their_scores_are() -> None:
+    later = PREDICTIONS.assign(model_version="2", coordinates="c", scored_at=pd.Timestamp("2025-01-01"))
+
+    assert compare_results(PREDICTIONS, later).word == "identical"
+    assert compare_results(PREDICTIONS, later.assign(score=[0.1, 0.3])).word == "different"
+
+
+@pytest.mark.parametrize("name", ["version", "tag", "coordinates", "model_version"])
+def test_a_column_of_the_data_counts_whatever_its_name(name: str) -> None:
+    first = pd.DataFrame({"id": [1, 2], name: ["x", "y"]})
+
+    found = compare_results(first, first.assign(**{name: ["x", "z"]}))
+
+    assert (found.word, found.detail) == ("different", f"1 of 2 rows, in {name}")
+
+
+@pytest.mark.parametrize(
+    ("value", "word"), [(0.5, "identical"), (0.5 + 1e-12, "equal"), (0.6, "different"), (None, "different")]
+)
+def test_numbers_are_equal_within_the_tolerance_and_missing_is_no_number(value: float | None, word: str) -> None:
+    first, second = (pd.DataFrame({"x": [0.5, None, each]}, dtype="float64") for each in (0.5, value))
+
+    assert compare_results(first, second).word == word
+
+
+def test_other_shapes_types_and_values_are_named() -> None:
+    board = rank({"a": 0.5, "b": 0.7}, "roc_auc")
+    other = Leaderboard(metric="roc_auc", ranking=(("b", 0.7), ("a", 0.4)))
+
+    assert compare_results(board, board).word == "identical"
+    assert compare_results(board, other).detail == "ranking[1][1] 0.5 and 0.4"
+    assert compare_results(board, b"").detail == "Leaderboard and bytes"
+    assert "2 rows of 6 columns" not in compare_results(PREDICTIONS, PREDICTIONS.head(1)).detail
+    assert compare_results(PREDICTIONS, PREDICTIONS.head(1)).detail == "2 rows of 2 columns and 1 rows of 2 columns"
