@@ -56,7 +56,7 @@ class Coordinates:
         return {
             "id": self.id,
             "data": {name: loaded.hash for name, loaded in self.data.items()},
-            "code": self.code,
+            "code": {name: self.code[name] for name in ("source", "commit", "dirty")},
             "config": self.config["hash"][:16],
             "environment": self.environment["id"],
             "run": self.run,

@@ -95,7 +95,10 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
             ["every value known at the row's cutoff", "pandas", "mean_radius", "double", "string"],
         ),
         ("models/lightgbm", ["The best lightgbm model", "lightgbm", "Optuna", "validation roc_auc", "best parameters"]),
-        ("evaluation", ["candidate against champion", "Scikit Learn", "test roc_auc", "0.9", "ROC curve"]),
+        (
+            "evaluation",
+            ["candidate against champion", "Scikit Learn", "test roc_auc", "0.9", "ROC curve", '"environment": "'],
+        ),
         ("production_model", ["The promoted model", "ML Flow", "there is no champion yet", "/#/models/breast_cancer"]),
         ("bento", ["verified by starting it", "bentoml", "largest difference to the batch path"]),
     ],
