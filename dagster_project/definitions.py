@@ -26,8 +26,7 @@ warnings.filterwarnings("ignore", category=dg.BetaWarning)
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
 # A preloaded module is imported once for a run instead of once for each step.
 PRELOAD = [
-    "dagster_project.definitions",
-    "dagster_project.components",
+    "dagster_project.preloaded",
     "dagster._core.storage.sqlite_storage",
     "dagster._cli",
     "upath",

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -46,30 +47,41 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
         array = array.dictionary_decode()
     if pa.types.is_string(array.type):
         array = array.cast(pa.large_string())
-    if pa.types.is_timestamp(array.type):
-        array = array.cast(pa.timestamp("ns", array.type.tz))
+    return _finest(array) if pa.types.is_timestamp(array.type) else array
+
+
+def _finest(array: pa.Array) -> pa.Array:
+    """Times in the finest unit that holds them all, so that the unit in which they came does not count."""
+    for unit in ("ns", "us", "ms"):
+        try:
+            return array.cast(pa.timestamp(unit, array.type.tz))
+        except pa.ArrowInvalid:  # nanoseconds end in the year 2262
+            continue
     return array
 
 
-def _buffers(array: pa.Array) -> list[bytes]:
+def _buffers(array: pa.Array) -> Iterator[Any]:
     """The parts that decide a column's values: what is missing, and the bytes of what is not."""
-    missing = np.packbits(array.is_null().to_numpy(zero_copy_only=False)).tobytes()
     kind = array.type
+    yield np.packbits(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else b"complete"
     if pa.types.is_null(kind):
-        return [missing]
+        return
     if pa.types.is_large_string(kind):
-        filled = pc.fill_null(array, "")
-        lengths = pc.binary_length(filled).to_numpy(zero_copy_only=False).tobytes()
-        return [missing, lengths, "".join(filled.to_pylist()).encode()]
-    if pa.types.is_boolean(kind):
-        return [missing, np.packbits(pc.fill_null(array, False).to_numpy(zero_copy_only=False)).tobytes()]
+        filled = pc.fill_null(array, "") if array.null_count else array
+        _, offsets, text = filled.buffers()
+        ends = np.frombuffer(offsets, "int64", len(filled) + 1, filled.offset * 8) if len(filled) else np.zeros(1, int)
+        yield np.diff(ends)
+        yield memoryview(text)[ends[0] : ends[-1]] if text else b""
+        return
     if pa.types.is_temporal(kind):
         array = array.cast(pa.int64() if kind.bit_width == 64 else pa.int32())
-        return [missing, pc.fill_null(array, 0).to_numpy(zero_copy_only=False).tobytes()]
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
-        values = pc.fill_null(array, 0).to_numpy(zero_copy_only=False)
-        if pa.types.is_floating(kind):
-            # One bit pattern for every NaN and for both zeros: they are equal values.
-            values = np.where(np.isnan(values), np.nan, values + 0.0).astype(values.dtype)
-        return [missing, np.ascontiguousarray(values).tobytes()]
-    raise TypeError(f"cannot hash a column of type {kind}; allowed: text, numbers, booleans, dates and times")
+    elif not (pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_floating(kind)):
+        raise TypeError(f"cannot hash a column of type {kind}; allowed: text, numbers, booleans, dates and times")
+    filled = pc.fill_null(array, False if pa.types.is_boolean(kind) else 0) if array.null_count else array
+    values = filled.to_numpy(zero_copy_only=False)
+    if pa.types.is_boolean(kind):
+        values = np.packbits(values)
+    if pa.types.is_floating(kind):
+        values = values + values.dtype.type(0)  # one bit pattern for both zeros, and below for every NaN: equal values
+        values[np.isnan(values)] = np.nan
+    yield np.ascontiguousarray(values)
