@@ -85,6 +85,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         verdicts, figures = judge(case.spec.gates, found, case.spec.metric), plots(y, candidate, step.coordinates.id)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
         report = step.storage.save(f"{case.name}/report", page, ".html")
+        step.labels["report"] = report.path
         step.run.file("report.html", page)
         step.run.file("report.json", _report_json(step, found))
         step.metrics(found.metrics, prefix="test ")

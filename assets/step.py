@@ -129,7 +129,8 @@ def asset(
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
             reuse_key = _reuse_key(case, key, roots, inputs)
-            for metadata in [] if always else _earlier(context, key, reuse_key):
+            anew = always or "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
+            for metadata in [] if anew else _earlier(context, key, reuse_key):
                 stored = Stored(**metadata[METADATA].value)
                 try:
                     value = storage.load(stored)
@@ -137,6 +138,7 @@ def asset(
                     context.log.warning(f"Made again: {error}")
                     continue
                 if usable is None or usable(bentos, value):
+                    Ledger().materialized(key.to_user_string(), str(metadata["coordinates id"].value))
                     yield _reused(context, stored, metadata)
                     return
             values, loaded = {}, {}
@@ -150,7 +152,9 @@ def asset(
                 if changed := running().changed(*roots):
                     raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
                 stored = storage.save(key.to_user_string(), value)
-                Ledger().keep(coordinates, stored, running(), step.labels)
+                ledger = Ledger()
+                ledger.keep(coordinates, stored, running(), step.labels)
+                ledger.materialized(key.to_user_string(), coordinates.id)
                 for tag, text in _tags(coordinates).items():
                     run.client.set_tag(run.id, tag, text)
                 metadata = {
@@ -186,8 +190,6 @@ def _reuse_key(case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mappi
 
 def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str) -> list[dict[str, Any]]:
     """The metadata of materializations that this one would repeat, the latest first."""
-    if context.run.tags.get("sextant/reuse") == "never":
-        return []
     records = context.instance.fetch_materializations(key, limit=50).records
     made = [dict(record.asset_materialization.metadata) for record in records if record.asset_materialization]
     return [metadata for metadata in made if (found := metadata.get(REUSE_KEY)) and found.value == reuse_key]

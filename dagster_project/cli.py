@@ -121,6 +121,36 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
 
 
 @main.command()
+@click.option("--older-than", default="30d", show_default=True, help="The age from which results may go: 12h, 30d.")
+@click.option("--dry-run", is_flag=True, help="Only list what would be removed, with sizes.")
+def gc(older_than: str, dry_run: bool) -> None:
+    """Remove results, source archives and Bentos that nothing needs any longer.
+
+    Needed are: what an asset shows as its latest, every model that was ever promoted or has an alias, every result
+    younger than the given age, and all that these were made from. Coordinates themselves are never removed.
+    """
+    from dagster_project.gc import RunsUnderWayError, as_text, garbage, remove
+    from ml.spec import duration
+    from resources.bentos import BentoStore
+    from resources.ledger import Ledger
+    from resources.storage import Storage
+    from resources.tracking import tracking
+
+    try:
+        age = duration(older_than)
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--older-than") from error
+    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
+    found = garbage(Ledger(), storage, BentoStore(), tracking(), age)
+    if not dry_run:
+        try:
+            remove(found)
+        except RunsUnderWayError as error:
+            raise click.ClickException(str(error)) from error
+    click.echo(as_text(found) + (" would be removed" if dry_run else " removed"))
+
+
+@main.command()
 @click.argument("use_case")
 @click.option("--port", default=3001, show_default=True)
 @click.option("--host", default="127.0.0.1", show_default=True)

@@ -15,6 +15,7 @@ from resources.ledger import Ledger
 from resources.storage import Storage, StorageError, Stored
 
 SHOWN = 40  # lines of a source diff, and of a list
+Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # two whole records of one asset
 
 
 def changed_coordinates(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
@@ -36,19 +37,19 @@ def diff(ledger: Ledger, first: str, second: str) -> Iterator[str]:
     Each coordinate is told for the first asset, from the raw snapshots on, in which it differs.
     """
     chains = [_chain(ledger, identity) for identity in (first, second)]
-    raw, found = _raw_that_differ(ledger, *chains), dict[str, tuple[dict[str, Any], dict[str, Any]]]()
+    raw, found = _raw_that_differ(ledger, *chains), dict[str, list[Pair]]()
     for asset in chains[0]:
         if chains[1].get(asset, chains[0][asset]) == chains[0][asset]:
             continue
         one, other = (ledger.get(chain[asset]) for chain in chains)
         for name in changed_coordinates(one, other):
-            found.setdefault(name, (one, other))
+            found.setdefault(name, []).append((one, other))
     if raw:
         yield from _data(ledger, raw, *chains)
     for name, tell in {"code": _code, "config": _config, "environment": _environment, "seed": _seed}.items():
         if name in found:
-            yield f"{name}, from {found[name][0]['run']['asset']} on"
-            yield from tell(ledger, *found[name])
+            yield f"{name}, from {found[name][0][0]['run']['asset']} on"
+            yield from tell(ledger, found[name])
     if not raw and not found:
         yield "data, code, config, environment and seed are the same"
     yield from _result(ledger.get(first), ledger.get(second))
@@ -108,30 +109,39 @@ def _tables(first: pa.Table, second: pa.Table) -> Iterator[str]:
         yield f"changed columns {', '.join(changed)}"
 
 
-def _code(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+def _code(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
+    """Every line that differs in what the assets could reach, each file once."""
+    one, other = pairs[0]
     commits = [f"{str(each['code']['commit'])[:12]}{' (dirty)' * bool(each['code']['dirty'])}" for each in (one, other)]
     yield f"  commit {commits[0]} and {commits[1]}"
-    trees = [ledger.source(each["code"]["tree"]) for each in (one, other)]
-    reached = [_files(tree, each["code"]["roots"]) for tree, each in zip(trees, (one, other), strict=True)]
+    trees = {tree: ledger.source(tree) for pair in pairs for tree in (each["code"]["tree"] for each in pair)}
+    told = dict[tuple[str, bytes, bytes], None]()
+    for pair in pairs:
+        sides = [(trees[each["code"]["tree"]], each["code"]["roots"]) for each in pair]
+        for path in sorted({path for tree, roots in sides for path in _files(tree, roots)}):
+            first, second = (tree.files.get(path, b"") for tree, _ in sides)
+            told[path, first, second] = None
     lines: list[str] = []
-    for path in sorted({*reached[0], *reached[1]}):
-        old, new = (tree.files.get(path, b"").decode(errors="replace").splitlines() for tree in trees)
+    for path, first, second in told:
+        old, new = (content.decode(errors="replace").splitlines() for content in (first, second))
         lines += difflib.unified_diff(old, new, path, path, lineterm="", n=1)
     yield from (f"  {line}" for line in lines[:SHOWN])
     if len(lines) > SHOWN:
         yield f"  … {len(lines) - SHOWN} lines more"
 
 
-def _config(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+def _config(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
+    one, other = pairs[0]
     return _leaves_that_differ(one["config"]["value"], other["config"]["value"])
 
 
-def _environment(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    first, second = ({k: v for k, v in each["environment"].items() if k != "id"} for each in (one, other))
+def _environment(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
+    first, second = ({k: v for k, v in each["environment"].items() if k != "id"} for each in pairs[0])
     return _leaves_that_differ(first, second)
 
 
-def _seed(ledger: Ledger, one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
+def _seed(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
+    one, other = pairs[0]
     yield f"  {one['seed']} and {other['seed']}"
 
 

@@ -47,7 +47,7 @@ def _identity(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
         return _of_alias(thing, tracking, ledger)
     if ":" in thing:
         return ledger.latest(bento=thing) or _of_model(thing, ledger)
-    return _of_asset(thing, ledger)
+    return ledger.latest_of(thing)
 
 
 def _of_file(file: Path, ledger: Ledger) -> str | None:
@@ -67,30 +67,15 @@ def _of_file(file: Path, ledger: Ledger) -> str | None:
 
 
 def _of_alias(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
-    from mlflow.exceptions import MlflowException
-
     name, _, alias = thing.partition("@")
-    try:
-        version = tracking.client().get_model_version_by_alias(name, alias)
-    except MlflowException:
-        return None
-    return _of_model(f"{name}:{version.version}", ledger) or version.tags.get("sextant.coordinates")
+    version = tracking.version(name, alias)
+    return _of_model(f"{name}:{version}", ledger) if version else None
 
 
 def _of_model(thing: str, ledger: Ledger) -> str | None:
     """The coordinates of the ONNX model that was registered as this version."""
     promotion = ledger.latest(model=thing)
     return str(ledger.records[promotion]["data"]["onnx_model"]["coordinates"]) if promotion else None
-
-
-def _of_asset(key: str, ledger: Ledger) -> str | None:
-    """Those of the asset's latest materialization, as Dagster knows it."""
-    import dagster as dg
-
-    event = dg.DagsterInstance.get().get_latest_materialization_event(dg.AssetKey(key.split("/")))
-    made = event.asset_materialization if event else None
-    found = made.metadata.get("coordinates id") if made else None
-    return str(found.value) if found else None
 
 
 def described(found: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:

@@ -2,11 +2,11 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from resources.home import home
 from resources.ledger import Ledger, LedgerError
 from resources.storage import METADATA, Storage, StorageError, Stored
 
+ROWS_TO_SCORE = 5000
 NOT_COMPARED = ("bento",)  # a package of the model that is compared; it is verified whenever it is made
 Say = Callable[[str], None]
 
@@ -46,22 +47,20 @@ def stage(record: dict[str, Any]) -> str:
 def plan(ledger: Ledger, identity: str) -> list[str]:
     """The ids that a result was made from, and itself, each after what it needs.
 
-    A model brings its evaluation and its predictions along. Raises ReproduceError where that needs an asset with two
-    different contents, or a record that is not kept here.
+    A model brings its latest evaluation and predictions along. Raises ReproduceError where a record is not kept here.
     """
     goals = [identity]
     if stage(ledger.records[identity]) == "onnx_model":
         users = list(_users(ledger, identity))
-        goals = [*(u for u in users if stage(ledger.records[u]) == "predictions"),
-                 *(u for u in users if stage(ledger.records[u]) == "evaluation"), identity]  # fmt: skip
-    for goal in goals:
-        try:
-            ordered = [each for each in ledger.in_order(goal) if stage(ledger.records[each]) not in NOT_COMPARED]
-        except LedgerError as error:
-            raise ReproduceError(str(error)) from error
-        if (conflict := _conflict(ledger, ordered)) is None:
-            return ordered
-    raise ReproduceError(f"{identity} needs two different versions of {conflict}; reproduce what each of them made")
+        latest = (
+            next((u for u in users if stage(ledger.records[u]) == s), None) for s in ("evaluation", "predictions")
+        )
+        goals += [each for each in latest if each]
+    try:
+        ordered = dict.fromkeys(each for goal in goals for each in ledger.in_order(goal))
+    except LedgerError as error:
+        raise ReproduceError(str(error)) from error
+    return [each for each in ordered if stage(ledger.records[each]) not in NOT_COMPARED]
 
 
 def _users(ledger: Ledger, identity: str) -> Iterator[str]:
@@ -75,39 +74,78 @@ def _users(ledger: Ledger, identity: str) -> Iterator[str]:
     return reversed([identity for identity in ledger.records if identity in found])
 
 
-def _conflict(ledger: Ledger, ids: list[str]) -> str | None:
-    """An asset that occurs with two contents."""
-    contents: dict[str, str] = {}
+@dataclass
+class _Run:
+    """Results that one run makes again: with one source and one config, and knowing one version of each asset."""
+
+    maker: tuple[str, str]
+    makes: list[str] = field(default_factory=list)
+    knows: dict[str, str] = field(default_factory=dict)
+
+    def takes(self, maker: tuple[str, str], versions: dict[str, str]) -> bool:
+        """Whether a result belongs into this run; `versions` are the ids of its inputs, and its own, by asset."""
+        return maker == self.maker and all(self.knows.get(asset, each) == each for asset, each in versions.items())
+
+
+def _runs(ledger: Ledger, ids: list[str]) -> list[_Run]:
+    """The runs that make results again, in order; neighbours share one where they can."""
+    runs: list[_Run] = []
     for identity in ids:
         record = ledger.records[identity]
-        if contents.setdefault(record["run"]["asset"], record["result"]["hash"]) != record["result"]["hash"]:
-            return str(record["run"]["asset"])
-    return None
+        maker = record["code"]["tree"], record["config"]
+        sources = [loaded["coordinates"] for name, loaded in record["data"].items() if name != "champion"]
+        versions = {ledger.records[each]["run"]["asset"]: each for each in [*sources, identity]}
+        if not runs or not runs[-1].takes(maker, versions):
+            runs.append(_Run(maker))
+        runs[-1].makes.append(identity)
+        runs[-1].knows |= versions
+    return runs
 
 
 def reproduce(ledger: Ledger, identity: str, scratch: Path, say: Say, python: str = sys.executable) -> list[Row]:
     """Runs everything again in `scratch` from archived source, snapshots and config, and compares asset by asset."""
-    ids = list({ledger.records[each]["run"]["asset"]: each for each in plan(ledger, identity)}.values())
+    ids, made = plan(ledger, identity), dict[str, _Made]()
     raw = [each for each in ids if stage(ledger.records[each]).startswith("raw/")]
-    computed = [each for each in ids if each not in raw]
+    rows = []
+    for each in raw:
+        made[each], row = _copied(ledger, each, scratch)
+        rows.append(row)
     with _instance(scratch) as instance:
-        rows = [_seeded(ledger, each, scratch, instance) for each in raw]
-    for group in _groups(ledger, computed):
-        assets = [ledger.records[each]["run"]["asset"] for each in group]
-        say(f"making {', '.join(asset.partition('/')[2] for asset in assets)}")
-        _run(ledger, ledger.get(group[0]), assets, scratch, python)
-    again = Ledger(scratch / "home")
-    return rows + [_compared(ledger, each, again, scratch) for each in computed]
+        for run in _runs(ledger, [each for each in ids if each not in made]):
+            assets = [str(ledger.records[each]["run"]["asset"]) for each in run.makes]
+            say(f"making {', '.join(asset.partition('/')[2] for asset in assets)}")
+            for asset, each in run.knows.items():
+                if each not in run.makes:
+                    _present(instance, asset, made[each])
+            _run(ledger, ledger.get(run.makes[0]), assets, scratch, python)
+            again = Ledger(scratch / "home")
+            made |= {each: _made(again, asset) for each, asset in zip(run.makes, assets, strict=True)}
+            rows += [_compared(ledger, each, again, made[each].coordinates, scratch) for each in run.makes]
+    return rows
 
 
-def _groups(ledger: Ledger, ids: list[str]) -> list[list[str]]:
-    """Neighbours that were made by the same source and config: one run makes them again."""
+@dataclass(frozen=True)
+class _Made:
+    """A result in the scratch home."""
 
-    def maker(identity: str) -> tuple[str, str]:
-        record = ledger.records[identity]
-        return record["code"]["tree"], record["config"]
+    coordinates: str
+    stored: Stored
 
-    return [list(group) for _, group in groupby(ids, key=maker)]
+
+def _made(again: Ledger, asset: str) -> _Made:
+    identity = again.latest_of(asset)
+    if identity is None:
+        raise ReproduceError(f"the run ended well, but made no {asset}")
+    return _Made(identity, Stored(**again.records[identity]["result"]))
+
+
+def _present(instance: dg.DagsterInstance, asset: str, made: _Made) -> None:
+    """Makes a result the latest materialization of its asset, which is what a run loads."""
+    metadata = {
+        METADATA: dg.MetadataValue.json(asdict(made.stored)),
+        "coordinates id": dg.MetadataValue.text(made.coordinates),
+    }
+    instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(asset.split("/")), metadata=metadata))
 
 
 def _instance(scratch: Path) -> dg.DagsterInstance:
@@ -117,16 +155,13 @@ def _instance(scratch: Path) -> dg.DagsterInstance:
     return dg.DagsterInstance.from_config(str(folder))
 
 
-def _seeded(ledger: Ledger, identity: str, scratch: Path, instance: dg.DagsterInstance) -> Row:
-    """Puts a snapshot where the reproduction finds it, verified."""
+def _copied(ledger: Ledger, identity: str, scratch: Path) -> tuple[_Made, Row]:
+    """A snapshot, verified, in the scratch home."""
     asset, stored = ledger.records[identity]["run"]["asset"], Stored(**ledger.records[identity]["result"])
-    value = _recorded(asset, stored)
-    copied = _storage(scratch).save(asset, value)
-    metadata = {METADATA: dg.MetadataValue.json(asdict(copied)), "coordinates id": dg.MetadataValue.text(identity)}
-    instance.report_runless_asset_event(dg.AssetMaterialization(dg.AssetKey(asset.split("/")), metadata=metadata))
-    if copied.hash != stored.hash:
-        return Row(asset, identity, Verdict("different", "the snapshot's values have another hash"))
-    return Row(asset, identity, Verdict("identical", "snapshot"))
+    copied = _storage(scratch).save(asset, _recorded(asset, stored))
+    same = Verdict("identical", "snapshot")
+    verdict = same if copied.hash == stored.hash else Verdict("different", "the snapshot's values have another hash")
+    return _Made(identity, copied), Row(asset, identity, verdict)
 
 
 def _recorded(asset: str, stored: Stored) -> Any:
@@ -134,7 +169,8 @@ def _recorded(asset: str, stored: Stored) -> Any:
     try:
         return _storage().load(stored)
     except StorageError as error:
-        raise ReproduceError(f"{asset}: {error}") from error
+        snapshot = "; that helps if its source still has the same content, else take it from a backup"
+        raise ReproduceError(f"{asset}: {error}{snapshot if '/raw/' in asset else ''}") from error
 
 
 def _storage(scratch: Path | None = None) -> Storage:
@@ -188,17 +224,29 @@ def _project(ledger: Ledger, coordinates: dict[str, Any], scratch: Path) -> Path
     return folder
 
 
-def _compared(ledger: Ledger, identity: str, again: Ledger, scratch: Path) -> Row:
+def _compared(ledger: Ledger, identity: str, again: Ledger, other: str, scratch: Path) -> Row:
     record = ledger.records[identity]
-    asset, first = record["run"]["asset"], Stored(**record["result"])
-    found = again.latest(asset=asset)
-    if found is None:
-        return Row(asset, identity, Verdict("different", "it was not made again"))
-    second = Stored(**again.records[found]["result"])
+    asset, first, second = (
+        record["run"]["asset"],
+        Stored(**record["result"]),
+        Stored(**again.records[other]["result"]),
+    )
     if first.hash == second.hash:
         return Row(asset, identity, Verdict("identical"))
-    verdict = compare_results(_recorded(asset, first), _storage(scratch).load(second))
-    return Row(asset, identity, verdict, tuple(changed_coordinates(ledger.get(identity), again.get(found))))
+    verdict = compare_results(_recorded(asset, first), _storage(scratch).load(second), **_allowed(ledger, identity))
+    return Row(asset, identity, verdict, tuple(changed_coordinates(ledger.get(identity), again.get(other))))
+
+
+def _allowed(ledger: Ledger, identity: str) -> dict[str, Any]:
+    """The tolerance that the config states for the families that a result comes from, and rows to compare models on."""
+    chain = {stage(ledger.records[each]): each for each in ledger.in_order(identity)}
+    families = ledger.get(identity)["config"]["value"]["models"]
+    stated = [families[name].get("tolerance", 0) for name in families if families[name] and f"models/{name}" in chain]
+    if not any(stated):
+        return {}
+    matrix = ledger.records[chain["features/development"]]
+    rows = _recorded(matrix["run"]["asset"], Stored(**matrix["result"])).head(ROWS_TO_SCORE)
+    return {"tolerance": max(stated), "rows": rows}
 
 
 def differences(recorded: dict[str, Any]) -> list[str]:
@@ -215,9 +263,17 @@ def differences(recorded: dict[str, Any]) -> list[str]:
 
 
 def rebuilt(recorded: dict[str, Any], scratch: Path) -> str:
-    """The Python of a new environment with the recorded distributions."""
+    """The Python of a new environment with the recorded distributions.
+
+    Raises ReproduceError if the recorded Python is not installed or a distribution is not to be had.
+    """
+    version = str(recorded["python"]).rpartition(".")[0]
+    base = shutil.which(f"python{version}")
+    if base is None:
+        raise ReproduceError(f"the environment needs Python {version}, and there is no python{version} on the path")
     folder = scratch / "environment"
-    subprocess.run([sys.executable, "-m", "venv", folder], check=True)
+    subprocess.run([base, "-m", "venv", folder], check=True)
+    # A local version, such as that of a CPU build of torch, is not on every index: the public one is the same release.
     pins = [f"{name}=={version.partition('+')[0]}" for name, version in recorded["distributions"].items()]
     pins = [pin for pin in pins if not pin.startswith(("sextant==", "pip=="))]
     (scratch / "pins.txt").write_text("\n".join(pins))

@@ -30,10 +30,11 @@ class Verdict:
     detail: str = ""
 
 
-def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE) -> Verdict:
+def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows: pd.DataFrame | None = None) -> Verdict:
     """`identical` to the bit, `equal` where numbers differ by at most `tolerance` (absolute), else `different`.
 
-    What names the run that made a result is left out on both sides.
+    What names the run that made a result is left out on both sides. Models whose bytes differ are `equal` if no score
+    of `rows`, a feature matrix, differs by more; without `rows` they are `different`.
     """
     if type(first) is not type(second):
         return Verdict("different", f"{type(first).__name__} and {type(second).__name__}")
@@ -45,7 +46,22 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE) -> Ve
         same = _model(first) == _model(second)
     else:
         same = pickle.dumps(first, protocol=5) == pickle.dumps(second, protocol=5)
-    return Verdict("identical") if same else Verdict("different", "their bytes differ")
+    if same or rows is None:
+        return Verdict("identical") if same else Verdict("different", "their bytes differ")
+    gap = float(np.abs(_scores(first, rows) - _scores(second, rows)).max())
+    said = f"scores of {len(rows)} rows within {gap:.2g}, allowed: {tolerance:g}"
+    return Verdict("equal" if gap <= tolerance else "different", said)
+
+
+def _scores(model: Any, rows: pd.DataFrame) -> np.ndarray:
+    """Scores [n_rows] of a feature matrix by an exported or a tuned model."""
+    from ml.encoding import Encoder
+    from ml.onnx_export import described, predict, session
+
+    if isinstance(model, bytes):
+        return predict(session(model), Encoder.from_dict(json.loads(described(model)["sextant.encoder"])), rows)
+    scores: np.ndarray = model.model.predict(model.encoder.encode(rows))
+    return scores
 
 
 def _frame(table: pd.DataFrame | pa.Table) -> pd.DataFrame:

@@ -93,8 +93,11 @@ def git_state(root: Path) -> dict[str, Any]:
 
 
 def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
-    """The whole resolved declaration and its hash; the seed is a coordinate of its own and left out of both."""
-    value = {name: each for name, each in resolved.items() if name != "seed"}
+    """The whole resolved declaration and its hash.
+
+    Left out of both are the seed, a coordinate of its own, and `reuse`, which decides no result.
+    """
+    value = {name: each for name, each in resolved.items() if name not in ("seed", "reuse")}
     return {"hash": hash_json(value), "value": value}
 
 

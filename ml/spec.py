@@ -239,6 +239,13 @@ class Family(Part):
     gpu: Literal["required", "preferred", "never"] = Field(
         "never", description="`required` fails without a GPU; `preferred` runs on the CPU instead and records it."
     )
+    tolerance: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="How far a score may lie from the recorded one when the model is reproduced: above 0 only where "
+        "training is not exact, as on a GPU.",
+    )
 
 
 class Models(Part):
@@ -336,6 +343,9 @@ class UseCaseSpec(Part):
     gates: Gates = Field(default_factory=Gates, description="What a candidate must pass to become the champion.")
     score: Score = Field(default_factory=Score, description="The rows of the batch predictions.")
     retrain: Retrain = Field(default_factory=Retrain, description="When the retrain job starts by itself.")
+    reuse: Literal["always", "never"] = Field(
+        "always", description="Whether a result that would come out again the same is taken from where it is stored."
+    )
 
     @field_validator("relationships")
     @classmethod

@@ -77,6 +77,11 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         self.put_first(f"{name}:{version}")
         return difference
 
+    def first(self) -> set[str]:
+        """The tags of the Bentos that are served when none is named."""
+        pointers = (self.folder() / "bentos").glob("*/latest")
+        return {f"{file.parent.name}:{file.read_text().strip()}" for file in pointers}
+
     def put_first(self, tag: str) -> bool:
         """Makes a stored Bento the one that is served when none is named; whether it is in the store at all."""
         if not self.has(tag):

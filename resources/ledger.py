@@ -43,6 +43,20 @@ class Ledger:
         about = {"result": asdict(stored), "labels": labels, "made_at": datetime.now(UTC).isoformat()}
         _write_once(self.folder / f"{coordinates.id}.json", _json({**record, **about}))
 
+    def materialized(self, asset: str, identity: str) -> None:
+        """Says that these coordinates are those of the asset's latest materialization, made or reused."""
+        _write(self.folder / "latest" / f"{asset}.json", _json(identity))
+
+    def latest_of(self, asset: str) -> str | None:
+        """The id of the coordinates of the asset's latest materialization."""
+        file = self.folder / "latest" / f"{asset}.json"
+        return str(json.loads(file.read_bytes())) if file.is_file() else None
+
+    @property
+    def latest_of_all(self) -> set[str]:
+        """The ids of the coordinates of every asset's latest materialization."""
+        return {str(json.loads(file.read_bytes())) for file in (self.folder / "latest").rglob("*.json")}
+
     def get(self, identity: str) -> dict[str, Any]:
         """The coordinates of this id, whole, with their `result`; raises LedgerError."""
         try:
@@ -55,7 +69,9 @@ class Ledger:
         """The archived source of this name; raises LedgerError."""
         file = self.base / "archive" / f"{tree}.tar.xz"
         if not file.exists():
-            raise LedgerError(f"the source {tree[:12]} is not archived: {file} is missing")
+            raise LedgerError(
+                f"the source {tree[:12]} is not archived: {file} is missing; gc removes archives that nothing needs"
+            )
         return Source.unpack(self.base, file.read_bytes())
 
     @cached_property
@@ -124,12 +140,15 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _write_once(file: Path, content: Any) -> None:
     """Writes a file whole, unless it is there; `content` may be a function that makes it."""
-    if file.exists():
-        return
+    if not file.exists():
+        _write(file, content() if callable(content) else content)
+
+
+def _write(file: Path, content: bytes) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     beside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
     with open(beside, "wb") as sink:
-        sink.write(content() if callable(content) else content)
+        sink.write(content)
         sink.flush()
         os.fsync(sink.fileno())
     beside.replace(file)

@@ -2,9 +2,10 @@
 
 import fcntl
 import os
+import sqlite3
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,12 +97,40 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise
         client.set_terminated(run_id, "FINISHED")
 
+    def version(self, name: str, alias: str) -> str | None:
+        """The version of a model that carries an alias, or None.
+
+        An embedded store is asked directly: to import MLflow takes two seconds, which a command has not.
+        """
+        if not self.uri:
+            database = home() / "mlflow" / "mlflow.db"
+            if not database.exists():
+                return None
+            query = "select version from registered_model_aliases where name = ? and alias = ?"
+            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
+                row = connection.execute(query, (name, alias)).fetchone()
+            return str(row[0]) if row else None
+        found = self._with_alias(name, alias)
+        return str(found.version) if found else None
+
+    def aliased(self) -> Iterator[tuple[str, str]]:
+        """Name and version of every registered model that carries an alias."""
+        client, token = self.client(), ""
+        while True:
+            page = client.search_registered_models(page_token=token or None)
+            yield from ((model.name, str(version)) for model in page for version in model.aliases.values())
+            if not (token := page.token or ""):
+                return
+
     def champion(self, name: str) -> "ModelVersion | None":
         """The version that carries the alias `champion`, or None."""
+        return self._with_alias(name, "champion")
+
+    def _with_alias(self, name: str, alias: str) -> "ModelVersion | None":
         from mlflow.exceptions import MlflowException
 
         try:
-            return self.client().get_model_version_by_alias(name, "champion")
+            return self.client().get_model_version_by_alias(name, alias)
         except MlflowException as error:
             if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                 return None

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -161,6 +163,26 @@ def test_the_chain_goes_down_to_the_snapshot_and_up_to_what_used_it(case: Case, 
         "evaluation",
         "predictions",
     }
+
+
+def test_a_command_that_locates_what_is_local_imports_no_mlflow(case: Case, instance: dg.DagsterInstance) -> None:
+    code = "import sys; from dagster_project.cli import main; main(['locate', sys.argv[1]], standalone_mode=False); "
+    code += "print(sorted({'mlflow', 'sqlalchemy'} & set(sys.modules)))"
+
+    for thing in ("breast_cancer@champion", "breast_cancer:1", "breast_cancer/evaluation"):
+        done = subprocess.run([sys.executable, "-c", code, thing], cwd=ROOT, capture_output=True, text=True, check=True)
+
+        assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_the_alias_is_the_one_that_mlflow_knows(case: Case, instance: dg.DagsterInstance) -> None:
+    client = tracking().client()
+    client.set_registered_model_alias("breast_cancer", "Tried", "1")
+
+    for alias in ("champion", "Tried"):
+        known = client.get_model_version_by_alias("breast_cancer", alias)
+        assert tracking().version("breast_cancer", alias) == str(known.version)
+        assert locate(f"breast_cancer@{alias}", tracking())["id"] == known.tags["sextant.coordinates"]
 
 
 def test_the_command_prints_coordinates_chain_and_links(case: Case, instance: dg.DagsterInstance) -> None:

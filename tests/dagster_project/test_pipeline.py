@@ -98,13 +98,14 @@ def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) 
     assert materialize(small, instance, selection=selection).success
     second = materialize(small, instance, selection=selection)
     forced = materialize(small, instance, selection=selection, tags={"sextant/reuse": "never"})
+    declared = materialize(case(**QUICK, reuse="never"), instance, selection=selection)
 
     def reused(result: dg.ExecuteInProcessResult) -> set[str]:
         made = [event.materialization for event in result.get_asset_materialization_events()]
         return {each.asset_key.path[-1] for each in made if "reused" in each.metadata}
 
     assert reused(second) == {"examples", "feature_definitions", "development", "logistic", "leaderboard"}
-    assert reused(forced) == set()
+    assert reused(forced) == reused(declared) == set()
 
 
 def test_a_lost_or_damaged_result_is_made_again(home: Path) -> None:

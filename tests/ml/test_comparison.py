@@ -1,10 +1,28 @@
 """Results are compared apart from the run that made them, and in nothing else."""
 
+from dataclasses import dataclass
+from types import SimpleNamespace
+
+import numpy as np
 import pandas as pd
 import pytest
 
 from ml.comparison import compare_results
 from ml.leaderboard import Leaderboard, rank
+
+
+@dataclass(frozen=True)
+class Slope:
+    """A model, or an encoder, of one number."""
+
+    factor: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        return X * self.factor
+
+    def encode(self, rows: pd.DataFrame) -> np.ndarray:
+        return rows["x"].to_numpy()
+
 
 PREDICTIONS = pd.DataFrame(
     {"id": [1, 2], "score": [0.1, 0.2], "model_version": "1", "model_coordinates": "a", "coordinates": "b",
@@ -35,6 +53,16 @@ def test_numbers_are_equal_within_the_tolerance_and_missing_is_no_number(value: 
     first, second = (pd.DataFrame({"x": [0.5, None, each]}, dtype="float64") for each in (0.5, value))
 
     assert compare_results(first, second).word == word
+
+
+def test_models_whose_bytes_differ_are_compared_by_their_scores() -> None:
+    rows = pd.DataFrame({"x": [0.0, 0.5]})
+    first, second = (SimpleNamespace(model=Slope(each), encoder=Slope(1.0)) for each in (1.0, 1.01))
+
+    assert compare_results(first, second).word == "different"
+    assert compare_results(first, second, 0.01, rows).detail == "scores of 2 rows within 0.005, allowed: 0.01"
+    assert compare_results(first, second, 0.01, rows).word == "equal"
+    assert compare_results(first, second, 0.001, rows).word == "different"
 
 
 def test_other_shapes_types_and_values_are_named() -> None:

@@ -1,0 +1,73 @@
+"""What recording costs: all of a use case but its Bento, with coordinates and without any of them.
+
+Without them nothing is hashed, no source is read or archived, no environment is looked at, and neither the ledger nor
+MLflow's tags are written. Both sides start from nothing, by turns. `ratio` is the processor time with over the one
+without; `seconds` is the same on the clock.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import sys
+from typing import Any
+
+from overhead import measured
+
+SIDE = "SEXTANT_BENCHMARK_RECORDING"
+SIDES = ("with", "without")
+
+
+def strip() -> None:
+    """Puts constants where a coordinate is computed, and nothing where one is written."""
+    import assets.step
+    import resources.storage
+    from ml.source import Source
+    from resources.ledger import Ledger
+
+    constant: dict[str, Any] = {
+        "code_coordinate": {"source": "", "roots": [], "tree": "", "commit": None, "dirty": None},
+        "environment_coordinate": {"id": "", "threads": {}, "distributions": {}},
+        "config_coordinate": {"hash": "", "value": {}},
+        "_tags": {},
+    }
+    for name, value in constant.items():
+        setattr(assets.step, name, lambda *_, value=value: value)
+    for name in ("hash_table", "hash_bytes"):
+        setattr(resources.storage, name, lambda _: "0")
+    setattr(Source, "hash", lambda *_: "0")  # noqa: B010
+    setattr(Source, "changed", lambda *_: [])  # noqa: B010
+    setattr(Ledger, "keep", lambda *_: None)  # noqa: B010
+    setattr(Ledger, "materialized", lambda *_: None)  # noqa: B010
+
+
+if os.environ.get(SIDE) == "without":
+    strip()
+from dagster_project.definitions import defs  # noqa: E402, F401 - the code location of both sides
+
+
+def main() -> None:
+    """Prints every round and, last, one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--use-case", default="flight_delays")
+    parser.add_argument("--rounds", type=int, default=2)
+    arguments = parser.parse_args()
+    select = f'key:"{arguments.use_case}/*" and not key:"{arguments.use_case}/bento"'
+    run = [sys.executable, "-W", "ignore", "-m", "dagster", "asset", "materialize", "-f", __file__, "--select", select]
+    taken: dict[str, list[dict[str, float]]] = {side: [] for side in SIDES}
+    for _ in range(arguments.rounds):
+        for side in SIDES:
+            os.environ[SIDE] = side
+            taken[side].append(measured(run))
+            print(f"{side:<8} {taken[side][-1]}", flush=True)
+    sides = {
+        side: {name: round(statistics.median(each[name] for each in rounds), 1) for name in rounds[0]}
+        for side, rounds in taken.items()
+    }
+    ratios = {name: round(sides["with"][name] / sides["without"][name], 3) for name in ("cpu_seconds", "seconds")}
+    result = {"name": f"recording on {arguments.use_case}", "ratio": ratios["cpu_seconds"]}
+    print(json.dumps({**result, "seconds": ratios["seconds"], "sides": sides}))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Finds what nothing needs any longer: stored results, source archives and Bentos."""
+
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import dagster as dg
+import fsspec
+
+from resources.bentos import BentoStore
+from resources.ledger import Ledger
+from resources.storage import Storage
+from resources.tracking import Tracking
+
+UNDER_WAY = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+
+
+class RunsUnderWayError(RuntimeError):
+    """A run may be about to reuse what nothing seems to need."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """Something that can go: `kind` is the asset whose result it was, `source`, `bento` or `unknown`."""
+
+    kind: str
+    path: str
+    size: int
+
+
+def garbage(
+    ledger: Ledger, storage: Storage, bentos: BentoStore, tracking: Tracking, older_than: timedelta
+) -> list[Garbage]:
+    """What no alias, no promotion, no asset's latest materialization and no result younger than `older_than` needs.
+
+    A result needs all that it was made from and compared with, so no ancestor of a champion is ever among it.
+    """
+    since = datetime.now(UTC) - older_than
+    needed = _needed(ledger, tracking, since)
+    found = [*_results(ledger, storage, needed, since), *_archives(ledger, needed, since)]
+    return sorted([*found, *_bentos(ledger, bentos, needed, since)], key=lambda each: (each.kind, each.path))
+
+
+def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
+    goals = ledger.latest_of_all & ledger.records.keys()
+    for identity, record in ledger.records.items():
+        if "model" in record["labels"] or datetime.fromisoformat(record["made_at"]) >= since:
+            goals.add(identity)
+    for name, version in tracking.aliased():
+        if (promotion := ledger.latest(model=f"{name}:{version}")) is not None:
+            goals.add(promotion)
+    return goals | {other for goal in goals for _, other, _ in ledger.upstream(goal)}
+
+
+def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime) -> Iterator[Garbage]:
+    """Files of the storage that belong to nothing needed; what nobody recorded was left by a step that died."""
+    owner = {path: identity for identity, record in ledger.records.items() for path in _paths(record)}
+    keep = {path for identity in needed for path in _paths(ledger.records[identity])}
+    fs, base = fsspec.core.url_to_fs(storage.base())
+    for full, about in fs.find(base, detail=True).items():
+        path = full.removeprefix(base).lstrip("/")
+        if path not in keep and fs.modified(full) < since:
+            known = owner.get(path)
+            kind = ledger.records[known]["run"]["asset"] if known else "unknown"
+            yield Garbage(kind, fs.unstrip_protocol(full), int(about["size"]))
+
+
+def _paths(record: dict[str, dict[str, str]]) -> list[str]:
+    report = record["labels"].get("report")
+    return [record["result"]["path"], *([report] if report else [])]
+
+
+def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Garbage]:
+    trees = {ledger.records[identity]["code"]["tree"] for identity in needed}
+    for file in (ledger.base / "archive").glob("*.tar.xz"):
+        if file.name.removesuffix(".tar.xz") not in trees and _modified(file) < since:
+            yield Garbage("source", file.as_uri(), file.stat().st_size)
+
+
+def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetime) -> Iterator[Garbage]:
+    """Bentos but the needed ones and each promoted version's newest."""
+    newest = {record["labels"]["model"]: tag for record, tag in _packaged(ledger)}
+    keep = {*newest.values(), *(ledger.records[each]["labels"].get("bento") for each in needed), *bentos.first()}
+    for folder in (bentos.folder() / "bentos").glob("*/*/"):
+        tag = f"{folder.parent.name}:{folder.name}"
+        if tag not in keep and _modified(folder) < since:
+            yield Garbage("bento", folder.as_uri(), sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
+
+
+def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]:
+    """Promotions with the tag of each Bento that was made from them, the latest last."""
+    for record in ledger.records.values():
+        if (tag := record["labels"].get("bento")) is not None:
+            promotion = record["data"]["production_model"]["coordinates"]
+            if promotion in ledger.records:
+                yield ledger.records[promotion], tag
+
+
+def _modified(path: Path) -> datetime:
+    return datetime.fromtimestamp(path.stat().st_mtime, UTC)
+
+
+def remove(found: list[Garbage]) -> None:
+    """Removes it, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way."""
+    runs = dg.DagsterInstance.get().get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    if runs:
+        ids = ", ".join(run.run_id for run in runs[:5])
+        raise RunsUnderWayError(f"nothing was removed, for a run may need it: wait for {ids}, or cancel it in the UI")
+    for each in found:
+        fs, path = fsspec.core.url_to_fs(each.path)
+        if each.kind != "bento":
+            fs.rm_file(path)
+            continue
+        aside = Path(path).parents[2] / f"removing-{uuid4().hex}"
+        Path(path).rename(aside)
+        shutil.rmtree(aside)
+
+
+def as_text(found: list[Garbage]) -> str:
+    """One line for each, with its size, and the sum."""
+    lines = [f"{_size(each.size):>10}  {each.kind:<40} {each.path}" for each in found]
+    return "\n".join([*lines, f"{_size(sum(each.size for each in found)):>10}  in {len(found)} files and Bentos"])
+
+
+def _size(size: float) -> str:
+    return f"{size / 1e6:,.2f} MB"

@@ -1,0 +1,148 @@
+"""What nothing needs is removed, and nothing else."""
+
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner, Result
+from dagster._core.test_utils import create_run_for_test
+
+from dagster_project.cli import main
+from dagster_project.gc import Garbage, garbage
+from resources.bentos import BentoStore
+from resources.ledger import Ledger
+from resources.storage import Storage, Stored
+from resources.tracking import tracking
+from tests.dagster_project.conftest import Small
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(main, arguments)
+
+
+def found(older_than: timedelta = timedelta(0)) -> list[Garbage]:
+    return garbage(Ledger(), Storage(), BentoStore(), tracking(), older_than)
+
+
+def loads(identity: str) -> bool:
+    return Path(Storage().uri(Stored(**Ledger().records[identity]["result"]))).exists()
+
+
+def chain(identity: str) -> set[str]:
+    return {identity, *(other for _, other, _ in Ledger().upstream(identity))}
+
+
+@pytest.fixture
+def promoted(small: Small) -> str:
+    """A champion, then an evaluation that led to no promotion, then the latest one."""
+    champion = small.materialize()
+    small.materialize(until="evaluation", seed=1)
+    small.materialize(until="evaluation", seed=2)
+    return champion
+
+
+def test_only_what_neither_a_promotion_nor_an_asset_shows_is_found(small: Small, promoted: str) -> None:
+    ledger = Ledger()
+    seeds = {identity: record["seed"] for identity, record in ledger.records.items()}
+    unneeded = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed == 1}
+    needed = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed != 1}
+
+    paths = {each.path.removeprefix("file://") for each in found()}
+
+    reports = {path for path in paths if "/report/" in path}
+    assert paths - reports == unneeded - needed
+    assert len(reports) == 1
+    assert {each.kind for each in found()} >= {"small/models/logistic", "small/onnx_model", "small/evaluation"}
+
+
+def test_young_results_stay(small: Small, promoted: str) -> None:
+    assert found(timedelta(hours=1)) == []
+
+
+def test_a_dry_run_removes_nothing_and_says_what_it_would(small: Small, promoted: str) -> None:
+    make_old(small.home)
+    before = sorted(small.home.rglob("*"))
+
+    shown = run("gc", "--dry-run")
+
+    assert shown.exit_code == 0
+    assert sorted(small.home.rglob("*")) == before
+    assert "small/onnx_model" in shown.output
+    assert "files and Bentos would be removed" in shown.output
+
+
+def make_old(home: Path) -> None:
+    """As if all of it had been made in 2020."""
+    for file in (home / "coordinates").glob("*.json"):
+        text = file.read_text()
+        made_at = text.partition('"made_at": "')[2][:4]
+        file.write_text(text.replace(f'"made_at": "{made_at}', '"made_at": "2020'))
+    for part in ("storage", "archive", "bentoml"):
+        for path in (home / part).rglob("*"):
+            os.utime(path, (1577836800, 1577836800))
+
+
+@pytest.mark.slow
+def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small: Small, promoted: str) -> None:
+    other = next(i for i, r in Ledger().records.items() if r["seed"] == 1 and r["run"]["asset"] == "small/evaluation")
+    make_old(small.home)
+
+    removed = run("gc")
+
+    assert removed.exit_code == 0
+    assert " removed" in removed.output
+    assert found() == []
+    assert all(map(loads, chain(promoted)))
+    assert not loads(other)
+    assert run("locate", other).exit_code == 0
+    assert run("reproduce", "small@champion").exit_code == 0
+    assert loads(small.materialize(until="evaluation", seed=1))
+
+
+def test_what_a_step_that_died_left_behind_goes_once_it_is_old(small: Small, promoted: str) -> None:
+    left = small.home / "storage" / "small" / "examples" / "0.parquet.part"
+    left.write_bytes(b"half")
+    archive = small.home / "archive" / f"{'0' * 64}.tar.xz"
+    archive.write_bytes(b"source of nothing")
+
+    young, old = found(timedelta(hours=1)), found()
+
+    assert young == []
+    assert {Garbage("unknown", left.as_uri(), 4), Garbage("source", archive.as_uri(), 17)} <= set(old)
+
+
+def test_bentos_of_promoted_versions_stay_and_superseded_ones_go(small: Small, promoted: str) -> None:
+    bentos = small.home / "bentoml" / "bentos" / "small"
+    for version in ("1-old", "1-first"):
+        (bentos / version).mkdir(parents=True)
+        (bentos / version / "bento.yaml").write_text("name: small")
+    (bentos / "latest").write_text("1-first")
+
+    old = [each for each in found() if each.kind == "bento"]
+    make_old(small.home)
+    run("gc")
+
+    assert old == [Garbage("bento", (bentos / "1-old").as_uri(), 11)]
+    assert sorted(path.name for path in bentos.iterdir()) == ["1-first", "latest"]
+
+
+def test_it_refuses_while_a_run_is_under_way(small: Small, promoted: str) -> None:
+    with dg.DagsterInstance.get() as instance:
+        under_way = create_run_for_test(instance, status=dg.DagsterRunStatus.STARTED)
+    make_old(small.home)
+
+    refused = run("gc")
+
+    assert refused.exit_code == 1
+    assert under_way.run_id in refused.output
+    assert found()
+
+
+@pytest.mark.parametrize("age", ["30", "-1d", "a month"])
+def test_an_age_that_is_none_is_explained(age: str) -> None:
+    refused = run("gc", f"--older-than={age}")
+
+    assert refused.exit_code == 2
+    assert "write a whole number and s, m, h or d" in refused.output
