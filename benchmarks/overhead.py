@@ -70,8 +70,7 @@ def main() -> None:
     if arguments.plain:
         plain(arguments.use_case)
         return
-    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1):
-        raise SystemExit("this system cannot adopt orphaned processes, so their CPU time cannot be counted")
+    adopt_orphans()
     sides = {}
     for side in arguments.sides:
         sides[side] = measured(command(side, arguments.use_case))
@@ -82,6 +81,12 @@ def main() -> None:
     }
     result = {"name": f"overhead on {arguments.use_case}", "ratio": ratios["seconds"], "cpu": ratios["cpu_seconds"]}
     print(json.dumps({**result, "sides": sides}))
+
+
+def adopt_orphans() -> None:
+    """Makes processes whose parent has ended this one's, so that their processor time counts."""
+    if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1):
+        raise SystemExit("this system cannot adopt orphaned processes, so their CPU time cannot be counted")
 
 
 def command(side: str, use_case: str) -> list[str]:
