@@ -8,14 +8,12 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
-from assets.production import ProductionModel, coordinates_of, declared_in, scored_rows, scores_of
+from assets.production import ProductionModel, coordinates_of, declared_in, rows_to_score, scores_of
 from assets.step import Case, Step, asset
 from ml.bundle import golden_rows, plan_and_lookups, records
-from ml.examples import cutoff_sql
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.spec import UseCaseSpec
-from ml.sql import run_sql
 from resources.bentos import BentoStore
 
 GOLDEN_ROWS = 10
@@ -44,7 +42,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
         """The packaged service, verified by starting it and replaying golden requests."""
         content = step.tracking.onnx(production_model.name, production_model.version)
         (spec, definitions), sources = declared_in(content), raw_tables(tables)
-        rows = scored_rows(case, spec, sources)
+        rows = rows_to_score(case, spec, sources)
         tag = f"{case.name}:{production_model.version}-{step.coordinates.id}"
         coordinates = coordinates_of(content) | {
             "model_version": production_model.version,
@@ -81,10 +79,7 @@ def _golden(
     scored: pd.DataFrame,
 ) -> bytes:
     """Golden requests with the scores that the batch path gives them."""
-    name = spec.examples.table
-    asked = golden_rows(spec, definitions, tables[name], scored, GOLDEN_ROWS)
-    key = spec.tables[name].keys[0]
-    rows = run_sql("golden requests", f'select "{key}", {cutoff_sql(spec)} as cutoff from source', source=asked)
-    together = {**tables, name: pa.concat_tables([tables[name], asked], promote_options="default")}
-    scores = scores_of(content, feature_matrix(spec, definitions, together, rows.to_pandas()))
-    return json.dumps({"records": records(definitions, asked), "scores": [float(score) for score in scores]}).encode()
+    asked, cutoffs = golden_rows(spec, definitions, tables[spec.examples.table], scored, GOLDEN_ROWS)
+    scores = scores_of(content, feature_matrix(spec, definitions, tables, cutoffs, asked))
+    said = records(spec, definitions, asked, cutoffs)
+    return json.dumps({"records": said, "scores": [float(score) for score in scores]}).encode()

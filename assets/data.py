@@ -34,10 +34,14 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
 def examples(case: Case) -> dg.AssetsDefinition:
     """The asset `examples`."""
 
-    @asset(case, "examples", stage="data", kinds={"duckdb"}, ins={"table": f"raw/{case.spec.examples.table}"})
-    def examples(step: Step, table: pa.Table) -> pa.Table:
+    ins = raw_inputs(case)
+    if case.spec.examples.query is None:
+        ins = {name: source for name, source in ins.items() if source == f"raw/{case.spec.examples.table}"}
+
+    @asset(case, "examples", stage="data", kinds={"duckdb"}, ins=ins)
+    def examples(step: Step, **tables: pa.Table) -> pa.Table:
         """One row per example: entity key, cutoff time, target, split."""
-        made = make_examples(case.name, case.spec, table)
+        made = make_examples(case.name, case.spec, raw_tables(tables))
         counts = made.to_pandas().groupby("split")["target"].agg(["size", "mean"])
         step.show(splits=dg.MetadataValue.md(counts.rename(columns={"mean": "share positive"}).to_markdown()))
         step.metrics({f"{name} rows": float(row["size"]) for name, row in counts.iterrows()})

@@ -6,8 +6,13 @@ import pyarrow as pa
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
-from ml.feature_definitions import FeatureDefinitions, define_features
+from ml.feature_definitions import FeatureDefinitions
+from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
+from ml.leaks import leaking
+
+SAMPLE = 400  # rows that the test for leaks looks at
+NO_LEAK = "no_value_from_after_the_cutoff"
 
 
 def feature_definitions(case: Case) -> dg.AssetsDefinition:
@@ -27,13 +32,39 @@ def feature_definitions(case: Case) -> dg.AssetsDefinition:
 def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     """The asset `features/development` or `features/test`."""
 
+    checks = [NO_LEAK] if "train" in splits else []  # what holds for one part of the rows holds for all
+
     def matrix(
         step: Step, examples: pa.Table, feature_definitions: FeatureDefinitions, **tables: pa.Table
     ) -> pd.DataFrame:
-        rows = examples.to_pandas()
+        rows, sources = examples.to_pandas(), raw_tables(tables)
         rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
-        return feature_matrix(case.spec, feature_definitions, raw_tables(tables), rows)
+        if checks:
+            sample = rows.sample(min(len(rows), SAMPLE), random_state=case.spec.seed)
+            leaks = leaking(case.spec, feature_definitions, sources, sample)
+            step.check(NO_LEAK, not leaks, _said(leaks, len(sample)))
+        step.metadata["dagster/column_lineage"] = _lineage(case, feature_definitions)
+        return feature_matrix(case.spec, feature_definitions, sources, rows)
 
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
     ins = {"examples": "examples", "feature_definitions": "feature_definitions", **raw_inputs(case)}
-    return asset(case, f"features/{part}", stage="features", kinds={"pandas"}, ins=ins)(matrix)
+    return asset(case, f"features/{part}", stage="features", kinds={"duckdb"}, ins=ins, checks=checks)(matrix)
+
+
+def _lineage(case: Case, definitions: FeatureDefinitions) -> dg.TableColumnLineage:
+    """Which columns of the raw tables feed which feature."""
+    return dg.TableColumnLineage(
+        {
+            name: [dg.TableColumnDep(case.key(f"raw/{table}"), column) for table, column in sources]
+            for name, sources in definitions.sources(case.spec.examples.table).items()
+        }
+    )
+
+
+def _said(leaks: dict[str, int], sample: int) -> str:
+    if not leaks:
+        return f"of {sample} rows, those before the median cutoff keep every value when the future is scrambled"
+    worst = ", ".join(
+        f"{name} in {count} rows" for name, count in sorted(leaks.items(), key=lambda item: -item[1])[:10]
+    )
+    return f"{len(leaks)} features change with the future: {worst}; say in known_at when their columns become known"

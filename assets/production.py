@@ -16,7 +16,7 @@ from assets.step import Case, Step, asset
 from ml.coordinates import Loaded
 from ml.encoding import Encoder
 from ml.evaluation import Evaluation, all_metrics, compare
-from ml.examples import cutoff_sql
+from ml.examples import scored_rows
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.gates import gate_names, judge
@@ -24,7 +24,6 @@ from ml.hashing import hash_bytes
 from ml.onnx_export import described, predict, session
 from ml.report import html, plots
 from ml.spec import UseCaseSpec
-from ml.sql import run_sql
 from ml.stamp import stamp_json
 
 
@@ -181,16 +180,9 @@ def _promoted(step: Step, onnx_model: bytes, evaluation: Evaluation) -> Producti
     )
 
 
-def scored_rows(case: Case, spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:
-    """Key and cutoff of the rows that batch predictions cover: today's `score.where`, with the cutoff that the model
-    was made for. Rows without a cutoff time are left out, for nothing says what was known then."""
-    table, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
-    condition = f"({case.spec.score.where or 'true'})"
-    if spec.examples.cutoff_column:
-        condition += f' and "{spec.examples.cutoff_column}" is not null'
-    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {condition} order by 2, 1'
-    where = f"use case {case.name!r}, table {table!r}, score.where"
-    rows: pd.DataFrame = run_sql(where, query, source=tables[table]).to_pandas()
+def rows_to_score(case: Case, spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:
+    """Key and cutoff of the rows that batch predictions cover: today's `score.where`, as the model was made for."""
+    rows: pd.DataFrame = scored_rows(case.name, spec, tables, f"({case.spec.score.where or 'true'})").to_pandas()
     return rows
 
 
@@ -203,8 +195,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         """Batch scores, each row with the model version and time."""
         content = step.tracking.onnx(production_model.name, production_model.version)
         sources = raw_tables(tables)
-        rows = scored_rows(case, declared_in(content)[0], sources)
-        step.show(rows_left_out=sources[case.spec.examples.table].num_rows - len(rows))
+        rows = rows_to_score(case, declared_in(content)[0], sources)
+        if case.spec.examples.query is None:
+            step.show(rows_left_out=sources[case.spec.examples.table].num_rows - len(rows))
         scores = scores_of(content, features_of(content, sources, rows))
         return rows.assign(
             score=scores,

@@ -21,7 +21,7 @@ from resources.ledger import Ledger
 from resources.storage import METADATA, Storage, StorageError, Stored
 from resources.tracking import TrackedRun, Tracking
 
-REUSE_KEY = "reuse_key"
+REUSE_KEY, CHECKS = "reuse_key", "checks"
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Step:
 
     def check(self, name: str, passed: bool, reason: str) -> None:
         """Answers one of the asset's checks."""
-        self.checks.append(dg.AssetCheckResult(check_name=name, passed=passed, metadata={"reason": reason}))
+        self.checks.append(_check(name, passed, reason))
 
     def figure(self, name: str, png: bytes) -> None:
         """Shows a plot in the materialization and logs it to MLflow."""
@@ -103,8 +103,6 @@ def asset(
     The code is the function's module and what it imports, and that of the modules `code`. A function may raise:
     nothing is stored then.
     """
-    if checks and not always:
-        raise ValueError(f"{name!r} has checks, so it must run always: a reused result answers none")
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         key, roots = case.key(name), (function.__module__, *code)
@@ -163,6 +161,7 @@ def asset(
                     "MLflow run": dg.MetadataValue.url(tracking.link(run)),
                     "coordinates id": coordinates.id,
                     "coordinates": dg.MetadataValue.json(coordinates.summary()),
+                    CHECKS: dg.MetadataValue.json({str(each.check_name): _answer(each) for each in step.checks}),
                     REUSE_KEY: reuse_key,
                 }
             yield dg.MaterializeResult(
@@ -198,9 +197,22 @@ def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str
 def _reused(context: dg.AssetExecutionContext, stored: Stored, metadata: dict[str, Any]) -> dg.MaterializeResult[Any]:
     context.log.info("Reused: data, code, config, environment and seed are those of a stored result")
     kept = {name: value for name, value in metadata.items() if name not in {METADATA, "dagster/uri", "size (bytes)"}}
+    answered = metadata[CHECKS].value if CHECKS in metadata else {}
     return dg.MaterializeResult(
-        value=stored, data_version=dg.DataVersion(stored.hash), metadata={**kept, "reused": True}
+        value=stored,
+        data_version=dg.DataVersion(stored.hash),
+        metadata={**kept, "reused": True},
+        check_results=[_check(name, **answer) for name, answer in answered.items()],
     )
+
+
+def _check(name: str, passed: bool, reason: str) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(check_name=name, passed=passed, metadata={"reason": reason})
+
+
+def _answer(check: dg.AssetCheckResult) -> dict[str, Any]:
+    """What is kept of an answered check, so that a reused result answers it again."""
+    return {"passed": check.passed, "reason": check.metadata["reason"].value}
 
 
 def _coordinates(

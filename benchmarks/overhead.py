@@ -128,11 +128,11 @@ def plain(use_case: str) -> None:
     import yaml
 
     from assets.models import PARITY_ROWS, training
-    from assets.production import features_of, scored_rows, scores_of
+    from assets.production import features_of, rows_to_score, scores_of
     from assets.step import Case
     from ml.evaluation import Evaluation, all_metrics
     from ml.examples import make_examples
-    from ml.feature_definitions import define_features
+    from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
     from ml.gates import judge
     from ml.hashing import canonical_json, hash_bytes
@@ -145,7 +145,7 @@ def plain(use_case: str) -> None:
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])
     tables = {name: load_table(use_case, name, table, spec.times_of(name)) for name, table in spec.tables.items()}
-    examples = make_examples(use_case, spec, tables[spec.examples.table]).to_pandas()
+    examples = make_examples(use_case, spec, tables).to_pandas()
     definitions = define_features(use_case, spec, tables)
     testing = examples["split"] == "test"
     development, test = (
@@ -181,7 +181,7 @@ def plain(use_case: str) -> None:
         plots(y, scores, "0" * 16),
         {"id": "0" * 16},
     )
-    scored = scored_rows(Case(use_case, spec), spec, tables)
+    scored = rows_to_score(Case(use_case, spec), spec, tables)
     scores_of(content, features_of(content, tables, scored))
 
 

@@ -1,5 +1,6 @@
 """The examples: one row for each key, with its cutoff time, target and split."""
 
+from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -12,20 +13,28 @@ from ml.sql import DataError, run_sql
 SPLITS = ("train", "validation", "test")
 
 
-def make_examples(use_case: str, spec: UseCaseSpec, table: pa.Table) -> pa.Table:
+def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Columns: the key, `cutoff` (null where the problem has no time), `target` (0 or 1) and `split`.
 
     Ordered by cutoff and key. Raises DataError for a wrong expression, a null target, an empty split or a split
     with one class.
     """
+    where = f"use case {use_case!r}, table {spec.examples.table!r}"
+    check_columns(where, spec, tables[spec.examples.table])
+    rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
+    examples = rows.append_column("split", _split(spec, rows))
+    _check_splits(where, spec, examples)
+    return examples
+
+
+def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The rows of the examples' table that meet the condition."""
     declared, key = spec.examples, spec.tables[spec.examples.table].keys[0]
-    where = f"use case {use_case!r}, table {declared.table!r}"
-    check_columns(where, spec, table)
     rows = run_sql(
         f"{where}, examples",
         f'select "{key}", {cutoff_sql(spec)} as cutoff, cast(({declared.target}) as boolean)::tinyint as target '
         f'from source where {declared.where or "true"} order by cutoff, "{key}"',
-        source=table,
+        source=tables[declared.table],
     )
     if rows.num_rows == 0:
         raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
@@ -34,14 +43,63 @@ def make_examples(use_case: str, spec: UseCaseSpec, table: pa.Table) -> pa.Table
             f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
             "leave these rows out with examples.where"
         )
-    if spec.examples.cutoff_column and (nulls := rows["cutoff"].null_count):
+    if declared.cutoff_column and (nulls := rows["cutoff"].null_count):
         raise DataError(
-            f"{where}, column {spec.examples.cutoff_column!r}: {nulls} of {rows.num_rows} examples have no cutoff "
+            f"{where}, column {declared.cutoff_column!r}: {nulls} of {rows.num_rows} examples have no cutoff "
             "time; leave these rows out with examples.where"
         )
-    examples = rows.append_column("split", _split(spec, rows))
-    _check_splits(where, spec, examples)
-    return examples
+    return rows
+
+
+def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
+    """The rows of the query whose target is known."""
+    rows = asked_rows(where, spec, tables, "target is not null")
+    if rows.num_rows == 0:
+        raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
+    repeated = rows.num_rows - rows.select([0, 1]).group_by(rows.column_names[:2]).aggregate([]).num_rows
+    if repeated:
+        raise DataError(
+            f"{where}: examples.query gives {repeated} rows with the key and cutoff of another; once is enough"
+        )
+    return rows
+
+
+def asked_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
+    """Key, cutoff and target (null where it is not known) of the query's rows that meet a condition, in order.
+
+    Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
+    """
+    table, place = spec.examples.table, f"{where}, examples.query"
+    key = spec.tables[table].keys[0]
+    rows = run_sql(
+        place,
+        f'select "{key}", cast(cutoff as timestamp) as cutoff, cast(target as boolean)::tinyint as target '
+        f'from ({spec.examples.query}) where {condition} order by cutoff, "{key}"',
+        **tables,
+    )
+    if nulls := rows["cutoff"].null_count:
+        raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
+    unknown = pc.sum(pc.invert(pc.is_in(rows[key], tables[table][key].combine_chunks()))).as_py() or 0
+    if unknown:
+        raise DataError(
+            f"{place}: {unknown} of {rows.num_rows} rows have a {key} that is not in the table; leave them out"
+        )
+    return rows
+
+
+def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
+    """Key and cutoff of the rows that batch predictions cover, by cutoff and key.
+
+    Rows of a table without a cutoff time are left out, for nothing says what was known then.
+    """
+    table, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
+    where = f"use case {use_case!r}, table {table!r}"
+    if spec.examples.query:
+        return asked_rows(f"{where}, score.where", spec, tables, condition).select([key, "cutoff"])
+    if spec.examples.cutoff_column:
+        condition += f' and "{spec.examples.cutoff_column}" is not null'
+    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {condition} order by 2, 1'
+    return run_sql(f"{where}, score.where", query, source=tables[table])
 
 
 def cutoff_sql(spec: UseCaseSpec) -> str:
@@ -55,11 +113,11 @@ def cutoff_sql(spec: UseCaseSpec) -> str:
 
 def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
     """Raises DataError if the declaration names columns that the examples' table lacks."""
-    history = spec.features.history
+    groups = [column for history in spec.features.histories for group in history.groups for column in group]
     named = {
         "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
         "features.calendar": list(spec.features.calendar),
-        "features.history.group_by": history.group_by if history else [],
+        "features.history.group_by": groups,
         "relationships": [link.child_column for link in spec.links],
     }
     for place, columns in named.items():
@@ -118,6 +176,6 @@ def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
             )
         if target.min() == target.max():
             raise DataError(
-                f"{where}: the target ({spec.examples.target}) has one class only in the {name} split: all "
-                f"{len(target)} rows are {bool(target[0])}; correct examples.target or examples.split"
+                f"{where}: the target ({spec.examples.target or 'of examples.query'}) has one class only in the {name} "
+                f"split: all {len(target)} rows are {bool(target[0])}; correct examples.target or examples.split"
             )

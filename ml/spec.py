@@ -48,7 +48,9 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 FamilyName = Literal["logistic", "lightgbm", "mlp"]
 MetricName = Literal["roc_auc", "average_precision", "log_loss", "brier"]
-Aggregation = Literal["count", "mean", "std", "min", "max", "sum", "median"]
+Aggregation = Literal[
+    "count", "mean", "std", "min", "max", "sum", "median", "first", "last", "num_unique", "time_since_last"
+]
 Calendar = Literal["minute", "hour", "weekday", "is_weekend", "day", "day_of_year", "week", "month", "quarter", "year"]
 
 
@@ -170,12 +172,18 @@ class Split(Part):
 class Examples(Part):
     """Which rows are examples, what is asked of them, and when."""
 
-    table: str = Field(description="The table whose rows are the examples.")
+    table: str = Field(description="The table whose rows are the examples, or are asked about at several times.")
+    query: str | None = Field(
+        None,
+        description="A SQL query over the tables that gives the table's key, `cutoff` and `target`, instead of the "
+        "three below: for examples that ask about the same row at several times. Where the target is null, the row is "
+        "no example, but may be scored.",
+    )
     where: str | None = Field(None, description="A SQL condition; rows that do not meet it are no examples.")
     cutoff: str | None = Field(
         None, description="When the prediction is made: a time column, or one less a duration (departure - 2h)."
     )
-    target: str = Field(description="A SQL expression that is true for the positive class and never null.")
+    target: str | None = Field(None, description="A SQL expression that is true for the positive class and never null.")
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
     @field_validator("cutoff")
@@ -184,6 +192,20 @@ class Examples(Part):
         if text is not None and not _CUTOFF.match(text):
             raise ValueError(f"{text!r} is not a cutoff: write a time column, or a time column - a duration such as 2h")
         return text
+
+    @model_validator(mode="after")
+    def _query_or_target(self) -> "Examples":
+        given = [name for name in ("where", "cutoff", "target") if getattr(self, name) is not None]
+        if self.query is not None and given:
+            raise ValueError(f"examples.query says everything; leave out {', '.join(given)}")
+        if self.query is None and self.target is None:
+            raise ValueError("examples needs a target, or a query that gives key, cutoff and target")
+        return self
+
+    @property
+    def timed(self) -> bool:
+        """Whether each example has a cutoff."""
+        return self.query is not None or self.cutoff is not None
 
     @property
     def cutoff_column(self) -> str | None:
@@ -198,25 +220,28 @@ class Examples(Part):
 
 
 class History(Part):
-    """Aggregates of what was known at the midnight before the cutoff, by group and window."""
+    """Aggregates of what was known at the cutoff, by group and window."""
 
     table: str = Field(description="The table whose past rows are aggregated.")
-    group_by: list[str] = Field(
-        min_length=1, description="Columns of the examples' table; each makes its own features."
+    group_by: list[str | list[str]] = Field(
+        min_length=1,
+        description="Columns that the history's table and the examples' table share, or lists of such; each makes its "
+        "own features: [origin, [origin, carrier]].",
     )
-    windows: list[Duration] = Field(min_length=1, description="How far back to look, in whole days: [1d, 14d].")
+    windows: list[Duration] = Field(min_length=1, description="How far back to look from the cutoff: [3h, 1d, 14d].")
     aggregations: list[Aggregation] = Field(
         default=["count", "mean", "std"],
         min_length=1,
         description="featuretools' aggregations; of a boolean, the mean is the share.",
     )
 
-    @field_validator("windows")
-    @classmethod
-    def _whole_days(cls, windows: list[str]) -> list[str]:
-        if partial := [window for window in windows if duration(window) % timedelta(days=1)]:
-            raise ValueError(f"history is kept by the day, so windows must be whole days; given: {partial}")
-        return windows
+    @property
+    def groups(self) -> list[list[str]]:
+        return [[group] if isinstance(group, str) else list(group) for group in self.group_by]
+
+    @property
+    def longest(self) -> timedelta:
+        return max(duration(window) for window in self.windows)
 
 
 class Features(Part):
@@ -226,7 +251,16 @@ class Features(Part):
         default_factory=dict, description="Parts of a time column of the examples' table: {departure: [hour, weekday]}."
     )
     ignore: list[str] = Field(default_factory=list, description="Features that are left out, by name.")
-    history: History | None = Field(None, description="Aggregates over the past, one set for each group and window.")
+    history: History | list[History] | None = Field(
+        None, description="Aggregates over the past, one set for each group and window; one table or a list of them."
+    )
+    at_cutoff: Literal["excluded", "included"] = Field(
+        "excluded", description="Whether an event at the very moment of the cutoff counts in the history."
+    )
+
+    @property
+    def histories(self) -> list[History]:
+        return [self.history] if isinstance(self.history, History) else list(self.history or [])
 
 
 class Family(Part):
@@ -356,10 +390,9 @@ class UseCaseSpec(Part):
 
     @model_validator(mode="after")
     def _references(self) -> "UseCaseSpec":
-        history = self.features.history
         named = {
             "examples.table": [self.examples.table],
-            "features.history.table": [history.table] if history else [],
+            "features.history.table": [history.table for history in self.features.histories],
             "relationships": [name for link in self.links for name in (link.child, link.parent)],
             "retrain.on_new_data": self.retrain.on_new_data,
         }
@@ -376,16 +409,20 @@ class UseCaseSpec(Part):
         return self
 
     def _mistakes(self) -> list[str]:
-        table, history, problems = self.tables[self.examples.table], self.features.history, []
+        table, problems = self.tables[self.examples.table], []
         parents = [link.parent for link in self.links]
         if repeated := sorted({parent for parent in parents if parents.count(parent) > 1}):
             problems.append(f"relationships lead to {repeated} twice; declare the table again under another name")
-        if self.examples.split.by_time and self.examples.cutoff is None:
+        if self.examples.split.by_time and not self.examples.timed:
             problems.append("a split by dates needs examples.cutoff")
-        if history and self.examples.cutoff is None:
-            problems.append("features.history needs examples.cutoff, or nothing says what the past is")
-        if history and not self.tables[history.table].known_at:
-            problems.append(f"features.history needs tables.{history.table}.known_at: when its columns become known")
+        for history in self.features.histories:
+            events = self.tables[history.table]
+            if not self.examples.timed:
+                problems.append("features.history needs examples.cutoff, or nothing says what the past is")
+            if not (events.known_at or events.time):
+                problems.append(f"features.history needs the time, or known_at, of tables.{history.table}")
+            if len(events.keys) > 1:
+                problems.append(f"features.history needs a key of one column in {history.table!r}, given {events.keys}")
         if len(table.keys) > 1:
             problems.append(f"examples.table {self.examples.table!r} needs a key of one column, given {table.keys}")
         for link in self.links:
@@ -395,7 +432,7 @@ class UseCaseSpec(Part):
                 problems.append(f"the relationship {link} must start at the examples' table {self.examples.table!r}")
             if expected != [link.parent_column]:
                 problems.append(f"the relationship {link} must end at the key {expected} of {link.parent!r}")
-            if parent.time is not None and self.examples.cutoff is None:
+            if parent.time is not None and not self.examples.timed:
                 problems.append(f"the relationship {link} leads to a table with a time and needs examples.cutoff")
         return problems
 

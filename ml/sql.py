@@ -1,14 +1,38 @@
 """SQL of the declaration, run and read by DuckDB."""
 
 import json
-from collections.abc import Iterable, Mapping
-from typing import Any
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+if TYPE_CHECKING:
+    import duckdb
 
 
 class DataError(ValueError):
     """The data does not fit the declaration; the message names use case, table, column and remedy."""
+
+
+@contextmanager
+def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """An empty DuckDB; $SEXTANT_MEMORY_LIMIT, such as 4GB, makes it spill to disk beyond that."""
+    import duckdb
+
+    config: dict[str, Any] = {"threads": threads} if threads else {}
+    with TemporaryDirectory(prefix="sextant-") as folder:
+        if limit := os.environ.get("SEXTANT_MEMORY_LIMIT"):
+            config |= {"memory_limit": limit, "temp_directory": folder}
+        with duckdb.connect(config=config) as opened:
+            yield opened
+
+
+def quoted(name: str) -> str:
+    """A column's or table's name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
 
 
 def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
@@ -18,11 +42,11 @@ def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
     """
     import duckdb
 
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connection(threads=1) as opened:
         for name, table in tables.items():
-            connection.register(name, table)
+            opened.register(name, table)
         try:
-            return connection.sql(query).to_arrow_table()
+            return opened.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(f"{where}: {error}; correct the expression in the declaration") from error
 

@@ -22,7 +22,7 @@ import dagster as dg
 from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
-_RUNTIME = "bentoml httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
+_RUNTIME = "bentoml duckdb httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)
@@ -142,7 +142,9 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _environment(store: Path) -> dict[str, str]:
-    return {**os.environ, **QUIET, "BENTOML_HOME": str(store)}
+    # Events that a running service has taken in are none of a candidate's business.
+    inherited = {name: value for name, value in os.environ.items() if name != "SEXTANT_EVENTS"}
+    return {**inherited, **QUIET, "BENTOML_HOME": str(store)}
 
 
 def _free_port() -> int:

@@ -18,7 +18,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from service.bodies import BodyError, read_batch
+from service.bodies import BodyError, read_json, to_batch, to_rows
+from service.event_log import EventLog, EventLogError
+from service.events import Events
 from service.plan import BundleError
 from service.predictor import Predictor, load_predictor
 from service.records import InvalidRecords, record_schema
@@ -32,6 +34,8 @@ encode = msgspec.json.Encoder().encode
 
 ROUTES = {
     "POST /predict": 'the score of one record, or of {"records": [...]}',
+    "POST /events": 'takes {"table": ..., "rows": [...]} into the history, '
+    "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
     "GET /schema": "the JSON Schema of a record",
     "GET /coordinates": "the data, code, configuration, environment and run that the model came from",
     "GET /healthz": "200 while the process is up",
@@ -45,27 +49,37 @@ class Served:
 
     def __init__(self) -> None:
         self.predictor: Predictor | None = None
+        self.events: Events | None = None
         self.not_ready: str | None = "the model is being loaded"
 
-    def load(self, folder: Path) -> None:
-        """Loads the bundle and replays its golden records; raises if the bundle cannot be served at all."""
+    def load(self, folder: Path, log_folder: Path | None = None) -> None:
+        """Loads the bundle, replays its golden records, and takes in the events of the log.
+
+        In this order, as events may change what is known of the golden records' past. Raises if the bundle or the log
+        cannot be served at all.
+        """
         predictor = load_predictor(folder)
         difference, tolerance = predictor.difference(), predictor.golden.tolerance
-        self.predictor, self.not_ready = predictor, None
+        plan = predictor.plan
+        log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
+        events = Events(plan, predictor.histories, log)
+        events.replay()
+        self.predictor, self.events, self.not_ready = predictor, events, None
         if not difference <= tolerance:
             self.not_ready = f"a golden score differs by {difference:.3g}; at most {tolerance:.3g} is allowed"
             logger.error("%s is not ready: %s", predictor.name, self.not_ready)
 
-    def start(self, folder: Path) -> None:
+    def start(self, folder: Path, log_folder: Path | None = None) -> None:
         """Loads the bundle; one that cannot be served leaves a process that is never ready and says why.
 
         Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
         and answers nobody, so that neither a probe nor a caller learns anything.
         """
         try:
-            self.load(folder)
+            self.load(folder, log_folder)
         except Exception as error:
-            self.not_ready = str(error) if isinstance(error, BundleError) else "the model failed to load; see the log"
+            known = isinstance(error, BundleError | EventLogError)
+            self.not_ready = str(error) if known else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
 
@@ -111,11 +125,17 @@ def _routes(served: Served) -> list[Route]:
     async def predict(request: Request) -> Response:
         return await _predict(request, predictor())
 
+    async def accept(request: Request) -> Response:
+        if served.events is None:
+            raise HTTPException(503, served.not_ready)
+        return await _accept(request, served.events)
+
     async def readyz(_: Request) -> Response:
         return _answer({"ready": True}) if served.not_ready is None else _error(503, served.not_ready)
 
     return [
         Route("/predict", predict, methods=["POST"]),
+        Route("/events", accept, methods=["POST"]),
         Route("/schema", _get(lambda: record_schema(predictor().plan, predictor().example))),
         Route("/coordinates", _get(lambda: predictor().coordinates)),
         Route("/healthz", _get(lambda: {"alive": True})),
@@ -143,7 +163,7 @@ def _index(predictor: Predictor) -> dict[str, Any]:
 
 async def _predict(request: Request, predictor: Predictor) -> Response:
     try:
-        batch = await read_batch(request, predictor.plan.record)
+        batch = to_batch(await read_json(request), predictor.plan.record)
         if len(batch.records) <= INLINE_RECORDS:
             prediction = predictor.predict(batch.records)
         else:
@@ -151,17 +171,27 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
     except BodyError as error:
         return _error(error.status, str(error))
     except InvalidRecords as error:
-        return _invalid(error)
+        return _invalid(error, "record", "no record was scored")
     about = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:
         return _answer({"score": prediction.scores[0], **about, "warnings": prediction.warnings[0]})
     return _answer({"scores": prediction.scores, **about, "warnings": prediction.warnings})
 
 
-def _invalid(error: InvalidRecords) -> Response:
+async def _accept(request: Request, events: Events) -> Response:
+    try:
+        table, rows = to_rows(await read_json(request))
+        return _answer(asdict(await to_thread.run_sync(events.accept, table, rows)))
+    except BodyError as error:
+        return _error(error.status, str(error))
+    except InvalidRecords as error:
+        return _invalid(error, "row", "no row was accepted")
+
+
+def _invalid(error: InvalidRecords, noun: str, outcome: str) -> Response:
     records = len({problem.record for problem in error.problems})
     content: dict[str, Any] = {
-        "error": f"{_count(len(error.problems), 'problem')} in {_count(records, 'record')}; no record was scored",
+        "error": f"{_count(len(error.problems), 'problem')} in {_count(records, noun)}; {outcome}",
         "problems": [asdict(problem) for problem in error.problems[:MAX_SHOWN_PROBLEMS]],
     }
     if (left_out := len(error.problems) - MAX_SHOWN_PROBLEMS) > 0:

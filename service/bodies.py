@@ -33,10 +33,10 @@ class Batch:
     single: bool
 
 
-async def read_batch(request: Request, columns: Mapping[str, Any]) -> Batch:
-    """The records that a request asks about; raises BodyError or InvalidRecords."""
+async def read_json(request: Request) -> Any:
+    """What a request says; raises BodyError if that is no JSON, or too long."""
     _check_content_type(request.headers.get("content-type", ""))
-    return to_batch(decoded(await _body(request)), columns)
+    return decoded(await _body(request))
 
 
 def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
@@ -45,14 +45,27 @@ def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
         raise BodyError(422, 'the body must be one record, as an object, or {"records": [...]}')
     if "records" not in body or ("records" in columns and not isinstance(body["records"], list)):
         return Batch([body], single=True)
-    records = body["records"]
-    if others := sorted(body.keys() - {"records"}):
-        raise InvalidRecords([Problem("unknown keys beside records", 0, None, [shown(o) for o in others], ["records"])])
-    if not isinstance(records, list) or not records:
-        raise InvalidRecords([Problem("not a list of records", 0, "records", shown(records), "an array of 1 or more")])
-    if len(records) > MAX_RECORDS:
-        raise BodyError(413, f"{len(records)} records were given; send at most {MAX_RECORDS} at a time")
-    return Batch(records, single=False)
+    return Batch(_list_under("records", body, []), single=False)
+
+
+def to_rows(body: Any) -> tuple[Any, list[Any]]:
+    """The table that the rows of an event request belong to, and the rows."""
+    if not isinstance(body, dict) or "table" not in body:
+        raise BodyError(422, 'the body must be an object, {"table": ..., "rows": [...]}')
+    return body["table"], _list_under("rows", body, ["table"])
+
+
+def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]:
+    """The list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
+    given = body.get(name)
+    if others := sorted(body.keys() - {name, *beside}):
+        problem = Problem(f"unknown keys beside {name}", 0, None, [shown(o) for o in others], [*beside, name])
+        raise InvalidRecords([problem])
+    if not isinstance(given, list) or not given:
+        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, shown(given), "an array of 1 or more")])
+    if len(given) > MAX_RECORDS:
+        raise BodyError(413, f"{len(given)} {name} were given; send at most {MAX_RECORDS} at a time")
+    return given
 
 
 def decoded(body: bytes) -> Any:

@@ -10,9 +10,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from service.histories import Histories
 from service.lookups import Finder, load_lookup
-from service.plan import CALENDAR, BundleError, CalendarFeature, ColumnFeature, Feature, LookupFeature, Plan
+from service.plan import (
+    CALENDAR,
+    BundleError,
+    CalendarFeature,
+    ColumnFeature,
+    Feature,
+    LookupFeature,
+    Plan,
+    RowLookup,
+    WindowFeature,
+)
 from service.records import Record, Value
+from service.windows import Windows
 
 Getter = Callable[[Record], Value]
 
@@ -44,7 +56,10 @@ class _Block:
 
 
 class FeatureBuilder:
-    """Turns records into features as the plan says; built once, then used for every request."""
+    """Turns records into features as the plan says; built once, then used for every request.
+
+    `histories` are what it knows of the past; events may be added to them at any time.
+    """
 
     def __init__(self, plan: Plan, inputs: Inputs, folder: Path) -> None:
         features = _features_of(plan, inputs)
@@ -55,9 +70,12 @@ class FeatureBuilder:
         self._texts = _own(categorical)
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
         self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
+        windows = {position: f for position, f in enumerate(numeric) if isinstance(f, WindowFeature)}
+        self.histories = Histories(plan, windows.values(), folder)
+        self._windows = Windows(plan, windows)
 
     def build(self, records: Sequence[Record]) -> Matrices:
-        """The features of `records`, one row each, with what their callers should know."""
+        """The features of `records`, one row each, as of one state of the histories; what their callers should know."""
         numeric = np.empty((len(records), self._width[0]), dtype=np.float32)
         categorical = np.empty((len(records), self._width[1]), dtype=object)
         warnings: list[list[str]] = [[] for _ in records]
@@ -70,6 +88,10 @@ class FeatureBuilder:
             categorical[:, positions] = np.array([[get(r) or "" for get in texts] for r in records], dtype=object)
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)
+        if self._windows.positions:
+            state = self.histories.state
+            values = [self._windows.values(r, state, said) for r, said in zip(records, warnings, strict=True)]
+            numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
         return Matrices(numeric, categorical, warnings)
 
 
@@ -112,7 +134,8 @@ def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
 
 def _own(features: Sequence[Feature]) -> tuple[list[int], list[Getter]]:
     """Where the features stand that the record itself yields, and how each is had."""
-    own = [(position, _getter(f)) for position, f in enumerate(features) if not isinstance(f, LookupFeature)]
+    kinds = ColumnFeature | CalendarFeature
+    own = [(position, _getter(f)) for position, f in enumerate(features) if isinstance(f, kinds)]
     return [position for position, _ in own], [get for _, get in own]
 
 
@@ -136,9 +159,11 @@ def _block(
         return {i: f.column for i, f in enumerate(features) if isinstance(f, LookupFeature) and f.lookup == name}
 
     numbers, texts = used(numeric), used(categorical)
+    lookup = plan.lookups[name]
+    assert isinstance(lookup, RowLookup)  # the plan's own check
     finder = load_lookup(
         name,
-        plan.lookups[name],
+        lookup,
         folder,
         numeric=list(numbers.values()),
         categorical=list(texts.values()),

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,8 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from service.plan import BundleError, ColumnType, DailyLookup, LatestLookup, Lookup, StaticLookup
-from service.records import DAY_US, EPOCH, MICROSECOND, SECOND_US, Record, to_us
+from service.keys import Key, said_time
+from service.plan import BundleError, ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.records import MICROSECOND, SECOND_US, Record
 from service.tables import (
     categorical_matrix,
     check_types,
@@ -34,23 +34,12 @@ class Table:
     """The columns of one file that features use, and the record columns that select a row."""
 
     def __init__(
-        self, name: str, lookup: Lookup, numeric: NDArray[np.float32], categorical: NDArray[np.object_]
+        self, name: str, lookup: RowLookup, numeric: NDArray[np.float32], categorical: NDArray[np.object_]
     ) -> None:
         self.name = name
-        self.on = lookup.on
+        self.key = Key(lookup.on)
         self.numeric = numeric
         self.categorical = categorical
-
-    def key_of(self, record: Record) -> Any:
-        """What the index is asked for; None: a part of the key is missing, so no row can match."""
-        parts = [_key_part(record.values[column]) for column in self.on]
-        if None in parts:
-            return None
-        return parts[0] if len(parts) == 1 else tuple(parts)
-
-    def said(self, record: Record) -> str:
-        """The record's key as a warning names it."""
-        return ", ".join(f"{column} {_said(record.values[column])}" for column in self.on)
 
 
 class Finder(Protocol):
@@ -71,12 +60,12 @@ class StaticFinder:
         self._rows = rows
 
     def find(self, record: Record) -> Found:
-        key = self.table.key_of(record)
+        key = self.table.key.of(record)
         if key is None:
             return MISSING_ROW, None
         row = self._rows.get(key)
         if row is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.said(record)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
         return row, None
 
 
@@ -90,15 +79,15 @@ class LatestFinder:
         self._valid_for_us = None if lookup.valid_for_s is None else round(lookup.valid_for_s * SECOND_US)
 
     def find(self, record: Record) -> Found:
-        key = self.table.key_of(record)
+        key = self.table.key.of(record)
         if key is None:
             return MISSING_ROW, None
         span = self._spans.get(key)
         if span is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.said(record)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
         row = bisect_right(self._times, record.cutoff_us, *span) - 1
         if row < span[0]:
-            known = f"{self.table.said(record)} up to the cutoff {_time(record.cutoff_us)}"
+            known = f"{self.table.key.said(record)} up to the cutoff {said_time(record.cutoff_us)}"
             return MISSING_ROW, f"{self.table.name}: no row for {known}"
         if self._valid_for_us is not None and self._times[row] < record.cutoff_us - self._valid_for_us:
             return MISSING_ROW, self._too_old(record, row, self._valid_for_us)
@@ -106,55 +95,14 @@ class LatestFinder:
 
     def _too_old(self, record: Record, row: int, valid_for_us: int) -> str:
         return (
-            f"{self.table.name}: the latest row for {self.table.said(record)} is of {_time(self._times[row])}, "
-            f"more than {valid_for_us * MICROSECOND} before the cutoff {_time(record.cutoff_us)}"
+            f"{self.table.name}: the latest row for {self.table.key.said(record)} is of {said_time(self._times[row])}, "
+            f"more than {valid_for_us * MICROSECOND} before the cutoff {said_time(record.cutoff_us)}"
         )
-
-
-class DailyFinder:
-    """The row of a key for the day of the cutoff."""
-
-    def __init__(self, table: Table, spans: Mapping[Any, tuple[int, int]], times: array[int], lookup: DailyLookup):
-        self.table = table
-        self._spans = spans
-        self._times = times
-        self._last = lookup.last
-        self._last_us = to_us(dt.datetime.combine(lookup.last, dt.time()))
-
-    def find(self, record: Record) -> Found:
-        day_us = record.cutoff_us // DAY_US * DAY_US
-        if day_us > self._last_us:
-            ended = f"the history ends on {self._last}, the cutoff is {_time(record.cutoff_us)}; defaults are used"
-            return MISSING_ROW, f"{self.table.name}: {ended}"
-        key = self.table.key_of(record)
-        if key is None:
-            return MISSING_ROW, None
-        span = self._spans.get(key)
-        if span is None:
-            return MISSING_ROW, f"{self.table.name}: no history for {self.table.said(record)}; defaults are used"
-        row = bisect_left(self._times, day_us, *span)
-        # a known key without a row for the day had nothing to aggregate: the defaults are its true values
-        return (row, None) if row < span[1] and self._times[row] == day_us else (MISSING_ROW, None)
-
-
-def _key_part(value: Any) -> Any:
-    return to_us(value) if isinstance(value, dt.datetime) else value
-
-
-def _said(value: Any) -> str:
-    return value.isoformat() if isinstance(value, dt.datetime) else repr(value)
-
-
-def _time(us: int) -> str:
-    try:
-        return (EPOCH + us * MICROSECOND).isoformat()
-    except OverflowError:  # a cutoff before the year 1
-        return "before any time"
 
 
 def load_lookup(
     name: str,
-    lookup: Lookup,
+    lookup: RowLookup,
     folder: Path,
     *,
     numeric: Sequence[str],
@@ -165,21 +113,15 @@ def load_lookup(
     rows = read_rows(folder / lookup.file, lookup, [*numeric, *categorical])
     check_types(rows, lookup, numeric=numeric, categorical=categorical, record=record)
     rows = sorted_by_key(rows, lookup)
-    defaults = lookup.defaults if isinstance(lookup, DailyLookup) else {}
-    table = Table(
-        name, lookup, numeric_matrix(rows, numeric, defaults), categorical_matrix(rows, categorical, defaults)
-    )
+    table = Table(name, lookup, numeric_matrix(rows, numeric), categorical_matrix(rows, categorical))
     keys = key_values(rows, lookup)
     if isinstance(lookup, StaticLookup):
         _check_unique(lookup, keys)
         return StaticFinder(table, {key: row for row, key in enumerate(keys)})
     times = array("q", microseconds(rows[lookup.time]).tobytes())
-    if isinstance(lookup, LatestLookup):
-        return LatestFinder(table, spans_of(keys), times, lookup)
-    _check_unique(lookup, list(zip(keys, times, strict=True)))
-    return DailyFinder(table, spans_of(keys), times, lookup)
+    return LatestFinder(table, spans_of(keys), times, lookup)
 
 
-def _check_unique(lookup: Lookup, keys: Sequence[Any]) -> None:
+def _check_unique(lookup: RowLookup, keys: Sequence[Any]) -> None:
     if repeated := len(keys) - len(set(keys)):
         raise BundleError(lookup.file, [f"{repeated} rows repeat the key of another row"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections import Counter
 from collections.abc import Callable
 from typing import Literal
 
@@ -23,6 +24,13 @@ CALENDAR: dict[str, Callable[[dt.datetime], float]] = {
     "quarter": lambda time: (time.month + 2) // 3,
     "year": lambda time: time.year,
 }
+
+#: What a window feature may compute: of the events themselves, and of the values of one column of theirs.
+ROW_AGGREGATIONS = frozenset({"count", "time_since_last"})
+COLUMN_AGGREGATIONS = frozenset({"first", "last", "max", "mean", "median", "min", "num_unique", "std", "sum"})
+
+LONGEST_WINDOW_S = 10_000_000_000  # three centuries; what reaches further back is all of the history
+MOST_DIGITS = 18  # of a scale: above, 10**scale is no int64
 
 
 class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,6 +67,16 @@ class LookupFeature(Part, frozen=True, tag_field="kind", tag="lookup"):
     column: str
 
 
+class WindowFeature(Part, frozen=True, tag_field="kind", tag="window"):
+    """An aggregate over a key's events in the `window_s` seconds before the cutoff, or before it at all."""
+
+    name: str
+    lookup: str
+    aggregation: str
+    column: str | None = None
+    window_s: float | None = None
+
+
 class StaticLookup(Part, frozen=True, tag_field="kind", tag="static"):
     """One row per key, the same at all times."""
 
@@ -77,20 +95,40 @@ class LatestLookup(Part, frozen=True, tag_field="kind", tag="latest"):
     valid_for_s: float | None = None
 
 
-class DailyLookup(Part, frozen=True, tag_field="kind", tag="daily"):
-    """Per key one row for each day from `first` to `last`; where there is none, `defaults`."""
+class WindowLookup(Part, frozen=True, tag_field="kind", tag="window"):
+    """Events of keys: a file with `_row`, the text that names an event, and fixed-point values of int64.
+
+    A column's real values are those stored over 10**scale. The file holds all events from `since` on; one at the very
+    time of the cutoff counts if that is "included".
+    """
 
     file: str
     on: list[str]
     keys: list[str]
     time: str
-    first: dt.date
-    last: dt.date
-    defaults: dict[str, float | str | None] = {}
+    scales: dict[str, int]
+    at_cutoff: Literal["excluded", "included"]
+    since: dt.datetime
 
 
-Feature = ColumnFeature | CalendarFeature | LookupFeature
-Lookup = StaticLookup | LatestLookup | DailyLookup
+class View(Part, frozen=True):
+    """The events of `file`, as a query over a table `event` that holds what was sent."""
+
+    file: str
+    query: str
+
+
+class EventTable(Part, frozen=True):
+    """A table whose rows may be sent as events; `key` is the column that names one."""
+
+    record: dict[str, ColumnType]
+    key: str
+    views: list[View]
+
+
+Feature = ColumnFeature | CalendarFeature | LookupFeature | WindowFeature
+RowLookup = StaticLookup | LatestLookup
+Lookup = RowLookup | WindowLookup
 
 
 class Plan(Part, frozen=True):
@@ -102,12 +140,27 @@ class Plan(Part, frozen=True):
     features: list[Feature]
     cutoff: Cutoff | None = None
     lookups: dict[str, Lookup] = {}
+    events: dict[str, EventTable] = {}
     golden: str = "golden.json"
 
     @property
-    def history_start(self) -> dt.date | None:
-        """The first day that every daily lookup covers; None: no lookup is daily."""
-        return max((lookup.first for lookup in self.lookups.values() if isinstance(lookup, DailyLookup)), default=None)
+    def first_cutoff(self) -> dt.datetime | None:
+        """The first cutoff at which every window lies in its lookup's history; None: there are no window lookups.
+
+        Windows over all of the history ask for nothing before `since`.
+        """
+        reach = {name: 0.0 for name, lookup in self.lookups.items() if isinstance(lookup, WindowLookup)}
+        for feature in self.features:
+            if isinstance(feature, WindowFeature):
+                reach[feature.lookup] = max(reach[feature.lookup], feature.window_s or 0.0)
+        return max(
+            (
+                lookup.since + dt.timedelta(seconds=reach[name])
+                for name, lookup in self.lookups.items()
+                if isinstance(lookup, WindowLookup)
+            ),
+            default=None,
+        )
 
 
 class BundleError(ValueError):
@@ -123,8 +176,9 @@ def read_plan(content: bytes) -> Plan:
         plan = msgspec.json.decode(content, type=Plan)
     except msgspec.DecodeError as error:
         raise BundleError("plan.json", [str(error)]) from None
-    if problems := sorted([*_cutoff_problems(plan), *_feature_problems(plan), *_lookup_problems(plan)]):
-        raise BundleError("plan.json", problems)
+    problems = [*_cutoff_problems(plan), *_feature_problems(plan), *_lookup_problems(plan), *_event_problems(plan)]
+    if problems:
+        raise BundleError("plan.json", sorted(problems))
     return plan
 
 
@@ -140,20 +194,52 @@ def _cutoff_problems(plan: Plan) -> list[str]:
 
 
 def _feature_problems(plan: Plan) -> list[str]:
+    return [f"feature {feature.name!r}: {p}" for feature in plan.features for p in _problems_of(feature, plan)]
+
+
+def _problems_of(feature: Feature, plan: Plan) -> list[str]:
+    if isinstance(feature, LookupFeature | WindowFeature):
+        return _looked_up_problems(feature, plan.lookups)
+    if feature.column not in plan.record:
+        return [f"the record has no column {feature.column!r}"]
+    kind = plan.record[feature.column]
+    if isinstance(feature, ColumnFeature):
+        return ["a time cannot be a feature, only its calendar parts"] if kind == "time" else []
+    problems = [] if kind == "time" else [f"column {feature.column!r} is not a time"]
+    if feature.primitive not in CALENDAR:
+        problems.append(f"{feature.primitive!r} is none of {sorted(CALENDAR)}")
+    return problems
+
+
+def _looked_up_problems(feature: LookupFeature | WindowFeature, lookups: dict[str, Lookup]) -> list[str]:
+    lookup = lookups.get(feature.lookup)
+    if lookup is None:
+        return [f"there is no lookup {feature.lookup!r}"]
+    if isinstance(lookup, WindowLookup) != isinstance(feature, WindowFeature):
+        return [f"it is of kind {_kind(feature)}, and lookup {feature.lookup!r} of kind {_kind(lookup)}"]
+    if isinstance(feature, WindowFeature) and isinstance(lookup, WindowLookup):
+        return _window_problems(feature, lookup)
+    return []
+
+
+def _kind(part: Part) -> str:
+    return repr(type(part).__struct_config__.tag)
+
+
+def _window_problems(feature: WindowFeature, lookup: WindowLookup) -> list[str]:
     problems = []
-    for feature in plan.features:
-        if isinstance(feature, LookupFeature):
-            if feature.lookup not in plan.lookups:
-                problems.append(f"feature {feature.name!r}: there is no lookup {feature.lookup!r}")
-        elif feature.column not in plan.record:
-            problems.append(f"feature {feature.name!r}: the record has no column {feature.column!r}")
-        elif isinstance(feature, CalendarFeature):
-            if plan.record[feature.column] != "time":
-                problems.append(f"feature {feature.name!r}: column {feature.column!r} is not a time")
-            if feature.primitive not in CALENDAR:
-                problems.append(f"feature {feature.name!r}: {feature.primitive!r} is none of {sorted(CALENDAR)}")
-        elif plan.record[feature.column] == "time":
-            problems.append(f"feature {feature.name!r}: a time cannot be a feature, only its calendar parts")
+    name, column = feature.aggregation, feature.column
+    if name in ROW_AGGREGATIONS and column is not None:
+        problems.append(f"{name!r} takes no column, and column {column!r} was given")
+    elif name in COLUMN_AGGREGATIONS and column is None:
+        problems.append(f"{name!r} needs a column")
+    elif name not in ROW_AGGREGATIONS | COLUMN_AGGREGATIONS:
+        problems.append(f"{name!r} is none of {sorted(ROW_AGGREGATIONS | COLUMN_AGGREGATIONS)}")
+    if column is not None and column not in lookup.scales:
+        problems.append(f"column {column!r} is none of those with a scale, {sorted(lookup.scales)}")
+    if feature.window_s is not None and not 0 < feature.window_s <= LONGEST_WINDOW_S:
+        allowed = f"above 0 and up to {LONGEST_WINDOW_S}; without one, all of the history counts"
+        problems.append(f"a window of {feature.window_s} s is not {allowed}")
     return problems
 
 
@@ -166,4 +252,22 @@ def _lookup_problems(plan: Plan) -> list[str]:
             problems.append(f"lookup {name!r}: {lookup.on} cannot be matched with {lookup.keys}")
         if plan.cutoff is None and not isinstance(lookup, StaticLookup):
             problems.append(f"lookup {name!r}: it needs a cutoff, and the plan has none")
+        if isinstance(lookup, WindowLookup):
+            if lookup.since.tzinfo is not None:
+                problems.append(f"lookup {name!r}: since {lookup.since.isoformat()} has an offset; times have none")
+            if wrong := {c: scale for c, scale in lookup.scales.items() if not 0 <= scale <= MOST_DIGITS}:
+                problems.append(f"lookup {name!r}: the scales {wrong} are not from 0 to {MOST_DIGITS}")
+    return problems
+
+
+def _event_problems(plan: Plan) -> list[str]:
+    problems = []
+    files = {lookup.file for lookup in plan.lookups.values() if isinstance(lookup, WindowLookup)}
+    fed = Counter(view.file for table in plan.events.values() for view in table.views)
+    for name, table in plan.events.items():
+        if table.record.get(table.key) not in ("text", "number"):
+            problems.append(f"events {name!r}: the key {table.key!r} is not a column of type text or number")
+        if unknown := sorted({view.file for view in table.views} - files):
+            problems.append(f"events {name!r}: {unknown} are files of no window lookup; those are {sorted(files)}")
+    problems += [f"events: {count} queries make {file!r}; only one can" for file, count in fed.items() if count > 1]
     return problems

@@ -46,6 +46,7 @@ class Predictor:
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
         self._reader = RecordReader(plan)
         self._features = FeatureBuilder(plan, model.inputs, folder)
+        self.histories = self._features.histories
 
     @property
     def example(self) -> dict[str, Any] | None:

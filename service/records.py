@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from service.plan import ColumnType, Plan
@@ -14,7 +14,6 @@ Value = dt.datetime | str | float | None
 EPOCH = dt.datetime(1970, 1, 1)
 MICROSECOND = dt.timedelta(microseconds=1)
 SECOND_US = 1_000_000
-DAY_US = 86_400 * SECOND_US
 FLOAT32_MAX = 3.4028234663852886e38  # the model computes in float32, where anything above is infinite
 SHOWN_CHARACTERS = 100
 
@@ -44,11 +43,15 @@ class Problem:
 
 
 class InvalidRecords(ValueError):
-    """The records cannot be scored; `problems` says why, sorted."""
+    """The records, or rows, cannot be taken; `problems` says why, sorted."""
 
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = sorted(problems, key=lambda problem: problem.order)
         super().__init__(f"{len(problems)} problems, the first: {self.problems[0]}")
+
+    def at(self, indices: Sequence[int]) -> InvalidRecords:
+        """The same problems, of records that stand at `indices` in another list."""
+        return InvalidRecords([replace(problem, record=indices[problem.record]) for problem in self.problems])
 
 
 class _Refused(ValueError):
@@ -126,15 +129,58 @@ SCHEMAS: dict[ColumnType, dict[str, Any]] = {
 }
 
 
+class RowReader:
+    """Checks rows of known columns, of which some are required, and parses their values."""
+
+    def __init__(self, columns: Mapping[str, ColumnType], required: Sequence[str]) -> None:
+        self.columns = columns
+        self._parsers = [(name, PARSERS[kind], name in required) for name, kind in columns.items()]
+
+    def read(self, rows: Sequence[Any]) -> list[dict[str, Value]]:
+        """The values of the rows; raises InvalidRecords with the problems of all of them."""
+        problems: list[Problem] = []
+        read = [self.values(row, index, problems) for index, row in enumerate(rows)]
+        if problems:
+            raise InvalidRecords(problems)
+        return read
+
+    def values(self, row: Any, index: int, problems: list[Problem]) -> dict[str, Value]:
+        """The values of one row, as far as they are sound; what is not is put into `problems`."""
+        if not isinstance(row, dict):
+            problems.append(Problem("not a record", index, None, shown(row), "an object"))
+            return {}
+        if not row.keys() <= self.columns.keys():
+            problems.append(self._unknown(row, index))
+        values: dict[str, Value] = {}
+        for name, parse, required in self._parsers:
+            given = row.get(name)
+            if given is not None:
+                try:
+                    values[name] = parse(given)
+                except _Refused as refused:
+                    problems.append(Problem(str(refused), index, name, shown(given), refused.allowed))
+            elif required:
+                allowed = f"a value of type {self.columns[name]}"
+                problems.append(Problem("required, and missing or null", index, name, None, allowed))
+            else:
+                values[name] = None
+        return values
+
+    def _unknown(self, row: Mapping[str, Any], index: int) -> Problem:
+        unknown = sorted(row.keys() - self.columns.keys())
+        given = [shown(name) for name in unknown[:SHOWN_CHARACTERS]]
+        return Problem("unknown columns", index, None, given, sorted(self.columns))
+
+
 class RecordReader:
     """Checks records against a plan and parses their values."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
-        self._columns = [(name, PARSERS[kind], name in plan.required) for name, kind in plan.record.items()]
+        self._rows = RowReader(plan.record, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
-        start = plan.history_start
-        self._start_us = None if start is None else to_us(dt.datetime.combine(start, dt.time()))
+        first = plan.first_cutoff
+        self._first_us = None if first is None else to_us(first)
 
     def read(self, records: Sequence[Any]) -> list[Record]:
         """The records, parsed; raises InvalidRecords with the problems of all of them."""
@@ -145,33 +191,9 @@ class RecordReader:
         return read
 
     def _read(self, record: Any, index: int, problems: list[Problem]) -> Record:
-        if not isinstance(record, dict):
-            problems.append(Problem("not a record", index, None, shown(record), "an object"))
-            return Record({}, 0)
         before = len(problems)
-        if not record.keys() <= self.plan.record.keys():
-            problems.append(self._unknown(record, index))
-        values: dict[str, Value] = {}
-        for name, parse, required in self._columns:
-            given = record.get(name)
-            if given is not None:
-                try:
-                    values[name] = parse(given)
-                except _Refused as refused:
-                    problems.append(Problem(str(refused), index, name, shown(given), refused.allowed))
-            elif required:
-                problems.append(Problem("required, and missing or null", index, name, None, self._required(name)))
-            else:
-                values[name] = None
+        values = self._rows.values(record, index, problems)
         return Record(values, 0 if len(problems) > before else self._cutoff_us(values, index, problems))
-
-    def _unknown(self, record: Mapping[str, Any], index: int) -> Problem:
-        unknown = sorted(record.keys() - self.plan.record.keys())
-        given = [shown(name) for name in unknown[:SHOWN_CHARACTERS]]
-        return Problem("unknown columns", index, None, given, sorted(self.plan.record))
-
-    def _required(self, name: str) -> str:
-        return f"a value of type {self.plan.record[name]}"
 
     def _cutoff_us(self, values: Mapping[str, Value], index: int, problems: list[Problem]) -> int:
         if self.plan.cutoff is None:
@@ -180,9 +202,10 @@ class RecordReader:
         time = values[column]
         assert isinstance(time, dt.datetime)  # the plan's own check: the cutoff's column is a required time
         cutoff_us = to_us(time) - self._before_us
-        if self._start_us is not None and cutoff_us < self._start_us:
-            earliest = EPOCH + (self._start_us + self._before_us) * MICROSECOND
-            error = f"before this Bento's history, which starts at {self.plan.history_start}"
+        if self._first_us is not None and cutoff_us < self._first_us:
+            first = EPOCH + self._first_us * MICROSECOND
+            earliest = first + self._before_us * MICROSECOND
+            error = f"before this Bento's history, which serves cutoffs from {first.isoformat()} on"
             problems.append(Problem(error, index, column, time.isoformat(), f"{earliest.isoformat()} or later"))
         return cutoff_us
 

@@ -21,6 +21,12 @@ def bundle_folder() -> Path:
     return Path(os.environ.get("SEXTANT_BUNDLE") or Path(__file__).resolve().parents[1] / "bundle")
 
 
+def log_folder() -> Path | None:
+    """Where accepted events are kept across restarts: $SEXTANT_EVENTS; None: nowhere."""
+    folder = os.environ.get("SEXTANT_EVENTS")
+    return Path(folder) if folder else None
+
+
 @bentoml.asgi_app(Application(served))
 @bentoml.service(
     traffic={"timeout": 5},  # its timers are never cancelled: at the default 60 s they pile up in memory
@@ -35,7 +41,7 @@ class ModelService:
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
         """Loads the bundle, then spares the garbage collector from walking it at every collection."""
-        served.start(bundle_folder())
+        served.start(bundle_folder(), log_folder())
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -9,20 +9,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.plan import BundleError, ColumnType, Lookup, StaticLookup
+from service.plan import BundleError, ColumnType, Lookup, RowLookup, StaticLookup
 from service.records import SECOND_US
 
 
-def read_rows(path: Path, lookup: Lookup, columns: Sequence[str]) -> Any:
+def read_rows(path: Path, lookup: RowLookup, columns: Sequence[str]) -> Any:
     """The file's rows, reduced to the keys, the time and `columns`."""
+    times = [] if isinstance(lookup, StaticLookup) else [lookup.time]
+    return read_columns(path, [*lookup.keys, *times, *columns])
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> Any:
+    """Some columns of a file, which may be named twice."""
     import pyarrow.parquet as pq
 
-    times = [] if isinstance(lookup, StaticLookup) else [lookup.time]
-    wanted = list(dict.fromkeys([*lookup.keys, *times, *columns]))
+    wanted = list(dict.fromkeys(columns))
     if absent := sorted(set(wanted) - set(pq.read_schema(path).names)):
-        raise BundleError(lookup.file, [f"it has no columns {absent}"])
+        raise BundleError(path.name, [f"it has no columns {absent}"])
     with pq.ParquetFile(path) as file:
-        return file.read(columns=wanted)
+        return _without_dictionaries(file.read(columns=wanted))
+
+
+def _without_dictionaries(rows: Any) -> Any:
+    """The same rows, of columns that can be sorted."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for index, field in enumerate(rows.schema):
+        if pa.types.is_dictionary(field.type):
+            rows = rows.set_column(index, field.name, pc.cast(rows[field.name], field.type.value_type))
+    return rows
 
 
 def check_types(
@@ -34,7 +50,7 @@ def check_types(
     record: Mapping[str, ColumnType],
 ) -> None:
     """Raises BundleError unless every column has the type that its use needs."""
-    kinds = {field.name: _kind(field.type) for field in rows.schema}
+    kinds = {field.name: kind_of(field.type) for field in rows.schema}
     wrong = [(c, "numeric") for c in numeric if kinds[c] not in _NUMERIC]
     wrong += [(c, "categorical") for c in categorical if kinds[c] not in _TEXT]
     problems = [f"column {column!r} is a {kinds[column]}, and feeds a {fed} input" for column, fed in wrong]
@@ -51,11 +67,10 @@ _NUMERIC = {"number", "flag", "column of nulls"}
 _TEXT = {"text", "column of nulls"}
 
 
-def _kind(arrow_type: Any) -> str:
+def kind_of(arrow_type: Any) -> str:
+    """The plan's name for a type of Arrow, or words that are no type of the plan."""
     from pyarrow import types
 
-    if types.is_dictionary(arrow_type):
-        return _kind(arrow_type.value_type)
     if types.is_string(arrow_type) or types.is_large_string(arrow_type) or types.is_string_view(arrow_type):
         return "text"
     if types.is_boolean(arrow_type):
@@ -67,17 +82,17 @@ def _kind(arrow_type: Any) -> str:
     return "column of nulls" if types.is_null(arrow_type) else "column of no known type"
 
 
-def sorted_by_key(rows: Any, lookup: Lookup) -> Any:
+def sorted_by_key(rows: Any, lookup: RowLookup) -> Any:
     """The rows whose key and time are known, sorted by key, then time; the file's order breaks ties."""
-    import pyarrow as pa
+    return sorted_by(rows, lookup.keys if isinstance(lookup, StaticLookup) else [*lookup.keys, lookup.time])
+
+
+def sorted_by(rows: Any, columns: Sequence[str]) -> Any:
+    """The rows that have a value in all of `columns`, sorted by them; texts as their UTF-8 bytes."""
     import pyarrow.compute as pc
 
-    order = lookup.keys if isinstance(lookup, StaticLookup) else [*lookup.keys, lookup.time]
-    rows = rows.filter(_all_known(rows, order))
-    for index, column in enumerate(rows.column_names):
-        if pa.types.is_dictionary(given := rows.schema.types[index]):
-            rows = rows.set_column(index, column, pc.cast(rows[column], given.value_type))  # dictionaries do not sort
-    return rows.take(pc.sort_indices(rows, sort_keys=[(column, "ascending") for column in order]))
+    rows = rows.filter(_all_known(rows, columns))
+    return rows.take(pc.sort_indices(rows, sort_keys=[(column, "ascending") for column in columns]))
 
 
 def _all_known(rows: Any, columns: Sequence[str]) -> Any:
@@ -89,14 +104,15 @@ def _all_known(rows: Any, columns: Sequence[str]) -> Any:
     return known
 
 
-def key_values(rows: Any, lookup: Lookup) -> list[Any]:
+def key_values(rows: Any, lookup: RowLookup) -> list[Any]:
     """The key of each row: a value, or a tuple of them where the lookup has several keys; times in microseconds."""
-    parts = [_values(rows[column]) for column in lookup.keys]
+    parts = [values_of(rows[column]) for column in lookup.keys]
     return parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
 
 
-def _values(column: Any) -> list[Any]:
-    if _kind(column.type) == "time":
+def values_of(column: Any) -> list[Any]:
+    """The values of a column; times, which then have none missing, in microseconds."""
+    if kind_of(column.type) == "time":
         return list(microseconds(column).tolist())
     values: list[Any] = column.to_pylist()
     return values
@@ -125,28 +141,28 @@ def microseconds(column: Any) -> NDArray[np.int64]:
     return np.ascontiguousarray(-(-values // 1_000) if per_unit is None else values * per_unit, dtype=np.int64)
 
 
-def numeric_matrix(rows: Any, columns: Sequence[str], defaults: Mapping[str, Any]) -> NDArray[np.float32]:
-    """float32 [rows + 1, columns]; by way of float64, as the features of training are made."""
+def numeric_matrix(rows: Any, columns: Sequence[str]) -> NDArray[np.float32]:
+    """float32 [rows + 1, columns]; by way of float64, as the features of training are made.
+
+    The last row, here and below, is what a record without a row gets: nothing.
+    """
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    matrix = np.empty((rows.num_rows + 1, len(columns)), dtype=np.float32)
+    matrix = np.full((rows.num_rows + 1, len(columns)), np.nan, dtype=np.float32)
     with np.errstate(over="ignore"):  # what float32 cannot hold counts as missing, as in training
         for index, name in enumerate(columns):
             column = rows[name]
             if pa.types.is_boolean(column.type):
                 column = pc.cast(column, pa.int8())
             matrix[:-1, index] = pc.cast(column, pa.float64(), safe=False).to_numpy()
-            default = defaults.get(name)
-            matrix[-1, index] = np.nan if default is None else float(default)
     matrix[~np.isfinite(matrix)] = np.nan
     return matrix
 
 
-def categorical_matrix(rows: Any, columns: Sequence[str], defaults: Mapping[str, Any]) -> NDArray[np.object_]:
-    """Texts [rows + 1, columns], missing ""; the last row, here and above, is what a record without a row gets."""
-    matrix = np.empty((rows.num_rows + 1, len(columns)), dtype=object)
+def categorical_matrix(rows: Any, columns: Sequence[str]) -> NDArray[np.object_]:
+    """Texts [rows + 1, columns], missing ""."""
+    matrix = np.full((rows.num_rows + 1, len(columns)), "", dtype=object)
     for index, name in enumerate(columns):
         matrix[:-1, index] = ["" if value is None else value for value in rows[name].to_pylist()]
-        matrix[-1, index] = defaults.get(name) or ""
     return matrix

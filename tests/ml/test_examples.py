@@ -24,7 +24,7 @@ def split(keys: list[int], seed: int = 0) -> dict[int, tuple[str, int]]:
             "models": {"logistic": {}},
         }
     )
-    made = make_examples("case", spec, pa.table({"id": keys})).to_pylist()
+    made = make_examples("case", spec, {spec.examples.table: pa.table({"id": keys})}).to_pylist()
     return {row["id"]: (row["split"], row["target"]) for row in made}
 
 

@@ -1,6 +1,6 @@
 """Features: known answers, and nothing from after the cutoff."""
 
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pandas as pd
@@ -8,10 +8,11 @@ import pyarrow as pa
 import pytest
 
 from ml.examples import make_examples
-from ml.feature_definitions import define_features, known_columns
+from ml.feature_synthesis import define_features, known_columns
 from ml.features import feature_matrix
 from ml.sources import DataError, load_table
-from ml.spec import UseCaseSpec
+from ml.spec import Aggregation, UseCaseSpec
+from ml.window_synthesis import window_entities
 
 CUTOFF = pd.Timestamp("2024-02-10 08:00")
 
@@ -30,6 +31,7 @@ def spec(tmp_path) -> UseCaseSpec:
             "bus": rng.choice(["x", "y", "z"], 400),
             "ended": scheduled + pd.to_timedelta(60 + delay, unit="min"),
             "delay": delay,
+            "driver": rng.choice(["Ann", "Bo", "Cy"], 400),
         }
     )
     trips.to_csv(tmp_path / "trips.csv", index=False)
@@ -47,7 +49,7 @@ def spec(tmp_path) -> UseCaseSpec:
                     "source": {"path": str(tmp_path / "trips.csv")},
                     "key": "id",
                     "time": "scheduled",
-                    "known_at": {"ended": ["delay"]},
+                    "known_at": {"ended": ["delay", "driver"]},
                 },
                 "buses": {"source": {"path": str(tmp_path / "buses.csv")}, "key": "bus"},
                 "weather": {
@@ -66,7 +68,12 @@ def spec(tmp_path) -> UseCaseSpec:
             },
             "features": {
                 "calendar": {"scheduled": ["hour", "weekday"]},
-                "history": {"table": "trips", "group_by": ["line"], "windows": ["1d", "7d"]},
+                "history": {
+                    "table": "trips",
+                    "group_by": ["line", ["line", "bus"]],
+                    "windows": ["3h", "7d"],
+                    "aggregations": list(get_args(Aggregation)),
+                },
             },
             "models": {"logistic": {}},
         }
@@ -90,23 +97,61 @@ def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
 
     for row in rows.sample(40, random_state=1).to_dict("records"):
         trip = trips.loc[row["id"]]
-        day = row["cutoff"].floor("D")
-        past = trips[
-            (trips["line"] == trip["line"]) & (trips["ended"] < day) & (trips["ended"] >= day - pd.Timedelta("7D"))
-        ]
+        week = (trips["ended"] < row["cutoff"]) & (trips["ended"] >= row["cutoff"] - pd.Timedelta("7D"))
+        past = trips[(trips["line"] == trip["line"]) & week]
+        both = past[past["bus"] == trip["bus"]]
+        since = (row["cutoff"] - both["ended"].max()).total_seconds()
         seen = weather[(weather["at"] <= row["cutoff"]) & (weather["at"] >= row["cutoff"] - pd.Timedelta("2h"))]
         assert row["HOUR(scheduled)"] == trip["scheduled"].hour
         assert row["line.COUNT(trips_ended, Last 7 Days)"] == len(past)
         assert row["line.MEAN(trips_ended.delay, Last 7 Days)"] == pytest.approx(past["delay"].mean(), nan_ok=True)
+        assert row["line_bus.STD(trips_ended.delay, Last 7 Days)"] == pytest.approx(both["delay"].std(), nan_ok=True)
+        assert row["line.NUM_UNIQUE(trips_ended.driver, Last 7 Days)"] == pytest.approx(
+            past["driver"].nunique() or np.nan, nan_ok=True
+        )
+        assert row["line_bus.TIME_SINCE_LAST(trips_ended.ended, Last 7 Days)"] == pytest.approx(since, nan_ok=True)
         assert row["buses.seats"] == pytest.approx({"x": 20, "y": 30}.get(trip["bus"], np.nan), nan_ok=True)
         rain = seen["rain"].iloc[-1] if trip["line"] == "a" and len(seen) else np.nan
         assert row["weather.rain"] == pytest.approx(rain, nan_ok=True)
 
 
+@pytest.mark.parametrize("at_cutoff", ["excluded", "included"])
+def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: UseCaseSpec) -> None:
+    import featuretools as ft
+
+    declared = spec.resolved()
+    declared["features"]["at_cutoff"] = at_cutoff
+    spec = UseCaseSpec.model_validate(declared)
+    tables = load(spec)
+    trips = (
+        tables["trips"].to_pandas().dropna(subset=["line"]).assign(cutoff=lambda t: t["scheduled"] - pd.Timedelta("2h"))
+    )
+    asked = trips.sample(25, random_state=0)
+    asked["cutoff"] = [*trips["ended"].head(10), *asked["cutoff"].iloc[10:]]  # some events fall on a cutoff
+    definitions = define_features("trips", spec, tables)
+
+    found = feature_matrix(spec, definitions, tables, asked[["id", "cutoff"]])
+
+    for name, lookup in definitions.lookups.items():
+        if lookup.kind == "window":
+            group = "_".join(lookup.on)
+            keyed = trips.assign(line_bus=trips["line"] + trips["bus"], delay=trips["delay"].astype(float))
+            cutoffs = keyed.loc[asked.index, [group]].set_axis(["instance_id"], axis=1).assign(time=asked["cutoff"])
+            expected = ft.calculate_feature_matrix(
+                ft.load_features(definitions.history[name]),
+                window_entities(spec, lookup, keyed),
+                cutoff_time=cutoffs,
+                include_cutoff_time=at_cutoff == "included",
+            )
+            for column in expected:
+                values = pd.to_numeric(expected[column]).to_numpy(dtype=float, na_value=np.nan)
+                np.testing.assert_allclose(found[f"{group}.{column}"], values, rtol=1e-9, err_msg=f"{name} {column}")
+
+
 def test_outcomes_ids_and_raw_times_are_no_features(spec: UseCaseSpec) -> None:
     definitions = define_features("trips", spec, load(spec))
 
-    row = {feature.name for feature in definitions.features if not feature.name.startswith("line.")}
+    row = {feature.name for feature in definitions.features if not feature.name.startswith(("line.", "line_bus."))}
     assert row == {
         "HOUR(scheduled)", "WEEKDAY(scheduled)", "line", "bus", "buses.seats", "buses.maker", "weather.rain",
     }  # fmt: skip
@@ -150,7 +195,7 @@ def test_bad_examples_are_refused_with_their_place(change: dict[str, Any], words
     broken = UseCaseSpec.model_validate(declared)
 
     with pytest.raises(DataError) as refused:
-        make_examples("trips", broken, load(spec)["trips"])
+        make_examples("trips", broken, load(spec))
 
     assert all(word in str(refused.value) for word in ["'trips'", *words]), refused.value
 
@@ -162,7 +207,7 @@ def test_an_example_without_a_cutoff_is_refused(spec: UseCaseSpec) -> None:
     table = table.set_column(column, "scheduled", pa.array([None, *times[1:]], table.schema.field(column).type))
 
     with pytest.raises(DataError, match=r"column 'scheduled': 1 of 400 examples have no cutoff time; .*\.where"):
-        make_examples("trips", spec, table)
+        make_examples("trips", spec, {"trips": table})
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""A small bundle: an ONNX model, a plan with every kind of feature, and three lookups."""
+"""A small bundle: an ONNX model, a plan with every kind of feature, three lookups, and a table of events."""
 
 from __future__ import annotations
 
@@ -55,7 +55,13 @@ PLAN: dict[str, Any] = {
         {"name": "planes.seats", "kind": "lookup", "lookup": "planes", "column": "seats"},
         {"name": "planes.maker", "kind": "lookup", "lookup": "planes", "column": "maker"},
         {"name": "weather.wind", "kind": "lookup", "lookup": "weather", "column": "wind"},
-        {"name": "origin.COUNT(flights)", "kind": "lookup", "lookup": "origin", "column": "COUNT(flights)"},
+        {
+            "name": "origin.COUNT(flights)",
+            "kind": "window",
+            "lookup": "origin",
+            "aggregation": "count",
+            "window_s": 86400,
+        },
     ],
     "lookups": {
         "planes": {"file": "planes.parquet", "kind": "static", "on": ["tailnum"], "keys": ["tailnum"]},
@@ -68,14 +74,27 @@ PLAN: dict[str, Any] = {
             "valid_for_s": 21600,
         },
         "origin": {
-            "file": "origin.parquet",
-            "kind": "daily",
+            "file": "flights.parquet",
+            "kind": "window",
             "on": ["origin"],
             "keys": ["origin"],
-            "time": "day",
-            "first": "2014-01-01",
-            "last": "2014-01-03",
-            "defaults": {"COUNT(flights)": 0.0},
+            "time": "departed_at",
+            "scales": {"delay": 1},
+            "at_cutoff": "excluded",
+            "since": "2014-01-01T00:00:00",
+        },
+    },
+    "events": {
+        "flights": {
+            "record": {"id": "text", "origin": "text", "departed_at": "time", "delay": "number"},
+            "key": "id",
+            "views": [
+                {
+                    "file": "flights.parquet",
+                    "query": "select id as _row, origin, departed_at, cast(round(delay * 10) as bigint) as delay "
+                    "from event where departed_at is not null",
+                }
+            ],
         },
     },
     "golden": "golden.json",
@@ -109,11 +128,15 @@ TABLES = {
             "wind": [8.0, 5.0, 1.0, 99.0],
         }
     ),
-    "origin.parquet": pa.table(
+    "flights.parquet": pa.table(
         {
-            "origin": ["JFK", "JFK"],
-            "day": pa.array([time("2014-01-02"), time("2014-01-01")], pa.timestamp("us")),
-            "COUNT(flights)": pa.array([7, 4], pa.int64()),
+            "_row": [f"f{number}" for number in range(8)],
+            "origin": ["JFK"] * 8,
+            # the first is too old for the golden record's window, whose cutoff is 2014-01-02T08:30
+            "departed_at": pa.array(
+                [time("2014-01-01T08:29"), *(time(f"2014-01-02T0{hour}:00") for hour in range(7))], pa.timestamp("us")
+            ),
+            "delay": pa.array([None, *range(10, 80, 10)], pa.int64()),
         }
     ),
 }

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -41,6 +42,7 @@ def test_a_batch_gets_as_many_scores(client: TestClient, record: dict[str, Any],
     [
         ("POST", "/predict", 415),
         ("GET", "/predict", 405),
+        ("POST", "/events", 415),
         ("GET", "/coordinates", 200),
         ("GET", "/healthz", 200),
         ("GET", "/readyz", 200),
@@ -72,6 +74,7 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
         "GET /healthz",
         "GET /readyz",
         "GET /schema",
+        "POST /events",
         "POST /predict",
     ]
     for route in ROUTES:
@@ -211,7 +214,7 @@ def test_before_the_model_is_loaded_the_process_is_alive_and_not_ready() -> None
     client = TestClient(Application(Served()))
 
     assert client.get("/healthz").status_code == 200
-    for method, path in [("GET", "/readyz"), ("POST", "/predict"), ("GET", "/schema")]:
+    for method, path in [("GET", "/readyz"), ("POST", "/predict"), ("POST", "/events"), ("GET", "/schema")]:
         response = client.request(method, path)
         assert response.status_code == 503
         assert response.json() == {"error": "the model is being loaded"}
@@ -252,3 +255,81 @@ def test_a_bundle_that_cannot_be_served_is_alive_not_ready_and_says_why(
     assert reason in client.get("/readyz").json()["error"]
     assert client.post("/predict", json=record).status_code == 503
     assert "cannot be served" in caplog.text
+
+
+EVENT = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
+
+
+def test_an_event_changes_the_next_score_and_a_correction_the_one_after(
+    client: TestClient, record: dict[str, Any]
+) -> None:
+    before = client.post("/predict", json=record).json()["score"]
+
+    answers = [client.post("/events", json={"table": "flights", "rows": [EVENT, EVENT]})]
+    after = client.post("/predict", json=record).json()["score"]
+    withdrawn = {**EVENT, "departed_at": None}
+    answers.append(client.post("/events", json={"table": "flights", "rows": [withdrawn]}))
+
+    assert [answer.json() for answer in answers] == [{"accepted": 2, "replaced": 1}, {"accepted": 1, "replaced": 1}]
+    assert after > before  # by the weight of one more flight
+    assert client.post("/predict", json=record).json()["score"] == before
+
+
+def test_bad_events_are_refused_as_records_are(client: TestClient) -> None:
+    rows = [EVENT, {**EVENT, "delay": 1e30}]
+
+    response = client.post("/events", json={"table": "flights", "rows": rows})
+
+    assert response.status_code == 422
+    content = response.json()
+    assert content["error"] == "1 problem in 1 row; no row was accepted"
+    assert (content["problems"][0]["record"], content["problems"][0]["field"]) == (1, "delay")
+
+
+def test_events_of_another_table_are_refused(client: TestClient) -> None:
+    response = client.post("/events", json={"table": "trains", "rows": [EVENT]})
+
+    assert response.status_code == 422
+    assert response.json()["problems"][0]["allowed"] == ["flights"]
+
+
+def test_events_without_a_table_are_refused(client: TestClient) -> None:
+    response = client.post("/events", json=[EVENT])
+
+    assert response.status_code == 422
+    assert '{"table": ..., "rows": [...]}' in response.json()["error"]
+
+
+def test_a_model_without_events_refuses_them(write_bundle: Any, plan: dict[str, Any]) -> None:
+    served = Served()
+    served.load(write_bundle({**plan, "events": {}}))
+
+    response = TestClient(Application(served)).post("/events", json={"table": "flights", "rows": [EVENT]})
+
+    assert response.status_code == 422
+    assert "this model takes no events" in response.json()["problems"][0]["error"]
+
+
+def test_logged_events_count_after_a_restart_though_golden_scores_are_those_without_them(
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    scores = []
+    for _ in range(2):
+        served = Served()
+        served.load(write_bundle(), tmp_path / "log")
+        client = TestClient(Application(served))
+        assert client.get("/readyz").status_code == 200
+        scores.append(client.post("/predict", json=record).json()["score"])
+        client.post("/events", json={"table": "flights", "rows": [EVENT]})
+        scores.append(client.post("/predict", json=record).json()["score"])
+
+    assert scores[0] < scores[1] == scores[2] == scores[3]
+
+
+def test_a_log_that_cannot_be_read_is_said(write_bundle: Any, tmp_path: Path) -> None:
+    (tmp_path / "flight_delays.events.jsonl").write_text("nonsense\n")
+    served = Served()
+
+    served.start(write_bundle(), tmp_path)
+
+    assert "flight_delays.events.jsonl, line 1" in str(served.not_ready)

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from service.bodies import MAX_RECORDS, BodyError, decoded, to_batch
+from service.bodies import MAX_RECORDS, BodyError, decoded, to_batch, to_rows
 from service.records import InvalidRecords
 
 
@@ -74,3 +74,19 @@ def test_too_many_records_are_refused() -> None:
         to_batch({"records": [{}] * (MAX_RECORDS + 1)}, {})
 
     assert raised.value.status == 413
+
+
+def test_events_are_rows_of_a_table() -> None:
+    assert to_rows({"table": "flights", "rows": [{"x": 1}]}) == ("flights", [{"x": 1}])
+
+
+@pytest.mark.parametrize("body", [{"table": "t"}, {"table": "t", "rows": []}, {"table": "t", "rows": [1], "x": 1}])
+def test_malformed_events_are_refused(body: dict[str, object]) -> None:
+    with pytest.raises(InvalidRecords):
+        to_rows(body)
+
+
+@pytest.mark.parametrize("body", [[], {"rows": [{}]}, {"table": "t", "rows": [{}] * (MAX_RECORDS + 1)}])
+def test_events_without_a_table_and_too_many_are_refused(body: object) -> None:
+    with pytest.raises(BodyError, match=r"table|at most 10000"):
+        to_rows(body)

@@ -81,9 +81,9 @@ def test_warnings_name_each_lookup_that_failed(write_bundle: Any, record: dict[s
 
     assert matrices.warnings == [
         [
-            "origin: no history for origin 'EWR'; defaults are used",
             "planes: no row for tailnum 'N9'",
             "weather: no row for origin 'EWR'",
+            "origin: no history for origin 'EWR'",
         ]
     ]
 
@@ -104,6 +104,7 @@ def test_a_lookup_that_the_model_does_not_use_is_not_loaded(write_bundle: Any, r
         (["carrier"], [], "feature 'carrier' is a text, and feeds a numeric input"),
         ([], ["distance"], "feature 'distance' is a number, and feeds a categorical input"),
         ([], ["HOUR(scheduled_departure)"], "is a number, and feeds a categorical input"),
+        ([], ["origin.COUNT(flights)"], "is a number, and feeds a categorical input"),
         (["planes.maker"], [], "column 'maker' is a text, and feeds a numeric input"),
         ([], ["planes.seats"], "column 'seats' is a number, and feeds a categorical input"),
     ],

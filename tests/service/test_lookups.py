@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.lookups import MISSING_ROW, Finder, load_lookup
-from service.plan import BundleError, ColumnType, DailyLookup, LatestLookup, Lookup, StaticLookup
+from service.plan import BundleError, ColumnType, LatestLookup, RowLookup, StaticLookup
 from service.records import Record, Value, to_us
 from service.tables import numeric_matrix
 
 RECORD: dict[str, ColumnType] = {"key": "text", "other": "number", "at": "time", "yes": "flag"}
 
 
-def load(folder: Path, lookup: Lookup, table: dict[str, Any], **columns: list[str]) -> Finder:
+def load(folder: Path, lookup: RowLookup, table: dict[str, Any], **columns: list[str]) -> Finder:
     pq.write_table(pa.table(table), folder / lookup.file)
     wanted = {"numeric": ["x"], "categorical": [], **columns}
     return load_lookup(
@@ -31,13 +31,6 @@ def static(on: list[str] | None = None) -> StaticLookup:
 
 def latest(valid_for_s: float | None = None) -> LatestLookup:
     return LatestLookup(file="t.parquet", on=["key"], keys=["key"], time="time", valid_for_s=valid_for_s)
-
-
-def daily(**defaults: Any) -> DailyLookup:
-    first, last = dt.date(2014, 1, 1), dt.date(2014, 1, 3)
-    return DailyLookup(
-        file="t.parquet", on=["key"], keys=["key"], time="time", first=first, last=last, defaults=defaults
-    )
 
 
 def asked(cutoff: str = "2014-01-02T12:00", **values: Value) -> Record:
@@ -157,49 +150,6 @@ def test_latest_agrees_with_a_search_through_all_rows(tmp_path: Path) -> None:
         assert got == max(known)[1] if known else np.isnan(got)
 
 
-DAYS = {"key": ["a", "a", "b"], "time": times("2014-01-01", "2014-01-02", "2014-01-02"), "x": [1.0, 2.0, 3.0]}
-
-
-@pytest.mark.parametrize(("cutoff", "expected"), [("2014-01-02T00:00", 2.0), ("2014-01-01T23:59:59.999999", 1.0)])
-def test_a_daily_row_is_that_of_the_cutoffs_day(tmp_path: Path, cutoff: str, expected: float) -> None:
-    assert value(load(tmp_path, daily(), DAYS), asked(cutoff)) == expected
-
-
-def test_days_may_be_dates(tmp_path: Path) -> None:
-    table = {"key": ["a"], "time": [dt.date(2014, 1, 2)], "x": [5.0]}
-
-    assert value(load(tmp_path, daily(), table), asked()) == 5.0
-
-
-@pytest.mark.parametrize(
-    ("record", "said"),
-    [
-        (asked("2014-01-01T12:00", key="b"), None),
-        (asked("2014-01-03T12:00"), None),
-        (asked(key="z"), "name: no history for key 'z'; defaults are used"),
-        (asked(key=None), None),
-        (
-            asked("2014-01-04T00:00"),
-            "name: the history ends on 2014-01-03, the cutoff is 2014-01-04T00:00:00; defaults are used",
-        ),
-    ],
-)
-def test_without_a_row_for_the_day_defaults_are_used(tmp_path: Path, record: Record, said: str | None) -> None:
-    finder = load(
-        tmp_path,
-        daily(x=0.5, c="none"),
-        {**DAYS, "y": [1, 2, 3], "c": ["u", "v", "w"]},
-        numeric=["x", "y"],
-        categorical=["c"],
-    )
-
-    row, warned = finder.find(record)
-
-    assert warned == said
-    np.testing.assert_array_equal(finder.table.numeric[row], np.array([0.5, np.nan], np.float32))
-    assert finder.table.categorical[row].tolist() == ["none"]
-
-
 def test_texts_may_be_dictionaries_and_numbers_of_any_type(tmp_path: Path) -> None:
     table = {
         "key": pa.array(["b", "a"]).dictionary_encode(),
@@ -239,11 +189,10 @@ def test_texts_may_be_dictionaries_and_numbers_of_any_type(tmp_path: Path) -> No
             {"key": ["a"], "time": times("2014-01-01").cast(pa.timestamp("us", "UTC")), "x": [1]},
             "column 'time' is a column of no known type",
         ),
-        (daily(), {"key": ["a", "a"], "time": times("2014-01-01", "2014-01-01"), "x": [1, 2]}, "1 rows repeat the key"),
     ],
 )
 def test_a_file_that_does_not_fit_the_plan_is_refused(
-    tmp_path: Path, lookup: Lookup, table: dict[str, Any], message: str
+    tmp_path: Path, lookup: RowLookup, table: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(BundleError, match=message):
         load(tmp_path, lookup, table)
@@ -252,7 +201,7 @@ def test_a_file_that_does_not_fit_the_plan_is_refused(
 def test_a_value_that_float32_cannot_hold_counts_as_missing() -> None:
     rows = pa.table({"x": [1.0, float("inf"), -float("inf"), 1e39, None]})
 
-    (column,) = numeric_matrix(rows, ["x"], {}).T
+    (column,) = numeric_matrix(rows, ["x"]).T
 
     assert column[0] == 1.0
     assert np.isnan(column[1:]).all()

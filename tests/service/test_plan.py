@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from service.plan import CALENDAR, BundleError, read_plan
+from tests.service.conftest import PLAN
 
 
 def read(plan: dict[str, Any]) -> Any:
@@ -17,13 +18,19 @@ def test_a_plan_is_read_whole(plan: dict[str, Any]) -> None:
     read_back = read(plan)
 
     assert [feature.name for feature in read_back.features] == [feature["name"] for feature in plan["features"]]
-    assert read_back.history_start == dt.date(2014, 1, 1)
+
+
+def test_the_first_cutoff_is_the_one_that_the_longest_window_allows(plan: dict[str, Any]) -> None:
+    longer = {**plan["features"][-1], "name": "longer", "window_s": 2 * 86400}
+    plan["features"] += [longer, {**longer, "name": "all", "window_s": None}]
+
+    assert read(plan).first_cutoff == dt.datetime(2014, 1, 3)
 
 
 def test_a_plan_may_have_no_time_and_no_lookups() -> None:
     plan: dict[str, Any] = {"use_case": "u", "record": {"x": "number"}, "required": [], "cutoff": None, "features": []}
 
-    assert read(plan).history_start is None
+    assert read(plan).first_cutoff is None
 
 
 @pytest.mark.parametrize(
@@ -41,6 +48,23 @@ def test_a_plan_may_have_no_time_and_no_lookups() -> None:
         (("features", 3, "primitive"), "fortnight", "'fortnight' is none of"),
         (("features", 3, "column"), "carrier", "column 'carrier' is not a time"),
         (("features", 4, "lookup"), "trains", "there is no lookup 'trains'"),
+        (("features", 7, "lookup"), "trains", "there is no lookup 'trains'"),
+        (("features", 7, "lookup"), "weather", "of kind 'window', and lookup 'weather' of kind 'latest'"),
+        (("features", 4, "lookup"), "origin", "of kind 'lookup', and lookup 'origin' of kind 'window'"),
+        (("features", 7, "aggregation"), "mode", "'mode' is none of ['count', 'first', 'last'"),
+        (("features", 7, "aggregation"), "sum", "'sum' needs a column"),
+        (("features", 7, "column"), "delay", "'count' takes no column"),
+        (("features", 7, "column"), "fare", "'fare' is none of those with a scale, ['delay']"),
+        (("features", 7, "window_s"), 0, "a window of 0.0 s is not above 0"),
+        (("features", 7, "window_s"), 1e11, "s is not above 0 and up to"),
+        (("lookups", "origin", "at_cutoff"), "perhaps", "perhaps"),
+        (("lookups", "origin", "scales"), {"delay": 19}, "the scales {'delay': 19} are not from 0 to 18"),
+        (("lookups", "origin", "scales"), {"delay": 0.5}, "int"),
+        (("lookups", "origin", "since"), "2014-01-01T00:00:00Z", "has an offset"),
+        (("events", "flights", "key"), "number", "the key 'number' is not a column of type text or number"),
+        (("events", "flights", "key"), "departed_at", "the key 'departed_at' is not a column of type text or number"),
+        (("events", "flights", "views", 0, "file"), "trains.parquet", "['trains.parquet'] are files of no window"),
+        (("events", "copy"), PLAN["events"]["flights"], "2 queries make 'flights.parquet'; only one can"),
         (("lookups", "planes", "on"), ["tail"], "the record has no columns ['tail']"),
         (("lookups", "planes", "keys"), ["a", "b"], "cannot be matched"),
     ],

@@ -34,7 +34,7 @@ def test_a_record_is_parsed_and_its_cutoff_is_before_its_time(read: RecordReader
 
 
 def test_columns_may_be_missing_or_null(read: RecordReader) -> None:
-    (parsed,) = read.read([{"scheduled_departure": "2014-01-02", "carrier": None}])
+    (parsed,) = read.read([{"scheduled_departure": "2014-01-03", "carrier": None}])
 
     assert parsed.values["carrier"] is None
     assert parsed.values["distance"] is None
@@ -58,7 +58,12 @@ def test_columns_may_be_missing_or_null(read: RecordReader) -> None:
         ("scheduled_departure", "2014-01-02T10:30:00Z", "drop the offset", "without an offset"),
         ("scheduled_departure", "2014-01-02T10:30:00+02:00", "drop the offset", "without an offset"),
         ("scheduled_departure", None, "required", "type time"),
-        ("scheduled_departure", "2014-01-01T01:59:59", "history, which starts at 2014-01-01", "2014-01-01T02:00:00"),
+        (
+            "scheduled_departure",
+            "2014-01-02T01:59:59",
+            "history, which serves cutoffs from 2014-01-02T00:00:00",
+            "2014-01-02T02:00:00 or later",
+        ),
     ],
 )
 def test_a_bad_value_is_refused_with_its_field_and_what_would_do(
@@ -75,7 +80,7 @@ def test_a_bad_value_is_refused_with_its_field_and_what_would_do(
 
 
 def test_the_first_moment_of_the_history_is_served(read: RecordReader, record: dict[str, Any]) -> None:
-    record["scheduled_departure"] = "2014-01-01T02:00:00"
+    record["scheduled_departure"] = "2014-01-02T02:00:00"
 
     assert read.read([record])
 

@@ -24,7 +24,8 @@ def restored() -> Iterator[None]:
     yield
     gc.unfreeze()
     gc.set_threshold(*thresholds)
-    module.served.predictor, module.served.not_ready = None, "the model is being loaded"
+    module.served.predictor, module.served.events = None, None
+    module.served.not_ready = "the model is being loaded"
 
 
 def test_the_bundle_lies_beside_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,6 +38,14 @@ def test_the_environment_may_name_another_bundle(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("SEXTANT_BUNDLE", str(tmp_path))
 
     assert module.bundle_folder() == tmp_path
+
+
+def test_events_are_logged_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SEXTANT_EVENTS", raising=False)
+    assert module.log_folder() is None
+
+    monkeypatch.setenv("SEXTANT_EVENTS", str(tmp_path))
+    assert module.log_folder() == tmp_path
 
 
 @pytest.mark.usefixtures("restored")
@@ -62,7 +71,7 @@ def test_bentoml_serves_the_application_and_asks_it_for_readiness(
 
 
 def test_importing_the_service_needs_no_bundle_and_nothing_heavy(tmp_path: Path) -> None:
-    heavy = "{'onnxruntime', 'pandas', 'pyarrow', 'sklearn', 'dagster', 'mlflow', 'torch'}"
+    heavy = "{'duckdb', 'onnxruntime', 'pandas', 'pyarrow', 'sklearn', 'dagster', 'mlflow', 'torch'}"
     code = f"import sys, service.service; print(sorted({heavy} & set(sys.modules)))"
 
     done = subprocess.run(
@@ -78,7 +87,7 @@ def test_importing_the_service_needs_no_bundle_and_nothing_heavy(tmp_path: Path)
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
 def test_the_package_imports_itself_the_standard_library_and_a_few_others(path: Path) -> None:
-    allowed = {"anyio", "bentoml", "msgspec", "numpy", "onnxruntime", "pyarrow", "service", "starlette"}
+    allowed = {"anyio", "bentoml", "duckdb", "msgspec", "numpy", "onnxruntime", "pyarrow", "service", "starlette"}
 
     imported = set()
     for node in ast.walk(ast.parse(path.read_text())):

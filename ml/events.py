@@ -1,0 +1,55 @@
+"""Events: the rows of a history's table, from the moment on at which something of them was known."""
+
+from collections.abc import Iterable, Mapping
+
+import pyarrow as pa
+
+from ml.feature_definitions import Lookup, is_number
+from ml.spec import UseCaseSpec
+from ml.sql import quoted, run_sql
+from ml.windows import check_range, scaled_sql
+
+
+def views(lookups: Mapping[str, Lookup]) -> list[dict[str, Lookup]]:
+    """The lookups of windows, by name; those over the events of one table and time together."""
+    together: dict[tuple[str, str | None], dict[str, Lookup]] = {}
+    for name, lookup in lookups.items():
+        if lookup.kind == "window":
+            together.setdefault((lookup.table, lookup.time), {})[name] = lookup
+    return list(together.values())
+
+
+def event_columns(lookups: Iterable[Lookup]) -> list[str]:
+    """The columns that name the groups of some lookups over the same events, sorted."""
+    return sorted({column for lookup in lookups for column in lookup.keys})
+
+
+def events_sql(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: str, number_key: bool) -> str:
+    """The query that makes events of a table's rows: `_row`, which names one, keys, time, and scaled numbers.
+
+    `number_key`: the table's key is a whole number, which is 17 and not 17.0 wherever it comes from.
+    """
+    key = quoted(spec.tables[lookup.table].keys[0])
+    columns = [
+        f"cast({f'cast({key} as bigint)' if number_key else key} as varchar) as _row",
+        *map(quoted, keys),
+        f"cast({quoted(str(lookup.time))} as timestamp) as {quoted(str(lookup.time))}",
+        *(_number_sql(lookup, column) for column in lookup.scales),
+    ]
+    return f"select {', '.join(columns)} from {table} where {quoted(str(lookup.time))} is not null"
+
+
+def _number_sql(lookup: Lookup, column: str) -> str:
+    """A column as whole numbers: a text as 40 bits of its MD5, which tell texts apart."""
+    if column in lookup.texts:
+        return f"cast(md5_number({quoted(column)}) % {2**40} as bigint) as {quoted(column)}"
+    return scaled_sql(column, lookup.scales[column])
+
+
+def events_of(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: pa.Table) -> pa.Table:
+    """The events of a table; raises DataError if a number is too large to be aggregated."""
+    where, key = f"table {lookup.table!r}", spec.tables[lookup.table].keys[0]
+    query = events_sql(spec, lookup, keys, "source", is_number(table[key].type))
+    events = run_sql(where, query, source=table)
+    check_range(where, events, lookup.scales)
+    return events

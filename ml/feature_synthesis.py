@@ -1,0 +1,188 @@
+"""Deep feature synthesis: featuretools decides what the features are."""
+
+import warnings
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml.examples import check_columns
+from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, RecordType, is_text, record_type
+from ml.spec import UseCaseSpec, duration
+from ml.sql import DataError, sources_of
+from ml.window_synthesis import describe_window, logical_types, target_columns, window_definitions, window_lookups
+
+if TYPE_CHECKING:
+    import featuretools as ft
+
+_ROWS_FOR_TYPES = 1000
+
+
+def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
+    """Columns of the examples' table whose value is known at the cutoff and does not belong to the target."""
+    declared = spec.tables[spec.examples.table]
+    in_target = target_columns(spec)
+    hidden = declared.known_later | set(declared.ignore) | set(declared.computed)
+    return [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
+
+
+def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> FeatureDefinitions:
+    """Runs deep feature synthesis over the tables' schemas; no feature value is computed.
+
+    Raises DataError if a declared column does not exist or nothing is left to build features from.
+    """
+    import featuretools as ft
+
+    where = f"use case {use_case!r}, table {spec.examples.table!r}"
+    table = tables[spec.examples.table]
+    check_columns(where, spec, table)
+    _check_links(use_case, spec, tables)
+    entities = _row_entities(spec, tables)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        row = ft.dfs(
+            entityset=entities,
+            target_dataframe_name=spec.examples.table,
+            agg_primitives=[],
+            trans_primitives=_calendar_primitives(spec),
+            primitive_options=_calendar_options(spec),
+            max_depth=2,
+            features_only=True,
+        )
+    row = sorted((f for f in row if _is_used(f, spec)), key=lambda feature: str(feature.get_name()))
+    if not row:
+        raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
+    windows = window_lookups(use_case, spec, tables)
+    history = {name: window_definitions(spec, declared, lookup) for name, (declared, lookup) in windows.items()}
+    features = [_describe(feature) for feature in row]
+    features += [describe_window(each, name, windows[name][1]) for name, found in history.items() for each in found]
+    names = [feature.name for feature in features]
+    if unknown := sorted(set(spec.features.ignore) - set(names)):
+        raise DataError(f"{where}: features.ignore names {unknown}, which are no features; there are {names}")
+    return FeatureDefinitions(
+        row=str(ft.save_features(row)),
+        history={name: str(ft.save_features(definitions)) for name, definitions in history.items()},
+        features=[feature for feature in features if feature.name not in spec.features.ignore],
+        lookups=_lookups(spec) | {name: lookup for name, (_, lookup) in windows.items()},
+        record=_record(spec, table, [lookup for _, lookup in windows.values()]),
+        at_cutoff=spec.features.at_cutoff,
+    )
+
+
+def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raises DataError where a relationship joins a text to a number: no row would ever find another."""
+    for link in spec.links:
+        kinds = tables[link.child][link.child_column].type, tables[link.parent][link.parent_column].type
+        if is_text(kinds[0]) != is_text(kinds[1]):
+            raise DataError(
+                f"use case {use_case!r}: the relationship {link} joins {kinds[0]} to {kinds[1]}, which are never "
+                "equal; make both columns text or both numbers at their source"
+            )
+
+
+def _is_used(feature: Any, spec: UseCaseSpec) -> bool:
+    """Leaves out ids and raw times: they identify rows instead of describing them."""
+    column = feature.column_schema
+    ids = {"index", "time_index", "foreign_key"}
+    base = feature.base_features[0].column_schema if feature.base_features else column
+    raw_time = column.is_datetime
+    return (
+        not raw_time
+        and not (ids & set(column.semantic_tags))
+        and not ("index" in base.semantic_tags and type(feature).__name__ == "DirectFeature")
+    )
+
+
+def _calendar_primitives(spec: UseCaseSpec) -> list[str]:
+    return sorted({primitive for primitives in spec.features.calendar.values() for primitive in primitives})
+
+
+def _calendar_options(spec: UseCaseSpec) -> dict[str, Any]:
+    options: dict[str, Any] = {}
+    for column, primitives in spec.features.calendar.items():
+        for primitive in primitives:
+            included = options.setdefault(primitive, {"include_columns": {spec.examples.table: []}})
+            included["include_columns"][spec.examples.table].append(column)
+    return options
+
+
+def plain_frame(table: pa.Table, columns: list[str]) -> pd.DataFrame:
+    """Columns of a table as floats (numbers and booleans alike), times and text."""
+    frame: pd.DataFrame = table.select(columns).to_pandas()
+    for column in columns:
+        if not (pa.types.is_temporal(table[column].type) or is_text(table[column].type)):
+            frame[column] = frame[column].astype("float64")
+    return frame
+
+
+def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.EntitySet":
+    """The examples' table as it is known at the cutoff, and the tables that its rows point at."""
+    import featuretools as ft
+
+    name, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
+    columns = known_columns(spec, tables[name])
+    examples = plain_frame(tables[name].slice(0, _ROWS_FOR_TYPES), columns if key in columns else [key, *columns])
+    entities = ft.EntitySet("row")
+    parents = {}
+    for link in spec.links:
+        declared = spec.tables[link.parent]
+        later = {column.lower() for column in declared.known_later}
+        hidden = {*declared.ignore, *declared.known_later, *declared.keys, *([declared.time] if declared.time else [])}
+        hidden |= {name for name in declared.computed if later & sources_of([name], declared.computed)}
+        visible = [column for column in tables[link.parent].column_names if column not in hidden]
+        parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
+        parents[link.parent] = parent.assign(row=range(len(parent)))
+        examples[f"{link.parent}_row"] = 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        entities.add_dataframe(
+            dataframe_name=name, dataframe=examples, index=key, logical_types=logical_types(examples) | {key: "Unknown"}
+        )
+        for parent_name, parent in parents.items():
+            entities.add_dataframe(
+                dataframe_name=parent_name, dataframe=parent, index="row", logical_types=logical_types(parent)
+            )
+            entities.add_relationship(parent_name, "row", name, f"{parent_name}_row")
+    return entities
+
+
+def _describe(feature: Any) -> Feature:
+    numeric = feature.column_schema.is_numeric or feature.column_schema.is_boolean
+    kind = type(feature).__name__
+    name = str(feature.get_name())
+    base = feature.base_features[0].get_name() if feature.base_features else name
+    if kind == "IdentityFeature":
+        return Feature(name=name, kind="column", column=name, type="numeric" if numeric else "categorical")
+    if kind == "DirectFeature":
+        lookup = feature.base_features[0].dataframe_name
+        value = feature.base_features[0].column_schema
+        number = value.is_numeric or value.is_boolean
+        return Feature(
+            name=name, kind="lookup", lookup=lookup, column=str(base), type="numeric" if number else "categorical"
+        )
+    return Feature(name=name, kind="calendar", column=str(base), primitive=str(feature.primitive.name), type="numeric")
+
+
+def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
+    lookups = {}
+    for link in spec.links:
+        parent = spec.tables[link.parent]
+        lookups[link.parent] = Lookup(
+            kind="static" if parent.time is None else "latest",
+            table=link.parent,
+            on=[link.child_column],
+            keys=[link.parent_column],
+            time=parent.time,
+            valid_for_s=int(duration(parent.valid_for).total_seconds()) if parent.valid_for else None,
+        )
+    return lookups
+
+
+def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> dict[str, RecordType]:
+    """The columns that a raw record to be scored may have; the key only where history belongs to it."""
+    key = spec.tables[spec.examples.table].keys[0]
+    by_key = any(key in lookup.on for lookup in windows)
+    columns = [name for name in known_columns(spec, table) if name != key] + ([key] if by_key else [])
+    asked: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
+    return {name: record_type(table[name].type) for name in columns} | asked

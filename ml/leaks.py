@@ -1,0 +1,75 @@
+"""The test for leaks: what happened after a moment is scrambled, and no feature of a row asked before may change."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ml.feature_definitions import FeatureDefinitions
+from ml.features import feature_matrix
+from ml.spec import Table, UseCaseSpec
+
+
+def scrambled(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:
+    """The tables with all that happened or became known after a moment replaced, and what can be, removed.
+
+    Rows of the examples' table stay, for what is asked about has yet to happen.
+    """
+    return {
+        name: _scrambled(spec.tables[name], table, pa.scalar(moment.to_pydatetime()), name != spec.examples.table)
+        for name, table in tables.items()
+    }
+
+
+def _scrambled(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: bool) -> pa.Table:
+    later = {time: pc.fill_null(pc.greater(table[time], moment), False) for time in declared.known_at}
+    for time, columns in declared.known_at.items():
+        for column in {*columns, time} & set(table.column_names):
+            place = table.schema.get_field_index(column)
+            table = table.set_column(place, column, pc.if_else(later[time], _other(table[column]), table[column]))
+    if may_remove and declared.time is not None:
+        table = table.filter(pc.fill_null(pc.less_equal(table[declared.time], moment), True))
+    return table
+
+
+def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Values of the same type that are not the column's own."""
+    kind = column.type
+    if pa.types.is_boolean(kind):
+        return pc.invert(column)
+    if pa.types.is_timestamp(kind):
+        return pc.add(column, pa.scalar(np.timedelta64(1, "h").astype(f"timedelta64[{kind.unit}]")))
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+        return pc.cast(pc.subtract(pc.multiply(column, -1), 1), kind)
+    return pa.chunked_array([pa.nulls(len(column), kind)])
+
+
+def leaking(
+    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], rows: pd.DataFrame
+) -> dict[str, int]:
+    """Features that tell something from after the cutoff, each with the number of rows in which it does.
+
+    `rows` (the key and `cutoff`) is a sample; asked are those before its median cutoff, with the past as it is and with
+    the future scrambled. Empty where the problem has no time.
+    """
+    if not spec.examples.timed:
+        return {}
+    moment = rows["cutoff"].sort_values().iloc[len(rows) // 2]
+    asked = rows[rows["cutoff"] <= moment].reset_index(drop=True)
+    before, after = (
+        feature_matrix(spec, definitions, each, asked) for each in (tables, scrambled(spec, tables, moment))
+    )
+    changed = {
+        feature.name: int(
+            (before[feature.name].ne(after[feature.name]) & ~_both_missing(before, after, feature.name)).sum()
+        )
+        for feature in definitions.features
+    }
+    return {name: count for name, count in changed.items() if count}
+
+
+def _both_missing(before: pd.DataFrame, after: pd.DataFrame, name: str) -> pd.Series:
+    missing: pd.Series = before[name].isna() & after[name].isna()
+    return missing

@@ -1,0 +1,158 @@
+"""Windows: which aggregates of the past featuretools makes, for each group, time and window."""
+
+import warnings
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml.feature_definitions import Feature, Lookup, is_number, is_text
+from ml.spec import History, UseCaseSpec, duration
+from ml.sql import DataError, columns_of, sources_of
+from ml.windows import scale_of
+
+if TYPE_CHECKING:
+    import featuretools as ft
+
+
+def window_lookups(
+    use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
+) -> dict[str, tuple[History, Lookup]]:
+    """A lookup for each group and each time at which columns of a history's table become known, and its declaration.
+
+    Raises DataError where a group's column is missing or only one of two tables has it as text.
+    """
+    found = {}
+    for history in spec.features.histories:
+        table, declared = tables[history.table], spec.tables[history.table]
+        _check_groups(use_case, spec, history, table, tables[spec.examples.table])
+        for time, columns in (declared.known_at or {str(declared.time): list(_known(spec, history, table))}).items():
+            scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
+            counted = columns if "num_unique" in history.aggregations else []
+            texts = [name for name in counted if is_text(table[name].type)]
+            scales |= dict.fromkeys(texts, 0)
+            for group in history.groups:
+                found[f"{history.table}_{time} by {' and '.join(group)}"] = (
+                    history,
+                    Lookup(
+                        kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
+                    ),
+                )
+    return found
+
+
+def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
+    """The columns of a table whose rows are known whole at their time; no key, and nothing of the target."""
+    declared = spec.tables[history.table]
+    hidden = {name.lower() for name in (*declared.keys, *declared.ignore, str(declared.time))}
+    hidden |= {column.lower() for group in history.groups for column in group}
+    if history.table == spec.examples.table:
+        hidden |= target_columns(spec)
+    return (name for name in table.column_names if name.lower() not in hidden)
+
+
+def target_columns(spec: UseCaseSpec) -> set[str]:
+    """The columns of the examples' table that the target is made of, in lower case; none where a query gives it."""
+    declared = spec.tables[spec.examples.table]
+    return sources_of(columns_of(spec.examples.target), declared.computed) if spec.examples.target else set()
+
+
+def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa.Table, examples: pa.Table) -> None:
+    for column in sorted({column for group in history.groups for column in group}):
+        if column not in events.column_names:
+            raise DataError(
+                f"use case {use_case!r}: features.history.group_by names {column!r}, but the table {history.table!r} "
+                f"has {sorted(events.column_names)}; name columns that both tables have"
+            )
+        kinds = events[column].type, examples[column].type
+        if is_text(kinds[0]) != is_text(kinds[1]):
+            raise DataError(
+                f"use case {use_case!r}: features.history.group_by {column!r} is {kinds[0]} in {history.table!r} and "
+                f"{kinds[1]} in {spec.examples.table!r}, which are never equal; make both text or both numbers"
+            )
+
+
+def window_definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[Any]:
+    """What deep feature synthesis makes of a group's events, once for each window."""
+    import featuretools as ft
+
+    group = "_".join(lookup.on)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        definitions = ft.dfs(
+            entityset=window_entities(spec, lookup),
+            target_dataframe_name=group,
+            agg_primitives=list(history.aggregations),
+            trans_primitives=[],
+            max_depth=1,
+            features_only=True,
+        )
+    windowed = [
+        ft.Feature(
+            feature.base_features[0],
+            parent_dataframe_name=group,
+            primitive=feature.primitive,
+            use_previous=ft.Timedelta(int(window[:-1]), window[-1]),
+        )
+        for feature in definitions
+        if type(feature).__name__ == "AggregationFeature"
+        if feature.primitive.name == "num_unique" or feature.base_features[0].get_name() not in lookup.texts
+        for window in history.windows
+        # Of the time since the last event a shorter window knows nothing that the longest does not.
+        if feature.primitive.name != "time_since_last" or duration(window) == history.longest
+    ]
+    return sorted(windowed, key=lambda feature: str(feature.get_name()))
+
+
+def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | None = None) -> "ft.EntitySet":
+    """A group and its events, as featuretools knows them: `events`, or none at all where only the schema matters.
+
+    Each value is seen from the time on at which it became known.
+    """
+    import featuretools as ft
+
+    key, group, time = spec.tables[lookup.table].keys[0], "_".join(lookup.on), str(lookup.time)
+    if events is None:
+        numbers = {column: ["a"] if column in lookup.texts else [0.0] for column in lookup.scales}
+        events = pd.DataFrame({key: [0], group: ["a"], time: [pd.Timestamp(0)], **numbers})
+    child = events[[key, group, time, *lookup.scales]]
+    keys = pd.DataFrame({group: sorted(child[group].unique())})
+    name, entities = f"{lookup.table}_{time}", ft.EntitySet(group)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        entities.add_dataframe(dataframe_name=group, dataframe=keys, index=group, logical_types=logical_types(keys))
+        entities.add_dataframe(
+            dataframe_name=name,
+            dataframe=child,
+            index=key,
+            time_index=time,
+            logical_types=logical_types(child) | {key: "Unknown"},
+        )
+        entities.add_relationship(group, group, name, group)
+    return entities
+
+
+def logical_types(frame: pd.DataFrame) -> dict[str, str]:
+    """featuretools' logical type of each column, from its storage type and never from a sample of its values."""
+
+    def name(values: pd.Series) -> str:
+        if pd.api.types.is_datetime64_any_dtype(values):
+            return "Datetime"
+        return "Double" if pd.api.types.is_numeric_dtype(values) else "Categorical"
+
+    return {column: name(frame[column]) for column in frame.columns}
+
+
+def describe_window(feature: Any, name: str, lookup: Lookup) -> Feature:
+    """What is kept of a featuretools aggregate over the events of a lookup."""
+    column = str(feature.base_features[0].get_name())
+    return Feature(
+        name=f"{'_'.join(lookup.on)}.{feature.get_name()}",
+        kind="window",
+        type="numeric",
+        lookup=name,
+        column=column if column in lookup.scales else None,
+        aggregation=feature.primitive.name,
+        window_s=sum(round(duration(f"1{unit}").total_seconds() * n) for unit, n in feature.use_previous.times.items()),
+    )
