@@ -94,7 +94,7 @@ def test_rows_without_a_target_are_scored_and_are_no_examples(
 @pytest.mark.parametrize(
     ("query", "said"),
     [
-        ("select customer_id, ordered_at as day from orders", 'Referenced column "cutoff" not found'),
+        ("select customer_id, ordered_at as day from orders", 'Referenced column "(cutoff|target)" not found'),
         ("select 1 as customer_id, null as cutoff, true as target", "1 of 1 rows have no cutoff"),
         ("select -1 as customer_id, now() as cutoff, true as target", "1 of 1 rows have a customer_id that is not in"),
         ("select 1 as customer_id, now() as cutoff, null as target", "no row with a target"),

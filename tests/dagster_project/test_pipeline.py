@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from assets.production import scored_rows
+from assets.production import rows_to_score
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
@@ -152,7 +152,7 @@ def test_batch_rows_have_the_cutoff_that_the_model_was_made_for_and_those_withou
     noon = datetime(2024, 3, 1, 12)
     table = pa.table({"id": [1, 2, 3], "at": [noon, noon, None], "y": [True, False, True]})
 
-    rows = scored_rows(declared("at - 30m"), declared("at - 2h").spec, {"rows": table})
+    rows = rows_to_score(declared("at - 30m"), declared("at - 2h").spec, {"rows": table})
 
     assert rows.to_dict("list") == {"id": [2], "cutoff": [pd.Timestamp("2024-03-01 10:00")]}
 
