@@ -3,6 +3,7 @@
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
@@ -10,6 +11,7 @@ from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
+from ml.spec import duration
 
 SAMPLE = 400  # rows that the test for leaks looks at
 NO_LEAK = "no_value_from_after_the_cutoff"
@@ -39,6 +41,7 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     ) -> pd.DataFrame:
         rows, sources = examples.to_pandas(), raw_tables(tables)
         rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
+        step.show(rows_with_less_history_than_a_window=dg.MetadataValue.md(_short(case, sources, rows)))
         if checks:
             sample = rows.sample(min(len(rows), SAMPLE), random_state=case.spec.seed)
             leaks = leaking(case.spec, feature_definitions, sources, sample)
@@ -49,6 +52,19 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
     ins = {"examples": "examples", "feature_definitions": "feature_definitions", **raw_inputs(case)}
     return asset(case, f"features/{part}", stage="features", kinds={"duckdb"}, ins=ins, checks=checks)(matrix)
+
+
+def _short(case: Case, sources: dict[str, pa.Table], rows: pd.DataFrame) -> str:
+    """How many rows lie so close to a table's first event that a window is longer than its history."""
+    found = []
+    for history in case.spec.features.histories:
+        declared, table = case.spec.tables[history.table], sources[history.table]
+        for time in declared.known_at or [str(declared.time)]:
+            first = pd.Timestamp(pc.min(table[time]).as_py())
+            for window in history.windows:
+                short = int((rows["cutoff"] - duration(window) < first).sum())
+                found.append({"events": f"{history.table}, {time}", "window": window, "first": first, "rows": short})
+    return str(pd.DataFrame(found).to_markdown(index=False)) if found else "there are no windows"
 
 
 def _lineage(case: Case, definitions: FeatureDefinitions) -> dg.TableColumnLineage:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -60,7 +61,7 @@ def measured(name: str, events: int, rows: int) -> dict:
 def part(name: str, events: int, rows: int) -> None:
     """Runs a side and prints its figures as JSON."""
     if name in ("sextant", "polars"):
-        given = snapshots(events, rows)
+        given = PREPARED[name](*snapshots(events, rows))
         started = time.perf_counter()
         found = {"sextant": sextant, "polars": polars}[name](*given)
         about = {"check": np.nansum(found, axis=0).tolist(), "rows": len(found)}
@@ -92,30 +93,44 @@ def snapshots(events: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     return orders.assign(at=orders["at"].astype("datetime64[us]")), asked
 
 
-def sextant(orders: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+def arrow(orders: pd.DataFrame, asked: pd.DataFrame) -> tuple[pa.Table, pa.Table]:
+    """As `events_of` gives events: named, with whole numbers."""
+    events = orders.assign(_row=orders.index.astype(str), amount=(orders["amount"] * 100).round().astype("int64"))
+    return tuple(pa.Table.from_pandas(each, preserve_index=False) for each in (events, asked))
+
+
+def frames(orders: pd.DataFrame, asked: pd.DataFrame) -> tuple:
+    """As Polars has them."""
+    import polars as pl
+
+    return pl.from_pandas(orders), pl.from_pandas(asked)
+
+
+PREPARED = {"sextant": arrow, "polars": frames}
+
+
+def sextant(events: pa.Table, asked: pa.Table) -> np.ndarray:
     """The windows as Sextant computes them [n_rows, n_features]."""
     from ml.windows import Window, windows
 
-    events = orders.assign(_row=orders.index.astype(str), amount=(orders["amount"] * 100).round().astype("int64"))
     wanted = [
         Window(f"{name} {aggregation}", aggregation, None if aggregation == "count" else "amount", days * 86_400)
         for name, days in DAYS.items()
         for aggregation in ("count", "sum", "mean")
     ]
     wanted.append(Window("since", "time_since_last", None, None))
-    tables = (pa.Table.from_pandas(each, preserve_index=False) for each in (events, asked))
-    return windows(*tables, ["customer"], "at", {"amount": 2}, wanted).to_pandas().to_numpy()
+    return windows(events, asked, ["customer"], "at", {"amount": 2}, wanted).to_pandas().to_numpy()
 
 
-def polars(orders: pd.DataFrame, asked: pd.DataFrame) -> np.ndarray:
+def polars(orders: Any, asked: Any) -> np.ndarray:
     """The same by hand: running totals and joins as of the cutoff and of each window's start."""
     import polars as pl
 
-    events = pl.from_pandas(orders).sort("at")
+    events = orders.sort("at")
     totals = events.with_columns(
         n=pl.col("at").cum_count().over("customer"), total=pl.col("amount").cum_sum().over("customer")
     ).select("customer", "at", "n", "total")
-    rows = pl.from_pandas(asked).with_row_index("row")
+    rows = asked.with_row_index("row")
 
     def as_of(shift: str, name: str) -> pl.DataFrame:
         when = rows.with_columns(when=pl.col("cutoff").dt.offset_by(shift) - pl.duration(microseconds=1)).sort("when")

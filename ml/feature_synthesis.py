@@ -1,6 +1,7 @@
 """Deep feature synthesis: featuretools decides what the features are."""
 
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +61,27 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     names = [feature.name for feature in features]
     if unknown := sorted(set(spec.features.ignore) - set(names)):
         raise DataError(f"{where}: features.ignore names {unknown}, which are no features; there are {names}")
+    features = [feature for feature in features if feature.name not in spec.features.ignore]
+    _check_number(where, spec, features)
     return FeatureDefinitions(
         row=str(ft.save_features(row)),
         history={name: str(ft.save_features(definitions)) for name, definitions in history.items()},
-        features=[feature for feature in features if feature.name not in spec.features.ignore],
+        features=features,
         lookups=_lookups(spec) | {name: lookup for name, (_, lookup) in windows.items()},
         record=_record(spec, table, [lookup for _, lookup in windows.values()]),
         at_cutoff=spec.features.at_cutoff,
     )
+
+
+def _check_number(where: str, spec: UseCaseSpec, features: list[Feature]) -> None:
+    """Raises DataError, with the three largest causes, if there are more features than the declaration allows."""
+    if len(features) > spec.features.at_most:
+        causes = Counter(feature.lookup or "the examples' table itself" for feature in features).most_common(3)
+        said = ", ".join(f"{count} from {cause}" for cause, count in causes)
+        raise DataError(
+            f"{where}: {len(features)} features, allowed by features.at_most: {spec.features.at_most}; most come of "
+            f"{said}. Take fewer windows, groups or aggregations, or allow more"
+        )
 
 
 def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:

@@ -251,6 +251,7 @@ class Features(Part):
         default_factory=dict, description="Parts of a time column of the examples' table: {departure: [hour, weekday]}."
     )
     ignore: list[str] = Field(default_factory=list, description="Features that are left out, by name.")
+    at_most: int = Field(1000, ge=1, description="More features than this are refused, with what makes them so many.")
     history: History | list[History] | None = Field(
         None, description="Aggregates over the past, one set for each group and window; one table or a list of them."
     )

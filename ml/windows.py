@@ -24,14 +24,13 @@ MOST_DIGITS = 9
 _RUNNING = {"count", "sum", "mean", "std"}
 # What an aggregate needs of a column: how many values, their sum, the sum of their squares, the first and last event's.
 _PARTS = {"sum": "s", "mean": "cs", "std": "csq", "first": ["first"], "last": ["last"]}
-_OF_TIME = {
-    "c": "count({0})",
-    "s": "coalesce(sum({0}), 0)",
-    "q": "coalesce(sum(cast({0} as hugeint) * {0}), 0)",
-    "first": "arg_min_null({0}, _row)",
-    "last": "arg_max_null({0}, _row)",
+_TOTALS = {
+    "c": "cast(count({0}) over w as bigint)",
+    "s": "cast(sum({0}) over w as bigint)",
+    "q": "sum(cast({0} as hugeint) * {0}) over w",
+    "first": "first_value({0}) over together",
+    "last": "last_value({0}) over together",
 }
-_TOTALS = {"c": "bigint", "s": "bigint", "q": "hugeint"}
 _FRAMED = {"min": "min({})", "max": "max({})", "median": "median({})", "num_unique": "count(distinct {})"}
 
 
@@ -132,39 +131,51 @@ class _Query:
         asked = "select row_number() over () as row, * from asked"
         yield "l", f"select a.row, k, epoch_us(cutoff) as cut from ({asked}) a left join numbers using ({keys})"
         yield "p", self._totals()
-        for name, condition in self._asof().items():
-            yield name, f"select l.row, p.* exclude (k) from l asof left join p on l.k = p.k and {condition}"
+        # One join for all moments: each sorts the totals anew.
+        moments = " union all ".join(
+            f"select row, k, {at} as at, '{name}' as moment from l" for name, at in self._moments().items()
+        )
+        yield (
+            "totals",
+            f"select m.row, moment, p.* exclude (k) from ({moments}) m asof left join p on m.k = p.k and m.at > p.t",
+        )
+        for name, start in self._starts().items():
+            yield name, f"select l.row, p.* exclude (k) from l asof left join p on l.k = p.k and {start} <= p.t"
         for name, frame in self._frames().items():
             yield name, self._framed(frame)
 
     def result(self) -> str:
         """The query of the values themselves."""
         values = ", ".join(f"cast({self._value(each)} as double) as {quoted(each.name)}" for each in self.wanted)
-        joins = "".join(f" join {name} using (row)" for name in [*self._asof(), *self._frames()])
+        then = {name: f"(select * from totals where moment = '{name}')" for name in self._moments()}
+        tables = then | {name: name for name in [*self._starts(), *self._frames()]}
+        joins = "".join(f" join {table} as {name} using (row)" for name, table in tables.items())
         return f"select {values} from l{joins} order by l.row"
 
     def _totals(self) -> str:
-        """For each key and time the totals up to it, and the values of the first and the last event of that time."""
-        of_time, totals = ["count(*) as n"], ["cast(sum(n) over w as bigint) as n"]
-        for part, number in sorted(
-            {(p, self.columns[str(w.column)]) for w in self.wanted for p in _PARTS.get(w.aggregation, ())}
-        ):
-            of_time.append(f"{_OF_TIME[part].format(f'v{number}')} as {part}{number}")
-            total = f"cast(sum({part}{number}) over w as {_TOTALS[part]})" if part in _TOTALS else f"{part}{number}"
-            totals.append(f"{total} as {part}{number}")
-        grouped = f"select k, t, {', '.join(of_time)} from e group by k, t"
-        return f"select k, t, {', '.join(totals)} from ({grouped}) window w as (partition by k order by t)"
+        """For each key and time the totals up to it, and the values of the first and the last event of that time.
 
-    def _asof(self) -> dict[str, str]:
-        """The joins that find the totals as of the cutoff and of each window's start, and each window's first event."""
-        found = {"now": f"l.cut {self.later} p.t"}
-        for each in self.wanted:
-            start = f"l.cut - {_reach(each)}"
-            if each.aggregation in _RUNNING and each.seconds is not None:
-                found[f"before_{each.seconds}"] = f"{start} > p.t"
-            if each.aggregation == "first":
-                found[f"from_{each.seconds}"] = f"{start} <= p.t"
-        return found
+        Events of one time have equal rows: a window without a frame ends with the last of them.
+        """
+        parts = {(part, self.columns[str(w.column)]) for w in self.wanted for part in _PARTS.get(w.aggregation, ())}
+        totals = "".join(f", {_TOTALS[part].format(f'v{v}')} as {part}{v}" for part, v in sorted(parts))
+        window = "w as (partition by k order by t)"
+        if {"first", "last"} & {part for part, _ in parts}:
+            whole = "rows between unbounded preceding and unbounded following"
+            window += f", together as (partition by k, t order by _row {whole})"
+        return f"select k, t, cast(count(*) over w as bigint) as n{totals} from e window {window}"
+
+    def _moments(self) -> dict[str, str]:
+        """The moments before which the totals are asked for: the cutoff, and the start of each window."""
+        starts = {each.seconds: _reach(each) for each in self.wanted if each.aggregation in _RUNNING and each.seconds}
+        now = "cut" if self.later == ">" else "cut + 1"
+        return {"now": now} | {f"before_{seconds}": f"cut - {reach}" for seconds, reach in starts.items()}
+
+    def _starts(self) -> dict[str, str]:
+        """The start of each window whose first event is asked for."""
+        return {
+            f"from_{each.seconds}": f"l.cut - {_reach(each)}" for each in self.wanted if each.aggregation == "first"
+        }
 
     def _frames(self) -> dict[str, list[Window]]:
         """A table for each window over which something is computed that running totals do not give."""

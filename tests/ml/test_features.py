@@ -260,6 +260,15 @@ def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
     assert chosen not in made.columns
 
 
+def test_too_many_features_are_refused_with_what_makes_them(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["features"]["at_most"] = 20
+    greedy = UseCaseSpec.model_validate(declared)
+
+    with pytest.raises(DataError, match=r"\d+ features, allowed by features.at_most: 20; most come of \d+ from trips_"):
+        define_features("trips", *both(greedy))
+
+
 def test_a_relationship_between_a_text_and_a_number_is_refused(spec: UseCaseSpec) -> None:
     declared = spec.resolved()
     declared["relationships"] = ["trips.id -> buses.bus"]
