@@ -46,7 +46,9 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
             sample = rows.sample(min(len(rows), SAMPLE), random_state=case.spec.seed)
             leaks = leaking(case.spec, feature_definitions, sources, sample)
             step.check(NO_LEAK, not leaks, _said(leaks, len(sample)))
-        step.metadata["dagster/column_lineage"] = _lineage(case, feature_definitions)
+        made_of = feature_definitions.sources(case.spec.examples.table)
+        step.metadata["dagster/column_lineage"] = _lineage(case, made_of)
+        step.columns |= {name: "from " + ", ".join(map(".".join, columns)) for name, columns in made_of.items()}
         return feature_matrix(case.spec, feature_definitions, sources, rows)
 
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
@@ -67,12 +69,12 @@ def _short(case: Case, sources: dict[str, pa.Table], rows: pd.DataFrame) -> str:
     return str(pd.DataFrame(found).to_markdown(index=False)) if found else "there are no windows"
 
 
-def _lineage(case: Case, definitions: FeatureDefinitions) -> dg.TableColumnLineage:
+def _lineage(case: Case, made_of: dict[str, list[tuple[str, str]]]) -> dg.TableColumnLineage:
     """Which columns of the raw tables feed which feature."""
     return dg.TableColumnLineage(
         {
             name: [dg.TableColumnDep(case.key(f"raw/{table}"), column) for table, column in sources]
-            for name, sources in definitions.sources(case.spec.examples.table).items()
+            for name, sources in made_of.items()
         }
     )
 

@@ -52,6 +52,7 @@ class Step:
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[dg.AssetCheckResult] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)  # descriptions of a table's columns
 
     @cached_property
     def coordinates(self) -> Coordinates:
@@ -131,11 +132,11 @@ def asset(
             for metadata in [] if anew else _earlier(context, key, reuse_key):
                 stored = Stored(**metadata[METADATA].value)
                 try:
-                    value = storage.load(stored)
+                    storage.content(stored)
                 except StorageError as error:
                     context.log.warning(f"Made again: {error}")
                     continue
-                if usable is None or usable(bentos, value):
+                if usable is None or usable(bentos, storage.load(stored)):
                     Ledger().materialized(key.to_user_string(), str(metadata["coordinates id"].value))
                     yield _reused(context, stored, metadata)
                     return
@@ -157,7 +158,7 @@ def asset(
                     run.client.set_tag(run.id, tag, text)
                 metadata = {
                     **step.metadata,
-                    **_table_metadata(value),
+                    **_table_metadata(value, step.columns),
                     "MLflow run": dg.MetadataValue.url(tracking.link(run)),
                     "coordinates id": coordinates.id,
                     "coordinates": dg.MetadataValue.json(coordinates.summary()),
@@ -250,7 +251,7 @@ def _tags(coordinates: Coordinates) -> dict[str, str]:
     }
 
 
-def _table_metadata(value: Any) -> dict[str, Any]:
+def _table_metadata(value: Any, descriptions: Mapping[str, str]) -> dict[str, Any]:
     if isinstance(value, pd.DataFrame):
         value = pa.Schema.from_pandas(value, preserve_index=False), len(value)
     elif isinstance(value, pa.Table):
@@ -258,7 +259,7 @@ def _table_metadata(value: Any) -> dict[str, Any]:
     else:
         return {}
     schema, rows = value
-    columns = [dg.TableColumn(field.name, str(field.type)) for field in schema]
+    columns = [dg.TableColumn(field.name, str(field.type), descriptions.get(field.name)) for field in schema]
     return {
         "dagster/row_count": rows,
         "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),

@@ -22,7 +22,7 @@ SILENCE_S = 15.0
 
 def run(use_case: str) -> None:
     """Materializes every asset of a use case through Dagster, serves its Bento, asks it and prints a summary."""
-    _check(use_case)
+    _check_name(use_case)
     instance, tags = dg.DagsterInstance.get(), {"sextant/demo": uuid4().hex}
     log = home() / "logs" / f"{use_case}_demo.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -33,17 +33,26 @@ def run(use_case: str) -> None:
     click.echo(f"materializing {use_case} (log: {log})")
     with open(log, "wb") as sink:
         process = subprocess.Popen(command, stdout=sink, stderr=subprocess.STDOUT)
+        try:
+            _check_declaration(use_case)  # while the process starts, which finds no job where this finds a mistake
+        except click.ClickException:
+            process.kill()
+            raise
         _follow(instance, process, tags)
     if process.wait() != 0:
         raise click.ClickException(f"the run failed; its log is {log}")
     _summary(use_case, instance)
 
 
-def _check(use_case: str) -> None:
-    """Stops with the reason where a use case does not exist or its declaration is broken."""
+def _check_name(use_case: str) -> None:
+    """Stops with the names that there are where a use case does not exist."""
     names = sorted(file.parent.name for file in CONFIGS.glob("*/defs.yaml"))
     if use_case not in names:
         raise click.ClickException(f"there is no use case {use_case!r} in {CONFIGS}; there are {', '.join(names)}")
+
+
+def _check_declaration(use_case: str) -> None:
+    """Stops with the reason where a declaration is broken."""
     graph = defs().resolve_asset_graph()
     broken = dg.AssetKey([use_case, "broken"])
     if graph.has(broken):
@@ -66,7 +75,7 @@ def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", ta
             spoken = time.monotonic()
         if over:
             return
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 class Progress:

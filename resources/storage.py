@@ -73,10 +73,14 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def load(self, stored: Stored) -> Any:
         """The value of a stored version; raises StorageError if its file is missing or not what was written."""
+        return _decode(stored.kind, self.content(stored))
+
+    def content(self, stored: Stored) -> bytes:
+        """The file of a stored version, verified; raises StorageError if it is missing or not what was written."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{stored.path}"
         try:
-            content = fs.cat_file(target)
+            content: bytes = fs.cat_file(target)
         except FileNotFoundError as error:
             raise StorageError(f"{target} is missing; materialize the asset that makes it again") from error
         if hash_bytes(content) != stored.digest:
@@ -84,7 +88,7 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
                 f"{target} is damaged: its SHA-256 is not {stored.digest[:12]}…; materialize the asset that makes it "
                 "again"
             )
-        return _decode(stored.kind, content)
+        return content
 
     def uri(self, stored: Stored) -> str:
         """The full path or URL of a stored version."""

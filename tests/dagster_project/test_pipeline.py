@@ -225,3 +225,25 @@ def test_results_lie_in_object_storage_where_that_is_configured(home: Path, s3: 
     board = Storage(url=f"{s3}/results").load(find(instance, small.key("leaderboard")))
     assert board.candidate == "logistic"
     assert not (home / "storage").exists()
+
+
+def test_the_matrix_says_of_each_feature_what_feeds_it_and_that_nothing_leaks(home: Path) -> None:
+    instance, small = dg.DagsterInstance.get(), case(**QUICK)
+    until = dg.AssetSelection.assets(small.key("features/development")).upstream()
+
+    for _ in range(2):  # made, then reused
+        result = materialize(small, instance, selection=until)
+        made = {each.asset_key: each.metadata for each in asset_materializations(result)}
+        metadata = made[small.key("features/development")]
+        checks = result.get_asset_check_evaluations()
+
+        columns = {column.name: column.description for column in metadata["dagster/column_schema"].value.columns}
+        lineage = metadata["dagster/column_lineage"].value.deps_by_column
+        assert columns["mean_radius"] == "from samples.mean_radius"
+        assert lineage["mean_radius"] == [dg.TableColumnDep(small.key("raw/samples"), "mean_radius")]
+        assert [(each.check_name, each.passed) for each in checks] == [("no_value_from_after_the_cutoff", True)]
+    assert "reused" in metadata
+
+
+def asset_materializations(result: dg.ExecuteInProcessResult) -> list[dg.AssetMaterialization]:
+    return [event.materialization for event in result.get_asset_materialization_events()]
