@@ -44,7 +44,13 @@ def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
 
 
 MISTAKES = {  # by use case: what to write instead of what, and what the error must say
-    "a_key": ("trials: 3", "trails: 3", "logistic.trails", 14, ["did you mean 'trials'", "allowed: gpu, rows, tolerance, trials"]),
+    "a_key": (
+        "trials: 3",
+        "trails: 3",
+        "logistic.trails",
+        14,
+        ["did you mean 'trials'", "allowed: gpu, rows, tolerance"],
+    ),
     "a_count": ("trials: 3", "trials: -3", "logistic.trials", 14, ["greater than or equal to 1", "given: -3"]),
     "a_family": ("  mlp:", "  forest:", "models.forest", 16, ["allowed: lightgbm, logistic, mlp"]),
     "a_type": ("trials: 3", "trials: three", "logistic.trials", 14, ["a valid integer", "given: 'three'"]),
