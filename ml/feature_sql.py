@@ -1,0 +1,327 @@
+"""Compiles featuretools' feature definitions to one DuckDB query that answers every row as of that row's own cutoff.
+
+The compiler walks the relationships from the target table. A *node* is one path of them: its rows are, for each label
+row, the rows of the table at the path's end that were visible at the cutoff. Aggregations group a node's rows and are
+joined to the node where their path begins, direct features come from a parent's node, transforms are expressions.
+"""
+
+import tempfile
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from ml.feature_tree import (
+    Node,
+    column_of,
+    columns_of,
+    expressions_of,
+    filled,
+    unsupported_features,
+    window_start,
+)
+from ml.primitives import AGGREGATIONS, CUTOFF, TRANSFORMS, Group, quote
+
+if TYPE_CHECKING:
+    import duckdb
+    import featuretools as ft
+    import pyarrow as pa
+
+AtCutoff = Literal["excluded", "included"]
+_LABELS = "__labels"
+_LABEL_COLUMNS = ["row", "instance", "cutoff"]
+_ROWS_AT_ONCE = 50_000  # label rows of one run of the query
+
+
+class FeatureSqlError(ValueError):
+    """Features, tables or labels do not fit; the message names them and the remedy."""
+
+
+@dataclass(frozen=True)
+class FeatureQuery:
+    """A compiled list of features.
+
+    `sql` reads the tables by their names and `__labels` (row, instance, cutoff); it returns these three columns and
+    `names`, one row for each label, ordered by row. `columns` has what it reads of each table.
+    """
+
+    sql: str
+    names: list[str]
+    columns: dict[str, list[str]]
+
+
+def compile_features(
+    entityset: "ft.EntitySet",
+    features: Sequence["ft.FeatureBase"],
+    *,
+    at_cutoff: AtCutoff,
+    known_at: Mapping[str, str] | None = None,
+) -> FeatureQuery:
+    """The query of the features of one target table; of the entity set only the schema counts.
+
+    A row of a table is visible if its time index and its column `known_at[table]` are both before the cutoff, or at it
+    where `at_cutoff` is "included". Where either is missing the row is never visible; a table with neither always is.
+    A window (`use_previous`) reaches back over the time index and includes its lower end.
+
+    Raises FeatureSqlError with every feature that has no SQL.
+    """
+    known_at = dict(known_at or {})
+    if unknown := sorted(set(known_at) - {frame.ww.name for frame in entityset.dataframes}):
+        raise FeatureSqlError(f"known_at names {unknown}, which are no tables of the entity set")
+    if problems := unsupported_features(features):
+        listed = "\n".join(f"- {name}: {reason}" for name, reason in sorted(problems.items()))
+        raise FeatureSqlError(
+            f"{len(problems)} of {len(features)} features have no SQL; leave them out:\n{listed}\n"
+            f"aggregations with SQL: {', '.join(sorted(AGGREGATIONS))}\n"
+            f"transforms with SQL: {', '.join(sorted(TRANSFORMS))}"
+        )
+    _check_names(features)
+    return _Compiler(entityset, known_at, "<=" if at_cutoff == "included" else "<").query(features)
+
+
+def compute(
+    query: FeatureQuery,
+    tables: "Mapping[str, pa.Table | duckdb.DuckDBPyRelation]",
+    labels: "pa.Table",
+    *,
+    memory_limit: str = "4GB",
+    threads: int | None = None,
+) -> "pa.Table":
+    """The columns row, instance, cutoff and every feature, in the order of `labels` (instance, cutoff).
+
+    A relation is read where it lies, as in `duckdb.read_parquet("events/*.parquet")`. Times with a zone are converted
+    to UTC; times are compared to the nanosecond, and have microseconds where they are features. A missing value is
+    null, and so is every feature without a default of an instance that is not visible at its cutoff. A row's values do
+    not depend on `threads` or on the other rows, to the last bit. What does not fit `memory_limit` is computed in
+    smaller parts, or goes to a temporary folder.
+
+    Raises FeatureSqlError if a table, a column or a cutoff is missing, or an index of the target is not unique.
+    """
+    import duckdb
+    import pyarrow as pa
+
+    labels = _numbered(labels)
+    with (
+        tempfile.TemporaryDirectory() as spill,
+        duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as connection,
+    ):
+        connection.execute("SET TimeZone = 'UTC'")
+        if threads:
+            connection.execute(f"SET threads = {threads}")
+        for name, columns in query.columns.items():
+            _create_view(connection, name, columns, tables)
+        parts: list[pa.Table] = []
+        for start in range(0, max(labels.num_rows, 1), _ROWS_AT_ONCE):
+            parts += _computed(connection, query, labels.slice(start, _ROWS_AT_ONCE))
+    return pa.concat_tables(parts)
+
+
+def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labels: "pa.Table") -> "list[pa.Table]":
+    """The result, in more parts the less memory there is: what an aggregate collects does not spill."""
+    import duckdb
+
+    connection.register(_LABELS, labels)
+    try:
+        result = connection.sql(query.sql).to_arrow_table()
+    except duckdb.OutOfMemoryException as error:
+        if labels.num_rows < 2:
+            raise FeatureSqlError(f"not even one label fits into the memory; raise memory_limit ({error})") from error
+        half = labels.num_rows // 2
+        return _computed(connection, query, labels.slice(0, half)) + _computed(connection, query, labels.slice(half))
+    if result.num_rows != labels.num_rows:
+        raise FeatureSqlError(f"an index is not unique; look for equal ones in {sorted(query.columns)}")
+    return [result]
+
+
+def _numbered(labels: "pa.Table") -> "pa.Table":
+    import pyarrow as pa
+
+    if not {"instance", "cutoff"} <= set(labels.column_names):
+        raise FeatureSqlError(f"labels have the columns {labels.column_names}; they need 'instance' and 'cutoff'")
+    try:
+        cutoff = labels["cutoff"].cast(pa.timestamp("us", labels["cutoff"].type.tz)).cast(pa.timestamp("us"))
+    except (pa.ArrowInvalid, AttributeError) as error:
+        raise FeatureSqlError(f"a cutoff must be a time of whole microseconds: {error}") from error
+    if cutoff.null_count:
+        raise FeatureSqlError(f"{cutoff.null_count} labels have no cutoff; leave them out")
+    columns = [pa.array(range(labels.num_rows), pa.int64()), labels["instance"], cutoff]
+    return pa.table(columns, names=_LABEL_COLUMNS)
+
+
+def _create_view(
+    connection: "duckdb.DuckDBPyConnection", name: str, columns: list[str], tables: Mapping[str, Any]
+) -> None:
+    """Makes a table known to the query: NaN as NULL, dictionaries as text, decimals as DOUBLE."""
+    if name not in tables:
+        raise FeatureSqlError(f"the features read the table {name!r}; there are {sorted(tables)}")
+    table = tables[name]
+    relation = connection.sql(table.sql_query()) if hasattr(table, "sql_query") else connection.from_arrow(table)
+    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
+    if missing := sorted(set(columns) - set(types)):
+        raise FeatureSqlError(f"the features read {missing} of table {name!r}, which has {sorted(types)}")
+    relation.project(
+        ", ".join(f"{_plain(column, types[column])} AS {quote(column)}" for column in columns)
+    ).create_view(name)
+
+
+def _plain(column: str, kind: str) -> str:
+    if kind in ("DOUBLE", "FLOAT"):
+        return f"nullif({quote(column)}, 'nan'::{kind})"
+    if kind.startswith("DECIMAL"):
+        return f"CAST({quote(column)} AS DOUBLE)"
+    if kind == "TIMESTAMP WITH TIME ZONE":
+        return f"timezone('UTC', {quote(column)})"
+    return f"CAST({quote(column)} AS VARCHAR)" if kind.startswith("ENUM") else quote(column)
+
+
+def _check_names(features: Sequence[Any]) -> None:
+    names = [name for feature in features for name in feature.get_feature_names()]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    taken = sorted(name for name in names if name in _LABEL_COLUMNS or name.startswith("__"))
+    targets = sorted({feature.dataframe_name for feature in features})
+    if twice or taken or len(targets) != 1:
+        raise FeatureSqlError(
+            f"features must have one target table and different names, none of them {_LABEL_COLUMNS} or beginning with "
+            f"'__'; targets: {targets}, names given twice: {twice}, names not allowed: {taken}"
+        )
+
+
+class _Compiler:
+    def __init__(self, entityset: Any, known_at: Mapping[str, str], before: str) -> None:
+        self.entityset, self.known_at, self.before = entityset, known_at, before
+        self.relations: list[str] = []
+        self.columns: dict[str, dict[str, None]] = {}  # the inner ones are ordered sets
+
+    def query(self, features: Sequence[Any]) -> FeatureQuery:
+        root = Node(features[0].dataframe_name)
+        for feature in features:
+            root.need(feature)
+        self.emit(root)
+        names = [str(name) for feature in features for name in feature.get_feature_names()]
+        values = [filled(f"q.{column}", feature) for feature in features for column in columns_of(feature)]
+        columns = [f"{value} AS {quote(name)}" for value, name in zip(values, names, strict=True)]
+        relations = ",\n".join(self.relations)
+        sql = (
+            f"WITH {relations}\nSELECT l.row, l.instance, l.cutoff, {', '.join(columns)}\n"
+            f"FROM {_LABELS} l LEFT JOIN {root.rows} q ON q.__row = l.row ORDER BY l.row"
+        )
+        return FeatureQuery(sql, names, {table: list(columns) for table, columns in self.columns.items()})
+
+    def relation(self, sql: str) -> str:
+        self.relations.append(f"__rows{len(self.relations)} AS ({sql})")
+        return f"__rows{len(self.relations) - 1}"
+
+    def read(self, table: str, column: str) -> str:
+        self.columns.setdefault(table, {})[column] = None
+        return f"t.{quote(column)}"
+
+    def emit(self, node: Node) -> None:
+        """Adds the relations of a node and of all below it."""
+        if node.is_plain():
+            node.rows = f"(SELECT {', '.join(self.own_columns(node))} FROM {quote(node.table)} t)"
+            return
+        node.rows = self.relation(self.visible_rows(node))
+        for child in node.children.values():
+            self.emit(child)
+        if features := node.of_kind("AggregationFeature", "DirectFeature"):
+            node.rows = self.relation(self.joined(node, features))
+        for level in node.levels():
+            values = [f"{expressions_of(feature, Group())[0]} AS {column_of(feature)}" for feature in level]
+            node.rows = self.relation(f"SELECT *, {', '.join(values)} FROM {node.rows}")
+
+    def own_columns(self, node: Node) -> list[str]:
+        """What a node's rows take from its table: order, times, links and features."""
+        schema, known = self.entityset[node.table].ww, self.known_at.get(node.table)
+        time = self.read(node.table, schema.time_index) if schema.time_index else "NULL"
+        columns = [f"{self.read(node.table, schema.index)} AS __id", f"{time} AS __time"]
+        if known:
+            columns.append(f"{self.read(node.table, known)} AS __known")
+        links = {child.link["child_column_name"] for child in node.children.values() if child.forward}
+        columns += [f"{self.read(node.table, link)} AS {_link(link)}" for link in sorted(links)]
+        for feature in node.of_kind("IdentityFeature"):
+            value = self.read(node.table, feature.column_name)
+            value = f"CAST({value} AS TIMESTAMP)" if feature.column_schema.is_datetime else value
+            columns.append(f"{value} AS {column_of(feature)}")
+        return columns
+
+    def is_visible(self, node: Node, rows: str) -> list[str]:
+        """The conditions under which one of a node's rows is seen from a row of `p`."""
+        times = [] if self.entityset[node.table].ww.time_index is None else ["__time"]
+        times += ["__known"] if node.table in self.known_at else []
+        return [f"{rows}.{time} {self.before} p.{CUTOFF}" for time in times]
+
+    def visible_rows(self, node: Node) -> str:
+        """For each row of the parent node, the rows of this node's table that were visible."""
+        columns, match = [f"p.__row, p.{CUTOFF}, q.*"], []
+        if node.parent is None:
+            rows = f"(SELECT row AS __row, cutoff AS {CUTOFF}, instance AS __id FROM {_LABELS})"
+            match.append("q.__id = p.__id")
+        elif node.forward:
+            link = _link(node.link["child_column_name"])
+            # Many rows of one label may share a parent, which must not count twice in what is aggregated further on.
+            rows = (
+                node.parent.rows
+                if node.unique
+                else f"(SELECT DISTINCT __row, {CUTOFF}, {link} FROM {node.parent.rows})"
+            )
+            match.append(f"q.__id = p.{link}")
+        else:
+            rows = node.parent.rows
+            match.append("q.__parent = p.__id")
+            columns += [f"p.{'__id' if key == node.parent.key else key} AS {key}" for key in node.ancestors()]
+        match += self.is_visible(node, "q")
+        if start := node.start():
+            match.append(f"q.__time >= {start}")
+        own = self.own_columns(node)
+        if node.parent and not node.forward:
+            own.append(f"{self.read(node.table, node.link['child_column_name'])} AS __parent")
+        table = f"(SELECT {', '.join(own)} FROM {quote(node.table)} t)"
+        return f"SELECT {', '.join(columns)} FROM {rows} p JOIN {table} q ON {' AND '.join(match)}"
+
+    def joined(self, node: Node, features: list[Any]) -> str:
+        """A node's rows with their aggregations and direct features: one join for each path, filter and window."""
+        groups: dict[tuple[Any, ...], list[Any]] = {}
+        for feature in features:
+            where, window = getattr(feature, "where", None), getattr(feature, "use_previous", None)
+            source = node.below(feature.relationship_path)
+            shared = (source, None if where is None else column_of(where), window and window.get_name())
+            groups.setdefault(shared, []).append(feature)
+        columns, joins = ["p.*"], ""
+        for number, ((source, *_), members) in enumerate(groups.items()):
+            q = f"q{number}"
+            rows = source.rows if source.forward else self.aggregated(node, source, members)
+            joins += f" LEFT JOIN {rows} {q} ON {' AND '.join(self.match(node, source, q))}"
+            for feature in members:
+                origins = columns_of(feature.base_features[0] if source.forward else feature)
+                for name, origin in zip(columns_of(feature), origins, strict=True):
+                    columns.append(f"{filled(f'{q}.{origin}', feature)} AS {name}")
+        return f"SELECT {', '.join(columns)} FROM {node.rows} p{joins}"
+
+    def match(self, node: Node, source: Node, q: str) -> list[str]:
+        """The conditions that join what was computed at `source` to the rows `p` of a node."""
+        if not source.forward:
+            return [f"{q}.__row = p.__row", *([] if node.unique else [f"{q}.{node.key} = p.__id"])]
+        link = f"{q}.__id = p.{_link(source.link['child_column_name'])}"
+        if source.is_plain():
+            return [link, *self.is_visible(source, q)]
+        return [f"{q}.__row = p.__row", *([] if source.unique else [link])]
+
+    def aggregated(self, node: Node, source: Node, features: list[Any]) -> str:
+        """The relation of aggregations that share path, filter and window: one GROUP BY."""
+        group = Group()
+        results: dict[str, str] = {}
+        for feature in features:
+            results |= dict(zip(columns_of(feature), expressions_of(feature, group), strict=True))
+        keys = ["__row"] if node.unique else ["__row", node.key]
+        where, window = features[0].where, features[0].use_previous
+        rows = f"{source.rows} WHERE {'TRUE' if where is None else column_of(where)}"
+        if window is not None and window.has_no_observations():
+            rows += f" AND __time >= {window_start(window, CUTOFF)}"
+        elif window is not None:
+            latest = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY __time DESC, __id DESC)"
+            rows = f"(SELECT * FROM {rows} QUALIFY {latest} <= {window.get_value('o')})"
+        return self.relation(group.select(keys, f"FROM {rows}", results))
+
+
+def _link(column: str) -> str:
+    return quote(f"__to {column}")
