@@ -9,7 +9,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from ml.feature_tree import (
     Node,
@@ -20,14 +20,15 @@ from ml.feature_tree import (
     unsupported_features,
     window_start,
 )
-from ml.primitives import AGGREGATIONS, CUTOFF, TRANSFORMS, Group, quote
+from ml.primitives import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
+from ml.sql import quoted
+from ml.windows import AtCutoff
 
 if TYPE_CHECKING:
     import duckdb
     import featuretools as ft
     import pyarrow as pa
 
-AtCutoff = Literal["excluded", "included"]
 _LABELS = "__labels"
 _LABEL_COLUMNS = ["row", "instance", "cutoff"]
 _ROWS_AT_ONCE = 50_000  # label rows of one run of the query
@@ -160,18 +161,18 @@ def _create_view(
     if missing := sorted(set(columns) - set(types)):
         raise FeatureSqlError(f"the features read {missing} of table {name!r}, which has {sorted(types)}")
     relation.project(
-        ", ".join(f"{_plain(column, types[column])} AS {quote(column)}" for column in columns)
+        ", ".join(f"{_plain(column, types[column])} AS {quoted(column)}" for column in columns)
     ).create_view(name)
 
 
 def _plain(column: str, kind: str) -> str:
     if kind in ("DOUBLE", "FLOAT"):
-        return f"nullif({quote(column)}, 'nan'::{kind})"
+        return f"nullif({quoted(column)}, 'nan'::{kind})"
     if kind.startswith("DECIMAL"):
-        return f"CAST({quote(column)} AS DOUBLE)"
+        return f"CAST({quoted(column)} AS DOUBLE)"
     if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {quote(column)})"
-    return f"CAST({quote(column)} AS VARCHAR)" if kind.startswith("ENUM") else quote(column)
+        return f"timezone('UTC', {quoted(column)})"
+    return f"CAST({quoted(column)} AS VARCHAR)" if kind.startswith("ENUM") else quoted(column)
 
 
 def _check_names(features: Sequence[Any]) -> None:
@@ -199,7 +200,7 @@ class _Compiler:
         self.emit(root)
         names = [str(name) for feature in features for name in feature.get_feature_names()]
         values = [filled(f"q.{column}", feature) for feature in features for column in columns_of(feature)]
-        columns = [f"{value} AS {quote(name)}" for value, name in zip(values, names, strict=True)]
+        columns = [f"{value} AS {quoted(name)}" for value, name in zip(values, names, strict=True)]
         relations = ",\n".join(self.relations)
         sql = (
             f"WITH {relations}\nSELECT l.row, l.instance, l.cutoff, {', '.join(columns)}\n"
@@ -213,12 +214,12 @@ class _Compiler:
 
     def read(self, table: str, column: str) -> str:
         self.columns.setdefault(table, {})[column] = None
-        return f"t.{quote(column)}"
+        return f"t.{quoted(column)}"
 
     def emit(self, node: Node) -> None:
         """Adds the relations of a node and of all below it."""
         if node.is_plain():
-            node.rows = f"(SELECT {', '.join(self.own_columns(node))} FROM {quote(node.table)} t)"
+            node.rows = f"(SELECT {', '.join(self.own_columns(node))} FROM {quoted(node.table)} t)"
             return
         node.rows = self.relation(self.visible_rows(node))
         for child in node.children.values():
@@ -275,7 +276,7 @@ class _Compiler:
         own = self.own_columns(node)
         if node.parent and not node.forward:
             own.append(f"{self.read(node.table, node.link['child_column_name'])} AS __parent")
-        table = f"(SELECT {', '.join(own)} FROM {quote(node.table)} t)"
+        table = f"(SELECT {', '.join(own)} FROM {quoted(node.table)} t)"
         return f"SELECT {', '.join(columns)} FROM {rows} p JOIN {table} q ON {' AND '.join(match)}"
 
     def joined(self, node: Node, features: list[Any]) -> str:
@@ -324,4 +325,4 @@ class _Compiler:
 
 
 def _link(column: str) -> str:
-    return quote(f"__to {column}")
+    return quoted(f"__to {column}")

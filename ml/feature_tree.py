@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ml.primitives import AGGREGATIONS, COMPARISONS, CUTOFF, TRANSFORMS, Group, literal, quote
+from ml.primitives import AGGREGATIONS, COMPARISONS, CUTOFF, TRANSFORMS, Group, literal
+from ml.sql import quoted
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -68,7 +69,7 @@ def _whole(feature: Any) -> Any:
 
 def columns_of(feature: Any) -> list[str]:
     """The columns of a feature in the relation of its node."""
-    columns = [quote(str(name)) for name in _whole(feature).get_feature_names()]
+    columns = [quoted(str(name)) for name in _whole(feature).get_feature_names()]
     return [columns[feature.n]] if kind_of(feature) == "FeatureOutputSlice" else columns
 
 

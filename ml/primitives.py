@@ -36,11 +36,6 @@ MICROSECONDS_PER_DAY = 86_400_000_000
 CUTOFF = "__cutoff"  # the column in which every relation of the compiler has its rows' cutoff
 
 
-def quote(name: str) -> str:
-    """A name as a SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
-
-
 def literal(value: Any) -> str:
     """A Python, numpy or pandas scalar as SQL; None, NaN and NaT are NULL. Raises TypeError for anything else."""
     if hasattr(value, "item"):
