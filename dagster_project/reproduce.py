@@ -64,25 +64,23 @@ def plan(ledger: Ledger, identity: str) -> list[str]:
 
 
 def _users(ledger: Ledger, identity: str) -> Iterator[str]:
-    """What was made from a result, directly and not, the latest first."""
-    found, rest = set[str](), [identity]
-    while rest:
-        for other, _ in ledger.dependents(rest.pop()):
-            if other not in found:
-                found.add(other)
-                rest.append(other)
-    return reversed([identity for identity in ledger.records if identity in found])
+    """What was made from a result, directly and not, the latest first; what was only compared with it was not."""
+    found = {identity}
+    for other, record in ledger.records.items():  # each after what it was made from
+        if any(loaded["coordinates"] in found for name, loaded in record["data"].items() if name != "champion"):
+            found.add(other)
+    return (other for other in reversed(ledger.records) if other in found - {identity})
 
 
 @dataclass
 class _Run:
-    """Results that one run makes again: with one source and one config, and knowing one version of each asset."""
+    """Results that one run makes again: by one source, config and seed, and knowing one version of each asset."""
 
-    maker: tuple[str, str]
+    maker: tuple[str, str, int]
     makes: list[str] = field(default_factory=list)
     knows: dict[str, str] = field(default_factory=dict)
 
-    def takes(self, maker: tuple[str, str], versions: dict[str, str]) -> bool:
+    def takes(self, maker: tuple[str, str, int], versions: dict[str, str]) -> bool:
         """Whether a result belongs into this run; `versions` are the ids of its inputs, and its own, by asset."""
         return maker == self.maker and all(self.knows.get(asset, each) == each for asset, each in versions.items())
 
@@ -92,7 +90,7 @@ def _runs(ledger: Ledger, ids: list[str]) -> list[_Run]:
     runs: list[_Run] = []
     for identity in ids:
         record = ledger.records[identity]
-        maker = record["code"]["tree"], record["config"]
+        maker = record["code"]["tree"], record["config"], record["seed"]
         sources = [loaded["coordinates"] for name, loaded in record["data"].items() if name != "champion"]
         versions = {ledger.records[each]["run"]["asset"]: each for each in [*sources, identity]}
         if not runs or not runs[-1].takes(maker, versions):
@@ -206,7 +204,7 @@ def _run(ledger: Ledger, coordinates: dict[str, Any], assets: list[str], scratch
 def _project(ledger: Ledger, coordinates: dict[str, Any], scratch: Path) -> Path:
     """The archived source with the recorded config as its only use case."""
     tree, use_case = coordinates["code"]["tree"], coordinates["run"]["asset"].partition("/")[0]
-    folder = scratch / f"project-{tree[:12]}-{coordinates['config']['hash'][:12]}"
+    folder = scratch / f"project-{tree[:12]}-{coordinates['config']['hash'][:12]}-{coordinates['seed']}"
     if folder.exists():
         return folder
     try:

@@ -1,5 +1,6 @@
 """What nothing needs is removed, and nothing else."""
 
+import json
 import os
 from datetime import timedelta
 from pathlib import Path
@@ -97,7 +98,9 @@ def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small
     assert all(map(loads, chain(promoted)))
     assert not loads(other)
     assert run("locate", other).exit_code == 0
-    assert run("reproduce", "small@champion").exit_code == 0
+    reproduction = run("reproduce", "small@champion", "--json")
+    assert reproduction.exit_code == 0, reproduction.output
+    assert {row["coordinates"] for row in json.loads(reproduction.stdout)} >= {promoted}
     assert loads(small.materialize(until="evaluation", seed=1))
 
 

@@ -92,7 +92,7 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
         ("examples", ["One row per example", "DuckDB", "share positive"]),
         (
             "features/development",
-            ["every value known at the row's cutoff", "pandas", "mean_radius", "double", "string"],
+            ["every value known at the row's cutoff", "DuckDB", "from samples.mean_radius", "double", "string"],
         ),
         ("models/lightgbm", ["The best lightgbm model", "lightgbm", "Optuna", "validation roc_auc", "best parameters"]),
         (
