@@ -103,7 +103,9 @@ def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
 
 @cache
 def _installed() -> dict[str, str]:
-    return dict(sorted((str(each.name).lower(), str(each.version)) for each in distributions() if each.name))
+    # Importing setuptools adds a folder of copies of other packages to the path, which nobody has installed.
+    path = [entry for entry in sys.path if "_vendor" not in Path(entry).parts]
+    return dict(sorted((str(each.name).lower(), str(each.version)) for each in distributions(path=path) if each.name))
 
 
 def environment_coordinate() -> dict[str, Any]:

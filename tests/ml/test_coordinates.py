@@ -1,5 +1,7 @@
-"""The coordinate of the code where there is git and where there is none."""
+"""The coordinates of the code, with git and without, and of the environment."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -30,3 +32,15 @@ def test_without_git_the_commit_is_what_the_image_was_built_with(
     found = git_state(tmp_path)
 
     assert (found["commit"], found["dirty"]) == (commit, dirty)
+
+
+def test_the_environment_does_not_depend_on_what_has_been_imported() -> None:
+    """setuptools puts a folder of packages of its own on the path as soon as it is imported, as featuretools does."""
+    code = "from ml.coordinates import environment_coordinate; print(environment_coordinate()['id'])"
+
+    ids = {
+        subprocess.check_output([sys.executable, "-W", "ignore", "-c", first + code], cwd=ROOT, text=True)
+        for first in ("", "import setuptools; ", "import pkg_resources; ")
+    }
+
+    assert len(ids) == 1
