@@ -21,6 +21,7 @@ def window_lookups(
 ) -> dict[str, tuple[History, Lookup]]:
     """A lookup for each group and each time at which columns of a history's table become known, and its declaration.
 
+    Sorted by name: the order of keys in a declaration decides nothing, as its hash does not know it.
     Raises DataError where a group's column is missing or only one of two tables has it as text.
     """
     found = {}
@@ -39,7 +40,7 @@ def window_lookups(
                         kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
                     ),
                 )
-    return found
+    return dict(sorted(found.items()))
 
 
 def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:

@@ -260,6 +260,24 @@ def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
     assert chosen not in made.columns
 
 
+def test_the_order_of_keys_in_a_declaration_decides_nothing(spec: UseCaseSpec) -> None:
+    def turned(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: turned(each) for name, each in reversed(value.items())}
+        return [turned(each) for each in value] if isinstance(value, list) else value
+
+    declared = spec.resolved()
+    declared["tables"]["trips"]["known_at"] = {"started": ["bus"], "ended": ["delay", "driver"]}
+    tables = load(spec)
+    trips = tables["trips"].append_column("started", tables["trips"]["scheduled"])
+    both_orders = [UseCaseSpec.model_validate(each) for each in (declared, turned(declared))]
+
+    first, second = (define_features("trips", each, {**tables, "trips": trips}) for each in both_orders)
+
+    assert first.features == second.features
+    assert first.history == second.history
+
+
 def test_too_many_features_are_refused_with_what_makes_them(spec: UseCaseSpec) -> None:
     declared = spec.resolved()
     declared["features"]["at_most"] = 20
