@@ -51,13 +51,11 @@ def garbage(
 
 
 def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
-    goals = ledger.latest_of_all & ledger.records.keys()
+    # An alias may have moved in a step that died before its promotion was recorded, so it counts by itself.
+    goals = (ledger.latest_of_all | set(tracking.aliased())) & ledger.records.keys()
     for identity, record in ledger.records.items():
         if "model" in record["labels"] or datetime.fromisoformat(record["made_at"]) >= since:
             goals.add(identity)
-    for name, version in tracking.aliased():
-        if (promotion := ledger.latest(model=f"{name}:{version}")) is not None:
-            goals.add(promotion)
     return goals | {other for goal in goals for _, other, _ in ledger.upstream(goal)}
 
 

@@ -113,12 +113,14 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         found = self._with_alias(name, alias)
         return str(found.version) if found else None
 
-    def aliased(self) -> Iterator[tuple[str, str]]:
-        """Name and version of every registered model that carries an alias."""
+    def aliased(self) -> Iterator[str]:
+        """The ids of the coordinates of every registered version that carries an alias."""
         client, token = self.client(), ""
         while True:
             page = client.search_registered_models(page_token=token or None)
-            yield from ((model.name, str(version)) for model in page for version in model.aliases.values())
+            for name, version in {(model.name, each) for model in page for each in model.aliases.values()}:
+                tags = client.get_model_version(name, version).tags
+                yield from [tags["sextant.coordinates"]] if "sextant.coordinates" in tags else []
             if not (token := page.token or ""):
                 return
 

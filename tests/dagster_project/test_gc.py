@@ -104,6 +104,20 @@ def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small
     assert loads(small.materialize(until="evaluation", seed=1))
 
 
+def test_a_champion_whose_promotion_was_never_recorded_keeps_its_ancestors(small: Small, promoted: str) -> None:
+    model = str(Ledger().records[promoted]["data"]["onnx_model"]["coordinates"])
+    for identity, record in Ledger().records.items():
+        if "model" in record["labels"] or record["run"]["asset"] == "small/predictions":
+            (small.home / "coordinates" / f"{identity}.json").unlink()
+    make_old(small.home)
+
+    paths = {each.path.removeprefix("file://") for each in found()}
+
+    ancestors = {Storage().uri(Stored(**Ledger().records[each]["result"])) for each in chain(model)}
+    assert len(ancestors) > 5
+    assert not paths & ancestors
+
+
 def test_what_a_step_that_died_left_behind_goes_once_it_is_old(small: Small, promoted: str) -> None:
     left = small.home / "storage" / "small" / "examples" / "0.parquet.part"
     left.write_bytes(b"half")
