@@ -7,11 +7,11 @@ import pyarrow.compute as pc
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
+from ml.declaration import duration
 from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
-from ml.spec import duration
 
 SAMPLE = 400  # rows that the test for leaks looks at
 NO_LEAK = "no_value_from_after_the_cutoff"

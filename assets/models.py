@@ -12,7 +12,7 @@ from ml.hashing import canonical_json
 from ml.leaderboard import Leaderboard, rank
 from ml.models import Training, family
 from ml.onnx_export import export, measure_parity
-from ml.spec import Family
+from ml.spec_models import Family
 from ml.tuning import Trial, TunedModel, tune
 
 PARITY_ROWS = 5000

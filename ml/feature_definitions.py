@@ -5,7 +5,7 @@ from typing import Literal
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from ml.spec import Aggregation
+from ml.spec_features import Aggregation
 from ml.windows import Window
 
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when

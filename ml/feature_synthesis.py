@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration import duration
 from ml.examples import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, RecordType, is_text, record_type
-from ml.spec import UseCaseSpec, duration
+from ml.spec import UseCaseSpec
 from ml.sql import DataError, sources_of
 from ml.window_synthesis import describe_window, logical_types, target_columns, window_definitions, window_lookups
 

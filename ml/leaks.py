@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
-from ml.spec import Table, UseCaseSpec
+from ml.spec import UseCaseSpec
+from ml.spec_tables import Table
 
 
 def scrambled(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:

@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.spec import Source, Table, without_secrets
+from ml.declaration import without_secrets
+from ml.spec_tables import Source, Table
 from ml.sql import DataError, run_sql
 
 

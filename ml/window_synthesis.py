@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration import duration
 from ml.feature_definitions import Feature, Lookup, is_number, is_text
-from ml.spec import History, UseCaseSpec, duration
+from ml.spec import UseCaseSpec
+from ml.spec_features import History
 from ml.sql import DataError, columns_of, sources_of
 from ml.windows import scale_of
 

@@ -13,7 +13,10 @@ from dagster_dg_cli.cli import create_dg_cli as dg_cli
 from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
-from ml.spec import Examples, Features, Gates, Retrain, Source
+from ml.spec import Retrain
+from ml.spec_features import Features
+from ml.spec_models import Gates
+from ml.spec_tables import Examples, Source
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from ml.sources import DataError, load_table
-from ml.spec import Source, Table
+from ml.spec_tables import Source, Table
 
 
 @pytest.fixture

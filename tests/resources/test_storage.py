@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ml.spec import Source
+from ml.spec_tables import Source
 from resources.storage import Storage, StorageError
 
 VALUES = [
