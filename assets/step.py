@@ -18,7 +18,7 @@ from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.ledger import Ledger
-from resources.storage import METADATA, Storage, StorageError, Stored
+from resources.storage import METADATA, Columns, Storage, StorageError, Stored
 from resources.tracking import TrackedRun, Tracking
 
 REUSE_KEY, CHECKS = "reuse_key", "checks"
@@ -102,7 +102,7 @@ def asset(
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
     `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
     The code is the function's module and what it imports, and that of the modules `code`. A function may raise:
-    nothing is stored then.
+    nothing is stored then. An input annotated as Columns is read when the function asks for columns of it.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -142,7 +142,8 @@ def asset(
                     return
             values, loaded = {}, {}
             for argument, version in sorted(inputs.items()):
-                values[argument] = storage.load(version)
+                later = function.__annotations__.get(argument) is Columns
+                values[argument] = Columns(storage, version) if later else storage.load(version)
                 loaded[argument] = Loaded(version.asset, version.hash, version.coordinates)
             with tracking.run(case.name, name, _links(tracking, context, key)) as run:
                 made_from = partial(_coordinates, case, context, key, roots, run)

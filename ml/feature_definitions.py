@@ -1,5 +1,6 @@
 """What the features are: each with where its value comes from, beside featuretools' own JSON of them."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import pyarrow as pa
@@ -69,6 +70,10 @@ class FeatureDefinitions(BaseModel):
     @property
     def categorical(self) -> list[str]:
         return [feature.name for feature in self.features if feature.type == "categorical"]
+
+    def only(self, names: Collection[str]) -> "FeatureDefinitions":
+        """The definitions of some of the features, in their order."""
+        return self.model_copy(update={"features": [each for each in self.features if each.name in names]})
 
     def sources(self, examples_table: str) -> dict[str, list[tuple[str, str]]]:
         """The columns of source tables that each feature is made of, as table and column, sorted."""

@@ -42,13 +42,14 @@ class FeatureSqlError(ValueError):
 class FeatureQuery:
     """A compiled list of features.
 
-    `sql` reads the tables by their names and `__labels` (row, instance, cutoff); it returns these three columns and
-    `names`, one row for each label, ordered by row. `columns` has what it reads of each table.
+    `sql` reads the tables by their names and `__labels` (row, instance, cutoff and the columns `record`); it returns
+    these three columns and `names`, one row for each label, ordered by row. `columns` has what it reads of each table.
     """
 
     sql: str
     names: list[str]
     columns: dict[str, list[str]]
+    record: list[str]
 
 
 def compile_features(
@@ -57,8 +58,12 @@ def compile_features(
     *,
     at_cutoff: AtCutoff,
     known_at: Mapping[str, str] | None = None,
+    labels_are_rows: bool = False,
 ) -> FeatureQuery:
     """The query of the features of one target table; of the entity set only the schema counts.
+
+    With `labels_are_rows` the target's columns are read from the labels themselves, each of which is then a row of its
+    own, always visible, whose index is the instance: for rows that no table has, or has with other values.
 
     A row of a table is visible if its time index and its column `known_at[table]` are both before the cutoff, or at it
     where `at_cutoff` is "included". Where either is missing the row is never visible; a table with neither always is.
@@ -77,7 +82,8 @@ def compile_features(
             f"transforms with SQL: {', '.join(sorted(TRANSFORMS))}"
         )
     _check_names(features)
-    return _Compiler(entityset, known_at, "<=" if at_cutoff == "included" else "<").query(features)
+    before = "<=" if at_cutoff == "included" else "<"
+    return _Compiler(entityset, known_at, before, labels_are_rows).query(features)
 
 
 def compute(
@@ -88,7 +94,7 @@ def compute(
     memory_limit: str = "4GB",
     threads: int | None = None,
 ) -> "pa.Table":
-    """The columns row, instance, cutoff and every feature, in the order of `labels` (instance, cutoff).
+    """The columns row, instance, cutoff and every feature, in the order of `labels` (instance, cutoff, `query.record`).
 
     A relation is read where it lies, as in `duckdb.read_parquet("events/*.parquet")`. Times with a zone are converted
     to UTC; times are compared to the nanosecond, and have microseconds where they are features. A missing value is
@@ -101,7 +107,7 @@ def compute(
     import duckdb
     import pyarrow as pa
 
-    labels = _numbered(labels)
+    labels = _numbered(labels, query.record)
     with (
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as connection,
@@ -121,7 +127,7 @@ def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labe
     """The result, in more parts the less memory there is: what an aggregate collects does not spill."""
     import duckdb
 
-    connection.register(_LABELS, labels)
+    _create_view(connection, _LABELS, labels.column_names, {_LABELS: labels})
     try:
         result = connection.sql(query.sql).to_arrow_table()
     except duckdb.OutOfMemoryException as error:
@@ -134,11 +140,12 @@ def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labe
     return [result]
 
 
-def _numbered(labels: "pa.Table") -> "pa.Table":
+def _numbered(labels: "pa.Table", record: Sequence[str]) -> "pa.Table":
     import pyarrow as pa
 
-    if not {"instance", "cutoff"} <= set(labels.column_names):
-        raise FeatureSqlError(f"labels have the columns {labels.column_names}; they need 'instance' and 'cutoff'")
+    needed = ["instance", "cutoff", *record]
+    if not set(needed) <= set(labels.column_names):
+        raise FeatureSqlError(f"labels have the columns {labels.column_names}; they need {needed}")
     try:
         cutoff = labels["cutoff"].cast(pa.timestamp("us", labels["cutoff"].type.tz)).cast(pa.timestamp("us"))
     except (pa.ArrowInvalid, AttributeError) as error:
@@ -146,7 +153,7 @@ def _numbered(labels: "pa.Table") -> "pa.Table":
     if cutoff.null_count:
         raise FeatureSqlError(f"{cutoff.null_count} labels have no cutoff; leave them out")
     columns = [pa.array(range(labels.num_rows), pa.int64()), labels["instance"], cutoff]
-    return pa.table(columns, names=_LABEL_COLUMNS)
+    return pa.table(columns + [labels[name] for name in record], names=_LABEL_COLUMNS + list(record))
 
 
 def _create_view(
@@ -162,7 +169,7 @@ def _create_view(
         raise FeatureSqlError(f"the features read {missing} of table {name!r}, which has {sorted(types)}")
     relation.project(
         ", ".join(f"{_plain(column, types[column])} AS {quoted(column)}" for column in columns)
-    ).create_view(name)
+    ).create_view(name, replace=True)
 
 
 def _plain(column: str, kind: str) -> str:
@@ -188,8 +195,9 @@ def _check_names(features: Sequence[Any]) -> None:
 
 
 class _Compiler:
-    def __init__(self, entityset: Any, known_at: Mapping[str, str], before: str) -> None:
+    def __init__(self, entityset: Any, known_at: Mapping[str, str], before: str, labels_are_rows: bool) -> None:
         self.entityset, self.known_at, self.before = entityset, known_at, before
+        self.labels_are_rows = labels_are_rows
         self.relations: list[str] = []
         self.columns: dict[str, dict[str, None]] = {}  # the inner ones are ordered sets
 
@@ -206,7 +214,12 @@ class _Compiler:
             f"WITH {relations}\nSELECT l.row, l.instance, l.cutoff, {', '.join(columns)}\n"
             f"FROM {_LABELS} l LEFT JOIN {root.rows} q ON q.__row = l.row ORDER BY l.row"
         )
-        return FeatureQuery(sql, names, {table: list(columns) for table, columns in self.columns.items()})
+        columns_of_tables = {table: list(columns) for table, columns in self.columns.items()}
+        record = columns_of_tables.pop(_LABELS, [])
+        return FeatureQuery(sql, names, columns_of_tables, record)
+
+    def is_label(self, node: Node) -> bool:
+        return self.labels_are_rows and node.parent is None
 
     def relation(self, sql: str) -> str:
         self.relations.append(f"__rows{len(self.relations)} AS ({sql})")
@@ -232,15 +245,19 @@ class _Compiler:
 
     def own_columns(self, node: Node) -> list[str]:
         """What a node's rows take from its table: order, times, links and features."""
-        schema, known = self.entityset[node.table].ww, self.known_at.get(node.table)
-        time = self.read(node.table, schema.time_index) if schema.time_index else "NULL"
-        columns = [f"{self.read(node.table, schema.index)} AS __id", f"{time} AS __time"]
+        schema, known, table = self.entityset[node.table].ww, self.known_at.get(node.table), node.table
+        if self.is_label(node):
+            table = _LABELS
+            columns = [f"row AS __row, cutoff AS {CUTOFF}, instance AS __id, NULL AS __time"]
+        else:
+            time = self.read(node.table, schema.time_index) if schema.time_index else "NULL"
+            columns = [f"{self.read(node.table, schema.index)} AS __id", f"{time} AS __time"]
         if known:
             columns.append(f"{self.read(node.table, known)} AS __known")
         links = {child.link["child_column_name"] for child in node.children.values() if child.forward}
-        columns += [f"{self.read(node.table, link)} AS {_link(link)}" for link in sorted(links)]
+        columns += [f"{self.read(table, link)} AS {_link(link)}" for link in sorted(links)]
         for feature in node.of_kind("IdentityFeature"):
-            value = self.read(node.table, feature.column_name)
+            value = self.read(table, feature.column_name)
             value = f"CAST({value} AS TIMESTAMP)" if feature.column_schema.is_datetime else value
             columns.append(f"{value} AS {column_of(feature)}")
         return columns
@@ -253,6 +270,8 @@ class _Compiler:
 
     def visible_rows(self, node: Node) -> str:
         """For each row of the parent node, the rows of this node's table that were visible."""
+        if self.is_label(node):
+            return f"SELECT {', '.join(self.own_columns(node))} FROM {_LABELS} t"
         columns, match = [f"p.__row, p.{CUTOFF}, q.*"], []
         if node.parent is None:
             rows = f"(SELECT row AS __row, cutoff AS {CUTOFF}, instance AS __id FROM {_LABELS})"

@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import uuid
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -45,6 +46,18 @@ class Version(Stored):
     coordinates: str
 
 
+@dataclass(frozen=True)
+class Columns:
+    """A stored table of which an asset reads what it needs."""
+
+    storage: "Storage"
+    stored: Stored
+
+    def read(self, columns: Collection[str] | None = None) -> Any:
+        """Those of `columns` that it has, in its own order; all of them if none are named."""
+        return self.storage.load(self.stored, columns)
+
+
 class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
     """A folder or any fsspec URL. Files are written beside, flushed and renamed; nothing is ever overwritten."""
 
@@ -71,9 +84,12 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
             content = there
         return Stored(path, digest_of_values, hash_bytes(content), len(content), kind)
 
-    def load(self, stored: Stored) -> Any:
-        """The value of a stored version; raises StorageError if its file is missing or not what was written."""
-        return _decode(stored.kind, self.content(stored))
+    def load(self, stored: Stored, columns: Collection[str] | None = None) -> Any:
+        """The value of a stored version, of a table those of `columns` that it has.
+
+        Raises StorageError if its file is missing or not what was written.
+        """
+        return _decode(stored.kind, self.content(stored), columns)
 
     def content(self, stored: Stored) -> bytes:
         """The file of a stored version, verified; raises StorageError if it is missing or not what was written."""
@@ -123,9 +139,11 @@ def _encode(value: Any) -> tuple[str, str, bytes, str]:
     return "pickle", ".pickle", content, hash_bytes(content)
 
 
-def _decode(kind: str, content: bytes) -> Any:
+def _decode(kind: str, content: bytes, columns: Collection[str] | None) -> Any:
     if kind in ("table", "frame"):
-        table = pq.read_table(io.BytesIO(content))
+        file = pq.ParquetFile(io.BytesIO(content))
+        names = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
+        table = file.read(names)
         return table.to_pandas() if kind == "frame" else table
     if kind == "bytes":
         return content

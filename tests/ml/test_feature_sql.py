@@ -140,6 +140,31 @@ def test_depth_two_with_filters_equals_featuretools(at_cutoff: AtCutoff) -> None
     assert_equals_featuretools(entities, features, labels, at_cutoff)
 
 
+def test_rows_may_come_with_the_labels() -> None:
+    entities = customers()
+    features = synthesis(
+        entities,
+        "customers",
+        agg_primitives=["count", "mean", "last"],
+        trans_primitives=["month", "subtract_numeric"],
+        max_depth=2,
+    )
+    rows = pd.DataFrame(entities["customers"])
+    labels = labels_of(list(rows["customer_id"]) * 2, [entities["transactions"]["transaction_time"].max()] * 30)
+    query = compile_features(entities, features, at_cutoff="included", labels_are_rows=True)
+    given = pa.Table.from_pandas(pd.concat([rows, rows.assign(zip_code="never seen")]), preserve_index=False)
+
+    asked = labels.append_column("zip_code", given["zip_code"])
+    for name in set(query.record) - {"zip_code"}:
+        asked = asked.append_column(name, given[name])
+    actual = compute(query, {name: t for name, t in arrow(entities).items() if name != "customers"}, asked).to_pandas()
+
+    assert "customers" not in query.columns
+    expected = reference(entities, features, labels, "included").astype({"zip_code": object})
+    expected.loc[15:, "zip_code"] = "never seen"
+    assert_same(expected, actual)
+
+
 @pytest.mark.parametrize("target", ["sessions", "transactions", "products"])
 def test_features_through_parents_equal_featuretools(target: str) -> None:
     entities = customers()
@@ -600,7 +625,7 @@ def test_what_does_not_fit_the_query_is_named() -> None:
         compute(query, {"customers": tables["customers"]}, labels)
     with pytest.raises(FeatureSqlError, match=r"\['amount'\] of table 'transactions'"):
         compute(query, tables | {"transactions": tables["transactions"].drop_columns("amount")}, labels)
-    with pytest.raises(FeatureSqlError, match="need 'instance' and 'cutoff'"):
+    with pytest.raises(FeatureSqlError, match="need \\['instance', 'cutoff'\\]"):
         compute(query, tables, labels.drop_columns("cutoff"))
     with pytest.raises(FeatureSqlError, match="1 labels have no cutoff"):
         compute(query, tables, labels_of(["c1", "c2"], [cutoff[0], None]))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pytest
 
 from ml.spec_tables import Source
-from resources.storage import Storage, StorageError
+from resources.storage import Columns, Storage, StorageError
 
 VALUES = [
     pd.DataFrame({"a": [1.5, None], "b": ["x", None], "at": pd.to_datetime(["2024-01-01", None])}),
@@ -68,7 +68,7 @@ def test_a_write_that_is_killed_leaves_nothing_that_can_be_read(home: Path) -> N
     code = (
         "import os\n"
         "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
-        "from resources.storage import Storage\n"
+        "from resources.storage import Columns, Storage\n"
         "Storage().save('a', b'content')"
     )
 
@@ -92,3 +92,11 @@ def test_content_that_was_damaged_is_whole_again_once_it_is_saved(value: Any, st
     assert again == stored
     loaded = storage.load(again)
     assert loaded.equals(value) if isinstance(value, pd.DataFrame) else loaded == value
+
+
+def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
+    storage = Storage(url=str(tmp_path))
+    stored = storage.save("case/table", pa.table({"a": [1, 2], "b": [3, 4], "c": ["x", "y"]}))
+
+    assert Columns(storage, stored).read({"c", "a", "absent"}).to_pydict() == {"a": [1, 2], "c": ["x", "y"]}
+    assert Columns(storage, stored).read().num_columns == 3
