@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict
 from assets.data import raw_inputs, raw_tables
 from assets.production import ProductionModel, coordinates_of, declared_in, rows_to_score, scores_of
 from assets.step import Case, Step, asset
-from ml.bundle import golden_rows, plan_and_lookups, records
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
+from ml.golden import golden_rows, records
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 
@@ -32,13 +32,15 @@ class PackagedBento(BaseModel):
 
 def bento(case: Case) -> dg.AssetsDefinition:
     """The asset `bento`."""
-    ins = {"production_model": "production_model", **raw_inputs(case)}
+    ins = {"production_model": "production_model", "online_state": "online_state", **raw_inputs(case)}
 
     def still_there(bentos: BentoStore, packaged: PackagedBento) -> bool:
         return bentos.put_first(packaged.tag)
 
     @asset(case, "bento", stage="production", kinds={"bentoml"}, ins=ins, usable=still_there, code=["service.service"])
-    def bento(step: Step, production_model: ProductionModel, **tables: pa.Table) -> PackagedBento:
+    def bento(
+        step: Step, production_model: ProductionModel, online_state: dict[str, bytes], **tables: pa.Table
+    ) -> PackagedBento:
         """The packaged service, verified by starting it and replaying golden requests."""
         content = step.tracking.onnx(production_model.name, production_model.version)
         (spec, definitions), sources = declared_in(content), raw_tables(tables)
@@ -51,7 +53,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
         bundle = {
             "model.onnx": content,
             "coordinates.json": json.dumps(coordinates, indent=1).encode(),
-            **plan_and_lookups(case.name, spec, definitions, sources, rows["cutoff"]),
+            **online_state,
             "golden.json": _golden(spec, definitions, content, sources, rows),
         }
         labels = {

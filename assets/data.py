@@ -1,12 +1,15 @@
 """Source tables as snapshots, and the examples."""
 
 import dagster as dg
+import pandas as pd
 import pyarrow as pa
 
 from assets.step import Case, Step, asset
 from ml.examples import make_examples
+from ml.metrics import Task
 from ml.source import running
 from ml.sources import load_table
+from ml.statistics import statistics
 
 
 def raw_inputs(case: Case) -> dict[str, str]:
@@ -23,12 +26,14 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
     """The asset of one source table."""
 
     def snapshot(step: Step) -> pa.Table:
-        return load_table(case.name, table, case.spec.tables[table], case.spec.times_of(table))
+        loaded = load_table(case.name, table, case.spec.tables[table], case.spec.times_of(table))
+        step.show(statistics=dg.MetadataValue.md(statistics(loaded)))
+        return loaded
 
     snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."
     reader = str(case.spec.tables[table].source.python).partition(":")[0]
     code = [reader] if reader in running().modules else []
-    return asset(case, f"raw/{table}", stage="data", kinds={"parquet"}, always=True, code=code)(snapshot)
+    return asset(case, f"raw/{table}", stage="data", kinds={"parquet"}, always=True, grows=True, code=code)(snapshot)
 
 
 def examples(case: Case) -> dg.AssetsDefinition:
@@ -42,9 +47,11 @@ def examples(case: Case) -> dg.AssetsDefinition:
     def examples(step: Step, **tables: pa.Table) -> pa.Table:
         """One row per example: entity key, cutoff time, target, split."""
         made = make_examples(case.name, case.spec, raw_tables(tables))
-        counts = made.to_pandas().groupby("split")["target"].agg(["size", "mean"])
-        step.show(splits=dg.MetadataValue.md(counts.rename(columns={"mean": "share positive"}).to_markdown()))
-        step.metrics({f"{name} rows": float(row["size"]) for name, row in counts.iterrows()})
+        targets = dict(iter(made.to_pandas().groupby("split")["target"]))
+        task = Task.of(case.spec.task, targets["train"])
+        table = [{"split": name, "rows": len(each), **task.summary(each)} for name, each in targets.items()]
+        step.show(splits=dg.MetadataValue.md(str(pd.DataFrame(table).to_markdown(index=False))))
+        step.metrics({f"{name} rows": float(len(each)) for name, each in targets.items()})
         return made
 
     return examples

@@ -1,17 +1,20 @@
 """What the features are, and their values."""
 
+from typing import Any
+
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
-from ml.declaration import duration
+from ml.coverage import coverage
 from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
+from ml.statistics import statistics
+from ml.synthesis_query import query_of
 
 SAMPLE = 400  # rows that the test for leaks looks at
 NO_LEAK = "no_value_from_after_the_cutoff"
@@ -26,6 +29,8 @@ def feature_definitions(case: Case) -> dg.AssetsDefinition:
         made = define_features(case.name, case.spec, raw_tables(tables))
         names = pd.DataFrame([feature.model_dump() for feature in made.features])[["name", "kind", "type", "lookup"]]
         step.show(features=len(names), names=dg.MetadataValue.md(names.to_markdown(index=False)))
+        if any(feature.kind == "synthesis" for feature in made.features):
+            step.show(query=dg.MetadataValue.md(f"```sql\n{query_of(case.spec, made).sql}\n```"))
         return made
 
     return feature_definitions
@@ -41,7 +46,8 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     ) -> pd.DataFrame:
         rows, sources = examples.to_pandas(), raw_tables(tables)
         rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
-        step.show(rows_with_less_history_than_a_window=dg.MetadataValue.md(_short(case, sources, rows)))
+        reached = coverage(case.name, case.spec, sources, rows["cutoff"])
+        step.show(rows_with_less_history_than_a_window=_table(reached))
         if checks:
             sample = rows.sample(min(len(rows), SAMPLE), random_state=case.spec.seed)
             leaks = leaking(case.spec, feature_definitions, sources, sample)
@@ -49,24 +55,17 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
         made_of = feature_definitions.sources(case.spec.examples.table)
         step.metadata["dagster/column_lineage"] = _lineage(case, made_of)
         step.columns |= {name: "from " + ", ".join(map(".".join, columns)) for name, columns in made_of.items()}
-        return feature_matrix(case.spec, feature_definitions, sources, rows)
+        made = feature_matrix(case.spec, feature_definitions, sources, rows)
+        step.show(statistics=dg.MetadataValue.md(statistics(pa.Table.from_pandas(made, preserve_index=False))))
+        return made
 
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
     ins = {"examples": "examples", "feature_definitions": "feature_definitions", **raw_inputs(case)}
     return asset(case, f"features/{part}", stage="features", kinds={"duckdb"}, ins=ins, checks=checks)(matrix)
 
 
-def _short(case: Case, sources: dict[str, pa.Table], rows: pd.DataFrame) -> str:
-    """How many rows lie so close to a table's first event that a window is longer than its history."""
-    found = []
-    for history in case.spec.features.histories:
-        declared, table = case.spec.tables[history.table], sources[history.table]
-        for time in declared.known_at or [str(declared.time)]:
-            first = pd.Timestamp(pc.min(table[time]).as_py())
-            for window in history.windows:
-                short = int((rows["cutoff"] - duration(window) < first).sum())
-                found.append({"events": f"{history.table}, {time}", "window": window, "first": first, "rows": short})
-    return str(pd.DataFrame(found).to_markdown(index=False)) if found else "there are no windows"
+def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue:
+    return dg.MetadataValue.md(str(pd.DataFrame(rows).to_markdown(index=False)) if rows else "there are no windows")
 
 
 def _lineage(case: Case, made_of: dict[str, list[tuple[str, str]]]) -> dg.TableColumnLineage:

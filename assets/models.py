@@ -8,32 +8,41 @@ import pandas as pd
 from assets.step import Case, Step, asset
 from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
+from ml.gpus import torch_without_cuda
 from ml.hashing import canonical_json
 from ml.leaderboard import Leaderboard, rank
-from ml.models import Training, family
+from ml.metrics import Kind, Task
+from ml.models import Training
 from ml.onnx_export import export, measure_parity
+from ml.selection import SelectedFeatures
 from ml.spec_models import Family
 from ml.tuning import Trial, TunedModel, tune
+from resources.gpu import GpuWish
+from resources.storage import Columns
 
 PARITY_ROWS = 5000
 
 
-def training(development: pd.DataFrame, definitions: FeatureDefinitions) -> Training:
+def training(development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary") -> Training:
     """The encoded training and validation rows; the encoder has seen training rows only."""
     train, valid = (development[development["split"] == name] for name in ("train", "validation"))
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
-    y, y_valid = (rows["target"].to_numpy(dtype="int8") for rows in (train, valid))
-    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder)
+    task = Task.of(kind, train["target"])
+    y, y_valid = (task.labels(rows["target"]) for rows in (train, valid))
+    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     """The asset `models/<family>`."""
 
-    def tuned(step: Step, development: pd.DataFrame, feature_definitions: FeatureDefinitions) -> TunedModel:
-        with step.gpus.lease(declared.gpu if "cuda" in family(name).devices else "never") as device:
+    def tuned(
+        step: Step, development: Columns, feature_definitions: FeatureDefinitions, feature_selection: SelectedFeatures
+    ) -> TunedModel:
+        rows = development.read({"split", "target", *feature_selection.kept})
+        with step.device() as device:
             found = tune(
                 name,
-                training(development, feature_definitions),
+                training(rows, feature_definitions.only(feature_selection.kept), case.spec.task),
                 trials=declared.trials,
                 seed=case.spec.seed,
                 metric=case.spec.metric,
@@ -41,17 +50,20 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
                 device=device,
                 on_trial=lambda trial: step.log.info(f"trial {trial.number}: {_said(trial)}"),
             )
-        step.show(device=device, best_parameters=dict(found.params), trials=dg.MetadataValue.md(_table(found.trials)))
-        if declared.gpu == "preferred" and device == "cpu":
-            step.show(downgrade="gpu: preferred, but there is none: trained on the CPU")
+        step.show(best_parameters=dict(found.params), trials=dg.MetadataValue.md(_table(found.trials)))
         step.run.params(found.params)
         step.metrics({found.metric: found.score}, prefix="validation ")
         return found
 
-    kinds = {"logistic": "scikitlearn", "lightgbm": "lightgbm", "mlp": "pytorch"}
+    kinds = {"logistic": "scikitlearn", "ridge": "scikitlearn", "lightgbm": "lightgbm", "mlp": "pytorch"}
     tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
-    ins = {"development": "features/development", "feature_definitions": "feature_definitions"}
-    return asset(case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins)(tuned)
+    ins = {
+        "development": "features/development",
+        "feature_definitions": "feature_definitions",
+        "feature_selection": "feature_selection",
+    }
+    gpu = GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda())  # torch's are the only ones that can use one
+    return asset(case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins, gpu=gpu)(tuned)
 
 
 def _said(trial: Trial) -> str:
@@ -87,16 +99,17 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         "feature_definitions": "feature_definitions",
     }
 
-    @asset(case, "onnx_model", stage="models", kinds={"onnx"}, ins=ins)
+    @asset(case, "onnx_model", stage="models", kinds={"onnx"}, ins=ins, gpu=_parity_gpu(case))
     def onnx_model(
         step: Step,
         leaderboard: Leaderboard,
-        development: pd.DataFrame,
+        development: Columns,
         feature_definitions: FeatureDefinitions,
         **models: TunedModel,
     ) -> bytes:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
+        used = candidate.encoder.features
         content = export(
             candidate.model,
             candidate.encoder,
@@ -105,15 +118,26 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
                 "sextant.family": candidate.family,
                 "sextant.coordinates": canonical_json(step.coordinates.summary()),
                 "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
-                "sextant.definitions": feature_definitions.model_dump_json(),
+                "sextant.definitions": feature_definitions.only(used).model_dump_json(),
                 "sextant.spec": canonical_json(case.spec.resolved()),
             },
+            candidate.task,
         )
-        rows = development[development["split"] == "validation"].head(PARITY_ROWS)
-        parity = measure_parity(candidate.model, candidate.encoder, content, rows)
+        rows = development.read({"split", *used})
+        rows = rows[rows["split"] == "validation"].head(PARITY_ROWS)
+        with step.device() as device:
+            parity = measure_parity(candidate.model, candidate.encoder, content, rows, device=device)
         parity.raise_for_drift()
         step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
         step.metrics({"largest difference": parity.largest_difference})
         return content
 
     return onnx_model
+
+
+def _parity_gpu(case: Case) -> GpuWish:
+    """Where models are trained on a GPU, the converted one is compared on one too, if there is one."""
+    wishing = [declared for declared in case.spec.models.families.values() if declared.gpu != "never"]
+    if not wishing:
+        return GpuWish("never")
+    return GpuWish("preferred", min(declared.gpu_share for declared in wishing))

@@ -21,10 +21,12 @@ from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.gates import gate_names, judge
 from ml.hashing import hash_bytes
-from ml.onnx_export import described, predict, session
+from ml.metrics import Task, most_likely
+from ml.onnx_export import described, predict, session, task_of
 from ml.report import html, plots
 from ml.spec import UseCaseSpec
 from ml.stamp import stamp_json
+from resources.storage import Columns
 
 
 class ProductionModel(BaseModel):
@@ -38,10 +40,15 @@ class ProductionModel(BaseModel):
     coordinates: str
 
 
+def encoder_of(content: bytes) -> Encoder:
+    """The encoder that an exported model carries."""
+    return Encoder.from_dict(json.loads(described(content)["sextant.encoder"]))
+
+
 def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
-    """Scores of a feature matrix by an exported model, with the encoder that it carries."""
-    encoder = Encoder.from_dict(json.loads(described(content)["sextant.encoder"]))
-    return predict(session(content), encoder, matrix)
+    """What an exported model answers to a feature matrix, with the encoder that it carries: [n_rows] or [n, n_classes].
+    """
+    return predict(session(content), encoder_of(content), matrix)
 
 
 def declared_in(content: bytes) -> tuple[UseCaseSpec, FeatureDefinitions]:
@@ -66,22 +73,24 @@ def coordinates_of(content: bytes) -> dict[str, Any]:
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """The asset `evaluation`."""
     ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
-    gates = gate_names(case.spec.gates)
+    gates, key = gate_names(case.spec.gates), case.spec.tables[case.spec.examples.table].keys[0]
 
     @asset(case, "evaluation", stage="evaluation", kinds={"scikitlearn"}, ins=ins, always=True, checks=gates)
-    def evaluation(step: Step, onnx_model: bytes, test: pd.DataFrame, **tables: pa.Table) -> Evaluation:
+    def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate against champion on the same rows."""
-        y, candidate = test["target"].to_numpy(), scores_of(onnx_model, test)
-        against = _against_champion(step, raw_tables(tables), test, y, candidate, hash_bytes(onnx_model))
+        task, rows = task_of(onnx_model), test.read({key, "cutoff", "target", *encoder_of(onnx_model).features})
+        y, candidate = task.labels(rows["target"]), scores_of(onnx_model, rows)
+        against = _against_champion(step, raw_tables(tables), rows, y, candidate, hash_bytes(onnx_model))
         found = Evaluation(
             model_hash=hash_bytes(onnx_model),
             family=described(onnx_model)["sextant.family"],
             rows=len(y),
-            positives=int(y.sum()),
-            metrics=all_metrics(y, candidate),
+            target=task.summary(rows["target"]),
+            metrics=all_metrics(y, candidate, task),
             coordinates=step.coordinates.id,
         ).model_copy(update=against)
-        verdicts, figures = judge(case.spec.gates, found, case.spec.metric), plots(y, candidate, step.coordinates.id)
+        verdicts = judge(case.spec.gates, found, case.spec.metric)
+        figures = plots(y, candidate, step.coordinates.id, task)
         page = html(case.name, case.spec.description, found, verdicts, figures, step.coordinates.summary()).encode()
         report = step.storage.save(f"{case.name}/report", page, ".html")
         step.labels["report"] = report.path
@@ -112,6 +121,8 @@ def _against_champion(
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
     if found["champion_hash"] == model_hash:
         return found  # the candidate is the champion: there is nothing to compare
+    if task_of(content) != task:
+        return {**found, "incomparable": f"it answers {_said(task_of(content))}, the candidate {_said(task)}"}
     try:
         scores = scores_of(content, features_of(content, tables, test))
     except (ArrowInvalid, KeyError, ValueError) as error:
@@ -119,11 +130,15 @@ def _against_champion(
     rule = spec.gates.champion
     return {
         **found,
-        "champion_metrics": all_metrics(y, scores),
+        "champion_metrics": all_metrics(y, scores, task),
         "comparison": compare(
             spec.metric, y, candidate, scores, confidence=rule.confidence, resamples=rule.resamples, seed=spec.seed
         ),
     }
+
+
+def _said(task: Task) -> str:
+    return f"{task.kind} of the classes {', '.join(task.classes)}" if task.classes else task.kind
 
 
 def _report_json(step: Step, found: Evaluation) -> bytes:
@@ -186,6 +201,15 @@ def rows_to_score(case: Case, spec: UseCaseSpec, tables: dict[str, pa.Table]) ->
     return rows
 
 
+def answered(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """The columns of predictions: `score`, or of many classes the likeliest one, its probability and that of each."""
+    if task.kind != "multiclass":
+        return {"score": scores}
+    names = np.array(task.classes, dtype=object)
+    of_each = {f"probability_{name}": scores[:, code] for code, name in enumerate(task.classes)}
+    return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}
+
+
 def predictions(case: Case) -> dg.AssetsDefinition:
     """The asset `predictions`."""
     ins = {"production_model": "production_model", **raw_inputs(case)}
@@ -198,9 +222,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         rows = rows_to_score(case, declared_in(content)[0], sources)
         if case.spec.examples.query is None:
             step.show(rows_left_out=sources[case.spec.examples.table].num_rows - len(rows))
-        scores = scores_of(content, features_of(content, sources, rows))
+        answers = answered(task_of(content), scores_of(content, features_of(content, sources, rows)))
         return rows.assign(
-            score=scores,
+            **answers,
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
             coordinates=step.coordinates.id,

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
@@ -16,12 +17,14 @@ from ml.hashing import hash_json
 from ml.source import running
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
-from resources.gpu import GpuPool
+from resources.gpu import GpuPool, GpuWish, Lease
+from resources.gpu_usage import measured
 from resources.ledger import Ledger
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored
 from resources.tracking import TrackedRun, Tracking
 
 REUSE_KEY, CHECKS = "reuse_key", "checks"
+NO_GPU = GpuWish("never")
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,7 @@ class Step:
     made_from: Callable[[dict[str, Loaded]], Coordinates]
     storage: Storage
     tracking: Tracking
-    gpus: GpuPool
+    lease: Callable[[], AbstractContextManager[Lease]]
     bentos: BentoStore
     run: TrackedRun
     log: Any
@@ -78,6 +81,17 @@ class Step:
         """Answers one of the asset's checks."""
         self.checks.append(_check(name, passed, reason))
 
+    @contextmanager
+    def device(self) -> Iterator[str]:
+        """The device that the asset wishes for, leased for the block, "cpu" or "cuda:0"; what it did there is shown."""
+        with self.lease() as lease, measured(next(iter(lease.gpus), None)) as usage:
+            yield lease.device
+        self.metadata |= {"device": lease.device, **usage.metadata()}
+        if lease.share:
+            self.metadata["GPU share"] = lease.share
+        if lease.downgrade:
+            self.metadata["downgrade"] = f"gpu: preferred, but {lease.downgrade}: this ran on the CPU"
+
     def figure(self, name: str, png: bytes) -> None:
         """Shows a plot in the materialization and logs it to MLflow."""
         encoded = base64.b64encode(png).decode()
@@ -93,16 +107,19 @@ def asset(
     kinds: set[str],
     ins: Mapping[str, str] | None = None,
     always: bool = False,
+    grows: bool = False,
     usable: Callable[[BentoStore, Any], bool] | None = None,
     checks: Sequence[str] = (),
     code: Sequence[str] = (),
+    gpu: GpuWish = NO_GPU,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
     `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
     The code is the function's module and what it imports, and that of the modules `code`. A function may raise:
-    nothing is stored then. An input annotated as Columns is read when the function asks for columns of it.
+    nothing is stored then. An input annotated as Columns is read when the function asks for columns of it. A table that
+    `grows` shares files with the one before where it starts with all rows of that.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -117,6 +134,7 @@ def asset(
             description=function.__doc__,
             code_version=running().hash(*roots)[:12],
             io_manager_key="io_manager",
+            pool=gpu.pool,
             check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
         )
         def compute(
@@ -127,12 +145,13 @@ def asset(
             bentos: BentoStore,
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
-            reuse_key = _reuse_key(case, key, roots, inputs)
+            device = gpus.planned(gpu)
+            reuse_key = _reuse_key(case, key, roots, inputs, device)
             anew = always or "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
             for metadata in [] if anew else _earlier(context, key, reuse_key):
                 stored = Stored(**metadata[METADATA].value)
                 try:
-                    storage.content(stored)
+                    storage.verify(stored)
                 except StorageError as error:
                     context.log.warning(f"Made again: {error}")
                     continue
@@ -146,13 +165,16 @@ def asset(
                 values[argument] = Columns(storage, version) if later else storage.load(version)
                 loaded[argument] = Loaded(version.asset, version.hash, version.coordinates)
             with tracking.run(case.name, name, _links(tracking, context, key)) as run:
-                made_from = partial(_coordinates, case, context, key, roots, run)
-                step = Step(case, loaded, made_from, storage, tracking, gpus, bentos, run, context.log)
+                made_from = partial(_coordinates, case, context, key, roots, run, device)
+                about = {"run": context.run.run_id, "asset": key.to_user_string()}
+                lease = partial(gpus.lease, gpu, about=about, say=context.log.info)
+                step = Step(case, loaded, made_from, storage, tracking, lease, bentos, run, context.log)
                 value, coordinates = function(step, **values), step.coordinates
                 if changed := running().changed(*roots):
                     raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
-                stored = storage.save(key.to_user_string(), value)
                 ledger = Ledger()
+                earlier = ledger.latest_result(key.to_user_string()) if grows else None
+                stored = storage.save(key.to_user_string(), value, grown_from=earlier)
                 ledger.keep(coordinates, stored, running(), step.labels)
                 ledger.materialized(key.to_user_string(), coordinates.id)
                 for tag, text in _tags(coordinates).items():
@@ -175,7 +197,9 @@ def asset(
     return wrap
 
 
-def _reuse_key(case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mapping[str, Stored]) -> str:
+def _reuse_key(
+    case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mapping[str, Stored], device: str | None
+) -> str:
     """The hash of everything that decides a result."""
     return hash_json(
         {
@@ -184,7 +208,7 @@ def _reuse_key(case: Case, key: dg.AssetKey, roots: Sequence[str], inputs: Mappi
             "code": running().hash(*roots),
             "config": config_coordinate(case.spec.resolved())["hash"],
             "seed": case.spec.seed,
-            "environment": environment_coordinate()["id"],
+            "environment": environment_coordinate(device)["id"],
         }
     )
 
@@ -198,7 +222,11 @@ def _earlier(context: dg.AssetExecutionContext, key: dg.AssetKey, reuse_key: str
 
 def _reused(context: dg.AssetExecutionContext, stored: Stored, metadata: dict[str, Any]) -> dg.MaterializeResult[Any]:
     context.log.info("Reused: data, code, config, environment and seed are those of a stored result")
-    kept = {name: value for name, value in metadata.items() if name not in {METADATA, "dagster/uri", "size (bytes)"}}
+    kept = {
+        name: value
+        for name, value in metadata.items()
+        if name not in {METADATA, "dagster/uri", "files", "size (bytes)"}
+    }
     answered = metadata[CHECKS].value if CHECKS in metadata else {}
     return dg.MaterializeResult(
         value=stored,
@@ -223,13 +251,14 @@ def _coordinates(
     key: dg.AssetKey,
     roots: Sequence[str],
     run: TrackedRun,
+    device: str | None,
     data: dict[str, Loaded],
 ) -> Coordinates:
     return Coordinates(
         data=data,
         code=code_coordinate(*roots),
         config=config_coordinate(case.spec.resolved()),
-        environment=environment_coordinate(),
+        environment=environment_coordinate(device),
         run={"dagster": context.run.run_id, "asset": key.to_user_string(), "mlflow": run.id},
         seed=case.spec.seed,
     )

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import bento, data, features, models, production
+from assets import bento, data, features, models, online_state, production, selection
 from assets.step import Case
 
 
@@ -13,6 +13,7 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
         data.examples(case),
         features.feature_definitions(case),
         features.features(case, "development", ["train", "validation"]),
+        selection.feature_selection(case),
         features.features(case, "test", ["test"]),
         *(models.model(case, name, declared) for name, declared in case.spec.models.families.items()),
         models.leaderboard(case),
@@ -20,5 +21,6 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
         production.evaluation(case),
         production.production_model(case),
         production.predictions(case),
+        online_state.online_state(case),
         bento.bento(case),
     ]

@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ml.bundle import plan_and_lookups, records
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
+from ml.golden import records
+from ml.online_state import online_state
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
 from service.features import FeatureBuilder, Inputs
@@ -45,7 +46,7 @@ def main() -> None:
     places = pd.Series(range(tables["flights"].num_rows), index=tables["flights"]["flight_id"].to_pylist())
     said = records(spec, definitions, tables["flights"].take(places[rows["flight_id"]].to_numpy()), rows)
     with tempfile.TemporaryDirectory() as folder:
-        files = plan_and_lookups("flight_delays", spec, definitions, tables, december["cutoff"])
+        files = online_state("flight_delays", spec, definitions, tables, december["cutoff"])
         for name, content in files.items():
             (Path(folder) / name).write_bytes(content)
         plan = read_plan(files["plan.json"])

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -12,7 +13,7 @@ import fsspec
 
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
-from resources.storage import Storage
+from resources.storage import Storage, Stored
 from resources.tracking import Tracking
 
 UNDER_WAY = [
@@ -72,9 +73,9 @@ def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime
             yield Garbage(kind, fs.unstrip_protocol(full), int(about["size"]))
 
 
-def _paths(record: dict[str, dict[str, str]]) -> list[str]:
+def _paths(record: dict[str, dict[str, Any]]) -> list[str]:
     report = record["labels"].get("report")
-    return [record["result"]["path"], *([report] if report else [])]
+    return [*(file.path for file in Stored(**record["result"]).files), *([report] if report else [])]
 
 
 def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Garbage]:

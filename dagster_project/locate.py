@@ -7,6 +7,7 @@ from typing import Any
 from ml.hashing import hash_bytes
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
+from resources.storage import Stored
 from resources.tracking import Tracking
 
 _MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
@@ -94,7 +95,7 @@ def described(found: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
         f"{len(environment['distributions'])} distributions",
         "run": f"Dagster {run['dagster']}, MLflow {run['mlflow']}",
         "seed": str(found["seed"]),
-        "result": found["result"]["path"],
+        "result": ", ".join(file.path for file in Stored(**found["result"]).files),
         "links": "  ".join(pages),
     }
     text = [f"{name:<12} {value}" for name, value in lines.items()]

@@ -10,6 +10,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from ml.gpus import present
 from ml.hashing import hash_json
 from ml.source import running
 
@@ -108,16 +109,21 @@ def _installed() -> dict[str, str]:
     return dict(sorted((str(each.name).lower(), str(each.version)) for each in distributions(path=path) if each.name))
 
 
-def environment_coordinate() -> dict[str, Any]:
-    """Python, platform, processor, accelerators, thread settings and every installed distribution, with a stable id."""
+def environment_coordinate(device: str | None = None) -> dict[str, Any]:
+    """Python, platform, processor, accelerators, thread settings and every installed distribution, with a stable id.
+
+    `device` is what a step that wishes for a GPU runs on, known before it runs: "cuda", or "cpu" and why. It is a part
+    of the id, and so of what decides whether a result is reused: that of a GPU is never taken for that of a CPU.
+    """
     what = {
         "python": sys.version.split()[0],
         "platform": f"{platform.system()} {platform.machine()}",
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "accelerators": sorted(path.name for path in Path("/dev").glob("nvidia[0-9]*")),
+        "accelerators": [gpu.model or gpu.identity for gpu in present()],
         "threads": {name: os.environ.get(name) for name in THREAD_SETTINGS},
         "distributions": _installed(),
+        **({"device": device} if device is not None else {}),
     }
     return {"id": hash_json(what)[:16], **what}
 

@@ -28,6 +28,11 @@ def duration(text: str) -> timedelta:
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 
+def is_duration(text: str) -> bool:
+    """Whether a text is written as a duration, such as 3h."""
+    return _DURATION.match(text) is not None
+
+
 def _check_duration(text: str) -> str:
     duration(text)
     return text

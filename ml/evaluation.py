@@ -3,7 +3,9 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.tuning import HIGHER_IS_BETTER, score
+from ml.metrics import METRICS, Task, metrics_of, score
+
+BINARY = Task()
 
 
 class Interval(BaseModel):
@@ -19,14 +21,17 @@ class Interval(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What the test split says about a candidate, and which model this is about: `model_hash`."""
+    """What the test split says about a candidate, and which model this is about: `model_hash`.
+
+    `target` says in a few figures what there was to predict, as `Task.summary` does.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     model_hash: str
     family: str
     rows: int
-    positives: int
+    target: dict[str, float] = {}
     metrics: dict[str, float]
     champion_version: str | None = None
     champion_hash: str | None = None
@@ -36,9 +41,9 @@ class Evaluation(BaseModel):
     coordinates: str = ""
 
 
-def all_metrics(y: np.ndarray, p: np.ndarray) -> dict[str, float]:
-    """Every metric of probabilities p [n_rows] against labels y [n_rows]."""
-    return {name: score(name, y, p) for name in HIGHER_IS_BETTER}
+def all_metrics(y: np.ndarray, p: np.ndarray, task: Task = BINARY) -> dict[str, float]:
+    """Every metric that fits the task, of predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows]."""
+    return {name: score(name, y, p) for name in metrics_of(task.kind)}
 
 
 def compare(
@@ -56,8 +61,8 @@ def compare(
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
     rng = np.random.default_rng(seed)
-    sign = 1.0 if HIGHER_IS_BETTER[metric] else -1.0
-    first, second = _Weighted(metric, y, candidate), _Weighted(metric, y, champion)
+    sign = METRICS[metric].sign
+    first, second = (METRICS[metric].prepare(y, p) for p in (candidate, champion))
     ones = np.ones(len(y))
     differences = np.empty(resamples)
     for resample in range(resamples):
@@ -70,27 +75,3 @@ def compare(
         confidence=confidence,
         resamples=resamples,
     )
-
-
-class _Weighted:
-    """A metric of fixed scores under varying row weights; sorted once."""
-
-    def __init__(self, metric: str, y: np.ndarray, p: np.ndarray) -> None:
-        self.metric = metric
-        self.order = np.argsort(-p, kind="stable")
-        self.y, self.p = y[self.order].astype(np.float64), p[self.order]
-        self.last_of_tie = np.flatnonzero(np.append(np.diff(self.p) != 0, True))
-
-    def __call__(self, weights: np.ndarray) -> float:
-        weights = weights[self.order]
-        if self.metric == "brier":
-            return float(np.average((self.p - self.y) ** 2, weights=weights))
-        if self.metric == "log_loss":
-            p = np.clip(self.p, 1e-15, 1 - 1e-15)
-            return float(-np.average(self.y * np.log(p) + (1 - self.y) * np.log(1 - p), weights=weights))
-        hits = np.append(0.0, np.cumsum(weights * self.y)[self.last_of_tie])
-        misses = np.append(0.0, np.cumsum(weights * (1 - self.y))[self.last_of_tie])
-        if self.metric == "roc_auc":
-            return float(np.trapezoid(hits, misses) / (hits[-1] * misses[-1]))
-        precision = hits[1:] / np.maximum(hits[1:] + misses[1:], 1e-300)
-        return float(np.sum(np.diff(hits) / hits[-1] * precision))

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from hashlib import blake2b
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.declaration import duration
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, run_sql
 
@@ -14,15 +16,16 @@ SPLITS = ("train", "validation", "test")
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Columns: the key, `cutoff` (null where the problem has no time), `target` (0 or 1) and `split`.
+    """Columns: the key, `cutoff` (null where the problem has no time), `target` and `split`.
 
-    Ordered by cutoff and key. Raises DataError for a wrong expression, a null target, an empty split or a split
-    with one class.
+    The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
+    DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
+    always the same, or a class that training lacks.
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    examples = rows.append_column("split", _split(spec, rows))
+    examples = _without_embargo(spec, rows.append_column("split", _split(spec, rows)))
     _check_splits(where, spec, examples)
     return examples
 
@@ -32,7 +35,7 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
     declared, key = spec.examples, spec.tables[spec.examples.table].keys[0]
     rows = run_sql(
         f"{where}, examples",
-        f'select "{key}", {cutoff_sql(spec)} as cutoff, cast(({declared.target}) as boolean)::tinyint as target '
+        f'select "{key}", {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or "")} as target '
         f'from source where {declared.where or "true"} order by cutoff, "{key}"',
         source=tables[declared.table],
     )
@@ -73,7 +76,7 @@ def asked_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     key = spec.tables[table].keys[0]
     rows = run_sql(
         place,
-        f'select "{key}", cast(cutoff as timestamp) as cutoff, cast(target as boolean)::tinyint as target '
+        f'select "{key}", cast(cutoff as timestamp) as cutoff, {target_sql(spec, "target")} as target '
         f'from ({spec.examples.query}) where {condition} order by cutoff, "{key}"',
         **tables,
     )
@@ -102,6 +105,12 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
     return run_sql(f"{where}, score.where", query, source=tables[table])
 
 
+def target_sql(spec: UseCaseSpec, expression: str) -> str:
+    """The target as a SQL expression: 0 or 1, the class as a text, or a number."""
+    kinds = {"binary": "boolean)::tinyint", "multiclass": "varchar)", "regression": "double)"}
+    return f"cast(({expression}) as {kinds[spec.task]}"
+
+
 def cutoff_sql(spec: UseCaseSpec) -> str:
     """The cutoff as a SQL expression over the examples' table."""
     declared = spec.examples
@@ -118,7 +127,7 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
         "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
         "features.calendar": list(spec.features.calendar),
         "features.history.group_by": groups,
-        "relationships": [link.child_column for link in spec.links],
+        "relationships": [link.child_column for link in spec.lookups],
     }
     for place, columns in named.items():
         if missing := sorted(set(columns) - set(table.column_names)):
@@ -138,13 +147,27 @@ def _split(spec: UseCaseSpec, rows: pa.Table) -> pa.Array:
     return pa.array(_random_split(spec, rows))
 
 
+def _without_embargo(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
+    """The rows without those whose target looks beyond the end of their own split."""
+    split = spec.examples.split
+    if split.embargo is None:
+        return rows
+    for name, border in (("train", split.train_until), ("validation", split.validate_until)):
+        since = pd.Timestamp(border) - duration(split.embargo)
+        late = pc.greater_equal(rows["cutoff"], pa.scalar(since.to_pydatetime(), pa.timestamp("us")))
+        rows = rows.filter(pc.invert(pc.and_(pc.equal(rows["split"], name), late)))
+    return rows
+
+
 def _random_split(spec: UseCaseSpec, rows: pa.Table) -> np.ndarray:
-    """Test, validation, train along the hash of the key, in each class: stratified, and almost the same for more rows.
+    """Test, validation, train along the hash of the key: almost the same for more rows. Classes are split one by one.
 
     New rows move the two borders a little, and training rows lie beyond the second one: a model that was trained
     before is then not tested on what it has learned from.
     """
     split, target = spec.examples.split, rows["target"].to_numpy()
+    if spec.task == "regression":
+        target = np.zeros(len(target))
     draws = np.array([_draw(spec.seed, key) for key in rows[0].to_pylist()], dtype="uint64")
     names = np.full(rows.num_rows, "train", dtype=object)
     for label in np.unique(target):
@@ -164,18 +187,40 @@ def _draw(seed: int, key: object) -> int:
 
 
 def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
-    counts = {
-        name: pc.filter(examples["target"], pc.equal(examples["split"], name)).to_numpy(zero_copy_only=False)
-        for name in SPLITS
-    }
-    for name, target in counts.items():
+    targets = {name: examples.filter(pc.equal(examples["split"], name))["target"].to_pandas() for name in SPLITS}
+    said = f"the target ({spec.examples.target or 'of examples.query'})"
+    for name, target in targets.items():
         if len(target) == 0:
             raise DataError(
                 f"{where}: the {name} split is empty; cutoffs run from {pc.min(examples['cutoff'])} to "
                 f"{pc.max(examples['cutoff'])}: correct examples.split"
             )
-        if target.min() == target.max():
+        if spec.task == "regression" and (wrong := int((~np.isfinite(target)).sum())):
             raise DataError(
-                f"{where}: the target ({spec.examples.target or 'of examples.query'}) has one class only in the {name} "
-                f"split: all {len(target)} rows are {bool(target[0])}; correct examples.target or examples.split"
+                f"{where}: {said} is infinite or no number in {wrong} of {len(target)} rows of the {name} split; "
+                "leave these rows out with examples.where"
             )
+        if target.nunique() == 1:
+            only = bool(target[0]) if spec.task == "binary" else target[0]
+            kind = "the same number only" if spec.task == "regression" else "one class only"
+            raise DataError(
+                f"{where}: {said} has {kind} in the {name} split: all {len(target)} rows are {only}; "
+                "correct examples.target or examples.split"
+            )
+    if spec.task == "multiclass":
+        _check_classes(where, said, targets)
+
+
+def _check_classes(where: str, said: str, targets: Mapping[str, pd.Series]) -> None:
+    """A class that no training row has cannot be learned."""
+    problems = [
+        f"class {name!r} has {rows} rows in {split} and none in train"
+        for split in ("validation", "test")
+        for name, rows in targets[split].value_counts().sort_index().items()
+        if name not in set(targets["train"])
+    ]
+    if problems:
+        more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
+        raise DataError(
+            f"{where}: {said}: {'; '.join(problems[:5])}{more}; leave such rows out, or correct examples.split"
+        )

@@ -10,7 +10,8 @@ from ml.spec_features import Aggregation
 from ml.windows import Window
 
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when
-Kind = Literal["column", "calendar", "lookup", "window"]
+Kind = Literal["column", "calendar", "lookup", "window", "synthesis"]
+SqlType = Literal["BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR", "TIMESTAMP"]
 RecordType = Literal["time", "text", "number", "flag"]
 
 
@@ -27,13 +28,15 @@ class Feature(BaseModel):
     primitive: str | None = None
     aggregation: Aggregation | None = None
     window_s: int | None = None
+    made_of: list[tuple[str, str]] | None = None  # of a synthesized one: source tables and columns
 
 
 class Lookup(BaseModel):
     """A table in which a row finds values by its own columns `on`: always (static), as of its cutoff (latest), or of
     all events in a window that ends there (window).
 
-    Of a window's columns `scales` says how many decimal digits are kept; of `texts` only how many differ is known.
+    `time` is when a row became known, `happened` when it happened. Of a window's columns `scales` says how many decimal
+    digits are kept; of `texts` only how many differ is known.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,9 +46,31 @@ class Lookup(BaseModel):
     on: list[str]
     keys: list[str]
     time: str | None = None
+    happened: str | None = None
     valid_for_s: int | None = None
     scales: dict[str, int] = {}
     texts: list[str] = []
+
+
+class View(BaseModel):
+    """The rows of a source table, each seen from `time` on (None: always); its columns with their types in SQL."""
+
+    model_config = ConfigDict(frozen=True)
+
+    table: str
+    key: str
+    time: str | None = None
+    columns: dict[str, SqlType]
+
+
+class Synthesis(BaseModel):
+    """What deep feature synthesis made over `views`, as featuretools' own JSON; `seeds` are SQL over an asked row."""
+
+    model_config = ConfigDict(frozen=True)
+
+    definitions: str
+    seeds: dict[str, str]
+    views: dict[str, View]
 
 
 class FeatureDefinitions(BaseModel):
@@ -62,6 +87,7 @@ class FeatureDefinitions(BaseModel):
     lookups: dict[str, Lookup]
     record: dict[str, Literal["time", "text", "number", "flag"]]
     at_cutoff: Literal["excluded", "included"] = "excluded"
+    synthesis: Synthesis | None = None
 
     @property
     def numeric(self) -> list[str]:
@@ -72,14 +98,22 @@ class FeatureDefinitions(BaseModel):
         return [feature.name for feature in self.features if feature.type == "categorical"]
 
     def only(self, names: Collection[str]) -> "FeatureDefinitions":
-        """The definitions of some of the features, in their order."""
-        return self.model_copy(update={"features": [each for each in self.features if each.name in names]})
+        """The definitions of some of the features, in their order, with the lookups that these need.
+
+        `record` stays whole: what a caller may send does not change with what a training run selects.
+        """
+        features = [each for each in self.features if each.name in names]
+        used = {each.lookup for each in features}
+        lookups = {name: lookup for name, lookup in self.lookups.items() if name in used}
+        return self.model_copy(update={"features": features, "lookups": lookups})
 
     def sources(self, examples_table: str) -> dict[str, list[tuple[str, str]]]:
         """The columns of source tables that each feature is made of, as table and column, sorted."""
         return {feature.name: sorted(self._sources(feature, examples_table)) for feature in self.features}
 
     def _sources(self, feature: Feature, examples_table: str) -> set[tuple[str, str]]:
+        if feature.kind == "synthesis":
+            return set(feature.made_of or [])
         if feature.lookup is None:
             return {(examples_table, str(feature.column))}
         lookup = self.lookups[feature.lookup]
@@ -109,3 +143,19 @@ def is_text(kind: pa.DataType) -> bool:
 def is_number(kind: pa.DataType) -> bool:
     """Whether a column holds numbers, or booleans, which count as such."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def sql_type(kind: pa.DataType) -> SqlType:
+    """The type that a column of a source table has in SQL."""
+    if pa.types.is_boolean(kind):
+        return "BOOLEAN"
+    if pa.types.is_temporal(kind):
+        return "TIMESTAMP"
+    if pa.types.is_integer(kind):
+        return "BIGINT"
+    return "DOUBLE" if is_number(kind) or pa.types.is_decimal(kind) else "VARCHAR"
+
+
+def type_of(kind: SqlType) -> Literal["numeric", "categorical"]:
+    """Whether a column is a number or a category."""
+    return "categorical" if kind == "VARCHAR" else "numeric"

@@ -5,12 +5,11 @@ row, the rows of the table at the path's end that were visible at the cutoff. Ag
 joined to the node where their path begins, direct features come from a parent's node, transforms are expressions.
 """
 
-import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ml.feature_query import LABEL_COLUMNS, LABELS, FeatureQuery, FeatureSqlError, compute
 from ml.feature_tree import (
     Node,
     column_of,
@@ -25,31 +24,9 @@ from ml.sql import quoted
 from ml.windows import AtCutoff
 
 if TYPE_CHECKING:
-    import duckdb
     import featuretools as ft
-    import pyarrow as pa
 
-_LABELS = "__labels"
-_LABEL_COLUMNS = ["row", "instance", "cutoff"]
-_ROWS_AT_ONCE = 50_000  # label rows of one run of the query
-
-
-class FeatureSqlError(ValueError):
-    """Features, tables or labels do not fit; the message names them and the remedy."""
-
-
-@dataclass(frozen=True)
-class FeatureQuery:
-    """A compiled list of features.
-
-    `sql` reads the tables by their names and `__labels` (row, instance, cutoff and the columns `record`); it returns
-    these three columns and `names`, one row for each label, ordered by row. `columns` has what it reads of each table.
-    """
-
-    sql: str
-    names: list[str]
-    columns: dict[str, list[str]]
-    record: list[str]
+__all__ = ["AtCutoff", "FeatureQuery", "FeatureSqlError", "compile_features", "compute", "unsupported_features"]
 
 
 def compile_features(
@@ -86,110 +63,14 @@ def compile_features(
     return _Compiler(entityset, known_at, before, labels_are_rows).query(features)
 
 
-def compute(
-    query: FeatureQuery,
-    tables: "Mapping[str, pa.Table | duckdb.DuckDBPyRelation]",
-    labels: "pa.Table",
-    *,
-    memory_limit: str = "4GB",
-    threads: int | None = None,
-) -> "pa.Table":
-    """The columns row, instance, cutoff and every feature, in the order of `labels` (instance, cutoff, `query.record`).
-
-    A relation is read where it lies, as in `duckdb.read_parquet("events/*.parquet")`. Times with a zone are converted
-    to UTC; times are compared to the nanosecond, and have microseconds where they are features. A missing value is
-    null, and so is every feature without a default of an instance that is not visible at its cutoff. A row's values do
-    not depend on `threads` or on the other rows, to the last bit. What does not fit `memory_limit` is computed in
-    smaller parts, or goes to a temporary folder.
-
-    Raises FeatureSqlError if a table, a column or a cutoff is missing, or an index of the target is not unique.
-    """
-    import duckdb
-    import pyarrow as pa
-
-    labels = _numbered(labels, query.record)
-    with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as connection,
-    ):
-        connection.execute("SET TimeZone = 'UTC'")
-        if threads:
-            connection.execute(f"SET threads = {threads}")
-        for name, columns in query.columns.items():
-            _create_view(connection, name, columns, tables)
-        parts: list[pa.Table] = []
-        for start in range(0, max(labels.num_rows, 1), _ROWS_AT_ONCE):
-            parts += _computed(connection, query, labels.slice(start, _ROWS_AT_ONCE))
-    return pa.concat_tables(parts)
-
-
-def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labels: "pa.Table") -> "list[pa.Table]":
-    """The result, in more parts the less memory there is: what an aggregate collects does not spill."""
-    import duckdb
-
-    _create_view(connection, _LABELS, labels.column_names, {_LABELS: labels})
-    try:
-        result = connection.sql(query.sql).to_arrow_table()
-    except duckdb.OutOfMemoryException as error:
-        if labels.num_rows < 2:
-            raise FeatureSqlError(f"not even one label fits into the memory; raise memory_limit ({error})") from error
-        half = labels.num_rows // 2
-        return _computed(connection, query, labels.slice(0, half)) + _computed(connection, query, labels.slice(half))
-    if result.num_rows != labels.num_rows:
-        raise FeatureSqlError(f"an index is not unique; look for equal ones in {sorted(query.columns)}")
-    return [result]
-
-
-def _numbered(labels: "pa.Table", record: Sequence[str]) -> "pa.Table":
-    import pyarrow as pa
-
-    needed = ["instance", "cutoff", *record]
-    if not set(needed) <= set(labels.column_names):
-        raise FeatureSqlError(f"labels have the columns {labels.column_names}; they need {needed}")
-    try:
-        cutoff = labels["cutoff"].cast(pa.timestamp("us", labels["cutoff"].type.tz)).cast(pa.timestamp("us"))
-    except (pa.ArrowInvalid, AttributeError) as error:
-        raise FeatureSqlError(f"a cutoff must be a time of whole microseconds: {error}") from error
-    if cutoff.null_count:
-        raise FeatureSqlError(f"{cutoff.null_count} labels have no cutoff; leave them out")
-    columns = [pa.array(range(labels.num_rows), pa.int64()), labels["instance"], cutoff]
-    return pa.table(columns + [labels[name] for name in record], names=_LABEL_COLUMNS + list(record))
-
-
-def _create_view(
-    connection: "duckdb.DuckDBPyConnection", name: str, columns: list[str], tables: Mapping[str, Any]
-) -> None:
-    """Makes a table known to the query: NaN as NULL, dictionaries as text, decimals as DOUBLE."""
-    if name not in tables:
-        raise FeatureSqlError(f"the features read the table {name!r}; there are {sorted(tables)}")
-    table = tables[name]
-    relation = connection.sql(table.sql_query()) if hasattr(table, "sql_query") else connection.from_arrow(table)
-    types = dict(zip(relation.columns, map(str, relation.types), strict=True))
-    if missing := sorted(set(columns) - set(types)):
-        raise FeatureSqlError(f"the features read {missing} of table {name!r}, which has {sorted(types)}")
-    relation.project(
-        ", ".join(f"{_plain(column, types[column])} AS {quoted(column)}" for column in columns)
-    ).create_view(name, replace=True)
-
-
-def _plain(column: str, kind: str) -> str:
-    if kind in ("DOUBLE", "FLOAT"):
-        return f"nullif({quoted(column)}, 'nan'::{kind})"
-    if kind.startswith("DECIMAL"):
-        return f"CAST({quoted(column)} AS DOUBLE)"
-    if kind == "TIMESTAMP WITH TIME ZONE":
-        return f"timezone('UTC', {quoted(column)})"
-    return f"CAST({quoted(column)} AS VARCHAR)" if kind.startswith("ENUM") else quoted(column)
-
-
 def _check_names(features: Sequence[Any]) -> None:
     names = [name for feature in features for name in feature.get_feature_names()]
     twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    taken = sorted(name for name in names if name in _LABEL_COLUMNS or name.startswith("__"))
+    taken = sorted(name for name in names if name in LABEL_COLUMNS or name.startswith("__"))
     targets = sorted({feature.dataframe_name for feature in features})
     if twice or taken or len(targets) != 1:
         raise FeatureSqlError(
-            f"features must have one target table and different names, none of them {_LABEL_COLUMNS} or beginning with "
+            f"features must have one target table and different names, none of them {LABEL_COLUMNS} or beginning with "
             f"'__'; targets: {targets}, names given twice: {twice}, names not allowed: {taken}"
         )
 
@@ -208,14 +89,14 @@ class _Compiler:
         self.emit(root)
         names = [str(name) for feature in features for name in feature.get_feature_names()]
         values = [filled(f"q.{column}", feature) for feature in features for column in columns_of(feature)]
-        columns = [f"{value} AS {quoted(name)}" for value, name in zip(values, names, strict=True)]
+        columns = [_named(value, quoted(name)) for value, name in zip(values, names, strict=True)]
         relations = ",\n".join(self.relations)
         sql = (
             f"WITH {relations}\nSELECT l.row, l.instance, l.cutoff, {', '.join(columns)}\n"
-            f"FROM {_LABELS} l LEFT JOIN {root.rows} q ON q.__row = l.row ORDER BY l.row"
+            f"FROM {LABELS} l LEFT JOIN {root.rows} q ON q.__row = l.row ORDER BY l.row"
         )
         columns_of_tables = {table: list(columns) for table, columns in self.columns.items()}
-        record = columns_of_tables.pop(_LABELS, [])
+        record = columns_of_tables.pop(LABELS, [])
         return FeatureQuery(sql, names, columns_of_tables, record)
 
     def is_label(self, node: Node) -> bool:
@@ -247,7 +128,7 @@ class _Compiler:
         """What a node's rows take from its table: order, times, links and features."""
         schema, known, table = self.entityset[node.table].ww, self.known_at.get(node.table), node.table
         if self.is_label(node):
-            table = _LABELS
+            table = LABELS
             columns = [f"row AS __row, cutoff AS {CUTOFF}, instance AS __id, NULL AS __time"]
         else:
             time = self.read(node.table, schema.time_index) if schema.time_index else "NULL"
@@ -271,10 +152,10 @@ class _Compiler:
     def visible_rows(self, node: Node) -> str:
         """For each row of the parent node, the rows of this node's table that were visible."""
         if self.is_label(node):
-            return f"SELECT {', '.join(self.own_columns(node))} FROM {_LABELS} t"
+            return f"SELECT {', '.join(self.own_columns(node))} FROM {LABELS} t"
         columns, match = [f"p.__row, p.{CUTOFF}, q.*"], []
         if node.parent is None:
-            rows = f"(SELECT row AS __row, cutoff AS {CUTOFF}, instance AS __id FROM {_LABELS})"
+            rows = f"(SELECT row AS __row, cutoff AS {CUTOFF}, instance AS __id FROM {LABELS})"
             match.append("q.__id = p.__id")
         elif node.forward:
             link = _link(node.link["child_column_name"])
@@ -314,7 +195,7 @@ class _Compiler:
             for feature in members:
                 origins = columns_of(feature.base_features[0] if source.forward else feature)
                 for name, origin in zip(columns_of(feature), origins, strict=True):
-                    columns.append(f"{filled(f'{q}.{origin}', feature)} AS {name}")
+                    columns.append(_named(filled(f"{q}.{origin}", feature), name))
         return f"SELECT {', '.join(columns)} FROM {node.rows} p{joins}"
 
     def match(self, node: Node, source: Node, q: str) -> list[str]:
@@ -334,14 +215,22 @@ class _Compiler:
             results |= dict(zip(columns_of(feature), expressions_of(feature, group), strict=True))
         keys = ["__row"] if node.unique else ["__row", node.key]
         where, window = features[0].where, features[0].use_previous
-        rows = f"{source.rows} WHERE {'TRUE' if where is None else column_of(where)}"
-        if window is not None and window.has_no_observations():
-            rows += f" AND __time >= {window_start(window, CUTOFF)}"
-        elif window is not None:
-            latest = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY __time DESC, __id DESC)"
-            rows = f"(SELECT * FROM {rows} QUALIFY {latest} <= {window.get_value('o')})"
-        return self.relation(group.select(keys, f"FROM {rows}", results))
+        rows = source.rows
+        if where is not None or window is not None:
+            rows = f"{rows} WHERE {'TRUE' if where is None else column_of(where)}"
+            if window is not None and window.has_no_observations():
+                rows += f" AND __time >= {window_start(window, CUTOFF)}"
+            elif window is not None:
+                latest = f"row_number() OVER (PARTITION BY {', '.join(keys)} ORDER BY __time DESC, __id DESC)"
+                rows += f" QUALIFY {latest} <= {window.get_value('o')}"
+            rows = self.relation(f"SELECT * FROM {rows}")
+        return group.select(keys, rows, results, self.relation)
 
 
 def _link(column: str) -> str:
     return quoted(f"__to {column}")
+
+
+def _named(value: str, name: str) -> str:
+    """A column of the result; a plain one needs no name, which saves time in parsing."""
+    return value if value.endswith(f".{name}") else f"{value} AS {name}"

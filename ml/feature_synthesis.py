@@ -1,18 +1,19 @@
 """Deep feature synthesis: featuretools decides what the features are."""
 
 import warnings
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.declaration import duration
 from ml.examples import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, RecordType, is_text, record_type
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, sources_of
+from ml.synthesis import check_number, is_wanted, named, synthesized
 from ml.window_synthesis import describe_window, logical_types, target_columns, window_definitions, window_lookups
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Columns of the examples' table whose value is known at the cutoff and does not belong to the target."""
     declared = spec.tables[spec.examples.table]
     in_target = target_columns(spec)
-    hidden = declared.known_later | set(declared.ignore) | set(declared.computed)
+    hidden = declared.known_later | set(declared.ignore) | set(declared.derived)
     return [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
 
 
@@ -53,36 +54,37 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
             features_only=True,
         )
     row = sorted((f for f in row if _is_used(f, spec)), key=lambda feature: str(feature.get_name()))
-    if not row:
-        raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
     windows = window_lookups(use_case, spec, tables)
     history = {name: window_definitions(spec, declared, lookup) for name, (declared, lookup) in windows.items()}
     features = [_describe(feature) for feature in row]
     features += [describe_window(each, name, windows[name][1]) for name, found in history.items() for each in found]
-    names = [feature.name for feature in features]
-    if unknown := sorted(set(spec.features.ignore) - set(names)):
-        raise DataError(f"{where}: features.ignore names {unknown}, which are no features; there are {names}")
-    features = [feature for feature in features if feature.name not in spec.features.ignore]
-    _check_number(where, spec, features)
+    record = _record(spec, table, [lookup for _, lookup in windows.values()])
+    known = {feature.name for feature in features}
+    synthesis, more = synthesized(where, spec, tables, [name for name in record if name in table.column_names], known)
+    _check_patterns(where, spec, known | {feature.name for feature in more})
+    features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
+    if not features:
+        raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
+    check_number(where, spec, (feature.lookup or f"the {feature.kind} of the examples" for feature in features))
     return FeatureDefinitions(
-        row=str(ft.save_features(row)),
+        row=str(ft.save_features(row)) if row else "",
         history={name: str(ft.save_features(definitions)) for name, definitions in history.items()},
         features=features,
         lookups=_lookups(spec) | {name: lookup for name, (_, lookup) in windows.items()},
-        record=_record(spec, table, [lookup for _, lookup in windows.values()]),
+        record=record,
+        synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,
     )
 
 
-def _check_number(where: str, spec: UseCaseSpec, features: list[Feature]) -> None:
-    """Raises DataError, with the three largest causes, if there are more features than the declaration allows."""
-    if len(features) > spec.features.at_most:
-        causes = Counter(feature.lookup or "the examples' table itself" for feature in features).most_common(3)
-        said = ", ".join(f"{count} from {cause}" for cause, count in causes)
-        raise DataError(
-            f"{where}: {len(features)} features, allowed by features.at_most: {spec.features.at_most}; most come of "
-            f"{said}. Take fewer windows, groups or aggregations, or allow more"
-        )
+def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
+    """Raises DataError where features.only or features.ignore names what is no feature."""
+    for option in ("only", "ignore"):
+        patterns = getattr(spec.features, option)
+        if unknown := [pattern for pattern in patterns if not any(named(name, pattern) for name in names)]:
+            raise DataError(
+                f"{where}: features.{option} names {unknown}, which are no features; there are {sorted(names)}"
+            )
 
 
 def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
@@ -93,6 +95,12 @@ def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table
             raise DataError(
                 f"use case {use_case!r}: the relationship {link} joins {kinds[0]} to {kinds[1]}, which are never "
                 "equal; make both columns text or both numbers at their source"
+            )
+        child, parent = tables[link.child][link.child_column].drop_null(), tables[link.parent][link.parent_column]
+        if len(child) and len(parent) and not pc.any(pc.is_in(child.unique(), parent.combine_chunks())).as_py():
+            raise DataError(
+                f"use case {use_case!r}: the relationship {link} finds no row at all: {child[:3].to_pylist()} … are "
+                f"not among {parent[:3].to_pylist()} …; correct the columns' names or their values"
             )
 
 
@@ -140,11 +148,11 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     examples = plain_frame(tables[name].slice(0, _ROWS_FOR_TYPES), columns if key in columns else [key, *columns])
     entities = ft.EntitySet("row")
     parents = {}
-    for link in spec.links:
+    for link in spec.lookups:
         declared = spec.tables[link.parent]
         later = {column.lower() for column in declared.known_later}
-        hidden = {*declared.ignore, *declared.known_later, *declared.keys, *([declared.time] if declared.time else [])}
-        hidden |= {name for name in declared.computed if later & sources_of([name], declared.computed)}
+        hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
+        hidden |= {name for name in declared.derived if later & sources_of([name], declared.derived)}
         visible = [column for column in tables[link.parent].column_names if column not in hidden]
         parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
         parents[link.parent] = parent.assign(row=range(len(parent)))
@@ -181,14 +189,15 @@ def _describe(feature: Any) -> Feature:
 
 def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
     lookups = {}
-    for link in spec.links:
+    for link in spec.lookups:
         parent = spec.tables[link.parent]
         lookups[link.parent] = Lookup(
-            kind="static" if parent.time is None else "latest",
+            kind="static" if parent.moment is None else "latest",
             table=link.parent,
             on=[link.child_column],
             keys=[link.parent_column],
-            time=parent.time,
+            time=parent.moment,
+            happened=parent.time,
             valid_for_s=int(duration(parent.valid_for).total_seconds()) if parent.valid_for else None,
         )
     return lookups
@@ -197,7 +206,9 @@ def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
 def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> dict[str, RecordType]:
     """The columns that a raw record to be scored may have; the key only where history belongs to it."""
     key = spec.tables[spec.examples.table].keys[0]
-    by_key = any(key in lookup.on for lookup in windows)
+    by_key = any(key in lookup.on for lookup in windows) or any(
+        link.parent == spec.examples.table for link in spec.links
+    )
     columns = [name for name in known_columns(spec, table) if name != key] + ([key] if by_key else [])
     asked: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
     return {name: record_type(table[name].type) for name in columns} | asked

@@ -9,6 +9,7 @@ import pyarrow as pa
 from ml.events import event_columns, events_of, views
 from ml.feature_definitions import FeatureDefinitions, Lookup
 from ml.spec import UseCaseSpec
+from ml.synthesis_query import synthesized_values
 from ml.windows import windows
 
 
@@ -32,11 +33,17 @@ def feature_matrix(
     found = _windows(spec, definitions, tables, record, examples["cutoff"])
     for name, lookup in definitions.lookups.items():
         if lookup.kind != "window":
-            found[name] = _rows_found(lookup, tables[lookup.table], record[lookup.on[0]], examples["cutoff"])
+            keys, exact = record[lookup.on[0]], definitions.at_cutoff == "included"
+            found[name] = _rows_found(lookup, tables[lookup.table], keys, examples["cutoff"], exact)
+    synthesized = pd.DataFrame()
+    if any(feature.kind == "synthesis" for feature in definitions.features):
+        synthesized = synthesized_values(spec, definitions, tables, record, examples["cutoff"])
     values_of = {}
     for feature in definitions.features:
         if feature.kind == "column":
             values = record[feature.column]
+        elif feature.kind == "synthesis":
+            values = synthesized[feature.name]
         elif feature.kind == "calendar":
             values = calendar_part(record[feature.column], str(feature.primitive))
         else:
@@ -74,18 +81,31 @@ def _windows(
     return found
 
 
-def _rows_found(lookup: Lookup, table: pa.Table, keys: pd.Series, cutoff: pd.Series) -> pd.DataFrame:
-    """The lookup's row for each key and cutoff; missing values where it has none."""
+def _rows_found(lookup: Lookup, table: pa.Table, keys: pd.Series, cutoff: pd.Series, exact: bool) -> pd.DataFrame:
+    """The lookup's row for each key and cutoff, `exact` at the very cutoff too; missing values where it has none."""
     if lookup.kind == "static":
         static: pd.DataFrame = table.to_pandas().set_index(lookup.keys[0])
         return static.reindex(keys).reset_index(drop=True)
-    return _latest(lookup, table.to_pandas(), keys, cutoff)
+    return _latest(lookup, table.to_pandas(), keys, cutoff, exact)
 
 
-def _latest(lookup: Lookup, table: pd.DataFrame, keys: pd.Series, cutoff: pd.Series) -> pd.DataFrame:
+def known_rows(table: pd.DataFrame, lookup: Lookup) -> pd.DataFrame:
+    """The rows that are the latest of their key at some time.
+
+    Never are those that became known only after one that had happened later, and those that never became known.
+    """
+    if lookup.happened == lookup.time:
+        return table
+    rows = table.dropna(subset=[str(lookup.time)])
+    rows = rows.sort_values([str(lookup.time), str(lookup.happened)], kind="stable")
+    return rows[rows[lookup.happened] >= rows.groupby(lookup.keys[0], sort=False)[lookup.happened].cummax()]
+
+
+def _latest(lookup: Lookup, table: pd.DataFrame, keys: pd.Series, cutoff: pd.Series, exact: bool) -> pd.DataFrame:
     left = pd.DataFrame({"_key": keys.to_numpy(), "_cutoff": cutoff.to_numpy("datetime64[ns]")})
     left["_row"] = range(len(left))
 
+    table = known_rows(table, lookup)
     right = table.rename(columns={lookup.keys[0]: "_key"}).assign(
         _cutoff=table[str(lookup.time)].to_numpy("datetime64[ns]")
     )
@@ -94,6 +114,7 @@ def _latest(lookup: Lookup, table: pd.DataFrame, keys: pd.Series, cutoff: pd.Ser
         right.sort_values("_cutoff", kind="stable"),
         on="_cutoff",
         by="_key",
+        allow_exact_matches=exact,
         tolerance=pd.Timedelta(seconds=lookup.valid_for_s) if lookup.valid_for_s is not None else None,
     )
     return merged.sort_values("_row").reset_index(drop=True)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.tuning import HIGHER_IS_BETTER
+from ml.metrics import METRICS
 
 
 class Leaderboard(BaseModel):
@@ -22,6 +22,6 @@ class Leaderboard(BaseModel):
 
 def rank(scores: Mapping[str, float], metric: str) -> Leaderboard:
     """Families by score, those with equal scores by name."""
-    sign = -1 if HIGHER_IS_BETTER[metric] else 1
-    ranking = sorted(scores.items(), key=lambda item: (sign * item[1], item[0]))
+    sign = METRICS[metric].sign
+    ranking = sorted(scores.items(), key=lambda item: (-sign * item[1], item[0]))
     return Leaderboard(metric=metric, ranking=tuple(ranking))

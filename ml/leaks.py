@@ -25,13 +25,13 @@ def scrambled(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Time
 
 
 def _scrambled(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: bool) -> pa.Table:
-    later = {time: pc.fill_null(pc.greater(table[time], moment), False) for time in declared.known_at}
-    for time, columns in declared.known_at.items():
+    later = {time: pc.fill_null(pc.greater(table[time], moment), False) for time in declared.known_from}
+    for time, columns in declared.known_from.items():
         for column in {*columns, time} & set(table.column_names):
             place = table.schema.get_field_index(column)
             table = table.set_column(place, column, pc.if_else(later[time], _other(table[column]), table[column]))
-    if may_remove and declared.time is not None:
-        table = table.filter(pc.fill_null(pc.less_equal(table[declared.time], moment), True))
+    if may_remove and declared.moment is not None:
+        table = table.filter(pc.fill_null(pc.less_equal(table[declared.moment], moment), True))
     return table
 
 

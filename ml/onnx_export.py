@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ml.encoding import Encoder
+from ml.metrics import Task
 from ml.models.base import IR_VERSION, OPSETS, FittedModel
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
+BINARY = Task()
 
 
 class ParityError(ValueError):
@@ -27,7 +29,10 @@ class ParityError(ValueError):
 
 @dataclass(frozen=True)
 class Parity:
-    """The largest difference of scores between native and ONNX model, overall and by case."""
+    """The largest difference of answers between native and ONNX model, overall and by case.
+
+    Numbers, the answers of a regression, differ by shares of their spread over the rows.
+    """
 
     rows: int
     tolerance: float
@@ -48,11 +53,12 @@ class Parity:
             )
 
 
-def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str]) -> bytes:
+def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], task: Task = BINARY) -> bytes:
     """A self-contained model: `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left
-    out if it has no columns) to `score` float32 [N], the probability of the positive class.
+    out if it has no columns) to `score` float32: [N], the probability of the positive class or a number, or
+    [N, n_classes], the probability of each class.
 
-    A missing category is the empty string. The same model gives the same bytes.
+    A missing category is the empty string. The same model gives the same bytes, and `task_of` them its task.
     """
     import onnx
     from onnx import compose, helper
@@ -61,13 +67,14 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str]) ->
     inputs, nodes = _front(encoder)
     nodes.append(helper.make_node("Concat", _parts(encoder), ["model_X"], name="join", axis=1))
     nodes.extend(inner.graph.node)
-    shape = helper.make_tensor("flat", onnx.TensorProto.INT64, [1], [-1])
-    nodes.append(helper.make_node("Reshape", ["model_score", "flat"], ["score"], name="flatten"))
+    each = [task.outputs] if task.kind == "multiclass" else []
+    shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(each)], [-1, *each])
+    nodes.append(helper.make_node("Reshape", ["model_score", "shape"], ["score"], name="answer"))
     graph = helper.make_graph(
         nodes,
         "sextant",
         inputs,
-        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows"])],
+        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows", *each])],
         initializer=[*inner.graph.initializer, shape],
     )
     opsets = sorted({entry.domain: entry.version for entry in inner.opset_import}.items() | OPSETS.items())
@@ -80,7 +87,8 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str]) ->
     )
     _strip(whole)
     names = {"numeric": list(encoder.numeric), "categorical": list(encoder.categories)}
-    helper.set_model_props(whole, {**metadata, "sextant.inputs": json.dumps(names)})
+    about = {"sextant.inputs": json.dumps(names), "sextant.task": json.dumps(asdict(task))}
+    helper.set_model_props(whole, {**metadata, **about})
     onnx.checker.check_model(whole)
     content: bytes = whole.SerializeToString(deterministic=True)
     return content
@@ -131,28 +139,23 @@ def _strip(model: onnx.ModelProto) -> None:
         node.doc_string = ""
 
 
-def session(content: bytes, *, providers: Sequence[str] | None = None, threads: int = 1) -> ort.InferenceSession:
-    """An ONNX Runtime session, on a GPU if there is one; a provider that was asked for and not given is logged."""
+def session(content: bytes, *, device: str = "cpu", threads: int = 1) -> ort.InferenceSession:
+    """An ONNX Runtime session on "cpu", or on "cuda:0" where a GPU is leased; if it gets none, that is logged."""
     import onnxruntime as ort
 
-    asked = list(providers) if providers is not None else _available()
+    asked = ["CPUExecutionProvider"]
+    options_of = [dict[str, str]()]
+    if device != "cpu":
+        ort.preload_dlls()  # finds the CUDA libraries that pip installed
+        # TF32 would round to 10 bits of mantissa: scores would differ from those of a CPU in the third digit
+        asked, options_of = ["CUDAExecutionProvider", *asked], [{"use_tf32": "0"}, *options_of]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    made = ort.InferenceSession(content, options, providers=asked)
+    made = ort.InferenceSession(content, options, providers=asked, provider_options=options_of)
     if lost := [provider for provider in asked if provider not in made.get_providers()]:
         _log.warning("ONNX Runtime did not give %s; the model runs on %s", lost, made.get_providers())
     return made
-
-
-def _available() -> list[str]:
-    """CUDA where a device node says that there is a GPU: asking for it elsewhere prints errors and changes nothing."""
-    from pathlib import Path
-
-    import onnxruntime as ort
-
-    gpu = Path("/dev/nvidia0").exists() and "CUDAExecutionProvider" in ort.get_available_providers()
-    return ["CUDAExecutionProvider", "CPUExecutionProvider"] if gpu else ["CPUExecutionProvider"]
 
 
 def described(content: bytes) -> dict[str, str]:
@@ -162,23 +165,36 @@ def described(content: bytes) -> dict[str, str]:
     return {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
 
 
+def task_of(content: bytes) -> Task:
+    """What an exported model predicts."""
+    told = json.loads(described(content).get("sextant.task", "{}"))
+    return Task(told["kind"], tuple(told["classes"])) if told else BINARY
+
+
 def predict(made: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
-    """Scores of a feature frame, float64 [n_rows]."""
+    """Answers to a feature frame, float64 [n_rows] or [n_rows, n_classes]."""
     scores: np.ndarray = np.asarray(made.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)
     return scores
 
 
 def measure_parity(
-    model: FittedModel, encoder: Encoder, content: bytes, frame: pd.DataFrame, tolerance: float = 1e-5
+    model: FittedModel,
+    encoder: Encoder,
+    content: bytes,
+    frame: pd.DataFrame,
+    tolerance: float = 1e-5,
+    device: str = "cpu",
 ) -> Parity:
     """Compares both models on real rows, on what breaks conversions, and one row alone against the batch."""
-    made = session(content)
+    made, task = session(content, device=device), task_of(content)
+    unit = task.unit(model.predict(encoder.encode(frame)))
     cases = {}
     for name, rows in _cases(model, encoder, frame).items():
         native, converted = model.predict(encoder.encode(rows)), predict(made, encoder, rows)
-        cases[name] = float(np.max(np.abs(native - converted)))
+        cases[name] = float(np.max(np.abs(native - converted))) / unit
     alone = [predict(made, encoder, frame.iloc[[row]])[0] for row in range(min(20, len(frame)))]
-    cases["one row alone"] = float(np.max(np.abs(np.array(alone) - predict(made, encoder, frame)[: len(alone)])))
+    apart = np.abs(np.array(alone) - predict(made, encoder, frame)[: len(alone)])
+    cases["one row alone"] = float(np.max(apart)) / unit
     return Parity(len(frame), tolerance, cases, tuple(made.get_providers()))
 
 

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from ml.declaration import without_secrets
 from ml.spec_tables import Source, Table
-from ml.sql import DataError, run_sql
+from ml.sql import DataError, quoted, run_sql
 
 
 def read(source: Source) -> pd.DataFrame:
@@ -78,8 +78,8 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
         arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
         raise DataError(f"{where}: {'; '.join(map(str, error.args))}; give each column values of one type") from error
-    arrow = _normalized(arrow)
-    return _compute(where, table, arrow) if table.computed else arrow
+    arrow = _retyped(where, table, _normalized(arrow))
+    return _compute(where, table, arrow) if table.derived else arrow
 
 
 def _read_or_name(where: str, source: Source) -> pd.DataFrame:
@@ -98,8 +98,9 @@ def _read_or_name(where: str, source: Source) -> pd.DataFrame:
 
 
 def _check_columns(where: str, table: Table, columns: list[str]) -> None:
-    declared = {*table.keys, *table.known_later, *table.ignore, *([table.time] if table.time else [])}
-    if missing := sorted(declared - set(columns) - set(table.computed)):
+    declared = {*table.keys, *table.known_later, *table.ignore, *table.times, *table.logical_types}
+    declared |= set(table.interesting_values)
+    if missing := sorted(declared - set(columns) - set(table.derived)):
         raise DataError(
             f"{where}: the columns {missing} are declared but the source has none such. "
             f"It has {sorted(map(str, columns))}: correct the declaration or the source"
@@ -107,7 +108,7 @@ def _check_columns(where: str, table: Table, columns: list[str]) -> None:
 
 
 def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]) -> pd.DataFrame:
-    times = {*table.known_at, *others, *([table.time] if table.time else [])}
+    times = table.times | others | {name for name, kind in table.logical_types.items() if kind == "time"}
     parsed = {}
     for column in sorted(times):
         values = _as_times(frame[column]) if _is_text(frame[column]) else frame[column]
@@ -126,7 +127,16 @@ def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]
                 f"{where}, column {column!r}: {int(values.isna().sum())} rows have no time; fill or remove them"
             )
         parsed[column] = values
-    return frame.assign(**parsed)
+    frame = frame.assign(**parsed)
+    if isinstance(table.known_at, str) and table.time and table.known_at in parsed:
+        early = frame[frame[table.known_at] < frame[table.time]]
+        if len(early):
+            raise DataError(
+                f"{where}: {len(early)} of {len(frame)} rows are known ({table.known_at}) before they happen "
+                f"({table.time}), first {table.keys} = {early[table.keys].iloc[0].tolist()}; what is planned ahead has "
+                "its outcome in columns of its own: known_at: {time: [columns]}; else correct the rows"
+            )
+    return frame
 
 
 def _as_times(texts: pd.Series) -> pd.Series:
@@ -167,6 +177,22 @@ def _normalized(table: pa.Table) -> pa.Table:
     return table
 
 
+def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
+    """The columns whose logical type is declared, as that."""
+    kinds = {"category": pa.string(), "number": pa.float64(), "boolean": pa.bool_()}
+    for name, logical in table.logical_types.items():
+        if logical in kinds and name not in table.derived:
+            try:
+                column = arrow[name].cast(kinds[logical])
+            except pa.ArrowException as error:
+                raise DataError(
+                    f"{where}, column {name!r}: {arrow[name].type} cannot be read as {logical}: "
+                    f"{str(error).splitlines()[0]}; correct logical_types or the source"
+                ) from error
+            arrow = arrow.set_column(arrow.schema.get_field_index(name), name, column)
+    return arrow
+
+
 def _compute(where: str, table: Table, arrow: pa.Table) -> pa.Table:
-    expressions = ", ".join(f'({expression}) as "{name}"' for name, expression in table.computed.items())
+    expressions = ", ".join(f"({expression}) as {quoted(name)}" for name, expression in table.derived.items())
     return run_sql(where, f"select source.*, {expressions} from source", source=arrow)

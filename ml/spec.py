@@ -1,16 +1,16 @@
 """What a use case declares: the attributes of configs/<use_case>/defs.yaml, as typed, frozen models."""
 
-import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ml.declaration import Duration, Part
+from ml.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
+from ml.relationships import Link, ambiguous
 from ml.spec_features import Features
-from ml.spec_models import Gates, MetricName, Models
+from ml.spec_models import TASKS, Gates, Models
 from ml.spec_tables import Examples, Table
-
-_RELATIONSHIP = re.compile(r"^\s*(\w+)\.(\w+)\s*->\s*(\w+)\.(\w+)\s*$")
 
 
 class Retrain(Part):
@@ -35,18 +35,27 @@ class UseCaseSpec(Part):
 
     description: str = Field(min_length=1, description="What is predicted, in one sentence; shown in the UI.")
     owners: list[str] = Field(default_factory=list, description="E-mail addresses, or teams as `team:name`.")
-    task: Literal["binary"] = Field("binary", description="The kind of prediction: the probability of one class.")
+    task: Kind = Field(
+        "binary",
+        description="The kind of prediction: `binary` is the probability of one class, `multiclass` that of each of "
+        "several, `regression` a number.",
+    )
     seed: int = Field(0, ge=0, description="Everything random derives from it.")
     tables: dict[str, Table] = Field(min_length=1, description="The source tables, by name.")
     relationships: list[str] = Field(
         default_factory=list,
-        description="Which row of another table belongs to an example: `flights.tailnum -> planes.tailnum`. "
-        "In a table with `time` it is the latest row not later than the cutoff.",
+        description="Which row of another table a row belongs to: `flights.tailnum -> planes.tailnum`. Of an example "
+        "it is, in a table with `time`, the latest row known by the cutoff. What lies further on, and rows that "
+        "point at an example, are for features.synthesis.",
     )
     examples: Examples = Field(description="The rows to learn from.")
     features: Features = Field(default_factory=Features, description="What the features are built from.")
     models: Models = Field(description="The model families that compete.")
-    metric: MetricName = Field("roc_auc", description="What tuning, the leaderboard and the champion gate go by.")
+    metric: MetricName = Field(
+        default_factory=lambda data: DEFAULT_METRIC[data.get("task", "binary")],
+        description="What tuning, the leaderboard and the champion gate go by: if absent, roc_auc of a binary task, "
+        "log_loss of a multiclass one, rmse of a regression.",
+    )
     gates: Gates = Field(default_factory=Gates, description="What a candidate must pass to become the champion.")
     score: Score = Field(default_factory=Score, description="The rows of the batch predictions.")
     retrain: Retrain = Field(default_factory=Retrain, description="When the retrain job starts by itself.")
@@ -57,9 +66,29 @@ class UseCaseSpec(Part):
     @field_validator("relationships")
     @classmethod
     def _check_relationships(cls, texts: list[str]) -> list[str]:
-        if wrong := [text for text in texts if not _RELATIONSHIP.match(text)]:
+        if wrong := [text for text in texts if Link.read(text) is None]:
             raise ValueError(f"a relationship reads `table.column -> table.column`; given: {wrong}")
         return texts
+
+    @model_validator(mode="after")
+    def _fitting_the_task(self) -> "UseCaseSpec":
+        allowed = metrics_of(self.task)
+        named = {"metric": [self.metric], "gates": list(self.gates.bounds)}
+        problems = [
+            f"{where}: {name} does not fit the task {self.task!r}; allowed: {', '.join(allowed)}"
+            for where, names in named.items()
+            for name in names
+            if name not in allowed
+        ]
+        able = [name for name, tasks in TASKS.items() if self.task in tasks]
+        problems += [
+            f"models: {name} cannot learn the task {self.task!r}; those that can: {', '.join(able)}"
+            for name in self.models.families
+            if name not in able
+        ]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return self
 
     @model_validator(mode="after")
     def _references(self) -> "UseCaseSpec":
@@ -83,36 +112,68 @@ class UseCaseSpec(Part):
 
     def _mistakes(self) -> list[str]:
         table, problems = self.tables[self.examples.table], []
-        parents = [link.parent for link in self.links]
-        if repeated := sorted({parent for parent in parents if parents.count(parent) > 1}):
-            problems.append(f"relationships lead to {repeated} twice; declare the table again under another name")
         if self.examples.split.by_time and not self.examples.timed:
             problems.append("a split by dates needs examples.cutoff")
         for history in self.features.histories:
             events = self.tables[history.table]
             if not self.examples.timed:
                 problems.append("features.history needs examples.cutoff, or nothing says what the past is")
-            if not (events.known_at or events.time):
+            if not (events.known_from or events.moment):
                 problems.append(f"features.history needs the time, or known_at, of tables.{history.table}")
             if len(events.keys) > 1:
                 problems.append(f"features.history needs a key of one column in {history.table!r}, given {events.keys}")
         if len(table.keys) > 1:
             problems.append(f"examples.table {self.examples.table!r} needs a key of one column, given {table.keys}")
-        for link in self.links:
-            parent = self.tables[link.parent]
-            expected = [key for key in parent.keys if key != parent.time]
-            if link.child != self.examples.table:
-                problems.append(f"the relationship {link} must start at the examples' table {self.examples.table!r}")
-            if expected != [link.parent_column]:
-                problems.append(f"the relationship {link} must end at the key {expected} of {link.parent!r}")
-            if parent.time is not None and not self.examples.timed:
-                problems.append(f"the relationship {link} leads to a table with a time and needs examples.cutoff")
+        problems += [problem for link in self.lookups for problem in self._wrong_lookup(link)]
+        return problems + self._wrong_synthesis() + [f"relationships {each}" for each in ambiguous(self.links)]
+
+    def _wrong_lookup(self, link: Link) -> Iterator[str]:
+        parent = self.tables[link.parent]
+        expected = [key for key in parent.keys if key not in (parent.time, parent.moment)]
+        if expected != [link.parent_column]:
+            yield f"the relationship {link} must end at the key {expected} of {link.parent!r}"
+        if parent.moment is not None and not self.examples.timed:
+            yield f"the relationship {link} leads to a table with a time and needs examples.cutoff"
+
+    def _wrong_synthesis(self) -> list[str]:
+        further = [link for link in self.links if link not in self.lookups]
+        if self.features.synthesis is None:
+            return [
+                f"the relationship {link} does not start at the examples' table {self.examples.table!r}: declare "
+                "features.synthesis, which follows it, or leave it out"
+                for link in further
+            ]
+        problems = [problem for link in further for problem in self._wrong_relation(link)]
+        if not self.examples.timed:
+            problems.append("features.synthesis needs examples.cutoff, or nothing says what the past is")
+        if not further:
+            problems.append(
+                "features.synthesis needs relationships from other tables to the examples' or a further one"
+            )
         return problems
 
+    def _wrong_relation(self, link: Link) -> Iterator[str]:
+        child, parent = self.tables[link.child], self.tables[link.parent]
+        if parent.keys != [link.parent_column]:
+            yield f"the relationship {link} must end at the key {parent.keys} of {link.parent!r}, of one column"
+        if len(child.keys) > 1:
+            yield f"the relationship {link} needs a key of one column in {link.child!r}, given {child.keys}"
+        parents = [each.parent for each in self.links if each.child == link.child]
+        if not (child.moment or child.known_from) and not any(map(self._is_dated, parents)):
+            yield f"the relationship {link} needs tables.{link.child}.time, or its rows are seen at every cutoff"
+
+    def _is_dated(self, table: str) -> bool:
+        """Whether what is known of a table's rows depends on the cutoff."""
+        return self.tables[table].moment is not None and table != self.examples.table
+
     @property
-    def links(self) -> list["Link"]:
-        matches = [_RELATIONSHIP.match(text) for text in self.relationships]
-        return [Link(*match.groups()) for match in matches if match]
+    def links(self) -> list[Link]:
+        return [link for text in self.relationships if (link := Link.read(text))]
+
+    @property
+    def lookups(self) -> list[Link]:
+        """The relationships that start at the examples' table."""
+        return [link for link in self.links if link.child == self.examples.table]
 
     def times_of(self, table: str) -> set[str]:
         """Columns of a table that must be times because examples and features use them as such."""
@@ -123,13 +184,3 @@ class UseCaseSpec(Part):
     def resolved(self) -> dict[str, Any]:
         """The whole declaration after defaults, as plain JSON values: the `config` coordinate."""
         return UseCaseSpec.model_dump(self, mode="json")
-
-
-class Link:
-    """One relationship: a column of the examples' table points at a row of another table."""
-
-    def __init__(self, child: str, child_column: str, parent: str, parent_column: str) -> None:
-        self.child, self.child_column, self.parent, self.parent_column = child, child_column, parent, parent_column
-
-    def __str__(self) -> str:
-        return f"{self.child}.{self.child_column} -> {self.parent}.{self.parent_column}"

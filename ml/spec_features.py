@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ml.declaration import Duration, Part, duration
 
@@ -38,19 +38,84 @@ class History(Part):
         return max(duration(window) for window in self.windows)
 
 
+class Synthesis(Part):
+    """Deep feature synthesis over the tables that relationships connect with the examples' table."""
+
+    depth: int = Field(2, ge=1, le=4, description="How many primitives may be stacked: the mean of counts has depth 2.")
+    aggregations: list[str] = Field(
+        default=["count", "sum", "mean", "max", "num_unique"],
+        min_length=1,
+        description="featuretools' aggregation primitives over the rows of other tables that point here.",
+    )
+    transforms: list[str] = Field(
+        default_factory=list, description="featuretools' transform primitives, applied to columns and to aggregates."
+    )
+    where: list[str] = Field(
+        default_factory=list,
+        description="Aggregations that are also made of the rows with each of a table's interesting_values alone.",
+    )
+    windows: list[Duration] = Field(
+        default_factory=list,
+        description="How far back the aggregations of an example's own rows also look, beside over all of the past.",
+    )
+
+    @model_validator(mode="after")
+    def _primitives_have_sql(self) -> "Synthesis":
+        from ml.primitives import AGGREGATIONS, TRANSFORMS
+
+        named = {"aggregations": (self.aggregations, AGGREGATIONS), "transforms": (self.transforms, TRANSFORMS)}
+        named["where"] = (self.where, AGGREGATIONS)
+        for name, (given, allowed) in named.items():
+            if unknown := sorted(set(given) - set(allowed)):
+                raise ValueError(f"{name}: {unknown} are no primitives that have SQL; allowed: {sorted(allowed)}")
+        return self
+
+
+class Selection(Part):
+    """Which features a model is trained on, decided by training rows alone.
+
+    One without any value, or with the same value in every training row, is always dropped.
+    """
+
+    missing: float = Field(
+        1.0, ge=0, le=1, description="A feature with no value in more than this share of the training rows is dropped."
+    )
+    correlation: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Of two numeric features whose ranks correlate by more than this, either way, the one worth less "
+        "to boosted trees is dropped.",
+    )
+    keep: int | None = Field(
+        None, ge=1, description="Only this many features are kept: those worth most to boosted trees."
+    )
+
+
 class Features(Part):
     """What featuretools may build the features from."""
 
     calendar: dict[str, list[Calendar]] = Field(
         default_factory=dict, description="Parts of a time column of the examples' table: {departure: [hour, weekday]}."
     )
-    ignore: list[str] = Field(default_factory=list, description="Features that are left out, by name.")
+    only: list[str] = Field(
+        default_factory=list, description="If given, no other features are made: names, or patterns such as MEAN(*."
+    )
+    ignore: list[str] = Field(
+        default_factory=list, description="Features that are left out: names, or patterns such as *(items.*."
+    )
     at_most: int = Field(1000, ge=1, description="More features than this are refused, with what makes them so many.")
     history: History | list[History] | None = Field(
         None, description="Aggregates over the past, one set for each group and window; one table or a list of them."
     )
+    synthesis: Synthesis | None = Field(
+        None, description="Aggregates of any depth over the tables that point at the examples, along the relationships."
+    )
+    selection: Selection = Field(
+        default_factory=Selection, description="Which of the features are dropped before training."
+    )
     at_cutoff: Literal["excluded", "included"] = Field(
-        "excluded", description="Whether an event at the very moment of the cutoff counts in the history."
+        "excluded", description="Whether an event at the very moment of the cutoff counts."
     )
 
     @property

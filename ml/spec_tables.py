@@ -2,11 +2,14 @@
 
 import re
 from datetime import date, timedelta
+from typing import Literal
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
-from ml.declaration import Duration, Part, duration, without_secrets
+from ml.declaration import Duration, Part, duration, is_duration, without_secrets
+from ml.sql import quoted
 
+LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
 
 
@@ -48,20 +51,30 @@ class Table(Part):
     computed: dict[str, str] = Field(
         default_factory=dict, description="Columns made from others, as SQL expressions: {late: arr_delay > 30}."
     )
-    known_at: dict[str, list[str]] = Field(
+    known_at: str | dict[str, list[str]] = Field(
         default_factory=dict,
-        description="Columns that become known later than the row itself: {time column: [columns known from then on]}.",
+        description="When a row becomes known, if not at its time: a time column, or a delay after `time` such as 6h. "
+        "Or only some of its columns: {time column or delay: [columns known from then on]}.",
+    )
+    logical_types: dict[str, LogicalType] = Field(
+        default_factory=dict,
+        description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}.",
+    )
+    interesting_values: dict[str, list[bool | float | str]] = Field(
+        default_factory=dict,
+        description="Values of which features.synthesis.where makes features of their own: {status: [returned, paid]}.",
     )
     valid_for: Duration | None = Field(
-        None, description="How long a row of a table with `time` counts as the latest one, such as 6h."
+        None, description="How long a row of a table with `time` counts as the latest one, such as 6h, once known."
     )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
 
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
-        times = {*self.known_at, *([self.time] if self.time else [])}
-        if computed := sorted(times & set(self.computed)):
+        if computed := sorted(self.times & set(self.computed)):
             raise ValueError(f"{computed} are computed, but time and known_at must be columns of the source")
+        if self.time is None and (delays := sorted(filter(is_duration, self._known_at))):
+            raise ValueError(f"known_at: {delays} are delays after `time`, and no time is declared")
         return self
 
     @property
@@ -69,17 +82,57 @@ class Table(Part):
         return [self.key] if isinstance(self.key, str) else list(self.key)
 
     @property
+    def _known_at(self) -> list[str]:
+        return [self.known_at] if isinstance(self.known_at, str) else list(self.known_at)
+
+    @property
+    def times(self) -> set[str]:
+        """The columns of the source that hold times."""
+        return {name for name in self._known_at if not is_duration(name)} | ({self.time} if self.time else set())
+
+    @property
+    def moment(self) -> str | None:
+        """The time column from which on a row is known; None: always."""
+        return self._column_of(self.known_at) if isinstance(self.known_at, str) else self.time
+
+    @property
+    def known_from(self) -> dict[str, list[str]]:
+        """Columns that become known later than the row, by the time column from which on they are known."""
+        if isinstance(self.known_at, str):
+            return {}
+        return {self._column_of(time): columns for time, columns in self.known_at.items()}
+
+    @property
     def known_later(self) -> set[str]:
-        """Columns whose value is not known when the row first appears, the times themselves included."""
-        return set(self.known_at) | {column for columns in self.known_at.values() for column in columns}
+        """Columns whose value is not known when the row happens, the times themselves included."""
+        later = set(self.known_from) | {column for columns in self.known_from.values() for column in columns}
+        return later | ({self.moment} if self.moment and self.moment != self.time else set())
+
+    @property
+    def derived(self) -> dict[str, str]:
+        """Columns that the source does not have, as SQL expressions: those declared, and times after a delay."""
+        delays = filter(is_duration, self._known_at)
+        seconds = {delay: int(duration(delay).total_seconds()) for delay in delays}
+        times = {
+            self._column_of(each): f"{quoted(str(self.time))} + interval {s} seconds" for each, s in seconds.items()
+        }
+        return {**times, **self.computed}
+
+    def _column_of(self, known_at: str) -> str:
+        return f"{self.time}+{known_at}" if is_duration(known_at) else known_at
 
 
 class Split(Part):
-    """How examples are divided: by two dates, or at random by two shares (stratified by the target)."""
+    """How examples are divided: by two dates, or at random by two shares (in each class)."""
 
     train_until: date | None = Field(None, description="Examples whose cutoff lies before this day train.")
     validate_until: date | None = Field(
         None, description="Examples from train_until to before this day validate; later ones test."
+    )
+    embargo: Duration | None = Field(
+        None,
+        description="How far a target looks ahead, such as 60d: examples whose cutoff lies less than this before "
+        "train_until or validate_until are left out, for what decides them happens among the rows of the next part.",
     )
     validation_share: float | None = Field(None, gt=0, lt=1, description="Share of random validation examples.")
     test_share: float | None = Field(None, gt=0, lt=1, description="Share of random test examples.")
@@ -89,6 +142,8 @@ class Split(Part):
         dates, shares = (self.train_until, self.validate_until), (self.validation_share, self.test_share)
         if (None in dates or any(shares)) and (None in shares or any(dates)):
             raise ValueError("a split needs train_until and validate_until, or validation_share and test_share")
+        if self.embargo and not self.by_time:
+            raise ValueError("embargo belongs to a split by train_until and validate_until")
         if self.train_until and self.validate_until and self.train_until >= self.validate_until:
             raise ValueError(f"train_until ({self.train_until}) must lie before validate_until ({self.validate_until})")
         if self.validation_share and self.test_share and self.validation_share + self.test_share >= 1:
@@ -114,7 +169,11 @@ class Examples(Part):
     cutoff: str | None = Field(
         None, description="When the prediction is made: a time column, or one less a duration (departure - 2h)."
     )
-    target: str | None = Field(None, description="A SQL expression that is true for the positive class and never null.")
+    target: str | None = Field(
+        None,
+        description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
+        "multiclass one, the number of a regression.",
+    )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
     @field_validator("cutoff")

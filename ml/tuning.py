@@ -8,12 +8,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
-
 from ml.encoding import Encoder
+from ml.metrics import METRICS, Task, score
 from ml.models import Family, FittedModel, Training, family
-
-HIGHER_IS_BETTER: Mapping[str, bool] = {"roc_auc": True, "average_precision": True, "log_loss": False, "brier": False}
 
 
 @dataclass(frozen=True)
@@ -38,21 +35,7 @@ class TunedModel:
     score: float
     trials: tuple[Trial, ...]
     best_trial: int
-
-
-def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
-    """A metric of probabilities p [n_rows] against labels y [n_rows]; raises ValueError for an unknown name."""
-    from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
-
-    functions = {
-        "roc_auc": roc_auc_score,
-        "average_precision": average_precision_score,
-        "log_loss": log_loss,
-        "brier": brier_score_loss,
-    }
-    if metric not in functions:
-        raise ValueError(f"There is no metric {metric!r}. Allowed: {sorted(functions)}.")
-    return float(functions[metric](y, p))
+    task: Task = Task()
 
 
 def derived_seed(*parts: object) -> int:
@@ -84,13 +67,12 @@ def tune(
     finished = [trial for trial in done if trial.score is not None]
     if not finished:
         raise RuntimeError(f"All {len(done)} trials of {family_name!r} failed. The first: {done[0].reason}")
-    sign = 1 if HIGHER_IS_BETTER[metric] else -1
-    best = max(finished, key=lambda trial: (sign * (trial.score or 0.0), -trial.number))
+    best = max(finished, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
     model = chosen.fit(
         data, best.params, seed=derived_seed(seed, family_name, best.number), device=device, threads=threads
     )
     value = score(metric, data.y_valid, model.predict(data.X_valid))
-    return TunedModel(family_name, best.params, model, data.encoder, metric, value, tuple(done), best.number)
+    return TunedModel(family_name, best.params, model, data.encoder, metric, value, tuple(done), best.number, data.task)
 
 
 def _search(
@@ -109,7 +91,7 @@ def _search(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        direction="maximize" if HIGHER_IS_BETTER[metric] else "minimize",
+        direction="maximize" if METRICS[metric].higher_is_better else "minimize",
         sampler=optuna.samplers.TPESampler(seed=derived_seed(seed, chosen.name, "sampler")),
     )
     study.enqueue_trial(chosen.defaults())

@@ -30,7 +30,9 @@ def window_lookups(
     for history in spec.features.histories:
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
-        for time, columns in (declared.known_at or {str(declared.time): list(_known(spec, history, table))}).items():
+        for time, columns in (
+            declared.known_from or {str(declared.moment): list(_known(spec, history, table))}
+        ).items():
             scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
             counted = columns if "num_unique" in history.aggregations else []
             texts = [name for name in counted if is_text(table[name].type)]
@@ -48,7 +50,7 @@ def window_lookups(
 def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
     """The columns of a table whose rows are known whole at their time; no key, and nothing of the target."""
     declared = spec.tables[history.table]
-    hidden = {name.lower() for name in (*declared.keys, *declared.ignore, str(declared.time))}
+    hidden = {name.lower() for name in (*declared.keys, *declared.ignore, *declared.times, str(declared.moment))}
     hidden |= {column.lower() for group in history.groups for column in group}
     if history.table == spec.examples.table:
         hidden |= target_columns(spec)
@@ -58,7 +60,7 @@ def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str
 def target_columns(spec: UseCaseSpec) -> set[str]:
     """The columns of the examples' table that the target is made of, in lower case; none where a query gives it."""
     declared = spec.tables[spec.examples.table]
-    return sources_of(columns_of(spec.examples.target), declared.computed) if spec.examples.target else set()
+    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
 
 
 def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa.Table, examples: pa.Table) -> None:

@@ -3,6 +3,9 @@
 Values are computed on integers: a column's numbers times a power of ten (its scale), so that sums are exact. A result
 then depends on the events in the window alone: not on the order in which they are added up, on threads, on the other
 rows that are asked for, or on whether a window is summed or had as the difference of two running sums.
+
+Events are put in order once. What running totals give is had from them at the two ends of a window; DuckDB computes
+the rest.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +13,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.sql import DataError, connection, quoted
+from ml.sql import DataError, quoted
+from ml.window_frames import FRAMED, framed, reach
+from ml.window_line import Integers, Line, numbered
+from ml.window_totals import TOTALLED, Totals
 
 Aggregation = Literal[
     "count", "sum", "mean", "std", "min", "max", "median", "first", "last", "num_unique", "time_since_last"
@@ -21,17 +28,7 @@ Aggregation = Literal[
 AtCutoff = Literal["excluded", "included"]
 LARGEST = 2**41  # of a scaled value: the squares of four million of them then fit 128 bits
 MOST_DIGITS = 9
-_RUNNING = {"count", "sum", "mean", "std"}
-# What an aggregate needs of a column: how many values, their sum, the sum of their squares, the first and last event's.
-_PARTS = {"sum": "s", "mean": "cs", "std": "csq", "first": ["first"], "last": ["last"]}
-_TOTALS = {
-    "c": "cast(count({0}) over w as bigint)",
-    "s": "cast(sum({0}) over w as bigint)",
-    "q": "sum(cast({0} as hugeint) * {0}) over w",
-    "first": "first_value({0}) over together",
-    "last": "last_value({0}) over together",
-}
-_FRAMED = {"min": "min({})", "max": "max({})", "median": "median({})", "num_unique": "count(distinct {})"}
+_AT_ONCE = 2_000_000  # events, or rows, of the keys that are at work
 
 
 @dataclass(frozen=True)
@@ -93,144 +90,73 @@ def windows(
     missing keys equal nothing. Of no events the count and the sum are 0 and everything else is missing; the sample
     standard deviation needs two.
     """
-    query = _Query(tuple(keys), time, dict(scales), tuple(wanted), ">" if at_cutoff == "excluded" else ">=")
-    with connection(threads) as con:
-        con.register("event", events)
-        con.register("asked", rows)
-        for name, select in query.tables():
-            con.execute(f"create temp table {name} as {select}")
-        return con.sql(query.result()).to_arrow_table()
+    if events[time].null_count:
+        events = events.filter(pc.is_valid(events[time]))
+    now = int(at_cutoff == "included")
+    event_keys, row_keys = numbered(events, rows, keys)
+    row_keys[pc.is_null(rows["cutoff"]).to_numpy()] = -1
+    times, cutoffs = (_microseconds(column) for column in (events[time], rows["cutoff"]))
+    values = {each.name: np.full(len(rows), np.nan) for each in wanted}
+    totalled = [each for each in wanted if each.aggregation not in FRAMED]
+    for chosen, asked in _parts(event_keys, row_keys) if totalled else ():
+        past = _Past(events, chosen, event_keys[chosen], times[chosen])
+        if {"first", "last"} & {each.aggregation for each in totalled}:
+            past.settle()
+        asked = asked[past.line.ranks(row_keys[asked], cutoffs[asked])]
+        for name, column in past.values(totalled, scales, row_keys[asked], cutoffs[asked], now):
+            values[name][asked] = column
+    if rest := [each for each in wanted if each.aggregation in FRAMED]:
+        columns = {name: events[name] for name in dict.fromkeys(str(each.column) for each in rest)}
+        happened, here = {"k": event_keys, "t": times, **columns}, {"k": row_keys, "cut": cutoffs}
+        values |= framed(happened, here, rest, scales, 1 - now, threads)
+    return pa.table({name: pa.array(column, from_pandas=True) for name, column in values.items()})
 
 
-@dataclass(frozen=True)
-class _Query:
-    """The SQL of some windows. `later` compares a cutoff with an event that it may see."""
-
-    keys: tuple[str, ...]
-    time: str
-    scales: dict[str, int]
-    wanted: tuple[Window, ...]
-    later: str
-
-    @property
-    def columns(self) -> dict[str, int]:
-        """The value columns, numbered."""
-        return {name: number for number, name in enumerate(sorted({w.column for w in self.wanted if w.column}))}
-
-    def tables(self) -> Iterator[tuple[str, str]]:
-        """Name and query of every table that the result needs, in order."""
-        keys, time = ", ".join(map(quoted, self.keys)), quoted(self.time)
-        present = " and ".join(f"{quoted(key)} is not null" for key in self.keys)
-        values = "".join(f", {quoted(column)} as v{number}" for column, number in self.columns.items())
-        yield (
-            "numbers",
-            f"select row_number() over () as k, {keys} from (select distinct {keys} from event where {present})",
-        )
-        dated = f"from event join numbers using ({keys}) where {time} is not null"
-        yield "e", f"select k, epoch_us({time}) as t, _row{values} {dated}"
-        asked = "select row_number() over () as row, * from asked"
-        yield "l", f"select a.row, k, epoch_us(cutoff) as cut from ({asked}) a left join numbers using ({keys})"
-        yield "p", self._totals()
-        # One join for all moments: each sorts the totals anew.
-        moments = " union all ".join(
-            f"select row, k, {at} as at, '{name}' as moment from l" for name, at in self._moments().items()
-        )
-        yield (
-            "totals",
-            f"select m.row, moment, p.* exclude (k) from ({moments}) m asof left join p on m.k = p.k and m.at > p.t",
-        )
-        for name, start in self._starts().items():
-            yield name, f"select l.row, p.* exclude (k) from l asof left join p on l.k = p.k and {start} <= p.t"
-        for name, frame in self._frames().items():
-            yield name, self._framed(frame)
-
-    def result(self) -> str:
-        """The query of the values themselves."""
-        values = ", ".join(f"cast({self._value(each)} as double) as {quoted(each.name)}" for each in self.wanted)
-        then = {name: f"(select * from totals where moment = '{name}')" for name in self._moments()}
-        tables = then | {name: name for name in [*self._starts(), *self._frames()]}
-        joins = "".join(f" join {table} as {name} using (row)" for name, table in tables.items())
-        return f"select {values} from l{joins} order by l.row"
-
-    def _totals(self) -> str:
-        """For each key and time the totals up to it, and the values of the first and the last event of that time.
-
-        Events of one time have equal rows: a window without a frame ends with the last of them.
-        """
-        parts = {(part, self.columns[str(w.column)]) for w in self.wanted for part in _PARTS.get(w.aggregation, ())}
-        totals = "".join(f", {_TOTALS[part].format(f'v{v}')} as {part}{v}" for part, v in sorted(parts))
-        window = "w as (partition by k order by t)"
-        if {"first", "last"} & {part for part, _ in parts}:
-            whole = "rows between unbounded preceding and unbounded following"
-            window += f", together as (partition by k, t order by _row {whole})"
-        return f"select k, t, cast(count(*) over w as bigint) as n{totals} from e window {window}"
-
-    def _moments(self) -> dict[str, str]:
-        """The moments before which the totals are asked for: the cutoff, and the start of each window."""
-        starts = {each.seconds: _reach(each) for each in self.wanted if each.aggregation in _RUNNING and each.seconds}
-        now = "cut" if self.later == ">" else "cut + 1"
-        return {"now": now} | {f"before_{seconds}": f"cut - {reach}" for seconds, reach in starts.items()}
-
-    def _starts(self) -> dict[str, str]:
-        """The start of each window whose first event is asked for."""
-        return {
-            f"from_{each.seconds}": f"l.cut - {_reach(each)}" for each in self.wanted if each.aggregation == "first"
-        }
-
-    def _frames(self) -> dict[str, list[Window]]:
-        """A table for each window over which something is computed that running totals do not give."""
-        framed = [each for each in self.wanted if each.aggregation in _FRAMED]
-        return {f"frame_{each.seconds}": [e for e in framed if e.seconds == each.seconds] for each in framed}
-
-    def _framed(self, wanted: list[Window]) -> str:
-        asked = {(each.aggregation, self.columns[str(each.column)]) for each in wanted}
-        values = "".join(f", {_FRAMED[name].format(f'v{v}')} over w as {name}{v}" for name, v in sorted(asked))
-        nothing = "".join(f", null as v{number}" for number in self.columns.values())
-        events = (
-            f"select null as row, k, t, 1 as one{''.join(f', v{number}' for number in self.columns.values())} from e"
-        )
-        both = f"{events} union all select row, k, cut, null{nothing} from l"
-        end = 1 if self.later == ">" else 0
-        window = f"partition by k order by t range between {_reach(wanted[0])} preceding and {end} preceding"
-        framed = f"select row, count(one) over w as n{values} from ({both}) window w as ({window})"
-        return f"select * from ({framed}) where row is not null"
-
-    def _value(self, each: Window) -> str:
-        number = self.columns[each.column] if each.column else 0
-        scale = 10 ** self.scales[each.column] if each.column else 1
-        if each.aggregation in _RUNNING:
-            return self._running(each, number, scale)
-        if each.aggregation in _FRAMED:
-            value = f"frame_{each.seconds}.{each.aggregation}{number}"
-            if each.aggregation == "num_unique":
-                return f"case when frame_{each.seconds}.n > 0 then {value} end"
-            return f"cast({value} as double) / {scale}"
-        if each.aggregation == "first":
-            found = f"from_{each.seconds}"
-            return f"case when l.cut {self.later} {found}.t then cast({found}.first{number} as double) / {scale} end"
-        inside = f"now.t >= l.cut - {_reach(each)}"
-        if each.aggregation == "last":
-            return f"case when {inside} then cast(now.last{number} as double) / {scale} end"
-        return f"case when {inside} then (l.cut - now.t) / 1e6 end"
-
-    def _running(self, each: Window, number: int, scale: int) -> str:
-        """From the totals at the cutoff less those at the window's start."""
-
-        def total(part: str) -> str:
-            start = "" if each.seconds is None else f" - coalesce(before_{each.seconds}.{part}, 0)"
-            return f"(coalesce(now.{part}, 0){start})"
-
-        if each.aggregation == "count":
-            return total("n")
-        n, total_sum, squares = total(f"c{number}"), total(f"s{number}"), total(f"q{number}")
-        if each.aggregation == "sum":
-            return f"cast({total_sum} as double) / {scale}"
-        if each.aggregation == "mean":
-            return f"cast({total_sum} as double) / nullif({n} * {scale}, 0)"
-        spread = f"cast({n} * {squares} - cast({total_sum} as hugeint) * {total_sum} as double)"
-        return f"case when {n} > 1 then sqrt({spread} / ({n} * ({n} - 1))) / {scale} end"
+def _microseconds(column: pa.ChunkedArray) -> Integers:
+    """Since 1970, in UTC; 0 where it is missing."""
+    times = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
+    found: Integers = pc.fill_null(pc.cast(times, pa.int64()), 0).to_numpy()
+    return found
 
 
-def _reach(each: Window) -> int:
-    """How far a window reaches back, in microseconds; all of the past is thirty thousand years."""
-    return 10**18 if each.seconds is None else each.seconds * 10**6
+def _parts(event_keys: Integers, row_keys: Integers) -> Iterator[tuple[Integers, Integers]]:
+    """The events and the rows of some keys at a time; a row without keys is in the first part, such an event in none."""
+    number = max(len(event_keys), len(row_keys)) // _AT_ONCE + 1
+    part_of, asked_in = (np.where(keys < 0, -1, keys % number) for keys in (event_keys, row_keys))
+    for part in range(number):
+        yield np.flatnonzero(part_of == part), np.flatnonzero(np.maximum(asked_in, 0) == part)
+
+
+class _Past:
+    """The events of some keys in order, each key's by time."""
+
+    def __init__(self, events: pa.Table, chosen: Integers, keys: Integers, times: Integers) -> None:
+        self.events, self.line = events, Line(keys, times)
+        self.order, self.times = chosen[self.line.order], times[self.line.order]
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        return self.events[name].take(pa.array(self.order))
+
+    def settle(self) -> None:
+        """Puts events of one key and time in order of their names; nothing else tells which is the first."""
+        self.order = self.order[
+            self.line.settled(lambda places: self.events["_row"].take(pa.array(self.order[places])))
+        ]
+
+    def values(
+        self, wanted: Sequence[Window], scales: Mapping[str, int], keys: Integers, cutoffs: Integers, now: int
+    ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
+        """The value of each window for each row, by name; quick where rows go by key and cutoff."""
+        end = self.line.before(keys, cutoffs + now)
+        starts = {each.seconds: self.line.before(keys, cutoffs - reach(each.seconds)) for each in wanted}
+        for each in wanted:
+            if each.aggregation == "count":
+                yield each.name, (end - starts[each.seconds]).astype(np.float64)
+            elif each.aggregation == "time_since_last":
+                last = np.append(self.times, 0)[end - 1]
+                yield each.name, np.where(starts[each.seconds] < end, (cutoffs - last) / 1e6, np.nan)
+        for column in sorted({str(each.column) for each in wanted if each.aggregation in TOTALLED}):
+            totals = Totals(column, self.column(column), 10 ** scales[column])
+            for each in wanted:
+                if each.aggregation in TOTALLED and each.column == column:
+                    yield each.name, TOTALLED[each.aggregation](totals, starts[each.seconds], end)

@@ -144,7 +144,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 def _environment(store: Path) -> dict[str, str]:
     # Events that a running service has taken in are none of a candidate's business.
     inherited = {name: value for name, value in os.environ.items() if name != "SEXTANT_EVENTS"}
-    return {**inherited, **QUIET, "BENTOML_HOME": str(store)}
+    # Nor are GPUs: a step that starts a Bento holds no lease of one.
+    return {**inherited, **QUIET, "BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": ""}
 
 
 def _free_port() -> int:

@@ -1,63 +1,172 @@
-"""GpuPool: gives each step a device of its own."""
+"""GpuPool: gives a step a GPU, or a share of one, that no other step has."""
 
-import fcntl
+import logging
 import os
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from itertools import takewhile
-from typing import IO, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import dagster as dg
 
+from ml.gpus import Gpu, allowed, cuda_started, present
+from resources.gpu_claims import Claim
 from resources.home import home
+
+POOL = "gpu"  # Dagster's pool of the steps that take a whole GPU
+SHARED_POOL = "gpu_shared"  # and of those that take a share of one
+POLL_S = 0.25
+_VISIBLE = "CUDA_VISIBLE_DEVICES"
+_log = logging.getLogger(__name__)
+_started_with: str | None = None  # what CUDA_VISIBLE_DEVICES was when CUDA started in this process, under a lease
 
 
 class NoGpuError(RuntimeError):
-    """A GPU is required and there is none."""
+    """A GPU is required and there is none that can be used."""
+
+
+class GpuBusyError(TimeoutError):
+    """No GPU came free in time."""
+
+
+class CudaStartedError(RuntimeError):
+    """CUDA has started in this process with other devices than those that were leased."""
+
+
+@dataclass(frozen=True)
+class GpuWish:
+    """What a declaration asks for; `obstacle` says why its library cannot use a GPU here, None if it can."""
+
+    gpu: Literal["required", "preferred", "never"]
+    share: float = 1.0
+    obstacle: str | None = None
+
+    @property
+    def pool(self) -> str | None:
+        """The Dagster pool of a step with this wish."""
+        if self.gpu == "never":
+            return None
+        return POOL if self.share == 1 else SHARED_POOL
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What a step may use: `device` is its name in the block, "cpu" or "cuda:0", whichever GPU that is.
+
+    `downgrade` says why it is the CPU though a GPU was preferred.
+    """
+
+    device: Literal["cpu", "cuda:0"]
+    gpus: tuple[Gpu, ...] = ()
+    share: float = 0.0
+    downgrade: str | None = None
+
+    @property
+    def devices(self) -> tuple[int, ...]:
+        """The numbers of the GPUs, as `nvidia-smi` counts them."""
+        return tuple(gpu.index for gpu in self.gpus)
 
 
 class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Leases whole GPUs to steps, over runs and processes; a lease is a file lock, so a dead step's lease is free."""
+    """Leases GPUs to steps, over runs and processes that share a $SEXTANT_HOME.
+
+    `devices` are the numbers of the GPUs to lease; without it, all that CUDA_VISIBLE_DEVICES allows. A number that no
+    GPU has stands for a made-up one, for tests. `wait_s` is how long a lease waits at most; None is for ever.
+    """
 
     devices: list[int] | None = None
+    wait_s: float | None = None
 
-    def available(self) -> list[int]:
-        """The GPUs that may be leased: the configured ones, or all that are there and that CUDA may see."""
-        if self.devices is not None:
-            return self.devices
-        visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-        if visible is not None:  # CUDA counts those it may see from 0, and stops at the first that is none
-            return list(range(len(list(takewhile(lambda name: name.strip() not in ("", "-1"), visible.split(","))))))
-        return [number for number in range(16) if os.path.exists(f"/dev/nvidia{number}")]
+    def available(self) -> list[Gpu]:
+        """The GPUs that may be leased."""
+        if self.devices is None:
+            return allowed(present(), os.environ.get(_VISIBLE))
+        known = {gpu.index: gpu for gpu in present()}
+        return [known.get(number, Gpu(number, f"made-up-{number}")) for number in self.devices]
+
+    def planned(self, wish: GpuWish) -> str | None:
+        """The device as coordinates name it, before it is leased: "cuda", or "cpu" and why; None if none is wished for.
+
+        Raises NoGpuError if a GPU is required and none can be used.
+        """
+        if wish.gpu == "never":
+            return None
+        reason = self._obstacle(wish)
+        return "cuda" if reason is None else f"cpu (gpu: preferred, {reason})"
 
     @contextmanager
-    def lease(self, wish: Literal["required", "preferred", "never"]) -> Iterator[str]:
-        """The device for the block: "cpu" or "cuda:N", waited for while others hold them all.
+    def lease(
+        self, wish: GpuWish, *, about: Mapping[str, str] | None = None, say: Callable[[str], None] = _log.info
+    ) -> Iterator[Lease]:
+        """A device for the block, in which CUDA sees the leased GPU alone, as cuda:0.
 
-        Raises NoGpuError if a GPU is required and none is there.
+        While others hold them all it waits, and says for whom. `about` tells others who holds it. Raises NoGpuError if
+        a GPU is required and none can be used, GpuBusyError after `wait_s`, and CudaStartedError if CUDA has started in
+        this process before, with other devices.
         """
-        available = self.available() if wish != "never" else []
-        if not available:
-            if wish == "required":
-                raise NoGpuError("gpu: required, but this machine has no GPU; use one that has, or set gpu: preferred")
-            yield "cpu"
+        reason = self._obstacle(wish) if wish.gpu != "never" else None
+        if wish.gpu == "never" or reason is not None:
+            yield Lease("cpu", downgrade=reason)
             return
-        number, lock = self._wait(available)
-        try:
-            yield f"cuda:{number}"
-        finally:
-            lock.close()
+        gpus = {gpu.identity: gpu for gpu in self.available()}
+        with Claim(home() / "gpu", list(gpus), wish.share, about or {}) as claim:
+            gpu = gpus[self._wait(claim, say)]
+            with _visible(gpu):
+                yield Lease("cuda:0", (gpu,), wish.share)
 
-    def _wait(self, available: list[int]) -> tuple[int, IO[str]]:
-        folder = home() / "gpu"
-        folder.mkdir(parents=True, exist_ok=True)
-        while True:
-            for number in available:
-                lock = open(folder / f"{number}.lock", "w")  # noqa: SIM115 - the open file is the lease
-                try:
-                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    return number, lock
-                except BlockingIOError:
-                    lock.close()
-            time.sleep(0.2)
+    def _obstacle(self, wish: GpuWish) -> str | None:
+        """Why there is no GPU for this wish; raises NoGpuError where one is required."""
+        reason = None if (available := self.available()) else self._why_none()
+        if available and wish.obstacle:
+            reason = wish.obstacle
+        if reason is not None and wish.gpu == "required":
+            raise NoGpuError(f"gpu: required, but {reason}; mend that, use another machine, or set gpu: preferred")
+        return reason
+
+    def _why_none(self) -> str:
+        if self.devices is None and present():
+            return f"{_VISIBLE}={os.environ.get(_VISIBLE)!r} names none of the GPUs here"
+        return "there is no GPU"
+
+    def _wait(self, claim: Claim, say: Callable[[str], None]) -> str:
+        since, said = time.monotonic(), ""
+        while (taken := claim.take()) is None:
+            ahead = "; ".join(map(str, claim.ahead))
+            if ahead != said:
+                say(f"waiting for a GPU: {ahead}")
+                said = ahead
+            if self.wait_s is not None and time.monotonic() - since >= self.wait_s:
+                raise GpuBusyError(f"no GPU came free in {self.wait_s:g} s (wait_s): {ahead}")
+            time.sleep(POLL_S)
+        return taken
+
+
+@contextmanager
+def _visible(gpu: Gpu) -> Iterator[None]:
+    """Lets CUDA see this GPU alone, for the block; a second lease of the same GPU may follow in the same process."""
+    global _started_with
+    if cuda_started() and _started_with != gpu.visible:
+        raise CudaStartedError(
+            f"CUDA has started in this process before it was given {gpu}, so it would not see that one alone; lease "
+            "the GPU before anything else uses CUDA, and run each step in its own process (the multiprocess executor)"
+        )
+    before = os.environ.get(_VISIBLE)
+    os.environ[_VISIBLE] = gpu.visible
+    try:
+        yield
+    finally:
+        if cuda_started():
+            _started_with = gpu.visible
+            _free_memory()
+        os.environ.pop(_VISIBLE, None)
+        if before is not None:
+            os.environ[_VISIBLE] = before
+
+
+def _free_memory() -> None:
+    """Gives the memory that torch keeps for later back to the GPU, which is another's from now on."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

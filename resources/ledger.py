@@ -52,6 +52,11 @@ class Ledger:
         file = self.folder / "latest" / f"{asset}.json"
         return str(json.loads(file.read_bytes())) if file.is_file() else None
 
+    def latest_result(self, asset: str) -> Stored | None:
+        """The stored version of the asset's latest materialization."""
+        identity = self.latest_of(asset)
+        return Stored(**_read(self.folder / f"{identity}.json")["result"]) if identity else None
+
     @property
     def latest_of_all(self) -> set[str]:
         """The ids of the coordinates of every asset's latest materialization."""

@@ -1,10 +1,6 @@
 """Storage: results as immutable, content-addressed files, and the Dagster IO manager over them."""
 
-import importlib
-import io
-import json
 import os
-import pickle
 import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -12,12 +8,11 @@ from typing import Any
 
 import dagster as dg
 import fsspec
-import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
-from pydantic import BaseModel
+from pydantic import dataclasses as checked
 
-from ml.hashing import hash_bytes, hash_table
+from ml.hashing import hash_bytes
+from resources.formats import TABLES, Content, decode, decode_table, encode, grown_beyond, hash_of, joined, plain, shape
 from resources.home import home
 
 METADATA = "stored"
@@ -27,18 +22,33 @@ class StorageError(RuntimeError):
     """A stored result is missing or damaged."""
 
 
-@dataclass(frozen=True)
-class Stored:
-    """One immutable version: where it lies, the hash of its content and the digest of its file."""
+@checked.dataclass(frozen=True, kw_only=True)
+class File:
+    """An immutable file: its path in the storage, and the SHA-256 and the number of its bytes."""
 
     path: str
-    hash: str
     digest: str
     size: int
+
+
+@checked.dataclass(frozen=True, kw_only=True)
+class Stored(File):
+    """One immutable version: the hash of its content, and its file.
+
+    A table that grew lies in several: `before` are those of the rows before the ones in its own file.
+    """
+
+    hash: str
     kind: str
+    before: tuple[File, ...] = ()
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All its files, those of a table in the order of its rows."""
+        return (*self.before, File(path=self.path, digest=self.digest, size=self.size))
 
 
-@dataclass(frozen=True)
+@checked.dataclass(frozen=True, kw_only=True)
 class Version(Stored):
     """The stored version of an asset, as Dagster knows it, with the id of its coordinates."""
 
@@ -67,96 +77,87 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The URL under which everything lies; $SEXTANT_HOME/storage unless configured."""
         return self.url.rstrip("/") or str(home() / "storage")
 
-    def save(self, key: str, value: Any, suffix: str | None = None) -> Stored:
+    def save(self, key: str, value: Any, suffix: str | None = None, grown_from: Stored | None = None) -> Stored:
         """Writes a value under its content's hash; content that is there already, and whole, is not written again.
 
-        `suffix` replaces the file's ending, such as .html for bytes that are a page.
+        `suffix` replaces the file's ending, such as .html for bytes that are a page. A table that starts with all rows
+        of `grown_from` shares files with it where that pays; its hash is the same as that of a table in one file.
         """
-        kind, usual, content, digest_of_values = _encode(value)
-        suffix = suffix or usual
-        path = f"{key}/{digest_of_values}{suffix}"
+        kind, usual, content = plain(value)
+        whole = hash_of(content)
+        before, rows = self._shared(kind, content, grown_from)
+        if grown_from and before and grown_from.hash == whole:
+            return grown_from
+        own = content.slice(rows) if isinstance(content, pa.Table) and before else content
+        name = hash_of(own) if before else whole
+        path = f"{key}/{name}{suffix or usual}"
+        written = self._written(path, kind, own, name)
+        return Stored(path=path, hash=whole, digest=hash_bytes(written), size=len(written), kind=kind, before=before)
+
+    def _shared(self, kind: str, content: Content, earlier: Stored | None) -> tuple[tuple[File, ...], int]:
+        """The files of an earlier version that hold this table's first rows, and how many; none if one is damaged."""
+        if earlier is None or kind != earlier.kind or not isinstance(content, pa.Table):
+            return (), 0
+        try:
+            shapes = [shape(self.content(file)) for file in earlier.files]
+        except StorageError:
+            return (), 0
+        rows = grown_beyond(content, shapes, earlier.hash)
+        return earlier.files[: len(rows)], sum(rows)
+
+    def _written(self, path: str, kind: str, content: Content, name: str) -> bytes:
+        """The bytes of the file with this content, which is written unless it is there and whole."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{path}"
-        there = _whole(fs, target, kind, digest_of_values)
-        if there is None:
-            _write(fs, target, content)
-        else:
-            content = there
-        return Stored(path, digest_of_values, hash_bytes(content), len(content), kind)
+        written = _whole(fs, target, kind, name)
+        if written is None:
+            written = encode(content)
+            _write(fs, target, written)
+        return written
 
     def load(self, stored: Stored, columns: Collection[str] | None = None) -> Any:
         """The value of a stored version, of a table those of `columns` that it has.
 
-        Raises StorageError if its file is missing or not what was written.
+        Raises StorageError if a file of it is missing or not what was written.
         """
-        return _decode(stored.kind, self.content(stored), columns)
+        if stored.kind not in TABLES:
+            return decode(stored.kind, self.content(stored))
+        table = joined([decode_table(self.content(file), columns) for file in stored.files])
+        return table.to_pandas() if stored.kind == "frame" else table
 
-    def content(self, stored: Stored) -> bytes:
-        """The file of a stored version, verified; raises StorageError if it is missing or not what was written."""
+    def verify(self, stored: Stored) -> None:
+        """Raises StorageError if a file of a stored version is missing or not what was written."""
+        for file in stored.files:
+            self.content(file)
+
+    def content(self, file: File) -> bytes:
+        """A stored file, verified; raises StorageError if it is missing or not what was written."""
         fs, base = fsspec.core.url_to_fs(self.base())
-        target = f"{base}/{stored.path}"
+        target = f"{base}/{file.path}"
         try:
             content: bytes = fs.cat_file(target)
         except FileNotFoundError as error:
             raise StorageError(f"{target} is missing; materialize the asset that makes it again") from error
-        if hash_bytes(content) != stored.digest:
+        if hash_bytes(content) != file.digest:
             raise StorageError(
-                f"{target} is damaged: its SHA-256 is not {stored.digest[:12]}…; materialize the asset that makes it "
+                f"{target} is damaged: its SHA-256 is not {file.digest[:12]}…; materialize the asset that makes it "
                 "again"
             )
         return content
 
-    def uri(self, stored: Stored) -> str:
-        """The full path or URL of a stored version."""
-        return f"{self.base()}/{stored.path}"
+    def uri(self, file: File) -> str:
+        """The full path or URL of a stored file."""
+        return f"{self.base()}/{file.path}"
 
 
 def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:
-    """The file's content if its values have the expected hash; None where it is missing or damaged."""
+    """The file's bytes if its content has the expected hash; None where it is missing or damaged."""
     try:
-        content: bytes = fs.cat_file(target)
-        values = pq.read_table(io.BytesIO(content)) if kind in ("table", "frame") else content
+        written: bytes = fs.cat_file(target)
+        content = decode_table(written) if kind in TABLES else written
     except (FileNotFoundError, pa.ArrowException, OSError):
         return None
-    found = hash_table(values) if isinstance(values, pa.Table) else hash_bytes(values)
-    return content if found == expected else None
-
-
-def _encode(value: Any) -> tuple[str, str, bytes, str]:
-    """Kind, file ending, content and hash of the values."""
-    if isinstance(value, pd.DataFrame):
-        table = pa.Table.from_pandas(value, preserve_index=False)
-        return "frame", ".parquet", _parquet(table), hash_table(table)
-    if isinstance(value, pa.Table):
-        return "table", ".parquet", _parquet(value), hash_table(value)
-    if isinstance(value, bytes):
-        return "bytes", ".bin", value, hash_bytes(value)
-    if isinstance(value, BaseModel):
-        name = f"{type(value).__module__}:{type(value).__qualname__}"
-        content = json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True).encode()
-        return f"json:{name}", ".json", content, hash_bytes(content)
-    content = pickle.dumps(value, protocol=5)
-    return "pickle", ".pickle", content, hash_bytes(content)
-
-
-def _decode(kind: str, content: bytes, columns: Collection[str] | None) -> Any:
-    if kind in ("table", "frame"):
-        file = pq.ParquetFile(io.BytesIO(content))
-        names = None if columns is None else [name for name in file.schema_arrow.names if name in columns]
-        table = file.read(names)
-        return table.to_pandas() if kind == "frame" else table
-    if kind == "bytes":
-        return content
-    if kind == "pickle":
-        return pickle.loads(content)
-    module, _, name = kind.removeprefix("json:").partition(":")
-    return getattr(importlib.import_module(module), name).model_validate_json(content)
-
-
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table, sink, compression="zstd")
-    return sink.getvalue()
+    return written if hash_of(content) == expected else None
 
 
 def _write(fs: Any, target: str, content: bytes) -> None:
@@ -185,11 +186,12 @@ class StorageIOManager(dg.ConfigurableIOManager):
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
         """Names the stored version in the materialization; a plain value is stored first."""
         stored = obj if isinstance(obj, Stored) else self.storage.save(context.asset_key.to_user_string(), obj)
+        uris = [self.storage.uri(file) for file in stored.files]
         context.add_output_metadata(
             {
                 METADATA: dg.MetadataValue.json(asdict(stored)),
-                "dagster/uri": self.storage.uri(stored),
-                "size (bytes)": stored.size,
+                **({"dagster/uri": uris[0]} if len(uris) == 1 else {"files": dg.MetadataValue.json(uris)}),
+                "size (bytes)": sum(file.size for file in stored.files),
             }
         )
 

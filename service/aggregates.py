@@ -12,7 +12,7 @@ from math import nan, sqrt
 
 import numpy as np
 
-from service.plan import WindowFeature
+from service.parts import WindowFeature
 from service.records import SECOND_US
 from service.series import Column, Series
 

@@ -28,7 +28,8 @@ from service.records import InvalidRecords, record_schema
 logger = logging.getLogger("bentoml.sextant")
 
 MAX_SHOWN_PROBLEMS = 100
-INLINE_RECORDS = 100  # above, scoring would hold up other requests for more than about a millisecond
+# Above, and where a query makes features, scoring would hold up other requests for more than about a millisecond.
+INLINE_RECORDS = 100
 
 encode = msgspec.json.Encoder().encode
 
@@ -164,7 +165,7 @@ def _index(predictor: Predictor) -> dict[str, Any]:
 async def _predict(request: Request, predictor: Predictor) -> Response:
     try:
         batch = to_batch(await read_json(request), predictor.plan.record)
-        if len(batch.records) <= INLINE_RECORDS:
+        if len(batch.records) <= INLINE_RECORDS and predictor.plan.synthesis is None:
             prediction = predictor.predict(batch.records)
         else:
             prediction = await to_thread.run_sync(predictor.predict, batch.records)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from service.groups import grouped
 from service.indexed import Edits, Indexed
 from service.keys import joined
-from service.plan import BundleError, Plan, WindowLookup
+from service.parts import WindowLookup
+from service.plan import BundleError, Plan
+from service.records import Problem, shown
 from service.series import Cells, Event, Series, Totals
 from service.sums import LIMIT
 from service.tables import check_types, kind_of, microseconds, read_columns, sorted_by, values_of
@@ -35,6 +37,33 @@ class EventFile:
     values: Sequence[str]
     places: dict[str, Place]
 
+    def wanted(self) -> list[str]:
+        """The columns that an event needs."""
+        return [ROW, *self.kinds, *self.values]
+
+    def type_problems(self, schema: Any) -> list[str]:
+        """Where columns of a schema of Arrow have not the type of the file's."""
+        import pyarrow as pa
+
+        kinds = {ROW: "text", **self.kinds}
+        types = {name: schema.field(name).type for name in self.wanted()}
+        wrong = {name: kind for name, kind in kinds.items() if kind_of(types[name]) != kind}
+        problems = [f"{name!r} as a {kind_of(types[name])}, not a {kind}" for name, kind in wrong.items()]
+        scaled = [name for name in self.values if not pa.types.is_integer(types[name])]
+        return problems + [f"{name!r} as {types[name]}; fixed-point values are integers" for name in scaled]
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """What names an event."""
+        return str(row[ROW])
+
+    def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
+        """The values of one event that are too large to be summed exactly, by this model or another."""
+        return [
+            Problem("too large to be summed exactly", index, name, shown(value), f"less than {LIMIT}, as scaled")
+            for name, value in row.items()
+            if name != ROW and name not in self.kinds and type(value) is int and not abs(value) < LIMIT
+        ]
+
     def edits(self, name: str, events: Mapping[str, Mapping[str, Any] | None]) -> dict[Any, Edits]:
         """What arrivals change in one lookup, by key."""
         lookup, edits = self.lookups[name], dict[Any, Edits]()
@@ -46,6 +75,14 @@ class EventFile:
             if event is not None and (key := _key_of(event, lookup)) is not None:
                 edits.setdefault(key, Edits([], [])).added.append(Event(event[lookup.time], row, event))
         return edits
+
+    def take(self, events: Mapping[str, Mapping[str, Any] | None]) -> None:
+        """Notes where events are from now on."""
+        for row, event in events.items():
+            if event is None:
+                self.places.pop(row, None)
+            else:
+                self.places[row] = tuple(event[column] for column in self.kinds)
 
 
 def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:

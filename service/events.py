@@ -9,10 +9,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from service.event_files import ROW
+from service.event_files import EventFile
 from service.event_log import Entry, EventLog, EventLogError
 from service.histories import Arrivals, Change, Histories
-from service.plan import BundleError, EventTable, Plan
+from service.parts import EventTable
+from service.plan import BundleError, Plan
 from service.records import InvalidRecords, Problem, RowReader, Value, shown
 from service.views import Query, connect
 
@@ -88,7 +89,7 @@ class Events:
 
     def _no_table(self) -> str:
         if not self._tables:
-            return "this model takes no events: none of its features is a window over a table's past"
+            return "this model takes no events: none of its features looks at a table's past"
         return "not a table whose events this model takes"
 
 
@@ -100,13 +101,18 @@ class _Table:
         self._reader = RowReader(table.record, [table.key])
         # files that none of the model's features use are not in memory
         self._queries = [
-            Query(view, table.record, histories.files[view.file], connection)
+            Query(view, table.record, histories.targets[view.file], connection)
             for view in table.views
-            if view.file in histories.files
+            if view.file in histories.targets
         ]
-        for file in [query.file for query in self._queries if table.record[table.key] == "number"]:
-            if strange := [name for name in histories.files[file].places if not name.removeprefix("-").isdecimal()]:
-                raise _wrong_names(file, strange)
+        if table.record[table.key] == "number":
+            self._check_names()
+
+    def _check_names(self) -> None:
+        for query in self._queries:
+            names = query.target.places if isinstance(query.target, EventFile) else ()
+            if strange := [name for name in names if not name.removeprefix("-").isdecimal()]:
+                raise _wrong_names(query.file, strange)
 
     def known(self, row: Any) -> Any:
         """A row without the columns that are none of the table's."""
@@ -147,15 +153,15 @@ class _Table:
         except InvalidRecords as error:
             problems += error.at(list(named.values())).problems
             return Arrivals(query.file, {})
-        events = {event[ROW]: event for event in found}
+        events = {query.target.name(event): event for event in found}
         if len(events) < len(found) or not events.keys() <= named.keys():
-            raise _wrong_names(query.file, [str(event[ROW]) for event in found])
+            raise _wrong_names(query.file, list(map(query.target.name, found)))
         for name, event in events.items():
-            problems += query.value_problems(event, named[name])
+            problems += query.target.value_problems(event, named[name])
         return Arrivals(query.file, {name: events.get(name) for name in named})
 
 
 def _wrong_names(file: str, given: Sequence[str]) -> BundleError:
     """A correction would not find the event that it corrects."""
-    allowed = f"the text of each row's key in {ROW!r}, once; that of a number has digits alone"
-    return BundleError("plan.json", [f"the events of {file} must have {allowed}; given are {sorted(given)[:5]}"])
+    allowed = "named by the text of its key, and there once; that of a number has digits alone"
+    return BundleError("plan.json", [f"each event of {file} must be {allowed}; given are {sorted(given)[:5]}"])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +12,19 @@ from numpy.typing import NDArray
 
 from service.histories import Histories
 from service.lookups import Finder, load_lookup
-from service.plan import (
+from service.parts import (
     CALENDAR,
-    BundleError,
     CalendarFeature,
     ColumnFeature,
     Feature,
     LookupFeature,
-    Plan,
     RowLookup,
+    SynthesisFeature,
     WindowFeature,
 )
+from service.plan import BundleError, Plan
 from service.records import Record, Value
+from service.synthesis import Synthesizer
 from service.windows import Windows
 
 Getter = Callable[[Record], Value]
@@ -62,6 +63,7 @@ class FeatureBuilder:
     """
 
     def __init__(self, plan: Plan, inputs: Inputs, folder: Path) -> None:
+        self.plan = plan
         features = _features_of(plan, inputs)
         numeric = [features[name] for name in inputs.numeric]
         categorical = [features[name] for name in inputs.categorical]
@@ -70,9 +72,10 @@ class FeatureBuilder:
         self._texts = _own(categorical)
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
         self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
-        windows = {position: f for position, f in enumerate(numeric) if isinstance(f, WindowFeature)}
-        self.histories = Histories(plan, windows.values(), folder)
-        self._windows = Windows(plan, windows)
+        self.histories = Histories(plan, [*numeric, *categorical], folder)
+        self._windows = Windows(plan, {i: f for i, f in enumerate(numeric) if isinstance(f, WindowFeature)})
+        self._synthesized = _synthesized(numeric), _synthesized(categorical)
+        self._synthesizer = _synthesizer(plan, *self._synthesized)
 
     def build(self, records: Sequence[Record]) -> Matrices:
         """The features of `records`, one row each, as of one state of the histories; what their callers should know."""
@@ -88,10 +91,13 @@ class FeatureBuilder:
             categorical[:, positions] = np.array([[get(r) or "" for get in texts] for r in records], dtype=object)
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)
+        state = self.histories.state
         if self._windows.positions:
-            state = self.histories.state
-            values = [self._windows.values(r, state, said) for r, said in zip(records, warnings, strict=True)]
+            values = [self._windows.values(r, state.windows, said) for r, said in zip(records, warnings, strict=True)]
             numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
+        if self._synthesizer is not None:
+            made = self._synthesizer.values(records, state.tables, warnings)
+            numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = made
         return Matrices(numeric, categorical, warnings)
 
 
@@ -123,7 +129,10 @@ def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
             problems.append(f"the plan has no feature {name!r}")
         if feature is None or isinstance(feature, LookupFeature):
             continue  # a lookup's types are known, and checked, once its file is read
-        is_text = isinstance(feature, ColumnFeature) and plan.record[feature.column] == "text"
+        if isinstance(feature, SynthesisFeature):
+            is_text = feature.type == "categorical"
+        else:
+            is_text = isinstance(feature, ColumnFeature) and plan.record[feature.column] == "text"
         if is_text != wants_text:
             given, wanted = ("a text", "numeric") if is_text else ("a number", "categorical")
             problems.append(f"feature {name!r} is {given}, and feeds a {wanted} input")
@@ -150,6 +159,16 @@ def _getter(feature: ColumnFeature | CalendarFeature) -> Getter:
         return part(time) if isinstance(time, dt.datetime) else None
 
     return calendar
+
+
+def _synthesized(features: Sequence[Feature]) -> dict[int, str]:
+    return {position: f.name for position, f in enumerate(features) if isinstance(f, SynthesisFeature)}
+
+
+def _synthesizer(plan: Plan, numeric: Mapping[int, str], categorical: Mapping[int, str]) -> Synthesizer | None:
+    if plan.synthesis is None or not (numeric or categorical):
+        return None
+    return Synthesizer(plan.synthesis, list(numeric.values()), list(categorical.values()))
 
 
 def _block(

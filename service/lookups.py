@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.keys import Key, said_time
-from service.plan import BundleError, ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.plan import BundleError
 from service.records import MICROSECOND, SECOND_US, Record
 from service.tables import (
     categorical_matrix,
@@ -76,6 +77,7 @@ class LatestFinder:
         self.table = table
         self._spans = spans
         self._times = times
+        self._bisect = bisect_right if lookup.at_cutoff == "included" else bisect_left
         self._valid_for_us = None if lookup.valid_for_s is None else round(lookup.valid_for_s * SECOND_US)
 
     def find(self, record: Record) -> Found:
@@ -85,7 +87,7 @@ class LatestFinder:
         span = self._spans.get(key)
         if span is None:
             return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
-        row = bisect_right(self._times, record.cutoff_us, *span) - 1
+        row = self._bisect(self._times, record.cutoff_us, *span) - 1
         if row < span[0]:
             known = f"{self.table.key.said(record)} up to the cutoff {said_time(record.cutoff_us)}"
             return MISSING_ROW, f"{self.table.name}: no row for {known}"

@@ -4,131 +4,30 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
-from collections.abc import Callable
-from typing import Literal
 
 import msgspec
 
-ColumnType = Literal["time", "text", "number", "flag"]
-
-#: What featuretools' transform primitive of the same name yields for one time.
-CALENDAR: dict[str, Callable[[dt.datetime], float]] = {
-    "minute": lambda time: time.minute,
-    "hour": lambda time: time.hour,
-    "weekday": lambda time: time.weekday(),
-    "is_weekend": lambda time: time.weekday() >= 5,
-    "day": lambda time: time.day,
-    "day_of_year": lambda time: time.timetuple().tm_yday,
-    "week": lambda time: time.isocalendar().week,
-    "month": lambda time: time.month,
-    "quarter": lambda time: (time.month + 2) // 3,
-    "year": lambda time: time.year,
-}
-
-#: What a window feature may compute: of the events themselves, and of the values of one column of theirs.
-ROW_AGGREGATIONS = frozenset({"count", "time_since_last"})
-COLUMN_AGGREGATIONS = frozenset({"first", "last", "max", "mean", "median", "min", "num_unique", "std", "sum"})
-
-LONGEST_WINDOW_S = 10_000_000_000  # three centuries; what reaches further back is all of the history
-MOST_DIGITS = 18  # of a scale: above, 10**scale is no int64
-
-
-class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A piece of the plan; a key that this service does not know is an error, never skipped."""
-
-
-class Cutoff(Part, frozen=True):
-    """The time up to which a prediction may know things: `column` less `before_s` seconds."""
-
-    column: str
-    before_s: float
-
-
-class ColumnFeature(Part, frozen=True, tag_field="kind", tag="column"):
-    """A value of the record itself."""
-
-    name: str
-    column: str
-
-
-class CalendarFeature(Part, frozen=True, tag_field="kind", tag="calendar"):
-    """A part of a time of the record, such as its hour."""
-
-    name: str
-    column: str
-    primitive: str
-
-
-class LookupFeature(Part, frozen=True, tag_field="kind", tag="lookup"):
-    """A value of the lookup's row for this record."""
-
-    name: str
-    lookup: str
-    column: str
-
-
-class WindowFeature(Part, frozen=True, tag_field="kind", tag="window"):
-    """An aggregate over a key's events in the `window_s` seconds before the cutoff, or before it at all."""
-
-    name: str
-    lookup: str
-    aggregation: str
-    column: str | None = None
-    window_s: float | None = None
-
-
-class StaticLookup(Part, frozen=True, tag_field="kind", tag="static"):
-    """One row per key, the same at all times."""
-
-    file: str
-    on: list[str]
-    keys: list[str]
-
-
-class LatestLookup(Part, frozen=True, tag_field="kind", tag="latest"):
-    """Per key the last row at or before the cutoff, and no older than `valid_for_s` seconds."""
-
-    file: str
-    on: list[str]
-    keys: list[str]
-    time: str
-    valid_for_s: float | None = None
-
-
-class WindowLookup(Part, frozen=True, tag_field="kind", tag="window"):
-    """Events of keys: a file with `_row`, the text that names an event, and fixed-point values of int64.
-
-    A column's real values are those stored over 10**scale. The file holds all events from `since` on; one at the very
-    time of the cutoff counts if that is "included".
-    """
-
-    file: str
-    on: list[str]
-    keys: list[str]
-    time: str
-    scales: dict[str, int]
-    at_cutoff: Literal["excluded", "included"]
-    since: dt.datetime
-
-
-class View(Part, frozen=True):
-    """The events of `file`, as a query over a table `event` that holds what was sent."""
-
-    file: str
-    query: str
-
-
-class EventTable(Part, frozen=True):
-    """A table whose rows may be sent as events; `key` is the column that names one."""
-
-    record: dict[str, ColumnType]
-    key: str
-    views: list[View]
-
-
-Feature = ColumnFeature | CalendarFeature | LookupFeature | WindowFeature
-RowLookup = StaticLookup | LatestLookup
-Lookup = RowLookup | WindowLookup
+from service.parts import (
+    CALENDAR,
+    COLUMN_AGGREGATIONS,
+    LONGEST_WINDOW_S,
+    MOST_DIGITS,
+    ROW_AGGREGATIONS,
+    ColumnFeature,
+    ColumnType,
+    Cutoff,
+    EventTable,
+    Feature,
+    Lookup,
+    LookupFeature,
+    Part,
+    StaticLookup,
+    Synthesis,
+    SynthesisFeature,
+    WindowFeature,
+    WindowLookup,
+)
+from service.synthesis_plan import synthesis_files, synthesis_problems
 
 
 class Plan(Part, frozen=True):
@@ -139,8 +38,9 @@ class Plan(Part, frozen=True):
     required: list[str]
     features: list[Feature]
     cutoff: Cutoff | None = None
-    lookups: dict[str, Lookup] = {}
-    events: dict[str, EventTable] = {}
+    lookups: dict[str, Lookup] = msgspec.field(default_factory=dict)
+    events: dict[str, EventTable] = msgspec.field(default_factory=dict)
+    synthesis: Synthesis | None = None
     golden: str = "golden.json"
 
     @property
@@ -177,6 +77,8 @@ def read_plan(content: bytes) -> Plan:
     except msgspec.DecodeError as error:
         raise BundleError("plan.json", [str(error)]) from None
     problems = [*_cutoff_problems(plan), *_feature_problems(plan), *_lookup_problems(plan), *_event_problems(plan)]
+    if plan.synthesis is not None:
+        problems += synthesis_problems(plan.synthesis, plan.record, has_cutoff=plan.cutoff is not None)
     if problems:
         raise BundleError("plan.json", sorted(problems))
     return plan
@@ -200,6 +102,8 @@ def _feature_problems(plan: Plan) -> list[str]:
 def _problems_of(feature: Feature, plan: Plan) -> list[str]:
     if isinstance(feature, LookupFeature | WindowFeature):
         return _looked_up_problems(feature, plan.lookups)
+    if isinstance(feature, SynthesisFeature):
+        return [] if plan.synthesis is not None else ["the plan has no synthesis, whose query would return it"]
     if feature.column not in plan.record:
         return [f"the record has no column {feature.column!r}"]
     kind = plan.record[feature.column]
@@ -262,12 +166,14 @@ def _lookup_problems(plan: Plan) -> list[str]:
 
 def _event_problems(plan: Plan) -> list[str]:
     problems = []
-    files = {lookup.file for lookup in plan.lookups.values() if isinstance(lookup, WindowLookup)}
+    windows = {lookup.file for lookup in plan.lookups.values() if isinstance(lookup, WindowLookup)}
     fed = Counter(view.file for table in plan.events.values() for view in table.views)
     for name, table in plan.events.items():
         if table.record.get(table.key) not in ("text", "number"):
             problems.append(f"events {name!r}: the key {table.key!r} is not a column of type text or number")
+        files = windows.union(synthesis_files(plan.synthesis, table))
         if unknown := sorted({view.file for view in table.views} - files):
-            problems.append(f"events {name!r}: {unknown} are files of no window lookup; those are {sorted(files)}")
+            belonging = f"files of no window lookup, and of no table with such a key; those are {sorted(files)}"
+            problems.append(f"events {name!r}: {unknown} are {belonging}")
     problems += [f"events: {count} queries make {file!r}; only one can" for file, count in fed.items() if count > 1]
     return problems

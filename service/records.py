@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from service.plan import ColumnType, Plan
+from service.parts import ColumnType
+from service.plan import Plan
 
 Value = dt.datetime | str | float | None
 

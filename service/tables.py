@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.plan import BundleError, ColumnType, Lookup, RowLookup, StaticLookup
+from service.parts import ColumnType, Lookup, RowLookup, StaticLookup
+from service.plan import BundleError
 from service.records import SECOND_US
 
 

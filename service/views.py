@@ -5,13 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
-from service.event_files import ROW, EventFile
-from service.plan import BundleError, ColumnType, View
-from service.records import InvalidRecords, Problem, Value, shown, to_us
-from service.sums import LIMIT
-from service.tables import kind_of
+from service.parts import ColumnType, View
+from service.plan import BundleError
+from service.records import InvalidRecords, Problem, Value, to_us
 
 MAX_FAILING_ROWS = 100  # to find more of them would take too long
 
@@ -25,12 +23,37 @@ def connect() -> Any:
     return duckdb.connect(config={"threads": 1, "enable_external_access": False, "python_enable_replacements": False})
 
 
-class Query:
-    """One view's query, checked to yield the columns of its file; used by one thread at a time."""
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
 
-    def __init__(self, view: View, record: Mapping[str, ColumnType], file: EventFile, connection: Any) -> None:
-        self.file, self._view, self._record, self._event_file = view.file, view, record, file
-        self._connection = connection
+
+class Target(Protocol):
+    """What a view's rows are added to."""
+
+    def wanted(self) -> list[str]:
+        """The columns that it needs."""
+        ...
+
+    def type_problems(self, schema: Any) -> list[str]:
+        """Where columns of a schema of Arrow, which has all that it needs, have a wrong type."""
+        ...
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """What names a row: one of the same name takes its place."""
+        ...
+
+    def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
+        """What it cannot hold of a row, which was the one at `index` of those sent."""
+        ...
+
+
+class Query:
+    """One view's query, checked to yield the columns of its target; used by one thread at a time."""
+
+    def __init__(self, view: View, record: Mapping[str, ColumnType], target: Target, connection: Any) -> None:
+        self.file, self.target = view.file, target
+        self._view, self._record, self._connection = view, record, connection
         self._schema = self._checked()
 
     def run(self, rows: Rows) -> list[dict[str, Any]]:
@@ -42,14 +65,6 @@ class Query:
             problems = [self._failure(index, rows[index]) for index in failing]
             raise (InvalidRecords(problems) if problems else error) from None
         return [{name: _plain(value) for name, value in each.items()} for each in found]
-
-    def value_problems(self, event: Mapping[str, Any], index: int) -> list[Problem]:
-        """The values of one event that are too large to be summed exactly, by this model or another."""
-        return [
-            Problem("too large to be summed exactly", index, name, shown(event[name]), f"less than {LIMIT}, as scaled")
-            for name in self._schema.names
-            if name not in self._event_file.kinds and type(event[name]) is int and not abs(event[name]) < LIMIT
-        ]
 
     def _result(self, rows: Rows, columns: str = "*") -> Any:
         """A table of Arrow: some columns of the query over `rows`."""
@@ -85,35 +100,21 @@ class Query:
     def _failure(self, index: int, row: Mapping[str, Value]) -> Problem:
         """Which column of the file cannot be computed of a row, and why."""
         for name in self._schema.names:
-            if said := self._fails([row], '"' + name.replace('"', '""') + '"'):
+            if said := self._fails([row], quoted(name)):
                 return Problem(said, index, name, None, f"values of which {name!r} can be computed")
         return Problem(str(self._fails([row])), index, None, None, "values that the plan's query accepts")
 
     def _checked(self) -> Any:
         """The schema of the result; raises BundleError unless it has what the file has."""
-        import pyarrow as pa
-
         try:
             schema = self._result([]).schema
         except self._errors() as error:
             raise BundleError("plan.json", [f"the query for {self.file} fails: {error}"]) from None
-        kinds = {ROW: "text", **self._event_file.kinds}
-        wanted = [*kinds, *self._event_file.values]
-        if absent := sorted(set(wanted) - set(schema.names)):
+        if absent := sorted(set(self.target.wanted()) - set(schema.names)):
             raise BundleError("plan.json", [f"the query for {self.file} yields no columns {absent}"])
-        types = {name: schema.field(name).type for name in wanted}
-        problems = [
-            f"the query for {self.file} yields {name!r} as a {kind_of(types[name])}, not a {kind}"
-            for name, kind in kinds.items()
-            if kind_of(types[name]) != kind
-        ]
-        problems += [
-            f"the query for {self.file} yields {name!r} as {types[name]}; fixed-point values are integers"
-            for name in self._event_file.values
-            if not pa.types.is_integer(types[name])
-        ]
-        if problems:
-            raise BundleError("plan.json", sorted(problems))
+        if problems := self.target.type_problems(schema):
+            yields = f"the query for {self.file} yields"
+            raise BundleError("plan.json", sorted(f"{yields} {problem}" for problem in problems))
         return schema
 
 
@@ -133,4 +134,7 @@ def _table(rows: Rows, record: Mapping[str, ColumnType]) -> Any:
 
 
 def _plain(value: Any) -> Any:
+    """Times in microseconds; NaN, which is a missing number, as None."""
+    if value != value:
+        return None
     return to_us(value) if isinstance(value, dt.datetime) else value

@@ -10,7 +10,8 @@ from itertools import chain
 from service.aggregates import Aggregate, aggregate_of
 from service.indexed import Indexed
 from service.keys import Key
-from service.plan import Plan, WindowFeature, WindowLookup
+from service.parts import WindowFeature, WindowLookup
+from service.plan import Plan
 from service.records import SECOND_US, Record
 
 

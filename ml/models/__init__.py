@@ -5,12 +5,12 @@ from types import MappingProxyType
 
 from ml.models.base import Family, FittedModel, Training
 from ml.models.lightgbm import LightGBM
-from ml.models.logistic import Logistic
+from ml.models.linear import Logistic, Ridge
 from ml.models.mlp import MLP
 
 __all__ = ["FAMILIES", "Family", "FittedModel", "Training", "family"]
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({made.name: made for made in (LightGBM(), Logistic(), MLP())})
+FAMILIES: Mapping[str, Family] = MappingProxyType({made.name: made for made in (LightGBM(), Logistic(), MLP(), Ridge())})
 
 
 def family(name: str) -> Family:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ml.encoding import Encoder
+from ml.metrics import Kind, Task
 
 if TYPE_CHECKING:
     import onnx
@@ -22,7 +23,8 @@ IR_VERSION = 10
 class Training:
     """The rows that a model learns from and those that its early stopping and tuning watch.
 
-    X float32 [n_rows, n_features] as `encoder.encode` makes it, y int8 [n_rows] of 0 and 1.
+    X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
+    int16 codes of `task.classes`, or float64.
     """
 
     X: np.ndarray
@@ -30,6 +32,7 @@ class Training:
     X_valid: np.ndarray
     y_valid: np.ndarray
     encoder: Encoder
+    task: Task = Task()
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -40,26 +43,50 @@ class Training:
                 )
             if X.dtype != np.float32:
                 raise ValueError(f"The {part} rows are {X.dtype}. Expected float32: use Encoder.encode.")
-            if (classes := np.unique(y).tolist()) != [0, 1]:
-                raise ValueError(f"The {part} labels are {classes[:5]}. Expected both 0 and 1: check target and split.")
+            if expected := _wrong_labels(self.task, y, part == "training"):
+                raise ValueError(
+                    f"The {part} labels are {np.unique(y).tolist()[:5]}. Expected {expected}: check target and split."
+                )
 
     def sample(self, rows: int, seed: int) -> Training:
-        """The same problem with at most `rows` training rows, in their order and with the same share of positives."""
-        if rows < 2:
-            raise ValueError(f"`{rows=}` must be at least 2: one row of each class.")
+        """The same problem with at most `rows` training rows, in their order and with about the same shares of classes.
+
+        No class is lost.
+        """
+        numbers = self.task.kind == "regression"
+        classes, codes, counts = np.unique(
+            np.zeros(len(self.y)) if numbers else self.y, return_inverse=True, return_counts=True
+        )
+        if rows < max(2, len(classes)):
+            raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")
         if rows >= len(self.y):
             return self
         rng = np.random.default_rng(seed)
-        positive, negative = np.flatnonzero(self.y == 1), np.flatnonzero(self.y == 0)
-        n_positive = min(max(round(rows * len(positive) / len(self.y)), 1), rows - 1)
-        kept = np.concatenate(
-            [
-                rng.choice(positive, n_positive, replace=False),
-                rng.choice(negative, min(rows - n_positive, len(negative)), replace=False),
-            ]
-        )
-        kept.sort()
+        sizes = _shares(counts, rows)
+        drawn = [rng.choice(np.flatnonzero(codes == code), size, replace=False) for code, size in enumerate(sizes)]
+        kept = np.sort(np.concatenate(drawn))
         return replace(self, X=self.X[kept], y=self.y[kept])
+
+
+def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
+    """What labels were expected, if these are others."""
+    found = np.unique(y)
+    if task.kind == "binary":
+        return None if found.tolist() == [0, 1] else "both 0 and 1"
+    if task.kind == "regression":
+        varied = len(found) > (1 if training else 0)
+        return None if y.dtype == np.float64 and np.isfinite(y).all() and varied else "different, finite float64"
+    codes = np.arange(len(task.classes))
+    right = np.isin(found, codes).all() and len(found) > 0 and (not training or len(found) == len(codes) > 1)
+    return None if right else f"the codes 0 to {len(codes) - 1} of at least two classes, each in training"
+
+
+def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
+    """How many rows to take of each class: in proportion, at least one, and at most `rows` together."""
+    sizes = np.maximum(np.round(rows * counts / counts.sum()).astype(int), 1)
+    while sizes.sum() > rows:
+        sizes[sizes.argmax()] -= 1
+    return sizes
 
 
 class FittedModel(Protocol):
@@ -70,11 +97,14 @@ class FittedModel(Protocol):
     """
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probability of the positive class, float64 [n_rows], for X float32 [n_rows, n_features]."""
+        """Answers to X float32 [n_rows, n_features], in float64.
+
+        Probabilities of the positive class or numbers [n_rows], or probabilities [n_rows, n_classes] that sum to 1.
+        """
         ...
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The model as a graph from `X` float32 [n_rows, n_features] to `score` float32 [n_rows, 1]."""
+        """The model as a graph from `X` float32 [n_rows, n_features] to `score` float32 [n_rows, task.outputs]."""
         ...
 
 
@@ -89,6 +119,11 @@ class Family(Protocol):
     @property
     def devices(self) -> tuple[str, ...]:
         """Kinds of device it can train on: "cpu", "cuda"."""
+        ...
+
+    @property
+    def tasks(self) -> tuple[Kind, ...]:
+        """The kinds of task that it can learn."""
         ...
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
@@ -110,3 +145,9 @@ def require_device(family: Family, device: str) -> None:
     """Raises ValueError unless `family` can train on `device`, such as "cpu" or "cuda:0"."""
     if device.partition(":")[0] not in family.devices:
         raise ValueError(f"The family {family.name!r} cannot train on {device!r}. It allows {list(family.devices)}.")
+
+
+def require_task(family: Family, task: Task) -> None:
+    """Raises ValueError unless `family` can learn a task of this kind."""
+    if task.kind not in family.tasks:
+        raise ValueError(f"The family {family.name!r} cannot learn {task.kind!r}. It allows {list(family.tasks)}.")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.base import IR_VERSION, OPSETS, Training, require_device
+from ml.metrics import Kind, Task
+from ml.models.base import IR_VERSION, OPSETS, Training, require_device, require_task
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -19,6 +20,11 @@ MAX_ROUNDS = 1000
 ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
 PATIENCE = 30  # rounds without a better validation loss
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
+OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
+    "binary": ("binary", "binary_logloss"),
+    "multiclass": ("multiclass", "multi_logloss"),
+    "regression": ("regression", "l2"),
+}
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,7 @@ class LightGBM:
 
     name: str = "lightgbm"
     devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
 
     def defaults(self) -> dict[str, Any]:
         """Moderate trees with some column sampling."""
@@ -55,16 +62,21 @@ class LightGBM:
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedLightGBM:
-        """Up to `MAX_ROUNDS` trees; the number of threads does not change them."""
+        """Up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them."""
         import lightgbm as lgb
 
         require_device(self, device)
+        require_task(self, data.task)
         n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
-        train = lgb.Dataset(data.X, data.y, categorical_feature=list(range(n_numeric, n_features)))
+        # Labels and sums of leaves are float32: around their mean, numbers keep more of their digits.
+        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
+        train = lgb.Dataset(data.X, data.y - center, categorical_feature=list(range(n_numeric, n_features)))
+        objective, metric = OBJECTIVES[data.task.kind]
         booster = lgb.train(
             {
-                "objective": "binary",
-                "metric": "binary_logloss",
+                "objective": objective,
+                "metric": metric,
+                "num_class": data.task.outputs,
                 "bagging_freq": 1,
                 **params,
                 "seed": seed,
@@ -75,27 +87,34 @@ class LightGBM:
             },
             train,
             num_boost_round=MAX_ROUNDS,
-            valid_sets=[lgb.Dataset(data.X_valid, data.y_valid, reference=train)],
+            valid_sets=[lgb.Dataset(data.X_valid, data.y_valid - center, reference=train)],
             callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
         )
         text = booster.model_to_string(num_iteration=booster.best_iteration)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
-        return FittedLightGBM(text.partition("\nparameters:")[0] + "\n", n_numeric, n_features)
+        return FittedLightGBM(text.partition("\nparameters:")[0] + "\n", n_numeric, n_features, data.task, center)
 
 
 @dataclass
 class FittedLightGBM:
-    """A booster, kept as LightGBM's own text."""
+    """A booster, kept as LightGBM's own text; `center` is added to what it says of numbers."""
 
     text: str
     n_numeric: int
     n_features: int
+    task: Task = Task()
+    center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probability of the positive class, float64 [n_rows]; any number of threads gives the same."""
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; any number of threads gives the same."""
         threads = 0 if len(X) >= ROWS_WORTH_THREADS else 1
         scores: np.ndarray = np.asarray(self._booster().predict(X, num_threads=threads), dtype=np.float64)
-        return scores
+        return scores + self.center
+
+    def gain(self) -> np.ndarray:
+        """What the splits on each encoded column took off the loss, float64 [n_features]."""
+        found: np.ndarray = self._booster().feature_importance("gain")
+        return found
 
     def thresholds(self) -> dict[int, np.ndarray]:
         """Per numeric column, the float32 values that are the last ones to go left at some split."""
@@ -111,7 +130,14 @@ class FittedLightGBM:
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
         from onnx import TensorProto, helper
 
-        attributes: dict[str, Any] = _ensemble(self._booster().dump_model()["tree_info"])
+        outputs = self.task.outputs
+        attributes: dict[str, Any] = _ensemble(self._booster().dump_model()["tree_info"], outputs)
+        center = helper.make_tensor("center", TensorProto.FLOAT, [1], [self.center])
+        answer = {
+            "binary": helper.make_node("Sigmoid", ["margin"], ["score"], name="probability"),
+            "multiclass": helper.make_node("Softmax", ["margin"], ["score"], name="probabilities", axis=1),
+            "regression": helper.make_node("Add", ["margin", "center"], ["score"], name="number"),
+        }[self.task.kind]
         graph = helper.make_graph(
             [
                 helper.make_node(
@@ -120,16 +146,17 @@ class FittedLightGBM:
                     ["margin"],
                     name="trees",
                     domain="ai.onnx.ml",
-                    n_targets=1,
+                    n_targets=outputs,
                     aggregate_function="SUM",
                     post_transform="NONE",
                     **attributes,
                 ),
-                helper.make_node("Sigmoid", ["margin"], ["score"], name="probability"),
+                answer,
             ],
             "lightgbm",
             [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", self.n_features])],
-            [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])],
+            [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", outputs])],
+            initializer=[center] if self.task.kind == "regression" else [],
         )
         opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(OPSETS.items())]
         return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
@@ -169,8 +196,8 @@ def _floor(threshold: float) -> np.float32:
     return below
 
 
-def _ensemble(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """The attributes of TreeEnsembleRegressor, node by node."""
+def _ensemble(trees: list[dict[str, Any]], outputs: int) -> dict[str, list[Any]]:
+    """The attributes of TreeEnsembleRegressor, node by node; the trees of a round are those of the classes in turn."""
     rows: list[tuple[int, int, str, int, float, int, int, int]] = []
     leaves: list[tuple[int, int, float]] = []
     for tree in trees:
@@ -182,7 +209,7 @@ def _ensemble(trees: list[dict[str, Any]]) -> dict[str, list[Any]]:
     attributes["target_treeids"], attributes["target_nodeids"], attributes["target_weights"] = (
         list(column) for column in zip(*leaves, strict=True)
     )
-    attributes["target_ids"] = [0] * len(leaves)
+    attributes["target_ids"] = [tree % outputs for tree in attributes["target_treeids"]]
     return attributes
 
 

@@ -20,6 +20,7 @@ from ml.sql import DataError
 
 ROOT = Path(__file__).parents[2]
 COMPLAINTS = "customer_id.SUM(tickets_opened_at.complaint, Last 90 Days)"
+RECENT_COMPLAINTS = "COUNT(tickets WHERE kind = complaint, Last 30 Days)"
 SILENCE = "customer_id.TIME_SINCE_LAST(orders_ordered_at.ordered_at, Last 90 Days)"
 
 
@@ -53,15 +54,17 @@ def test_what_makes_customers_leave_tells_and_what_does_not_tells_nothing(matrix
         return float(roc_auc_score(matrix["target"], values.fillna(values.max())))
 
     assert auc(matrix[COMPLAINTS]) > 0.58
+    assert auc(matrix[RECENT_COMPLAINTS]) > 0.57
     assert auc(matrix[SILENCE]) > 0.7
     assert auc((matrix["plan"] == "basic").astype(float)) > 0.53
     for decoy in (matrix["newsletter"], (matrix["country"] == "DE").astype(float),
-                  matrix["customer_id.MEAN(items_ordered_at.lamp, Last 90 Days)"]):  # fmt: skip
+                  matrix["PERCENT_TRUE(items.lamp)"]):  # fmt: skip
         assert auc(decoy) == pytest.approx(0.5, abs=0.02)
 
 
 def test_values_at_a_cutoff_equal_a_plain_loop(matrix: pd.DataFrame, tables: dict[str, pa.Table]) -> None:
     orders, tickets = tables["orders"].to_pandas(), tables["tickets"].to_pandas()
+    items = tables["items"].to_pandas()
 
     for row in matrix.sample(30, random_state=0).to_dict("records"):
         mine = orders[(orders["customer_id"] == row["customer_id"]) & (orders["ordered_at"] < row["cutoff"])]
@@ -71,6 +74,13 @@ def test_values_at_a_cutoff_equal_a_plain_loop(matrix: pd.DataFrame, tables: dic
         assert row["customer_id.COUNT(orders_ordered_at, Last 30 Days)"] == len(recent)
         assert row["customer_id.SUM(orders_ordered_at.amount, Last 30 Days)"] == pytest.approx(recent["amount"].sum())
         assert row[COMPLAINTS] == asked["complaint"].sum()
+        month = asked["opened_at"] >= row["cutoff"] - pd.Timedelta("30D")
+        assert row[RECENT_COMPLAINTS] == (month & (asked["kind"] == "complaint")).sum()
+        bought = items[items["order_id"].isin(mine["order_id"])]
+        assert row["COUNT(items)"] == len(bought)
+        assert row["PERCENT_TRUE(items.lamp)"] == pytest.approx((bought["product"] == "lamp").mean())
+        per_order = bought.groupby("order_id")["price"].mean()
+        assert row["MEAN(orders.MEAN(items.price))"] == pytest.approx(per_order.mean())
         assert row[SILENCE] == (row["cutoff"] - mine["ordered_at"].max()).total_seconds()
 
 

@@ -152,7 +152,7 @@ def test_the_chain_goes_down_to_the_snapshot_and_up_to_what_used_it(case: Case, 
 
     assert set(chain) == {
         "onnx_model", "features/development", "features/test", "examples", "raw/samples", "feature_definitions",
-        "models/logistic", "leaderboard",
+        "feature_selection", "models/logistic", "leaderboard",
     }  # fmt: skip
     assert chain["raw/samples"] == raw
     assert users == {

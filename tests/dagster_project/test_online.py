@@ -10,11 +10,12 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from ml.bundle import plan_and_lookups, records
 from ml.encoding import Encoder
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
+from ml.golden import records
+from ml.online_state import online_state
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
 from service.events import Events
@@ -37,7 +38,7 @@ class Case:
         self.examples = make_examples(name, self.spec, self.tables).to_pandas()
 
     def bundle(self, tables: dict[str, pa.Table], cutoffs: pd.Series, folder: Path) -> Path:
-        for file, content in plan_and_lookups("case", self.spec, self.definitions, tables, cutoffs).items():
+        for file, content in online_state("case", self.spec, self.definitions, tables, cutoffs).items():
             (folder / file).write_bytes(content)
         return folder
 
@@ -78,6 +79,35 @@ def test_a_thousand_raw_records_have_the_features_of_the_matrix(name: str, tmp_p
     assert_equal_to_the_matrix(case, rows, builder, reader)
 
 
+def sent(plan: Plan, table: str, rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows of a source table as the JSON that POST /events takes."""
+    bodies = json.loads(rows[list(plan.events[table].record)].to_json(orient="records", date_format="iso"))
+    return [
+        {name: value.rstrip("Z") if isinstance(value, str) else value for name, value in row.items()} for row in bodies
+    ]
+
+
+@pytest.mark.slow
+def test_features_across_tables_follow_the_events_too(tmp_path: Path) -> None:
+    """The shop's state of one Monday, then the orders, items and tickets of two more weeks."""
+    case, monday = Case("customer_churn"), pd.Timestamp("2024-09-02")
+    frames = {name: case.tables[name].to_pandas() for name in ("orders", "items", "tickets")}
+    late = {"orders": frames["orders"]["ordered_at"] >= monday, "tickets": frames["tickets"]["opened_at"] >= monday}
+    late["items"] = frames["items"]["order_id"].isin(frames["orders"].loc[late["orders"], "order_id"])
+    tables = dict(case.tables)
+    for name, frame in frames.items():
+        tables[name] = pa.Table.from_pandas(frame[~late[name]], case.tables[name].schema, preserve_index=False)
+    plan, builder, reader = service_of(case, case.bundle(tables, pd.Series([monday]), tmp_path))
+    rows = case.examples[case.examples["cutoff"] == monday + pd.Timedelta("14D")].sample(300, random_state=0)
+
+    events = Events(plan, builder.histories)
+    for name, frame in frames.items():
+        events.accept(name, sent(plan, name, frame[late[name]]))
+
+    assert sum(map(sum, late.values())) > 1000
+    assert_equal_to_the_matrix(case, rows.reset_index(drop=True), builder, reader)
+
+
 @pytest.mark.slow
 def test_events_that_arrive_later_keep_the_features_as_the_matrix_has_them(tmp_path: Path) -> None:
     """The state of one evening, then what happened in the next two days, in the order of departures."""
@@ -90,11 +120,7 @@ def test_events_that_arrive_later_keep_the_features_as_the_matrix_has_them(tmp_p
     plan, builder, reader = service_of(case, case.bundle(tables, pd.Series([evening]), tmp_path))
     later = (flights["arrived_at"] >= evening) | (flights["departed_at"] >= evening)
     news = flights[later & (flights["departed_at"] < evening + pd.Timedelta("2D"))]
-    columns = list(plan.events["flights"].record)
-    bodies = json.loads(news.sort_values("departed_at")[columns].to_json(orient="records", date_format="iso"))
-    bodies = [
-        {name: value.rstrip("Z") if isinstance(value, str) else value for name, value in row.items()} for row in bodies
-    ]
+    bodies = sent(plan, "flights", news.sort_values("departed_at"))
     times = case.examples["cutoff"]
     rows = case.examples[(times >= evening) & (times < evening + pd.Timedelta("2D"))].sample(300, random_state=0)
 

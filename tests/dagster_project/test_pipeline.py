@@ -52,9 +52,9 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
 
     keys = {key.to_user_string().partition("/")[2] for key in instance.get_asset_keys()}
     assert keys == {
-        "raw/samples", "examples", "feature_definitions", "features/development", "features/test", "models/logistic",
-        "models/lightgbm", "models/mlp", "leaderboard", "onnx_model", "evaluation", "production_model", "predictions",
-        "bento",
+        "raw/samples", "examples", "feature_definitions", "features/development", "feature_selection", "features/test",
+        "models/logistic", "models/lightgbm", "models/mlp", "leaderboard", "onnx_model", "evaluation",
+        "production_model", "predictions", "online_state", "bento",
     }  # fmt: skip
     for key in instance.get_asset_keys():
         found = locate(key.to_user_string(), tracking())
@@ -104,7 +104,9 @@ def test_unchanged_work_is_reused_and_unforced_work_is_not_repeated(home: Path) 
         made = [event.materialization for event in result.get_asset_materialization_events()]
         return {each.asset_key.path[-1] for each in made if "reused" in each.metadata}
 
-    assert reused(second) == {"examples", "feature_definitions", "development", "logistic", "leaderboard"}
+    assert reused(second) == {
+        "examples", "feature_definitions", "development", "feature_selection", "logistic", "leaderboard"
+    }  # fmt: skip
     assert reused(forced) == reused(declared) == set()
 
 

@@ -62,9 +62,9 @@ def test_a_command_and_its_options_exist(command: str) -> None:
 
 def test_the_pieces_of_declarations_are_valid() -> None:
     text = (ROOT / "docs" / "use_case.md").read_text()
-    inline = dict(re.findall(r"`(history|calendar|champion): (\{.*?\})`", text))
+    inline = dict(re.findall(r"`(history|calendar|selection|champion): (\{.*?\})`", text))
 
-    Features.model_validate({name: yaml.safe_load(inline[name]) for name in ("history", "calendar")})
+    Features.model_validate({name: yaml.safe_load(inline[name]) for name in ("history", "calendar", "selection")})
     Gates.model_validate({"champion": yaml.safe_load(inline["champion"])})
     for source in re.findall(r"\| `(\{.*?\})` \|$", text, re.M):
         Source.model_validate(yaml.safe_load(source))

@@ -102,7 +102,7 @@ def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
         past = trips[(trips["line"] == trip["line"]) & week]
         both = past[past["bus"] == trip["bus"]]
         since = (row["cutoff"] - both["ended"].max()).total_seconds()
-        seen = weather[(weather["at"] <= row["cutoff"]) & (weather["at"] >= row["cutoff"] - pd.Timedelta("2h"))]
+        seen = weather[(weather["at"] < row["cutoff"]) & (weather["at"] >= row["cutoff"] - pd.Timedelta("2h"))]
         assert row["HOUR(scheduled)"] == trip["scheduled"].hour
         assert row["line.COUNT(trips_ended, Last 7 Days)"] == len(past)
         assert row["line.MEAN(trips_ended.delay, Last 7 Days)"] == pytest.approx(past["delay"].mean(), nan_ok=True)
@@ -199,6 +199,21 @@ def test_bad_examples_are_refused_with_their_place(change: dict[str, Any], words
         make_examples("trips", broken, load(spec))
 
     assert all(word in str(refused.value) for word in ["'trips'", *words]), refused.value
+
+
+def test_targets_that_look_beyond_their_split_are_left_out(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["examples"]["split"]["embargo"] = "5d"
+    table = load(spec)["trips"]
+
+    examples = make_examples("trips", UseCaseSpec.model_validate(declared), {"trips": table}).to_pandas()
+
+    ends = examples.groupby("split")["cutoff"].max()
+    assert pd.Timestamp("2024-01-26") < ends["train"] < pd.Timestamp("2024-01-27")
+    assert pd.Timestamp("2024-02-09") < ends["validation"] < pd.Timestamp("2024-02-10")
+    all_rows = make_examples("trips", spec, {"trips": table})
+    assert len(examples) < all_rows.num_rows
+    assert (examples["split"] == "test").sum() == all_rows["split"].to_pylist().count("test")
 
 
 def test_an_example_without_a_cutoff_is_refused(spec: UseCaseSpec) -> None:

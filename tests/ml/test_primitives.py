@@ -11,6 +11,7 @@ import pytest
 
 from ml.feature_sql import compile_features, compute
 from ml.primitives import AGGREGATIONS, TRANSFORMS, literal
+from tests.ml.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -139,18 +140,6 @@ def test_a_transform_equals_featuretools_function(name: str) -> None:
         settings = {"time": CUTOFF} if primitive.uses_calc_time else {}
         expected = pd.Series(primitive.get_function()(*(frame[column] for column in columns), **settings))
         assert_same(expected.reset_index(drop=True), values[feature.get_name()], feature.get_name())
-
-
-class OrderedNMostCommon(P.NMostCommon):
-    """Orders equally frequent values by the value, as the SQL does; featuretools leaves their order open."""
-
-    def get_function(self):
-        def n_most_common(values: pd.Series) -> np.ndarray:
-            counts = values.dropna().astype(object).value_counts()
-            common = sorted(counts.index, key=lambda value: (-counts[value], value))[: self.n]
-            return np.array([*common, *[np.nan] * (self.n - len(common))], dtype=object)
-
-        return n_most_common
 
 
 GROUPS: dict[str, list[tuple[Any, ...]]] = {

@@ -37,7 +37,7 @@ def test_a_short_declaration_has_defaults() -> None:
                 "tables": {name: {"source": {"path": "x.csv"}, "key": "id"} for name in ("rows", "ports")},
                 "relationships": ["rows.a -> ports.id", "rows.b -> ports.id"],
             },
-            r"lead to \['ports'\] twice; declare the table again under another name",
+            "lead from 'rows' to 'ports' twice; declare 'ports' again under another name",
         ),
         (
             {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "now()"}}}},

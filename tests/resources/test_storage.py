@@ -1,5 +1,6 @@
 """Stored results: immutable, verified, whole or not at all; on a local disk and in an object store."""
 
+import io
 import os
 import subprocess
 import sys
@@ -9,10 +10,13 @@ from typing import Any
 import fsspec
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from ml.hashing import hash_table
 from ml.spec_tables import Source
-from resources.storage import Columns, Storage, StorageError
+from resources.formats import ROW_GROUP
+from resources.storage import Columns, Storage, StorageError, Stored
 
 VALUES = [
     pd.DataFrame({"a": [1.5, None], "b": ["x", None], "at": pd.to_datetime(["2024-01-01", None])}),
@@ -100,3 +104,35 @@ def test_only_the_columns_asked_for_are_read(tmp_path: Path) -> None:
 
     assert Columns(storage, stored).read({"c", "a", "absent"}).to_pydict() == {"a": [1, 2], "c": ["x", "y"]}
     assert Columns(storage, stored).read().num_columns == 3
+
+
+@pytest.mark.parametrize("of_pandas", [False, True], ids=["table", "frame"])
+def test_a_table_lies_in_row_groups_which_are_no_part_of_its_identity(of_pandas: bool, tmp_path: Path) -> None:
+    storage, table = Storage(url=str(tmp_path)), pa.table({"a": range(131_073), "b": ["x"] * 131_073})
+
+    stored = storage.save("case/table", table.to_pandas() if of_pandas else table)
+
+    file = pq.ParquetFile(storage.uri(stored))
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [ROW_GROUP, 1]
+    assert stored.hash == hash_table(table) == "2a3889faaf86f215fa7ec88b4d37533a57b58049c947c2aefd9965681d1def5e"
+    assert stored.path == f"case/table/{stored.hash}.parquet"
+
+
+def test_what_lies_in_other_row_groups_is_not_written_again(tmp_path: Path) -> None:
+    storage, table = Storage(url=str(tmp_path)), pa.table({"a": [1, 2, 3]})
+    sink = io.BytesIO()
+    pq.write_table(table, sink, row_group_size=2, compression="gzip")
+    (tmp_path / "case").mkdir()
+    file = tmp_path / "case" / f"{hash_table(table)}.parquet"
+    file.write_bytes(sink.getvalue())
+
+    stored = storage.save("case", table)
+
+    assert file.read_bytes() == sink.getvalue()
+    assert storage.load(stored) == table
+
+
+def test_a_record_from_before_tables_could_grow_is_a_version_of_one_file() -> None:
+    record = {"path": "a/b.bin", "digest": "0", "size": 3, "hash": "1", "kind": "bytes"}
+
+    assert [file.path for file in Stored(**record).files] == ["a/b.bin"]

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from service.histories import Histories
-from service.plan import Plan, WindowFeature, WindowLookup, read_plan
+from service.parts import WindowFeature, WindowLookup
+from service.plan import Plan, read_plan
 from service.records import EPOCH, Record, to_us
 from service.windows import Windows
 
@@ -110,7 +111,7 @@ def histories_of(rows: Iterable[Row]) -> Histories:
 
 def values_of(histories: Histories, record: Record) -> list[float]:
     """The features of a record, in the order of the plan."""
-    values = dict(zip(WINDOWS.positions, WINDOWS.values(record, histories.state, []), strict=True))
+    values = dict(zip(WINDOWS.positions, WINDOWS.values(record, histories.state.windows, []), strict=True))
     return [values[position] for position in sorted(values)]
 
 

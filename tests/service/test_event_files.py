@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.histories import Histories
+from service.histories import Histories, State
 from service.plan import BundleError
 from service.sums import LIMIT
 from tests.service.past import FEATURES, PLAN
@@ -31,8 +31,8 @@ def histories(folder: Path, **columns: Any) -> Histories:
 def test_keys_may_be_dictionaries_and_columns_empty(tmp_path: Path) -> None:
     made = histories(tmp_path, a=pa.array(["x", None]).dictionary_encode(), w=pa.nulls(2))
 
-    assert set(made.state["of_a_excluded"].spans) == {"x"}
-    assert set(made.state["of_both_excluded"].spans) == {("x", 1)}
+    assert set(made.state.windows["of_a_excluded"].spans) == {"x"}
+    assert set(made.state.windows["of_both_excluded"].spans) == {("x", 1)}
 
 
 def test_only_lookups_of_features_in_use_are_read(tmp_path: Path) -> None:
@@ -41,8 +41,8 @@ def test_only_lookups_of_features_in_use_are_read(tmp_path: Path) -> None:
 
     made = Histories(PLAN, features, tmp_path)
 
-    assert set(made.state) == {"of_b_included"}
-    assert Histories(PLAN, [], tmp_path / "nowhere").state == {}
+    assert set(made.state.windows) == {"of_b_included"}
+    assert Histories(PLAN, [], tmp_path / "nowhere").state == State({}, {})
 
 
 @pytest.mark.parametrize(

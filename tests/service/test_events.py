@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from service.event_log import EventLog, EventLogError
 from service.events import Accepted, Events
 from service.histories import Histories
-from service.plan import BundleError, EventTable, View
+from service.parts import EventTable, View
+from service.plan import BundleError
 from service.records import InvalidRecords, Record
 from service.sums import LIMIT
 from tests.service.past import FEATURES, PLAN, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, sent, values_of
@@ -185,7 +186,7 @@ def test_a_prediction_sees_all_events_of_a_request_or_none() -> None:
 
     def predict() -> None:
         while not done.is_set():
-            values = dict(zip(WINDOWS.positions, WINDOWS.values(RECORD, histories.state, []), strict=True))
+            values = dict(zip(WINDOWS.positions, WINDOWS.values(RECORD, histories.state.windows, []), strict=True))
             seen.add((values[count], values[other]))
 
     thread = Thread(target=predict)

@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from service.lookups import MISSING_ROW, Finder, load_lookup
-from service.plan import BundleError, ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.plan import BundleError
 from service.records import Record, Value, to_us
 from service.tables import numeric_matrix
 
@@ -62,6 +63,14 @@ def test_keys_may_be_numbers_and_flags(tmp_path: Path, column: str, keys: list[A
     finder = load(tmp_path, static([column]), {column: keys, "x": [10.0, 20.0]})
 
     assert value(finder, asked("2014-01-02T12:00", **{column: given})) == 20.0
+
+
+@pytest.mark.parametrize(("at_cutoff", "seen"), [("included", 2.0), ("excluded", 1.0)])
+def test_a_row_of_the_very_cutoff_counts_as_the_plan_says(tmp_path: Path, at_cutoff: Any, seen: float) -> None:
+    lookup = LatestLookup(file="t.parquet", on=["key"], keys=["key"], time="time", at_cutoff=at_cutoff)
+    table = {"key": ["a", "a"], "time": times("2014-01-01", "2014-01-02T12:00"), "x": [1.0, 2.0]}
+
+    assert value(load(tmp_path, lookup, table), asked("2014-01-02T12:00")) == seen
 
 
 def test_keys_may_be_times(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.plan import CALENDAR, BundleError, read_plan
+from service.parts import CALENDAR
+from service.plan import BundleError, read_plan
 from tests.service.conftest import PLAN
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from service.event_files import EventFile
-from service.plan import BundleError, ColumnType, View
+from service.parts import ColumnType, View
+from service.plan import BundleError
 from service.records import InvalidRecords
 from service.views import Query, connect
 

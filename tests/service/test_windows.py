@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from service.plan import COLUMN_AGGREGATIONS, ROW_AGGREGATIONS
+from service.parts import COLUMN_AGGREGATIONS, ROW_AGGREGATIONS
 from service.records import Record
 from tests.service.past import FEATURES, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, values_of
 
@@ -61,7 +61,7 @@ def test_an_unknown_key_is_an_empty_window_with_a_warning_and_a_null_key_without
     histories = histories_of([{"id": "e", "a": "x", "b": 1, "at": 0, "v": 1, "w": 1}])
     warnings: list[str] = []
 
-    values = WINDOWS.values(Record({"a": a, "b": b}, 1), histories.state, warnings)
+    values = WINDOWS.values(Record({"a": a, "b": b}, 1), histories.state.windows, warnings)
 
     assert sorted(warnings) == sorted(w.format(each) for w in unknown for each in ["excluded", "included"])
     assert len(values) == len(FEATURES)

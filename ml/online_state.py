@@ -1,4 +1,4 @@
-"""What a service needs to score raw records as the batch path does: plan, lookup tables and golden requests."""
+"""What a service needs to make of a raw record the features that the batch path makes: the plan, and the past."""
 
 import io
 import json
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -14,19 +13,24 @@ import pyarrow.parquet as pq
 
 from ml.events import event_columns, events_of, events_sql, views
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, is_number, record_type
+from ml.features import known_rows
 from ml.spec import UseCaseSpec
 from ml.sql import quoted, sources_of
+from ml.synthesis_query import rows_sql, synthesis_plan
+from ml.windows import AtCutoff
 
 
-def plan_and_lookups(
+def online_state(
     use_case: str,
     spec: UseCaseSpec,
     definitions: FeatureDefinitions,
     tables: Mapping[str, pa.Table],
     cutoffs: pd.Series,
 ) -> dict[str, bytes]:
-    """The files plan.json and the Parquet files of the lookups; the past that they hold begins where the first of
-    `cutoffs` needs it."""
+    """The files plan.json and, as Parquet, lookups, events of windows and rows of synthesized features.
+
+    The past that they hold begins where the first of `cutoffs` needs it.
+    """
     used: dict[str, list[Feature]] = {name: [] for name in definitions.lookups}
     for feature in definitions.features:
         if feature.lookup is not None:
@@ -37,7 +41,7 @@ def plan_and_lookups(
         if lookup.kind == "window":
             continue
         columns = sorted({str(feature.column) for feature in features})
-        table, described = _rows(lookup, tables, cutoffs)
+        table, described = _rows(lookup, tables, cutoffs, definitions.at_cutoff)
         keep = table[[*lookup.keys, *([str(lookup.time)] if lookup.time else []), *columns]]
         files[f"{name}.parquet"] = _parquet(pa.Table.from_pandas(keep, preserve_index=False))
         lookups[name] = {"file": f"{name}.parquet", "on": lookup.on, "keys": lookup.keys, **described}
@@ -56,18 +60,31 @@ def plan_and_lookups(
                 "at_cutoff": definitions.at_cutoff,
                 "since": since.isoformat(),
             }
+    events, synthesis = _accepted(spec, windowed, tables), None
+    if any(feature.kind == "synthesis" for feature in definitions.features):
+        synthesis, rows = synthesis_plan(spec, definitions, tables)
+        files |= {file: _parquet(table) for file, table in rows.items()}
+        _add_views(spec, definitions, tables, synthesis, events)
     column = CUTOFF if spec.examples.query else spec.examples.cutoff_column
     plan = {
         "use_case": use_case,
         "record": definitions.record,
         "required": [column] if column else [],
         "cutoff": {"column": column, "before_s": int(spec.examples.cutoff_before.total_seconds())} if column else None,
-        "features": [feature.model_dump(exclude_none=True, exclude={"type"}) for feature in definitions.features],
+        "features": list(map(_described, definitions.features)),
         "lookups": lookups,
-        "events": _accepted(spec, windowed, tables),
+        "events": events,
         "golden": "golden.json",
     }
+    if synthesis is not None:
+        plan["synthesis"] = synthesis
     return {"plan.json": json.dumps(plan, indent=1).encode(), **files}
+
+
+def _described(feature: Feature) -> dict[str, Any]:
+    """A feature in the plan; the type of a synthesized one tells what its query returns."""
+    hidden = {"made_of"} if feature.kind == "synthesis" else {"type", "made_of"}
+    return feature.model_dump(exclude_none=True, exclude=hidden)
 
 
 def _parquet(table: pa.Table) -> bytes:
@@ -76,14 +93,18 @@ def _parquet(table: pa.Table) -> bytes:
     return sink.getvalue()
 
 
-def _rows(lookup: Lookup, tables: Mapping[str, pa.Table], cutoffs: pd.Series) -> tuple[pd.DataFrame, dict[str, Any]]:
+def _rows(
+    lookup: Lookup, tables: Mapping[str, pa.Table], cutoffs: pd.Series, at_cutoff: AtCutoff
+) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The rows of a static or latest lookup, and what the plan says of it."""
     table: pd.DataFrame = tables[lookup.table].to_pandas()
     if lookup.kind == "static":
         return table, {"kind": "static"}
     if lookup.valid_for_s is not None:
         table = table[table[str(lookup.time)] >= cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)]
-    return table, {"kind": "latest", "time": lookup.time, "valid_for_s": lookup.valid_for_s}
+    table = known_rows(table, lookup)
+    about = {"kind": "latest", "time": lookup.time, "valid_for_s": lookup.valid_for_s, "at_cutoff": at_cutoff}
+    return table, about
 
 
 @dataclass(frozen=True)
@@ -126,7 +147,7 @@ def _views(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping[str
 
 def _computed(spec: UseCaseSpec, table: str) -> str:
     """The rows of `event`, with their computed columns, as a table expression."""
-    expressions = "".join(f", ({sql}) as {quoted(name)}" for name, sql in spec.tables[table].computed.items())
+    expressions = "".join(f", ({sql}) as {quoted(name)}" for name, sql in spec.tables[table].derived.items())
     return f"(select event.*{expressions} from event)"
 
 
@@ -136,53 +157,31 @@ def _accepted(spec: UseCaseSpec, windowed: list[_View], tables: Mapping[str, pa.
     for view in windowed:
         declared, table = spec.tables[view.table], tables[view.table]
         lookup = next(iter(view.lookups.values()))
-        named = [declared.keys[0], view.time, *event_columns(view.lookups.values()), *lookup.scales, *declared.computed]
-        needed = sources_of(named, declared.computed)
+        named = [declared.keys[0], view.time, *event_columns(view.lookups.values()), *lookup.scales, *declared.derived]
+        needed = sources_of(named, declared.derived)
         record = {n: record_type(table[n].type) for n in table.column_names
-                  if n.lower() in needed and n not in declared.computed}  # fmt: skip
+                  if n.lower() in needed and n not in declared.derived}  # fmt: skip
         about = accepted.setdefault(view.table, {"record": {}, "key": declared.keys[0], "views": []})
         about["record"] |= record
         about["views"].append({"file": view.file, "query": view.query})
     return accepted
 
 
-def golden_rows(
-    spec: UseCaseSpec, definitions: FeatureDefinitions, table: pa.Table, rows: pd.DataFrame, count: int
-) -> tuple[pa.Table, pd.DataFrame]:
-    """Rows to ask the service about, with nothing known of their outcome, and the key and cutoff of each.
-
-    Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen.
-    """
-    key = spec.tables[spec.examples.table].keys[0]
-    chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[key, "cutoff"]]
-    columns = [name for name in table.column_names if name in definitions.record]
-    source = table.select(list(dict.fromkeys([key, *columns]))).to_pandas().set_index(key, drop=False)
-    source = source.loc[chosen[key]].reset_index(drop=True)
-    kinds = {name: definitions.record[name] for name in columns if name != key}
-    numbers = [name for name, kind in kinds.items() if kind == "number"]
-    texts = [name for name, kind in kinds.items() if kind == "text"]
-    parts = [source, source.assign(**dict.fromkeys(numbers, np.nan))]
-    parts += [source.assign(**{name: "never seen"}) for name in texts] + [
-        source.assign(**{name: None}) for name in texts
-    ]
-    golden = pd.concat(parts, ignore_index=True)
-    schema = pa.schema([table.schema.field(name) for name in golden.columns])
-    made = pa.Table.from_pandas(golden, preserve_index=False)
-    asked = pa.Table.from_arrays([made[field.name].cast(field.type) for field in schema], schema=schema)
-    return asked, pd.concat([chosen] * len(parts), ignore_index=True)
-
-
-def records(
-    spec: UseCaseSpec, definitions: FeatureDefinitions, golden: pa.Table, cutoffs: pd.DataFrame
-) -> list[dict[str, Any]]:
-    """Golden rows as the JSON records that the service is asked with; missing values are left out or null."""
-    if spec.examples.query:
-        golden = golden.append_column(CUTOFF, pa.array(cutoffs["cutoff"], pa.timestamp("us")))
-    rows = golden.select(list(definitions.record)).to_pylist()
-    return [{name: _json(value) for name, value in row.items()} for row in rows]
-
-
-def _json(value: Any) -> Any:
-    if isinstance(value, float) and np.isnan(value):
-        return None
-    return value.isoformat() if hasattr(value, "isoformat") else value
+def _add_views(
+    spec: UseCaseSpec,
+    definitions: FeatureDefinitions,
+    tables: Mapping[str, pa.Table],
+    synthesis: Mapping[str, Any],
+    events: dict[str, Any],
+) -> None:
+    """Says of each table that synthesized features read how rows that are sent become rows of it."""
+    assert definitions.synthesis is not None
+    for name, about in synthesis["tables"].items():
+        view = definitions.synthesis.views[name]
+        derived, table = spec.tables[view.table].derived, tables[view.table]
+        needed = sources_of([*about["columns"], *([view.time] if view.time else [])], derived)
+        columns = [each for each in table.column_names if each.lower() in needed and each not in derived]
+        taken = events.setdefault(view.table, {"record": {}, "key": view.key, "views": []})
+        taken["record"] |= {each: record_type(table[each].type) for each in columns}
+        query = rows_sql(view, about["columns"], _computed(spec, view.table))
+        taken["views"].append({"file": about["file"], "query": query})

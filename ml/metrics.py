@@ -1,0 +1,121 @@
+"""Tasks and metrics: what kind of answer is predicted, and how it is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from ml import weighted
+from ml.weighted import Prepare, mean_of, most_likely
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["DEFAULT_METRIC", "METRICS", "Kind", "Metric", "MetricName", "Task", "metrics_of", "most_likely", "score"]
+
+Kind = Literal["binary", "multiclass", "regression"]
+MetricName = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1_macro", "rmse", "mae", "r2"]
+DEFAULT_METRIC: Mapping[Kind, MetricName] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is predicted: a class's probability, that of each of `classes` in the order of their codes, or a number."""
+
+    kind: Kind = "binary"
+    classes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, kind: Kind, targets: pd.Series) -> Task:
+        """The task whose classes, if it has many, are those of `targets`, sorted by name."""
+        return cls(kind, tuple(sorted(targets.unique())) if kind == "multiclass" else ())
+
+    @property
+    def outputs(self) -> int:
+        """How many numbers answer one row."""
+        return len(self.classes) if self.kind == "multiclass" else 1
+
+    def labels(self, targets: pd.Series) -> np.ndarray:
+        """Targets as models see them, [n_rows]: int8 of 0 and 1, int16 codes of classes, or float64.
+
+        Raises ValueError for a class that is not one of `classes`.
+        """
+        if self.kind != "multiclass":
+            return targets.to_numpy(dtype="int8" if self.kind == "binary" else "float64")
+        codes = {name: code for code, name in enumerate(self.classes)}
+        if unknown := sorted(set(targets.unique()) - codes.keys()):
+            raise ValueError(f"the classes {unknown} are none of the model's, {list(self.classes)}")
+        return targets.map(codes).to_numpy(dtype="int16")
+
+    def unit(self, answers: np.ndarray) -> float:
+        """What a difference of answers is large or small against: 1 for probabilities, the numbers' spread."""
+        if self.kind != "regression" or len(answers) == 0:
+            return 1.0
+        return float(np.ptp(answers)) or float(np.abs(answers).max()) or 1.0
+
+    def summary(self, targets: pd.Series) -> dict[str, float]:
+        """Targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
+        if self.kind == "binary":
+            return {"share positive": float(targets.mean())}
+        if self.kind == "multiclass":
+            shares = targets.value_counts(normalize=True)
+            return {f"share of {name}": float(shares.get(name, 0.0)) for name in self.classes}
+        return {
+            "mean": float(targets.mean()),
+            "standard deviation": float(targets.std(ddof=0)),
+            "least": float(targets.min()),
+            "greatest": float(targets.max()),
+        }
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
+
+    Labels are 0 and 1, codes of classes, or numbers. `prepare(y, p)` gives it as a function of the rows' weights.
+    """
+
+    name: MetricName
+    higher_is_better: bool
+    tasks: tuple[Kind, ...]
+    prepare: Prepare
+
+    def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
+        return self.prepare(y, p)(np.ones(len(y)))
+
+    @property
+    def sign(self) -> int:
+        """1 where higher is better, else -1."""
+        return 1 if self.higher_is_better else -1
+
+
+_CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
+METRICS: Mapping[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric("roc_auc", True, _CLASSES, weighted.roc_auc),
+        Metric("average_precision", True, ("binary",), weighted.average_precision),
+        Metric("log_loss", False, _CLASSES, mean_of(weighted.log_losses)),
+        Metric("brier", False, _CLASSES, mean_of(weighted.brier_losses)),
+        Metric("accuracy", True, _CLASSES, mean_of(weighted.hits)),
+        Metric("f1_macro", True, _CLASSES, weighted.f1_macro),
+        Metric("rmse", False, ("regression",), weighted.rmse),
+        Metric("mae", False, ("regression",), mean_of(weighted.absolute_errors)),
+        Metric("r2", True, ("regression",), weighted.r2),
+    )
+}
+
+
+def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
+    """A metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
+    if metric not in METRICS:
+        raise ValueError(f"There is no metric {metric!r}. Allowed: {sorted(METRICS)}.")
+    return METRICS[metric](y, p)
+
+
+def metrics_of(kind: Kind) -> list[str]:
+    """The names of the metrics that fit a task."""
+    return [name for name, metric in METRICS.items() if kind in metric.tasks]

@@ -1,0 +1,159 @@
+"""Regularized linear models: logistic regression for classes, ridge regression for numbers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.metrics import Kind, Task
+from ml.models.base import IR_VERSION, OPSETS, Training, require_device, require_task
+
+if TYPE_CHECKING:
+    import onnx
+    import optuna
+    from sklearn.pipeline import Pipeline
+
+from ml.encoding import Encoder
+
+MAX_ITERATIONS = 100
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """scikit-learn's logistic regression on imputed, scaled numbers and one-hot categories."""
+
+    name: str = "logistic"
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass")
+
+    def defaults(self) -> dict[str, Any]:
+        """Little regularization: there are far more rows than columns."""
+        return {"C": 1.0}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The inverse strength of the L2 penalty."""
+        return {"C": trial.suggest_float("C", 1e-4, 100.0, log=True)}
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedLinear:
+        """A fitted pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
+        from sklearn.linear_model import LogisticRegression
+
+        require_device(self, device)
+        require_task(self, data.task)
+        last = LogisticRegression(C=params["C"], max_iter=MAX_ITERATIONS, random_state=seed)
+        return _fitted(data, last, threads)
+
+
+@dataclass(frozen=True)
+class Ridge:
+    """scikit-learn's ridge regression on imputed, scaled numbers and one-hot categories."""
+
+    name: str = "ridge"
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("regression",)
+
+    def defaults(self) -> dict[str, Any]:
+        """Little regularization: there are far more rows than columns."""
+        return {"alpha": 1.0}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The strength of the L2 penalty."""
+        return {"alpha": trial.suggest_float("alpha", 1e-3, 1e5, log=True)}
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedLinear:
+        """A fitted pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
+        from sklearn.linear_model import Ridge as LinearModel
+
+        require_device(self, device)
+        require_task(self, data.task)
+        return _fitted(data, LinearModel(alpha=params["alpha"], random_state=seed), threads)
+
+
+@dataclass(frozen=True)
+class FittedLinear:
+    """A fitted scikit-learn pipeline."""
+
+    pipeline: Pipeline
+    n_features: int
+    task: Task = Task()
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        if self.task.kind == "regression":
+            numbers: np.ndarray = self.pipeline.predict(X).astype(np.float64)
+            return numbers
+        scores: np.ndarray = self.pipeline.predict_proba(X).astype(np.float64)
+        return scores[:, 1] if self.task.kind == "binary" else scores
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The pipeline as skl2onnx converts it, reduced to what answers the task."""
+        from onnx import TensorProto, helper, numpy_helper
+        from onnx.utils import Extractor
+        from skl2onnx import to_onnx
+        from skl2onnx.common.data_types import FloatTensorType
+
+        numbers = self.task.kind == "regression"
+        converted = to_onnx(
+            self.pipeline,
+            initial_types=[("X", FloatTensorType([None, self.n_features]))],
+            name="linear",
+            options=None if numbers else {"zipmap": False},
+            target_opset=OPSETS,
+        )
+        converted.ir_version = IR_VERSION
+        answered = "variable" if numbers else "probabilities"  # as skl2onnx calls them
+        model: onnx.ModelProto = Extractor(converted).extract_model(["X"], [answered])
+        wanted = [1] if self.task.kind == "binary" else list(range(self.task.outputs))
+        model.graph.initializer.append(numpy_helper.from_array(np.array(wanted), "wanted"))
+        model.graph.node.append(helper.make_node("Gather", [answered, "wanted"], ["score"], name="answer", axis=1))
+        del model.graph.output[:]
+        shape = ["rows", self.task.outputs]
+        model.graph.output.append(helper.make_tensor_value_info("score", TensorProto.FLOAT, shape))
+        return model
+
+
+def _fitted(data: Training, last: Any, threads: int) -> FittedLinear:
+    """A pipeline that ends in a linear model, fitted on the training rows."""
+    from sklearn.exceptions import ConvergenceWarning
+    from threadpoolctl import threadpool_limits
+
+    pipeline = _pipeline(data.encoder, last)
+    with threadpool_limits(threads), warnings.catch_warnings():
+        # The iterations are a budget; what the model is worth after them, validation tells.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        pipeline.fit(data.X, data.y)
+    return FittedLinear(pipeline, len(data.encoder.features), data.task)
+
+
+def _pipeline(encoder: Encoder, last: Any) -> Pipeline:
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+    codes = [np.arange(max(size, 1), dtype=np.float32) for size in encoder.cardinalities]
+    parts = [
+        (
+            "numeric",
+            make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()),
+            list(range(encoder.n_numeric)),
+        ),
+        (
+            "categorical",
+            make_pipeline(
+                # -1 is in no vocabulary: a missing or unseen category sets no column.
+                SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),
+                OneHotEncoder(categories=codes, handle_unknown="ignore", dtype=np.float32),
+            ),
+            list(range(encoder.n_numeric, len(encoder.features))),
+        ),
+    ]
+    return make_pipeline(ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0), last)

@@ -1,0 +1,171 @@
+"""Which features models are trained on: what the training rows alone say of each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from ml.encoding import MISSING, Encoder
+from ml.feature_definitions import FeatureDefinitions
+from ml.models import Training
+from ml.models.lightgbm import LightGBM
+from ml.spec_features import Selection
+from ml.sql import DataError
+from ml.tuning import derived_seed
+
+ROWS = 100_000  # training rows that correlations and gains are taken of, at most
+HELD_OUT = 0.2  # of them, to stop the trees before they learn rows by heart and count noise as worth something
+
+
+class SelectedFeatures(BaseModel):
+    """The features that models are trained on, in the order of their definitions, and why each other one is not.
+
+    `rows`: how many training rows there were. `worth`: each kept feature's share of the gain of boosted trees, empty
+    where no option asks for it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    kept: list[str]
+    dropped: dict[str, str]
+    worth: dict[str, float] = {}
+
+
+def select(
+    use_case: str, development: pd.DataFrame, definitions: FeatureDefinitions, options: Selection, seed: int
+) -> SelectedFeatures:
+    """What to train on, of a matrix with `split`, `target` and every feature; it looks at rows of the split `train`.
+
+    Raises DataError with the reasons if no feature is left.
+    """
+    train = development[development["split"] == "train"]
+    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
+    X, y = encoder.encode(train), train["target"].to_numpy(dtype="int8")
+    dropped, worth = _saying_nothing(train, encoder, X, options.missing), dict[str, float]()
+    if options.correlation is not None or options.keep is not None:
+        sample = _Sample.of(encoder, X, y, derived_seed(seed, "selection"))
+        more, worth = _worth_least(sample, [name for name in encoder.features if name not in dropped], options)
+        dropped |= more
+    kept = [feature.name for feature in definitions.features if feature.name not in dropped]
+    if not kept:
+        raise DataError(_none_left(use_case, dropped))
+    worth = {name: worth[name] for name in kept if name in worth}
+    return SelectedFeatures(rows=len(train), kept=kept, dropped=dropped, worth=worth)
+
+
+def _none_left(use_case: str, dropped: dict[str, str]) -> str:
+    said = "; ".join(f"{name}: {reason}" for name, reason in sorted(dropped.items())[:10])
+    return (
+        f"use case {use_case!r}: features.selection leaves none of {len(dropped)} features. {said}. Allow more, or "
+        "declare features that have values"
+    )
+
+
+def _saying_nothing(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, allowed: float) -> dict[str, str]:
+    """Why to drop features that are too often missing, or that have the same value everywhere, as models see them."""
+    found, rows = {}, len(train)
+    for position, name in enumerate(encoder.features):
+        values, column = X[:, position], train[name]
+        none = np.isnan(values) if position < encoder.n_numeric else (column.isna() | column.isin([MISSING])).to_numpy()
+        missing = int(none.sum())
+        if missing == rows:
+            found[name] = f"none of {rows:,} training rows has a value"
+        elif missing > allowed * rows:
+            share = f"{missing:,} of {rows:,} training rows ({100 * missing / rows:.4g}%)"
+            found[name] = f"{share} have no value, allowed: {100 * allowed:.4g}%"
+        elif (values == values[0]).all():  # a missing value equals nothing: it says something beside another
+            found[name] = f"each of {rows:,} training rows has the value {column.iloc[0]!s}"
+    return found
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Encoded training rows, and which of them trees learn from and which stop them."""
+
+    encoder: Encoder
+    X: np.ndarray
+    y: np.ndarray
+    learnt: np.ndarray
+    held_out: np.ndarray
+    seed: int
+
+    @classmethod
+    def of(cls, encoder: Encoder, X: np.ndarray, y: np.ndarray, seed: int) -> _Sample:
+        """At most `ROWS` of the rows, with the same share of positives in both parts."""
+        from sklearn.model_selection import train_test_split
+
+        rows = min(len(y), ROWS)
+        held_out = max(2, int(HELD_OUT * rows))
+        parts = train_test_split(
+            np.arange(len(y)), train_size=rows - held_out, test_size=held_out, stratify=y, random_state=seed
+        )
+        return cls(encoder, X, y, np.sort(parts[0]), np.sort(parts[1]), seed)
+
+    def worth(self, names: Sequence[str]) -> dict[str, float]:
+        """Each feature's share of all gain of boosted trees that may use these features only."""
+        numeric = tuple(name for name in self.encoder.numeric if name in names)
+        encoder = Encoder(numeric, {name: each for name, each in self.encoder.categories.items() if name in names})
+        X, y = self.X[:, self._places(encoder.features)], self.y
+        data = Training(X[self.learnt], y[self.learnt], X[self.held_out], y[self.held_out], encoder)
+        # Of features that say the same, all trees then see the best one, and its worth is not divided.
+        whole = {"feature_fraction": 1.0, "learning_rate": 0.1, "min_data_in_leaf": min(100, 1 + len(data.y) // 20)}
+        gain = LightGBM().fit(data, {**LightGBM().defaults(), **whole}, seed=self.seed).gain()
+        return dict(zip(encoder.features, (gain / (gain.sum() or 1)).tolist(), strict=True))
+
+    def correlations(self, names: Sequence[str]) -> np.ndarray:
+        """Of numeric features, Spearman's, without its sign [n, n]; a missing value has the middle rank."""
+        from threadpoolctl import threadpool_limits
+
+        rows = np.sort(np.concatenate([self.learnt, self.held_out]))
+        ranks = pd.DataFrame(self.X[rows][:, self._places(names)]).rank()
+        with threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
+            found = np.corrcoef(ranks.fillna(ranks.mean()).fillna(0).to_numpy(), rowvar=False)
+        return np.atleast_2d(np.abs(np.nan_to_num(found)))
+
+    def _places(self, names: Sequence[str]) -> list[int]:
+        places = {name: place for place, name in enumerate(self.encoder.features)}
+        return [places[name] for name in names]
+
+
+def _worth_least(sample: _Sample, names: list[str], options: Selection) -> tuple[dict[str, str], dict[str, float]]:
+    """Why to drop features that repeat better ones, or that others outdo; and what each of `names` is worth."""
+    dropped: dict[str, str] = {}
+    if not names:
+        return dropped, {}
+    worth = sample.worth(names)
+    if options.correlation is not None:
+        dropped = _repeating(sample, worth, options.correlation)
+    left = [name for name in names if name not in dropped]
+    if options.keep is not None and len(left) > options.keep:
+        if dropped:  # what a dropped feature was worth goes to the one that it repeated
+            worth = sample.worth(left)
+        for place, name in enumerate(_by_worth(worth)[options.keep :], start=options.keep + 1):
+            share = f"{100 * worth[name]:.2g}% of the gain"
+            dropped[name] = f"number {place} of {len(left)} by worth ({share}), kept: {options.keep}"
+    return dropped, worth
+
+
+def _repeating(sample: _Sample, worth: dict[str, float], allowed: float) -> dict[str, str]:
+    """Numeric features that correlate with one worth no less; no two that are kept do."""
+    found: dict[str, str] = {}
+    kept: list[int] = []
+    names = [name for name in _by_worth(worth) if name not in sample.encoder.categories]
+    correlation = sample.correlations(names) if names else np.empty((0, 0))
+    for place, name in enumerate(names):
+        like = max(kept, key=lambda other: float(correlation[place, other]), default=None)
+        if like is None or correlation[place, like] <= allowed:
+            kept.append(place)
+        else:
+            said = f"correlates by {correlation[place, like]:.4f} with {names[like]}"
+            found[name] = f"{said}, which is worth no less; allowed: {allowed:g}"
+    return found
+
+
+def _by_worth(worth: dict[str, float]) -> list[str]:
+    """The names, those worth most first; equals by name."""
+    return sorted(worth, key=lambda name: (-worth[name], name))

@@ -1,0 +1,282 @@
+"""Deep feature synthesis over the tables around the examples: featuretools decides, along the relationships."""
+
+import warnings
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml.feature_definitions import Feature, SqlType, Synthesis, View, sql_type, type_of
+from ml.spec import UseCaseSpec
+from ml.spec_features import Features
+from ml.spec_tables import Table
+from ml.sql import DataError, sources_of
+
+if TYPE_CHECKING:
+    import featuretools as ft
+
+RESERVED = {"row", "instance", "cutoff"}  # what the query of the features calls columns of its own
+_LOGICAL: dict[SqlType, tuple[str, Any]] = {
+    "DOUBLE": ("Double", 0.0),
+    "BIGINT": ("Double", 0.0),
+    "VARCHAR": ("Categorical", "a"),
+    "BOOLEAN": ("BooleanNullable", True),
+    "TIMESTAMP": ("Datetime", pd.Timestamp(0)),
+}
+
+
+def synthesized(
+    where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], record: Iterable[str], known: set[str]
+) -> tuple[Synthesis | None, list[Feature]]:
+    """What the declaration's synthesis and computed columns make, beside the features `known` by other means, and
+    whether they are wanted or not.
+
+    `record` are the columns of the examples' table that an asked row has. Raises DataError where a primitive fits no
+    column, a column's name is reserved or there are too many features.
+    """
+    table, declared = tables[spec.examples.table], spec.tables[spec.examples.table]
+    seeds = _seeds(declared, record)
+    kinds = {name: sql_type(table[name].type) for name in seeds if name not in declared.ignore}
+    made = [
+        Feature(name=name, kind="synthesis", type=type_of(kind), made_of=[(spec.examples.table, name)])
+        for name, kind in kinds.items()
+        if kind != "TIMESTAMP"
+    ]
+    definitions, found = "", dict[str, View]()
+    if spec.features.synthesis is not None:
+        found = _views(spec, tables)
+        features = _defined(where, spec, _entities(spec, tables, found, record), known)
+        made += [each for feature in features for each in _described(spec, feature, found)]
+        definitions = _saved([feature for feature in features if _wanted(feature, spec)])
+    if not made:
+        return None, []
+    if taken := sorted(RESERVED & set(record)):
+        raise DataError(f"{where}: the columns {taken} have names that features.synthesis needs; rename them")
+    return Synthesis(definitions=definitions, seeds=seeds, views=found), made
+
+
+def is_wanted(name: str, declared: Features) -> bool:
+    """Whether a feature is allowed by features.only and not left out by features.ignore."""
+    allowed = not declared.only or any(named(name, pattern) for pattern in declared.only)
+    return allowed and not any(named(name, pattern) for pattern in declared.ignore)
+
+
+def named(name: str, pattern: str) -> bool:
+    """Whether a pattern, which may be the name itself, names a feature."""
+    return name == pattern or fnmatchcase(name, pattern)
+
+
+def _wanted(feature: Any, spec: UseCaseSpec) -> bool:
+    return any(is_wanted(str(name), spec.features) for name in feature.get_feature_names())
+
+
+def _seeds(declared: Table, record: Iterable[str]) -> dict[str, str]:
+    """The computed columns that an asked row's own columns yield, as SQL."""
+    own, computed = {name.lower() for name in record}, {name.lower() for name in declared.computed}
+    return {
+        name: expression
+        for name, expression in declared.computed.items()
+        if sources_of([name], declared.computed) - computed <= own
+    }
+
+
+def _views(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> dict[str, View]:
+    """The tables that relationships connect with the examples', each once for every time at which it becomes known."""
+    root, reached = spec.examples.table, [spec.examples.table]
+    for table in reached:  # grows as it is walked
+        for link in spec.links:
+            static = link.child != root or spec.tables[link.parent].moment is None
+            for near, far in ((link.parent, link.child), (link.child, link.parent)):
+                if near == table and far not in reached and static:
+                    reached.append(far)
+    return {name: view for table in sorted(reached[1:]) for name, view in _views_of(spec, table, tables[table])}
+
+
+def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[str, View]]:
+    declared = spec.tables[name]
+    links = [link.child_column for link in spec.links if link.child == name]
+    own = dict.fromkeys([declared.keys[0], *links])
+    later = {column.lower() for column in declared.known_later}
+    hidden = {*declared.ignore, *declared.known_later}
+    hidden |= {each for each in declared.derived if later & sources_of([each], declared.derived)}
+    if declared.moment is not None or not declared.known_from:
+        at = [declared.moment] if declared.moment else []
+        columns = [*own, *at, *(each for each in table.column_names if each not in hidden)]
+        yield name, View(table=name, key=declared.keys[0], time=declared.moment, columns=_types(table, columns))
+    for time, columns in sorted(declared.known_from.items()):
+        kept = [column for column in columns if column not in declared.ignore]
+        types = _types(table, [*own, time, *kept])
+        yield f"{name}_{time}", View(table=name, key=declared.keys[0], time=time, columns=types)
+
+
+def _types(table: pa.Table, columns: Iterable[str]) -> dict[str, SqlType]:
+    return {name: sql_type(table[name].type) for name in dict.fromkeys(columns)}
+
+
+def _entities(
+    spec: UseCaseSpec, tables: Mapping[str, pa.Table], views: Mapping[str, View], record: Iterable[str]
+) -> "ft.EntitySet":
+    """The schema: the examples' table as a row is asked, and all others from the moment on at which they are known."""
+    import featuretools as ft
+
+    root = spec.examples.table
+    key = spec.tables[root].keys[0]
+    asked = View(table=root, key=key, columns=_types(tables[root], [key, *record]))
+    entities = ft.EntitySet("synthesis")
+    for name, view in {root: asked, **views}.items():
+        _add(entities, spec, name, view)
+    for link in spec.links:
+        for name, view in views.items() if link.child != root else [(root, asked)]:
+            if view.table == link.child and link.parent in entities.dataframe_dict:
+                entities.add_relationship(link.parent, link.parent_column, name, link.child_column)
+    return entities
+
+
+def _add(entities: "ft.EntitySet", spec: UseCaseSpec, name: str, view: View) -> None:
+    linked = {link.child_column for link in spec.links if link.child == view.table}
+    types = {column: _LOGICAL[kind] for column, kind in view.columns.items()}
+    types |= {column: _LOGICAL["VARCHAR"] for column in types if column in {view.key, *linked}}
+    frame = pd.DataFrame({column: [value] for column, (_, value) in types.items()})
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        entities.add_dataframe(
+            dataframe_name=name,
+            dataframe=frame,
+            index=view.key,
+            time_index=view.time,
+            logical_types={column: logical for column, (logical, _) in types.items()},
+        )
+    values = spec.tables[view.table].interesting_values
+    if here := {column: allowed for column, allowed in values.items() if column in view.columns}:
+        entities.add_interesting_values(dataframe_name=name, values=here)
+
+
+def _defined(where: str, spec: UseCaseSpec, entities: "ft.EntitySet", known: set[str]) -> list[Any]:
+    """featuretools' features by name; depth after depth, so that too many are refused before there are a million."""
+    declared = spec.features.synthesis
+    assert declared is not None
+    features: list[Any] = []
+    for depth in range(1, declared.depth + 1):
+        made, unused = _dfs(spec, entities, depth)
+        features = [each for each in made if _is_feature(each, known) and not _is_undated(each)]
+        features += _windowed(spec, features)
+        check_number(where, spec, (_cause(feature) for feature in features if _wanted(feature, spec)))
+    if unused:
+        raise DataError(
+            f"{where}: features.synthesis names primitives that fit no column of the connected tables: {unused}; "
+            "leave them out, or give a column another type by logical_types"
+        )
+    return sorted(features, key=lambda feature: str(feature.get_name()))
+
+
+def _dfs(spec: UseCaseSpec, entities: "ft.EntitySet", depth: int) -> tuple[list[Any], str]:
+    """featuretools' features, and what it says of primitives that it could not use."""
+    import featuretools as ft
+    from featuretools.exceptions import UnusedPrimitiveWarning
+
+    declared = spec.features.synthesis
+    assert declared is not None
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        made = ft.dfs(
+            entityset=entities,
+            target_dataframe_name=spec.examples.table,
+            agg_primitives=sorted({*declared.aggregations, *declared.where}),
+            trans_primitives=declared.transforms,
+            where_primitives=declared.where,
+            max_depth=depth,
+            features_only=True,
+        )
+    said = [str(each.message) for each in caught if issubclass(each.category, UnusedPrimitiveWarning)]
+    names = [line.strip() for text in said for line in text.splitlines() if "_primitives" in line]
+    return list(made), "; ".join(names)
+
+
+def _is_feature(feature: Any, known: set[str]) -> bool:
+    """Leaves out ids, times, what is known by other means, and what is made of whose row it is."""
+    column, target = feature.column_schema, feature.dataframe_name
+    links = [link for link in feature.entityset.relationships if link.parent_name == target]
+    own = {(link.child_name, link.to_dictionary()["child_column_name"]) for link in links}
+    made_of = {(part.dataframe_name, part.get_name()) for part in feature.get_dependencies(deep=True)}
+    of_ids = {"index", "time_index", "foreign_key"} & set(column.semantic_tags)
+    return not (column.is_datetime or of_ids or known & set(feature.get_feature_names()) or own & made_of)
+
+
+def _is_undated(feature: Any) -> bool:
+    """Whether rows without a time are aggregated where no row that has one leads to them, and so are seen always."""
+
+    def dated(part: Any) -> bool:
+        way = [relationship.child_name for _, relationship in part.relationship_path]
+        tables = [part.parent_dataframe_name, *way]
+        return any(feature.entityset[table].ww.time_index is not None for table in tables)
+
+    parts = [feature, *feature.get_dependencies(deep=True)]
+    return any(type(part).__name__ == "AggregationFeature" and not dated(part) for part in parts)
+
+
+def _windowed(spec: UseCaseSpec, features: list[Any]) -> list[Any]:
+    """The aggregations over rows that point at an example themselves, once for each window."""
+    import featuretools as ft
+
+    declared = spec.features.synthesis
+    assert declared is not None
+    return [
+        type(feature)(
+            feature.base_features[0],
+            parent_dataframe_name=feature.parent_dataframe_name,
+            primitive=feature.primitive,
+            relationship_path=feature.relationship_path,
+            use_previous=ft.Timedelta(int(window[:-1]), window[-1]),
+            where=feature.where,
+        )
+        for feature in features
+        if type(feature).__name__ == "AggregationFeature" and len(feature.relationship_path) == 1
+        if feature.entityset[feature.base_features[0].dataframe_name].ww.time_index is not None
+        for window in declared.windows
+    ]
+
+
+def check_number(where: str, spec: UseCaseSpec, causes: Iterable[str]) -> None:
+    """Raises DataError, with the three largest causes, if there are more features than the declaration allows."""
+    counted = Counter(causes)
+    if counted.total() > spec.features.at_most:
+        said = ", ".join(f"{count} from {cause}" for cause, count in counted.most_common(3))
+        raise DataError(
+            f"{where}: {counted.total()} features, allowed by features.at_most: {spec.features.at_most}; most come of "
+            f"{said}. Take fewer windows, groups, primitives or levels of depth, or allow more"
+        )
+
+
+def _cause(feature: Any) -> str:
+    base = feature.base_features[0].dataframe_name if feature.base_features else feature.dataframe_name
+    return f"{feature.primitive.name} over {base}" if feature.primitive.name else str(base)
+
+
+def _described(spec: UseCaseSpec, feature: Any, views: Mapping[str, View]) -> list[Feature]:
+    """One feature for each column that featuretools makes of it, with the columns of source tables behind it."""
+    parts = [feature, *feature.get_dependencies(deep=True)]
+    made_of = {(part.dataframe_name, part.column_name) for part in parts if type(part).__name__ == "IdentityFeature"}
+    for _, link in (edge for part in parts for edge in part.relationship_path):
+        made_of |= {(name, views[name].time) for name in (link.child_name, link.parent_name) if name in views}
+        made_of.add((link.child_name, link.to_dictionary()["child_column_name"]))
+    tables = {name: view.table for name, view in views.items()}
+    column = feature.column_schema
+    numeric = column.is_numeric or column.is_boolean or "numeric" in column.semantic_tags
+    return [
+        Feature(
+            name=str(name),
+            kind="synthesis",
+            type="numeric" if numeric else "categorical",
+            made_of=sorted((tables.get(table, table), column) for table, column in made_of if column),
+        )
+        for name in feature.get_feature_names()
+    ]
+
+
+def _saved(features: list[Any]) -> str:
+    import featuretools as ft
+
+    return str(ft.save_features(features)) if features else ""

@@ -1,0 +1,132 @@
+"""The query of synthesized features, and their values."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml.feature_definitions import FeatureDefinitions, RecordType, SqlType, Synthesis, View, sql_type
+from ml.feature_reach import reach
+from ml.feature_sql import FeatureQuery, compile_features, compute
+from ml.spec import UseCaseSpec
+from ml.sql import quoted, run_sql, sources_of
+from ml.windows import AtCutoff
+
+LABELS = "__labels"
+LABEL_TYPES: dict[RecordType, SqlType] = {
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "text": "VARCHAR",
+    "time": "TIMESTAMP",
+}
+_ARROW = {"DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string(), "TIMESTAMP": pa.timestamp("us")}
+
+
+def query_of(spec: UseCaseSpec, definitions: FeatureDefinitions) -> FeatureQuery:
+    """The query of all synthesized features among the definitions.
+
+    It reads the definitions' views by name and `__labels` (row, instance, cutoff and the columns `record`), and returns
+    row and each feature, as DOUBLE or VARCHAR, ordered by row.
+    """
+    synthesis, made = definitions.synthesis, [each for each in definitions.features if each.kind == "synthesis"]
+    assert synthesis is not None
+    compiled = _compiled(synthesis, {each.name for each in made} - synthesis.seeds.keys(), definitions.at_cutoff)
+    values = "".join(
+        f", cast({quoted(each.name)} as {'DOUBLE' if each.type == 'numeric' else 'VARCHAR'}) as {quoted(each.name)}"
+        for each in made
+    )
+    seeds = "".join(f", ({sql}) as {quoted(name)}" for name, sql in synthesis.seeds.items())
+    rows = f'(select "row"{seeds} from {LABELS})'
+    joined = f'{rows} join ({compiled.sql}) using ("row")' if compiled else rows
+    asked = sources_of(synthesis.seeds, spec.tables[spec.examples.table].computed)
+    record = [*(compiled.record if compiled else []), *(name for name in definitions.record if name.lower() in asked)]
+    return FeatureQuery(
+        sql=f'select "row"{values} from {joined} order by "row"',
+        names=[each.name for each in made],
+        columns=compiled.columns if compiled else {},
+        record=list(dict.fromkeys(record)),
+    )
+
+
+def _compiled(synthesis: Synthesis, names: set[str], at_cutoff: AtCutoff) -> FeatureQuery | None:
+    features = _features(synthesis, names)
+    if not features:
+        return None
+    return compile_features(features[0].entityset, features, at_cutoff=at_cutoff, labels_are_rows=True)
+
+
+def _features(synthesis: Synthesis, names: Collection[str]) -> list[Any]:
+    """featuretools' own features, those of some names."""
+    import featuretools as ft
+
+    defined = ft.load_features(synthesis.definitions) if synthesis.definitions else []
+    return [feature for feature in defined if not set(feature.get_feature_names()).isdisjoint(names)]
+
+
+def rows_sql(view: View, columns: Iterable[str], source: str) -> str:
+    """The query that makes a view's rows of its source table: columns with their types, known at some time."""
+    values = ", ".join(f"cast({quoted(name)} as {view.columns[name]}) as {quoted(name)}" for name in columns)
+    return f"select {values} from {source}" + (f" where {quoted(view.time)} is not null" if view.time else "")
+
+
+def rows_of(synthesis: Synthesis, query: FeatureQuery, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
+    """What a query reads: of each view the columns that it names, and its key."""
+    found = {}
+    for name, columns in query.columns.items():
+        view = synthesis.views[name]
+        columns = list(dict.fromkeys([view.key, *columns]))
+        found[name] = run_sql(f"table {view.table!r}", rows_sql(view, columns, "source"), source=tables[view.table])
+    return found
+
+
+def synthesized_values(
+    spec: UseCaseSpec,
+    definitions: FeatureDefinitions,
+    tables: Mapping[str, pa.Table],
+    record: pd.DataFrame,
+    cutoff: pd.Series,
+) -> pd.DataFrame:
+    """A column for each synthesized feature, a row for each record at its cutoff, in their order."""
+    assert definitions.synthesis is not None
+    query = query_of(spec, definitions)
+    labels = {"instance": pa.array(record[spec.tables[spec.examples.table].keys[0]], from_pandas=True)}
+    labels["cutoff"] = pa.array(cutoff.to_numpy("datetime64[us]"), pa.timestamp("us"))
+    for name in query.record:
+        labels[name] = _label(record[name], LABEL_TYPES[definitions.record[name]])
+    found = compute(
+        query,
+        rows_of(definitions.synthesis, query, tables),
+        pa.table(labels),
+        memory_limit=os.environ.get("SEXTANT_MEMORY_LIMIT", "4GB"),
+    )
+    values: pd.DataFrame = found.to_pandas()
+    return values
+
+
+def synthesis_plan(
+    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table]
+) -> tuple[dict[str, Any], dict[str, pa.Table]]:
+    """What a service is told of the synthesized features, and the files with the rows that their query reads."""
+    synthesis, query = definitions.synthesis, query_of(spec, definitions)
+    assert synthesis is not None
+    key = spec.tables[spec.examples.table].keys[0]
+    about, files = {}, {}
+    for name, rows in rows_of(synthesis, query, tables).items():
+        view, file = synthesis.views[name], f"{name}.rows.parquet"
+        files[file] = rows
+        about[name] = {
+            "file": file,
+            "key": view.key,
+            "columns": {column: view.columns[column] for column in rows.column_names},
+        }
+    labels = {name: {"column": name, "type": LABEL_TYPES[definitions.record[name]]} for name in query.record}
+    instance = {"column": key, "type": sql_type(tables[spec.examples.table][key].type)}
+    features = _features(synthesis, query.names)
+    plan = {"query": query.sql, "instance": instance, "labels": labels, "tables": about}
+    return plan | {"links": reach(features) if features else []}, files
+
+
+def _label(values: pd.Series, kind: SqlType) -> Any:
+    return pa.array(values, from_pandas=True).cast(_ARROW[kind])

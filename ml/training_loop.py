@@ -1,0 +1,329 @@
+"""The one training loop: Lightning Fabric owns devices, precision and processes, this file the order of things."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import logging
+import math
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
+from lightning_fabric.strategies import DDPStrategy
+from torch import Tensor, nn
+
+from ml.checkpoints import CheckpointFile
+from ml.hashing import hash_json
+from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
+from ml.networks import Network
+from ml.source import running
+
+RANK_TIMEOUT = timedelta(seconds=60)  # how long processes wait for one that died
+VALIDATION_ROWS = 16_384  # at a time, to bound the memory of activations
+
+Tensors = tuple[Tensor, ...]  # what `Network.forward` takes, and last the target: equally many rows each
+Report = Callable[[Progress], None]
+
+_log = logging.getLogger(__name__)
+
+
+def train(
+    network: Network,
+    rows: Tensors,
+    validation: Tensors,
+    options: LoopOptions,
+    *,
+    checkpoints: CheckpointFolder | None = None,
+    report: Report | None = None,
+) -> History:
+    """Trains the network in place and leaves it with the weights of its best epoch on validation, on the CPU.
+
+    On a CPU, the same arguments, network and torch give the same bits, also after kills that `checkpoints` bridged.
+    `report` hears of every `log_every` steps; with several processes, when all have ended. Raises ArithmeticError if
+    the loss is no number any more.
+    """
+    fabric = _fabric(options)
+    if options.processes == 1:
+        return _Training(fabric, network, rows, validation, options, checkpoints, report).run()
+    with tempfile.TemporaryDirectory() as folder, _own_port():
+        made = Path(folder) / "made.pt"
+        reports, history = fabric.launch(_one_process, network, rows, validation, options, checkpoints, made)
+        network.load_state_dict(torch.load(made, weights_only=True))
+    for each in reports if report else ():
+        report(each)
+    return history
+
+
+def _one_process(
+    fabric: Fabric,
+    network: Network,
+    rows: Tensors,
+    validation: Tensors,
+    options: LoopOptions,
+    checkpoints: CheckpointFolder | None,
+    made: Path,
+) -> tuple[list[Progress], History]:
+    """What each of several processes runs; the first one's answer is taken, and the weights that it writes."""
+    reports: list[Progress] = []
+    history = _Training(fabric, network, rows, validation, options, checkpoints, reports.append).run()
+    if fabric.is_global_zero:
+        torch.save(network.state_dict(), made)
+    return reports, history
+
+
+class _Training:
+    """One process's part of a training; the parts differ in `fabric.global_rank` only."""
+
+    def __init__(
+        self,
+        fabric: Fabric,
+        network: Network,
+        rows: Tensors,
+        validation: Tensors,
+        options: LoopOptions,
+        checkpoints: CheckpointFolder | None,
+        report: Report | None,
+    ) -> None:
+        torch.set_num_threads(options.threads)
+        self.fabric, self.options, self.report = fabric, options, report
+        self.save_every = checkpoints.every_s if checkpoints else math.inf
+        identity = _identity(network, (*rows, *validation), options) if checkpoints else ""
+        self.file = CheckpointFile(checkpoints.path, identity) if checkpoints else None
+        self.network = network.to(fabric.device)
+        self.rows: Tensors = tuple(each.to(fabric.device) for each in rows)
+        self.validation: Tensors = tuple(each.to(fabric.device) for each in validation)
+        self.steps = math.ceil(len(rows[-1]) / options.batch)
+        self.optimizer = adamw(network, options, fused=fabric._precision.precision != "16-mixed")
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: share_of_rate(step, options.epochs * self.steps, options.warm_up)
+        )
+        self.steppable: Any = fabric.setup_optimizers(self.optimizer)
+        torch.manual_seed(options.seed + fabric.global_rank)
+        self.order = torch.Generator().manual_seed(options.seed)
+        self.losses: list[float] = []
+        self.best: dict[str, Tensor] = {}
+        self.step = 0
+
+    def run(self) -> History:
+        """Trains to the end, from a checkpoint if there is one."""
+        self._resume()
+        saved_at = time.monotonic()
+        self._set_up()
+        self._start_interval()
+        while not self._ended():
+            if len(self.losses) in self.options.unfreeze:
+                self._set_up()
+            self._train_epoch()
+            self._validate()
+            if self.fabric.broadcast(time.monotonic() - saved_at >= self.save_every):
+                self._save()
+                saved_at = time.monotonic()
+        self.network.load_state_dict(self.best)
+        self.network.cpu().eval()
+        if self.file and self.fabric.is_global_zero:
+            self.file.remove()
+        return History(tuple(self.losses))
+
+    def _ended(self) -> bool:
+        epochs = len(self.losses)
+        if epochs == 0 or epochs <= max(self.options.unfreeze, default=0):
+            return False
+        return epochs >= self.options.epochs or epochs - 1 - self._best_epoch() >= self.options.patience
+
+    def _best_epoch(self) -> int:
+        return self.losses.index(min(self.losses))
+
+    def _set_up(self) -> None:
+        """Wraps the network for this epoch: gradients are computed and exchanged for what learns in it alone."""
+        if self.options.freeze:
+            learning = 1 + sum(len(self.losses) >= epoch for epoch in self.options.unfreeze)
+            for distance, stage in enumerate(reversed(self.network.stages)):
+                stage.requires_grad_(distance < learning)
+        compiled = torch.compile(self.network) if self.options.compile else self.network
+        self.runner = self.fabric.setup_module(compiled)  # type: ignore[arg-type]
+
+    def _train_epoch(self) -> None:
+        self.network.train()
+        order = torch.randperm(len(self.rows[-1]), generator=self.order).to(self.fabric.device)
+        # One gather for the whole epoch: each batch is then a view. Batches of nearly one size, so that none is tiny.
+        batches = [each.index_select(0, order).tensor_split(self.steps) for each in self.rows]
+        for batch in zip(*batches, strict=True):
+            self._train_batch(batch)
+            self.step += 1
+            if self.report and self.step % self.options.log_every == 0:
+                self._report(self.report)
+
+    def _train_batch(self, batch: Tensors) -> None:
+        world, parts = self.fabric.world_size, self.options.accumulate
+        scale, mine = world / len(batch[-1]), batch  # processes average their gradients: this makes it the rows' mean
+        if world > 1:
+            mine = tuple(each[self.fabric.global_rank :: world] for each in batch)
+        for number, (*inputs, target) in enumerate(_split(mine, parts)):
+            with self.fabric.no_backward_sync(self.runner, enabled=number + 1 < parts):
+                loss = self.network.loss(self.runner(*inputs), target) * scale
+                self.fabric.backward(loss)
+            self.loss += loss.detach()
+        self.norm = self.fabric.clip_gradients(
+            self.runner, self.steppable, max_norm=self.options.clip_norm, error_if_nonfinite=False
+        )
+        self.steppable.step()
+        self.steppable.zero_grad()
+        self.schedule.step()
+
+    def _validate(self) -> None:
+        """The mean loss over the validation rows; a process takes its share of them."""
+        self.network.eval()
+        mine = tuple(each[self.fabric.global_rank :: self.fabric.world_size] for each in self.validation)
+        total = torch.zeros((), device=self.fabric.device)
+        with torch.inference_mode():
+            for start in range(0, len(mine[-1]), VALIDATION_ROWS):
+                *inputs, target = (each[start : start + VALIDATION_ROWS] for each in mine)
+                total += self.network.loss(self.runner(*inputs), target)
+        loss = float(self.fabric.all_reduce(total, reduce_op="sum")) / len(self.validation[-1])
+        if not math.isfinite(loss):
+            raise ArithmeticError(
+                f"the validation loss is {loss} after epoch {len(self.losses)}: lower the learning rate"
+            )
+        self.losses.append(loss)
+        if self._best_epoch() == len(self.losses) - 1:
+            self.best = copy.deepcopy(self.network.state_dict())
+
+    def _start_interval(self) -> None:
+        self.loss = torch.zeros((), device=self.fabric.device)
+        self.since, self.started = self.step, time.perf_counter()
+
+    def _report(self, report: Report) -> None:
+        loss = float(self.fabric.all_reduce(self.loss, reduce_op="mean")) / (self.step - self.since)
+        rows = len(self.rows[-1]) / self.steps * (self.step - self.since)
+        report(
+            Progress(
+                step=self.step,
+                epoch=len(self.losses),
+                loss=loss,
+                gradient_norm=float(self.norm),
+                learning_rate=self.schedule.get_last_lr()[0],
+                rows_per_s=rows / (time.perf_counter() - self.started),
+                validation_loss=self.losses[-1] if self.losses else None,
+            )
+        )
+        self._start_interval()
+
+    def _save(self) -> None:
+        state = {
+            "losses": self.losses,
+            "best": self.best,
+            "step": self.step,
+            "network": self.network.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "order": self.order.get_state(),
+            "random": self.fabric.all_gather(_random_state(self.fabric.device)),
+        }
+        if self.file and self.fabric.is_global_zero:
+            self.file.save(state)
+
+    def _resume(self) -> None:
+        state = self.file.load() if self.file else None
+        if state is None:
+            return
+        self.losses, self.best, self.step = state["losses"], state["best"], state["step"]
+        self.network.load_state_dict(state["network"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.order.set_state(state["order"])
+        states = state["random"].reshape(self.fabric.world_size, -1)
+        _set_random_state(self.fabric.device, states[self.fabric.global_rank])
+        _log.info("Training goes on after epoch %d, from %s", len(self.losses) - 1, self.file and self.file.path)
+
+
+def adamw(network: nn.Module, options: LoopOptions, *, fused: bool = True) -> torch.optim.AdamW:
+    """AdamW (Loshchilov and Hutter 2019) whose decay spares biases and norms: all parameters of one dimension."""
+    parameters = list(network.parameters())
+    groups = [
+        {"params": [each for each in parameters if each.ndim >= 2], "weight_decay": options.weight_decay},
+        {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups, lr=options.learning_rate, fused=fused)
+
+
+def share_of_rate(step: int, steps: int, warm_up: float) -> float:
+    """The learning rate of step 0, 1, … of `steps` over the highest: a linear rise, then half a cosine down to 0."""
+    rise = round(warm_up * steps)
+    if step < rise:
+        return (step + 1) / (rise + 1)
+    return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
+
+
+def _fabric(options: LoopOptions) -> Fabric:
+    """Fabric for these devices; it looks at no cluster's variables, so that a result does not depend on them."""
+    kind, _, index = options.device.partition(":")
+    devices: Any = [int(index or 0)] if kind == "cuda" else options.processes
+    here = LightningEnvironment()
+    several = DDPStrategy(
+        start_method="spawn",
+        process_group_backend="gloo",
+        timeout=RANK_TIMEOUT,
+        cluster_environment=here,
+        broadcast_buffers=False,
+    )
+    return Fabric(
+        accelerator=kind,
+        devices=devices,
+        strategy=several if options.processes > 1 else "auto",
+        precision=_precision(options),  # type: ignore[arg-type]
+        plugins=None if options.processes > 1 else [here],
+    )
+
+
+def _precision(options: LoopOptions) -> str:
+    if options.precision != "auto":
+        return options.precision
+    if options.device == "cpu":
+        return "32-true"
+    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
+
+
+@contextmanager
+def _own_port() -> Iterator[None]:
+    """Forgets the port on which processes met, so that the next ones look for a free one."""
+    before = os.environ.get("MASTER_PORT")
+    try:
+        yield
+    finally:
+        os.environ.pop("MASTER_PORT", None)
+        if before is not None:
+            os.environ["MASTER_PORT"] = before
+
+
+def _split(rows: Tensors, parts: int) -> Sequence[Tensors]:
+    return [rows] if parts == 1 else list(zip(*(each.tensor_split(parts) for each in rows), strict=True))
+
+
+def _identity(network: Network, rows: Tensors, options: LoopOptions) -> str:
+    """The hash of all that decides a training: code, options, first weights and data."""
+    digest = hashlib.sha256(hash_json([asdict(options), torch.__version__, running().hash(__name__)]).encode())
+    for each in (*network.state_dict().values(), *rows):
+        digest.update(f"{each.dtype}{tuple(each.shape)}".encode())
+        digest.update(each.cpu().contiguous().numpy().data)
+    return digest.hexdigest()
+
+
+def _random_state(device: torch.device) -> Tensor:
+    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
+
+
+def _set_random_state(device: torch.device, state: Tensor) -> None:
+    if device.type == "cuda":
+        torch.cuda.set_rng_state(state, device)
+    else:
+        torch.set_rng_state(state)

@@ -1,0 +1,97 @@
+"""How values become bytes and bytes values: tables as Parquet, models as JSON, anything else as a pickle."""
+
+import importlib
+import io
+import json
+import pickle
+from collections.abc import Collection
+from typing import Any, TypeAlias
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from ml.hashing import hash_bytes, hash_table
+
+Content: TypeAlias = "pa.Table | bytes"
+
+TABLES = ("frame", "table")
+ROW_GROUP = 131_072  # rows that a reader which streams holds at once: of 150 columns of numbers 160 MB
+DICTIONARY = 65_536  # bytes of distinct values beyond which a column is plain: with pyarrow's 1 MB, files are larger
+
+
+def plain(value: Any) -> tuple[str, str, Content]:
+    """The kind of a value, the ending of its file, and its content: a table, or bytes."""
+    if isinstance(value, pd.DataFrame):
+        return "frame", ".parquet", pa.Table.from_pandas(value, preserve_index=False)
+    if isinstance(value, pa.Table):
+        return "table", ".parquet", value
+    if isinstance(value, bytes):
+        return "bytes", ".bin", value
+    if isinstance(value, BaseModel):
+        name = f"{type(value).__module__}:{type(value).__qualname__}"
+        return f"json:{name}", ".json", json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+    return "pickle", ".pickle", pickle.dumps(value, protocol=5)
+
+
+def hash_of(content: Content) -> str:
+    """The hash that names a content."""
+    return hash_table(content) if isinstance(content, pa.Table) else hash_bytes(content)
+
+
+def encode(content: Content) -> bytes:
+    """The bytes of a file with this content."""
+    if not isinstance(content, pa.Table):
+        return content
+    sink = io.BytesIO()
+    pq.write_table(content, sink, compression="zstd", row_group_size=ROW_GROUP, dictionary_pagesize_limit=DICTIONARY)
+    return sink.getvalue()
+
+
+def decode(kind: str, content: bytes) -> Any:
+    """The value of a file that holds no table."""
+    if kind == "bytes":
+        return content
+    if kind == "pickle":
+        return pickle.loads(content)
+    module, _, name = kind.removeprefix("json:").partition(":")
+    return getattr(importlib.import_module(module), name).model_validate_json(content)
+
+
+def decode_table(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
+    """The table of a Parquet file, of its columns those that are named."""
+    file = pq.ParquetFile(pa.BufferReader(content))
+    return file.read(None if columns is None else [name for name in file.schema_arrow.names if name in columns])
+
+
+def joined(tables: list[pa.Table]) -> pa.Table:
+    """The rows of several tables with the columns of the first.
+
+    Equal values can lie in a file in another order of columns or with finer times: their hash is the same.
+    """
+    first, *rest = tables
+    return pa.concat_tables([first, *(each.select(first.column_names).cast(first.schema) for each in rest)])
+
+
+def shape(content: bytes) -> tuple[pa.Schema, int]:
+    """The columns of a Parquet file, and how many rows it has."""
+    file = pq.ParquetFile(pa.BufferReader(content))
+    return file.schema_arrow, file.metadata.num_rows
+
+
+def grown_beyond(table: pa.Table, shapes: list[tuple[pa.Schema, int]], earlier: str) -> list[int]:
+    """The rows of each of an earlier table's files that can stay, now that `table` has more; `earlier` is its hash.
+
+    None can unless `table` has the same columns and starts with every row. A file stays while it has more than twice
+    the rows that come after those of it: n rows then lie in at most log2(n) + 1 files, and no row is often rewritten.
+    """
+    rows = [count for _, count in shapes]
+    columns, _ = shape(encode(table.schema.empty_table()))  # Parquet has no times in seconds: compare what comes back
+    if not columns.equals(shapes[0][0], check_metadata=True) or hash_table(table.slice(0, sum(rows))) != earlier:
+        return []
+    if table.num_rows == sum(rows):
+        return rows
+    while rows and rows[-1] <= 2 * (table.num_rows - sum(rows)):
+        rows.pop()
+    return rows

@@ -1,0 +1,121 @@
+"""Rows: those of one table that synthesized features are made of, found by the values of some columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Row = Mapping[str, Any]  # times in microseconds since 1970, as in all that this module holds
+Positions = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Index:
+    """Where the rows with each value of one column are; `values` are sorted, and `order` has their rows in turn."""
+
+    values: NDArray[Any]
+    starts: Positions
+    order: Positions
+
+    @classmethod
+    def of(cls, column: Any) -> Index:
+        """The index of a column of Arrow; rows without a value are nowhere."""
+        import pyarrow.compute as pc
+
+        known = np.flatnonzero(pc.is_valid(column).to_numpy())
+        values = column.drop_null().to_numpy()
+        order = np.argsort(values, kind="stable")
+        distinct, starts = np.unique(values[order], return_index=True)
+        return cls(distinct, np.append(starts, len(values)), known[order])
+
+    def find(self, values: Sequence[Any]) -> list[Positions]:
+        """The rows of each of some values."""
+        if not len(self.values):
+            return [self.order] * len(values)
+        asked = np.array(values, self.values.dtype)
+        at = np.minimum(np.searchsorted(self.values, asked), len(self.values) - 1)
+        starts, stops = self.starts[at], np.where(self.values[at] == asked, self.starts[at + 1], self.starts[at])
+        return [self.order[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Some rows: the positions of those from the bundle, the names of those sent since, and values that have none."""
+
+    positions: Positions
+    names: list[str]
+    unknown: set[Any]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A table as of one moment, never changed, so that what reads it needs no lock.
+
+    `added` are the rows that were sent, by the text of their key, and `holders` for each indexed column and value their
+    names; `gone` are positions in the bundle's `table` whose place they took.
+    """
+
+    table: Any
+    indices: Mapping[str, Index]
+    key: str | None
+    gone: frozenset[int] = frozenset()
+    added: Mapping[str, Row] = field(default_factory=dict)
+    holders: Mapping[str, Mapping[Any, tuple[str, ...]]] = field(default_factory=dict)
+
+    def all(self) -> Found:
+        """Every row."""
+        return Found(self._left(np.arange(self.table.num_rows)), list(self.added), set())
+
+    def find(self, column: str, values: Collection[Any]) -> Found:
+        """The rows with one of some distinct values, none missing, in an indexed column."""
+        asked, names, unknown = list(values), list[str](), set()
+        held = self.holders.get(column, {})
+        parts = [self._left(each) for each in self.indices[column].find(asked)] if asked else []
+        for value, part in zip(asked, parts, strict=True):
+            names += held.get(value, ())
+            if not len(part) and value not in held:
+                unknown.add(value)
+        return Found(np.concatenate(parts) if parts else np.array([], np.int64), names, unknown)
+
+    def values(self, found: Found, column: str) -> list[Any]:
+        """What some rows have in a column."""
+        stored = self.table.column(column).take(found.positions).to_pylist() if len(found.positions) else []
+        return [*stored, *(self.added[name][column] for name in found.names)]
+
+    def edited(self, events: Mapping[str, Row | None]) -> tuple[Rows, set[str]]:
+        """The table after each of `events` took the place of the row of its name, and the names that had one."""
+        gone, added, replaced = set(self.gone), dict(self.added), set[str]()
+        holders = {column: dict(self.holders.get(column, {})) for column in self.indices}
+        for name, row in events.items():
+            stored, earlier = set(self._stored(name)) - gone, added.pop(name, None)
+            gone |= stored
+            if stored or earlier is not None:
+                replaced.add(name)
+            if row is not None:
+                added[name] = row
+            for column, held in holders.items():
+                _move(held, name, earlier[column] if earlier else None, row[column] if row else None)
+        return replace(self, gone=frozenset(gone), added=added, holders=holders), replaced
+
+    def _left(self, positions: Positions) -> Positions:
+        if not self.gone:
+            return positions
+        return np.array([each for each in positions.tolist() if each not in self.gone], np.int64)
+
+    def _stored(self, name: str) -> list[int]:
+        index = self.indices[str(self.key)]
+        at: list[int] = index.find([name if index.values.dtype == object else int(name)])[0].tolist()
+        return at
+
+
+def _move(held: dict[Any, tuple[str, ...]], name: str, old: Any, new: Any) -> None:
+    """Takes a name from one value to another; None is no value."""
+    if old is not None:
+        left = tuple(each for each in held[old] if each != name)
+        held.update({old: left}) if left else held.pop(old)
+    if new is not None:
+        held[new] = (*held.get(new, ()), name)
