@@ -1,8 +1,10 @@
 """The packaged service."""
 
 import json
+from typing import Any
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -13,11 +15,13 @@ from assets.step import Case, Step, asset
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.golden import golden_rows, records
+from ml.onnx_export import task_of
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 
 GOLDEN_ROWS = 10
-TOLERANCE = 1e-5
+TOLERANCE = 1e-5  # of a golden answer: of a probability, or of the spread of numbers
+TOLERANCE_WHERE_SERVED = 1e-4  # on other processors, or on a GPU
 
 
 class PackagedBento(BaseModel):
@@ -50,11 +54,13 @@ def bento(case: Case) -> dg.AssetsDefinition:
             "model_version": production_model.version,
             "bento": {"tag": tag, **step.coordinates.summary()},
         }
+        golden = _golden(spec, definitions, content, sources, rows)
+        unit = task_of(content).unit(np.array(golden["scores"]))
         bundle = {
             "model.onnx": content,
             "coordinates.json": json.dumps(coordinates, indent=1).encode(),
             **online_state,
-            "golden.json": _golden(spec, definitions, content, sources, rows),
+            "golden.json": json.dumps(golden | {"tolerance": TOLERANCE_WHERE_SERVED * unit}).encode(),
         }
         labels = {
             "use_case": case.name,
@@ -63,7 +69,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
             "model_coordinates": production_model.coordinates,
         }
         name, _, version = tag.partition(":")
-        difference = step.bentos.build(name, version, bundle, labels, TOLERANCE)
+        difference = step.bentos.build(name, version, bundle, labels, TOLERANCE * unit)
         step.metrics({"largest difference to the batch path": difference})
         size = sum(map(len, bundle.values()))
         step.labels["bento"] = tag
@@ -79,9 +85,9 @@ def _golden(
     content: bytes,
     tables: dict[str, pa.Table],
     scored: pd.DataFrame,
-) -> bytes:
+) -> dict[str, Any]:
     """Golden requests with the scores that the batch path gives them."""
     asked, cutoffs = golden_rows(spec, definitions, tables[spec.examples.table], scored, GOLDEN_ROWS)
     scores = scores_of(content, feature_matrix(spec, definitions, tables, cutoffs, asked))
     said = records(spec, definitions, asked, cutoffs)
-    return json.dumps({"records": said, "scores": [float(score) for score in scores]}).encode()
+    return {"records": said, "scores": scores.tolist()}

@@ -5,6 +5,7 @@ import json
 import dagster as dg
 import pandas as pd
 
+from assets.search import searched
 from assets.step import Case, Step, asset
 from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
@@ -12,11 +13,12 @@ from ml.gpus import torch_without_cuda
 from ml.hashing import canonical_json
 from ml.leaderboard import Leaderboard, rank
 from ml.metrics import Kind, Task
-from ml.models import Training
+from ml.models import Training, family
 from ml.onnx_export import export, measure_parity
+from ml.search.space import Space
 from ml.selection import SelectedFeatures
 from ml.spec_models import Family
-from ml.tuning import Trial, TunedModel, tune
+from ml.tuning import TunedModel, able_to_settle
 from resources.gpu import GpuWish
 from resources.storage import Columns
 
@@ -38,24 +40,17 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     def tuned(
         step: Step, development: Columns, feature_definitions: FeatureDefinitions, feature_selection: SelectedFeatures
     ) -> TunedModel:
-        rows = development.read({"split", "target", *feature_selection.kept})
+        spec = step.case.spec
+        timed = {"cutoff"} if spec.tuning.folds and spec.examples.split.by_time else set[str]()
+        rows = development.read({"split", "target", *timed, *feature_selection.kept})
+        data = training(rows, feature_definitions.only(feature_selection.kept), spec.task)
         with step.device() as device:
-            found = tune(
-                name,
-                training(rows, feature_definitions.only(feature_selection.kept), case.spec.task),
-                trials=declared.trials,
-                seed=case.spec.seed,
-                metric=case.spec.metric,
-                rows=declared.rows,
-                device=device,
-                on_trial=lambda trial: step.log.info(f"trial {trial.number}: {_said(trial)}"),
-            )
-        step.show(best_parameters=dict(found.params), trials=dg.MetadataValue.md(_table(found.trials)))
-        step.run.params(found.params)
-        step.metrics({found.metric: found.score}, prefix="validation ")
-        return found
+            return searched(step, name, rows, data, device)
 
-    kinds = {"logistic": "scikitlearn", "ridge": "scikitlearn", "lightgbm": "lightgbm", "mlp": "pytorch"}
+    _check(name, declared)
+    kinds = {"logistic": "scikitlearn", "ridge": "scikitlearn", "lightgbm": "lightgbm"} | dict.fromkeys(
+        ("mlp", "resnet", "cnn"), "pytorch"
+    )
     tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
     ins = {
         "development": "features/development",
@@ -63,16 +58,20 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         "feature_selection": "feature_selection",
     }
     gpu = GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda())  # torch's are the only ones that can use one
-    return asset(case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins, gpu=gpu)(tuned)
+    settable = {"trials": f"models.{name}.trials", "folds": "tuning.folds", "workers": "tuning.workers"}
+    return asset(
+        case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins, gpu=gpu, settable=settable
+    )(tuned)
 
 
-def _said(trial: Trial) -> str:
-    return f"{trial.score:.5f}" if trial.score is not None else f"failed: {trial.reason}"
-
-
-def _table(trials: tuple[Trial, ...]) -> str:
-    rows = [{"trial": trial.number, "result": _said(trial), **trial.params} for trial in trials]
-    return str(pd.DataFrame(rows).to_markdown(index=False))
+def _check(name: str, declared: Family) -> None:
+    """Raises ValueError for a search or refit that the family cannot do, when the use case is loaded."""
+    Space(family(name), declared.space, declared.fixed)
+    if declared.refit == "train_and_validation" and name not in able_to_settle():
+        raise ValueError(
+            f"models.{name}.refit: train_and_validation is not for {name}, whose training stops by the validation "
+            f"rows; for these it is: {able_to_settle()}"
+        )
 
 
 def leaderboard(case: Case) -> dg.AssetsDefinition:

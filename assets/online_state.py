@@ -11,6 +11,7 @@ from assets.data import raw_inputs, raw_tables
 from assets.production import ProductionModel, declared_in, rows_to_score
 from assets.step import Case, Step, asset
 from ml.online_state import online_state as made_state
+from ml.onnx_export import task_of
 
 
 def online_state(case: Case) -> dg.AssetsDefinition:
@@ -20,10 +21,11 @@ def online_state(case: Case) -> dg.AssetsDefinition:
     @asset(case, "online_state", stage="production", kinds={"parquet"}, ins=ins)
     def online_state(step: Step, production_model: ProductionModel, **tables: pa.Table) -> dict[str, bytes]:
         """The plan of the features and the recent history that they need, as the files that the Bento carries."""
-        spec, definitions = declared_in(step.tracking.onnx(production_model.name, production_model.version))
+        content = step.tracking.onnx(production_model.name, production_model.version)
+        spec, definitions = declared_in(content)
         sources = raw_tables(tables)
         rows = rows_to_score(case, spec, sources)
-        files = made_state(case.name, spec, definitions, sources, rows["cutoff"])
+        files = made_state(case.name, spec, definitions, sources, rows["cutoff"], task_of(content))
         step.show(files=dg.MetadataValue.md(_listed(files)), size_in_MB=round(sum(map(len, files.values())) / 1e6, 2))
         return files
 

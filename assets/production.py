@@ -21,11 +21,12 @@ from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.gates import gate_names, judge
 from ml.hashing import hash_bytes
-from ml.metrics import Task, most_likely
+from ml.metrics import Task
 from ml.onnx_export import described, predict, session, task_of
 from ml.report import html, plots
 from ml.spec import UseCaseSpec
 from ml.stamp import stamp_json
+from ml.weighted import most_likely
 from resources.storage import Columns
 
 
@@ -46,8 +47,7 @@ def encoder_of(content: bytes) -> Encoder:
 
 
 def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
-    """What an exported model answers to a feature matrix, with the encoder that it carries: [n_rows] or [n, n_classes].
-    """
+    """What an exported model answers to a feature matrix: [n_rows], or [n_rows, n_classes]."""
     return predict(session(content), encoder_of(content), matrix)
 
 
@@ -80,7 +80,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         """The report on the test split: candidate against champion on the same rows."""
         task, rows = task_of(onnx_model), test.read({key, "cutoff", "target", *encoder_of(onnx_model).features})
         y, candidate = task.labels(rows["target"]), scores_of(onnx_model, rows)
-        against = _against_champion(step, raw_tables(tables), rows, y, candidate, hash_bytes(onnx_model))
+        against = _against_champion(step, raw_tables(tables), rows, y, candidate, onnx_model)
         found = Evaluation(
             model_hash=hash_bytes(onnx_model),
             family=described(onnx_model)["sextant.family"],
@@ -109,17 +109,17 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
 
 
 def _against_champion(
-    step: Step, tables: dict[str, pa.Table], test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray, model_hash: str
+    step: Step, tables: dict[str, pa.Table], test: pd.DataFrame, y: np.ndarray, candidate: np.ndarray, onnx_model: bytes
 ) -> dict[str, object]:
     """The comparison on the same test rows; the champion sees the features that it was trained on."""
-    spec, champion = step.case.spec, step.tracking.champion(step.case.name)
+    spec, task, champion = step.case.spec, task_of(onnx_model), step.tracking.champion(step.case.name)
     if champion is None:
         return {}
     content = step.tracking.onnx(step.case.name, champion.version)
     name = f"{step.case.name}:{champion.version}"
     step.also_loaded("champion", Loaded(name, hash_bytes(content), str(coordinates_of(content)["id"])))
     found: dict[str, object] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
-    if found["champion_hash"] == model_hash:
+    if found["champion_hash"] == hash_bytes(onnx_model):
         return found  # the candidate is the champion: there is nothing to compare
     if task_of(content) != task:
         return {**found, "incomparable": f"it answers {_said(task_of(content))}, the candidate {_said(task)}"}

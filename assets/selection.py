@@ -17,7 +17,8 @@ def feature_selection(case: Case) -> dg.AssetsDefinition:
         step: Step, development: pd.DataFrame, feature_definitions: FeatureDefinitions
     ) -> SelectedFeatures:
         """The features that training reads, decided by training rows alone, and why each other one was dropped."""
-        made = select(case.name, development, feature_definitions, case.spec.features.selection, case.spec.seed)
+        spec = case.spec
+        made = select(case.name, development, feature_definitions, spec.features.selection, spec.seed, spec.task)
         dropped = pd.DataFrame(made.dropped.items(), columns=["dropped", "because"])
         step.show(kept=len(made.kept), dropped=len(dropped))
         if made.dropped:

@@ -4,7 +4,7 @@ import base64
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,6 +21,7 @@ from resources.gpu import GpuPool, GpuWish, Lease
 from resources.gpu_usage import measured
 from resources.ledger import Ledger
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored
+from resources.studies import Studies
 from resources.tracking import TrackedRun, Tracking
 
 REUSE_KEY, CHECKS = "reuse_key", "checks"
@@ -50,8 +51,10 @@ class Step:
     tracking: Tracking
     lease: Callable[[], AbstractContextManager[Lease]]
     bentos: BentoStore
+    studies: Studies
     run: TrackedRun
     log: Any
+    once: str | None = None  # the Dagster run, where results are not reused: nothing of others may be taken up either
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[dg.AssetCheckResult] = field(default_factory=list)
     labels: dict[str, str] = field(default_factory=dict)
@@ -61,6 +64,20 @@ class Step:
     def coordinates(self) -> Coordinates:
         """Where the result comes from; once it has been asked for, nothing else may be loaded."""
         return self.made_from(dict(self.loaded))
+
+    def identity(self, config: Mapping[str, Any]) -> str:
+        """The hash of everything that decides what is made so far, where of the config only this counts."""
+        so_far = self.made_from(dict(self.loaded))
+        return hash_json(
+            {
+                "data": {name: loaded.hash for name, loaded in self.loaded.items()},
+                "code": so_far.code["source"],
+                "environment": so_far.environment["id"],
+                "seed": so_far.seed,
+                "config": dict(config),
+                "once": self.once,
+            }
+        )
 
     def also_loaded(self, name: str, data: Loaded) -> None:
         """Records what was loaded beside the inputs."""
@@ -100,7 +117,7 @@ class Step:
 
 
 def asset(
-    case: Case,
+    declared: Case,
     name: str,
     *,
     stage: str,
@@ -112,6 +129,7 @@ def asset(
     checks: Sequence[str] = (),
     code: Sequence[str] = (),
     gpu: GpuWish = NO_GPU,
+    settable: Mapping[str, str] | None = None,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
@@ -119,23 +137,26 @@ def asset(
     `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
     The code is the function's module and what it imports, and that of the modules `code`. A function may raise:
     nothing is stored then. An input annotated as Columns is read when the function asks for columns of it. A table that
-    `grows` shares files with the one before where it starts with all rows of that.
+    `grows` shares files with the one before where it starts with all rows of that. `settable` are the names of numbers
+    that a run's config may set for this asset, and where they stand in the declaration: what was set is then part of
+    the config, as if it had been declared.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
-        key, roots = case.key(name), (function.__module__, *code)
+        key, roots = declared.key(name), (function.__module__, *code)
 
         @dg.asset(
             key=key,
-            ins={argument: dg.AssetIn(case.key(source)) for argument, source in (ins or {}).items()},
-            group_name=f"{case.name}_{stage}",
+            ins={argument: dg.AssetIn(declared.key(source)) for argument, source in (ins or {}).items()},
+            group_name=f"{declared.name}_{stage}",
             kinds=kinds,
-            owners=case.spec.owners or None,
+            owners=declared.spec.owners or None,
             description=function.__doc__,
             code_version=running().hash(*roots)[:12],
             io_manager_key="io_manager",
             pool=gpu.pool,
             check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
+            config_schema={name: _setting(place) for name, place in settable.items()} if settable else None,
         )
         def compute(
             context: dg.AssetExecutionContext,
@@ -143,12 +164,15 @@ def asset(
             tracking: Tracking,
             gpus: GpuPool,
             bentos: BentoStore,
+            studies: Studies,
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any]]:
+            case = _as_set(declared, settable, context.op_execution_context.op_config) if settable else declared
+            never = "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
+            once = (context.run.root_run_id or context.run.run_id) if never else None
             device = gpus.planned(gpu)
             reuse_key = _reuse_key(case, key, roots, inputs, device)
-            anew = always or "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
-            for metadata in [] if anew else _earlier(context, key, reuse_key):
+            for metadata in [] if always or never else _earlier(context, key, reuse_key):
                 stored = Stored(**metadata[METADATA].value)
                 try:
                     storage.verify(stored)
@@ -168,7 +192,7 @@ def asset(
                 made_from = partial(_coordinates, case, context, key, roots, run, device)
                 about = {"run": context.run.run_id, "asset": key.to_user_string()}
                 lease = partial(gpus.lease, gpu, about=about, say=context.log.info)
-                step = Step(case, loaded, made_from, storage, tracking, lease, bentos, run, context.log)
+                step = Step(case, loaded, made_from, storage, tracking, lease, bentos, studies, run, context.log, once)
                 value, coordinates = function(step, **values), step.coordinates
                 if changed := running().changed(*roots):
                     raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
@@ -195,6 +219,25 @@ def asset(
         return compute
 
     return wrap
+
+
+def _setting(place: str) -> dg.Field:
+    """A number of the declaration, as a field of a run's config."""
+    return dg.Field(int, is_required=False, description=f"Instead of {place} in the declaration.")
+
+
+def _as_set(declared: Case, settable: Mapping[str, str], given: Mapping[str, Any]) -> Case:
+    """The use case with what a run's config sets; raises ValueError for a value that no declaration may have."""
+    if not given:
+        return declared
+    values = declared.spec.resolved()
+    for name, value in given.items():
+        *path, last = settable[name].split(".")
+        part = values
+        for each in path:
+            part = part[each]
+        part[last] = value
+    return replace(declared, spec=UseCaseSpec.model_validate(values))
 
 
 def _reuse_key(

@@ -4,8 +4,8 @@ The data are 500,000 transactions of 5,000 customers with 100 products. featuret
 so its time grows in proportion to their number: it is measured on `--reference-cutoffs` of them, drawn at random, and
 scaled linearly to all. The compiler computes all of them; the values are compared on the sample. The sides run by
 turns, and the fastest of five runs counts. A side's seconds are all that lie between the tables and the matrix: for the
-compiler, to compile, to open a database, to plan and to run the query. All but the run take some 0.04 s, however many
-cutoffs there are.
+compiler, to compile, to open a database, to plan and to run the query. All but the run take 0.02 to 0.03 s, however
+many cutoffs there are.
 
 `ratio` is featuretools' time over the compiler's, the lowest of all settings; `sides` has each of them.
 """

@@ -152,8 +152,8 @@ def plain(use_case: str) -> None:
         feature_matrix(spec, definitions, tables, examples[rows].reset_index(drop=True)) for rows in (~testing, testing)
     )
     models = {
-        name: tune(name, training(development, definitions), trials=declared.trials, seed=spec.seed, metric=spec.metric,
-                   rows=declared.rows)
+        name: tune(name, training(development, definitions, spec.task), trials=declared.trials, seed=spec.seed,
+                   metric=spec.metric, rows=declared.rows)
         for name, declared in spec.models.families.items()
     }  # fmt: skip
     best = models[rank({name: tuned.score for name, tuned in models.items()}, spec.metric).candidate]
@@ -162,23 +162,24 @@ def plain(use_case: str) -> None:
         "sextant.definitions": definitions.model_dump_json(),
         "sextant.spec": canonical_json(spec.resolved()),
     }
-    content = export(best.model, best.encoder, metadata)
+    content = export(best.model, best.encoder, metadata, best.task)
     rows = development[development["split"] == "validation"].head(PARITY_ROWS)
     measure_parity(best.model, best.encoder, content, rows).raise_for_drift()
-    y, scores = test["target"].to_numpy(), scores_of(content, test)
+    task = best.task
+    y, scores = task.labels(test["target"]), scores_of(content, test)
     found = Evaluation(
         model_hash=hash_bytes(content),
         family=best.family,
         rows=len(y),
-        positives=int(y.sum()),
-        metrics=all_metrics(y, scores),
+        target=task.summary(test["target"]),
+        metrics=all_metrics(y, scores, task),
     )
     html(
         use_case,
         spec.description,
         found,
         judge(spec.gates, found, spec.metric),
-        plots(y, scores, "0" * 16),
+        plots(y, scores, "0" * 16, task),
         {"id": "0" * 16},
     )
     scored = rows_to_score(Case(use_case, spec), spec, tables)

@@ -24,11 +24,22 @@ def main() -> None:
     keep_to_home()
 
 
+def _limit_pools() -> None:
+    import dagster as dg
+
+    from dagster_project.pools import limit_pools
+    from resources.gpu import GpuPool
+
+    with dg.DagsterInstance.get() as instance:
+        limit_pools(instance, GpuPool())
+
+
 @main.command()
 def init() -> None:
     """Prepare $SEXTANT_HOME and a .env here, with which plain `dg` commands keep their state there too."""
     from dagster_project.instance import write_env
 
+    _limit_pools()
     click.echo(f"all state lies in {os.environ['SEXTANT_HOME']} (said by {write_env(Path.cwd())})")
 
 
@@ -193,6 +204,7 @@ def dev(port: int, mlflow_port: int) -> None:
     from resources.bentos import stop
     from resources.tracking import tracking
 
+    _limit_pools()
     tracking().client()  # two processes that open an empty database at once would race
     store = tracking().tracking_uri()
     commands = [

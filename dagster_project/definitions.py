@@ -11,6 +11,7 @@ from resources.bentos import BentoStore
 from resources.gpu import GpuPool
 from resources.home import keep_to_home
 from resources.storage import Storage, StorageIOManager
+from resources.studies import studies
 from resources.tracking import tracking
 
 # Pinned before any step starts: results then do not depend on how busy the machine is.
@@ -40,12 +41,14 @@ PRELOAD = [
 def resources() -> dict[str, object]:
     """What assets work with; settings come from the environment so that a deployment changes nothing else."""
     storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
+    wait = os.environ.get("SEXTANT_GPU_WAIT_S")
     return {
         "storage": storage,
         "io_manager": StorageIOManager(storage=storage),
         "tracking": tracking(),
-        "gpus": GpuPool(),
+        "gpus": GpuPool(wait_s=float(wait) if wait else None),
         "bentos": BentoStore(),
+        "studies": studies(),
     }
 
 

@@ -12,7 +12,8 @@ concurrency:
   runs:
     tag_concurrency_limits:
       - {key: sextant/use_case, value: {applyLimitPerUniqueValue: true}, limit: 1}
-run_monitoring: {enabled: true, free_slots_after_run_end_seconds: 30}
+run_launcher: {module: dagster_project.launcher, class: LocalRunLauncher}
+run_monitoring: {enabled: true, poll_interval_seconds: 30, free_slots_after_run_end_seconds: 30}
 """
 # Dagster's commands read .env in the folder that they start in; what the environment says already goes first.
 _ENV = """\

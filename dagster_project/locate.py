@@ -92,7 +92,8 @@ def described(found: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
         "code": f"source {code['source'][:12]}, commit {str(code['commit'])[:12]}{' (dirty)' if code['dirty'] else ''}",
         "config": found["config"]["hash"][:12],
         "environment": f"{environment['id']}: Python {environment['python']}, {environment['processor']}, "
-        f"{len(environment['distributions'])} distributions",
+        f"{len(environment['distributions'])} distributions"
+        + (f", on {environment['device']}" if "device" in environment else ""),
         "run": f"Dagster {run['dagster']}, MLflow {run['mlflow']}",
         "seed": str(found["seed"]),
         "result": ", ".join(file.path for file in Stored(**found["result"]).files),

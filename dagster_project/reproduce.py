@@ -185,7 +185,7 @@ def _run(ledger: Ledger, coordinates: dict[str, Any], assets: list[str], scratch
     command = [python, "-W", "ignore", "-m", "dagster", "asset", "materialize", "-m", "dagster_project.definitions"]
     settings = {name: value for name, value in coordinates["environment"]["threads"].items() if value is not None}
     settings |= {"SEXTANT_HOME": str(scratch / "home"), "DAGSTER_HOME": str(scratch / "home" / "dagster")}
-    not_these = (*THREAD_SETTINGS, "SEXTANT_STORAGE_URL", "MLFLOW_TRACKING_URI")
+    not_these = (*THREAD_SETTINGS, "SEXTANT_STORAGE_URL", "SEXTANT_STUDIES_URL", "MLFLOW_TRACKING_URI")
     environment = {name: value for name, value in os.environ.items() if name not in not_these} | settings
     with open(log, "wb") as sink:
         done = subprocess.run(

@@ -43,8 +43,8 @@ class Group:
     def select(self, keys: list[str], rows: str, results: Mapping[str, str], relation: Callable[[str], str]) -> str:
         """The relation of keys and named results of every group of `rows`; `relation` gives a query a name."""
         named, found = ", ".join(keys), ""
-        for end, values in self.picked.items():
-            row = ", ".join(f"'{name}': {x}" for x, name in values.items())
+        for end, picked in self.picked.items():
+            row = ", ".join(f"'{name}': {x}" for x, name in picked.items())
             self.aggregates[0][f"arg_{end}({{{row}}}, {_ORDER})"] = f"__{end}"
         for aggregates, derived in zip(self.aggregates, self.derived, strict=True):
             if aggregates or not found:

@@ -52,7 +52,9 @@ class Part(BaseModel):
         try:
             return handler(value)
         except ValidationError as error:
-            raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, error.errors()))) from None
+            # A default that follows from a wrong field is no mistake of its own.
+            own = [each for each in error.errors() if each["type"] != "default_factory_not_called"]
+            raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, own))) from None
 
     @classmethod
     def _explained(cls, error: ErrorDetails) -> InitErrorDetails:

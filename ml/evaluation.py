@@ -3,9 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.metrics import METRICS, Task, metrics_of, score
-
-BINARY = Task()
+from ml.metrics import BINARY, METRICS, Task, metrics_of, score
 
 
 class Interval(BaseModel):

@@ -13,6 +13,7 @@ from ml.spec import UseCaseSpec
 from ml.sql import DataError, run_sql
 
 SPLITS = ("train", "validation", "test")
+MOST_CLASSES = 1000
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -153,7 +154,7 @@ def _without_embargo(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
     if split.embargo is None:
         return rows
     for name, border in (("train", split.train_until), ("validation", split.validate_until)):
-        since = pd.Timestamp(border) - duration(split.embargo)
+        since = pd.Timestamp(str(border)) - duration(split.embargo)
         late = pc.greater_equal(rows["cutoff"], pa.scalar(since.to_pydatetime(), pa.timestamp("us")))
         rows = rows.filter(pc.invert(pc.and_(pc.equal(rows["split"], name), late)))
     return rows
@@ -212,7 +213,12 @@ def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
 
 
 def _check_classes(where: str, said: str, targets: Mapping[str, pd.Series]) -> None:
-    """A class that no training row has cannot be learned."""
+    """A class that no training row has cannot be learned, and what has very many values is none."""
+    if (classes := targets["train"].nunique()) > MOST_CLASSES:
+        raise DataError(
+            f"{where}: {said} has {classes} classes in the train split, allowed: {MOST_CLASSES}; if it is a number, "
+            "declare task: regression"
+        )
     problems = [
         f"class {name!r} has {rows} rows in {split} and none in train"
         for split in ("validation", "test")

@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from ml.sql import quoted
 
 if TYPE_CHECKING:
@@ -77,10 +79,11 @@ def compute(
 def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labels: "pa.Table") -> "list[pa.Table]":
     """The result, in more parts the less memory there is: what an aggregate collects does not spill."""
     import duckdb
+    import pyarrow as pa
 
     _create_view(connection, LABELS, labels.column_names, {LABELS: labels})
     try:
-        result = connection.execute(query.sql).to_arrow_table()
+        result: pa.Table = connection.execute(query.sql).to_arrow_table()
     except duckdb.OutOfMemoryException as error:
         if labels.num_rows < 2:
             raise FeatureSqlError(f"not even one label fits into the memory; raise memory_limit ({error})") from error
@@ -103,7 +106,7 @@ def _numbered(labels: "pa.Table", record: Sequence[str]) -> "pa.Table":
         raise FeatureSqlError(f"a cutoff must be a time of whole microseconds: {error}") from error
     if cutoff.null_count:
         raise FeatureSqlError(f"{cutoff.null_count} labels have no cutoff; leave them out")
-    columns = [pa.array(range(labels.num_rows), pa.int64()), labels["instance"], cutoff]
+    columns = [np.arange(labels.num_rows), labels["instance"], cutoff]
     return pa.table(columns + [labels[name] for name in record], names=LABEL_COLUMNS + list(record))
 
 

@@ -14,7 +14,14 @@ from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, 
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, sources_of
 from ml.synthesis import check_number, is_wanted, named, synthesized
-from ml.window_synthesis import describe_window, logical_types, target_columns, window_definitions, window_lookups
+from ml.window_synthesis import (
+    check_aggregations,
+    describe_window,
+    logical_types,
+    target_columns,
+    window_definitions,
+    window_lookups,
+)
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -56,6 +63,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     row = sorted((f for f in row if _is_used(f, spec)), key=lambda feature: str(feature.get_name()))
     windows = window_lookups(use_case, spec, tables)
     history = {name: window_definitions(spec, declared, lookup) for name, (declared, lookup) in windows.items()}
+    check_aggregations(use_case, windows, history)
     features = [_describe(feature) for feature in row]
     features += [describe_window(each, name, windows[name][1]) for name, found in history.items() for each in found]
     record = _record(spec, table, [lookup for _, lookup in windows.values()])

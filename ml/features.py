@@ -46,11 +46,14 @@ def feature_matrix(
             values = synthesized[feature.name]
         elif feature.kind == "calendar":
             values = calendar_part(record[feature.column], str(feature.primitive))
+        elif feature.kind == "window":
+            values = found[str(feature.lookup)].pop(feature.name)  # the matrix may be most of what the memory holds
         else:
-            values = found[str(feature.lookup)][feature.name if feature.kind == "window" else feature.column]
-        numeric = feature.type == "numeric"
-        values_of[feature.name] = values.to_numpy(dtype="float64", na_value=np.nan) if numeric else values
-    return pd.concat([examples.reset_index(drop=True), pd.DataFrame(values_of)], axis=1)
+            values = found[str(feature.lookup)][feature.column]
+        if feature.type == "numeric":
+            values = values.to_numpy(dtype="float64", copy=True, na_value=np.nan)
+        values_of[feature.name] = values
+    return pd.DataFrame({**examples.reset_index(drop=True), **values_of}, copy=False)
 
 
 def calendar_part(times: pd.Series, primitive: str) -> pd.Series:
@@ -77,7 +80,7 @@ def _windows(
             rows = pa.Table.from_pandas(record[each.on].assign(cutoff=cutoff.to_numpy()), preserve_index=False)
             wanted = definitions.windows(name)
             made = windows(events, rows, each.keys, str(each.time), each.scales, wanted, definitions.at_cutoff)
-            found[name] = made.to_pandas()
+            found[name] = made.to_pandas(split_blocks=True, self_destruct=True)
     return found
 
 

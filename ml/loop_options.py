@@ -51,8 +51,11 @@ class LoopOptions:
             )
         if self.unfreeze and not self.freeze:
             raise ValueError(f"`unfreeze={list(self.unfreeze)}` needs `freeze=True`: nothing is frozen.")
-        if list(self.unfreeze) != sorted(self.unfreeze):
-            raise ValueError(f"`unfreeze={list(self.unfreeze)}` must rise: the stages nearest to the output come first.")
+        if list(self.unfreeze) != sorted(self.unfreeze) or not all(0 < epoch < self.epochs for epoch in self.unfreeze):
+            raise ValueError(
+                f"`unfreeze={list(self.unfreeze)}` must be rising epochs from 1 to {self.epochs - 1}: the stages"
+                " nearest to the output come first."
+            )
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,16 @@ class Progress:
     learning_rate: float  # at the last of them
     rows_per_s: float
     validation_loss: float | None  # after the latest whole epoch
+
+    def curves(self) -> dict[str, float]:
+        """What can be drawn over the steps, by a name for people."""
+        return {
+            "training loss": self.loss,
+            "gradient norm": self.gradient_norm,
+            "learning rate": self.learning_rate,
+            "rows per second": self.rows_per_s,
+            **({} if self.validation_loss is None else {"validation loss": self.validation_loss}),
+        }
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ml import weighted
-from ml.weighted import Prepare, mean_of, most_likely
+from ml.weighted import Prepare, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-__all__ = ["DEFAULT_METRIC", "METRICS", "Kind", "Metric", "MetricName", "Task", "metrics_of", "most_likely", "score"]
 
 Kind = Literal["binary", "multiclass", "regression"]
 MetricName = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1_macro", "rmse", "mae", "r2"]
@@ -69,6 +67,9 @@ class Task:
             "least": float(targets.min()),
             "greatest": float(targets.max()),
         }
+
+
+BINARY = Task()
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pandas as pd
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from ml.events import event_columns, events_of, events_sql, views
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, is_number, record_type
 from ml.features import known_rows
+from ml.metrics import BINARY, Task
 from ml.spec import UseCaseSpec
 from ml.sql import quoted, sources_of
 from ml.synthesis_query import rows_sql, synthesis_plan
@@ -26,6 +27,7 @@ def online_state(
     definitions: FeatureDefinitions,
     tables: Mapping[str, pa.Table],
     cutoffs: pd.Series,
+    task: Task = BINARY,
 ) -> dict[str, bytes]:
     """The files plan.json and, as Parquet, lookups, events of windows and rows of synthesized features.
 
@@ -75,6 +77,7 @@ def online_state(
         "lookups": lookups,
         "events": events,
         "golden": "golden.json",
+        "task": asdict(task),
     }
     if synthesis is not None:
         plan["synthesis"] = synthesis

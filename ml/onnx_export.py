@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ml.encoding import Encoder
-from ml.metrics import Task
+from ml.metrics import BINARY, Task
 from ml.models.base import IR_VERSION, OPSETS, FittedModel
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
-BINARY = Task()
 
 
 class ParityError(ValueError):

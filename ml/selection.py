@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.encoding import MISSING, Encoder
 from ml.feature_definitions import FeatureDefinitions
+from ml.metrics import Kind, Task
 from ml.models import Training
 from ml.models.lightgbm import LightGBM
 from ml.spec_features import Selection
@@ -37,7 +38,12 @@ class SelectedFeatures(BaseModel):
 
 
 def select(
-    use_case: str, development: pd.DataFrame, definitions: FeatureDefinitions, options: Selection, seed: int
+    use_case: str,
+    development: pd.DataFrame,
+    definitions: FeatureDefinitions,
+    options: Selection,
+    seed: int,
+    kind: Kind = "binary",
 ) -> SelectedFeatures:
     """What to train on, of a matrix with `split`, `target` and every feature; it looks at rows of the split `train`.
 
@@ -45,10 +51,11 @@ def select(
     """
     train = development[development["split"] == "train"]
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
-    X, y = encoder.encode(train), train["target"].to_numpy(dtype="int8")
+    X, task = encoder.encode(train), Task.of(kind, train["target"])
     dropped, worth = _saying_nothing(train, encoder, X, options.missing), dict[str, float]()
     if options.correlation is not None or options.keep is not None:
-        sample = _Sample.of(encoder, X, y, derived_seed(seed, "selection"))
+        y = task.labels(train["target"])
+        sample = _Sample.of(encoder, X, y, task, derived_seed(seed, "selection"))
         more, worth = _worth_least(sample, [name for name in encoder.features if name not in dropped], options)
         dropped |= more
     kept = [feature.name for feature in definitions.features if feature.name not in dropped]
@@ -92,26 +99,40 @@ class _Sample:
     y: np.ndarray
     learnt: np.ndarray
     held_out: np.ndarray
+    task: Task
     seed: int
 
     @classmethod
-    def of(cls, encoder: Encoder, X: np.ndarray, y: np.ndarray, seed: int) -> _Sample:
-        """At most `ROWS` of the rows, with the same share of positives in both parts."""
+    def of(cls, encoder: Encoder, X: np.ndarray, y: np.ndarray, task: Task, seed: int) -> _Sample:
+        """At most `ROWS` of the rows, with the same shares of classes in both parts where none is too rare for that.
+
+        A class of which no row is drawn to learn from is left out.
+        """
         from sklearn.model_selection import train_test_split
 
         rows = min(len(y), ROWS)
         held_out = max(2, int(HELD_OUT * rows))
+        alike = task.kind != "regression" and _frequent(y, held_out)
         parts = train_test_split(
-            np.arange(len(y)), train_size=rows - held_out, test_size=held_out, stratify=y, random_state=seed
+            np.arange(len(y)),
+            train_size=rows - held_out,
+            test_size=held_out,
+            stratify=y if alike else None,
+            random_state=seed,
         )
-        return cls(encoder, X, y, np.sort(parts[0]), np.sort(parts[1]), seed)
+        learnt, tested = np.sort(parts[0]), np.sort(parts[1])
+        if task.kind == "multiclass":
+            known = np.unique(y[learnt])
+            tested = tested[np.isin(y[tested], known)]
+            y, task = np.searchsorted(known, y), Task("multiclass", tuple(task.classes[code] for code in known))
+        return cls(encoder, X, y, learnt, tested, task, seed)
 
     def worth(self, names: Sequence[str]) -> dict[str, float]:
         """Each feature's share of all gain of boosted trees that may use these features only."""
         numeric = tuple(name for name in self.encoder.numeric if name in names)
         encoder = Encoder(numeric, {name: each for name, each in self.encoder.categories.items() if name in names})
         X, y = self.X[:, self._places(encoder.features)], self.y
-        data = Training(X[self.learnt], y[self.learnt], X[self.held_out], y[self.held_out], encoder)
+        data = Training(X[self.learnt], y[self.learnt], X[self.held_out], y[self.held_out], encoder, self.task)
         # Of features that say the same, all trees then see the best one, and its worth is not divided.
         whole = {"feature_fraction": 1.0, "learning_rate": 0.1, "min_data_in_leaf": min(100, 1 + len(data.y) // 20)}
         gain = LightGBM().fit(data, {**LightGBM().defaults(), **whole}, seed=self.seed).gain()
@@ -130,6 +151,12 @@ class _Sample:
     def _places(self, names: Sequence[str]) -> list[int]:
         places = {name: place for place, name in enumerate(self.encoder.features)}
         return [places[name] for name in names]
+
+
+def _frequent(y: np.ndarray, held_out: int) -> bool:
+    """Whether each class can have a row in both parts."""
+    counts = np.unique(y, return_counts=True)[1]
+    return bool(counts.min() > 1 and len(counts) <= held_out)
 
 
 def _worth_least(sample: _Sample, names: list[str], options: Selection) -> tuple[dict[str, str], dict[str, float]]:

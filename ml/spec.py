@@ -10,6 +10,7 @@ from ml.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 from ml.relationships import Link, ambiguous
 from ml.spec_features import Features
 from ml.spec_models import TASKS, Gates, Models
+from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Table
 
 
@@ -51,6 +52,7 @@ class UseCaseSpec(Part):
     examples: Examples = Field(description="The rows to learn from.")
     features: Features = Field(default_factory=Features, description="What the features are built from.")
     models: Models = Field(description="The model families that compete.")
+    tuning: Tuning = Field(default_factory=Tuning, description="How the families' settings are searched for.")
     metric: MetricName = Field(
         default_factory=lambda data: DEFAULT_METRIC[data.get("task", "binary")],
         description="What tuning, the leaderboard and the champion gate go by: if absent, roc_auc of a binary task, "
@@ -73,7 +75,7 @@ class UseCaseSpec(Part):
     @model_validator(mode="after")
     def _fitting_the_task(self) -> "UseCaseSpec":
         allowed = metrics_of(self.task)
-        named = {"metric": [self.metric], "gates": list(self.gates.bounds)}
+        named = {"metric": [str(self.metric)], "gates": list(self.gates.bounds)}
         problems = [
             f"{where}: {name} does not fit the task {self.task!r}; allowed: {', '.join(allowed)}"
             for where, names in named.items()
@@ -84,7 +86,7 @@ class UseCaseSpec(Part):
         problems += [
             f"models: {name} cannot learn the task {self.task!r}; those that can: {', '.join(able)}"
             for name in self.models.families
-            if name not in able
+            if name not in able and name not in self.models.references
         ]
         if problems:
             raise ValueError("; ".join(problems))

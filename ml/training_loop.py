@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy
+from lightning_fabric.plugins.environments.lightning import LightningEnvironment
+from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from ml.checkpoints import CheckpointFile
@@ -56,29 +57,35 @@ def train(
     if options.processes == 1:
         return _Training(fabric, network, rows, validation, options, checkpoints, report).run()
     with tempfile.TemporaryDirectory() as folder, _own_port():
-        made = Path(folder) / "made.pt"
-        reports, history = fabric.launch(_one_process, network, rows, validation, options, checkpoints, made)
-        network.load_state_dict(torch.load(made, weights_only=True))
-    for each in reports if report else ():
-        report(each)
-    return history
+        file = Path(folder) / "made.pt"
+        # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
+        work = partial(_work, file=file, rows=rows, validation=validation, options=options, checkpoints=checkpoints)
+        launch: Any = fabric.launch
+        launch(work, network)
+        made = torch.load(file, weights_only=True)
+    network.load_state_dict(made["network"])
+    if report:
+        for values in made["reports"]:
+            report(Progress(**values))
+    return History(tuple(made["losses"]))
 
 
-def _one_process(
+def _work(
     fabric: Fabric,
     network: Network,
+    *,
+    file: Path,
     rows: Tensors,
     validation: Tensors,
     options: LoopOptions,
     checkpoints: CheckpointFolder | None,
-    made: Path,
-) -> tuple[list[Progress], History]:
-    """What each of several processes runs; the first one's answer is taken, and the weights that it writes."""
+) -> None:
+    """What each of several processes runs; the first one's result is taken, from the file that it writes."""
     reports: list[Progress] = []
     history = _Training(fabric, network, rows, validation, options, checkpoints, reports.append).run()
     if fabric.is_global_zero:
-        torch.save(network.state_dict(), made)
-    return reports, history
+        made = {"network": network.state_dict(), "losses": list(history.validation)}
+        torch.save({**made, "reports": [asdict(each) for each in reports]}, file)
 
 
 class _Training:
@@ -104,9 +111,7 @@ class _Training:
         self.validation: Tensors = tuple(each.to(fabric.device) for each in validation)
         self.steps = math.ceil(len(rows[-1]) / options.batch)
         self.optimizer = adamw(network, options, fused=fabric._precision.precision != "16-mixed")
-        self.schedule = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: share_of_rate(step, options.epochs * self.steps, options.warm_up)
-        )
+        self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
         self.steppable: Any = fabric.setup_optimizers(self.optimizer)
         torch.manual_seed(options.seed + fabric.global_rank)
         self.order = torch.Generator().manual_seed(options.seed)
@@ -135,10 +140,13 @@ class _Training:
         return History(tuple(self.losses))
 
     def _ended(self) -> bool:
-        epochs = len(self.losses)
-        if epochs == 0 or epochs <= max(self.options.unfreeze, default=0):
-            return False
-        return epochs >= self.options.epochs or epochs - 1 - self._best_epoch() >= self.options.patience
+        epochs, every_stage = len(self.losses), max(self.options.unfreeze, default=0)
+        if epochs >= self.options.epochs:
+            return True
+        return epochs > every_stage and epochs - 1 - self._best_epoch() >= self.options.patience
+
+    def _share(self, step: int) -> float:
+        return share_of_rate(step, self.options.epochs * self.steps, self.options.warm_up)
 
     def _best_epoch(self) -> int:
         return self.losses.index(min(self.losses))
@@ -173,7 +181,7 @@ class _Training:
                 loss = self.network.loss(self.runner(*inputs), target) * scale
                 self.fabric.backward(loss)
             self.loss += loss.detach()
-        self.norm = self.fabric.clip_gradients(
+        self.norm: Any = self.fabric.clip_gradients(
             self.runner, self.steppable, max_norm=self.options.clip_norm, error_if_nonfinite=False
         )
         self.steppable.step()
@@ -189,7 +197,7 @@ class _Training:
             for start in range(0, len(mine[-1]), VALIDATION_ROWS):
                 *inputs, target = (each[start : start + VALIDATION_ROWS] for each in mine)
                 total += self.network.loss(self.runner(*inputs), target)
-        loss = float(self.fabric.all_reduce(total, reduce_op="sum")) / len(self.validation[-1])
+        loss = self._over_processes(total, "sum") / len(self.validation[-1])
         if not math.isfinite(loss):
             raise ArithmeticError(
                 f"the validation loss is {loss} after epoch {len(self.losses)}: lower the learning rate"
@@ -203,7 +211,7 @@ class _Training:
         self.since, self.started = self.step, time.perf_counter()
 
     def _report(self, report: Report) -> None:
-        loss = float(self.fabric.all_reduce(self.loss, reduce_op="mean")) / (self.step - self.since)
+        loss = self._over_processes(self.loss, "mean") / (self.step - self.since)
         rows = len(self.rows[-1]) / self.steps * (self.step - self.since)
         report(
             Progress(
@@ -211,12 +219,16 @@ class _Training:
                 epoch=len(self.losses),
                 loss=loss,
                 gradient_norm=float(self.norm),
-                learning_rate=self.schedule.get_last_lr()[0],
+                learning_rate=self.options.learning_rate * self._share(self.step - 1),
                 rows_per_s=rows / (time.perf_counter() - self.started),
                 validation_loss=self.losses[-1] if self.losses else None,
             )
         )
         self._start_interval()
+
+    def _over_processes(self, value: Tensor, how: Literal["sum", "mean"]) -> float:
+        reduced: Any = self.fabric.all_reduce(value, reduce_op=how)
+        return float(reduced)
 
     def _save(self) -> None:
         state = {
@@ -242,7 +254,8 @@ class _Training:
         self.schedule.load_state_dict(state["schedule"])
         self.order.set_state(state["order"])
         states = state["random"].reshape(self.fabric.world_size, -1)
-        _set_random_state(self.fabric.device, states[self.fabric.global_rank])
+        # A copy, because torch crashes on a state whose memory does not start at a multiple of 16 bytes.
+        _set_random_state(self.fabric.device, states[self.fabric.global_rank].clone())
         _log.info("Training goes on after epoch %d, from %s", len(self.losses) - 1, self.file and self.file.path)
 
 
@@ -274,7 +287,7 @@ def _fabric(options: LoopOptions) -> Fabric:
         process_group_backend="gloo",
         timeout=RANK_TIMEOUT,
         cluster_environment=here,
-        broadcast_buffers=False,
+        forward_sync_buffers=False,
     )
     return Fabric(
         accelerator=kind,

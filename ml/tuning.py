@@ -1,31 +1,63 @@
-"""The search for a family's best settings: one Optuna study, asked and told in batches of fixed size."""
+"""The best model of a family: searched for, judged again, and refitted on all training rows."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from ml.encoding import Encoder
-from ml.metrics import METRICS, Task, score
-from ml.models import Family, FittedModel, Training, family
+from ml.loop_options import CheckpointFolder, Progress
+from ml.metrics import BINARY, METRICS, Task, score
+from ml.models import FAMILIES, Family, FittedModel, Training, family
+from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.folds import Folded
+from ml.search.seeds import derived_seed
+from ml.search.space import Space
+from ml.search.study import Search, Study, Trial
+from ml.search.workers import evaluating
+
+__all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
+
+
+@runtime_checkable
+class Settling(Protocol):
+    """A family that can learn as long as it did, without validation rows to tell it when to stop."""
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """Settings that train as long as `model` was trained, and look at no validation rows."""
+        ...
+
+
+def able_to_settle() -> list[str]:
+    """The families that can be refitted on the validation rows too, sorted."""
+    return sorted(name for name, each in FAMILIES.items() if isinstance(each, Settling))
 
 
 @dataclass(frozen=True)
-class Trial:
-    """One setting and what it was worth on validation; `score` is None where the trial failed for `reason`."""
+class Refit:
+    """How the winner is refitted: with so many `seeds`, to see the spread of its score, and on `everything` if given.
 
-    number: int
-    params: Mapping[str, Any]
-    score: float | None
-    reason: str | None = None
+    `everything` holds training and validation rows together. How far the winner's score may lie from the recorded one
+    when it is evaluated again, `tolerance` says: above 0 only where training is not exact, as on a GPU.
+    """
+
+    seeds: int = 1
+    everything: Training | None = None
+    tolerance: float = 0.0
 
 
 @dataclass(frozen=True)
 class TunedModel:
-    """A family's winner, refitted on all training rows; `score` is the refit's, on validation."""
+    """A family's winner, refitted; `score` is what the refit on all training rows is worth on validation.
+
+    `valid_predictions` are its answers there, `oof_predictions` the winner's to the training rows by folds that had not
+    seen them, NaN where there is none; `refit_scores` those of every seed, the first being `score`.
+    """
 
     family: str
     params: Mapping[str, Any]
@@ -35,12 +67,11 @@ class TunedModel:
     score: float
     trials: tuple[Trial, ...]
     best_trial: int
-    task: Task = Task()
-
-
-def derived_seed(*parts: object) -> int:
-    """A 31-bit seed from the use case's seed, the family and the trial: different ones do not share random numbers."""
-    return int.from_bytes(sha256("/".join(map(str, parts)).encode()).digest()[:4], "big") >> 1
+    task: Task = BINARY
+    valid_predictions: np.ndarray = field(default_factory=lambda: np.empty(0), compare=False)
+    oof_predictions: np.ndarray | None = field(default=None, compare=False)
+    refit_scores: tuple[float, ...] = ()
+    study: str = ""
 
 
 def tune(
@@ -50,82 +81,99 @@ def tune(
     trials: int,
     seed: int,
     metric: str = "roc_auc",
-    batch_size: int = 2,
     rows: int | None = None,
     device: str = "cpu",
     threads: int = 1,
+    fixed: Mapping[str, Any] = MappingProxyType({}),
+    checkpoints: CheckpointFolder | None = None,
+    report: Callable[[Progress], None] | None = None,
     on_trial: Callable[[Trial], None] | None = None,
+    folds: Folded | None = None,
+    search: Search | None = None,
+    refit: Refit | None = None,
 ) -> TunedModel:
-    """The best of `trials` settings, tuned on at most `rows` training rows and refitted on all.
+    """The best of `trials` settings, tuned on folds, or on at most `rows` training rows, and refitted on all.
 
-    The family's defaults are the first trial. Raises RuntimeError with the first reason if every trial failed.
+    `fixed` parameters are the same in all trials. Networks leave and take up `checkpoints`, and `report` hears how the
+    refit goes. Raises RuntimeError with the first reason if every trial failed, and if the winner's score is another
+    when it is evaluated again.
     """
     if trials < 1:
         raise ValueError(f"`{trials=}` must be at least 1.")
-    chosen, sample = family(family_name), data if rows is None else data.sample(rows, derived_seed(seed, "sample"))
-    done = _search(chosen, sample, trials, seed, metric, batch_size, device, threads, on_trial)
+    chosen, how, again = family(family_name), search or Search(), refit or Refit()
+    sample = data if rows is None else data.sample(rows, derived_seed(seed, "sample"))
+    fitter = Fitter(chosen, seed, device, threads, checkpoints)
+    evaluator = Evaluator(fitter, folds.parts if folds else (sample,), metric)
+    study = Study(Space(chosen, how.space, fixed), how, metric, seed)
+    done = []
+    with evaluating(evaluator, how.workers, how.scratch) as evaluate:
+        for trial in study.run(trials, evaluate):
+            done.append(trial)
+            if on_trial is not None:
+                on_trial(trial)
+    best = _best(family_name, done, metric)
+    whole = folds is None and sample is data
+    models = _evaluated_again(evaluator, best, again.tolerance, report if whole else None)
+    first = models[0] if whole else fitter(data, best.params, best.number, report=report)
+    valid = first.predict(data.X_valid)
+    return TunedModel(
+        family=family_name,
+        params=best.params,
+        model=first if again.everything is None else _on_everything(fitter, best, first, again.everything),
+        encoder=(again.everything or data).encoder,
+        metric=metric,
+        score=score(metric, data.y_valid, valid),
+        trials=tuple(done),
+        best_trial=best.number,
+        task=data.task,
+        valid_predictions=valid,
+        oof_predictions=folds.predictions(models) if folds else None,
+        refit_scores=_refit_scores(fitter, data, best, metric, valid, again.seeds),
+        study=how.name,
+    )
+
+
+def _best(family_name: str, done: Sequence[Trial], metric: str) -> Trial:
     finished = [trial for trial in done if trial.score is not None]
     if not finished:
         raise RuntimeError(f"All {len(done)} trials of {family_name!r} failed. The first: {done[0].reason}")
-    best = max(finished, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
-    model = chosen.fit(
-        data, best.params, seed=derived_seed(seed, family_name, best.number), device=device, threads=threads
-    )
-    value = score(metric, data.y_valid, model.predict(data.X_valid))
-    return TunedModel(family_name, best.params, model, data.encoder, metric, value, tuple(done), best.number, data.task)
+    return max(finished, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
 
 
-def _search(
-    chosen: Family,
-    data: Training,
-    trials: int,
-    seed: int,
-    metric: str,
-    batch_size: int,
-    device: str,
-    threads: int,
-    on_trial: Callable[[Trial], None] | None,
-) -> list[Trial]:
-    import optuna
-    from optuna.trial import TrialState
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(
-        direction="maximize" if METRICS[metric].higher_is_better else "minimize",
-        sampler=optuna.samplers.TPESampler(seed=derived_seed(seed, chosen.name, "sampler")),
-    )
-    study.enqueue_trial(chosen.defaults())
-    done: list[Trial] = []
-    while len(done) < trials:
-        asked = [study.ask() for _ in range(min(batch_size, trials - len(done)))]
-        settings = [chosen.suggest(trial) for trial in asked]
-        for trial, params in zip(asked, settings, strict=True):
-            result = _evaluate(chosen, data, trial.number, params, seed, metric, device, threads)
-            if result.score is None:
-                study.tell(trial, state=TrialState.FAIL)
-            else:
-                study.tell(trial, result.score)
-            done.append(result)
-            if on_trial is not None:
-                on_trial(result)
-    return done
+def _evaluated_again(
+    evaluator: Evaluator, best: Trial, tolerance: float, report: Callable[[Progress], None] | None
+) -> list[FittedModel]:
+    """The winner's models, from its recorded parameters; raises RuntimeError if its score is not the recorded one."""
+    job = Job(best.number, best.params)
+    models = [evaluator.fit(job, part, report) for part in range(len(evaluator.parts))]
+    scores = [evaluator.score(part, model) for part, model in enumerate(models)]
+    found = math.fsum(scores) / len(scores)
+    if best.score is None or abs(found - best.score) > tolerance:
+        raise RuntimeError(
+            f"Trial {best.number}, the winner, scores {found!r} when it is evaluated again from its recorded parameters"
+            f" {dict(best.params)}; the study has {best.score!r}. What it runs on is not exact, or has changed since:"
+            " search anew, or state a tolerance for this family."
+        )
+    return models
 
 
-def _evaluate(
-    chosen: Family,
-    data: Training,
-    number: int,
-    params: Mapping[str, Any],
-    seed: int,
-    metric: str,
-    device: str,
-    threads: int,
-) -> Trial:
-    try:
-        model = chosen.fit(data, params, seed=derived_seed(seed, chosen.name, number), device=device, threads=threads)
-        value = score(metric, data.y_valid, model.predict(data.X_valid))
-    except (ArithmeticError, ValueError) as error:
-        return Trial(number, params, None, f"{type(error).__name__}: {error}")
-    if not math.isfinite(value):
-        return Trial(number, params, None, f"the {metric} is {value}")
-    return Trial(number, params, value)
+def _refit_scores(
+    fitter: Fitter, data: Training, best: Trial, metric: str, valid: np.ndarray, seeds: int
+) -> tuple[float, ...]:
+    """The validation score for every seed, the winner's own first."""
+    found = [score(metric, data.y_valid, valid)]
+    for number in range(1, seeds):
+        model = fitter(data, best.params, best.number, "refit", number)
+        found.append(score(metric, data.y_valid, model.predict(data.X_valid)))
+    return tuple(found)
+
+
+def _on_everything(fitter: Fitter, best: Trial, first: FittedModel, everything: Training) -> FittedModel:
+    """The winner fitted on training and validation rows, for as long as the first refit was."""
+    chosen: Family = fitter.family
+    if not isinstance(chosen, Settling):
+        raise ValueError(
+            f"refit: train_and_validation is not for {chosen.name!r}, whose training stops by the validation rows. "
+            f"For these it is: {able_to_settle()}."
+        )
+    return fitter(everything, chosen.settled(best.params, first), best.number)

@@ -1,7 +1,7 @@
 """Aggregates of windows that no running total gives: the least, the greatest, the median, how many different ones."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,55 +12,55 @@ from ml.sql import connection, quoted
 if TYPE_CHECKING:
     from ml.windows import Window
 
-FRAMED = {
-    "min": "min({0}) over w",
-    "max": "max({0}) over w",
-    "median": "cast(median({0}) over w as double)",
-    "num_unique": "case when count(one) over w > 0 then count(distinct {0}) over w end",
-}
+FRAMED = {"min": "min({})", "max": "max({})", "median": "median({})", "num_unique": "count(distinct {})"}
 
 
 def framed(
-    events: Mapping[str, pa.Array],
-    rows: Mapping[str, pa.Array],
+    happened: Mapping[str, npt.NDArray[Any]],
+    events: pa.Table,
+    rows: Mapping[str, npt.NDArray[Any]],
     wanted: "Sequence[Window]",
     scales: Mapping[str, int],
     end: int,
     threads: int | None,
-) -> "dict[str, npt.NDArray[np.float64]]":
+) -> dict[str, npt.NDArray[np.float64]]:
     """The values of each window, NaN where there is none, in the order of the rows.
 
-    `events` has k, t and the columns, `rows` has k and cut; times are in microseconds. A window ends `end` microseconds
-    before the cutoff. What does not fit $SEXTANT_MEMORY_LIMIT goes to disk.
+    `happened` has the events' k (-1: no key) and t, `rows` has k and cut; times are in microseconds. A window ends
+    `end` microseconds before the cutoff. What does not fit $SEXTANT_MEMORY_LIMIT goes to disk.
     """
-    found = {}
+    numbers = {name: f"v{number}" for number, name in enumerate(dict.fromkeys(str(each.column) for each in wanted))}
+    found: dict[str, npt.NDArray[np.float64]] = {}
     with connection(threads) as con:
-        con.register("event", pa.table(dict(events)))
+        con.register("event", pa.table({**happened, **{number: events[name] for name, number in numbers.items()}}))
         con.register("asked", pa.table({"row": np.arange(len(rows["k"])), **rows}))
         for seconds in dict.fromkeys(each.seconds for each in wanted):
             together = [each for each in wanted if each.seconds == seconds]
-            table = con.sql(_query(together, list(events)[2:], scales, end)).to_arrow_table()
-            for each, column in zip(together, table.columns, strict=True):
-                found[each.name] = column.to_numpy()
+            table = con.sql(_query(together, numbers, scales, end)).to_arrow_table()
+            found |= {name: table[name].to_numpy() for name in table.column_names}
     return found
 
 
-def _query(wanted: "Sequence[Window]", columns: Sequence[str], scales: Mapping[str, int], end: int) -> str:
+def _query(wanted: "Sequence[Window]", numbers: Mapping[str, str], scales: Mapping[str, int], end: int) -> str:
     """Events and rows in one order, each row with the frame of events before it."""
-    values = ", ".join(
-        f"cast({FRAMED[each.aggregation].format(quoted(str(each.column)))} as double)"
-        f"{'' if each.aggregation == 'num_unique' else f' / {10 ** scales[str(each.column)]}'} as {quoted(each.name)}"
-        for each in wanted
-    )
-    names = ", ".join(quoted(each.name) for each in wanted)
+    asked = {(each.aggregation, numbers[str(each.column)]) for each in wanted}
+    over = "".join(f", {FRAMED[name].format(v)} over w as {name}_{v}" for name, v in sorted(asked))
+    columns = "".join(f", {v}" for v in numbers.values())
     both = (
-        f"select null as row, k, t, 1 as one{''.join(f', {quoted(c)}' for c in columns)} from event "
-        f"where k >= 0 union all "
-        f"select row, k, cut, null{', null' * len(columns)} from asked"
+        f"select null as row, k, t, 1 as one{columns} from event where k >= 0 "
+        f"union all select row, k, cut, null{', null' * len(numbers)} from asked"
     )
     window = f"partition by k order by t range between {reach(wanted[0].seconds)} preceding and {end} preceding"
-    framed = f"select row, {values} from ({both}) window w as ({window})"
-    return f"select {names} from ({framed}) where row is not null order by row"
+    framed = f"select row, count(one) over w as n{over} from ({both}) window w as ({window})"
+    values = ", ".join(_value(each, numbers[str(each.column)], scales) for each in wanted)
+    return f"select {values} from ({framed}) where row is not null order by row"
+
+
+def _value(each: "Window", v: str, scales: Mapping[str, int]) -> str:
+    value = f"cast({each.aggregation}_{v} as double) / {10 ** scales[str(each.column)]}"
+    if each.aggregation == "num_unique":
+        value = f"case when n > 0 then cast(num_unique_{v} as double) end"
+    return f"{value} as {quoted(each.name)}"
 
 
 def reach(seconds: int | None) -> int:

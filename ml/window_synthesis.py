@@ -1,7 +1,7 @@
 """Windows: which aggregates of the past featuretools makes, for each group, time and window."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -108,6 +108,21 @@ def window_definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> l
         if feature.primitive.name != "time_since_last" or duration(window) == history.longest
     ]
     return sorted(windowed, key=lambda feature: str(feature.get_name()))
+
+
+def check_aggregations(
+    use_case: str, windows: Mapping[str, tuple[History, Lookup]], definitions: Mapping[str, Iterable[Any]]
+) -> None:
+    """Raises DataError where an aggregation fits no column of its history's table."""
+    for history in [history for history, _ in windows.values()]:
+        lookups = [name for name, (each, _) in windows.items() if each is history]
+        names = {feature.primitive.name for lookup in lookups for feature in definitions[lookup]}
+        if unused := sorted(set(history.aggregations) - names):
+            raise DataError(
+                f"use case {use_case!r}: features.history asks for {unused} of {history.table!r}, of which no column "
+                "that becomes known is a number (a boolean counts as one; num_unique takes texts too); leave them out, "
+                "or declare logical_types"
+            )
 
 
 def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | None = None) -> "ft.EntitySet":

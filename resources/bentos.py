@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
 
 from resources.home import QUIET, home
 
@@ -190,11 +191,15 @@ def ask(url: str, body: Any) -> Any:
         return json.load(answer)
 
 
-def _replay(url: str, records: list[dict[str, Any]], scores: list[float]) -> float:
+def _replay(url: str, records: list[dict[str, Any]], scores: list[float] | list[list[float]]) -> float:
     """The largest difference between what a service answers, record by record and as a batch, and what it should."""
     try:
-        alone = [ask(url, record)["score"] for record in records]
-        batch = ask(url, {"records": records})["scores"]
+        alone, batch = [ask(url, record) for record in records], ask(url, {"records": records})
     except urllib.error.HTTPError as error:
         raise BentoError(f"a golden request was answered with {error.code}: {error.read()[:2000]!r}") from error
-    return max(abs(float(got) - want) for answers in (alone, batch) for got, want in zip(answers, scores, strict=True))
+    singly = [list(each["probabilities"].values()) if "probabilities" in each else each["score"] for each in alone]
+    together = batch["scores"] if "scores" in batch else [list(each.values()) for each in batch["probabilities"]]
+    expected = np.array(scores)
+    if {np.shape(singly), np.shape(together)} != {expected.shape}:
+        raise BentoError(f"the answers to {len(records)} golden requests have not the shape {expected.shape}")
+    return max(float(np.max(np.abs(np.array(answers) - expected))) for answers in (singly, together))

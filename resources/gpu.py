@@ -17,7 +17,7 @@ from resources.home import home
 
 POOL = "gpu"  # Dagster's pool of the steps that take a whole GPU
 SHARED_POOL = "gpu_shared"  # and of those that take a share of one
-POLL_S = 0.25
+POLL_S = 0.1
 _VISIBLE = "CUDA_VISIBLE_DEVICES"
 _log = logging.getLogger(__name__)
 _started_with: str | None = None  # what CUDA_VISIBLE_DEVICES was when CUDA started in this process, under a lease
@@ -118,9 +118,7 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _obstacle(self, wish: GpuWish) -> str | None:
         """Why there is no GPU for this wish; raises NoGpuError where one is required."""
-        reason = None if (available := self.available()) else self._why_none()
-        if available and wish.obstacle:
-            reason = wish.obstacle
+        reason = wish.obstacle if self.available() else self._why_none()
         if reason is not None and wish.gpu == "required":
             raise NoGpuError(f"gpu: required, but {reason}; mend that, use another machine, or set gpu: preferred")
         return reason

@@ -4,7 +4,8 @@ import fcntl
 import os
 import sqlite3
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 
+_ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a trial's states, as those of runs
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
 
 
@@ -32,10 +34,30 @@ class TrackedRun:
         for name, value in values.items():
             self.client.log_metric(self.id, name, float(value))
 
+    def curve(self, step: int, values: Mapping[str, float]) -> None:
+        """Logs one point of each of some curves, at once."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        self.client.log_batch(self.id, [Metric(name, float(value), now, step) for name, value in values.items()])
+
     def params(self, values: Mapping[str, Any]) -> None:
         """Logs parameters by name."""
         for name, value in values.items():
             self.client.log_param(self.id, name, value)
+
+    def child(
+        self, name: str, params: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], tags: Mapping[str, str]
+    ) -> None:
+        """Logs a finished run below this one: params, metrics with a value for each step, tags; `state` is its own."""
+        from mlflow.entities import Metric, Param
+
+        now = int(time.time() * 1000)
+        about = {**tags, "mlflow.parentRunId": self.id}
+        run = self.client.create_run(self.experiment_id, run_name=name, tags=about).info.run_id
+        values = [Metric(each, v, now, step) for each, steps in metrics.items() for step, v in enumerate(steps)]
+        self.client.log_batch(run, values, [Param(each, str(value)) for each, value in params.items()])
+        self.client.set_terminated(run, _ENDED[tags["state"]])
 
     def file(self, name: str, content: bytes) -> None:
         """Logs an artifact file."""

@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from service import answers
 from service.bodies import BodyError, read_json, to_batch, to_rows
 from service.event_log import EventLog, EventLogError
 from service.events import Events
@@ -34,10 +35,10 @@ INLINE_RECORDS = 100
 encode = msgspec.json.Encoder().encode
 
 ROUTES = {
-    "POST /predict": 'the score of one record, or of {"records": [...]}',
+    "POST /predict": 'the answer to one record, or to each of {"records": [...]}',
     "POST /events": 'takes {"table": ..., "rows": [...]} into the history, '
     "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
-    "GET /schema": "the JSON Schema of a record",
+    "GET /schema": "the JSON Schema of a record, and what it is answered with",
     "GET /coordinates": "the data, code, configuration, environment and run that the model came from",
     "GET /healthz": "200 while the process is up",
     "GET /readyz": "200 once the model is loaded and answers its golden records",
@@ -137,7 +138,7 @@ def _routes(served: Served) -> list[Route]:
     return [
         Route("/predict", predict, methods=["POST"]),
         Route("/events", accept, methods=["POST"]),
-        Route("/schema", _get(lambda: record_schema(predictor().plan, predictor().example))),
+        Route("/schema", _get(lambda: _schema(predictor()))),
         Route("/coordinates", _get(lambda: predictor().coordinates)),
         Route("/healthz", _get(lambda: {"alive": True})),
         Route("/readyz", readyz),
@@ -152,9 +153,15 @@ def _get(content: Callable[[], Any]) -> Callable[[Request], Any]:
     return get
 
 
+def _schema(predictor: Predictor) -> dict[str, Any]:
+    schema = record_schema(predictor.plan, predictor.example)
+    return {**schema, "description": answers.explained(predictor.plan.task)}
+
+
 def _index(predictor: Predictor) -> dict[str, Any]:
     return {
         "use_case": predictor.plan.use_case,
+        "task": predictor.plan.task,
         "model": predictor.name,
         "coordinates": predictor.id,
         "routes": ROUTES,
@@ -173,10 +180,10 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
         return _error(error.status, str(error))
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
-    about = {"model": predictor.name, "coordinates": predictor.id}
+    about, task = {"model": predictor.name, "coordinates": predictor.id}, predictor.plan.task
     if batch.single:
-        return _answer({"score": prediction.scores[0], **about, "warnings": prediction.warnings[0]})
-    return _answer({"scores": prediction.scores, **about, "warnings": prediction.warnings})
+        return _answer({**answers.one(task, prediction.scores[0]), **about, "warnings": prediction.warnings[0]})
+    return _answer({**answers.many(task, prediction.scores), **about, "warnings": prediction.warnings})
 
 
 async def _accept(request: Request, events: Events) -> Response:

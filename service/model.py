@@ -13,12 +13,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.features import Inputs, Matrices
-from service.plan import BundleError
+from service.plan import BundleError, Task
 
 logger = logging.getLogger("bentoml.sextant")
 
 CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
+BINARY = Task()
 
 
 class _DeclaredInputs(msgspec.Struct):
@@ -27,10 +28,15 @@ class _DeclaredInputs(msgspec.Struct):
 
 
 class Model:
-    """Scores feature matrices; `providers` are those in use, `asked` those that were asked for."""
+    """Scores feature matrices; `providers` are those in use, `asked` those that were asked for.
 
-    def __init__(self, session: Any, asked: Sequence[str]) -> None:
+    Raises BundleError if the model is for another task, or does not say which features it takes.
+    """
+
+    def __init__(self, session: Any, asked: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
+        self._shape = (len(task.classes),) if task.kind == "multiclass" else ()
+        _check_task(session, task)
         self.asked = list(asked)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
@@ -39,16 +45,16 @@ class Model:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float32]:
-        """One score per row, the probability of the positive class; raises if the model yields no number."""
+        """An answer per row, [n_rows] or [n_rows, n_classes]; raises if the model yields another, or no number."""
         given = {"numeric": matrices.numeric, "categorical": matrices.categorical}
         (scores,) = self.session.run(["score"], {name: given[name] for name in self._names})
         rows = len(matrices.warnings)
-        if scores.shape != (rows,) or not np.isfinite(scores).all():
+        if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
         return np.asarray(scores, dtype=np.float32)
 
 
-def load_model(path: Path) -> Model:
+def load_model(path: Path, task: Task = BINARY) -> Model:
     """The model at `path`, with one thread: more cost time for the small batches that a service sees."""
     import onnxruntime
 
@@ -60,7 +66,7 @@ def load_model(path: Path) -> Model:
         onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
     # TF32 would round to 10 bits of mantissa: scores would differ from those of a CPU in the third digit
     configured: list[Any] = [(CUDA, {"use_tf32": "0"}) if provider == CUDA else provider for provider in asked]
-    return Model(onnxruntime.InferenceSession(str(path), options, providers=configured), asked)
+    return Model(onnxruntime.InferenceSession(str(path), options, providers=configured), asked, task)
 
 
 def providers_to_ask(available: Sequence[str], devices: int) -> list[str]:
@@ -80,6 +86,20 @@ def cuda_devices() -> int:
     if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
         return 0
     return count.value
+
+
+def _check_task(session: Any, task: Task) -> None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        made_for = msgspec.json.decode(metadata.get("sextant.task", "{}"), type=Task)
+    except msgspec.DecodeError as error:
+        raise BundleError("model.onnx", [f"its metadata 'sextant.task': {error}"]) from None
+    if made_for != task:
+        raise BundleError("plan.json", [f"its task is {_said(task)}, and that of model.onnx {_said(made_for)}"])
+
+
+def _said(task: Task) -> str:
+    return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
 
 
 def _inputs(session: Any) -> Inputs:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import Counter
+from typing import Literal
 
 import msgspec
 
@@ -30,6 +31,13 @@ from service.parts import (
 from service.synthesis_plan import synthesis_files, synthesis_problems
 
 
+class Task(Part, frozen=True):
+    """What is predicted: the probability of the positive class, that of each of `classes` in turn, or a number."""
+
+    kind: Literal["binary", "multiclass", "regression"] = "binary"
+    classes: tuple[str, ...] = ()
+
+
 class Plan(Part, frozen=True):
     """The whole of `plan.json`."""
 
@@ -42,6 +50,7 @@ class Plan(Part, frozen=True):
     events: dict[str, EventTable] = msgspec.field(default_factory=dict)
     synthesis: Synthesis | None = None
     golden: str = "golden.json"
+    task: Task = Task()
 
     @property
     def first_cutoff(self) -> dt.datetime | None:
@@ -77,11 +86,20 @@ def read_plan(content: bytes) -> Plan:
     except msgspec.DecodeError as error:
         raise BundleError("plan.json", [str(error)]) from None
     problems = [*_cutoff_problems(plan), *_feature_problems(plan), *_lookup_problems(plan), *_event_problems(plan)]
+    problems += _task_problems(plan.task)
     if plan.synthesis is not None:
         problems += synthesis_problems(plan.synthesis, plan.record, has_cutoff=plan.cutoff is not None)
     if problems:
         raise BundleError("plan.json", sorted(problems))
     return plan
+
+
+def _task_problems(task: Task) -> list[str]:
+    if task.kind != "multiclass":
+        return [f"task: {task.kind!r} has no classes, and {list(task.classes)} were given"] if task.classes else []
+    if len(set(task.classes)) == len(task.classes) > 1:
+        return []
+    return [f"task: 'multiclass' needs at least two classes, all different; given: {list(task.classes)}"]
 
 
 def _cutoff_problems(plan: Plan) -> list[str]:

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from service.answers import Score
 from service.features import FeatureBuilder
 from service.model import Model, load_model
 from service.plan import BundleError, Plan, read_plan
@@ -22,15 +23,15 @@ class Golden(msgspec.Struct, frozen=True):
     """Requests whose answers are known; `tolerance` is the largest difference of a score that counts as equal."""
 
     records: list[dict[str, Any]]
-    scores: list[float]
+    scores: list[float | list[float]]
     tolerance: float = 1e-4
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """A score and the warnings of each record."""
+    """The score of each record, of many classes that of each, and its warnings."""
 
-    scores: list[float]
+    scores: list[Score]
     warnings: list[list[str]]
 
 
@@ -62,8 +63,11 @@ class Predictor:
         """The largest difference between a golden score and the score now; 0.0 without golden records."""
         if not self.golden.records:
             return 0.0
-        scores = self.predict(self.golden.records).scores
-        return float(np.max(np.abs(np.array(scores) - np.array(self.golden.scores))))
+        scores, expected = np.array(self.predict(self.golden.records).scores), np.array(self.golden.scores)
+        if scores.shape != expected.shape:
+            shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
+            raise BundleError(self.plan.golden, [f"its records have {shapes}"])
+        return float(np.max(np.abs(scores - expected)))
 
 
 def load_predictor(folder: Path) -> Predictor:
@@ -73,7 +77,11 @@ def load_predictor(folder: Path) -> Predictor:
         raise BundleError(str(folder), [f"{name} is not there" for name in absent])
     plan = read_plan((folder / "plan.json").read_bytes())
     return Predictor(
-        plan, load_model(folder / "model.onnx"), folder, _read_coordinates(folder), _read_golden(folder / plan.golden)
+        plan,
+        load_model(folder / "model.onnx", plan.task),
+        folder,
+        _read_coordinates(folder),
+        _read_golden(folder / plan.golden),
     )
 
 

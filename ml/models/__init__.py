@@ -4,17 +4,41 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from ml.models.base import Family, FittedModel, Training
+from ml.models.catboost import CatBoost
+from ml.models.cnn import CNN
+from ml.models.custom import custom_family
+from ml.models.extras import missing_package
+from ml.models.forest import ExtraTrees, RandomForest
+from ml.models.hist_boosting import HistBoosting
 from ml.models.lightgbm import LightGBM
 from ml.models.linear import Logistic, Ridge
 from ml.models.mlp import MLP
+from ml.models.resnet import ResNet
+from ml.models.xgboost import XGBoost
 
-__all__ = ["FAMILIES", "Family", "FittedModel", "Training", "family"]
+__all__ = ["FAMILIES", "Family", "FittedModel", "Training", "family", "require_packages"]
 
-FAMILIES: Mapping[str, Family] = MappingProxyType({made.name: made for made in (LightGBM(), Logistic(), MLP(), Ridge())})
+FAMILIES: Mapping[str, Family] = MappingProxyType(
+    {
+        made.name: made
+        for made in (
+            CatBoost(), CNN(), ExtraTrees(), HistBoosting(), LightGBM(), Logistic(), MLP(), RandomForest(), ResNet(),
+            Ridge(), XGBoost(),
+        )  # fmt: skip
+    }
+)
 
 
 def family(name: str) -> Family:
-    """The family of this name; raises ValueError that lists the allowed ones."""
+    """The family of this name, or the user's own at `package.module:Class`; raises ValueError if there is none."""
+    if ":" in name:
+        return custom_family(name)
     if name not in FAMILIES:
-        raise ValueError(f"There is no model family {name!r}. Allowed: {sorted(FAMILIES)}.")
+        raise ValueError(f"There is no model family {name!r}. Allowed: {sorted(FAMILIES)}, or a package.module:Class.")
     return FAMILIES[name]
+
+
+def require_packages(chosen: Family) -> None:
+    """Raises ValueError, which says what to install, if a package that the family needs is not there."""
+    if problems := [problem for package in getattr(chosen, "requires", ()) if (problem := missing_package(package))]:
+        raise ValueError(f"The family {chosen.name!r} cannot run: {'; '.join(problems)}")

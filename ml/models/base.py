@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ml.encoding import Encoder
-from ml.metrics import Kind, Task
+from ml.metrics import BINARY, Kind, Task
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +32,7 @@ class Training:
     X_valid: np.ndarray
     y_valid: np.ndarray
     encoder: Encoder
-    task: Task = Task()
+    task: Task = BINARY
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -53,19 +53,23 @@ class Training:
 
         No class is lost.
         """
-        numbers = self.task.kind == "regression"
-        classes, codes, counts = np.unique(
-            np.zeros(len(self.y)) if numbers else self.y, return_inverse=True, return_counts=True
-        )
-        if rows < max(2, len(classes)):
-            raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")
-        if rows >= len(self.y):
-            return self
-        rng = np.random.default_rng(seed)
-        sizes = _shares(counts, rows)
-        drawn = [rng.choice(np.flatnonzero(codes == code), size, replace=False) for code, size in enumerate(sizes)]
-        kept = np.sort(np.concatenate(drawn))
-        return replace(self, X=self.X[kept], y=self.y[kept])
+        kept = sampled_rows(self.y, self.task, rows, seed)
+        return self if len(kept) == len(self.y) else replace(self, X=self.X[kept], y=self.y[kept])
+
+
+def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
+    """Ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost."""
+    codes_of = np.zeros(len(y)) if task.kind == "regression" else y
+    classes, codes, counts = np.unique(codes_of, return_inverse=True, return_counts=True)
+    if rows < max(2, len(classes)):
+        raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")
+    if rows >= len(y):
+        return np.arange(len(y))
+    rng = np.random.default_rng(seed)
+    sizes = _shares(counts, rows)
+    drawn = [rng.choice(np.flatnonzero(codes == code), size, replace=False) for code, size in enumerate(sizes)]
+    kept: np.ndarray = np.sort(np.concatenate(drawn))
+    return kept
 
 
 def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
@@ -83,7 +87,7 @@ def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
 
 def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
     """How many rows to take of each class: in proportion, at least one, and at most `rows` together."""
-    sizes = np.maximum(np.round(rows * counts / counts.sum()).astype(int), 1)
+    sizes: np.ndarray = np.maximum(np.round(rows * counts / counts.sum()).astype(int), 1)
     while sizes.sum() > rows:
         sizes[sizes.argmax()] -= 1
     return sizes

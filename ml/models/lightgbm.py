@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.metrics import Kind, Task
-from ml.models.base import IR_VERSION, OPSETS, Training, require_device, require_task
+from ml.metrics import BINARY, Kind, Task
+from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -25,6 +26,19 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "multiclass": ("multiclass", "multi_logloss"),
     "regression": ("regression", "l2"),
 }
+
+
+# The bins must not depend on a trial's parameters, or trials could not share them.
+_BINNING = {"feature_pre_filter": False, "data_random_seed": 1, "verbosity": -1}
+
+
+@dataclass(frozen=True)
+class Binned:
+    """Binned rows; `center` was taken off their labels."""
+
+    train: lgb.Dataset
+    valid: lgb.Dataset
+    center: float
 
 
 @dataclass(frozen=True)
@@ -59,40 +73,70 @@ class LightGBM:
             "cat_smooth": trial.suggest_float("cat_smooth", 10.0, 300.0, log=True),
         }
 
+    def prepare(self, data: Training) -> Binned:
+        """Both parts binned: what takes long before the first tree, and is the same for all parameters."""
+        import lightgbm as lgb
+
+        n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
+        # Labels and sums of leaves are float32: around their mean, numbers keep more of their digits.
+        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
+        categorical = list(range(n_numeric, n_features))
+        train = lgb.Dataset(data.X, data.y - center, categorical_feature=categorical, params=_BINNING)
+        valid = lgb.Dataset(
+            data.X_valid, data.y_valid - center, reference=train, categorical_feature=categorical, params=_BINNING
+        )
+        return Binned(train.construct(), valid.construct(), center)
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """As many rounds as the model has, and no early stopping."""
+        assert isinstance(model, FittedLightGBM)
+        return {**settings, "rounds": model.rounds}
+
     def fit(
-        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+        self,
+        data: Training,
+        params: Mapping[str, Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+        threads: int = 1,
+        prepared: Binned | None = None,
     ) -> FittedLightGBM:
-        """Up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them."""
+        """Up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them.
+
+        The parameter `rounds` makes it exactly that many, whatever the validation loss. `prepared` is what `prepare`
+        made of the same data.
+        """
         import lightgbm as lgb
 
         require_device(self, device)
         require_task(self, data.task)
-        n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
-        # Labels and sums of leaves are float32: around their mean, numbers keep more of their digits.
-        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
-        train = lgb.Dataset(data.X, data.y - center, categorical_feature=list(range(n_numeric, n_features)))
+        binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
+        rounds = params.get("rounds")
         booster = lgb.train(
             {
                 "objective": objective,
                 "metric": metric,
                 "num_class": data.task.outputs,
                 "bagging_freq": 1,
-                **params,
+                **{name: value for name, value in params.items() if name != "rounds"},
+                **_BINNING,
                 "seed": seed,
                 "deterministic": True,
                 "force_row_wise": True,
                 "num_threads": threads,
                 "verbosity": -1,
             },
-            train,
-            num_boost_round=MAX_ROUNDS,
-            valid_sets=[lgb.Dataset(data.X_valid, data.y_valid - center, reference=train)],
-            callbacks=[lgb.early_stopping(PATIENCE, verbose=False)],
+            binned.train,
+            num_boost_round=rounds or MAX_ROUNDS,
+            valid_sets=[] if rounds else [binned.valid],
+            callbacks=[] if rounds else [lgb.early_stopping(PATIENCE, verbose=False)],
         )
         text = booster.model_to_string(num_iteration=booster.best_iteration)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
-        return FittedLightGBM(text.partition("\nparameters:")[0] + "\n", n_numeric, n_features, data.task, center)
+        text = text.partition("\nparameters:")[0] + "\n"
+        return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task, binned.center)
 
 
 @dataclass
@@ -102,7 +146,7 @@ class FittedLightGBM:
     text: str
     n_numeric: int
     n_features: int
-    task: Task = Task()
+    task: Task = BINARY
     center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
@@ -111,6 +155,11 @@ class FittedLightGBM:
         scores: np.ndarray = np.asarray(self._booster().predict(X, num_threads=threads), dtype=np.float64)
         return scores + self.center
 
+    @property
+    def rounds(self) -> int:
+        """How many rounds it was trained; each has a tree for each of many classes."""
+        return int(self._booster().current_iteration())
+
     def gain(self) -> np.ndarray:
         """What the splits on each encoded column took off the loss, float64 [n_features]."""
         found: np.ndarray = self._booster().feature_importance("gain")
@@ -118,48 +167,18 @@ class FittedLightGBM:
 
     def thresholds(self) -> dict[int, np.ndarray]:
         """Per numeric column, the float32 values that are the last ones to go left at some split."""
-        found: dict[int, set[np.float32]] = {}
-        for tree in self._booster().dump_model()["tree_info"]:
-            for node in _nodes(tree["tree_structure"]):
-                if node.get("decision_type") == "<=":
-                    found.setdefault(node["split_feature"], set()).add(_floor(node["threshold"]))
-        return {feature: np.array(sorted(values), np.float32) for feature, values in sorted(found.items())}
+        return thresholds(self._trees())
 
     def to_onnx(self) -> onnx.ModelProto:
         """A tree ensemble whose routing is exactly the booster's for every float32 row."""
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
-        from onnx import TensorProto, helper
-
         outputs = self.task.outputs
-        attributes: dict[str, Any] = _ensemble(self._booster().dump_model()["tree_info"], outputs)
-        center = helper.make_tensor("center", TensorProto.FLOAT, [1], [self.center])
-        answer = {
-            "binary": helper.make_node("Sigmoid", ["margin"], ["score"], name="probability"),
-            "multiclass": helper.make_node("Softmax", ["margin"], ["score"], name="probabilities", axis=1),
-            "regression": helper.make_node("Add", ["margin", "center"], ["score"], name="number"),
-        }[self.task.kind]
-        graph = helper.make_graph(
-            [
-                helper.make_node(
-                    "TreeEnsembleRegressor",
-                    ["X"],
-                    ["margin"],
-                    name="trees",
-                    domain="ai.onnx.ml",
-                    n_targets=outputs,
-                    aggregate_function="SUM",
-                    post_transform="NONE",
-                    **attributes,
-                ),
-                answer,
-            ],
-            "lightgbm",
-            [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", self.n_features])],
-            [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", outputs])],
-            initializer=[center] if self.task.kind == "regression" else [],
-        )
-        opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(OPSETS.items())]
-        return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=[self.center] * outputs)
+
+    def _trees(self) -> list[Tree]:
+        """The booster's trees; those of a round are those of the classes in turn."""
+        trees = self._booster().dump_model()["tree_info"]
+        return [_tree(each["tree_structure"], each["tree_index"] % self.task.outputs) for each in trees]
 
     def _booster(self) -> lgb.Booster:
         import lightgbm as lgb
@@ -185,62 +204,23 @@ def _nodes(root: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _floor(threshold: float) -> np.float32:
     """The largest float32 that is not above `threshold`: the same float32 values are below both."""
-    with np.errstate(over="ignore"):
-        nearest = np.float32(threshold)
+    found: np.float32 = floored(np.array([threshold]))[0]
     # LightGBM reads what is within 1e-35 of zero as zero, which lies above every negative threshold.
-    if -ZERO <= nearest < 0:
-        nearest = -ZERO
-    elif float(nearest) <= threshold:
-        return nearest
-    below: np.float32 = np.nextafter(nearest, np.float32(-np.inf))
-    return below
+    return np.nextafter(-ZERO, np.float32(-np.inf)) if -ZERO <= found < 0 else found
 
 
-def _ensemble(trees: list[dict[str, Any]], outputs: int) -> dict[str, list[Any]]:
-    """The attributes of TreeEnsembleRegressor, node by node; the trees of a round are those of the classes in turn."""
-    rows: list[tuple[int, int, str, int, float, int, int, int]] = []
-    leaves: list[tuple[int, int, float]] = []
-    for tree in trees:
-        _add_tree(tree["tree_index"], tree["tree_structure"], rows, leaves)
-    names = ("treeids", "nodeids", "modes", "featureids", "values", "truenodeids", "falsenodeids")
-    columns = [list(column) for column in zip(*rows, strict=True)]
-    attributes = {f"nodes_{name}": column for name, column in zip(names, columns, strict=False)}
-    attributes["nodes_missing_value_tracks_true"] = columns[-1]
-    attributes["target_treeids"], attributes["target_nodeids"], attributes["target_weights"] = (
-        list(column) for column in zip(*leaves, strict=True)
-    )
-    attributes["target_ids"] = [tree % outputs for tree in attributes["target_treeids"]]
-    return attributes
-
-
-def _add_tree(
-    index: int,
-    root: dict[str, Any],
-    rows: list[tuple[int, int, str, int, float, int, int, int]],
-    leaves: list[tuple[int, int, float]],
-) -> None:
-    """Appends one tree; a split on a set of categories becomes a chain of equalities that share their true branch."""
+def _tree(root: dict[str, Any], target: int) -> list[Split | Leaf]:
     nodes = _nodes(root)
-    widths = [len(_members(node)) if node.get("decision_type") == "==" else 1 for node in nodes]
-    first = dict(zip(map(id, nodes), np.cumsum([0, *widths[:-1]]).tolist(), strict=True))
-    for node in nodes:
-        at = first[id(node)]
-        if "split_feature" not in node:
-            rows.append((index, at, "LEAF", 0, 0.0, 0, 0, 0))
-            leaves.append((index, at, float(node["leaf_value"])))
-            continue
-        feature, left, right = node["split_feature"], first[id(node["left_child"])], first[id(node["right_child"])]
-        if node["decision_type"] == "<=":
-            threshold = float(_floor(node["threshold"]))
-            # Where training saw no NaN, LightGBM reads one as zero.
-            left_if_missing = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
-            rows.append((index, at, "BRANCH_LEQ", feature, threshold, left, right, int(left_if_missing)))
-            continue
-        members = _members(node)
-        for step, member in enumerate(members):
-            otherwise = at + step + 1 if step + 1 < len(members) else right
-            rows.append((index, at + step, "BRANCH_EQ", feature, member, left, otherwise, 0))
+    places = {id(node): place for place, node in enumerate(nodes)}
+    return [_node(node, places, target) for node in nodes]
 
 
-def _members(node: dict[str, Any]) -> list[float]:
-    return [float(code) for code in str(node["threshold"]).split("||")]
+def _node(node: dict[str, Any], places: Mapping[int, int], target: int) -> Split | Leaf:
+    if "split_feature" not in node:
+        return Leaf((float(node["leaf_value"]),), target)
+    feature, left, right = node["split_feature"], places[id(node["left_child"])], places[id(node["right_child"])]
+    if node["decision_type"] == "==":
+        return Split(feature, tuple(float(code) for code in str(node["threshold"]).split("||")), left, right, False)
+    # Where training saw no NaN, LightGBM reads one as zero.
+    missing = node["default_left"] if node["missing_type"] == "NaN" else node["threshold"] >= 0
+    return Split(feature, float(_floor(node["threshold"])), left, right, bool(missing))

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.metrics import Kind, Task
-from ml.models.base import IR_VERSION, OPSETS, Training, require_device, require_task
+from ml.metrics import BINARY, Kind, Task
+from ml.models.base import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
 
 if TYPE_CHECKING:
     import onnx
@@ -37,6 +37,10 @@ class Logistic:
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The inverse strength of the L2 penalty."""
         return {"C": trial.suggest_float("C", 1e-4, 100.0, log=True)}
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """The same settings: nothing stops by the validation rows."""
+        return dict(settings)
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
@@ -66,6 +70,10 @@ class Ridge:
         """The strength of the L2 penalty."""
         return {"alpha": trial.suggest_float("alpha", 1e-3, 1e5, log=True)}
 
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """The same settings: nothing stops by the validation rows."""
+        return dict(settings)
+
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedLinear:
@@ -83,7 +91,7 @@ class FittedLinear:
 
     pipeline: Pipeline
     n_features: int
-    task: Task = Task()
+    task: Task = BINARY
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
@@ -91,7 +99,10 @@ class FittedLinear:
             numbers: np.ndarray = self.pipeline.predict(X).astype(np.float64)
             return numbers
         scores: np.ndarray = self.pipeline.predict_proba(X).astype(np.float64)
-        return scores[:, 1] if self.task.kind == "binary" else scores
+        if self.task.kind == "multiclass":
+            scores /= scores.sum(axis=1, keepdims=True)  # scikit-learn computes in float32, where a sum can miss 1
+            return scores
+        return scores[:, 1]
 
     def to_onnx(self) -> onnx.ModelProto:
         """The pipeline as skl2onnx converts it, reduced to what answers the task."""
@@ -115,7 +126,7 @@ class FittedLinear:
         model.graph.initializer.append(numpy_helper.from_array(np.array(wanted), "wanted"))
         model.graph.node.append(helper.make_node("Gather", [answered, "wanted"], ["score"], name="answer", axis=1))
         del model.graph.output[:]
-        shape = ["rows", self.task.outputs]
+        shape: list[str | int] = ["rows", self.task.outputs]
         model.graph.output.append(helper.make_tensor_value_info("score", TensorProto.FLOAT, shape))
         return model
 

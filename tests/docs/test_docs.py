@@ -13,6 +13,7 @@ from dagster_dg_cli.cli import create_dg_cli as dg_cli
 from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
+from ml.metrics import DEFAULT_METRIC, metrics_of
 from ml.spec import Retrain
 from ml.spec_features import Features
 from ml.spec_models import Gates
@@ -72,6 +73,16 @@ def test_the_pieces_of_declarations_are_valid() -> None:
     assert retrain is not None
     Retrain.model_validate(yaml.safe_load(retrain[1]))
     assert "cutoff" in Examples.model_fields
+
+
+def test_the_metrics_of_each_task_are_listed_with_the_default_first() -> None:
+    text = (ROOT / "docs" / "use_case.md").read_text()
+
+    listed = {kind: re.findall(r"`(\w+)`", row) for kind, row in re.findall(r"^\| `(\w+)`.*\|(.*)\|$", text, re.M)}
+
+    for kind, default in DEFAULT_METRIC.items():
+        assert listed[kind][0] == default
+        assert sorted(listed[kind]) == sorted(metrics_of(kind))
 
 
 def test_the_record_of_the_documentation_is_json() -> None:

@@ -1,45 +1,121 @@
 """Metrics and the paired bootstrap, against scikit-learn and against known answers."""
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, brier_score_loss, log_loss, roc_auc_score
+from sklearn import metrics as reference
 
-from ml.evaluation import _Weighted, all_metrics, compare
+from ml.evaluation import all_metrics, compare
+from ml.metrics import DEFAULT_METRIC, METRICS, Kind, Task, metrics_of, score
 
-REFERENCE = {
-    "roc_auc": roc_auc_score,
-    "average_precision": average_precision_score,
-    "log_loss": log_loss,
-    "brier": brier_score_loss,
+
+def of_classes(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
+    """scikit-learn's metric of the likeliest class."""
+
+    def measured(y: np.ndarray, p: np.ndarray, sample_weight: np.ndarray | None = None) -> float:
+        said = p >= 0.5 if p.ndim == 1 else p.argmax(axis=1)
+        return float(metric(y, said, sample_weight=sample_weight, **options))
+
+    return measured
+
+
+REFERENCE: dict[str, Callable[..., float]] = {
+    "average_precision": reference.average_precision_score,
+    "log_loss": reference.log_loss,
+    "brier": partial(reference.brier_score_loss, scale_by_half=True),
+    "accuracy": of_classes(reference.accuracy_score),
+    "f1_macro": of_classes(reference.f1_score, average="macro", zero_division=0.0),
+    "rmse": reference.root_mean_squared_error,
+    "mae": reference.mean_absolute_error,
+    "r2": reference.r2_score,
+}
+ALL = [(kind, metric) for kind in DEFAULT_METRIC for metric in metrics_of(kind)]
+TASKS: dict[Kind, Task] = {
+    "binary": Task(),
+    "multiclass": Task("multiclass", tuple("abc")),
+    "regression": Task("regression"),
 }
 
 
+def expected(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
+    """What scikit-learn gives; it weights no rows of a ROC of many classes, so that one is put together here."""
+    if metric != "roc_auc":
+        return REFERENCE[metric](y, p, sample_weight=weights)
+    if p.ndim == 1:
+        return float(reference.roc_auc_score(y, p, sample_weight=weights))
+    classes = range(p.shape[1])
+    return float(np.mean([reference.roc_auc_score(y == code, p[:, code], sample_weight=weights) for code in classes]))
+
+
 @pytest.fixture
-def rows() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Labels, scores with many ties, and weights."""
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 500)
-    p = np.clip(np.round(0.3 * y + 0.5 * random.random(500), 2), 0.01, 0.99)
-    return y, p, random.integers(0, 4, 500).astype(float)
+def rows() -> Callable[[Kind], tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Labels, predictions with many ties and those that are wrong, and weights."""
+
+    def made(kind: Kind) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        random = np.random.default_rng(0)
+        weights = random.integers(0, 4, 500).astype(float)
+        if kind == "regression":
+            y = random.normal(size=500)
+            return y, np.round(y + random.normal(size=500), 2), weights
+        y = random.integers(0, 2 if kind == "binary" else 3, 500)
+        if kind == "binary":
+            return y, np.clip(np.round(0.3 * y + 0.5 * random.random(500), 2), 0.01, 0.99), weights
+        p = np.round(random.random((500, 3)) + 0.4 * np.eye(3)[y], 1) + 0.01
+        return y, p / p.sum(axis=1, keepdims=True), weights
+
+    return made
 
 
-@pytest.mark.parametrize("metric", REFERENCE)
-def test_a_metric_equals_that_of_scikit_learn_with_weights_and_without(metric: str, rows: tuple) -> None:
-    y, p, weights = rows
+@pytest.mark.parametrize(("kind", "metric"), ALL)
+def test_a_metric_equals_that_of_scikit_learn_with_weights_and_without(kind: Kind, metric: str, rows: Any) -> None:
+    y, p, weights = rows(kind)
 
-    assert all_metrics(y, p)[metric] == pytest.approx(REFERENCE[metric](y, p), rel=1e-12)
-    assert _Weighted(metric, y, p)(weights) == pytest.approx(REFERENCE[metric](y, p, sample_weight=weights), rel=1e-9)
+    assert all_metrics(y, p, TASKS[kind])[metric] == pytest.approx(expected(metric, y, p), rel=1e-12)
+    assert METRICS[metric].prepare(y, p)(weights) == pytest.approx(expected(metric, y, p, weights), rel=1e-9)
 
 
-@pytest.mark.parametrize("metric", REFERENCE)
-def test_a_better_candidate_has_a_positive_difference_and_equal_ones_none(metric: str, rows: tuple) -> None:
-    y, p, _ = rows
-    better = np.clip(p + 0.2 * (y - 0.5), 0.01, 0.99)
-    options = {"confidence": 0.95, "resamples": 200, "seed": 0}
+def test_the_roc_of_many_classes_is_that_of_scikit_learn(rows: Any) -> None:
+    y, p, _ = rows("multiclass")
+
+    assert score("roc_auc", y, p) == pytest.approx(reference.roc_auc_score(y, p, multi_class="ovr"), rel=1e-12)
+
+
+@pytest.mark.parametrize("metric", metrics_of("multiclass"))
+def test_two_classes_as_many_are_judged_as_two(metric: str, rows: Any) -> None:
+    y, p, _ = rows("binary")
+
+    assert score(metric, y, np.column_stack([1 - p, p])) == pytest.approx(score(metric, y, p), abs=0.01)
+
+
+def test_the_metrics_of_a_perfect_answer_and_of_the_mean_are_known() -> None:
+    y = np.array([1.0, 2.0, 3.0, 6.0])
+
+    assert all_metrics(y, y, TASKS["regression"]) == {"rmse": 0.0, "mae": 0.0, "r2": 1.0}
+    assert all_metrics(y, np.full(4, 3.0), TASKS["regression"]) == {"rmse": 3.5**0.5, "mae": 1.5, "r2": 0.0}
+    sure = all_metrics(np.arange(3), np.eye(3), TASKS["multiclass"])
+    assert sure == pytest.approx({"roc_auc": 1, "log_loss": 0, "brier": 0, "accuracy": 1, "f1_macro": 1})
+
+
+def test_a_class_without_rows_is_left_out_of_the_roc() -> None:
+    y, p = np.array([0, 1, 0, 1]), np.array([[0.6, 0.2, 0.2], [0.1, 0.6, 0.3], [0.5, 0.4, 0.1], [0.3, 0.3, 0.4]])
+
+    assert score("roc_auc", y, p) == pytest.approx(np.mean([1.0, 0.75]))
+
+
+@pytest.mark.parametrize(("kind", "metric"), ALL)
+def test_a_better_candidate_has_a_positive_difference_and_equal_ones_none(kind: Kind, metric: str, rows: Any) -> None:
+    y, p, _ = rows(kind)
+    truth = np.eye(3)[y] if kind == "multiclass" else y
+    better = p + 0.6 * (truth - p)
+    options: dict[str, Any] = {"confidence": 0.95, "resamples": 100, "seed": 0}
 
     ahead, equal = compare(metric, y, better, p, **options), compare(metric, y, p, p, **options)
 
     assert 0 < ahead.lower < ahead.difference
+    assert ahead.difference == METRICS[metric].sign * (score(metric, y, better) - score(metric, y, p))
     assert (equal.difference, equal.lower) == (0, 0)
     assert compare(metric, y, better, p, **options) == ahead
 
@@ -54,3 +130,8 @@ def test_the_lower_bound_covers_a_true_difference_as_often_as_it_says() -> None:
         covered += found.lower <= 0
 
     assert 0.8 <= covered / 100 <= 0.98
+
+
+def test_an_unknown_metric_lists_the_known_ones() -> None:
+    with pytest.raises(ValueError, match=r"no metric 'auc'. Allowed: \['accuracy', 'average_precision', 'brier'"):
+        score("auc", np.array([0, 1]), np.array([0.0, 1.0]))

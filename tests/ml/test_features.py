@@ -294,6 +294,15 @@ def test_the_order_of_keys_in_a_declaration_decides_nothing(spec: UseCaseSpec) -
     assert first.history == second.history
 
 
+def test_an_aggregation_that_fits_no_column_is_refused(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["trips"] |= {"known_at": {"ended": ["driver"]}, "ignore": ["delay"]}
+    declared["features"]["history"]["aggregations"] = ["count", "num_unique", "mean", "std"]
+
+    with pytest.raises(DataError, match=r"features.history asks for \['mean', 'std'\] of 'trips', of which no column"):
+        define_features("trips", *both(UseCaseSpec.model_validate(declared)))
+
+
 def test_too_many_features_are_refused_with_what_makes_them(spec: UseCaseSpec) -> None:
     declared = spec.resolved()
     declared["features"]["at_most"] = 20

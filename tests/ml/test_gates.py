@@ -8,9 +8,8 @@ from ml.spec_models import Gates
 
 
 def evaluation(**changes: object) -> Evaluation:
-    return Evaluation.model_validate(
-        {"model_hash": "a", "family": "f", "rows": 10, "positives": 5, "metrics": {"roc_auc": 0.8}} | changes
-    )
+    found = {"model_hash": "a", "family": "f", "rows": 10, "metrics": {"roc_auc": 0.8}}
+    return Evaluation.model_validate(found | changes)
 
 
 def against_champion(lower: float, confidence: float = 0.95, metric: str = "roc_auc") -> Evaluation:

@@ -1,5 +1,6 @@
 """Every primitive's SQL gives what featuretools' own function gives, also for missing, zero or infinite values."""
 
+import math
 from typing import Any
 
 import featuretools as ft
@@ -8,6 +9,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.feature_sql import compile_features, compute
 from ml.primitives import AGGREGATIONS, TRANSFORMS, literal
@@ -216,6 +219,30 @@ def test_an_aggregation_equals_featuretools_function(name: str) -> None:
         assert_same(
             (expected[column] * scale if scale > 1 else expected[column]).reset_index(drop=True), values[column], column
         )
+
+
+@settings(max_examples=50, deadline=None, derandomize=True)
+@given(values=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20), data=st.data())
+def test_a_sum_loses_nothing_and_knows_no_order(values: list[float], data: st.DataObject) -> None:
+    entities = groups()
+    features = [
+        ft.Feature(ft.Feature(entities["events"].ww["amount"]), parent_dataframe_name="parents", primitive=primitive)
+        for primitive in (P.Sum, P.Mean, P.Std)
+    ]
+    query = compile_features(entities, features, at_cutoff="included")
+    labels = pa.table({"instance": ["one"], "cutoff": [CUTOFF.to_pydatetime()]})
+
+    def computed(amounts: list[float]) -> list[Any]:
+        events = {"id": range(len(amounts)), "parent": ["one"] * len(amounts), "amount": amounts}
+        events["time"] = [CUTOFF.to_pydatetime()] * len(amounts)
+        row = compute(query, {"parents": pa.table({"parent": ["one"]}), "events": pa.table(events)}, labels)
+        return [row[name][0].as_py() for name in query.names]
+
+    found = computed(values)
+
+    assert computed(data.draw(st.permutations(values))) == found
+    largest = max(map(abs, values))
+    assert found[0] == pytest.approx(math.fsum(values), rel=1e-15, abs=max(largest * 2.0**-85, 1e-290))
 
 
 def test_the_promised_number_of_primitives_has_sql() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from ml.encoding import MAX_LEVELS, Encoder
 from ml.feature_definitions import Feature, FeatureDefinitions, Lookup
+from ml.metrics import Kind, Task
 from ml.models import FAMILIES, Training, family
 from ml.onnx_export import export, measure_parity
 from ml.selection import select
@@ -206,11 +207,32 @@ def constant(rows: int) -> pd.Series:
     return pd.Series(np.full(rows, 7.0))
 
 
+@pytest.mark.parametrize("kind", ["multiclass", "regression"])
+def test_a_feature_is_worth_what_it_says_of_the_task(kind: Kind, matrix: pd.DataFrame) -> None:
+    numbers = matrix["strong"] + np.random.default_rng(1).normal(0, 0.1, ROWS)
+    target = numbers if kind == "regression" else pd.cut(numbers, 3, labels=["low", "mid", "top"]).astype(str)
+    matrix = matrix.assign(target=target).drop(columns="twin")
+
+    found = select("case", matrix, defined(matrix), Selection(keep=1), 0, kind)
+
+    assert found.kept == ["strong"]
+    assert all("of the gain" in reason for reason in found.dropped.values())
+
+
+def test_a_class_of_one_row_does_not_hinder(matrix: pd.DataFrame) -> None:
+    matrix = matrix.assign(target=np.where(matrix["strong"] > 1, "high", "low"))
+    matrix.loc[3, "target"] = "odd"
+
+    found = select("case", matrix, defined(matrix), Selection(keep=2), 0, "multiclass")
+
+    assert len(found.kept) == 2
+
+
 def missing(rows: int) -> pd.Series:
     return pd.Series(np.full(rows, np.nan))
 
 
-@pytest.mark.parametrize("name", sorted(FAMILIES))
+@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"cnn"}))
 @pytest.mark.parametrize("nothing", [constant, missing])
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_family_copes_with_a_feature_that_says_nothing(
@@ -220,10 +242,11 @@ def test_a_family_copes_with_a_feature_that_says_nothing(
     frame = matrix.assign(nothing=nothing(ROWS), color=None if nothing is missing else "red")
     train, valid = (frame[frame["split"] == split] for split in ("train", "validation"))
     encoder = Encoder.fit(train, ["nothing"] if alone else ["nothing", "strong"], ["color"])
-    data = Training(encoder.encode(train), train["target"].to_numpy("int8"), encoder.encode(valid),
-                    valid["target"].to_numpy("int8"), encoder)  # fmt: skip
+    task = Task.of(family(name).tasks[0], train["target"])
+    y, y_valid = (task.labels(rows["target"]) for rows in (train, valid))
+    data = Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)
 
     model = family(name).fit(data, family(name).defaults(), seed=0)
 
     assert np.isfinite(model.predict(data.X_valid)).all()
-    measure_parity(model, encoder, export(model, encoder, {}), valid).raise_for_drift()
+    measure_parity(model, encoder, export(model, encoder, {}, task), valid).raise_for_drift()

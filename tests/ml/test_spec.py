@@ -21,15 +21,51 @@ def test_a_short_declaration_has_defaults() -> None:
     spec = UseCaseSpec.model_validate(declaration())
 
     assert spec.models.families["logistic"].trials == 5
+    assert spec.resolved()["task"] == "binary"
     assert spec.resolved()["metric"] == "roc_auc"
+
+
+@pytest.mark.parametrize(
+    ("task", "family", "metric"), [("multiclass", "logistic", "log_loss"), ("regression", "ridge", "rmse")]
+)
+def test_the_metric_follows_from_the_task(task: str, family: str, metric: str) -> None:
+    spec = UseCaseSpec.model_validate(declaration(task=task, models={family: {}}))
+
+    assert spec.metric == metric
+    assert UseCaseSpec.model_validate(spec.resolved()) == spec
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"models": {"catboost": {}}}, "unknown key 'catboost'; allowed: lightgbm, logistic, mlp"),
+        (
+            {"metric": "rmse"},
+            "metric: rmse does not fit the task 'binary'; allowed: roc_auc, average_precision, log_loss, brier",
+        ),
+        ({"task": "multiclass", "metric": "average_precision"}, "metric: average_precision does not fit the task"),
+        (
+            {"task": "regression", "models": {"ridge": {}}, "gates": {"roc_auc": {"at_least": 0.7}}},
+            "gates: roc_auc does not fit the task 'regression'; allowed: rmse, mae, r2",
+        ),
+        (
+            {"task": "regression"},
+            "models: logistic cannot learn the task 'regression'; those that can: .*ridge",
+        ),
+        ({"models": {"ridge": {}}}, "models: ridge cannot learn the task 'binary'; those that can: .*logistic"),
+        ({"task": "ranking"}, "'binary', 'multiclass' or 'regression'"),
+    ],
+)
+def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(declaration(**change))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"models": {"catboost": {}}}, "unknown key 'catboost'; allowed: (cnn, )?lightgbm, logistic, mlp"),
         ({"models": {"logistic": {"trials": -1}}}, "greater than or equal to 1"),
-        ({"models": {}}, r"no model family is declared; allowed: \['lightgbm', 'logistic', 'mlp'\]"),
+        ({"models": {}}, r"no model family is declared; allowed: \[.*'lightgbm', 'logistic', 'mlp'.*\]"),
         ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: description, examples"),
         ({"relationships": ["rows.a -> other.b"]}, r"'other', which is not declared.*Declared tables: \['rows'\]"),
         (

@@ -118,6 +118,16 @@ def test_a_value_depends_on_its_own_events_alone(events: list[Any], rows: list[A
     assert alone.to_pylist() == together.to_pylist()[:1]
 
 
+@settings(max_examples=20, deadline=None)
+@given(events=EVENTS, rows=ROWS)
+def test_keys_may_be_worked_on_a_few_at_a_time(events: list[Any], rows: list[Any]) -> None:
+    together = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL)
+
+    with pytest.MonkeyPatch.context() as few:
+        few.setattr("ml.windows._AT_ONCE", 3)
+        assert windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL).equals(together)
+
+
 def test_one_value_can_be_asked_without_the_others() -> None:
     events, rows = (
         [(("a", 1), START, 5, 1), (("a", 1), START + timedelta(minutes=1), 7, None)],

@@ -1,0 +1,17 @@
+"""The limits of Dagster's pools, so that the UI shows who waits; that no GPU is shared is up to the leases alone."""
+
+import dagster as dg
+
+from resources.gpu import POOL, GpuPool
+
+
+def limit_pools(instance: dg.DagsterInstance, gpus: GpuPool) -> None:
+    """Lets as many steps run in the pool `gpu` as there are GPUs; with none there is no limit, so that none is held up.
+
+    Steps that take a share of a GPU are in the pool `gpu_shared`, which has a limit only if somebody sets one.
+    """
+    storage, number = instance.event_log_storage, len(gpus.available())
+    if number:
+        storage.set_concurrency_slots(POOL, number)
+    elif POOL in {limit.name for limit in storage.get_pool_limits()}:
+        storage.delete_concurrency_limit(POOL)

@@ -1,0 +1,185 @@
+"""A blend of families: which of them, how much of each, and what it is worth.
+
+Greedy selection with replacement, after Caruana, Niculescu-Mizil, Crew and Ksikes, Ensemble Selection from Libraries of
+Models, ICML 2004: the family whose addition scores best is added again and again; its weight is how often it was. The
+best number of additions counts, so the blend is never worse than its best member on the rows that it is selected on.
+That makes its score on them too good. It is therefore judged on rows that its weights have not seen.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml.metrics import METRICS, Task, score
+from ml.models.base import IR_VERSION, OPSETS, FittedModel
+from ml.tuning import TunedModel
+
+if TYPE_CHECKING:
+    import onnx
+
+NAME = "ensemble"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The weights, which sum to 1, and the path to them: each family that was added, and the score of the sum then."""
+
+    weights: Mapping[str, float]
+    path: tuple[tuple[str, float], ...]
+    rows: int
+    out_of_fold: bool
+
+
+@dataclass(frozen=True)
+class Member:
+    """A model of the blend and its share."""
+
+    name: str
+    weight: float
+    model: FittedModel
+
+
+@dataclass(frozen=True)
+class FittedEnsemble:
+    """The weighted mean of its members' answers to rows of `features` columns."""
+
+    members: tuple[Member, ...]
+    features: int
+    task: Task
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Answers as those of the members, float64 [n_rows] or [n_rows, n_classes]."""
+        answers: np.ndarray = np.sum([each.weight * each.model.predict(X) for each in self.members], axis=0)
+        return answers
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        """Per numeric column, the float32 values at which the answer of some member jumps."""
+        found: dict[int, list[np.ndarray]] = {}
+        for each in self.members:
+            for column, values in getattr(each.model, "thresholds", dict)().items():
+                found.setdefault(column, []).append(values)
+        return {column: np.unique(np.concatenate(parts)) for column, parts in sorted(found.items())}
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """The members' graphs side by side, over one `X`, and the weighted sum of what they answer."""
+        from onnx import TensorProto, compose, helper
+
+        parts = [compose.add_prefix(each.model.to_onnx(), f"{each.name}_") for each in self.members]
+        nodes = [helper.make_node("Identity", ["X"], [part.graph.input[0].name]) for part in parts]
+        shares = []
+        for each, part in zip(self.members, parts, strict=True):
+            weight, share = f"{each.name}_weight", f"{each.name}_share"
+            part.graph.initializer.append(helper.make_tensor(weight, TensorProto.FLOAT, [], [each.weight]))
+            nodes += [*part.graph.node, helper.make_node("Mul", [part.graph.output[0].name, weight], [share])]
+            shares.append(share)
+        graph = helper.make_graph(
+            [*nodes, helper.make_node("Sum", shares, ["score"], name="blend")],
+            NAME,
+            [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", self.features])],
+            [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", self.task.outputs])],
+            initializer=[tensor for part in parts for tensor in part.graph.initializer],
+        )
+        opsets = {each.domain: each.version for part in parts for each in part.opset_import} | OPSETS
+        return helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid(domain, version) for domain, version in sorted(opsets.items())],
+            functions=[function for part in parts for function in part.functions],
+            ir_version=IR_VERSION,
+        )
+
+
+def blend(
+    tuned: Mapping[str, TunedModel], y_train: np.ndarray, y_valid: np.ndarray, *, rounds: int
+) -> tuple[TunedModel, Selection]:
+    """The families' ensemble as a model like any other, and how it was selected.
+
+    Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
+    its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
+    answers by weights selected on one half of these rows for the other half. Raises ValueError if the families do not
+    share one encoder, metric and task.
+    """
+    if len(shared := {(repr(each.encoder.to_dict()), each.metric, each.task) for each in tuned.values()}) > 1:
+        raise ValueError(
+            f"The {len(tuned)} families {sorted(tuned)} have {len(shared)} different encoders, metrics or tasks. An "
+            "ensemble needs one: declare the same `refit` for all."
+        )
+    first = next(iter(tuned.values()))
+    valid = {name: each.valid_predictions for name, each in tuned.items()}
+    held_out = {name: each.oof_predictions for name, each in tuned.items() if each.oof_predictions is not None}
+    folded = len(held_out) == len(tuned)
+    seen = _answered(held_out.values(), len(y_train)) if folded else np.ones(len(y_valid), bool)
+    answers, y = ({name: p[seen] for name, p in held_out.items()}, y_train[seen]) if folded else (valid, y_valid)
+    weights, path = select(answers, y, first.metric, rounds)
+    found = weighted_mean(valid, weights)
+    judged = found if folded else cross_fitted(valid, y_valid, first.metric, rounds)
+    members = tuple(Member(name, weight, tuned[name].model) for name, weight in weights.items())
+    model = TunedModel(
+        family=NAME,
+        params=weights,
+        model=FittedEnsemble(members, len(first.encoder.features), first.task),
+        encoder=first.encoder,
+        metric=first.metric,
+        score=score(first.metric, y_valid, judged),
+        trials=(),
+        best_trial=0,
+        task=first.task,
+        valid_predictions=found,
+    )
+    return model, Selection(weights, path, len(y), folded)
+
+
+def select(
+    predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int
+) -> tuple[dict[str, float], tuple[tuple[str, float], ...]]:
+    """Weights of the families that were added, by name, and the path of additions.
+
+    Of additions that score the same the first by name is taken, and of numbers of additions the smallest.
+    """
+    sign, names = METRICS[metric].sign, sorted(predictions)
+    total: np.ndarray = np.zeros_like(predictions[names[0]])
+    path: list[tuple[str, float]] = []
+    for added in range(1, rounds + 1):
+        scores = {name: score(metric, y, (total + predictions[name]) / added) for name in names}
+        if wrong := sorted(name for name, value in scores.items() if not math.isfinite(value)):
+            raise ValueError(f"The {metric} of {wrong} is not a number on the {len(y)} rows of the selection.")
+        best = max(names, key=lambda name: sign * scores[name])
+        total = total + predictions[best]
+        path.append((best, scores[best]))
+    taken = max(range(rounds), key=lambda place: sign * path[place][1]) + 1
+    counts = Counter(name for name, _ in path[:taken])
+    return {name: counts[name] / taken for name in names if counts[name]}, tuple(path)
+
+
+def cross_fitted(
+    predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int
+) -> np.ndarray:
+    """Answers to all rows, those of each half blended by weights that were selected on the other half.
+
+    Of rows in the order of their labels every second one is in the same half: both have the same shares of classes.
+    """
+    answers = np.empty_like(next(iter(predictions.values())))
+    order = np.argsort(y, kind="stable")
+    halves = order[::2], order[1::2]
+    for judged, learned in (halves, halves[::-1]):
+        weights, _ = select({name: p[learned] for name, p in predictions.items()}, y[learned], metric, rounds)
+        answers[judged] = weighted_mean(predictions, weights)[judged]
+    return answers
+
+
+def weighted_mean(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
+    """The blend of the families' answers."""
+    mean: np.ndarray = np.sum([weight * predictions[name] for name, weight in weights.items()], axis=0)
+    return mean
+
+
+def _answered(predictions: Iterable[np.ndarray], rows: int) -> np.ndarray:
+    """Which rows all predictions answer."""
+    missing = [np.isnan(p).reshape(rows, -1).any(axis=1) for p in predictions]
+    answered: np.ndarray = ~np.any(missing, axis=0)
+    return answered

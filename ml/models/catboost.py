@@ -1,0 +1,166 @@
+"""CatBoost's gradient-boosted oblivious trees, an optional extra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.metrics import Kind, Task
+from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.extras import optional
+from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
+
+if TYPE_CHECKING:
+    import onnx
+    import optuna
+
+MAX_ROUNDS = 1000
+PATIENCE = 30  # rounds without a better validation loss
+LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
+
+
+@dataclass(frozen=True)
+class CatBoost:
+    """CatBoost on numbers and codes of categories, stopped early on the validation rows.
+
+    Codes count from the most frequent category. CatBoost's own statistics of categories are not used: ONNX, and so the
+    service, could not repeat them.
+    """
+
+    name: str = "catboost"
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    requires: tuple[str, ...] = ("catboost",)
+
+    def defaults(self) -> dict[str, Any]:
+        """CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""
+        return {"learning_rate": 0.05, "depth": 6, "l2_leaf_reg": 3.0, "rsm": 0.5}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The parameters that matter most, around the defaults."""
+        return {
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+            "depth": trial.suggest_int("depth", 3, 9),
+            "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 0.1, 100.0, log=True),
+            "rsm": trial.suggest_float("rsm", 0.2, 1.0),
+        }
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """As many rounds as the model has, and no early stopping."""
+        assert isinstance(model, FittedCatBoost)
+        return {**settings, "rounds": model.rounds}
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedCatBoost:
+        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
+
+        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: on many rows CatBoost adds up the sums of its threads, so their number would change the trees.
+        """
+        catboost = optional("catboost")
+        require_device(self, device)
+        require_task(self, data.task)
+        # Sums of leaves start from the mean: around it, numbers keep more of their digits.
+        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
+        train, valid = (
+            catboost.Pool(X, y - center if center else y, thread_count=1)
+            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+        )
+        rounds = params.get("rounds")
+        given = {name: value for name, value in params.items() if name != "rounds"}
+        model = catboost.CatBoost(
+            {
+                "loss_function": LOSSES[data.task.kind],
+                "random_seed": seed,
+                **given,
+                "iterations": rounds or MAX_ROUNDS,
+                "thread_count": 1,
+                "allow_writing_files": False,
+                "logging_level": "Silent",
+            }
+        )
+        stopping = {} if rounds else {"eval_set": valid, "early_stopping_rounds": PATIENCE, "use_best_model": True}
+        model.fit(train, **stopping)
+        return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task, center)
+
+
+@dataclass
+class FittedCatBoost:
+    """A booster, kept as the part of CatBoost's own JSON that decides its answers; `center` is added to numbers."""
+
+    text: str
+    n_features: int
+    n_numeric: int
+    task: Task
+    center: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        from scipy.special import expit, softmax
+
+        margins: np.ndarray = self._model().predict(X, prediction_type="RawFormulaVal", thread_count=1)
+        if self.task.kind == "regression":
+            return margins + self.center
+        answers: np.ndarray = expit(margins) if self.task.kind == "binary" else softmax(margins, axis=1)
+        return answers
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it was trained."""
+        return len(json.loads(self.text)["oblivious_trees"])
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        return {column: values for column, values in thresholds(self._trees()).items() if column < self.n_numeric}
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """A tree ensemble whose routing is exactly the booster's for every float32 row."""
+        _, bias = json.loads(self.text)["scale_and_bias"]
+        base = [value + self.center for value in bias]
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base)
+
+    def _trees(self) -> list[Tree]:
+        told = json.loads(self.text)
+        features = told["features_info"]["float_features"]
+        above = {each["feature_index"] for each in features if each["nan_value_treatment"] == "AsTrue"}
+        return [_tree(tree, self.task.outputs, above) for tree in told["oblivious_trees"]]
+
+    def _model(self) -> Any:
+        model = self.__dict__.get("_loaded")
+        if model is None:
+            with TemporaryDirectory() as folder:
+                path = Path(folder) / "model.json"
+                path.write_text(self.text)
+                model = self.__dict__["_loaded"] = optional("catboost").CatBoost().load_model(str(path), format="json")
+        return model
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
+
+
+def _text(model: Any) -> str:
+    """A model as JSON, without what differs from run to run: time, a random id, settings of the machine."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        model.save_model(str(path), format="json")
+        told = json.loads(path.read_text())
+    kept = {name: told[name] for name in ("features_info", "oblivious_trees", "scale_and_bias")}
+    return json.dumps({**kept, "model_info": {}}, sort_keys=True)
+
+
+def _tree(tree: Mapping[str, Any], outputs: int, above: set[int]) -> list[Split | Leaf]:
+    """An oblivious tree as a heap: a level asks all its rows the same, and the last of the splits is asked first."""
+    nodes: list[Split | Leaf] = []
+    for level, split in enumerate(reversed(tree["splits"] or [])):
+        for place in range(2**level - 1, 2 ** (level + 1) - 1):
+            feature, border = split["float_feature_index"], float(np.float32(split["border"]))
+            nodes.append(Split(feature, border, 2 * place + 1, 2 * place + 2, feature not in above))
+    values = tree["leaf_values"]
+    leaves = (Leaf(tuple(values[first : first + outputs])) for first in range(0, len(values), outputs))
+    return [*nodes, *leaves]

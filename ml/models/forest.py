@@ -1,0 +1,143 @@
+"""Forests of independent trees: random forest and extremely randomized trees."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.metrics import Kind, Task
+from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
+
+if TYPE_CHECKING:
+    import onnx
+    import optuna
+    from sklearn.ensemble import (
+        ExtraTreesClassifier,
+        ExtraTreesRegressor,
+        RandomForestClassifier,
+        RandomForestRegressor,
+    )
+
+    Forest = RandomForestClassifier | RandomForestRegressor | ExtraTreesClassifier | ExtraTreesRegressor
+
+
+@dataclass(frozen=True)
+class _ForestFamily:
+    """scikit-learn's forests on numbers and codes of categories, with their own treatment of missing values.
+
+    Codes count from the most frequent category, so a split on them tells frequent ones from rare ones. The parameter
+    `min_samples_leaf` is a share of the training rows: it bounds the size of a tree, and so of its file.
+    """
+
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+
+    def defaults(self) -> dict[str, Any]:
+        """Deep trees, each split of which sees less than half of the columns."""
+        return {"n_estimators": 200, "max_features": 0.4, "min_samples_leaf": 5e-4}
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """Size of the leaves and share of the columns; more trees are never worse, so their number is not searched."""
+        return {
+            "n_estimators": self.defaults()["n_estimators"],
+            "max_features": trial.suggest_float("max_features", 0.1, 1.0),
+            "min_samples_leaf": trial.suggest_float("min_samples_leaf", 1e-4, 2e-2, log=True),
+        }
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """The same settings: a forest looks at no validation rows."""
+        return dict(settings)
+
+    def estimator(self, kind: Kind) -> type[Any]:
+        """scikit-learn's class for a kind of task."""
+        raise NotImplementedError
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedForest:
+        """A forest whose trees have a seed each, so that the number of threads does not change them."""
+        require_device(self, device)  # type: ignore[arg-type]
+        require_task(self, data.task)  # type: ignore[arg-type]
+        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
+        forest = self.estimator(data.task.kind)(**params, random_state=seed, n_jobs=threads)
+        forest.fit(data.X, data.y - center if data.task.kind == "regression" else data.y)
+        forest.set_params(n_jobs=None)  # threads add up the answers of trees in any order
+        return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task, center)
+
+
+@dataclass(frozen=True)
+class RandomForest(_ForestFamily):
+    """Trees on bootstrap samples (Breiman 2001)."""
+
+    name: str = "random_forest"
+
+    def estimator(self, kind: Kind) -> type[Any]:
+        """The classifier or the regressor."""
+        from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+
+        return RandomForestRegressor if kind == "regression" else RandomForestClassifier
+
+
+@dataclass(frozen=True)
+class ExtraTrees(_ForestFamily):
+    """Trees with thresholds drawn at random (Geurts, Ernst and Wehenkel 2006)."""
+
+    name: str = "extra_trees"
+
+    def estimator(self, kind: Kind) -> type[Any]:
+        """The classifier or the regressor."""
+        from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
+
+        return ExtraTreesRegressor if kind == "regression" else ExtraTreesClassifier
+
+
+@dataclass(frozen=True)
+class FittedForest:
+    """A fitted forest; `center` is added to what it says of numbers."""
+
+    forest: Forest
+    n_numeric: int
+    n_features: int
+    task: Task
+    center: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        if self.task.kind == "regression":
+            numbers: np.ndarray = self.forest.predict(X) + self.center
+            return numbers
+        shares: np.ndarray = self.forest.predict_proba(X)
+        return shares[:, 1] if self.task.kind == "binary" else shares
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        return {column: values for column, values in thresholds(self._trees()).items() if column < self.n_numeric}
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """A tree ensemble whose routing is exactly the forest's for every float32 row."""
+        # skl2onnx rounds thresholds to the nearest float32 and sends every missing value to the right.
+        base = [self.center] * self.task.outputs
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link="answer")
+
+    def _trees(self) -> list[Tree]:
+        trees = [each.tree_ for each in self.forest.estimators_]
+        return list(map(partial(_tree, share=1 / len(trees), kind=self.task.kind), trees))
+
+
+def _tree(tree: Any, share: float, kind: Kind) -> list[Split | Leaf]:
+    """One of scikit-learn's trees; `share` is its weight in the forest."""
+    at = floored(tree.threshold).astype(np.float64).tolist()
+    values = tree.value[:, 0, :] * share
+    weights = (values[:, 1:] if kind == "binary" else values).tolist()
+    columns = (tree.feature, tree.children_left, tree.children_right, tree.missing_go_to_left)
+    return [
+        Leaf(tuple(weight)) if left < 0 else Split(feature, value, left, right, bool(missing))
+        for weight, value, feature, left, right, missing in zip(
+            weights, at, *(column.tolist() for column in columns), strict=True
+        )
+    ]

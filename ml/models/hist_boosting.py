@@ -1,0 +1,144 @@
+"""scikit-learn's gradient boosting on histograms."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.metrics import Kind, Task
+from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
+
+if TYPE_CHECKING:
+    import onnx
+    import optuna
+    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+MAX_ROUNDS = 1000
+PATIENCE = 30  # rounds without a better validation loss
+NO_CODE = (-1.0,)  # ONNX has no split on an empty set
+
+
+@dataclass(frozen=True)
+class HistBoosting:
+    """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
+
+    name: str = "hist_boosting"
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+
+    def defaults(self) -> dict[str, Any]:
+        """Moderate trees with some column sampling."""
+        return {
+            "learning_rate": 0.05,
+            "max_leaf_nodes": 31,
+            "min_samples_leaf": 20,
+            "max_features": 0.5,
+            "l2_regularization": 1.0,
+        }
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The parameters that matter most, around the defaults."""
+        return {
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+            "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 7, 127, log=True),
+            "min_samples_leaf": trial.suggest_int("min_samples_leaf", 5, 500, log=True),
+            "max_features": trial.suggest_float("max_features", 0.15, 1.0),
+            "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 100.0, log=True),
+        }
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """As many rounds as the model has, and no early stopping."""
+        assert isinstance(model, FittedHistBoosting)
+        return {**settings, "rounds": len(model.model._predictors)}
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedHistBoosting:
+        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss; threads do not change them.
+
+        The parameter `rounds` makes it exactly that many, whatever the validation loss.
+        """
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+        from threadpoolctl import threadpool_limits
+
+        require_device(self, device)
+        require_task(self, data.task)
+        numbers, rounds = data.task.kind == "regression", params.get("rounds")
+        model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
+            **{name: value for name, value in params.items() if name != "rounds"},
+            max_iter=rounds or MAX_ROUNDS,
+            early_stopping=rounds is None,
+            n_iter_no_change=PATIENCE,
+            tol=0.0,
+            categorical_features=list(range(data.encoder.n_numeric, len(data.encoder.features))) or None,
+            random_state=seed,
+        )
+        with threadpool_limits(threads):
+            model.fit(data.X, data.y, **({} if rounds else {"X_val": data.X_valid, "y_val": data.y_valid}))
+        best = rounds or max(1, int(np.argmax(model.validation_score_)))  # the first score is that of no round
+        del model._predictors[best:]
+        model._bin_mapper.n_threads = 1  # it only bins training rows, but would be stored
+        return FittedHistBoosting(model, data.encoder.n_numeric, data.encoder.cardinalities, data.task)
+
+
+@dataclass(frozen=True)
+class FittedHistBoosting:
+    """A fitted ensemble of histogram gradient boosting; `cardinalities` are those of the categorical columns."""
+
+    model: HistGradientBoostingClassifier | HistGradientBoostingRegressor
+    n_numeric: int
+    cardinalities: tuple[int, ...]
+    task: Task
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        if self.task.kind == "regression":
+            numbers: np.ndarray = self.model.predict(X)
+            return numbers
+        shares: np.ndarray = self.model.predict_proba(X)
+        return shares[:, 1] if self.task.kind == "binary" else shares
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        return thresholds(self._trees())
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """A tree ensemble whose routing is exactly the model's for every float32 row."""
+        # skl2onnx converts splits on categories as splits on numbers.
+        features = self.n_numeric + len(self.cardinalities)
+        base = self.model._baseline_prediction.ravel().tolist()
+        return tree_graph(self._trees(), self.task, features=features, base=base)
+
+    def _trees(self) -> list[Tree]:
+        known = self._known_codes()
+        return [
+            [
+                Leaf((float(node["value"]),), target) if node["is_leaf"] else self._split(node, at, predictor, known)
+                for node, at in zip(predictor.nodes, floored(predictor.nodes["num_threshold"]), strict=True)
+            ]
+            for round_ in self.model._predictors
+            for target, predictor in enumerate(round_)
+        ]
+
+    def _split(self, node: np.void, at: np.float32, predictor: Any, known: list[np.ndarray]) -> Split:
+        """A split; scikit-learn moves categorical columns to the front before it grows trees."""
+        column, missing = int(node["feature_idx"]), bool(node["missing_go_to_left"])
+        where, ways = column - len(self.cardinalities), (int(node["left"]), int(node["right"]), missing)
+        if not node["is_categorical"]:
+            return Split(where, float(at), *ways)
+        bits = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
+        left = {float(code) for place, code in enumerate(known[column]) if bits[place // 32] >> (place % 32) & 1}
+        if missing:  # a code that training did not see counts as missing
+            left |= set(map(float, range(self.cardinalities[column]))) - set(known[column].tolist())
+        return Split(self.n_numeric + column, tuple(sorted(left)) or NO_CODE, *ways)
+
+    def _known_codes(self) -> list[np.ndarray]:
+        """Per categorical column, the codes that training saw: scikit-learn's own number of each is its position."""
+        if not self.cardinalities:
+            return []
+        encoder = self.model._preprocessor.named_transformers_["encoder"]
+        return [codes[~np.isnan(codes)] for codes in encoder.categories_]

@@ -1,0 +1,141 @@
+"""Trees of any library in one neutral form, and that form as an ONNX graph that routes every row as the library does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from ml.metrics import Task
+from ml.models.base import IR_VERSION, OPSETS
+
+if TYPE_CHECKING:
+    import onnx
+
+
+LARGEST = float(np.finfo(np.float32).max)  # splits at it or beyond tell missing values from all others
+
+
+class Split(NamedTuple):
+    """A row goes on at node `yes` if its value is at most the float32 `at`, or is one of the codes `at`; else at `no`.
+
+    A missing value goes to `yes` if `missing` says so.
+    """
+
+    feature: int
+    at: float | tuple[float, ...]
+    yes: int
+    no: int
+    missing: bool
+
+
+class Leaf(NamedTuple):
+    """What a tree adds to the targets `first`, `first + 1` and so on."""
+
+    weights: tuple[float, ...]
+    first: int = 0
+
+
+Tree = Sequence[Split | Leaf]  # the root is node 0
+
+
+def floored(thresholds: np.ndarray) -> np.ndarray:
+    """Per float64 threshold the largest float32 that is not above it: the same float32 values are at most both."""
+    with np.errstate(over="ignore"):
+        nearest = thresholds.astype(np.float32)
+    below: np.ndarray = np.nextafter(nearest, np.float32(-np.inf))
+    return np.where(nearest.astype(np.float64) <= thresholds, nearest, below)
+
+
+def thresholds(trees: Sequence[Tree]) -> dict[int, np.ndarray]:
+    """Per feature, the float32 values that are the last ones to go to `yes` at some split; none at the ends of float32."""
+    found: dict[int, set[float]] = {}
+    for tree in trees:
+        for node in tree:
+            if isinstance(node, Split) and not isinstance(node.at, tuple) and abs(node.at) < LARGEST:
+                found.setdefault(node.feature, set()).add(node.at)
+    return {feature: np.array(sorted(values), np.float32) for feature, values in sorted(found.items())}
+
+
+def tree_graph(
+    trees: Sequence[Tree],
+    task: Task,
+    *,
+    features: int,
+    base: Sequence[float],
+    link: Literal["margin", "answer"] = "margin",
+) -> onnx.ModelProto:
+    """A graph from `X` float32 [n_rows, features] to `score`: the sum of the trees and of `base`, float [outputs].
+
+    A sum that is a `margin` becomes a probability by the logistic or softmax function where the task is one of classes.
+    """
+    from onnx import TensorProto, helper
+
+    outputs = task.outputs
+    last = {"binary": "Sigmoid", "multiclass": "Softmax"}.get(task.kind) if link == "margin" else None
+    nodes = [
+        helper.make_node(
+            "TreeEnsembleRegressor",
+            ["X"],
+            ["grown"],
+            name="trees",
+            domain="ai.onnx.ml",
+            n_targets=outputs,
+            aggregate_function="SUM",
+            post_transform="NONE",
+            **_attributes(trees),
+        ),
+        # Added last: float32 sums of trees keep more digits where they lie around zero.
+        helper.make_node("Add", ["grown", "base"], ["margin" if last else "score"], name="from_base"),
+    ]
+    if last:
+        nodes.append(helper.make_node(last, ["margin"], ["score"], name="probability"))
+    graph = helper.make_graph(
+        nodes,
+        "trees",
+        [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", features])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", outputs])],
+        initializer=[helper.make_tensor("base", TensorProto.FLOAT, [1, outputs], list(base))],
+    )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(OPSETS.items())]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+def _attributes(trees: Sequence[Tree]) -> Mapping[str, list[Any]]:
+    """The attributes of TreeEnsembleRegressor, node by node."""
+    rows: list[tuple[int, int, str, int, float, int, int, int]] = []
+    leaves: list[tuple[int, int, int, float]] = []
+    for number, tree in enumerate(trees):
+        _add(number, tree, rows, leaves)
+    names = ("treeids", "nodeids", "modes", "featureids", "values", "truenodeids", "falsenodeids")
+    columns = [list(column) for column in zip(*rows, strict=True)]
+    attributes = {f"nodes_{name}": column for name, column in zip(names, columns, strict=False)}
+    attributes["nodes_missing_value_tracks_true"] = columns[-1]
+    for name, column in zip(("treeids", "nodeids", "ids", "weights"), zip(*leaves, strict=True), strict=True):
+        attributes[f"target_{name}"] = list(column)
+    return attributes
+
+
+def _add(
+    number: int,
+    tree: Tree,
+    rows: list[tuple[int, int, str, int, float, int, int, int]],
+    leaves: list[tuple[int, int, int, float]],
+) -> None:
+    """Appends one tree; a split on a set of codes becomes a chain of equalities that share their true branch."""
+    places = [0]  # where each node of the tree begins among those of ONNX
+    for node in tree:
+        places.append(places[-1] + (len(node.at) if isinstance(node, Split) and isinstance(node.at, tuple) else 1))
+    for node, place in zip(tree, places, strict=False):
+        if isinstance(node, Leaf):
+            rows.append((number, place, "LEAF", 0, 0.0, 0, 0, 0))
+            leaves += [(number, place, target, value) for target, value in enumerate(node.weights, node.first)]
+            continue
+        yes, no, missing = places[node.yes], places[node.no], int(node.missing)
+        if not isinstance(node.at, tuple):
+            rows.append((number, place, "BRANCH_LEQ", node.feature, node.at, yes, no, missing))
+            continue
+        for step, code in enumerate(node.at, start=1):
+            otherwise = place + step if step < len(node.at) else no
+            rows.append((number, place + step - 1, "BRANCH_EQ", node.feature, code, yes, otherwise, missing))

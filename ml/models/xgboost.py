@@ -1,0 +1,175 @@
+"""XGBoost's gradient-boosted trees, an optional extra."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ml.metrics import Kind, Task
+from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.extras import optional
+from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
+
+if TYPE_CHECKING:
+    import onnx
+    import optuna
+
+MAX_ROUNDS = 1000
+PATIENCE = 30  # rounds without a better validation loss
+OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
+    "binary": ("binary:logistic", "logloss"),
+    "multiclass": ("multi:softprob", "mlogloss"),
+    "regression": ("reg:squarederror", "rmse"),
+}
+
+
+@dataclass(frozen=True)
+class XGBoost:
+    """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
+
+    name: str = "xgboost"
+    devices: tuple[str, ...] = ("cpu",)
+    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    requires: tuple[str, ...] = ("xgboost",)
+
+    def defaults(self) -> dict[str, Any]:
+        """Moderate trees with some column sampling."""
+        return {
+            "learning_rate": 0.05,
+            "max_depth": 6,
+            "min_child_weight": 5.0,
+            "subsample": 0.8,
+            "colsample_bytree": 0.5,
+            "reg_lambda": 1.0,
+        }
+
+    def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
+        """The parameters that matter most, around the defaults."""
+        return {
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+            "max_depth": trial.suggest_int("max_depth", 3, 10),
+            "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 100.0, log=True),
+            "subsample": trial.suggest_float("subsample", 0.5, 1.0),
+            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 1.0),
+            "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
+        }
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """As many rounds as the model has, and no early stopping."""
+        assert isinstance(model, FittedXGBoost)
+        return {**settings, "rounds": model.rounds}
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+    ) -> FittedXGBoost:
+        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
+
+        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: XGBoost adds up the sums of its threads, so their number would change the trees.
+        """
+        xgb = optional("xgboost")
+        require_device(self, device)
+        require_task(self, data.task)
+        n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
+        # Labels are float32: around their mean, numbers keep more of their digits.
+        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
+        types = ["q"] * n_numeric + ["c"] * categorical
+        train, valid = (
+            xgb.DMatrix(X, y - center, feature_types=types, enable_categorical=True, nthread=1)
+            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+        )
+        objective, metric = OBJECTIVES[data.task.kind]
+        rounds = params.get("rounds")
+        given = {name: value for name, value in params.items() if name != "rounds"}
+        settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed, **given}
+        if data.task.kind == "multiclass":
+            settings["num_class"] = data.task.outputs
+        booster = xgb.train(
+            settings | {"nthread": 1, "verbosity": 0},
+            train,
+            rounds or MAX_ROUNDS,
+            evals=[] if rounds else [(valid, "valid")],
+            early_stopping_rounds=None if rounds else PATIENCE,
+            verbose_eval=False,
+        )
+        best = booster[: rounds or booster.best_iteration + 1]
+        best.set_attr(**dict.fromkeys(best.attributes()))
+        return FittedXGBoost(bytes(best.save_raw("json")), n_numeric, categorical, data.task, center)
+
+
+@dataclass
+class FittedXGBoost:
+    """A booster, kept as XGBoost's own JSON; `center` is added to what it says of numbers."""
+
+    text: bytes
+    n_numeric: int
+    n_categorical: int
+    task: Task
+    center: float
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; any number of threads gives the same."""
+        xgb = optional("xgboost")
+        types = ["q"] * self.n_numeric + ["c"] * self.n_categorical
+        rows = xgb.DMatrix(X, feature_types=types, enable_categorical=True)
+        scores: np.ndarray = self._booster().predict(rows).astype(np.float64)
+        if self.task.kind == "multiclass":
+            return scores / scores.sum(axis=1, keepdims=True)  # in float32 a sum can miss 1 by 1e-7
+        return scores + self.center
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it was trained; each has a tree for each of many classes."""
+        return int(self._booster().num_boosted_rounds())
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        return thresholds(self._trees())
+
+    def to_onnx(self) -> onnx.ModelProto:
+        """A tree ensemble whose routing is exactly the booster's for every float32 row."""
+        base = self._base() + self.center
+        features = self.n_numeric + self.n_categorical
+        return tree_graph(self._trees(), self.task, features=features, base=base.tolist())
+
+    def _base(self) -> np.ndarray:
+        """What the booster starts from, as margins, float64 [outputs]."""
+        told = json.loads(json.loads(self.text)["learner"]["learner_model_param"]["base_score"])
+        base: np.ndarray = np.broadcast_to(np.atleast_1d(np.array(told, np.float64)), self.task.outputs)
+        return np.log(base / (1 - base)) if self.task.kind == "binary" else base
+
+    def _trees(self) -> list[Tree]:
+        model = json.loads(self.text)["learner"]["gradient_booster"]["model"]
+        return [_tree(tree, target) for tree, target in zip(model["trees"], model["tree_info"], strict=True)]
+
+    def _booster(self) -> Any:
+        booster = self.__dict__.get("_loaded")
+        if booster is None:
+            booster = self.__dict__["_loaded"] = optional("xgboost").Booster(model_file=bytearray(self.text))
+        return booster
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_loaded"}
+
+
+def _tree(tree: Mapping[str, Any], target: int) -> list[Split | Leaf]:
+    """A tree of XGBoost's JSON: numbers below a float32 go left, and so do codes that are not in a node's set."""
+    starts = dict(zip(tree["categories_nodes"], zip(tree["categories_segments"], tree["categories_sizes"]), strict=True))
+    # The largest float32 below a number: at most that is the same as less than the number.
+    at = np.nextafter(np.array(tree["split_conditions"], np.float32), np.float32(-np.inf)).tolist()
+    nodes: list[Split | Leaf] = []
+    for place, (left, right) in enumerate(zip(tree["left_children"], tree["right_children"], strict=True)):
+        if left < 0:
+            nodes.append(Leaf((float(np.float32(tree["split_conditions"][place])),), target))
+            continue
+        feature, missing_left = tree["split_indices"][place], bool(tree["default_left"][place])
+        if place in starts:
+            start, size = starts[place]
+            codes = tuple(map(float, tree["categories"][start : start + size]))
+            nodes.append(Split(feature, codes, right, left, not missing_left))
+        else:
+            nodes.append(Split(feature, at[place], left, right, missing_left))
+    return nodes

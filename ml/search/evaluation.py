@@ -1,0 +1,158 @@
+"""What one trial is worth: a setting fitted and judged on each part of a problem, with what they share made once."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+
+from ml.encoding import Encoder
+from ml.loop_options import CheckpointFolder, Progress
+from ml.metrics import METRICS, Task, score
+from ml.models.base import Family, FittedModel, Training
+from ml.models.network import NetworkFamily
+from ml.search.seeds import derived_seed
+
+State = Literal["COMPLETE", "PRUNED", "FAIL"]
+_ARRAYS = ("X", "y", "X_valid", "y_valid")
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A family that can make once what every fit on the same data needs.
+
+    `fit` then takes it as `prepared`; the model is the same with and without.
+    """
+
+    def prepare(self, data: Training) -> Any:
+        """What fits on `data` share."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial to be evaluated: it is pruned after part i if its mean score so far is worse than `thresholds[i]`."""
+
+    number: int
+    settings: Mapping[str, Any]
+    thresholds: tuple[float | None, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial was worth: `means[i]` is the mean score of its parts up to i, and `scores` each part's own."""
+
+    number: int
+    state: State
+    scores: tuple[float, ...] = ()
+    reason: str | None = None
+
+    @property
+    def means(self) -> tuple[float, ...]:
+        return tuple(math.fsum(self.scores[: end + 1]) / (end + 1) for end in range(len(self.scores)))
+
+
+@dataclass(frozen=True)
+class Fitter:
+    """Fits models of a family; networks leave and take up `checkpoints`."""
+
+    family: Family
+    seed: int
+    device: str = "cpu"
+    threads: int = 1
+    checkpoints: CheckpointFolder | None = None
+
+    def __call__(
+        self,
+        data: Training,
+        settings: Mapping[str, Any],
+        *seed: object,
+        report: Callable[[Progress], None] | None = None,
+        **more: Any,
+    ) -> FittedModel:
+        """A model whose random numbers derive from `seed`; `report` hears how the training of a network goes."""
+        if isinstance(self.family, NetworkFamily):
+            more |= {"checkpoints": self.checkpoints, "report": report}
+        return self.family.fit(
+            data,
+            settings,
+            seed=derived_seed(self.seed, self.family.name, *seed),
+            device=self.device,
+            threads=self.threads,
+            **more,
+        )
+
+
+@dataclass
+class Evaluator:
+    """Evaluates trials on `parts`: the validation split, or the folds."""
+
+    fitter: Fitter
+    parts: Sequence[Training]
+    metric: str
+    _prepared: dict[int, Any] = field(default_factory=dict)
+
+    def __call__(self, job: Job) -> Outcome:
+        scores: list[float] = []
+        try:
+            for part in range(len(self.parts)):
+                scores.append(self.score(part, self.fit(job, part)))
+                so_far = Outcome(job.number, "PRUNED", tuple(scores))
+                if self._worse(so_far, job.thresholds):
+                    return so_far
+        except Exception as error:  # a library may raise anything for a bad setting: it is kept as the trial's reason
+            return Outcome(job.number, "FAIL", tuple(scores), f"{type(error).__name__}: {error}")
+        return Outcome(job.number, "COMPLETE", tuple(scores))
+
+    def fit(self, job: Job, part: int, report: Callable[[Progress], None] | None = None) -> FittedModel:
+        """The model of a trial on one part."""
+        shared = {}
+        if isinstance(self.fitter.family, Preparing):
+            if part not in self._prepared:
+                self._prepared[part] = self.fitter.family.prepare(self.parts[part])
+            shared["prepared"] = self._prepared[part]
+        return self.fitter(self.parts[part], job.settings, job.number, report=report, **shared)
+
+    def score(self, part: int, model: FittedModel) -> float:
+        """What a model is worth on the rows that the part is judged on; raises ArithmeticError if that is no number."""
+        data = self.parts[part]
+        found = score(self.metric, data.y_valid, model.predict(data.X_valid))
+        if not math.isfinite(found):
+            raise ArithmeticError(f"the {self.metric} is {found}")
+        return found
+
+    def _worse(self, so_far: Outcome, thresholds: Sequence[float | None]) -> bool:
+        """Whether a trial need not go on; after its last part it is finished anyway."""
+        done, sign = len(so_far.scores), METRICS[self.metric].sign
+        if done >= len(self.parts) or done > len(thresholds):
+            return False
+        threshold = thresholds[done - 1]
+        return threshold is not None and sign * so_far.means[-1] < sign * threshold
+
+
+def save_parts(parts: Sequence[Training], folder: Path) -> None:
+    """Writes parts as arrays that other processes map into their memory, so that all share one copy."""
+    for number, data in enumerate(parts):
+        place = folder / str(number)
+        place.mkdir(parents=True)
+        for name in _ARRAYS:
+            np.save(place / f"{name}.npy", getattr(data, name))
+        about = {"encoder": data.encoder.to_dict(), "task": asdict(data.task)}
+        (place / "about.json").write_text(json.dumps(about))
+
+
+def load_parts(folder: Path) -> list[Training]:
+    """The parts that `save_parts` wrote."""
+    found = []
+    for place in sorted(folder.iterdir(), key=lambda each: int(each.name)):
+        about = json.loads((place / "about.json").read_text())
+        # "c": a private copy of what is written to, which torch wants to be possible and nobody does.
+        arrays = {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
+        task = Task(about["task"]["kind"], tuple(about["task"]["classes"]))
+        found.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task))
+    return found

@@ -1,0 +1,59 @@
+"""A study to look at: an interactive page, and a picture of its history."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from ml.metrics import METRICS
+from ml.search.study import Trial
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
+    from optuna import Study
+
+
+def page(study: Study) -> str:
+    """One HTML file, complete in itself: the history, what the parameters matter, and a slice along each."""
+    figures = list(_figures(study))
+    # plotly.js, of 4.5 MB, comes with the first one only.
+    parts = [each.to_html(full_html=False, include_plotlyjs=number == 0) for number, each in enumerate(figures)]
+    title = f"Study {study.study_name}"
+    return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{"".join(parts)}'
+
+
+def _figures(study: Study) -> Iterator[go.Figure]:
+    from optuna import visualization
+    from optuna.trial import TrialState
+
+    whole = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
+    drawn = sorted({name for trial in whole for name in trial.params})
+    yield visualization.plot_optimization_history(study)
+    if len({trial.value for trial in whole}) < 2 or not drawn:  # nothing varies, so nothing matters
+        return
+    if all(len({trial.params.get(name) for trial in whole}) > 1 for name in drawn):
+        yield visualization.plot_param_importances(study)
+    yield visualization.plot_slice(study)
+
+
+def history(trials: Sequence[Trial], metric: str) -> bytes:
+    """The score of each trial and the best so far, as PNG."""
+    from matplotlib.figure import Figure
+
+    whole = [(trial.number, trial.score) for trial in trials if trial.score is not None]
+    better: Callable[..., float] = max if METRICS[metric].higher_is_better else min
+    best = [better(score for _, score in whole[: end + 1]) for end in range(len(whole))]
+    figure = Figure(figsize=(6, 3.5), layout="constrained")
+    axes = figure.subplots()
+    axes.plot([number for number, _ in whole], [score for _, score in whole], "o", label="trial")
+    axes.step([number for number, _ in whole], best, where="post", label="best so far")
+    cut = [(trial.number, trial.folds) for trial in trials if trial.state == "PRUNED"]
+    if cut:
+        means = [sum(folds) / len(folds) for _, folds in cut]
+        axes.plot([number for number, _ in cut], means, "x", color="grey", label="pruned")
+    axes.set(xlabel="trial", ylabel=metric)
+    axes.legend()
+    png = io.BytesIO()
+    figure.savefig(png, format="png", dpi=110)
+    return png.getvalue()

@@ -1,0 +1,187 @@
+"""A study: an Optuna study that is asked and told in batches, and that a new driver can take up where one ended."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import TYPE_CHECKING, Any, Literal
+
+from ml.metrics import METRICS
+from ml.search.evaluation import Job, Outcome, State
+from ml.search.seeds import derived_seed
+from ml.search.space import Space
+from ml.search.workers import Run
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+TRIALS_TO_COMPARE = 5  # so many finished ones must there be before any is pruned
+
+
+@dataclass(frozen=True)
+class Search:
+    """How settings are searched for: `batch` trials at a time, each decided by what earlier batches have found.
+
+    `space` overrides the family's; `first` is the setting that is tried first, instead of those that the family knows
+    to be good. The study is kept in `storage` under `name`; in memory, and forgotten, without one. How many `workers`
+    evaluate a batch changes nothing; `scratch` is where they find the rows.
+    """
+
+    batch: int = 2
+    workers: int = 1
+    pruning: bool = True
+    space: Mapping[str, Any] = field(default_factory=dict)
+    first: Mapping[str, Any] | None = None
+    storage: BaseStorage | None = None
+    name: str = "study"
+    scratch: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.batch < 1 or self.workers < 1:
+            raise ValueError(f"`batch={self.batch}` and `workers={self.workers}` must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One setting and what it was worth: the mean of `folds`, its scores on each fold or on the validation split.
+
+    `score` is None where the trial was pruned, or failed for `reason`. `drawn` are the parameters in the study, which
+    `params` follow from.
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    score: float | None
+    reason: str | None = None
+    state: State = "COMPLETE"
+    folds: tuple[float, ...] = ()
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Study:
+    """One driver's hold on a study. Nobody else may tell it anything meanwhile."""
+
+    def __init__(self, space: Space, search: Search, metric: str, seed: int) -> None:
+        import optuna
+        from optuna.storages import get_storage
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.space, self.search, self.metric, self.seed = space, search, metric, seed
+        self._direction: Literal["maximize", "minimize"] = (
+            "maximize" if METRICS[metric].higher_is_better else "minimize"
+        )
+        self._storage = get_storage(search.storage)
+        self._study = optuna.create_study(
+            storage=self._storage, study_name=search.name, direction=self._direction, load_if_exists=True
+        )
+
+    def run(self, trials: int, evaluate: Run) -> Iterator[Trial]:
+        """All trials in order, those that were finished before too; the others as `evaluate` finishes them."""
+        for start in range(0, trials, self.search.batch):
+            numbers = range(start, min(start + self.search.batch, trials))
+            frozen = self._asked(numbers)
+            thresholds = self._thresholds(start)
+            jobs = [
+                Job(each.number, self.space.settings(each.params), thresholds)
+                for each in frozen
+                if not each.state.is_finished()
+            ]
+            outcomes = evaluate(jobs)
+            for each in frozen:
+                if not each.state.is_finished():
+                    self._tell(next(outcomes))
+                yield self._trial(self._study.get_trials(deepcopy=False)[each.number])
+
+    def _asked(self, numbers: range) -> Sequence[FrozenTrial]:
+        """The trials of a batch, all recorded: what a driver that died has asked for keeps its parameters."""
+        from optuna.trial import TrialState, create_trial
+
+        known = len(self._study.get_trials(deepcopy=False))
+        for number, params in self._drawn(range(max(known, numbers.start), numbers.stop)):
+            distributions = self.space.distributions(params)
+            self._study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=distributions))
+            assert len(self._study.get_trials(deepcopy=False)) == number + 1, "another driver uses this study"
+        return self._study.get_trials(deepcopy=False)[numbers.start : numbers.stop]
+
+    def _drawn(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
+        """New parameters: those known to be good first, then what the sampler makes of the trials before the batch.
+
+        It draws from a copy in memory of those, with a seed of its own for each number: so it does not matter which of
+        the batch are finished, or how often the driver has died.
+        """
+        import optuna
+
+        if not numbers:
+            return
+        start, first = numbers.start - numbers.start % self.search.batch, self._first()
+        copy = optuna.create_study(direction=self._direction)
+        copy.add_trials(self._finished(start))
+        for number in numbers:
+            if number < len(first):
+                yield number, first[number]
+                continue
+            seed = derived_seed(self.seed, self.space.family.name, "sampler", number)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+                copy.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
+            trial = copy.ask()
+            self.space.suggest(trial)
+            yield number, trial.params
+
+    def _first(self) -> list[dict[str, Any]]:
+        """The settings to begin with, as near as the space allows, each once."""
+        family = self.space.family
+        good: Callable[[], list[Mapping[str, Any]]] = getattr(family, "good", list)
+        wanted = [self.search.first] if self.search.first is not None else [family.defaults(), *good()]
+        found: list[dict[str, Any]] = []
+        for each in wanted:
+            params, _ = self.space.near(each)
+            found += [params] if params not in found else []
+        return found
+
+    def _finished(self, before: int) -> list[FrozenTrial]:
+        """Trials of earlier batches that say something of the space."""
+        from optuna.trial import TrialState
+
+        told = (TrialState.COMPLETE, TrialState.PRUNED)
+        return [each for each in self._study.get_trials(deepcopy=False)[:before] if each.state in told]
+
+    def _thresholds(self, before: int) -> tuple[float | None, ...]:
+        """After each part, the median of the mean scores so far of the finished trials of earlier batches."""
+        from optuna.trial import TrialState
+
+        whole = [each for each in self._finished(before) if each.state == TrialState.COMPLETE]
+        if not self.search.pruning or len(whole) < TRIALS_TO_COMPARE:
+            return ()
+        means = [Outcome(each.number, "COMPLETE", tuple(each.user_attrs["scores"])).means for each in whole]
+        return tuple(median(column) for column in zip(*means, strict=True))
+
+    def _tell(self, outcome: Outcome) -> None:
+        from optuna.trial import TrialState
+
+        study = self._storage.get_study_id_from_name(self.search.name)
+        identity = self._storage.get_trial_id_from_study_id_trial_number(study, outcome.number)
+        # What explains the trial comes before its state: a driver that dies between them evaluates it again.
+        for step, mean in enumerate(outcome.means):
+            self._storage.set_trial_intermediate_value(identity, step, mean)
+        self._storage.set_trial_user_attr(identity, "scores", list(outcome.scores))
+        if outcome.reason:
+            self._storage.set_trial_user_attr(identity, "reason", outcome.reason)
+        value = outcome.means[-1] if outcome.state == "COMPLETE" else None
+        self._study.tell(outcome.number, value, state=TrialState[outcome.state])
+
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        state: Any = frozen.state.name
+        return Trial(
+            frozen.number,
+            self.space.settings(frozen.params),
+            frozen.value if state == "COMPLETE" else None,
+            frozen.user_attrs.get("reason"),
+            state,
+            tuple(frozen.user_attrs["scores"]),
+            dict(frozen.params),
+        )

@@ -1,0 +1,36 @@
+"""A worker process: evaluates the trials that its driver sends, until that hangs up or dies."""
+
+import os
+import pickle
+import sys
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from ml.processes import die_with
+
+
+def main(handle: str, parent: str) -> None:
+    """Serves the open file `handle` of the process `parent`."""
+    die_with(int(parent))
+    channel = Connection(int(handle))
+    folder, threads, pickled = channel.recv()
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(threads)
+    # Only now: libraries read the number of threads when they are imported.
+    from threadpoolctl import threadpool_limits
+
+    from ml.search.evaluation import Evaluator, load_parts
+
+    fitter, metric = pickle.loads(pickled)
+    with threadpool_limits(threads):
+        evaluate = Evaluator(fitter, load_parts(Path(folder)), metric)
+        while True:
+            try:
+                job = channel.recv()
+            except EOFError:
+                return
+            channel.send(evaluate(job))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,90 @@
+"""Studies: where Optuna keeps them, and one driver for each at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from resources.home import home
+
+if TYPE_CHECKING:
+    from optuna.storages import RDBStorage
+
+BUSY_S = 100  # how long a writer of an SQLite file waits for another
+
+
+class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Optuna's storage: SQLite in $SEXTANT_HOME, unless a `postgresql+psycopg2://` URL is configured."""
+
+    url: str = ""
+
+    def storage_url(self) -> str:
+        """What `optuna-dashboard` is started with; raises ValueError for a URL that is none of the two kinds."""
+        if not self.url:
+            return f"sqlite:///{home()}/studies/studies.db"
+        if not self.url.startswith(("postgresql+psycopg2://", "sqlite:///")):
+            scheme = self.url.partition(":")[0]
+            raise ValueError(
+                f"SEXTANT_STUDIES_URL starts with {scheme}://. Allowed: postgresql+psycopg2:// and sqlite:///."
+            )
+        return self.url
+
+    def folder(self) -> Path:
+        """Where SQLite, locks and the rows that workers share are."""
+        return home() / "studies"
+
+    @contextmanager
+    def hold(self, name: str) -> Iterator[RDBStorage]:
+        """The storage, for the only driver of the study `name`; another one waits, and gets it when this one is gone.
+
+        However it goes: the kernel drops the lock of a file, and PostgreSQL that of a connection.
+        """
+        with self._lock("storage"):  # several that make the tables at once would stumble over each other
+            storage = self.storage()
+        try:
+            with self._lock(name):
+                yield storage
+        finally:
+            storage.remove_session()
+            storage.engine.dispose()
+
+    def storage(self) -> RDBStorage:
+        """Optuna's storage, made if need be."""
+        from optuna.storages import RDBStorage
+
+        self.folder().mkdir(parents=True, exist_ok=True)
+        url = self.storage_url()
+        return RDBStorage(url, {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else None)
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        key = sha256(name.encode()).digest()
+        if self.storage_url().startswith("sqlite"):
+            folder = self.folder() / "locks"
+            folder.mkdir(parents=True, exist_ok=True)
+            with open(folder / key.hex()[:16], "w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+            return
+        from sqlalchemy import create_engine, text
+
+        engine = create_engine(self.storage_url(), isolation_level="AUTOCOMMIT")
+        try:
+            with engine.connect() as connection:
+                number = int.from_bytes(key[:8], "big", signed=True)
+                connection.execute(text("select pg_advisory_lock(:number)"), {"number": number})
+                yield
+        finally:
+            engine.dispose()
+
+
+def studies() -> Studies:
+    """Optuna's storage as the environment sets it up."""
+    return Studies(url=os.environ.get("SEXTANT_STUDIES_URL", ""))
