@@ -47,7 +47,7 @@ format: .venv/installed  ## Rewrite the code in the project's style
 	$(BIN)/ruff format .
 
 lock: .venv/installed  ## Pin every package anew (pip-tools; torch without its local version)
-	$(BIN)/pip-compile --quiet --upgrade --extra dev --strip-extras --allow-unsafe \
+	$(BIN)/pip-compile --quiet --upgrade --extra boosters --extra dev --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/' requirements.lock
 

@@ -13,16 +13,20 @@ from ml.gpus import torch_without_cuda
 from ml.hashing import canonical_json
 from ml.leaderboard import Leaderboard, rank
 from ml.metrics import Kind, Task
-from ml.models import Training, family
+from ml.models import Training, family, require_packages
+from ml.models.base import require_device, require_task
 from ml.onnx_export import export, measure_parity
 from ml.search.space import Space
 from ml.selection import SelectedFeatures
 from ml.spec_models import Family
-from ml.tuning import TunedModel, able_to_settle
+from ml.tuning import Settling, TunedModel, able_to_settle
 from resources.gpu import GpuWish
 from resources.storage import Columns
 
 PARITY_ROWS = 5000
+KINDS = {"lightgbm": "lightgbm", "xgboost": "xgboost", "catboost": "catboost"} | dict.fromkeys(
+    ("mlp", "resnet", "cnn"), "pytorch"
+)
 
 
 def training(development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary") -> Training:
@@ -47,10 +51,10 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         with step.device() as device:
             return searched(step, name, rows, data, device)
 
-    _check(name, declared)
-    kinds = {"logistic": "scikitlearn", "ridge": "scikitlearn", "lightgbm": "lightgbm"} | dict.fromkeys(
-        ("mlp", "resnet", "cnn"), "pytorch"
-    )
+    reference = case.spec.models.references.get(name, name)
+    _check(case, name, reference, declared)
+    kind = "python" if ":" in reference else KINDS.get(name, "scikitlearn")
+    code = [reference.partition(":")[0]] if ":" in reference else []
     tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
     ins = {
         "development": "features/development",
@@ -60,14 +64,19 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     gpu = GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda())  # torch's are the only ones that can use one
     settable = {"trials": f"models.{name}.trials", "folds": "tuning.folds", "workers": "tuning.workers"}
     return asset(
-        case, f"models/{name}", stage="models", kinds={kinds[name], "optuna"}, ins=ins, gpu=gpu, settable=settable
+        case, f"models/{name}", stage="models", kinds={kind, "optuna"}, ins=ins, code=code, gpu=gpu, settable=settable
     )(tuned)
 
 
-def _check(name: str, declared: Family) -> None:
-    """Raises ValueError for a search or refit that the family cannot do, when the use case is loaded."""
-    Space(family(name), declared.space, declared.fixed)
-    if declared.refit == "train_and_validation" and name not in able_to_settle():
+def _check(case: Case, name: str, reference: str, declared: Family) -> None:
+    """Raises ValueError for what the family lacks or cannot do, when the use case is loaded."""
+    chosen = family(reference)
+    require_packages(chosen)
+    require_task(chosen, Task(case.spec.task))
+    if declared.gpu != "never":
+        require_device(chosen, "cuda")
+    Space(chosen, declared.space, declared.fixed)
+    if declared.refit == "train_and_validation" and not isinstance(chosen, Settling):
         raise ValueError(
             f"models.{name}.refit: train_and_validation is not for {name}, whose training stops by the validation "
             f"rows; for these it is: {able_to_settle()}"
@@ -76,7 +85,7 @@ def _check(name: str, declared: Family) -> None:
 
 def leaderboard(case: Case) -> dg.AssetsDefinition:
     """The asset `leaderboard`."""
-    ins = {name: f"models/{name}" for name in case.spec.models.families}
+    ins = {name: f"models/{name}" for name in case.spec.models.names}
 
     @asset(case, "leaderboard", stage="models", kinds={"pandas"}, ins=ins)
     def leaderboard(step: Step, **models: TunedModel) -> Leaderboard:
@@ -92,7 +101,7 @@ def leaderboard(case: Case) -> dg.AssetsDefinition:
 
 def onnx_model(case: Case) -> dg.AssetsDefinition:
     """The asset `onnx_model`."""
-    ins = {name: f"models/{name}" for name in case.spec.models.families} | {
+    ins = {name: f"models/{name}" for name in case.spec.models.names} | {
         "leaderboard": "leaderboard",
         "development": "features/development",
         "feature_definitions": "feature_definitions",

@@ -42,7 +42,7 @@ def searched(step: Step, name: str, rows: pd.DataFrame, data: Training, device: 
             scratch=step.studies.folder() / "rows" / study,
         )
         found = tune(
-            name,
+            spec.models.references.get(name, name),
             data,
             trials=declared.trials,
             seed=spec.seed,
@@ -109,7 +109,8 @@ def _show_study(step: Step, found: TunedModel, storage: Any) -> None:
     import optuna
 
     step.figure("history", history(found.trials, found.metric))
-    step.run.file("study.html", page(optuna.load_study(study_name=found.study, storage=storage)).encode())
+    study = optuna.load_study(study_name=found.study, storage=storage)
+    step.run.file("study.html", page(study, found.metric).encode())
     link = f"{step.tracking.link(step.run)}/artifacts/study.html"
     step.show(study=found.study, study_plots=dg.MetadataValue.url(link))
 
@@ -120,7 +121,7 @@ def _show(step: Step, found: TunedModel) -> None:
     step.metrics({found.metric: found.score}, prefix="validation ")
     if len(found.refit_scores) > 1:
         spread = {"mean": mean(found.refit_scores), "standard deviation": stdev(found.refit_scores)}
-        step.metrics({f"{found.metric}, {name} of seeds": value for name, value in spread.items()}, "validation ")
+        step.metrics({f"{found.metric} {name} of seeds": value for name, value in spread.items()}, "validation ")
 
 
 def said(trial: Trial) -> str:

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import bento, data, features, models, online_state, production, selection
+from assets import bento, data, ensemble, features, models, online_state, production, selection
 from assets.step import Case
 
 
@@ -16,6 +16,7 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
         selection.feature_selection(case),
         features.features(case, "test", ["test"]),
         *(models.model(case, name, declared) for name, declared in case.spec.models.families.items()),
+        *([ensemble.ensemble(case, blended)] if (blended := case.spec.models.ensemble) else []),
         models.leaderboard(case),
         models.onnx_model(case),
         production.evaluation(case),

@@ -1,2 +1,3 @@
--- The second database. POSTGRES_DB in docker-compose.yml makes the first one, dagster.
+-- The other databases. POSTGRES_DB in docker-compose.yml makes the first one, dagster.
 CREATE DATABASE mlflow;
+CREATE DATABASE studies;

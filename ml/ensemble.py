@@ -156,9 +156,7 @@ def select(
     return {name: counts[name] / taken for name in names if counts[name]}, tuple(path)
 
 
-def cross_fitted(
-    predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int
-) -> np.ndarray:
+def cross_fitted(predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int) -> np.ndarray:
     """Answers to all rows, those of each half blended by weights that were selected on the other half.
 
     Of rows in the order of their labels every second one is in the same half: both have the same shares of classes.

@@ -99,9 +99,10 @@ def known_rows(table: pd.DataFrame, lookup: Lookup) -> pd.DataFrame:
     """
     if lookup.happened == lookup.time:
         return table
+    happened = str(lookup.happened)
     rows = table.dropna(subset=[str(lookup.time)])
-    rows = rows.sort_values([str(lookup.time), str(lookup.happened)], kind="stable")
-    return rows[rows[lookup.happened] >= rows.groupby(lookup.keys[0], sort=False)[lookup.happened].cummax()]
+    rows = rows.sort_values([str(lookup.time), happened], kind="stable")
+    return rows[rows[happened] >= rows.groupby(lookup.keys[0], sort=False)[happened].cummax()]
 
 
 def _latest(lookup: Lookup, table: pd.DataFrame, keys: pd.Series, cutoff: pd.Series, exact: bool) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 from ml.hashing import hash_bytes, hash_json
@@ -65,10 +66,11 @@ class Source:
     def reach(self, *roots: str) -> list[str]:
         """The project's modules that are imported once the roots are and every function in them has run, sorted.
 
-        Raises KeyError if a root is not one of the project's modules.
+        Raises KeyError if a root in one of the project's packages is not one of its modules. What lies outside of
+        the project is left out.
         """
         found: set[str] = set()
-        rest = {each for root in roots for each in [*_known(root, self.modules), root]}
+        rest = {each for root in roots if is_ours(root) for each in [*_known(root, self.modules), root]}
         while rest:
             name = rest.pop()
             found.add(name)
@@ -76,8 +78,13 @@ class Source:
         return sorted(found)
 
     def hash(self, *roots: str) -> str:
-        """SHA-256 over the modules that the roots can reach. Comments, docstrings and formatting do not count."""
-        return hash_json({name: self.modules[name].hash for name in self.reach(*roots)})
+        """SHA-256 over the modules that the roots can reach. Comments, docstrings and formatting do not count.
+
+        Of a root outside of the project its whole package counts, to the byte, but not what that imports: installed
+        packages are part of the environment.
+        """
+        own = {name: self.modules[name].hash for name in self.reach(*roots)}
+        return hash_json(own | {root: outside(root.partition(".")[0]) for root in roots if not is_ours(root)})
 
     @cached_property
     def tree(self) -> str:
@@ -106,6 +113,27 @@ class Source:
 def running() -> Source:
     """The source of this process: read once, when this module is imported."""
     return Source.read()
+
+
+def is_ours(module: str) -> bool:
+    """Whether a module lies in one of the project's packages."""
+    return module.partition(".")[0] in PACKAGES
+
+
+@cache
+def outside(package: str) -> str:
+    """SHA-256 over the Python files of a package or module that is not the project's, when first asked for.
+
+    Raises ModuleNotFoundError if it cannot be found.
+    """
+    spec = find_spec(package)
+    if spec is None:
+        raise ModuleNotFoundError(f"there is no module {package!r}; install it, or set PYTHONPATH", name=package)
+    folders = [Path(each) for each in spec.submodule_search_locations or ()]
+    files = {str(path.relative_to(folder)): path for folder in folders for path in folder.rglob("*.py")}
+    if not folders:
+        files = {package: Path(str(spec.origin))}
+    return hash_json({name: hash_bytes(path.read_bytes()) for name, path in sorted(files.items())})
 
 
 def _same(path: Path, content: bytes) -> bool:

@@ -197,7 +197,10 @@ class Models(Part, extra="allow", json_schema_extra=_described_extras):
     def _known_or_references(cls, values: Any) -> Any:
         given = values if isinstance(values, Mapping) else {}
         if wrong := [name for name in given if name not in cls.model_fields and not re.match(REFERENCE, str(name))]:
-            errors = [cls._explained({"type": "extra_forbidden", "loc": (name,), "msg": "", "input": given[name]}) for name in wrong]
+            errors = [
+                cls._explained({"type": "extra_forbidden", "loc": (name,), "msg": "", "input": given[name]})
+                for name in wrong
+            ]
             raise ValidationError.from_exception_data(cls.__name__, errors)
         return values
 
@@ -209,7 +212,9 @@ class Models(Part, extra="allow", json_schema_extra=_described_extras):
             raise ValueError(f"an ensemble blends at least two families; declared: {sorted(self.families)}")
         names = [*type(self).model_fields, *map(short_name, self.model_extra or {})]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"several families would be called {twice}: rename your class, whose name in lower case it is")
+            raise ValueError(
+                f"several families would be called {twice}: rename your class, whose name in lower case it is"
+            )
         return self
 
     @model_validator(mode="after")

@@ -6,30 +6,25 @@ import copy
 import hashlib
 import logging
 import math
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from lightning_fabric import Fabric
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor, nn
 
 from ml.checkpoints import CheckpointFile
+from ml.fabric import fabric_for, own_port, precision_of, random_state, set_random_state
 from ml.hashing import hash_json
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
 from ml.networks import Network
 from ml.source import running
 
-RANK_TIMEOUT = timedelta(seconds=60)  # how long processes wait for one that died
 VALIDATION_ROWS = 16_384  # at a time, to bound the memory of activations
 
 Tensors = tuple[Tensor, ...]  # what `Network.forward` takes, and last the target: equally many rows each
@@ -53,10 +48,10 @@ def train(
     `report` hears of every `log_every` steps; with several processes, when all have ended. Raises ArithmeticError if
     the loss is no number any more.
     """
-    fabric = _fabric(options)
+    fabric = fabric_for(options)
     if options.processes == 1:
         return _Training(fabric, network, rows, validation, options, checkpoints, report).run()
-    with tempfile.TemporaryDirectory() as folder, _own_port():
+    with tempfile.TemporaryDirectory() as folder, own_port():
         file = Path(folder) / "made.pt"
         # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
         work = partial(_work, file=file, rows=rows, validation=validation, options=options, checkpoints=checkpoints)
@@ -110,7 +105,7 @@ class _Training:
         self.rows: Tensors = tuple(each.to(fabric.device) for each in rows)
         self.validation: Tensors = tuple(each.to(fabric.device) for each in validation)
         self.steps = math.ceil(len(rows[-1]) / options.batch)
-        self.optimizer = adamw(network, options, fused=fabric._precision.precision != "16-mixed")
+        self.optimizer = adamw(network, options, fused=precision_of(options) != "16-mixed")
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
         self.steppable: Any = fabric.setup_optimizers(self.optimizer)
         torch.manual_seed(options.seed + fabric.global_rank)
@@ -239,7 +234,7 @@ class _Training:
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state_dict(),
             "order": self.order.get_state(),
-            "random": self.fabric.all_gather(_random_state(self.fabric.device)),
+            "random": self.fabric.all_gather(random_state(self.fabric.device)),
         }
         if self.file and self.fabric.is_global_zero:
             self.file.save(state)
@@ -254,8 +249,7 @@ class _Training:
         self.schedule.load_state_dict(state["schedule"])
         self.order.set_state(state["order"])
         states = state["random"].reshape(self.fabric.world_size, -1)
-        # A copy, because torch crashes on a state whose memory does not start at a multiple of 16 bytes.
-        _set_random_state(self.fabric.device, states[self.fabric.global_rank].clone())
+        set_random_state(self.fabric.device, states[self.fabric.global_rank])
         _log.info("Training goes on after epoch %d, from %s", len(self.losses) - 1, self.file and self.file.path)
 
 
@@ -277,47 +271,6 @@ def share_of_rate(step: int, steps: int, warm_up: float) -> float:
     return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
 
 
-def _fabric(options: LoopOptions) -> Fabric:
-    """Fabric for these devices; it looks at no cluster's variables, so that a result does not depend on them."""
-    kind, _, index = options.device.partition(":")
-    devices: Any = [int(index or 0)] if kind == "cuda" else options.processes
-    here = LightningEnvironment()
-    several = DDPStrategy(
-        start_method="spawn",
-        process_group_backend="gloo",
-        timeout=RANK_TIMEOUT,
-        cluster_environment=here,
-        forward_sync_buffers=False,
-    )
-    return Fabric(
-        accelerator=kind,
-        devices=devices,
-        strategy=several if options.processes > 1 else "auto",
-        precision=_precision(options),  # type: ignore[arg-type]
-        plugins=None if options.processes > 1 else [here],
-    )
-
-
-def _precision(options: LoopOptions) -> str:
-    if options.precision != "auto":
-        return options.precision
-    if options.device == "cpu":
-        return "32-true"
-    return "bf16-mixed" if torch.cuda.is_bf16_supported() else "16-mixed"
-
-
-@contextmanager
-def _own_port() -> Iterator[None]:
-    """Forgets the port on which processes met, so that the next ones look for a free one."""
-    before = os.environ.get("MASTER_PORT")
-    try:
-        yield
-    finally:
-        os.environ.pop("MASTER_PORT", None)
-        if before is not None:
-            os.environ["MASTER_PORT"] = before
-
-
 def _split(rows: Tensors, parts: int) -> Sequence[Tensors]:
     return [rows] if parts == 1 else list(zip(*(each.tensor_split(parts) for each in rows), strict=True))
 
@@ -329,14 +282,3 @@ def _identity(network: Network, rows: Tensors, options: LoopOptions) -> str:
         digest.update(f"{each.dtype}{tuple(each.shape)}".encode())
         digest.update(each.cpu().contiguous().numpy().data)
     return digest.hexdigest()
-
-
-def _random_state(device: torch.device) -> Tensor:
-    return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
-
-
-def _set_random_state(device: torch.device, state: Tensor) -> None:
-    if device.type == "cuda":
-        torch.cuda.set_rng_state(state, device)
-    else:
-        torch.set_rng_state(state)

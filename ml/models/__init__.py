@@ -18,15 +18,11 @@ from ml.models.xgboost import XGBoost
 
 __all__ = ["FAMILIES", "Family", "FittedModel", "Training", "family", "require_packages"]
 
-FAMILIES: Mapping[str, Family] = MappingProxyType(
-    {
-        made.name: made
-        for made in (
-            CatBoost(), CNN(), ExtraTrees(), HistBoosting(), LightGBM(), Logistic(), MLP(), RandomForest(), ResNet(),
-            Ridge(), XGBoost(),
-        )  # fmt: skip
-    }
-)
+_MADE: tuple[Family, ...] = (
+    Logistic(), Ridge(), RandomForest(), ExtraTrees(), HistBoosting(), LightGBM(), XGBoost(), CatBoost(), MLP(),
+    ResNet(), CNN(),
+)  # fmt: skip
+FAMILIES: Mapping[str, Family] = MappingProxyType({made.name: made for made in _MADE})
 
 
 def family(name: str) -> Family:

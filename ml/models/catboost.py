@@ -61,7 +61,8 @@ class CatBoost:
     ) -> FittedCatBoost:
         """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
-        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: on many rows CatBoost adds up the sums of its threads, so their number would change the trees.
+        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: on many
+        rows CatBoost adds up the sums of its threads, so their number would change the trees.
         """
         catboost = optional("catboost")
         require_device(self, device)

@@ -16,14 +16,6 @@ from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
 if TYPE_CHECKING:
     import onnx
     import optuna
-    from sklearn.ensemble import (
-        ExtraTreesClassifier,
-        ExtraTreesRegressor,
-        RandomForestClassifier,
-        RandomForestRegressor,
-    )
-
-    Forest = RandomForestClassifier | RandomForestRegressor | ExtraTreesClassifier | ExtraTreesRegressor
 
 
 @dataclass(frozen=True)
@@ -53,7 +45,7 @@ class _ForestFamily:
         """The same settings: a forest looks at no validation rows."""
         return dict(settings)
 
-    def estimator(self, kind: Kind) -> type[Any]:
+    def estimator(self, kind: Kind) -> Any:
         """scikit-learn's class for a kind of task."""
         raise NotImplementedError
 
@@ -76,7 +68,7 @@ class RandomForest(_ForestFamily):
 
     name: str = "random_forest"
 
-    def estimator(self, kind: Kind) -> type[Any]:
+    def estimator(self, kind: Kind) -> Any:
         """The classifier or the regressor."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
@@ -89,7 +81,7 @@ class ExtraTrees(_ForestFamily):
 
     name: str = "extra_trees"
 
-    def estimator(self, kind: Kind) -> type[Any]:
+    def estimator(self, kind: Kind) -> Any:
         """The classifier or the regressor."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
@@ -98,9 +90,9 @@ class ExtraTrees(_ForestFamily):
 
 @dataclass(frozen=True)
 class FittedForest:
-    """A fitted forest; `center` is added to what it says of numbers."""
+    """One of scikit-learn's forests, fitted; `center` is added to what it says of numbers."""
 
-    forest: Forest
+    forest: Any
     n_numeric: int
     n_features: int
     task: Task

@@ -1,8 +1,8 @@
-"""Trees of any library in one neutral form, and that form as an ONNX graph that routes every row as the library does."""
+"""Trees of any library in one neutral form, and that form as an ONNX graph that routes each row as the library does."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
@@ -49,7 +49,7 @@ def floored(thresholds: np.ndarray) -> np.ndarray:
 
 
 def thresholds(trees: Sequence[Tree]) -> dict[int, np.ndarray]:
-    """Per feature, the float32 values that are the last ones to go to `yes` at some split; none at the ends of float32."""
+    """Per feature, the float32 values that are the last ones to go to `yes` at some split, without float32's ends."""
     found: dict[int, set[float]] = {}
     for tree in trees:
         for node in tree:
@@ -102,7 +102,7 @@ def tree_graph(
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
 
 
-def _attributes(trees: Sequence[Tree]) -> Mapping[str, list[Any]]:
+def _attributes(trees: Sequence[Tree]) -> dict[str, Any]:
     """The attributes of TreeEnsembleRegressor, node by node."""
     rows: list[tuple[int, int, str, int, float, int, int, int]] = []
     leaves: list[tuple[int, int, int, float]] = []
@@ -110,7 +110,7 @@ def _attributes(trees: Sequence[Tree]) -> Mapping[str, list[Any]]:
         _add(number, tree, rows, leaves)
     names = ("treeids", "nodeids", "modes", "featureids", "values", "truenodeids", "falsenodeids")
     columns = [list(column) for column in zip(*rows, strict=True)]
-    attributes = {f"nodes_{name}": column for name, column in zip(names, columns, strict=False)}
+    attributes: dict[str, Any] = {f"nodes_{name}": column for name, column in zip(names, columns, strict=False)}
     attributes["nodes_missing_value_tracks_true"] = columns[-1]
     for name, column in zip(("treeids", "nodeids", "ids", "weights"), zip(*leaves, strict=True), strict=True):
         attributes[f"target_{name}"] = list(column)

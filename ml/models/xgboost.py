@@ -68,7 +68,8 @@ class XGBoost:
     ) -> FittedXGBoost:
         """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
-        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: XGBoost adds up the sums of its threads, so their number would change the trees.
+        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: XGBoost
+        adds up the sums of its threads, so their number would change the trees.
         """
         xgb = optional("xgboost")
         require_device(self, device)
@@ -117,7 +118,7 @@ class FittedXGBoost:
         rows = xgb.DMatrix(X, feature_types=types, enable_categorical=True)
         scores: np.ndarray = self._booster().predict(rows).astype(np.float64)
         if self.task.kind == "multiclass":
-            return scores / scores.sum(axis=1, keepdims=True)  # in float32 a sum can miss 1 by 1e-7
+            scores /= scores.sum(axis=1, keepdims=True)  # in float32 a sum can miss 1 by 1e-7
         return scores + self.center
 
     @property
@@ -157,7 +158,8 @@ class FittedXGBoost:
 
 def _tree(tree: Mapping[str, Any], target: int) -> list[Split | Leaf]:
     """A tree of XGBoost's JSON: numbers below a float32 go left, and so do codes that are not in a node's set."""
-    starts = dict(zip(tree["categories_nodes"], zip(tree["categories_segments"], tree["categories_sizes"]), strict=True))
+    sets = zip(tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True)
+    starts = {place: (start, size) for place, start, size in sets}
     # The largest float32 below a number: at most that is the same as less than the number.
     at = np.nextafter(np.array(tree["split_conditions"], np.float32), np.float32(-np.inf)).tolist()
     nodes: list[Split | Leaf] = []

@@ -121,7 +121,10 @@ class Evaluator:
     def score(self, part: int, model: FittedModel) -> float:
         """What a model is worth on the rows that the part is judged on; raises ArithmeticError if that is no number."""
         data = self.parts[part]
-        found = score(self.metric, data.y_valid, model.predict(data.X_valid))
+        answers = model.predict(data.X_valid)
+        if wrong := int((~np.isfinite(answers)).sum()):
+            raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
+        found = score(self.metric, data.y_valid, answers)
         if not math.isfinite(found):
             raise ArithmeticError(f"the {self.metric} is {found}")
         return found

@@ -14,27 +14,27 @@ if TYPE_CHECKING:
     from optuna import Study
 
 
-def page(study: Study) -> str:
+def page(study: Study, metric: str) -> str:
     """One HTML file, complete in itself: the history, what the parameters matter, and a slice along each."""
-    figures = list(_figures(study))
+    figures = list(_figures(study, metric))
     # plotly.js, of 4.5 MB, comes with the first one only.
     parts = [each.to_html(full_html=False, include_plotlyjs=number == 0) for number, each in enumerate(figures)]
     title = f"Study {study.study_name}"
     return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{"".join(parts)}'
 
 
-def _figures(study: Study) -> Iterator[go.Figure]:
+def _figures(study: Study, metric: str) -> Iterator[go.Figure]:
     from optuna import visualization
     from optuna.trial import TrialState
 
     whole = study.get_trials(deepcopy=False, states=[TrialState.COMPLETE])
     drawn = sorted({name for trial in whole for name in trial.params})
-    yield visualization.plot_optimization_history(study)
+    yield visualization.plot_optimization_history(study, target_name=metric)
     if len({trial.value for trial in whole}) < 2 or not drawn:  # nothing varies, so nothing matters
         return
     if all(len({trial.params.get(name) for trial in whole}) > 1 for name in drawn):
         yield visualization.plot_param_importances(study)
-    yield visualization.plot_slice(study)
+    yield visualization.plot_slice(study, target_name=metric)
 
 
 def history(trials: Sequence[Trial], metric: str) -> bytes:

@@ -119,6 +119,7 @@ def test_a_step_that_wishes_for_no_gpu_names_no_device_in_its_coordinates(small:
     assert "device" not in Ledger().get(found["coordinates id"])["environment"]
 
 
+@pytest.mark.slow
 def test_a_result_of_another_device_is_not_taken_and_diff_names_both(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +185,7 @@ def test_the_pool_takes_as_many_steps_as_there_are_gpus_and_any_number_where_the
         assert [limits([]), limits([0, 1]), limits([0]), limits([])] == [{}, {"gpu": 2}, {"gpu": 1}, {}]
 
 
+@pytest.mark.slow
 def test_of_two_runs_at_once_the_second_waits_for_the_device_and_names_the_first(start: Callable[[], Run]) -> None:
     first = start()
     assert first.hears("has cuda:0")
@@ -200,6 +202,7 @@ def test_of_two_runs_at_once_the_second_waits_for_the_device_and_names_the_first
     assert second.hears("done")
 
 
+@pytest.mark.slow
 def test_a_killed_run_gives_its_device_and_its_place_in_the_pool_back(home: Path, start: Callable[[], Run]) -> None:
     (home / "dagster" / "dagster.yaml").unlink()
     prepare()

@@ -5,14 +5,17 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import dagster as dg
 import psycopg2
 import pytest
 
+from ml.search.study import Search, Trial
+from resources.studies import Studies
 from resources.tracking import Tracking
+from tests.ml import toy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -41,7 +44,8 @@ def postgres(monkeypatch: pytest.MonkeyPatch, need: Callable[[object, str], None
         monkeypatch.setenv("PGUSER", "sextant")
         connection = psycopg2.connect(dbname="postgres")
         connection.autocommit = True
-        for statement in ("CREATE DATABASE dagster", (DEPLOY / "postgres.sql").read_text()):
+        made = (DEPLOY / "postgres.sql").read_text().split(";")  # each by itself, or they would be one transaction
+        for statement in ("CREATE DATABASE dagster", *filter(str.strip, made)):
             connection.cursor().execute(statement)
         connection.close()
         yield folder
@@ -77,3 +81,20 @@ def test_mlflow_keeps_runs_in_postgresql(postgres: Path, home: Path) -> None:
         run.metrics({"rows": 3})
 
     assert tracking.client().get_run(run.id).data.metrics == {"rows": 3.0}
+
+
+@pytest.mark.slow
+def test_studies_are_in_postgresql_with_one_driver_each_and_go_on_there(postgres: Path, home: Path) -> None:
+    held, name = Studies(url="postgresql+psycopg2:///studies"), "case/toy/1"
+    locks = "select count(*) from pg_locks where locktype = 'advisory' and granted"
+
+    def run(trials: int) -> list[Trial]:
+        with held.hold(name) as storage, closing(psycopg2.connect(dbname="studies")) as other:
+            cursor = other.cursor()
+            cursor.execute(locks)
+            assert cursor.fetchone() == (1,)
+            return toy.study(Search(batch=4, storage=storage, name=name), trials=trials)
+
+    run(7)
+
+    assert run(toy.TRIALS) == toy.study(Search(batch=4))

@@ -14,9 +14,12 @@ from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
 from ml.metrics import DEFAULT_METRIC, metrics_of
+from ml.models import family
+from ml.search.space import Space
 from ml.spec import Retrain
 from ml.spec_features import Features
-from ml.spec_models import Gates
+from ml.spec_models import Gates, Models
+from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Source
 
 ROOT = Path(__file__).parents[2]
@@ -83,6 +86,17 @@ def test_the_metrics_of_each_task_are_listed_with_the_default_first() -> None:
     for kind, default in DEFAULT_METRIC.items():
         assert listed[kind][0] == default
         assert sorted(listed[kind]) == sorted(metrics_of(kind))
+
+
+def test_the_search_of_the_documentation_can_be_declared() -> None:
+    text = (ROOT / "docs" / "models.md").read_text()
+    block = next(each for each in re.findall(r"```yaml\n(.*?)```", text, re.S) if "tuning:" in each)
+
+    declared = yaml.safe_load(block)
+
+    Tuning.model_validate(declared["tuning"])
+    for name, each in Models.model_validate(declared["models"]).families.items():
+        Space(family(name), each.space)
 
 
 def test_the_record_of_the_documentation_is_json() -> None:

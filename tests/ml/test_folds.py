@@ -1,11 +1,12 @@
 """Folds: every row is judged by models that have not seen it, nor anything later."""
 
 from datetime import timedelta
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.encoding import Encoder
@@ -15,6 +16,7 @@ from ml.search.folds import FoldError, folded, random_folds, time_folds
 CLASSES = Task("multiclass", ("blue", "green", "red"))
 
 
+@settings(deadline=None)  # the first call imports scikit-learn
 @given(st.integers(2, 6), st.integers(0, 5), st.lists(st.integers(0, 1), min_size=30, max_size=80))
 def test_random_folds_judge_each_row_once_and_keep_the_shares(folds: int, seed: int, labels: list[int]) -> None:
     y = np.array([*labels, *[0] * folds, *[1] * folds], "int8")
@@ -35,6 +37,7 @@ def test_a_class_with_fewer_rows_than_folds_is_refused_by_name() -> None:
         random_folds(y, CLASSES, 4, 0)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 5), st.lists(st.integers(0, 40), min_size=60, max_size=90), st.integers(0, 3))
 def test_windows_learn_from_what_is_earlier_by_the_embargo(folds: int, days: list[int], embargo: int) -> None:
     day = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(days, "D"))
@@ -46,7 +49,7 @@ def test_windows_learn_from_what_is_earlier_by_the_embargo(folds: int, days: lis
 
     judged = np.concatenate([each.judged for each in found])
     assert len(judged) == len(set(judged))
-    for earlier, later in zip(found, found[1:], strict=False):
+    for earlier, later in pairwise(found):
         assert set(earlier.learned) <= set(later.learned)
     for each in found:
         assert day[each.learned].max() < day[each.judged].min() - timedelta(days=embargo) + timedelta(days=1)

@@ -177,6 +177,7 @@ def test_shares_gather_on_the_fullest_device_so_that_whole_ones_stay_free(home: 
         assert (first.devices, second.devices, whole.devices) == ((0,), (0,), (1,))
 
 
+@pytest.mark.slow
 def test_a_crowd_of_processes_never_holds_more_than_there_is(home: Path, tmp_path: Path) -> None:
     log, crowd, times = tmp_path / "log", 6, 8
     command = [sys.executable, str(HERE / "crowd.py"), str(log)]

@@ -1,0 +1,238 @@
+"""The search is repeated exactly, whoever evaluates it and however often it begins, and its winner is what it says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from statistics import median
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from optuna.storages import InMemoryStorage
+
+from ml.encoding import Encoder
+from ml.metrics import Kind, Task, score
+from ml.models import FAMILIES, Training, family
+from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.folds import Folded, folded, random_folds
+from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
+from ml.tuning import Refit, TunedModel, able_to_settle, tune
+from tests.ml import toy
+
+
+@pytest.fixture(scope="module")
+def frame() -> pd.DataFrame:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {"a": random.normal(size=900), "b": random.normal(size=900), "c": random.choice([*"xyz"], 900)}
+    )
+    frame["constant"], frame["missing"] = 3.0, np.nan
+    frame["y"] = (frame["a"] + (frame["c"] == "x") + random.normal(0, 0.5, 900) > 0.5).astype("int8")
+    return frame
+
+
+def training(train: pd.DataFrame, valid: pd.DataFrame, kind: Kind = "binary") -> Training:
+    encoder, task = Encoder.fit(train, ["a", "b", "constant", "missing"], ["c"]), Task(kind)
+    y, y_valid = (task.labels(rows["y"]) for rows in (train, valid))
+    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)
+
+
+@pytest.fixture(scope="module")
+def data(frame: pd.DataFrame) -> Training:
+    return training(frame[:600], frame[600:])
+
+
+@pytest.fixture(scope="module")
+def folds(frame: pd.DataFrame, data: Training) -> Folded:
+    return folded(frame[:600], data.y, data.encoder, data.task, random_folds(data.y, data.task, 3, 0), np.arange(600))
+
+
+@pytest.fixture
+def registered(monkeypatch: pytest.MonkeyPatch) -> Any:
+    def register(family: Any) -> str:
+        monkeypatch.setattr("ml.models.FAMILIES", {**FAMILIES, family.name: family})
+        return str(family.name)
+
+    return register
+
+
+@dataclass(frozen=True)
+class Moody(toy.Toy):
+    """Fails, or is no number, where its weight says so; every fit differs where it is `restless`."""
+
+    name: str = "moody"
+    restless: bool = False
+
+    def fit(self, data: Training, params: Mapping[str, Any], *, seed: int, **more: Any) -> toy.Weighing:
+        if params["weight"] < 0.3:
+            raise RuntimeError("not today")
+        if params["weight"] < 0.5:
+            return toy.Weighing(float("nan"))
+        return toy.Weighing(params["weight"] + (np.random.default_rng().normal() if self.restless else 0.0))
+
+
+def test_the_study_does_not_depend_on_the_number_of_workers(data: Training, folds: Folded) -> None:
+    first, second = (
+        tune("logistic", data, trials=8, seed=3, folds=folds, search=Search(batch=3, workers=workers))
+        for workers in (1, 2)
+    )
+
+    assert first.trials == second.trials
+    assert first.score == second.score
+    assert np.array_equal(first.valid_predictions, second.valid_predictions)
+
+
+def test_a_study_goes_on_where_it_ended_as_if_it_had_been_longer_from_the_start() -> None:
+    storage, whole = InMemoryStorage(), toy.study(Search(batch=4))
+
+    short = toy.study(Search(batch=4, storage=storage), trials=7)
+    more = toy.study(Search(batch=4, storage=storage))
+
+    assert short == whole[:7]
+    assert more == whole
+    assert toy.study(Search(batch=4, storage=storage), trials=5) == whole[:5]
+
+
+def test_other_seeds_and_batches_give_other_studies() -> None:
+    assert toy.study(Search(batch=4)) != toy.study(Search(batch=3))
+
+
+def test_a_trial_is_pruned_where_it_is_worse_than_the_median_of_earlier_batches() -> None:
+    found = toy.study(Search(batch=4))
+
+    def mean(trial: Trial, parts: int) -> float:
+        return sum(trial.folds[:parts]) / parts
+
+    pruned = [trial for trial in found if trial.state == "PRUNED"]
+    assert pruned
+    for trial in found:
+        earlier = [each for each in found[: trial.number - trial.number % 4] if each.state == "COMPLETE"]
+        if trial.state == "FAIL" or len(earlier) < TRIALS_TO_COMPARE:
+            assert trial.state != "PRUNED"
+            continue
+        for parts in range(1, min(len(trial.folds) + 1, toy.FOLDS)):
+            worse = mean(trial, parts) < median(mean(each, parts) for each in earlier)
+            assert worse == (trial.state == "PRUNED" and parts == len(trial.folds))
+    assert all(each.state != "PRUNED" for each in toy.study(Search(batch=4, pruning=False)))
+
+
+def test_the_first_trials_are_the_defaults_and_what_is_known_to_be_good(data: Training, registered: Any) -> None:
+    class Known(toy.Toy):
+        def good(self) -> list[dict[str, Any]]:
+            return [{"weight": 0.8}, {"weight": 0.1}]
+
+    name = registered(Known(name="known"))
+
+    found = tune(name, data, trials=3, seed=0)
+    begun = tune(name, data, trials=1, seed=0, search=Search(first={"weight": 0.7, "gone": 1}))
+
+    assert [each.params["weight"] for each in found.trials[:2]] == [0.1, 0.8]
+    assert begun.trials[0].params == {"weight": 0.7, "noise": 0.01, "sign": 1}
+
+
+def test_a_trial_that_fails_says_why_and_the_study_goes_on(data: Training, registered: Any) -> None:
+    found = tune(registered(Moody()), data, trials=12, seed=1)
+
+    reasons = {trial.reason for trial in found.trials}
+    assert found.trials[0].reason == "RuntimeError: not today"
+    assert "ArithmeticError: 300 of 300 predictions are no finite numbers" in reasons
+    assert None in reasons
+    assert found.params["weight"] >= 0.5
+
+
+def test_a_study_in_which_every_trial_fails_names_the_first_reason(data: Training, registered: Any) -> None:
+    with pytest.raises(RuntimeError, match=r"All 3 trials of 'moody' failed. The first: RuntimeError: not today"):
+        tune(registered(Moody()), data, trials=3, seed=1, search=Search(space={"weight": 0.2}))
+
+
+def test_a_winner_that_scores_otherwise_when_it_is_evaluated_again_is_refused(data: Training, registered: Any) -> None:
+    name = registered(Moody(restless=True))
+    how = {"trials": 2, "seed": 1, "search": Search(space={"weight": 0.6})}
+
+    with pytest.raises(RuntimeError, match=r"the winner, scores 0\.\d+ when it is evaluated again .* study has 0\.\d+"):
+        tune(name, data, **how)
+    assert tune(name, data, **how, refit=Refit(tolerance=1.0)).params["weight"] == 0.6
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "logistic"])
+def test_columns_that_are_constant_or_missing_do_no_harm(name: str, data: Training) -> None:
+    assert tune(name, data, trials=2, seed=0).score > 0.8
+
+
+def test_predictions_are_those_of_models_that_have_not_seen_the_rows(data: Training, folds: Folded) -> None:
+    found = tune("lightgbm", data, trials=3, seed=0, folds=folds)
+
+    best = found.trials[found.best_trial]
+    oof = found.oof_predictions
+    assert oof is not None
+    assert not np.isnan(oof).any()
+    scores = [score("roc_auc", data.y[rows], oof[rows]) for rows in folds.judged]
+    assert tuple(scores) == best.folds
+    assert best.score == pytest.approx(np.mean(scores), abs=1e-15)
+    assert score("roc_auc", data.y_valid, found.valid_predictions) == found.score
+    assert np.array_equal(found.model.predict(data.X_valid), found.valid_predictions)
+    assert tune("lightgbm", data, trials=1, seed=0).oof_predictions is None
+
+
+def test_several_seeds_of_the_refit_show_the_spread_and_keep_the_first(data: Training) -> None:
+    one, three = (tune("lightgbm", data, trials=2, seed=0, refit=Refit(seeds=seeds)) for seeds in (1, 3))
+
+    assert three.refit_scores[0] == three.score == one.score
+    assert len(set(three.refit_scores)) == 3
+    assert np.array_equal(one.valid_predictions, three.valid_predictions)
+
+
+def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before(
+    frame: pd.DataFrame, data: Training
+) -> None:
+    everything = training(frame, frame[600:])
+    leaves = {"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0}  # there is always something to split
+
+    plain, refitted = (
+        tune("lightgbm", data, trials=2, seed=0, search=Search(space=leaves), refit=Refit(everything=each))
+        for each in (None, everything)
+    )
+
+    def rounds(found: TunedModel) -> int:
+        model: Any = found.model
+        return int(model.rounds)
+
+    assert rounds(refitted) == rounds(plain) > 1
+    assert refitted.score == plain.score
+    assert not np.array_equal(refitted.model.predict(data.X_valid), plain.valid_predictions)
+
+
+def test_a_family_that_stops_by_validation_rows_cannot_be_refitted_on_them(frame: pd.DataFrame, data: Training) -> None:
+    assert {"lightgbm", "logistic", "ridge"} <= set(able_to_settle())
+
+    with pytest.raises(ValueError, match=r"train_and_validation is not for 'mlp', .* For these it is: .*'lightgbm'"):
+        tune("mlp", data, trials=1, seed=0, fixed={"epochs": 1}, refit=Refit(everything=training(frame, frame[600:])))
+
+
+def test_shared_bins_make_the_very_same_models(data: Training) -> None:
+    chosen: Any = family("lightgbm")
+    settings = [{"min_data_in_leaf": 200, "num_leaves": 5}, {"min_data_in_leaf": 10}, {"min_data_in_leaf": 90}]
+    shared = chosen.prepare(data)
+
+    for each in settings:
+        params = chosen.defaults() | each
+        assert chosen.fit(data, params, seed=4, prepared=shared).text == chosen.fit(data, params, seed=4).text
+
+
+def test_a_part_is_prepared_once_for_all_trials(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: Any = family("lightgbm")
+    made, prepare = [], type(chosen).prepare
+    monkeypatch.setattr(type(chosen), "prepare", lambda self, each: made.append(each) or prepare(self, each))
+    evaluate = Evaluator(Fitter(chosen, 0), (data, data), "roc_auc")
+
+    outcomes = [evaluate(Job(number, chosen.defaults())) for number in range(3)]
+
+    assert len(made) == 2
+    assert [each.state for each in outcomes] == ["COMPLETE"] * 3
+
+
+def test_rows_that_are_searched_on_are_fewer_than_those_of_the_refit(data: Training) -> None:
+    found = tune("lightgbm", data, trials=2, seed=0, rows=200)
+
+    assert found.trials[found.best_trial].score != found.score
+    assert found.score == tune("lightgbm", replace(data), trials=2, seed=0, rows=200).score
