@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, field_validator, model_validator
+from pydantic_core import ErrorDetails
 
 from ml.declaration import Part
 from ml.loop_options import Precision
@@ -192,17 +193,21 @@ class Models(Part, extra="allow", json_schema_extra=_described_extras):
 
     ensemble: Ensemble | None = Field(None, description="A blend of the others, at least two.")
 
-    @model_validator(mode="before")
+    @model_validator(mode="wrap")
     @classmethod
-    def _known_or_references(cls, values: Any) -> Any:
+    def _known_or_references(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
         given = values if isinstance(values, Mapping) else {}
-        if wrong := [name for name in given if name not in cls.model_fields and not re.match(REFERENCE, str(name))]:
-            errors = [
-                cls._explained({"type": "extra_forbidden", "loc": (name,), "msg": "", "input": given[name]})
-                for name in wrong
-            ]
-            raise ValidationError.from_exception_data(cls.__name__, errors)
-        return values
+        wrong = [name for name in given if name not in cls.model_fields and not re.match(REFERENCE, str(name))]
+        if not wrong:
+            return handler(values)
+        told: list[ErrorDetails] = []
+        if rest := {name: value for name, value in given.items() if name not in wrong}:
+            try:
+                handler(rest)
+            except ValidationError as error:
+                told = error.errors()
+        told += [ErrorDetails(type="extra_forbidden", loc=(name,), msg="", input=given[name]) for name in wrong]
+        raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, told)))
 
     @model_validator(mode="after")
     def _at_least_one(self) -> "Models":

@@ -40,7 +40,8 @@ class Tuning(Part):
         2, ge=1, le=1000, description="Trials that are decided together, by the batches before; more workers are idle."
     )
     pruning: bool = Field(
-        True, description="Whether a trial ends after the fold at which it is worse than the median of finished ones."
+        True,
+        description="Whether a trial ends after the fold at which it is worse than the best third of finished ones.",
     )
 
     @field_validator("folds")

@@ -67,6 +67,8 @@ class CatBoost:
         catboost = optional("catboost")
         require_device(self, device)
         require_task(self, data.task)
+        if (data.X[0] == data.X).all():
+            raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
         # Sums of leaves start from the mean: around it, numbers keep more of their digits.
         center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         train, valid = (

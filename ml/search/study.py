@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml.metrics import METRICS
@@ -151,14 +150,15 @@ class Study:
         return [each for each in self._study.get_trials(deepcopy=False)[:before] if each.state in told]
 
     def _thresholds(self, before: int) -> tuple[float | None, ...]:
-        """After each part, the median of the mean scores so far of the finished trials of earlier batches."""
+        """After each part, the mean score so far that the best third of the finished trials of earlier batches had."""
         from optuna.trial import TrialState
 
         whole = [each for each in self._finished(before) if each.state == TrialState.COMPLETE]
         if not self.search.pruning or len(whole) < TRIALS_TO_COMPARE:
             return ()
         means = [Outcome(each.number, "COMPLETE", tuple(each.user_attrs["scores"])).means for each in whole]
-        return tuple(median(column) for column in zip(*means, strict=True))
+        best_first = self._direction == "maximize"
+        return tuple(sorted(column, reverse=best_first)[len(whole) // 3] for column in zip(*means, strict=True))
 
     def _tell(self, outcome: Outcome) -> None:
         from optuna.trial import TrialState

@@ -1,6 +1,7 @@
 """What is particular to tree families: exact routing, threads, extras; and families of the user's own."""
 
 import pickle
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,7 +78,7 @@ def frame() -> pd.DataFrame:
     worth = frame["a"] + 2 * hit + (frame["big"] > 5e8) + rng.normal(0, 0.5, rows)
     frame["binary"] = (worth > 0.5).astype("int8")
     frame["multiclass"] = np.where(hit, "red", np.where(worth > 0, "green", "blue"))
-    frame["regression"] = 1e4 + 20 * worth
+    frame["regression"] = 100 + 20 * worth
     frame.loc[rng.random(rows) < 0.1, "b"] = np.nan
     return frame
 
@@ -177,6 +178,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     outside.cache_clear()
     yield folder
     outside.cache_clear()
+    for name in [name for name in sys.modules if name.partition(".")[0] == folder.name]:
+        del sys.modules[name]
 
 
 def test_a_family_of_the_users_own_is_tuned_like_any_other(package: Path, frame: pd.DataFrame) -> None:

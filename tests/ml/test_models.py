@@ -15,6 +15,7 @@ from ml.onnx_export import ParityError, export, measure_parity, predict, session
 from ml.spec_models import TASKS, Models
 from ml.tuning import tune
 
+
 def installed(name: str) -> bool:
     return not any(map(missing_package, getattr(FAMILIES[name], "requires", ())))
 
@@ -81,7 +82,8 @@ def test_a_family_learns_and_repeats_itself_exactly(name: str, kind: Kind, frame
 @pytest.mark.parametrize(("name", "kind"), EVERY)
 def test_the_onnx_model_answers_the_same_and_has_the_same_bytes(name: str, kind: Kind, frame: pd.DataFrame) -> None:
     data = training(frame, kind)
-    model = family(name).fit(data, family(name).defaults(), seed=1)
+    few = {"n_estimators": 20} if "n_estimators" in family(name).defaults() else {}
+    model = family(name).fit(data, family(name).defaults() | few, seed=1)
 
     first, second = (export(model, data.encoder, {"k": "v"}, data.task) for _ in range(2))
     parity = measure_parity(model, data.encoder, first, frame[800:])
@@ -179,9 +181,7 @@ def test_a_study_of_failures_names_the_first_reason(data: Training) -> None:
 
 
 def test_an_unknown_family_lists_the_known_ones() -> None:
-    with pytest.raises(
-        ValueError, match=r"no model family 'svm'. Allowed: \['cnn', 'lightgbm', 'logistic', 'mlp', 'resnet', 'ridge'\]"
-    ):
+    with pytest.raises(ValueError, match=r"no model family 'svm'. Allowed: \['catboost', .*\], or a package.mod"):
         family("svm")
 
 

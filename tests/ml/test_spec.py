@@ -63,7 +63,7 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"models": {"catboost": {}}}, "unknown key 'catboost'; allowed: (cnn, )?lightgbm, logistic, mlp"),
+        ({"models": {"catboots": {}}}, "unknown key 'catboots', did you mean 'catboost'; allowed: .*lightgbm, log"),
         ({"models": {"logistic": {"trials": -1}}}, "greater than or equal to 1"),
         ({"models": {}}, r"no model family is declared; allowed: \[.*'lightgbm', 'logistic', 'mlp'.*\]"),
         ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: description, examples"),

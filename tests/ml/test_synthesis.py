@@ -214,8 +214,8 @@ def test_a_wrong_declaration_is_refused(change: dict[str, Any], said: str, decla
 @pytest.mark.parametrize(
     ("synthesis", "features", "said"),
     [
-        ({"aggregations": ["count", "trend"], "transforms": ["hour"]}, {}, r"fit no column .*: trans_primitives: \['hour'\]"),
-        ({"depth": 2, "transforms": ["divide_numeric", "add_numeric"]}, {"at_most": 200}, "2.. features|.*most come of"),
+        ({"aggregations": ["count", "trend"], "transforms": ["hour"]}, {}, r"fit no column .*hour"),
+        ({"depth": 2, "transforms": ["divide_numeric", "add_numeric"]}, {"at_most": 200}, r"\d+ features, .* come of"),
         ({}, {"only": ["SUM(*", "nothing*"]}, r"features.only names \['nothing\*'\], which are no features"),
     ],
 )  # fmt: skip
