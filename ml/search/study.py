@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
-TRIALS_TO_COMPARE = 5  # so many finished ones must there be before any is pruned
+TRIALS_TO_COMPARE = 5  # so many finished ones must there be before any is pruned, or drawn by what the others found
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,9 @@ class Study:
             seed = derived_seed(self.seed, self.space.family.name, "sampler", number)
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
-                copy.sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=False)
+                copy.sampler = optuna.samplers.TPESampler(
+                    seed=seed, constant_liar=False, n_startup_trials=TRIALS_TO_COMPARE
+                )
             trial = copy.ask()
             self.space.suggest(trial)
             yield number, trial.params

@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import cast
 
+from ml.search import worker as program
 from ml.search.evaluation import Evaluator, Job, Outcome, save_parts
 from ml.source import ROOT
 
@@ -108,7 +109,7 @@ class _Crew:
     def _started(self) -> _Worker:
         ours, theirs = Pipe()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", "ml.search.worker", str(theirs.fileno()), str(os.getpid())]
+        command = [sys.executable, "-m", program.__name__, str(theirs.fileno()), str(os.getpid())]
         process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path})
         theirs.close()
         ours.send(self._about)
