@@ -52,7 +52,7 @@ MISTAKES = {  # by use case: what to write instead of what, and what the error m
         ["did you mean 'trials'", "allowed: gpu, gpu_share, refit, refit_seeds, rows, search, tolerance"],
     ),
     "a_count": ("trials: 3", "trials: -3", "logistic.trials", 14, ["greater than or equal to 1", "given: -3"]),
-    "a_family": ("  mlp:", "  forest:", "models.forest", 16, ["hist_boosting, lightgbm, logistic, mlp, random_forest, resnet, ridge, xgboost"]),
+    "a_family": ("  mlp:", "  forest:", "models.forest", 16, ["logistic, mlp, random_forest, resnet, ridge, xgboost"]),
     "a_type": ("trials: 3", "trials: three", "logistic.trials", 14, ["a valid integer", "given: 'three'"]),
     "a_table": ("  samples:\n", "  sample:\n", "attributes", 2, ["the table 'samples', which is not declared"]),
 }
