@@ -37,7 +37,7 @@ def archive_another(home: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.slow
 def test_a_reproduction_that_differs_names_the_first_asset_and_the_coordinate(small: Small) -> None:
     first = small.materialize()
-    line = b'values.to_numpy(dtype="float64", na_value=np.nan) if numeric'
+    line = b'values.to_numpy(dtype="float64", copy=True, na_value=np.nan)'
     archive_another(small.home, "ml/features.py", line, b"2 * " + line)
 
     done = run("reproduce", first)
