@@ -1,6 +1,7 @@
 """What a user meets: both UIs in a browser, commands beside them, and a daemon that retrains."""
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -125,7 +126,7 @@ def test_a_plot_opens_in_the_page(trained: Live, page: "Page") -> None:
 def test_the_links_lead_to_the_mlflow_run_and_back(trained: Live, page: "Page") -> None:
     page.goto(f"{trained.dagster}/assets/breast_cancer/models/lightgbm")
 
-    there = page.get_by_text("/#/experiments/").first.inner_text()
+    there = page.get_by_text(re.compile(r"/#/experiments/\d+/runs/\w+$")).first.inner_text()  # not that of its study
     page.goto(there)
 
     page.get_by_text("models/lightgbm").first.wait_for()
