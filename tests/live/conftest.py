@@ -60,7 +60,7 @@ def rows(seed: int) -> pd.DataFrame:
     return pd.DataFrame({"id": range(300), "x": y + random.normal(size=300), "y": y})
 
 
-def wait_until(done: Callable[[], object], timeout_s: float = 120.0) -> None:
+def wait_until(done: Callable[[], object], timeout_s: float = 300.0) -> None:
     """Polls until `done` holds."""
     deadline = time.monotonic() + timeout_s
     while not done():
