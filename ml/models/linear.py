@@ -22,8 +22,14 @@ from ml.encoding import Encoder
 MAX_ITERATIONS = 100
 
 
+class _NeverStopped:
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """The same settings: nothing stops by the validation rows."""
+        return dict(settings)
+
+
 @dataclass(frozen=True)
-class Logistic:
+class Logistic(_NeverStopped):
     """scikit-learn's logistic regression on imputed, scaled numbers and one-hot categories."""
 
     name: str = "logistic"
@@ -38,10 +44,6 @@ class Logistic:
         """The inverse strength of the L2 penalty."""
         return {"C": trial.suggest_float("C", 1e-4, 100.0, log=True)}
 
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """The same settings: nothing stops by the validation rows."""
-        return dict(settings)
-
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedLinear:
@@ -55,7 +57,7 @@ class Logistic:
 
 
 @dataclass(frozen=True)
-class Ridge:
+class Ridge(_NeverStopped):
     """scikit-learn's ridge regression on imputed, scaled numbers and one-hot categories."""
 
     name: str = "ridge"
@@ -69,10 +71,6 @@ class Ridge:
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The strength of the L2 penalty."""
         return {"alpha": trial.suggest_float("alpha", 1e-3, 1e5, log=True)}
-
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """The same settings: nothing stops by the validation rows."""
-        return dict(settings)
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
