@@ -1,8 +1,10 @@
 """What is particular to tree families: exact routing, threads, extras; and families of the user's own."""
 
+import os
 import pickle
 import sys
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -49,6 +51,12 @@ class Half:
     def fit(self, data, params):
         return None
 """
+
+
+@pytest.mark.parametrize("package", ["catboost", "xgboost"])
+def test_what_is_skipped_elsewhere_is_tested_in_ci(package: str) -> None:
+    if find_spec(package) is None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)("pip install '.[boosters]'")
 
 
 @pytest.fixture(params=TREES)
