@@ -128,7 +128,10 @@ def said(trial: Trial) -> str:
     """What became of a trial, in a few words."""
     if trial.score is not None:
         return f"{trial.score:.5f}"
-    return f"pruned after fold {len(trial.folds)}" if trial.state == "PRUNED" else f"failed: {trial.reason}"
+    if trial.state != "PRUNED":
+        return f"failed: {trial.reason}"
+    inside = len(trial.losses) > len(trial.folds)
+    return f"pruned in fold {len(trial.losses)}" if inside else f"pruned after fold {len(trial.folds)}"
 
 
 def _table(trials: tuple[Trial, ...]) -> str:

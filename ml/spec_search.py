@@ -41,7 +41,9 @@ class Tuning(Part):
     )
     pruning: bool = Field(
         True,
-        description="Whether a trial ends after the fold at which it is worse than the best third of finished ones.",
+        description="Whether a trial ends after the fold at which it is worse than the best third of finished ones, "
+        "and in a fold where its validation loss is above their median after as many epochs, or rounds times learning "
+        "rate.",
     )
 
     @field_validator("folds")

@@ -41,16 +41,18 @@ def train(
     *,
     checkpoints: CheckpointFolder | None = None,
     report: Report | None = None,
+    watch: Callable[[float, float], None] | None = None,
 ) -> History:
     """Trains the network in place and leaves it with the weights of its best epoch on validation, on the CPU.
 
     On a CPU, the same arguments, network and torch give the same bits, also after kills that `checkpoints` bridged.
-    `report` hears of every `log_every` steps; with several processes, when all have ended. Raises ArithmeticError if
-    the loss is no number any more.
+    `report` hears of every `log_every` steps; with several processes, when all have ended. `watch` hears of every
+    epoch, as (epochs, validation loss), and what it raises ends the training; it hears nothing of several processes.
+    Raises ArithmeticError if the loss is no number any more.
     """
     fabric = fabric_for(options)
     if options.processes == 1:
-        return _Training(fabric, network, rows, validation, options, checkpoints, report).run()
+        return _Training(fabric, network, rows, validation, options, checkpoints, report, watch).run()
     with tempfile.TemporaryDirectory() as folder, own_port():
         file = Path(folder) / "made.pt"
         # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
@@ -95,9 +97,10 @@ class _Training:
         options: LoopOptions,
         checkpoints: CheckpointFolder | None,
         report: Report | None,
+        watch: Callable[[float, float], None] | None = None,
     ) -> None:
         torch.set_num_threads(options.threads)
-        self.fabric, self.options, self.report = fabric, options, report
+        self.fabric, self.options, self.report, self.watch = fabric, options, report, watch
         self.save_every = checkpoints.every_s if checkpoints else math.inf
         identity = _identity(network, (*rows, *validation), options) if checkpoints else ""
         self.file = CheckpointFile(checkpoints.path, identity) if checkpoints else None
@@ -115,8 +118,22 @@ class _Training:
         self.step = 0
 
     def run(self) -> History:
-        """Trains to the end, from a checkpoint if there is one."""
+        """Trains to the end, from a checkpoint if there is one; an error leaves none, for it would come again."""
         self._resume()
+        try:
+            history = self._run()
+        except Exception:
+            self._forget()
+            raise
+        self._forget()
+        return history
+
+    def _forget(self) -> None:
+        if self.file and self.fabric.is_global_zero:
+            self.file.remove()
+
+    def _run(self) -> History:
+        self._watched(self.losses)
         saved_at = time.monotonic()
         self._set_up()
         self._start_interval()
@@ -125,14 +142,19 @@ class _Training:
                 self._set_up()
             self._train_epoch()
             self._validate()
+            self._watched(self.losses[-1:])
             if self.fabric.broadcast(time.monotonic() - saved_at >= self.save_every):
                 self._save()
                 saved_at = time.monotonic()
         self.network.load_state_dict(self.best)
         self.network.cpu().eval()
-        if self.file and self.fabric.is_global_zero:
-            self.file.remove()
         return History(tuple(self.losses))
+
+    def _watched(self, losses: Sequence[float]) -> None:
+        """Passes on the latest losses."""
+        for epoch, loss in enumerate(losses, start=len(self.losses) - len(losses) + 1):
+            if self.watch:
+                self.watch(epoch, loss)
 
     def _ended(self) -> bool:
         epochs, every_stage = len(self.losses), max(self.options.unfreeze, default=0)

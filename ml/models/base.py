@@ -113,7 +113,11 @@ class FittedModel(Protocol):
 
 
 class Family(Protocol):
-    """One kind of model: its search space and how it is fitted."""
+    """One kind of model: its search space and how it is fitted.
+
+    It may also have `good() -> list[dict[str, Any]]`: settings known to be good, which a search tries after the
+    defaults. What they lack is taken from the defaults, and what lies outside of the space becomes the nearest inside.
+    """
 
     @property
     def name(self) -> str:
@@ -141,7 +145,12 @@ class Family(Protocol):
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedModel:
-        """A model fitted on the training rows; the same arguments give the same model."""
+        """A model fitted on the training rows; the same arguments give the same model.
+
+        It may take more by keyword, and is given what it has: `prepared` is what the family's `prepare` made of `data`;
+        `watch` wants to hear of (progress, validation loss) after each round or epoch and may end the fit by an
+        exception; `checkpoints` is where to leave what a killed fit goes on from; `report` hears how training goes.
+        """
         ...
 
 

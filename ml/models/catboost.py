@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,6 +42,10 @@ class CatBoost:
         """CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""
         return {"learning_rate": 0.05, "depth": 6, "l2_leaf_reg": 3.0, "rsm": 0.5}
 
+    def good(self) -> list[dict[str, Any]]:
+        """CatBoost's own defaults, at the rate that it uses for 1,000 rounds where it is given none."""
+        return [{"learning_rate": 0.03, "depth": 6, "l2_leaf_reg": 3.0, "rsm": 1.0}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters that matter most, around the defaults."""
         return {
@@ -57,12 +61,20 @@ class CatBoost:
         return {**settings, "rounds": model.rounds}
 
     def fit(
-        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+        self,
+        data: Training,
+        params: Mapping[str, Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+        threads: int = 1,
+        watch: Callable[[float, float], None] | None = None,
     ) -> FittedCatBoost:
         """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
-        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: on many
-        rows CatBoost adds up the sums of its threads, so their number would change the trees.
+        The parameter `rounds` makes it exactly that many, whatever the validation loss; `watch` hears of rounds times
+        learning rate, and the validation loss. Always one thread: on many rows CatBoost adds up the sums of its
+        threads, so their number would change the trees.
         """
         catboost = optional("catboost")
         require_device(self, device)
@@ -89,8 +101,33 @@ class CatBoost:
             }
         )
         stopping = {} if rounds else {"eval_set": valid, "early_stopping_rounds": PATIENCE, "use_best_model": True}
-        model.fit(train, **stopping)
+        if watch:
+            rate = params.get("learning_rate", 0.03)
+            watching = _Watching(watch, rate)
+            model.fit(train, **{"eval_set": valid, "use_best_model": False, **stopping}, callbacks=[watching])
+            if watching.stopped:
+                raise watching.stopped
+        else:
+            model.fit(train, **stopping)
         return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task, center)
+
+
+@dataclass
+class _Watching:
+    """Passes on what CatBoost says of each round; what the watch raises is kept, for CatBoost would not pass it on."""
+
+    watch: Callable[[float, float], None]
+    rate: float
+    stopped: Exception | None = None
+
+    def after_iteration(self, info: Any) -> bool:
+        """Whether to go on."""
+        (loss,) = info.metrics["validation"].values()
+        try:
+            self.watch(info.iteration * self.rate, loss[-1])
+        except Exception as error:
+            self.stopped = error
+        return self.stopped is None
 
 
 @dataclass

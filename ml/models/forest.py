@@ -33,6 +33,10 @@ class _ForestFamily:
         """Deep trees, each split of which sees less than half of the columns."""
         return {"n_estimators": 200, "max_features": 0.4, "min_samples_leaf": 5e-4}
 
+    def good(self) -> list[dict[str, Any]]:
+        """Near scikit-learn's own defaults, which grow every leaf to the end: few columns a split, or all of them."""
+        return [{"max_features": 0.1, "min_samples_leaf": 0.0}, {"max_features": 1.0, "min_samples_leaf": 0.0}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Size of the leaves and share of the columns; more trees are never worse, so their number is not searched."""
         return {

@@ -40,6 +40,11 @@ class HistBoosting:
             "l2_regularization": 1.0,
         }
 
+    def good(self) -> list[dict[str, Any]]:
+        """scikit-learn's own defaults."""
+        own = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+        return [{**own, "max_features": 1.0, "l2_regularization": 0.0}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters that matter most, around the defaults."""
         return {

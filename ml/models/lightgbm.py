@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,13 +61,19 @@ class LightGBM:
             "cat_smooth": 50.0,
         }
 
+    def good(self) -> list[dict[str, Any]]:
+        """LightGBM's own defaults, and the large trees that AutoGluon tries third (its `GBMLarge`)."""
+        own = {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 0.0, "cat_smooth": 10.0}
+        large = {**own, "learning_rate": 0.03, "num_leaves": 128, "min_data_in_leaf": 3, "feature_fraction": 0.9}
+        return [{**own, "feature_fraction": 1.0, "bagging_fraction": 1.0}, {**large, "bagging_fraction": 1.0}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters that matter most, around the defaults."""
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
             "num_leaves": trial.suggest_int("num_leaves", 15, 127, log=True),
             "min_data_in_leaf": trial.suggest_int("min_data_in_leaf", 10, 1000, log=True),
-            "feature_fraction": trial.suggest_float("feature_fraction", 0.15, 0.8),
+            "feature_fraction": trial.suggest_float("feature_fraction", 0.15, 1.0),
             "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
             "lambda_l2": trial.suggest_float("lambda_l2", 1e-3, 100.0, log=True),
             "cat_smooth": trial.suggest_float("cat_smooth", 10.0, 300.0, log=True),
@@ -101,11 +107,12 @@ class LightGBM:
         device: str = "cpu",
         threads: int = 1,
         prepared: Binned | None = None,
+        watch: Callable[[float, float], None] | None = None,
     ) -> FittedLightGBM:
         """Up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them.
 
         The parameter `rounds` makes it exactly that many, whatever the validation loss. `prepared` is what `prepare`
-        made of the same data.
+        made of the same data; `watch` hears of rounds times learning rate, and the validation loss.
         """
         import lightgbm as lgb
 
@@ -113,7 +120,17 @@ class LightGBM:
         require_task(self, data.task)
         binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
-        rounds = params.get("rounds")
+        rounds, rate = params.get("rounds"), params.get("learning_rate", 0.1)
+        grown = []  # after each round, how many there are trees of: one that finds no split leaves none
+
+        def after_round(now: Any) -> None:
+            grown.append(now.model.current_iteration())
+            if watch:
+                watch((now.iteration + 1) * rate, now.evaluation_result_list[0][2])
+
+        watched = not rounds or watch is not None
+        callbacks: list[Any] = [after_round] if watched else []
+        callbacks += [] if rounds else [lgb.early_stopping(PATIENCE, verbose=False)]
         booster = lgb.train(
             {
                 "objective": objective,
@@ -130,10 +147,11 @@ class LightGBM:
             },
             binned.train,
             num_boost_round=rounds or MAX_ROUNDS,
-            valid_sets=[] if rounds else [binned.valid],
-            callbacks=[] if rounds else [lgb.early_stopping(PATIENCE, verbose=False)],
+            valid_sets=[binned.valid] if watched else [],
+            callbacks=callbacks,
         )
-        text = booster.model_to_string(num_iteration=booster.best_iteration)
+        kept = None if rounds else max(1, grown[booster.best_iteration - 1])
+        text = booster.model_to_string(num_iteration=kept)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
         text = text.partition("\nparameters:")[0] + "\n"
         return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task, binned.center)

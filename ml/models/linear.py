@@ -40,6 +40,10 @@ class Logistic(_NeverStopped):
         """Little regularization: there are far more rows than columns."""
         return {"C": 1.0}
 
+    def good(self) -> list[dict[str, Any]]:
+        """A strong penalty, which is better where rows are few or columns alike."""
+        return [{"C": 0.01}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The inverse strength of the L2 penalty."""
         return {"C": trial.suggest_float("C", 1e-4, 100.0, log=True)}
@@ -67,6 +71,10 @@ class Ridge(_NeverStopped):
     def defaults(self) -> dict[str, Any]:
         """Little regularization: there are far more rows than columns."""
         return {"alpha": 1.0}
+
+    def good(self) -> list[dict[str, Any]]:
+        """A strong penalty, which is better where rows are few or columns alike."""
+        return [{"alpha": 100.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The strength of the L2 penalty."""

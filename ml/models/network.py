@@ -72,10 +72,12 @@ class NetworkFamily:
         threads: int = 1,
         checkpoints: CheckpointFolder | None = None,
         report: Callable[[Progress], None] | None = None,
+        watch: Callable[[float, float], None] | None = None,
     ) -> FittedNetwork:
         """The weights of the best epoch; on a CPU the same seed, threads and processes give the same weights.
 
-        A fit that was killed goes on from its latest checkpoint, to the same weights.
+        A fit that was killed goes on from its latest checkpoint, to the same weights. `watch` hears of epochs and the
+        validation loss.
         """
         import torch
 
@@ -94,7 +96,7 @@ class NetworkFamily:
             (*network.prepare(torch.from_numpy(X)), network.target(y))
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
-        train(network, rows, validation, options, checkpoints=checkpoints, report=report)
+        train(network, rows, validation, options, checkpoints=checkpoints, report=report, watch=watch)
         return FittedNetwork(shape, {name: value.numpy() for name, value in sorted(network.state_dict().items())})
 
     def _standardize(self, network: Network, data: Training) -> None:

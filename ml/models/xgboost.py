@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -47,10 +47,15 @@ class XGBoost:
             "reg_lambda": 1.0,
         }
 
+    def good(self) -> list[dict[str, Any]]:
+        """XGBoost's own defaults."""
+        own = {"learning_rate": 0.3, "max_depth": 6, "min_child_weight": 1.0, "reg_lambda": 1.0}
+        return [{**own, "subsample": 1.0, "colsample_bytree": 1.0}]
+
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """The parameters that matter most, around the defaults."""
         return {
-            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
+            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
             "max_depth": trial.suggest_int("max_depth", 3, 10),
             "min_child_weight": trial.suggest_float("min_child_weight", 0.5, 100.0, log=True),
             "subsample": trial.suggest_float("subsample", 0.5, 1.0),
@@ -64,12 +69,20 @@ class XGBoost:
         return {**settings, "rounds": model.rounds}
 
     def fit(
-        self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
+        self,
+        data: Training,
+        params: Mapping[str, Any],
+        *,
+        seed: int,
+        device: str = "cpu",
+        threads: int = 1,
+        watch: Callable[[float, float], None] | None = None,
     ) -> FittedXGBoost:
         """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
-        The parameter `rounds` makes it exactly that many, whatever the validation loss. Always one thread: XGBoost
-        adds up the sums of its threads, so their number would change the trees.
+        The parameter `rounds` makes it exactly that many, whatever the validation loss; `watch` hears of rounds times
+        learning rate, and the validation loss. Always one thread: XGBoost adds up the sums of its threads, so their
+        number would change the trees.
         """
         xgb = optional("xgboost")
         require_device(self, device)
@@ -83,18 +96,26 @@ class XGBoost:
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
         objective, metric = OBJECTIVES[data.task.kind]
-        rounds = params.get("rounds")
+        rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)
         given = {name: value for name, value in params.items() if name != "rounds"}
         settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed, **given}
         if data.task.kind == "multiclass":
             settings["num_class"] = data.task.outputs
+
+        def after_iteration(_self: Any, _model: Any, done: int, said: Any) -> bool:
+            assert watch
+            watch((done + 1) * rate, said["valid"][metric][-1])
+            return False
+
+        watching = type("Watching", (xgb.callback.TrainingCallback,), {"after_iteration": after_iteration})
         booster = xgb.train(
             settings | {"nthread": 1, "verbosity": 0},
             train,
             rounds or MAX_ROUNDS,
-            evals=[] if rounds else [(valid, "valid")],
+            evals=[] if rounds and not watch else [(valid, "valid")],
             early_stopping_rounds=None if rounds else PATIENCE,
             verbose_eval=False,
+            callbacks=[watching()] if watch else None,
         )
         best = booster[: rounds or booster.best_iteration + 1]
         best.set_attr(**dict.fromkeys(best.attributes()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +16,7 @@ from ml.encoding import Encoder
 from ml.loop_options import CheckpointFolder, Progress
 from ml.metrics import METRICS, Task, score
 from ml.models.base import Family, FittedModel, Training
-from ml.models.network import NetworkFamily
+from ml.search.rungs import Pruned, Watch
 from ml.search.seeds import derived_seed
 
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -36,21 +37,29 @@ class Preparing(Protocol):
 
 @dataclass(frozen=True)
 class Job:
-    """A trial to be evaluated: it is pruned after part i if its mean score so far is worse than `thresholds[i]`."""
+    """A trial to be evaluated: it is pruned after part i if its mean score so far is worse than `thresholds[i]`.
+
+    It is pruned in part i if its validation loss at rung k is above `rungs[i][k]`.
+    """
 
     number: int
     settings: Mapping[str, Any]
     thresholds: tuple[float | None, ...] = ()
+    rungs: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial was worth: `means[i]` is the mean score of its parts up to i, and `scores` each part's own."""
+    """What a trial was worth: `means[i]` is the mean score of its parts up to i, and `scores` each part's own.
+
+    `losses[i]` are the validation losses at each rung of part i and last the least one, if the family tells them.
+    """
 
     number: int
     state: State
     scores: tuple[float, ...] = ()
     reason: str | None = None
+    losses: tuple[tuple[float, ...], ...] = ()
 
     @property
     def means(self) -> tuple[float, ...]:
@@ -59,7 +68,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Fitter:
-    """Fits models of a family; networks leave and take up `checkpoints`."""
+    """Fits models of a family; one whose `fit` takes `checkpoints` leaves them and takes them up."""
 
     family: Family
     seed: int
@@ -75,9 +84,15 @@ class Fitter:
         report: Callable[[Progress], None] | None = None,
         **more: Any,
     ) -> FittedModel:
-        """A model whose random numbers derive from `seed`; `report` hears how the training of a network goes."""
-        if isinstance(self.family, NetworkFamily):
-            more |= {"checkpoints": self.checkpoints, "report": report}
+        """A model whose random numbers derive from `seed`; `report` hears how the training of a network goes.
+
+        `more` is what only some families take, as `takes` says.
+        """
+        more |= {
+            name: value
+            for name, value in {"checkpoints": self.checkpoints, "report": report}.items()
+            if self.takes(name)
+        }
         return self.family.fit(
             data,
             settings,
@@ -86,6 +101,10 @@ class Fitter:
             threads=self.threads,
             **more,
         )
+
+    def takes(self, name: str) -> bool:
+        """Whether the family's `fit` has this argument."""
+        return name in inspect.signature(self.family.fit).parameters
 
 
 @dataclass
@@ -99,19 +118,26 @@ class Evaluator:
 
     def __call__(self, job: Job) -> Outcome:
         scores: list[float] = []
+        losses: list[tuple[float, ...]] = []
         try:
             for part in range(len(self.parts)):
-                scores.append(self.score(part, self.fit(job, part)))
-                so_far = Outcome(job.number, "PRUNED", tuple(scores))
+                watch = Watch(job.rungs[part] if job.rungs else ())
+                scores.append(self.score(part, self.fit(job, part, watch=watch)))
+                losses.append(watch.whole)
+                so_far = Outcome(job.number, "PRUNED", tuple(scores), losses=tuple(losses))
                 if self._worse(so_far, job.thresholds):
                     return so_far
+        except Pruned:
+            return Outcome(job.number, "PRUNED", tuple(scores), losses=(*losses, tuple(watch.losses)))
         except Exception as error:  # a library may raise anything for a bad setting: it is kept as the trial's reason
             return Outcome(job.number, "FAIL", tuple(scores), f"{type(error).__name__}: {error}")
-        return Outcome(job.number, "COMPLETE", tuple(scores))
+        return Outcome(job.number, "COMPLETE", tuple(scores), losses=tuple(losses))
 
-    def fit(self, job: Job, part: int, report: Callable[[Progress], None] | None = None) -> FittedModel:
-        """The model of a trial on one part."""
-        shared = {}
+    def fit(
+        self, job: Job, part: int, report: Callable[[Progress], None] | None = None, watch: Watch | None = None
+    ) -> FittedModel:
+        """The model of a trial on one part; `watch` may end it, if the family can be watched."""
+        shared: dict[str, Any] = {"watch": watch} if watch and self.fitter.takes("watch") else {}
         if isinstance(self.fitter.family, Preparing):
             if part not in self._prepared:
                 self._prepared[part] = self.fitter.family.prepare(self.parts[part])

@@ -48,7 +48,7 @@ def history(trials: Sequence[Trial], metric: str) -> bytes:
     axes = figure.subplots()
     axes.plot([number for number, _ in whole], [score for _, score in whole], "o", label="trial")
     axes.step([number for number, _ in whole], best, where="post", label="best so far")
-    cut = [(trial.number, trial.folds) for trial in trials if trial.state == "PRUNED"]
+    cut = [(trial.number, trial.folds) for trial in trials if trial.state == "PRUNED" and trial.folds]
     if cut:
         means = [sum(folds) / len(folds) for _, folds in cut]
         axes.plot([number for number, _ in cut], means, "x", color="grey", label="pruned")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ml.metrics import METRICS
 from ml.search.evaluation import Job, Outcome, State
+from ml.search.rungs import rung_thresholds
 from ml.search.seeds import derived_seed
 from ml.search.space import Space
 from ml.search.workers import Run
@@ -48,8 +49,8 @@ class Search:
 class Trial:
     """One setting and what it was worth: the mean of `folds`, its scores on each fold or on the validation split.
 
-    `score` is None where the trial was pruned, or failed for `reason`. `drawn` are the parameters in the study, which
-    `params` follow from.
+    `score` is None where the trial was pruned, or failed for `reason`. `losses` are those at the rungs of each fold
+    that it began. `drawn` are the parameters in the study, which `params` follow from.
     """
 
     number: int
@@ -58,6 +59,7 @@ class Trial:
     reason: str | None = None
     state: State = "COMPLETE"
     folds: tuple[float, ...] = ()
+    losses: tuple[tuple[float, ...], ...] = ()
     drawn: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -83,9 +85,9 @@ class Study:
         for start in range(0, trials, self.search.batch):
             numbers = range(start, min(start + self.search.batch, trials))
             frozen = self._asked(numbers)
-            thresholds = self._thresholds(start)
+            thresholds, rungs = self._thresholds(start)
             jobs = [
-                Job(each.number, self.space.settings(each.params), thresholds)
+                Job(each.number, self.space.settings(each.params), thresholds, rungs)
                 for each in frozen
                 if not each.state.is_finished()
             ]
@@ -151,16 +153,21 @@ class Study:
         told = (TrialState.COMPLETE, TrialState.PRUNED)
         return [each for each in self._study.get_trials(deepcopy=False)[:before] if each.state in told]
 
-    def _thresholds(self, before: int) -> tuple[float | None, ...]:
-        """After each part, the mean score so far that the best third of the finished trials of earlier batches had."""
+    def _thresholds(self, before: int) -> tuple[tuple[float | None, ...], tuple[tuple[float, ...], ...]]:
+        """After each part, the mean score so far that the best third of the finished trials of earlier batches had.
+
+        And in each part, the median of their losses at each rung.
+        """
         from optuna.trial import TrialState
 
         whole = [each for each in self._finished(before) if each.state == TrialState.COMPLETE]
         if not self.search.pruning or len(whole) < TRIALS_TO_COMPARE:
-            return ()
+            return (), ()
         means = [Outcome(each.number, "COMPLETE", tuple(each.user_attrs["scores"])).means for each in whole]
         best_first = self._direction == "maximize"
-        return tuple(sorted(column, reverse=best_first)[len(whole) // 3] for column in zip(*means, strict=True))
+        after = tuple(sorted(column, reverse=best_first)[len(whole) // 3] for column in zip(*means, strict=True))
+        losses = zip(*(each.user_attrs["losses"] for each in whole), strict=True)
+        return after, tuple(rung_thresholds(fits) for fits in losses)
 
     def _tell(self, outcome: Outcome) -> None:
         from optuna.trial import TrialState
@@ -171,6 +178,7 @@ class Study:
         for step, mean in enumerate(outcome.means):
             self._storage.set_trial_intermediate_value(identity, step, mean)
         self._storage.set_trial_user_attr(identity, "scores", list(outcome.scores))
+        self._storage.set_trial_user_attr(identity, "losses", [list(each) for each in outcome.losses])
         if outcome.reason:
             self._storage.set_trial_user_attr(identity, "reason", outcome.reason)
         value = outcome.means[-1] if outcome.state == "COMPLETE" else None
@@ -185,5 +193,6 @@ class Study:
             frozen.user_attrs.get("reason"),
             state,
             tuple(frozen.user_attrs["scores"]),
+            tuple(map(tuple, frozen.user_attrs["losses"])),
             dict(frozen.params),
         )

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 from optuna.storages import InMemoryStorage
+from sklearn.metrics import log_loss
 
 from ml.encoding import Encoder
+from ml.loop_options import CheckpointFolder
 from ml.metrics import Kind, Task, score
 from ml.models import FAMILIES, Training, family
 from ml.search.evaluation import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds
+from ml.search.rungs import Pruned, Watch, rung_thresholds
 from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
 from ml.tuning import Refit, TunedModel, able_to_settle, tune
 from tests.ml import toy
@@ -114,6 +118,59 @@ def test_a_trial_is_pruned_where_it_is_worse_than_the_best_third_of_earlier_batc
             worse = len(better) > len(earlier) // 3
             assert worse == (trial.state == "PRUNED" and parts == len(trial.folds))
     assert all(each.state != "PRUNED" for each in toy.study(Search(batch=4, pruning=False)))
+
+
+@dataclass(frozen=True)
+class Learning(toy.Toy):
+    """Comes nearer to its last loss, which is the better the larger its weight is, with every epoch."""
+
+    name: str = "learning"
+
+    def fit(
+        self, data: Training, params: Mapping[str, Any], *, seed: int, watch: Any = None, **more: Any
+    ) -> toy.Weighing:
+        for epoch in range(1, 11):
+            if watch:
+                watch(epoch, 1.1 - params["weight"] * (1 - 0.5**epoch))
+        return toy.Weighing(params["weight"])
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_trial_is_pruned_at_the_rung_where_its_loss_is_above_the_median_of_earlier_batches(
+    workers: int, data: Training, registered: Any
+) -> None:
+    name = registered(Learning())
+
+    found = tune(name, data, trials=24, seed=2, search=Search(batch=4, workers=workers)).trials
+
+    assert {trial.state for trial in found} == {"COMPLETE", "PRUNED"}
+    for trial in found:
+        earlier = [each.losses[0] for each in found[: trial.number - trial.number % 4] if each.state == "COMPLETE"]
+        losses = trial.losses[0]
+        assert len(losses) == (5 if trial.state == "COMPLETE" else len(losses))  # after 1, 2, 4 and 8 epochs, and last
+        if len(earlier) < TRIALS_TO_COMPARE:
+            assert trial.state == "COMPLETE"
+            continue
+        for rung in range(min(len(losses), 4)):
+            worse = losses[rung] > sorted(each[rung] for each in earlier)[len(earlier) // 2]
+            assert worse == (trial.state == "PRUNED" and rung == len(losses) - 1)
+    whole = tune(name, data, trials=24, seed=2, search=Search(batch=4, pruning=False))
+    assert all(each.state == "COMPLETE" for each in whole.trials)
+
+
+def test_small_steps_are_compared_where_they_have_come_as_far_as_large_ones() -> None:
+    thresholds = rung_thresholds([(0.6, 0.5, 0.4), (0.7, 0.3), (0.65, 0.6, 0.55, 0.5)])
+    assert thresholds == (0.65, 0.5, 0.4)
+
+    slow = Watch(thresholds)
+    for rounds in range(1, 200):
+        slow(rounds * 0.01, 0.7 - 0.001 * rounds)
+    assert slow.whole == pytest.approx((0.6, 0.501))
+
+    with pytest.raises(Pruned):
+        slow(2.0, 0.6)
+    assert slow.losses == pytest.approx([0.6, 0.501])
+    assert rung_thresholds([(0.6, 0.5), ()]) == ()
 
 
 def test_the_first_trials_are_the_defaults_and_what_is_known_to_be_good(data: Training, registered: Any) -> None:
@@ -217,6 +274,27 @@ def test_shared_bins_make_the_very_same_models(data: Training) -> None:
     for each in settings:
         params = chosen.defaults() | each
         assert chosen.fit(data, params, seed=4, prepared=shared).text == chosen.fit(data, params, seed=4).text
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "mlp", "xgboost", "catboost"])
+def test_what_is_watched_learns_the_same_and_can_be_ended(name: str, data: Training, tmp_path: Path) -> None:
+    if name in ("xgboost", "catboost"):
+        pytest.importorskip(name)
+    fitter = Fitter(family(name), 0, checkpoints=CheckpointFolder(tmp_path, every_s=0))
+    params = fitter.family.defaults()
+    heard: list[tuple[float, float]] = []
+
+    watched = fitter(data, params, watch=lambda *told: heard.append(told))
+
+    assert np.array_equal(watched.predict(data.X_valid), fitter(data, params).predict(data.X_valid))
+    steps = [progress for progress, _ in heard]
+    assert steps == pytest.approx([(number + 1) * steps[0] for number in range(len(steps))])
+    assert steps[0] == (1 if name == "mlp" else params["learning_rate"])
+    least = min(loss for _, loss in heard)
+    assert least == pytest.approx(log_loss(data.y_valid, watched.predict(data.X_valid)), rel=1e-5)
+    with pytest.raises(Pruned):
+        fitter(data, params, watch=Watch((least / 2,)))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_part_is_prepared_once_for_all_trials(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
