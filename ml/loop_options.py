@@ -23,6 +23,7 @@ class LoopOptions:
     precision: Precision = "auto"  # "auto" is bfloat16 or float16 where a GPU has them, else float32
     compile: bool = False
     patience: int = 3  # epochs in a row without a better validation loss after which it stops
+    stop_after: int | None = None  # epochs, of all that the schedule is made for, after which it ends; no patience then
     freeze: bool = False  # only the network's last stage learns from the start
     unfreeze: tuple[int, ...] = ()  # epochs, from 0, from which the stage before it learns, the one before that, ...
     seed: int = 0
@@ -35,6 +36,8 @@ class LoopOptions:
         for name in ("epochs", "batch", "accumulate", "patience", "threads", "processes", "log_every"):
             if getattr(self, name) < 1:
                 raise ValueError(f"`{name}={getattr(self, name)}` must be at least 1.")
+        if self.stop_after is not None and not 1 <= self.stop_after <= self.epochs:
+            raise ValueError(f"`stop_after={self.stop_after}` must be from 1 to `epochs={self.epochs}`.")
         for name in ("learning_rate", "clip_norm"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"`{name}={getattr(self, name)}` must be above 0.")

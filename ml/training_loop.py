@@ -45,6 +45,8 @@ def train(
 ) -> History:
     """Trains the network in place and leaves it with the weights of its best epoch on validation, on the CPU.
 
+    With `stop_after` it has those of the last epoch, and validation decides nothing.
+
     On a CPU, the same arguments, network and torch give the same bits, also after kills that `checkpoints` bridged.
     `report` hears of every `log_every` steps; with several processes, when all have ended. `watch` hears of every
     epoch, as (epochs, validation loss), and what it raises ends the training; it hears nothing of several processes.
@@ -158,9 +160,10 @@ class _Training:
 
     def _ended(self) -> bool:
         epochs, every_stage = len(self.losses), max(self.options.unfreeze, default=0)
-        if epochs >= self.options.epochs:
+        if epochs >= (self.options.stop_after or self.options.epochs):
             return True
-        return epochs > every_stage and epochs - 1 - self._best_epoch() >= self.options.patience
+        patient = self.options.stop_after is None and epochs > every_stage
+        return patient and epochs - 1 - self._best_epoch() >= self.options.patience
 
     def _share(self, step: int) -> float:
         return share_of_rate(step, self.options.epochs * self.steps, self.options.warm_up)
@@ -220,7 +223,7 @@ class _Training:
                 f"the validation loss is {loss} after epoch {len(self.losses)}: lower the learning rate"
             )
         self.losses.append(loss)
-        if self._best_epoch() == len(self.losses) - 1:
+        if self.options.stop_after or self._best_epoch() == len(self.losses) - 1:
             self.best = copy.deepcopy(self.network.state_dict())
 
     def _start_interval(self) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from ml.loop_options import CheckpointFolder, LoopOptions, Progress
 from ml.metrics import Kind
-from ml.models.base import IR_VERSION, OPSETS, Training, require_device, require_task
+from ml.models.base import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
 from ml.models.shapes import Shape
 
 if TYPE_CHECKING:
@@ -59,6 +59,11 @@ class NetworkFamily:
         """Mean, standard deviation and median of each numeric column; 0, 1, 0 where all is missing."""
         return column_statistics(numbers)
 
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """As many epochs as the model's best one, of a schedule of the same length, and no early stopping."""
+        assert isinstance(model, FittedNetwork)
+        return {**settings, "epochs": model.schedule, "stop_after": model.epochs}
+
     def begin(self, network: Network, params: Mapping[str, Any]) -> None:
         """What is done to fresh weights before training: nothing, unless a subclass says otherwise."""
 
@@ -96,8 +101,10 @@ class NetworkFamily:
             (*network.prepare(torch.from_numpy(X)), network.target(y))
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
-        train(network, rows, validation, options, checkpoints=checkpoints, report=report, watch=watch)
-        return FittedNetwork(shape, {name: value.numpy() for name, value in sorted(network.state_dict().items())})
+        history = train(network, rows, validation, options, checkpoints=checkpoints, report=report, watch=watch)
+        weights = {name: value.numpy() for name, value in sorted(network.state_dict().items())}
+        epochs = options.stop_after or history.best_epoch + 1
+        return FittedNetwork(shape, weights, epochs, options.epochs)
 
     def _standardize(self, network: Network, data: Training) -> None:
         import torch
@@ -113,10 +120,12 @@ class NetworkFamily:
 
 @dataclass(frozen=True)
 class FittedNetwork:
-    """A network's shape, and its weights by name."""
+    """A network's shape, and its weights by name, after `epochs` of the `schedule` that the learning rate followed."""
 
     shape: Shape
     weights: Mapping[str, np.ndarray]
+    epochs: int
+    schedule: int
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Probabilities or numbers as FittedModel says, for X float32 [n_rows, n_features]."""

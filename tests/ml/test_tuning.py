@@ -245,25 +245,39 @@ def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before
     everything = training(frame, frame[600:])
     leaves = {"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0}  # there is always something to split
 
-    plain, refitted = (
-        tune("lightgbm", data, trials=2, seed=0, search=Search(space=leaves), refit=Refit(everything=each))
-        for each in (None, everything)
-    )
+    for name, space in (("lightgbm", leaves), ("mlp", {})):
+        plain, refitted = (
+            tune(name, data, trials=2, seed=0, search=Search(space=space), refit=Refit(everything=each))
+            for each in (None, everything)
+        )
 
-    def rounds(found: TunedModel) -> int:
-        model: Any = found.model
-        return int(model.rounds)
-
-    assert rounds(refitted) == rounds(plain) > 1
-    assert refitted.score == plain.score
-    assert not np.array_equal(refitted.model.predict(data.X_valid), plain.valid_predictions)
+        assert length(refitted) == length(plain) > 1
+        assert refitted.score == plain.score
+        assert not np.array_equal(refitted.model.predict(data.X_valid), plain.valid_predictions)
 
 
-def test_a_family_that_stops_by_validation_rows_cannot_be_refitted_on_them(frame: pd.DataFrame, data: Training) -> None:
-    assert {"lightgbm", "logistic", "ridge"} <= set(able_to_settle())
+def length(found: TunedModel) -> int:
+    model: Any = found.model
+    return int(model.rounds if found.family == "lightgbm" else model.epochs)
 
-    with pytest.raises(ValueError, match=r"train_and_validation is not for 'mlp', .* For these it is: .*'lightgbm'"):
-        tune("mlp", data, trials=1, seed=0, fixed={"epochs": 1}, refit=Refit(everything=training(frame, frame[600:])))
+
+def test_a_network_that_stops_after_so_many_epochs_is_the_one_that_had_its_best_there(data: Training) -> None:
+    mlp: Any = family("mlp")
+    best = mlp.fit(data, mlp.defaults(), seed=0)
+
+    again = mlp.fit(data, mlp.settled(mlp.defaults(), best), seed=0)
+
+    assert best.epochs < best.schedule
+    assert np.array_equal(again.predict(data.X_valid), best.predict(data.X_valid))
+
+
+def test_a_family_that_cannot_settle_is_not_refitted_on_validation_rows(
+    frame: pd.DataFrame, data: Training, registered: Any
+) -> None:
+    assert able_to_settle() == sorted(FAMILIES)
+
+    with pytest.raises(ValueError, match=r"train_and_validation is not for 'toy', .* For these it is: .*'lightgbm'"):
+        tune(registered(toy.Toy()), data, trials=1, seed=0, refit=Refit(everything=training(frame, frame[600:])))
 
 
 def test_shared_bins_make_the_very_same_models(data: Training) -> None:
