@@ -29,6 +29,7 @@ def searched(step: Step, name: str, rows: pd.DataFrame, data: Training, device: 
     spec, declared = step.case.spec, step.case.spec.models.families[name]
     first = _last(step, name) if declared.warm_start == "last" else None
     study = f"{step.case.name}/{name}/{_study_hash(step, declared)}"
+    step.labels["study"] = study
     train = rows[rows["split"] == "train"]
     with step.studies.hold(study) as storage:
         search = Search(
@@ -39,7 +40,7 @@ def searched(step: Step, name: str, rows: pd.DataFrame, data: Training, device: 
             first=first.params if first else None,
             storage=storage,
             name=study,
-            scratch=step.studies.folder() / "rows" / study,
+            scratch=step.studies.rows() / study,
         )
         found = tune(
             spec.models.references.get(name, name),

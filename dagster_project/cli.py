@@ -135,7 +135,7 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
 @click.option("--older-than", default="30d", show_default=True, help="The age from which results may go: 12h, 30d.")
 @click.option("--dry-run", is_flag=True, help="Only list what would be removed, with sizes.")
 def gc(older_than: str, dry_run: bool) -> None:
-    """Remove results, source archives and Bentos that nothing needs any longer.
+    """Remove results, source archives, Bentos and studies that nothing needs any longer.
 
     Needed are: what an asset shows as its latest, every model that was ever promoted or has an alias, every result
     younger than the given age, and all that these were made from. Coordinates themselves are never removed.
@@ -145,6 +145,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     from resources.bentos import BentoStore
     from resources.ledger import Ledger
     from resources.storage import Storage
+    from resources.studies import studies
     from resources.tracking import tracking
 
     try:
@@ -152,10 +153,10 @@ def gc(older_than: str, dry_run: bool) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--older-than") from error
     storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
-    found = garbage(Ledger(), storage, BentoStore(), tracking(), age)
+    found = garbage(Ledger(), storage, BentoStore(), tracking(), studies(), age)
     if not dry_run:
         try:
-            remove(found)
+            remove(found, studies())
         except RunsUnderWayError as error:
             raise click.ClickException(str(error)) from error
     click.echo(as_text(found) + (" would be removed" if dry_run else " removed"))

@@ -1,4 +1,4 @@
-"""Finds what nothing needs any longer: stored results, source archives and Bentos."""
+"""Finds what nothing needs any longer: stored results, source archives, Bentos, studies and what killed fits left."""
 
 import shutil
 from collections.abc import Iterator
@@ -12,8 +12,10 @@ import dagster as dg
 import fsspec
 
 from resources.bentos import BentoStore
+from resources.home import home
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
+from resources.studies import Studies
 from resources.tracking import Tracking
 
 UNDER_WAY = [
@@ -31,7 +33,10 @@ class RunsUnderWayError(RuntimeError):
 
 @dataclass(frozen=True)
 class Garbage:
-    """Something that can go: `kind` is the asset whose result it was, `source`, `bento` or `unknown`."""
+    """Something that can go; `kind` is the asset whose result it was, or what it is: `bento`, `study` and so on.
+
+    `path` is a URL, or the name of a study, whose size in the database is not told.
+    """
 
     kind: str
     path: str
@@ -39,7 +44,12 @@ class Garbage:
 
 
 def garbage(
-    ledger: Ledger, storage: Storage, bentos: BentoStore, tracking: Tracking, older_than: timedelta
+    ledger: Ledger,
+    storage: Storage,
+    bentos: BentoStore,
+    tracking: Tracking,
+    studies: Studies,
+    older_than: timedelta,
 ) -> list[Garbage]:
     """What no alias, no promotion, no asset's latest materialization and no result younger than `older_than` needs.
 
@@ -47,8 +57,14 @@ def garbage(
     """
     since = datetime.now(UTC) - older_than
     needed = _needed(ledger, tracking, since)
-    found = [*_results(ledger, storage, needed, since), *_archives(ledger, needed, since)]
-    return sorted([*found, *_bentos(ledger, bentos, needed, since)], key=lambda each: (each.kind, each.path))
+    found = [
+        *_results(ledger, storage, needed, since),
+        *_archives(ledger, needed, since),
+        *_bentos(ledger, bentos, needed, since),
+        *_studies(ledger, studies, needed, since),
+        *_left_by_kills(studies, since),
+    ]
+    return sorted(found, key=lambda each: (each.kind, each.path))
 
 
 def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
@@ -95,6 +111,22 @@ def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetim
             yield Garbage("bento", folder.as_uri(), sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
 
 
+def _studies(ledger: Ledger, studies: Studies, needed: set[str], since: datetime) -> Iterator[Garbage]:
+    """Studies that no needed model was found by, and that have had no trial since."""
+    keep = {ledger.records[each]["labels"].get("study") for each in needed}
+    for name, last in studies.last_used().items():
+        if name not in keep and last < since:
+            yield Garbage("study", name, 0)
+
+
+def _left_by_kills(studies: Studies, since: datetime) -> Iterator[Garbage]:
+    """Checkpoints, and rows that workers shared, whose fit or search was never taken up again."""
+    for kind, folder in (("checkpoint", home() / "checkpoints"), ("rows", studies.rows())):
+        for file in folder.rglob("*"):
+            if file.is_file() and _modified(file) < since:
+                yield Garbage(kind, file.as_uri(), file.stat().st_size)
+
+
 def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]:
     """Promotions with the tag of each Bento that was made from them, the latest last."""
     for record in ledger.records.values():
@@ -108,13 +140,16 @@ def _modified(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def remove(found: list[Garbage]) -> None:
+def remove(found: list[Garbage], studies: Studies) -> None:
     """Removes it, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way."""
     runs = dg.DagsterInstance.get().get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     if runs:
         ids = ", ".join(run.run_id for run in runs[:5])
         raise RunsUnderWayError(f"nothing was removed, for a run may need it: wait for {ids}, or cancel it in the UI")
     for each in found:
+        if each.kind == "study":
+            studies.delete(each.path)
+            continue
         fs, path = fsspec.core.url_to_fs(each.path)
         if each.kind != "bento":
             fs.rm_file(path)
@@ -127,7 +162,8 @@ def remove(found: list[Garbage]) -> None:
 def as_text(found: list[Garbage]) -> str:
     """One line for each, with its size, and the sum."""
     lines = [f"{_size(each.size):>10}  {each.kind:<40} {each.path}" for each in found]
-    return "\n".join([*lines, f"{_size(sum(each.size for each in found)):>10}  in {len(found)} files and Bentos"])
+    total = _size(sum(each.size for each in found))
+    return "\n".join([*lines, f"{total:>10}  in {len(found)} files, Bentos and studies"])
 
 
 def _size(size: float) -> str:

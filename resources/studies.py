@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,7 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
     def storage_url(self) -> str:
         """What `optuna-dashboard` is started with; raises ValueError for a URL that is none of the two kinds."""
         if not self.url:
-            return f"sqlite:///{home()}/studies/studies.db"
+            return f"sqlite:///{self._file()}"
         if not self.url.startswith(("postgresql+psycopg2://", "sqlite:///")):
             scheme = self.url.partition(":")[0]
             raise ValueError(
@@ -39,6 +40,29 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
     def folder(self) -> Path:
         """Where SQLite, locks and the rows that workers share are."""
         return home() / "studies"
+
+    def _file(self) -> Path:
+        return self.folder() / "studies.db"
+
+    def rows(self) -> Path:
+        """Where the rows are that workers share, by study."""
+        return self.folder() / "rows"
+
+    def last_used(self) -> dict[str, datetime]:
+        """When each study last began or ended a trial, by its name; the epoch for one without trials."""
+        if not self.url and not self._file().exists():
+            return {}
+        found = {}
+        for study in (storage := self.storage()).get_all_studies():
+            trials = storage.get_all_trials(study._study_id, deepcopy=False)
+            times = [time for each in trials for time in (each.datetime_start, each.datetime_complete) if time]
+            found[study.study_name] = max(times, default=datetime.fromtimestamp(0)).astimezone(UTC)
+        return found
+
+    def delete(self, name: str) -> None:
+        """Removes a study, with its trials."""
+        storage = self.storage()
+        storage.delete_study(storage.get_study_id_from_name(name))
 
     @contextmanager
     def hold(self, name: str) -> Iterator[RDBStorage]:

@@ -2,6 +2,8 @@
 
 import json
 import os
+import sqlite3
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -11,10 +13,11 @@ from click.testing import CliRunner, Result
 from dagster._core.test_utils import create_run_for_test
 
 from dagster_project.cli import main
-from dagster_project.gc import Garbage, garbage
+from dagster_project.gc import Garbage, garbage, remove
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
+from resources.studies import studies
 from resources.tracking import tracking
 from tests.dagster_project.conftest import Small
 
@@ -24,7 +27,7 @@ def run(*arguments: str) -> Result:
 
 
 def found(older_than: timedelta = timedelta(0)) -> list[Garbage]:
-    return garbage(Ledger(), Storage(), BentoStore(), tracking(), older_than)
+    return garbage(Ledger(), Storage(), BentoStore(), tracking(), studies(), older_than)
 
 
 def loads(identity: str) -> bool:
@@ -50,7 +53,7 @@ def test_only_what_neither_a_promotion_nor_an_asset_shows_is_found(small: Small,
     unneeded = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed == 1}
     needed = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed != 1}
 
-    paths = {each.path.removeprefix("file://") for each in found()}
+    paths = {each.path.removeprefix("file://") for each in found() if each.kind != "study"}
 
     reports = {path for path in paths if "/report/" in path}
     assert paths - reports == unneeded - needed
@@ -71,7 +74,7 @@ def test_a_dry_run_removes_nothing_and_says_what_it_would(small: Small, promoted
     assert shown.exit_code == 0
     assert sorted(small.home.rglob("*")) == before
     assert "small/onnx_model" in shown.output
-    assert "files and Bentos would be removed" in shown.output
+    assert "files, Bentos and studies would be removed" in shown.output
 
 
 def make_old(home: Path) -> None:
@@ -80,6 +83,8 @@ def make_old(home: Path) -> None:
         text = file.read_text()
         made_at = text.partition('"made_at": "')[2][:4]
         file.write_text(text.replace(f'"made_at": "{made_at}', '"made_at": "2020'))
+    with closing(sqlite3.connect(home / "studies" / "studies.db")) as database, database:
+        database.execute("update trials set datetime_start = '2020-01-01', datetime_complete = '2020-01-01'")
     for part in ("storage", "archive", "bentoml"):
         for path in (home / part).rglob("*"):
             os.utime(path, (1577836800, 1577836800))
@@ -128,6 +133,28 @@ def test_what_a_step_that_died_left_behind_goes_once_it_is_old(small: Small, pro
 
     assert young == []
     assert {Garbage("unknown", left.as_uri(), 4), Garbage("source", archive.as_uri(), 17)} <= set(old)
+
+
+def test_studies_of_needed_models_stay_and_others_go(small: Small, promoted: str) -> None:
+    records = Ledger().records.values()
+    seed = {record["labels"]["study"]: record["seed"] for record in records if "study" in record["labels"]}
+
+    old = {each.path for each in found() if each.kind == "study"}
+
+    assert old == {study for study, of in seed.items() if of == 1}
+    assert len(seed) == 3
+    remove([each for each in found() if each.kind == "study"], studies())
+    assert set(studies().last_used()) == seed.keys() - old
+
+
+def test_what_killed_fits_and_searches_left_goes_once_it_is_old(small: Small, promoted: str) -> None:
+    left = {"checkpoint": small.home / "checkpoints" / "a.pt", "rows": small.home / "studies/rows/small/mlp/0/X.npy"}
+    for file in left.values():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"half")
+
+    assert found(timedelta(hours=1)) == []
+    assert {Garbage(kind, file.as_uri(), 4) for kind, file in left.items()} <= set(found())
 
 
 def test_bentos_of_promoted_versions_stay_and_superseded_ones_go(small: Small, promoted: str) -> None:
