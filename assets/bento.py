@@ -10,7 +10,9 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from assets.data import raw_inputs, raw_tables
-from assets.production import ProductionModel, coordinates_of, declared_in, rows_to_score, scores_of
+from assets.exported import coordinates_of, declared_in, scores_of
+from assets.predictions import rows_to_score
+from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix

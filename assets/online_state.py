@@ -8,7 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from assets.data import raw_inputs, raw_tables
-from assets.production import ProductionModel, declared_in, rows_to_score
+from assets.exported import declared_in
+from assets.predictions import rows_to_score
+from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.online_state import online_state as made_state
 from ml.onnx_export import task_of

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from assets import bento, data, ensemble, features, models, online_state, production, selection
+from assets import bento, data, ensemble, evaluation, features, models, online_state, predictions, production, selection
 from assets.step import Case
 
 
@@ -19,9 +19,9 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
         *([ensemble.ensemble(case, blended)] if (blended := case.spec.models.ensemble) else []),
         models.leaderboard(case),
         models.onnx_model(case),
-        production.evaluation(case),
+        evaluation.evaluation(case),
         production.production_model(case),
-        production.predictions(case),
+        predictions.predictions(case),
         online_state.online_state(case),
         bento.bento(case),
     ]

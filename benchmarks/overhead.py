@@ -127,8 +127,9 @@ def plain(use_case: str) -> None:
 
     import yaml
 
+    from assets.exported import features_of, scores_of
     from assets.models import PARITY_ROWS, training
-    from assets.production import features_of, rows_to_score, scores_of
+    from assets.predictions import rows_to_score
     from assets.step import Case
     from ml.evaluation import Evaluation, all_metrics
     from ml.examples import make_examples

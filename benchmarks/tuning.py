@@ -1,9 +1,10 @@
 """The search for LightGBM's settings: Sextant's beside Optuna's loop around scikit-learn's `cross_val_score`.
 
 Both sides get the same feature frame (training rows of flight_delays, a sample of them), the same folds, the family's
-search space and first trial, the same number of boosting rounds without early stopping, and all cores. A side's seconds
-are all that lie between the frame and the last trial: for Sextant encoding, binning and starting its workers too. Each
-runs in a process of its own, whose peak memory is that of the process and of its workers together.
+search space and first trial, the same number of boosting rounds without early stopping, and all cores; all else is each
+side's own way, such as 255 bins for the loop and 63 for Sextant, its pruning and its batches. A side's seconds are all
+that lie between the frame and the last trial: for Sextant encoding, binning and starting its workers too. Each runs in
+a process of its own, whose peak memory is that of the process and of its workers together.
 
 `ratio` is how many trials per second Sextant does for one of the loop; it counts only beside `best`, the best score of
 each side. On a machine with other work, the seconds of CPU, which include imports and reading the frame, are the fairer
@@ -139,7 +140,7 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     encoder = Encoder.fit(frame, frame.attrs["numeric"], frame.attrs["categorical"])
     problem = folded(frame, y, encoder, Task(), _folds(y), np.arange(len(y)))
     search, space = (
-        Search(batch=arguments.workers, workers=arguments.workers),
+        Search(batch=3 * arguments.workers, workers=arguments.workers),
         Space(family, {}, {"rounds": arguments.rounds}),
     )
     with evaluating(Evaluator(Fitter(family, SEED), problem.parts, "roc_auc"), search.workers) as evaluate:

@@ -19,6 +19,7 @@ COLUMNS_OF_THE_RUN = {"coordinates", "model_coordinates", "model_version", "scor
 FIELDS_OF_THE_RUN = {
     *("coordinates", "model_version", "model_hash", "tag", "version"),
     *("champion_version", "champion_hash", "champion_metrics", "comparison", "incomparable"),
+    *("champion_intervals", "champion_slices", "slice_differences", "serving"),
 }
 
 

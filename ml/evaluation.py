@@ -18,10 +18,66 @@ class Interval(BaseModel):
     resamples: int
 
 
+class Estimate(BaseModel):
+    """A value with both ends of its bootstrap confidence interval, NaN where there is none."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    low: float
+    high: float
+
+
+class Slice(BaseModel):
+    """Test rows that have something in common, such as `origin = JFK`, and how well they are answered.
+
+    `score` is the use case's metric on them; `found` says whether the slice was looked for, and not declared.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    column: str
+    value: str
+    rows: int
+    score: Estimate
+    found: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.column} = {self.value}"
+
+
+class Calibration(BaseModel):
+    """How far probabilities are what they say: expected calibration error over bins of equally many rows.
+
+    `predicted`, `observed` and `rows` are those of the bins. Of many classes, it is about the likeliest one.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    error: float
+    predicted: tuple[float, ...] = ()
+    observed: tuple[float, ...] = ()
+    rows: tuple[int, ...] = ()
+
+
+class Serving(BaseModel):
+    """What the exported model takes to serve: median milliseconds of one row, megabytes, and its largest difference
+    from the native model when it was exported."""
+
+    model_config = ConfigDict(frozen=True)
+
+    latency_ms: float
+    size_mb: float
+    parity: float
+
+
 class Evaluation(BaseModel):
     """What the test split says about a candidate, and which model this is about: `model_hash`.
 
-    `target` says in a few figures what there was to predict, as `Task.summary` does.
+    `target` says in a few figures what there was to predict, as `Task.summary` does. `intervals` are of `metrics`,
+    `champion_intervals` of the champion's; of slices, by name, `champion_slices` are the champion's scores, and
+    `slice_differences` the candidate's less those, better being positive.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +92,13 @@ class Evaluation(BaseModel):
     champion_metrics: dict[str, float] | None = None
     comparison: Interval | None = None
     incomparable: str | None = None
+    intervals: dict[str, Estimate] = {}
+    champion_intervals: dict[str, Estimate] = {}
+    slices: tuple[Slice, ...] = ()
+    champion_slices: dict[str, Estimate] = {}
+    slice_differences: dict[str, Estimate] = {}
+    calibration: Calibration | None = None
+    serving: Serving | None = None
     coordinates: str = ""
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ml.evaluation import Evaluation
-from ml.spec_models import Gates
+from ml.spec_gates import Gates
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from ml.declaration import Duration, Part
 from ml.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 from ml.relationships import Link, ambiguous
 from ml.spec_features import Features
-from ml.spec_models import TASKS, Gates, Models
+from ml.spec_gates import Gates
+from ml.spec_models import TASKS, Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Table
 

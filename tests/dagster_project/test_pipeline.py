@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from assets.production import rows_to_score
+from assets.predictions import rows_to_score
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase

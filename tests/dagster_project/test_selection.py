@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.production import declared_in, encoder_of, features_of
+from assets.exported import declared_in, encoder_of, features_of
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase

@@ -18,7 +18,8 @@ from ml.models import family
 from ml.search.space import Space
 from ml.spec import Retrain
 from ml.spec_features import Features
-from ml.spec_models import Gates, Models
+from ml.spec_gates import Gates
+from ml.spec_models import Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Source
 

@@ -4,7 +4,7 @@ import pytest
 
 from ml.evaluation import Evaluation, Interval
 from ml.gates import gate_names, judge
-from ml.spec_models import Gates
+from ml.spec_gates import Gates
 
 
 def evaluation(**changes: object) -> Evaluation:
