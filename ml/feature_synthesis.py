@@ -18,6 +18,7 @@ from ml.window_synthesis import (
     check_aggregations,
     describe_window,
     logical_types,
+    merged,
     target_columns,
     window_definitions,
     window_lookups,
@@ -62,11 +63,12 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         )
     row = sorted((f for f in row if _is_used(f, spec)), key=lambda feature: str(feature.get_name()))
     windows = window_lookups(use_case, spec, tables)
-    history = {name: window_definitions(spec, declared, lookup) for name, (declared, lookup) in windows.items()}
+    events = {name: merged(lookup for _, lookup in wanted) for name, wanted in windows.items()}
+    history = {name: window_definitions(spec, wanted) for name, wanted in windows.items()}
     check_aggregations(use_case, windows, history)
     features = [_describe(feature) for feature in row]
-    features += [describe_window(each, name, windows[name][1]) for name, found in history.items() for each in found]
-    record = _record(spec, table, [lookup for _, lookup in windows.values()])
+    features += [describe_window(each, name, events[name]) for name, found in history.items() for each in found]
+    record = _record(spec, table, events.values())
     known = {feature.name for feature in features}
     synthesis, more = synthesized(where, spec, tables, [name for name in record if name in table.column_names], known)
     _check_patterns(where, spec, known | {feature.name for feature in more})
@@ -78,7 +80,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         row=str(ft.save_features(row)) if row else "",
         history={name: str(ft.save_features(definitions)) for name, definitions in history.items()},
         features=features,
-        lookups=_lookups(spec) | {name: lookup for name, (_, lookup) in windows.items()},
+        lookups=_lookups(spec) | events,
         record=record,
         synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 
 def window_lookups(
     use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
-) -> dict[str, tuple[History, Lookup]]:
+) -> dict[str, list[tuple[History, Lookup]]]:
     """A lookup for each group and each time at which columns of a history's table become known, and its declaration.
 
-    Sorted by name: the order of keys in a declaration decides nothing, as its hash does not know it.
+    Several histories may have the same group of the same table; `merged` is then what they look up together. Sorted by
+    name: the order of keys in a declaration decides nothing, as its hash does not know it.
     Raises DataError where a group's column is missing or only one of two tables has it as text.
     """
-    found = {}
+    found: dict[str, list[tuple[History, Lookup]]] = {}
     for history in spec.features.histories:
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
@@ -38,13 +39,24 @@ def window_lookups(
             texts = [name for name in counted if is_text(table[name].type)]
             scales |= dict.fromkeys(texts, 0)
             for group in history.groups:
-                found[f"{history.table}_{time} by {' and '.join(group)}"] = (
-                    history,
-                    Lookup(
-                        kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
-                    ),
+                lookup = Lookup(
+                    kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
                 )
+                name = f"{history.table}_{time} by {' and '.join(group)}"
+                found.setdefault(name, []).append((history, lookup))
     return dict(sorted(found.items()))
+
+
+def merged(lookups: Iterable[Lookup]) -> Lookup:
+    """One lookup of all that several of the same group, table and time look up."""
+    first, *others = lookups
+    if not others:
+        return first
+    scales, texts = dict(first.scales), list(first.texts)
+    for other in others:
+        scales |= other.scales
+        texts += [text for text in other.texts if text not in texts]
+    return first.model_copy(update={"scales": dict(sorted(scales.items())), "texts": sorted(texts)})
 
 
 def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
@@ -78,7 +90,13 @@ def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa
             )
 
 
-def window_definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[Any]:
+def window_definitions(spec: UseCaseSpec, wanted: Iterable[tuple[History, Lookup]]) -> list[Any]:
+    """What histories want of a group's events, each feature once, sorted by name."""
+    made = (feature for history, lookup in wanted for feature in _definitions(spec, history, lookup))
+    return [feature for _, feature in sorted({str(each.get_name()): each for each in made}.items())]
+
+
+def _definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[Any]:
     """What deep feature synthesis makes of a group's events, once for each window."""
     import featuretools as ft
 
@@ -93,7 +111,7 @@ def window_definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> l
             max_depth=1,
             features_only=True,
         )
-    windowed = [
+    return [
         ft.Feature(
             feature.base_features[0],
             parent_dataframe_name=group,
@@ -107,15 +125,14 @@ def window_definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> l
         # Of the time since the last event a shorter window knows nothing that the longest does not.
         if feature.primitive.name != "time_since_last" or duration(window) == history.longest
     ]
-    return sorted(windowed, key=lambda feature: str(feature.get_name()))
 
 
 def check_aggregations(
-    use_case: str, windows: Mapping[str, tuple[History, Lookup]], definitions: Mapping[str, Iterable[Any]]
+    use_case: str, windows: Mapping[str, list[tuple[History, Lookup]]], definitions: Mapping[str, Iterable[Any]]
 ) -> None:
     """Raises DataError where an aggregation fits no column of its history's table."""
-    for history in [history for history, _ in windows.values()]:
-        lookups = [name for name, (each, _) in windows.items() if each is history]
+    for history in [history for wanted in windows.values() for history, _ in wanted]:
+        lookups = [name for name, wanted in windows.items() if any(each is history for each, _ in wanted)]
         names = {feature.primitive.name for lookup in lookups for feature in definitions[lookup]}
         if unused := sorted(set(history.aggregations) - names):
             raise DataError(

@@ -262,6 +262,20 @@ def both(spec: UseCaseSpec) -> tuple[UseCaseSpec, dict[str, pa.Table]]:
     return spec, load(spec)
 
 
+def test_two_histories_of_one_group_together_make_what_one_would(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    history = declared["features"]["history"]
+    numbers = [name for name in history["aggregations"] if name != "num_unique"]
+    declared["features"]["history"] = [
+        history | {"windows": ["3h"], "aggregations": ["count", "num_unique"]},
+        history | {"windows": ["7d"]},
+        history | {"windows": ["3h", "7d"], "aggregations": numbers},
+    ]
+    apart = UseCaseSpec.model_validate(declared)
+
+    pd.testing.assert_frame_equal(matrix(apart, load(apart)), matrix(spec, load(spec)))
+
+
 def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
     names = [feature.name for feature in define_features("trips", *both(spec)).features]
     chosen = next(name for name in names if name.startswith("line."))
