@@ -69,6 +69,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     features = [_describe(feature) for feature in row]
     features += [describe_window(each, name, events[name]) for name, found in history.items() for each in found]
     record = _record(spec, table, events.values())
+    _check_known(where, events.values(), record)
     known = {feature.name for feature in features}
     synthesis, more = synthesized(where, spec, tables, [name for name in record if name in table.column_names], known)
     _check_patterns(where, spec, known | {feature.name for feature in more})
@@ -85,6 +86,15 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,
     )
+
+
+def _check_known(where: str, windows: Iterable[Lookup], record: Mapping[str, RecordType]) -> None:
+    """Raises DataError where a group is one that an example does not know of itself at its cutoff."""
+    for column in sorted({column for lookup in windows for column in lookup.on} - record.keys()):
+        raise DataError(
+            f"{where}: features.history.group_by names {column!r}, which an example does not have at its cutoff: it is "
+            f"computed, ignored or known later. Group by some of {sorted(record)}, or make {column!r} in the source"
+        )
 
 
 def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:

@@ -276,6 +276,15 @@ def test_two_histories_of_one_group_together_make_what_one_would(spec: UseCaseSp
     pd.testing.assert_frame_equal(matrix(apart, load(apart)), matrix(spec, load(spec)))
 
 
+def test_a_group_that_an_example_does_not_know_is_refused(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["trips"]["computed"] = {"city": "'Bern'"}
+    declared["features"]["history"]["group_by"] = ["city"]
+
+    with pytest.raises(DataError, match=r"names 'city', which .* Group by some of \['bus', "):
+        define_features("trips", *both(UseCaseSpec.model_validate(declared)))
+
+
 def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
     names = [feature.name for feature in define_features("trips", *both(spec)).features]
     chosen = next(name for name in names if name.startswith("line."))
@@ -297,7 +306,7 @@ def test_the_order_of_keys_in_a_declaration_decides_nothing(spec: UseCaseSpec) -
         return [turned(each) for each in value] if isinstance(value, list) else value
 
     declared = spec.resolved()
-    declared["tables"]["trips"]["known_at"] = {"started": ["bus"], "ended": ["delay", "driver"]}
+    declared["tables"]["trips"]["known_at"] = {"started": ["driver"], "ended": ["delay"]}
     tables = load(spec)
     trips = tables["trips"].append_column("started", tables["trips"]["scheduled"])
     both_orders = [UseCaseSpec.model_validate(each) for each in (declared, turned(declared))]
