@@ -89,6 +89,22 @@ def test_a_reproduction_that_does_not_run_leaves_its_log(small: Small) -> None:
 
 
 @pytest.mark.slow
+def test_a_model_that_began_where_another_ended_is_made_again_with_that_one(small: Small) -> None:
+    declared = {"warm_start": "last", "search": {"C": {"low": 0.5, "high": 3.0}}}
+    small.materialize(until="models/logistic", models={"logistic": {**declared, "trials": 2}})
+    small.materialize(until="models/logistic", models={"logistic": {**declared, "trials": 3}})
+    identity = str(Ledger().latest_of("small/models/logistic"))
+    earlier = Ledger().records[identity]["data"]["warm start"]["coordinates"]
+
+    done = run("reproduce", identity, "--json")
+
+    assert done.exit_code == 0, done.output
+    verdicts = {row["coordinates"]: row["verdict"] for row in json.loads(done.stdout)}
+    assert verdicts[identity] == verdicts[earlier] == "identical"
+    assert len(verdicts) > 5
+
+
+@pytest.mark.slow
 def test_predictions_on_newer_data_than_the_model_was_trained_on(small: Small) -> None:
     small.materialize()
     frame = pd.read_csv(small.rows)
