@@ -5,7 +5,7 @@ export SEXTANT_HOME ?= $(CURDIR)/.sextant
 export DAGSTER_HOME := $(SEXTANT_HOME)/dagster
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo dev serve test test-fast lint format lock clean
+.PHONY: help demo demo-bad dev serve test test-fast lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the commands
@@ -23,6 +23,9 @@ help:  ## List the commands
 
 demo: .venv/installed  ## Run flight_delays from its tables to a Bento that answers
 	$(BIN)/sextant demo flight_delays
+
+demo-bad: .venv/installed  ## After demo: retrain it with a bad declaration, and see the gates refuse
+	$(BIN)/sextant demo flight_delays --bad
 
 dev: .venv/installed  ## Open the Dagster UI (port 3000) and the MLflow UI (port 5000)
 	$(BIN)/sextant dev

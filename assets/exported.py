@@ -11,6 +11,8 @@ from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.onnx_export import described, predict, session
+from ml.reference import KEY as REFERENCE
+from ml.reference import Reference
 from ml.spec import UseCaseSpec
 
 
@@ -22,6 +24,11 @@ def encoder_of(content: bytes) -> Encoder:
 def scores_of(content: bytes, matrix: pd.DataFrame) -> np.ndarray:
     """What an exported model answers to a feature matrix: [n_rows], or [n_rows, n_classes]."""
     return predict(session(content), encoder_of(content), matrix)
+
+
+def reference_of(content: bytes) -> Reference:
+    """What an exported model brings from training and validation."""
+    return Reference.model_validate_json(described(content)[REFERENCE])
 
 
 def declared_in(content: bytes) -> tuple[UseCaseSpec, FeatureDefinitions]:

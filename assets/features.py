@@ -8,16 +8,16 @@ import pyarrow as pa
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
+from ml.audit_features import ALONE, feature_checks, no_feature_alone
 from ml.coverage import coverage
 from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
-from ml.leaks import leaking
+from ml.leaks import NO_LEAK, no_leak
 from ml.statistics import statistics
 from ml.synthesis_query import query_of
 
 SAMPLE = 400  # rows that the test for leaks looks at
-NO_LEAK = "no_value_from_after_the_cutoff"
 
 
 def feature_definitions(case: Case) -> dg.AssetsDefinition:
@@ -39,7 +39,7 @@ def feature_definitions(case: Case) -> dg.AssetsDefinition:
 def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     """The asset `features/development` or `features/test`."""
 
-    checks = [NO_LEAK] if "train" in splits else []  # what holds for one part of the rows holds for all
+    audit = {check: check not in case.spec.audit.warn for check in feature_checks(case.spec, splits)}
 
     def matrix(
         step: Step, examples: pa.Table, feature_definitions: FeatureDefinitions, **tables: pa.Table
@@ -48,20 +48,21 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
         rows = rows[rows["split"].isin(splits)].reset_index(drop=True)
         reached = coverage(case.name, case.spec, sources, rows["cutoff"])
         step.show(rows_with_less_history_than_a_window=_table(reached))
-        if checks:
+        if NO_LEAK in audit:
             sample = rows.sample(min(len(rows), SAMPLE), random_state=case.spec.seed)
-            leaks = leaking(case.spec, feature_definitions, sources, sample)
-            step.check(NO_LEAK, not leaks, _said(leaks, len(sample)))
+            step.audit(no_leak(case.spec, feature_definitions, sources, sample))
         made_of = feature_definitions.sources(case.spec.examples.table)
         step.metadata["dagster/column_lineage"] = _lineage(case, made_of)
         step.columns |= {name: "from " + ", ".join(map(".".join, columns)) for name, columns in made_of.items()}
         made = feature_matrix(case.spec, feature_definitions, sources, rows)
+        if ALONE in audit:
+            step.audit(no_feature_alone(case.spec, feature_definitions, made[made["split"] == "train"]))
         step.show(statistics=dg.MetadataValue.md(statistics(pa.Table.from_pandas(made, preserve_index=False))))
         return made
 
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
     ins = {"examples": "examples", "feature_definitions": "feature_definitions", **raw_inputs(case)}
-    return asset(case, f"features/{part}", stage="features", kinds={"duckdb"}, ins=ins, checks=checks)(matrix)
+    return asset(case, f"features/{part}", stage="features", kinds={"duckdb"}, ins=ins, audit=audit)(matrix)
 
 
 def _table(rows: list[dict[str, Any]]) -> dg.MetadataValue:
@@ -76,12 +77,3 @@ def _lineage(case: Case, made_of: dict[str, list[tuple[str, str]]]) -> dg.TableC
             for name, sources in made_of.items()
         }
     )
-
-
-def _said(leaks: dict[str, int], sample: int) -> str:
-    if not leaks:
-        return f"of {sample} rows, those before the median cutoff keep every value when the future is scrambled"
-    worst = ", ".join(
-        f"{name} in {count} rows" for name, count in sorted(leaks.items(), key=lambda item: -item[1])[:10]
-    )
-    return f"{len(leaks)} features change with the future: {worst}; say in known_at when their columns become known"

@@ -15,9 +15,12 @@ from ml.leaderboard import Leaderboard, rank
 from ml.metrics import Kind, Task
 from ml.models import Training, family, require_packages
 from ml.models.base import require_device, require_task
-from ml.onnx_export import export, measure_parity
+from ml.onnx_export import PARITY, annotated, export, measure_parity
+from ml.reference import KEY as REFERENCE
+from ml.reference import Reference, make_reference
 from ml.search.space import Space
 from ml.selection import SelectedFeatures
+from ml.spec import UseCaseSpec
 from ml.spec_models import Family
 from ml.tuning import Settling, TunedModel, able_to_settle
 from resources.gpu import GpuWish
@@ -118,6 +121,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
         used = candidate.encoder.features
+        rows = development.read({"split", "target", *used})
         content = export(
             candidate.model,
             candidate.encoder,
@@ -127,20 +131,30 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
                 "sextant.coordinates": canonical_json(step.coordinates.summary()),
                 "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
                 "sextant.definitions": feature_definitions.only(used).model_dump_json(),
-                "sextant.spec": canonical_json(case.spec.resolved()),
+                "sextant.spec": canonical_json(case.spec.of_model()),
+                REFERENCE: reference(case.spec, candidate, rows).model_dump_json(),
             },
             candidate.task,
         )
-        rows = development.read({"split", *used})
-        rows = rows[rows["split"] == "validation"].head(PARITY_ROWS)
+        parity_rows = rows[rows["split"] == "validation"].head(PARITY_ROWS)
         with step.device() as device:
-            parity = measure_parity(candidate.model, candidate.encoder, content, rows, device=device)
+            parity = measure_parity(candidate.model, candidate.encoder, content, parity_rows, device=device)
         parity.raise_for_drift()
         step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
         step.metrics({"largest difference": parity.largest_difference})
-        return content
+        return annotated(content, {PARITY: repr(parity.largest_difference)})
 
     return onnx_model
+
+
+def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> Reference:
+    """What the rows of both splits tell of the candidate; its answers are those from before it learned from both."""
+    targets = [rows["target"][rows["split"] == name] for name in ("train", "validation")]
+    y_train, y_valid = map(candidate.task.labels, targets)
+    scores = candidate.refit_scores or (candidate.score,)
+    return make_reference(
+        candidate.task, spec.evaluation, spec.metric, y_train, y_valid, candidate.valid_predictions, scores
+    )
 
 
 def _parity_gpu(case: Case) -> GpuWish:

@@ -1,71 +1,90 @@
-"""The production model: the only writer of the registry's alias `champion`."""
+"""The production model: the only asset that moves the registry's aliases `champion`, `previous` and `challenger`."""
 
 import dagster as dg
-from pydantic import BaseModel, ConfigDict
 
-from assets.exported import coordinates_of
+from assets.decisions import approved, rolled_back
+from assets.exported import coordinates_of, encoder_of
+from assets.promoted import EVALUATED, GOLDEN, ProductionModel, answer, kept, loaded_as, promote, require_passed
 from assets.step import Case, Step, asset
+from assets.wishes import FIELDS, wishes
 from ml.evaluation import Evaluation
-from ml.gates import judge
+from ml.gates import Verdict
+from ml.golden_inputs import golden_inputs
 from ml.hashing import hash_bytes
+from resources.registry import CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry
+from resources.storage import Columns
 
-
-class ProductionModel(BaseModel):
-    """The registered version that carries the alias `champion`."""
-
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    version: str
-    model_hash: str
-    coordinates: str
+__all__ = ["ProductionModel", "production_model"]
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:
-    """The asset `production_model`, the only writer of the alias `champion`."""
-    ins = {"onnx_model": "onnx_model", "evaluation": "evaluation"}
+    """The asset `production_model`, the only one that moves an alias."""
+    ins = {"onnx_model": "onnx_model", "evaluation": "evaluation", "test": "features/test"}
 
-    @asset(case, "production_model", stage="production", kinds={"mlflow"}, ins=ins, always=True)
-    def production_model(step: Step, onnx_model: bytes, evaluation: Evaluation) -> ProductionModel:
+    @asset(
+        case,
+        "production_model",
+        stage="production",
+        kinds={"mlflow"},
+        ins=ins,
+        always=True,
+        config=FIELDS,
+        optional=True,
+        code=case.spec.gates.modules,
+    )
+    def production_model(step: Step, onnx_model: Columns, evaluation: Columns, test: Columns) -> ProductionModel:
         """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
-        with step.tracking.promotion(case.name):
-            return _promoted(step, onnx_model, evaluation)
+        approval, rollback = wishes(step.given)
+        with step.tracking.promotion(case.name) as registry:
+            if rollback:
+                return rolled_back(step, registry, rollback)
+            if approval:
+                return approved(step, registry, approval, evaluation)
+            return _candidate(step, registry, onnx_model.read(), evaluation.read(), test)
 
     return production_model
 
 
-def _promoted(step: Step, onnx_model: bytes, evaluation: Evaluation) -> ProductionModel:
-    case = step.case
-    model_hash, champion = hash_bytes(onnx_model), step.tracking.champion(case.name)
-    if evaluation.model_hash != model_hash:
+def _candidate(
+    step: Step, registry: Registry, onnx_model: bytes, evaluation: Evaluation, test: Columns
+) -> ProductionModel:
+    """The candidate in production if every gate lets it, and it needs nobody's approval."""
+    model_hash, champion = hash_bytes(onnx_model), registry.with_alias(CHAMPION)
+    verdicts = require_passed(step, evaluation, model_hash, champion)
+    step.show(reasons=[verdict.reason for verdict in verdicts], promoted=False)
+    if champion is not None and champion.tags.get(MODEL_HASH) == model_hash:
+        return answer(step, registry, champion)
+    known = registry.of_hash(model_hash)
+    if known is not None and (why := known.tags.get(ROLLED_BACK)):
         raise dg.Failure(
-            f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
-            f"{model_hash[:12]}; materialize evaluation again"
+            f"not promoted: this model is version {known.version}, which was rolled back {why}. If it shall serve all "
+            f"the same: sextant rollback {step.case.name} --to {known.version} --reason …",
+            allow_retries=False,
         )
-    if evaluation.champion_version != (str(champion.version) if champion else None) and not (
-        champion and champion.tags.get("sextant.model_hash") == model_hash
-    ):
-        raise dg.Failure("the champion has changed since the evaluation; materialize evaluation again")
-    verdicts = judge(case.spec.gates, evaluation, case.spec.metric)
-    if refused := [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]:
-        kept = f"version {champion.version} stays champion" if champion else "there is still no champion"
-        raise dg.Failure(f"not promoted, {kept}. Refused by the gate {'; '.join(refused)}")
-    reasons = [verdict.reason for verdict in verdicts]
-    coordinates = coordinates_of(onnx_model)["id"]
-    promoted = champion is None or champion.tags.get("sextant.model_hash") != model_hash
-    if promoted:
-        tags = {"sextant.model_hash": model_hash, "sextant.coordinates": coordinates}
-        version = step.tracking.register(step.run, case.name, onnx_model, tags)
-        step.run.client.set_registered_model_alias(case.name, "champion", version)
-    else:
-        assert champion is not None
-        version = str(champion.version)
-    step.labels["model"] = f"{case.name}:{version}"
-    page = f"{step.tracking.ui}/#/models/{case.name}/versions/{version}"
-    step.show(version=version, promoted=promoted, reasons=reasons, registry=dg.MetadataValue.url(page))
-    return ProductionModel(
-        name=case.name,
-        version=version,
-        model_hash=model_hash,
-        coordinates=coordinates,
-    )
+    declared = step.case.spec.production
+    if declared.dry_run:
+        would = "wait as the challenger for its approval" if declared.approval == "required" else "become the champion"
+        return kept(step, registry, champion, f"dry run: every gate passed, and the candidate would {would}")
+    version = _registered(step, registry, onnx_model, model_hash, test)
+    if declared.approval == "required":
+        registry.challenge(version)
+        said = f"every gate passed, and version {version} waits as the challenger: sextant approve {step.case.name} "
+        return kept(step, registry, champion, f"{said}{version} --reason …", waits=version)
+    return promote(step, registry, version, PROMOTED, "the gates", f"every gate passed: {_said(verdicts)}", evaluation)
+
+
+def _registered(step: Step, registry: Registry, onnx_model: bytes, model_hash: str, test: Columns) -> str:
+    """The version that is this very model; a step that died may have registered it, and then it is not done twice."""
+    evaluated = {EVALUATED: loaded_as(step.loaded["evaluation"])}
+    known = registry.of_hash(model_hash)
+    if known is not None and hash_bytes(registry.file(str(known.version))) == model_hash:
+        registry.tag(str(known.version), evaluated)
+        return str(known.version)
+    encoder = encoder_of(onnx_model)
+    golden = golden_inputs(onnx_model, encoder, test.read(set(encoder.features)))
+    tags = {MODEL_HASH: model_hash, "sextant.coordinates": str(coordinates_of(onnx_model)["id"]), **evaluated}
+    return registry.register(step.run, onnx_model, tags, {GOLDEN: golden})
+
+
+def _said(verdicts: list[Verdict]) -> str:
+    return next(verdict.reason for verdict in verdicts if verdict.gate == "champion")

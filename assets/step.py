@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from math import isfinite
 from typing import Any
 
 import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from ml.audit import AuditError, Finding
 from ml.coordinates import Coordinates, Loaded, code_coordinate, config_coordinate, environment_coordinate
 from ml.hashing import hash_json
 from ml.source import running
@@ -26,6 +28,10 @@ from resources.tracking import TrackedRun, Tracking
 
 REUSE_KEY, CHECKS = "reuse_key", "checks"
 NO_GPU = GpuWish("never")
+
+
+class Nothing(Exception):
+    """There is no result, which is no failure: what is downstream does not run. Its text says why."""
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,9 @@ class Step:
     studies: Studies
     run: TrackedRun
     log: Any
+    name: str  # the asset's, within the use case
+    audited: Mapping[str, bool] = field(default_factory=dict)  # the checks of the audit, and whether each blocks
+    given: Mapping[str, Any] = field(default_factory=dict)  # what a run's config says
     once: str | None = None  # the Dagster run, where results are not reused: nothing of others may be taken up either
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[dg.AssetCheckResult] = field(default_factory=list)
@@ -89,14 +98,36 @@ class Step:
         """Adds metadata to the materialization."""
         self.metadata |= {name.replace("_", " "): value for name, value in values.items()}
 
+    def made_of(self, **data: Loaded) -> None:
+        """Records that the result is made of this, and not of the inputs."""
+        self.loaded.clear()
+        for name, each in data.items():
+            self.also_loaded(name, each)
+
     def metrics(self, values: Mapping[str, float], prefix: str = "") -> None:
         """Shows metrics in the materialization and logs them to MLflow."""
         self.metadata |= {f"{prefix}{name}": float(value) for name, value in values.items()}
         self.run.metrics({f"{prefix}{name}": value for name, value in values.items()})
 
-    def check(self, name: str, passed: bool, reason: str) -> None:
+    def check(self, name: str, passed: bool, reason: str, figures: Mapping[str, float] | None = None) -> None:
         """Answers one of the asset's checks."""
-        self.checks.append(_check(name, passed, reason))
+        self.checks.append(_check(name, passed, reason, figures=figures))
+
+    def audit(self, *findings: Finding) -> None:
+        """Answers checks of the audit; raises AuditError, and nothing is stored, if one that blocks has failed."""
+        for each in findings:
+            blocks = self.audited[each.check]
+            self.checks.append(_check(each.check, each.passed, each.reason, found=each.markdown, warns=not blocks))
+            if not each.passed and not blocks:
+                self.log.warning(f"{each.check}: {each.reason}")
+        if refused := [each for each in findings if not each.passed and self.audited[each.check]]:
+            raise AuditError(f"use case {self.case.name!r}, {self.name}", refused)
+
+    def refused(self, error: AuditError) -> list[dg.AssetCheckResult]:
+        """All answers so far, and those of the findings that made the result impossible."""
+        answered = {each.check_name for each in self.checks}
+        findings = [each for each in error.findings if each.check in self.audited and each.check not in answered]
+        return [*self.checks, *(_check(each.check, False, each.reason, found=each.markdown) for each in findings)]
 
     @contextmanager
     def device(self) -> Iterator[str]:
@@ -127,9 +158,12 @@ def asset(
     grows: bool = False,
     usable: Callable[[BentoStore, Any], bool] | None = None,
     checks: Sequence[str] = (),
+    audit: Mapping[str, bool] | None = None,
     code: Sequence[str] = (),
     gpu: GpuWish = NO_GPU,
     settable: Mapping[str, str] | None = None,
+    config: Mapping[str, dg.Field] | None = None,
+    optional: bool = False,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Makes an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
@@ -139,7 +173,9 @@ def asset(
     nothing is stored then. An input annotated as Columns is read when the function asks for columns of it. A table that
     `grows` shares files with the one before where it starts with all rows of that. `settable` are the names of numbers
     that a run's config may set for this asset, and where they stand in the declaration: what was set is then part of
-    the config, as if it had been declared.
+    the config, as if it had been declared. `checks` are answered by the function; those of the `audit` may block: where
+    one of these has failed, nothing is stored and what is downstream does not run. What `config` names a run may say to
+    this asset, as `Step.given`. An `optional` one may raise Nothing.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -155,8 +191,12 @@ def asset(
             code_version=running().hash(*roots)[:12],
             io_manager_key="io_manager",
             pool=gpu.pool,
-            check_specs=[dg.AssetCheckSpec(check, asset=key) for check in checks],
-            config_schema={name: _setting(place) for name, place in settable.items()} if settable else None,
+            check_specs=[
+                *(dg.AssetCheckSpec(check, asset=key) for check in checks),
+                *(dg.AssetCheckSpec(check, asset=key, blocking=blocks) for check, blocks in (audit or {}).items()),
+            ],
+            config_schema={name: _setting(place) for name, place in settable.items()} if settable else config,
+            output_required=not optional,
         )
         def compute(
             context: dg.AssetExecutionContext,
@@ -166,7 +206,7 @@ def asset(
             bentos: BentoStore,
             studies: Studies,
             **inputs: Any,
-        ) -> Iterator[dg.MaterializeResult[Any]]:
+        ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetObservation]:
             case = _as_set(declared, settable, context.op_execution_context.op_config) if settable else declared
             never = "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
             once = (context.run.root_run_id or context.run.run_id) if never else None
@@ -192,8 +232,18 @@ def asset(
                 made_from = partial(_coordinates, case, context, key, roots, run, device)
                 about = {"run": context.run.run_id, "asset": key.to_user_string()}
                 lease = partial(gpus.lease, gpu, about=about, say=context.log.info)
-                step = Step(case, loaded, made_from, storage, tracking, lease, bentos, studies, run, context.log, once)
-                value, coordinates = function(step, **values), step.coordinates
+                step = Step(case, loaded, made_from, storage, tracking, lease, bentos, studies, run, context.log, name)
+                step.once, step.audited = once, audit or {}
+                step.given = context.op_execution_context.op_config or {} if config else {}
+                try:
+                    value, coordinates = function(step, **values), step.coordinates
+                except AuditError as error:
+                    yield from step.refused(error)
+                    raise
+                except Nothing as nothing:
+                    context.log.warning(str(nothing))
+                    yield dg.AssetObservation(key, str(nothing), metadata={**step.metadata, "reason": str(nothing)})
+                    return
                 if changed := running().changed(*roots):
                     raise dg.Failure(f"the source changed while this step ran ({', '.join(changed)}); run it again")
                 ledger = Ledger()
@@ -279,13 +329,33 @@ def _reused(context: dg.AssetExecutionContext, stored: Stored, metadata: dict[st
     )
 
 
-def _check(name: str, passed: bool, reason: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(check_name=name, passed=passed, metadata={"reason": reason})
+def _check(
+    name: str,
+    passed: bool,
+    reason: str,
+    found: str = "",
+    warns: bool = False,
+    figures: Mapping[str, float] | None = None,
+) -> dg.AssetCheckResult:
+    severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
+    table = {"found": dg.MetadataValue.md(found)} if found else {}
+    numbers = {figure: _figure(float(value)) for figure, value in (figures or {}).items()}
+    metadata: dict[str, Any] = {"reason": reason, **table, **numbers}
+    return dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=metadata)
+
+
+def _figure(value: float) -> dg.MetadataValue[Any]:
+    """A number; as a text where it is none, which the UI's JSON cannot say."""
+    return dg.MetadataValue.float(value) if isfinite(value) else dg.MetadataValue.text(str(value))
 
 
 def _answer(check: dg.AssetCheckResult) -> dict[str, Any]:
     """What is kept of an answered check, so that a reused result answers it again."""
-    return {"passed": check.passed, "reason": check.metadata["reason"].value}
+    found = {"found": check.metadata["found"].value} if "found" in check.metadata else {}
+    figures = {name: each.value for name, each in check.metadata.items() if isinstance(each, dg.FloatMetadataValue)}
+    warns = check.severity == dg.AssetCheckSeverity.WARN
+    reason = check.metadata["reason"].value
+    return {"passed": check.passed, "reason": reason, **found, "warns": warns, "figures": figures}
 
 
 def _coordinates(

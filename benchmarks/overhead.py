@@ -127,11 +127,13 @@ def plain(use_case: str) -> None:
 
     import yaml
 
+    from assets.evaluation import judging
     from assets.exported import features_of, scores_of
-    from assets.models import PARITY_ROWS, training
+    from assets.models import PARITY_ROWS, reference, training
     from assets.predictions import rows_to_score
     from assets.step import Case
-    from ml.evaluation import Evaluation, all_metrics
+    from ml.evaluating import evaluate
+    from ml.evaluation import Evaluation
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
@@ -139,7 +141,9 @@ def plain(use_case: str) -> None:
     from ml.hashing import canonical_json, hash_bytes
     from ml.leaderboard import rank
     from ml.onnx_export import export, measure_parity
-    from ml.report import html, plots
+    from ml.pictures import pictures
+    from ml.reference import KEY as REFERENCE
+    from ml.report import html
     from ml.sources import load_table
     from ml.spec import UseCaseSpec
     from ml.tuning import tune
@@ -161,28 +165,25 @@ def plain(use_case: str) -> None:
     metadata = {
         "sextant.encoder": json.dumps(best.encoder.to_dict()),
         "sextant.definitions": definitions.model_dump_json(),
-        "sextant.spec": canonical_json(spec.resolved()),
+        "sextant.spec": canonical_json(spec.of_model()),
+        REFERENCE: reference(spec, best, development).model_dump_json(),
     }
     content = export(best.model, best.encoder, metadata, best.task)
     rows = development[development["split"] == "validation"].head(PARITY_ROWS)
     measure_parity(best.model, best.encoder, content, rows).raise_for_drift()
     task = best.task
     y, scores = task.labels(test["target"]), scores_of(content, test)
-    found = Evaluation(
+    begun = Evaluation(
         model_hash=hash_bytes(content),
         family=best.family,
         rows=len(y),
         target=task.summary(test["target"]),
-        metrics=all_metrics(y, scores, task),
+        metrics={},
     )
-    html(
-        use_case,
-        spec.description,
-        found,
-        judge(spec.gates, found, spec.metric),
-        plots(y, scores, "0" * 16, task),
-        {"id": "0" * 16},
-    )
+    given = judging(Case(use_case, spec), content, test, tables, scores)
+    found, explained = evaluate(begun, given)
+    drawn = pictures(found, given, explained, "0" * 16)
+    html(use_case, spec, found, judge(spec.gates, found, spec.metric), drawn, {"id": "0" * 16})
     scored = rows_to_score(Case(use_case, spec), spec, tables)
     scores_of(content, features_of(content, tables, scored))
 

@@ -10,7 +10,7 @@ from ml.declaration import duration
 
 
 def automation(case: Case) -> dg.Definitions:
-    """`<use case>_retrain` and `_score`, and what starts the first without being asked."""
+    """`<use case>_retrain`, `_score` and `_production`, and what starts the first without being asked."""
     everything = dg.AssetSelection.key_prefixes([case.name])
     one_at_a_time = {"sextant/use_case": case.name}  # the instance runs one run of each value
     retrain = dg.define_asset_job(
@@ -24,6 +24,12 @@ def automation(case: Case) -> dg.Definitions:
         f"{case.name}_score",
         raw | dg.AssetSelection.assets(case.key("predictions")),
         description="Fresh source tables, scored by the champion; nothing is trained.",
+        tags=one_at_a_time,
+    )
+    production = dg.define_asset_job(
+        f"{case.name}_production",
+        dg.AssetSelection.assets(*map(case.key, ("production_model", "online_state", "bento", "predictions"))),
+        description="What is decided about the champion, an approval or a rollback, then its Bento and predictions.",
         tags=one_at_a_time,
     )
     declared = case.spec.retrain
@@ -40,7 +46,7 @@ def automation(case: Case) -> dg.Definitions:
             )
         )
     sensors = [_new_data(case, retrain)] if declared.on_new_data else []
-    return dg.Definitions(jobs=[retrain, score], schedules=schedules, sensors=sensors)
+    return dg.Definitions(jobs=[retrain, score, production], schedules=schedules, sensors=sensors)
 
 
 def _new_data(case: Case, job: Any) -> dg.SensorDefinition:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import click
 
+from dagster_project.decision_commands import approve, history, rollback
+
 BIN = Path(sys.executable).parent
 
 
@@ -228,8 +230,16 @@ def dev(port: int, mlflow_port: int) -> None:
 
 @main.command()
 @click.argument("use_case")
-def demo(use_case: str) -> None:
+@click.option("--bad", is_flag=True, help="Retrain with a deliberately bad declaration: the gates must refuse it.")
+def demo(use_case: str, bad: bool) -> None:
     """Materialize all of USE_CASE, start its Bento, ask it, and say what came out."""
-    from dagster_project.demo import run
+    if bad:
+        from dagster_project.demo_bad import run
+    else:
+        from dagster_project.demo import run
 
     run(use_case)
+
+
+for command in (approve, rollback, history):
+    main.add_command(command)

@@ -96,9 +96,9 @@ def git_state(root: Path) -> dict[str, Any]:
 def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
     """The whole resolved declaration and its hash.
 
-    Left out of both are the seed, a coordinate of its own, and `reuse`, which decides no result.
+    Left out of both are the seed, a coordinate of its own, and `reuse` and `production`, which decide no result.
     """
-    value = {name: each for name, each in resolved.items() if name not in ("seed", "reuse")}
+    value = {name: each for name, each in resolved.items() if name not in ("seed", "reuse", "production")}
     return {"hash": hash_json(value), "value": value}
 
 

@@ -3,7 +3,18 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ml.bootstrap import Estimate, Resampling, resampled
+from ml.calibration import Calibration
+from ml.conformal import Coverage
+from ml.explanations import Importance
+from ml.fairness import Fairness
 from ml.metrics import BINARY, METRICS, Task, metrics_of, score
+from ml.reference import Reference
+from ml.slices import Slice
+from ml.thresholds import Decisions
+from ml.wrong_rows import WrongRow
+
+__all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
 
 
 class Interval(BaseModel):
@@ -18,49 +29,6 @@ class Interval(BaseModel):
     resamples: int
 
 
-class Estimate(BaseModel):
-    """A value with both ends of its bootstrap confidence interval, NaN where there is none."""
-
-    model_config = ConfigDict(frozen=True)
-
-    value: float
-    low: float
-    high: float
-
-
-class Slice(BaseModel):
-    """Test rows that have something in common, such as `origin = JFK`, and how well they are answered.
-
-    `score` is the use case's metric on them; `found` says whether the slice was looked for, and not declared.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    column: str
-    value: str
-    rows: int
-    score: Estimate
-    found: bool = False
-
-    @property
-    def name(self) -> str:
-        return f"{self.column} = {self.value}"
-
-
-class Calibration(BaseModel):
-    """How far probabilities are what they say: expected calibration error over bins of equally many rows.
-
-    `predicted`, `observed` and `rows` are those of the bins. Of many classes, it is about the likeliest one.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    error: float
-    predicted: tuple[float, ...] = ()
-    observed: tuple[float, ...] = ()
-    rows: tuple[int, ...] = ()
-
-
 class Serving(BaseModel):
     """What the exported model takes to serve: median milliseconds of one row, megabytes, and its largest difference
     from the native model when it was exported."""
@@ -72,12 +40,24 @@ class Serving(BaseModel):
     parity: float
 
 
+class LeakAudit(BaseModel):
+    """What the test for leaks says of the model's features on a sample of the test rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    passed: bool
+    reason: str
+
+
 class Evaluation(BaseModel):
     """What the test split says about a candidate, and which model this is about: `model_hash`.
 
     `target` says in a few figures what there was to predict, as `Task.summary` does. `intervals` are of `metrics`,
-    `champion_intervals` of the champion's; of slices, by name, `champion_slices` are the champion's scores, and
-    `slice_differences` the candidate's less those, better being positive.
+    `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
+    and come of the same `resamples`. Of slices, by name, `champion_slices` are the champion's scores, and
+    `slice_differences` the candidate's less those, better being positive; a slice on which the metric is undefined is
+    in neither. `reference` is what the model brings from training and validation; `period` is the first and the last
+    cutoff of the test rows, where they have any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -92,13 +72,29 @@ class Evaluation(BaseModel):
     champion_metrics: dict[str, float] | None = None
     comparison: Interval | None = None
     incomparable: str | None = None
+    resamples: int = 0
+    confidence: float = 0.95
     intervals: dict[str, Estimate] = {}
     champion_intervals: dict[str, Estimate] = {}
+    baseline_metrics: dict[str, float] = {}
+    baseline_intervals: dict[str, Estimate] = {}
+    over_baseline: Interval | None = None
+    seen_by_champion: int = 0
     slices: tuple[Slice, ...] = ()
     champion_slices: dict[str, Estimate] = {}
     slice_differences: dict[str, Estimate] = {}
+    searched_slices: int = 0
     calibration: Calibration | None = None
+    champion_calibration: Calibration | None = None
     serving: Serving | None = None
+    reference: Reference | None = None
+    decisions: Decisions | None = None
+    coverage: Coverage | None = None
+    fairness: tuple[Fairness, ...] = ()
+    importances: tuple[Importance, ...] = ()
+    most_wrong: tuple[WrongRow, ...] = ()
+    period: tuple[str, str] | None = None
+    leak_audit: LeakAudit | None = None
     coordinates: str = ""
 
 
@@ -121,17 +117,13 @@ def compare(
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    rng = np.random.default_rng(seed)
-    sign = METRICS[metric].sign
-    first, second = (METRICS[metric].prepare(y, p) for p in (candidate, champion))
-    ones = np.ones(len(y))
-    differences = np.empty(resamples)
-    for resample in range(resamples):
-        weights = np.bincount(rng.integers(0, len(y), len(y)), minlength=len(y)).astype(np.float64)
-        differences[resample] = sign * (first(weights) - second(weights))
+    sign, how = METRICS[metric].sign, Resampling(resamples, confidence, seed)
+    sides = {"candidate": METRICS[metric].prepare(y, candidate), "champion": METRICS[metric].prepare(y, champion)}
+    found, ones = resampled(y, sides, how), np.ones(len(y))
+    differences = sign * (found["candidate"] - found["champion"])
     return Interval(
         metric=metric,
-        difference=sign * (first(ones) - second(ones)),
+        difference=float(sign * (sides["candidate"](ones) - sides["champion"](ones))),
         lower=float(np.nanquantile(differences, 1 - confidence)),
         confidence=confidence,
         resamples=resamples,

@@ -26,7 +26,7 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    examples = _without_embargo(spec, rows.append_column("split", _split(spec, rows)))
+    examples = _without_embargo(spec, rows.append_column("split", _split(spec, tables, rows)))
     _check_splits(where, spec, examples)
     return examples
 
@@ -129,6 +129,7 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
         "features.calendar": list(spec.features.calendar),
         "features.history.group_by": groups,
         "relationships": [link.child_column for link in spec.lookups],
+        "examples.split.group": [spec.examples.split.group] if spec.examples.split.group else [],
     }
     for place, columns in named.items():
         if missing := sorted(set(columns) - set(table.column_names)):
@@ -138,14 +139,27 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
             )
 
 
-def _split(spec: UseCaseSpec, rows: pa.Table) -> pa.Array:
+def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
+    """What may not be in two splits, for each row, null where it is unknown; None where the declaration names nothing.
+
+    A random split of the rows of a query keeps those of a key together, if nothing else is declared.
+    """
+    split, table = spec.examples.split, tables[spec.examples.table]
+    key = spec.tables[spec.examples.table].keys[0]
+    if split.group is None:
+        return rows[key] if spec.grouped else None
+    return table[split.group].take(pc.index_in(rows[key], table[key].combine_chunks()))
+
+
+def _split(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.Array:
     split = spec.examples.split
     if split.by_time:
         day = pa.scalar(split.train_until).cast(pa.timestamp("us"))
         later = pa.scalar(split.validate_until).cast(pa.timestamp("us"))
         cutoff = rows["cutoff"]
         return pc.if_else(pc.less(cutoff, day), "train", pc.if_else(pc.less(cutoff, later), "validation", "test"))
-    return pa.array(_random_split(spec, rows))
+    groups = groups_of(spec, tables, rows)
+    return pa.array(_random_split(spec, rows) if groups is None else _grouped_split(spec, rows, groups))
 
 
 def _without_embargo(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
@@ -180,6 +194,19 @@ def _random_split(spec: UseCaseSpec, rows: pa.Table) -> np.ndarray:
         names[drawn[:tests]] = "test"
         names[drawn[tests : tests + validations]] = "validation"
     return names
+
+
+def _grouped_split(spec: UseCaseSpec, rows: pa.Table, groups: pa.ChunkedArray) -> np.ndarray:
+    """As the random split, but whole groups; a row whose group is not known is one of its own."""
+    pairs = zip(groups.to_pylist(), rows[0].to_pylist(), strict=True)
+    names = [f"key {key}" if group is None else f"group {group}" for group, key in pairs]
+    codes, distinct = pd.factorize(np.array(names, dtype=object))
+    order = np.argsort([_draw(spec.seed, name) for name in distinct], kind="stable")
+    drawn = np.cumsum(np.bincount(codes)[order]) / rows.num_rows
+    test, both = spec.examples.split.test_share or 0.0, spec.examples.split.shares_held_out
+    split_of = np.empty(len(distinct), dtype=object)
+    split_of[order] = np.where(drawn <= test, "test", np.where(drawn <= both, "validation", "train"))
+    return split_of[codes]
 
 
 def _draw(seed: int, key: object) -> int:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from ml.declaration import duration
 from ml.examples import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, RecordType, is_text, record_type
+from ml.slices import require_slice_columns
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, sources_of
 from ml.synthesis import check_number, is_wanted, named, synthesized
@@ -74,6 +75,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     synthesis, more = synthesized(where, spec, tables, [name for name in record if name in table.column_names], known)
     _check_patterns(where, spec, known | {feature.name for feature in more})
     features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
+    require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
         raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
     check_number(where, spec, (feature.lookup or f"the {feature.kind} of the examples" for feature in features))

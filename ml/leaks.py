@@ -7,10 +7,28 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.audit import Finding
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.spec import UseCaseSpec
 from ml.spec_tables import Table
+
+NO_LEAK = "no_value_from_after_the_cutoff"
+
+
+def no_leak(
+    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], rows: pd.DataFrame
+) -> Finding:
+    """The finding of the test for leaks on a sample of the rows."""
+    leaks = leaking(spec, definitions, tables, rows)
+    order = sorted(leaks, key=lambda name: (-leaks[name], name))
+    return Finding(
+        NO_LEAK,
+        f"of {len(rows)} rows, those before the median cutoff keep every value when the future is scrambled",
+        tuple(f"{name} changes with the future in {leaks[name]} of {len(rows)} sampled rows" for name in order),
+        "say in known_at when their columns become known",
+        tuple({"feature": name, "rows": leaks[name]} for name in order),
+    )
 
 
 def scrambled(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:

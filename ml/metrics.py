@@ -85,7 +85,7 @@ class Metric:
     prepare: Prepare
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
-        return self.prepare(y, p)(np.ones(len(y)))
+        return float(self.prepare(y, p)(np.ones(len(y))))
 
     @property
     def sign(self) -> int:

@@ -1,122 +1,98 @@
-"""The evaluation as plots and one self-contained HTML page."""
+"""The evaluation as one self-contained HTML page, and in short."""
 
 import base64
-import io
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from math import isnan
+from statistics import mean, stdev
+from typing import Any
 
-import numpy as np
-
+from ml.bootstrap import Estimate
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
-from ml.metrics import BINARY, Task
-from ml.stamp import KEY, stamp_html
-from ml.weighted import most_likely
+from ml.metrics import METRICS
+from ml.model_card import model_card
+from ml.spec import UseCaseSpec
+from ml.stamp import stamp_html
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-MOST_CLASSES = 12  # in one picture: more cannot be told apart
-
-Plot = Callable[["Axes", np.ndarray, np.ndarray], Any]
-
-
-def plots(y: np.ndarray, p: np.ndarray, coordinates: str, task: Task = BINARY) -> dict[str, bytes]:
-    """Pictures as PNG, by name, for predictions p [n_rows] or [n_rows, n_classes]; each carries the coordinates' id.
-
-    Of a binary task the ROC, precision-recall and calibration curves; of many classes those most frequent each against
-    the rest, and what was taken for what; of numbers the predicted ones and the residuals.
-    """
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    drawn = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}[task.kind](task)
-    made = {}
-    for name, draw in drawn.items():
-        figure, axes = plt.subplots(figsize=(5, 4.2), layout="constrained")
-        draw(axes, y, p)
-        axes.set_title(name)
-        axes.spines[["top", "right"]].set_visible(False)
-        content = io.BytesIO()
-        figure.savefig(content, format="png", dpi=110, metadata={"Software": None, KEY: coordinates})
-        plt.close(figure)
-        made[name] = content.getvalue()
-    return made
-
-
-def _binary(_: Task) -> dict[str, Plot]:
-    from sklearn.calibration import CalibrationDisplay
-    from sklearn.metrics import PrecisionRecallDisplay, RocCurveDisplay
-
-    def shown(display: Any, **options: Any) -> Plot:
-        return lambda axes, y, p: display.from_predictions(y, p, ax=axes, name="candidate", **options)
-
-    return {
-        "ROC curve": shown(RocCurveDisplay, plot_chance_level=True),
-        "precision and recall": shown(PrecisionRecallDisplay, plot_chance_level=True),
-        "calibration": shown(CalibrationDisplay, n_bins=10, strategy="quantile"),
-    }
-
-
-def _multiclass(task: Task) -> dict[str, Plot]:
-    from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay
-
-    def one_against_rest(axes: "Axes", y: np.ndarray, p: np.ndarray) -> None:
-        for code in _most_frequent(y, task):
-            RocCurveDisplay.from_predictions(
-                y == code, p[:, code], ax=axes, name=task.classes[code], curve_kwargs={"linewidth": 1}
-            )
-        axes.set(xlabel="share of the rest that is above", ylabel="share of the class that is above")
-        axes.legend(fontsize="x-small", loc="lower right")
-
-    def taken_for(axes: "Axes", y: np.ndarray, p: np.ndarray) -> None:
-        codes = sorted(_most_frequent(y, task))
-        names = [task.classes[code] for code in codes]
-        few = len(codes) <= MOST_CLASSES // 2
-        ConfusionMatrixDisplay.from_predictions(
-            y, most_likely(p), labels=codes, display_labels=names, ax=axes, cmap="Blues", colorbar=False,
-            xticks_rotation="horizontal" if few else "vertical", values_format="d",
-        )  # fmt: skip
-
-    return {"confusion matrix": taken_for, "ROC, each class against the rest": one_against_rest}
-
-
-def _most_frequent(y: np.ndarray, task: Task) -> list[int]:
-    """The codes of the classes with the most rows, which are neither none nor all, the first ones first."""
-    counts = np.bincount(y, minlength=len(task.classes))
-    order = np.argsort(-counts, kind="stable")[:MOST_CLASSES]
-    return [int(code) for code in order if 0 < counts[code] < len(y)]
-
-
-def _regression(_: Task) -> dict[str, Plot]:
-    from sklearn.metrics import PredictionErrorDisplay
-
-    def shown(kind: str) -> Plot:
-        return lambda axes, y, p: PredictionErrorDisplay.from_predictions(
-            y, p, kind=kind, ax=axes, random_state=0, scatter_kwargs={"s": 8, "alpha": 0.6}
-        )
-
-    return {"predicted and actual": shown("actual_vs_predicted"), "residuals": shown("residual_vs_predicted")}
+MOST_FEATURES = 25  # of the table of importances
+SECTIONS = {  # the pictures of each section, in its order
+    "decisions": ("confusion matrix", "probabilities"),
+    "curves": ("ROC curve", "precision and recall", "predicted and actual", "residuals", "residual distribution"),
+    "calibration": ("calibration",),
+    "slices": ("slices",),
+    "importances": ("permutation importance", "SHAP values"),
+    "stability": ("refit seeds",),
+}
 
 
 def html(
-    title: str,
-    description: str,
+    name: str,
+    spec: UseCaseSpec,
     evaluation: Evaluation,
-    verdicts: list[Verdict],
+    verdicts: Sequence[Verdict],
     figures: dict[str, bytes],
     coordinates: dict[str, Any],
 ) -> str:
     """The whole report as one page without outside references."""
     from importlib.resources import files
 
-    from jinja2 import Environment
+    from jinja2 import Environment, StrictUndefined
 
-    template = Environment(autoescape=True).from_string(files("ml").joinpath("report.html").read_text())
-    images = {name: base64.b64encode(content).decode() for name, content in figures.items()}
-    page = template.render(
-        title=title, description=description, e=evaluation, verdicts=verdicts, images=images, coordinates=coordinates
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": figure, "estimate": estimate, "count": "{:,}".format, "share": "{:.1%}".format}
+    images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
+    scores = evaluation.reference.refit_scores if evaluation.reference else ()
+    page = environment.from_string(files("ml").joinpath("report.html").read_text()).render(
+        name=name,
+        spec=spec,
+        e=evaluation,
+        metrics=METRICS,
+        verdicts=verdicts,
+        refused=[verdict.gate for verdict in verdicts if not verdict.passed],
+        pictures={part: {title: images[title] for title in of if title in images} for part, of in SECTIONS.items()},
+        importances=evaluation.importances[:MOST_FEATURES],
+        seeds={"mean": mean(scores), "deviation": stdev(scores)} if len(scores) > 1 else None,
+        card=model_card(name, spec, evaluation, coordinates),
+        coordinates=coordinates,
     )
     return stamp_html(page, str(coordinates["id"]))
+
+
+def in_short(evaluation: Evaluation, metric: str) -> str:
+    """The metrics of candidate, champion and baseline with intervals, as a Markdown table; `metric` comes first."""
+    sides = {"candidate": evaluation.intervals}
+    if evaluation.champion_intervals:
+        sides[f"champion (version {evaluation.champion_version})"] = evaluation.champion_intervals
+    sides["baseline"] = evaluation.baseline_intervals
+    names = sorted(evaluation.intervals, key=lambda name: name != metric)
+    lines = [f"| metric | {' | '.join(sides)} |", "|---" * (1 + len(sides)) + "|"]
+    lines += [f"| {name} | {' | '.join(estimate(of[name]) for of in sides.values())} |" for name in names]
+    about = (
+        f"{evaluation.rows:,} test rows, {evaluation.confidence:.0%} intervals of {evaluation.resamples:,} resamples"
+    )
+    return "\n".join([*lines, "", about])
+
+
+def estimate(value: Estimate | None) -> str:
+    """A value and its interval: `0.7138 [0.7031, 0.7246]`."""
+    if value is None or isnan(value.value):
+        return "-"
+    low, high = figure(value.low), figure(value.high)
+    return figure(value.value) + ("" if low == high else f" [{low}, {high}]")
+
+
+def figure(value: float) -> str:
+    """A number with as many decimals as its size calls for."""
+    if isnan(value):
+        return "-"
+    decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
+    return f"{value:,.{decimals}f}"
+
+
+def without_nan(value: Any) -> Any:
+    """A JSON value in which null stands for what is not a number, which JSON does not know."""
+    if isinstance(value, dict):
+        return {name: without_nan(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [without_nan(each) for each in value]
+    return None if isinstance(value, float) and isnan(value) else value

@@ -8,6 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.audit import AuditError, Finding
+from ml.audit_tables import repeated
 from ml.declaration import without_secrets
 from ml.spec_tables import Source, Table
 from ml.sql import DataError, quoted, run_sql
@@ -67,7 +69,8 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
     Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
     UTC; what this machine takes for its own time zone does not matter.
 
-    Raises DataError if a declared column is missing, the key is not unique or has nulls, or a time does not parse.
+    Raises AuditError if a declared column is missing, the key is not unique or has nulls, or a time does not parse: of
+    such a table nothing can be made. Raises DataError if the source cannot be read.
     """
     where = f"use case {use_case!r}, table {name!r}"
     frame = _read_or_name(where, table.source)
@@ -77,7 +80,8 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
     try:
         arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
-        raise DataError(f"{where}: {'; '.join(map(str, error.args))}; give each column values of one type") from error
+        found = Finding("types", "", ("; ".join(map(str, error.args)),), "give each column values of one type")
+        raise AuditError(where, [found]) from error
     arrow = _retyped(where, table, _normalized(arrow))
     return _compute(where, table, arrow) if table.derived else arrow
 
@@ -98,13 +102,9 @@ def _read_or_name(where: str, source: Source) -> pd.DataFrame:
 
 
 def _check_columns(where: str, table: Table, columns: list[str]) -> None:
-    declared = {*table.keys, *table.known_later, *table.ignore, *table.times, *table.logical_types}
-    declared |= set(table.interesting_values)
-    if missing := sorted(declared - set(columns) - set(table.derived)):
-        raise DataError(
-            f"{where}: the columns {missing} are declared but the source has none such. "
-            f"It has {sorted(map(str, columns))}: correct the declaration or the source"
-        )
+    if missing := sorted(table.named - set(columns) - set(table.derived)):
+        fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, columns))}"
+        raise AuditError(where, [Finding("schema", "", (fault,), "correct the declaration or the source")])
 
 
 def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]) -> pd.DataFrame:
@@ -113,19 +113,19 @@ def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]
     for column in sorted(times):
         values = _as_times(frame[column]) if _is_text(frame[column]) else frame[column]
         if not pd.api.types.is_datetime64_any_dtype(values):
-            raise DataError(
-                f"{where}, column {column!r}: must hold times, but holds {values.dtype}; store ISO 8601 times in it"
-            )
+            fault = f"column {column!r}: must hold times, but holds {values.dtype}"
+            raise AuditError(where, [Finding("types", "", (fault,), "store ISO 8601 times in it")])
         unparsed = frame[column][values.isna() & frame[column].notna()]
         if len(unparsed):
-            raise DataError(
-                f"{where}, column {column!r}: {len(unparsed)} of {len(frame)} values do not parse as a time, "
-                f"first {unparsed.iloc[0]!r}; write them as ISO 8601, such as 2013-01-31T18:30:00"
+            fault = (
+                f"column {column!r}: {len(unparsed)} of {len(frame)} values do not parse as a time, "
+                f"first {unparsed.iloc[0]!r}"
             )
+            remedy = "write them as ISO 8601, such as 2013-01-31T18:30:00"
+            raise AuditError(where, [Finding("types", "", (fault,), remedy)])
         if column == table.time and values.isna().any():
-            raise DataError(
-                f"{where}, column {column!r}: {int(values.isna().sum())} rows have no time; fill or remove them"
-            )
+            fault = f"column {column!r}: {int(values.isna().sum())} rows have no time"
+            raise AuditError(where, [Finding("missing_shares", "", (fault,), "fill or remove them")])
         parsed[column] = values
     frame = frame.assign(**parsed)
     if isinstance(table.known_at, str) and table.time and table.known_at in parsed:
@@ -151,14 +151,14 @@ def _is_text(values: pd.Series) -> bool:
 def _check_key(where: str, table: Table, frame: pd.DataFrame) -> None:
     keys = frame[table.keys]
     if nulls := int(keys.isna().any(axis=1).sum()):
-        raise DataError(f"{where}, key {table.keys}: {nulls} rows have no key; remove them or declare another key")
-    duplicated = keys.duplicated(keep=False)
+        fault = f"key {table.keys}: {nulls} rows have no key"
+        raise AuditError(where, [Finding("missing_shares", "", (fault,), "remove them or declare another key")])
+    duplicated = repeated(keys).to_numpy()
     if duplicated.any():
         first = keys[duplicated].iloc[0].to_dict()
-        raise DataError(
-            f"{where}, key {table.keys}: {int(duplicated.sum())} rows share their key with another, first {first}; "
-            "remove the duplicates or declare a key that is unique"
-        )
+        fault = f"key {table.keys}: {int(duplicated.sum())} rows share their key with another, first {first}"
+        remedy = "remove the duplicates or declare a key that is unique"
+        raise AuditError(where, [Finding("uniqueness", "", (fault,), remedy)])
 
 
 def _normalized(table: pa.Table) -> pa.Table:
@@ -185,10 +185,10 @@ def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
             try:
                 column = arrow[name].cast(kinds[logical])
             except pa.ArrowException as error:
-                raise DataError(
-                    f"{where}, column {name!r}: {arrow[name].type} cannot be read as {logical}: "
-                    f"{str(error).splitlines()[0]}; correct logical_types or the source"
-                ) from error
+                reason = str(error).splitlines()[0]
+                fault = f"column {name!r}: {arrow[name].type} cannot be read as {logical}: {reason}"
+                found = Finding("types", "", (fault,), "correct logical_types or the source")
+                raise AuditError(where, [found]) from error
             arrow = arrow.set_column(arrow.schema.get_field_index(name), name, column)
     return arrow
 

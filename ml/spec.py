@@ -8,8 +8,10 @@ from pydantic import Field, field_validator, model_validator
 from ml.declaration import Duration, Part
 from ml.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 from ml.relationships import Link, ambiguous
+from ml.spec_audit import Audit
+from ml.spec_evaluation import EvaluationPlan
 from ml.spec_features import Features
-from ml.spec_gates import Gates
+from ml.spec_gates import Gates, Production
 from ml.spec_models import TASKS, Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Table
@@ -51,6 +53,7 @@ class UseCaseSpec(Part):
         "point at an example, are for features.synthesis.",
     )
     examples: Examples = Field(description="The rows to learn from.")
+    audit: Audit = Field(default_factory=Audit, description="What stops a run before training.")
     features: Features = Field(default_factory=Features, description="What the features are built from.")
     models: Models = Field(description="The model families that compete.")
     tuning: Tuning = Field(default_factory=Tuning, description="How the families' settings are searched for.")
@@ -59,7 +62,13 @@ class UseCaseSpec(Part):
         description="What tuning, the leaderboard and the champion gate go by: if absent, roc_auc of a binary task, "
         "log_loss of a multiclass one, rmse of a regression.",
     )
+    evaluation: EvaluationPlan = Field(
+        default_factory=EvaluationPlan, description="How the report on the test split is made."
+    )
     gates: Gates = Field(default_factory=Gates, description="What a candidate must pass to become the champion.")
+    production: Production = Field(
+        default_factory=Production, description="How a candidate that passed its gates becomes the champion."
+    )
     score: Score = Field(default_factory=Score, description="The rows of the batch predictions.")
     retrain: Retrain = Field(default_factory=Retrain, description="When the retrain job starts by itself.")
     reuse: Literal["always", "never"] = Field(
@@ -89,6 +98,8 @@ class UseCaseSpec(Part):
             for name in self.models.families
             if name not in able and name not in self.models.references
         ]
+        if self.evaluation.threshold is not None and self.task != "binary":
+            problems.append(f"evaluation.threshold: only the task 'binary' has a threshold; this is {self.task!r}")
         if problems:
             raise ValueError("; ".join(problems))
         return self
@@ -127,6 +138,8 @@ class UseCaseSpec(Part):
                 problems.append(f"features.history needs a key of one column in {history.table!r}, given {events.keys}")
         if len(table.keys) > 1:
             problems.append(f"examples.table {self.examples.table!r} needs a key of one column, given {table.keys}")
+        if "no_group_in_two_splits" in self.audit.warn and not self.grouped:
+            problems.append("audit.warn: no_group_in_two_splits needs examples.split.group")
         problems += [problem for link in self.lookups for problem in self._wrong_lookup(link)]
         return problems + self._wrong_synthesis() + [f"relationships {each}" for each in ambiguous(self.links)]
 
@@ -170,6 +183,12 @@ class UseCaseSpec(Part):
         return self.tables[table].moment is not None and table != self.examples.table
 
     @property
+    def grouped(self) -> bool:
+        """Whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
+        split = self.examples.split
+        return split.group is not None or (self.examples.query is not None and not split.by_time)
+
+    @property
     def links(self) -> list[Link]:
         return [link for text in self.relationships if (link := Link.read(text))]
 
@@ -187,3 +206,7 @@ class UseCaseSpec(Part):
     def resolved(self) -> dict[str, Any]:
         """The whole declaration after defaults, as plain JSON values: the `config` coordinate."""
         return UseCaseSpec.model_dump(self, mode="json")
+
+    def of_model(self) -> dict[str, Any]:
+        """What an exported model carries of it: all but `production`, which decides no result."""
+        return {name: value for name, value in self.resolved().items() if name != "production"}

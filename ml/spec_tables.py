@@ -7,6 +7,7 @@ from typing import Literal
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ml.declaration import Duration, Part, duration, is_duration, without_secrets
+from ml.spec_audit import TableAudit
 from ml.sql import quoted
 
 LogicalType = Literal["category", "number", "boolean", "time"]
@@ -68,6 +69,7 @@ class Table(Part):
         None, description="How long a row of a table with `time` counts as the latest one, such as 6h, once known."
     )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
+    audit: TableAudit = Field(default_factory=TableAudit, description="What its columns must be, or the run stops.")
 
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
@@ -89,6 +91,12 @@ class Table(Part):
     def times(self) -> set[str]:
         """The columns of the source that hold times."""
         return {name for name in self._known_at if not is_duration(name)} | ({self.time} if self.time else set())
+
+    @property
+    def named(self) -> set[str]:
+        """The columns that the declaration needs, but for what it says of them in `audit`."""
+        named = {*self.keys, *self.known_later, *self.ignore, *self.times, *self.logical_types}
+        return named | set(self.interesting_values)
 
     @property
     def moment(self) -> str | None:
@@ -136,6 +144,12 @@ class Split(Part):
     )
     validation_share: float | None = Field(None, gt=0, lt=1, description="Share of random validation examples.")
     test_share: float | None = Field(None, gt=0, lt=1, description="Share of random test examples.")
+    group: str | None = Field(
+        None,
+        description="A column of the examples' table, such as a customer, whose values may not be in two splits: "
+        "random shares are then those of whole groups, not of each class, and a split by dates is checked. A random "
+        "split of a query's rows keeps the rows of a key together, if nothing else is said.",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "Split":
@@ -153,6 +167,11 @@ class Split(Part):
     @property
     def by_time(self) -> bool:
         return self.train_until is not None
+
+    @property
+    def shares_held_out(self) -> float:
+        """The share of random examples that do not train."""
+        return (self.validation_share or 0.0) + (self.test_share or 0.0)
 
 
 class Examples(Part):

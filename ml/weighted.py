@@ -1,14 +1,16 @@
 """The metrics as functions of the rows' weights: a bootstrap asks them hundreds of times, so all else is done once.
 
 A `Prepare` takes labels y [n_rows] and predictions p, [n_rows] or [n_rows, n_classes], and gives a function of weights
-[n_rows]. That gives NaN where the rows of positive weight leave the metric undefined, as one class alone does the ROC.
+[..., n_rows], as many values at once as there are weights in front: [...]. A value is NaN where the rows of positive
+weight leave the metric undefined, as one class alone does the ROC. No sum goes through BLAS, whose threads would decide
+its last digits.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 
-Weighted = Callable[[np.ndarray], float]
+Weighted = Callable[[np.ndarray], np.ndarray]
 Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
 
 
@@ -16,8 +18,8 @@ def mean_of(of_rows: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Prepare:
     """The mean of what each row has by itself."""
 
     def prepare(y: np.ndarray, p: np.ndarray) -> Weighted:
-        values = of_rows(y, p)
-        return lambda weights: float(np.average(values, weights=weights))
+        values = of_rows(y, p).astype(np.float64)
+        return lambda weights: ratio((weights * values).sum(axis=-1), weights.sum(axis=-1))
 
     return prepare
 
@@ -64,16 +66,17 @@ def most_likely(p: np.ndarray) -> np.ndarray:
 def rmse(y: np.ndarray, p: np.ndarray) -> Weighted:
     """The root of the mean squared error."""
     mean = mean_of(squared_errors)(y, p)
-    return lambda weights: float(np.sqrt(mean(weights)))
+    return lambda weights: np.sqrt(mean(weights))
 
 
 def r2(y: np.ndarray, p: np.ndarray) -> Weighted:
     """The share of the variance that is explained."""
     errors, truth = squared_errors(y, p), y.astype(np.float64)
 
-    def weighted(weights: np.ndarray) -> float:
-        spread = float(weights @ (truth - np.average(truth, weights=weights)) ** 2)
-        return 1 - float(weights @ errors) / spread if spread > 0 else float("nan")
+    def weighted(weights: np.ndarray) -> np.ndarray:
+        mean = (weights * truth).sum(axis=-1, keepdims=True) / weights.sum(axis=-1, keepdims=True)
+        spread = (weights * (truth - mean) ** 2).sum(axis=-1)
+        return 1 - ratio((weights * errors).sum(axis=-1), spread)
 
     return weighted
 
@@ -82,13 +85,28 @@ def f1_macro(y: np.ndarray, p: np.ndarray) -> Weighted:
     """The mean F1 of the classes that occur or are predicted; 0 for one that never is both."""
     classes, codes = np.unique(np.concatenate([y.astype(int), most_likely(p)]), return_inverse=True)
     truth, said = codes[: len(y)], codes[len(y) :]
+    of_truth, of_said, right = Groups(truth, len(classes)), Groups(said, len(classes)), truth == said
 
-    def weighted(weights: np.ndarray) -> float:
-        total = np.bincount(truth, weights, len(classes)) + np.bincount(said, weights, len(classes))
-        both = np.bincount(truth, weights * (truth == said), len(classes))
-        return float(np.mean(np.divide(2 * both, total, out=np.zeros(len(classes)), where=total > 0)))
+    def weighted(weights: np.ndarray) -> np.ndarray:
+        total, both = of_truth.sums(weights) + of_said.sums(weights), of_truth.sums(weights * right)
+        found: np.ndarray = np.divide(2 * both, total, out=np.zeros(total.shape), where=total > 0).mean(axis=-1)
+        return found
 
     return weighted
+
+
+class Groups:
+    """Rows by the codes 0 to `groups` - 1 that they have, [n_rows]."""
+
+    def __init__(self, codes: np.ndarray, groups: int) -> None:
+        self.order, self.groups = np.argsort(codes, kind="stable"), groups
+        self.present, self.starts = np.unique(codes[self.order], return_index=True)
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        """The weights [..., n_rows] added up in each group: [..., groups]."""
+        sums = np.zeros((*weights.shape[:-1], self.groups))
+        sums[..., self.present] = np.add.reduceat(np.take(weights, self.order, axis=-1), self.starts, axis=-1)
+        return sums
 
 
 def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:
@@ -100,10 +118,10 @@ def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:
         return _Ranked(y, p).roc_auc
     ranked = [_Ranked(y == code, p[:, code]) for code in np.unique(y.astype(int))]
 
-    def weighted(weights: np.ndarray) -> float:
+    def weighted(weights: np.ndarray) -> np.ndarray:
         areas = np.array([each.roc_auc(weights) for each in ranked])
-        known = areas[~np.isnan(areas)]
-        return float(known.mean()) if len(known) else float("nan")
+        known = ~np.isnan(areas)
+        return ratio(np.where(known, areas, 0.0).sum(axis=0), known.sum(axis=0))
 
     return weighted
 
@@ -114,28 +132,44 @@ def average_precision(y: np.ndarray, p: np.ndarray) -> Weighted:
 
 
 class _Ranked:
-    """Rows of two classes in the order of their scores, the highest first."""
+    """Rows of two classes in the order of their scores, the highest first.
+
+    Both curves rise only where positive rows are, so that values at the scores of these are enough.
+    """
 
     def __init__(self, y: np.ndarray, p: np.ndarray) -> None:
         self.order = np.argsort(-p, kind="stable")
-        self.positive = y[self.order].astype(np.float64)
-        self.last_of_tie = np.flatnonzero(np.append(np.diff(p[self.order]) != 0, True))
+        self.positive = np.flatnonzero(y[self.order] == 1)
+        _, first, tie = np.unique(-p[self.order], return_index=True, return_inverse=True)
+        ties, last = np.unique(tie[self.positive], return_index=True)
+        self.last = np.append(last, len(self.positive))[1:] - 1  # of the positive rows in each tie
+        self.before, self.until = first[ties], np.append(first, len(p))[ties + 1]
 
-    def roc_auc(self, weights: np.ndarray) -> float:
-        hits, misses = self._above(weights)
-        total = hits[-1] * misses[-1]
-        return float(np.trapezoid(hits, misses) / total) if total > 0 else float("nan")
+    def roc_auc(self, weights: np.ndarray) -> np.ndarray:
+        above, hits, gained = self._climbed(weights)
+        positive = gained.sum(axis=-1)
+        negative = above[..., -1] - positive
+        passed = (above[..., self.before] + above[..., self.until] - 2 * hits + gained) / 2
+        area = (gained * (negative[..., None] - passed)).sum(axis=-1)
+        return ratio(area, positive * negative)
 
-    def average_precision(self, weights: np.ndarray) -> float:
-        hits, misses = self._above(weights)
-        if hits[-1] == 0:
-            return float("nan")
-        precision = hits[1:] / np.maximum(hits[1:] + misses[1:], 1e-300)
-        return float(np.sum(np.diff(hits) / hits[-1] * precision))
+    def average_precision(self, weights: np.ndarray) -> np.ndarray:
+        above, hits, gained = self._climbed(weights)
+        precision = hits / np.maximum(above[..., self.until], 1e-300)
+        return ratio((gained * precision).sum(axis=-1), gained.sum(axis=-1))
 
-    def _above(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The weight of positive and of negative rows at or above each threshold, 0 in front."""
-        weights = weights[self.order]
-        hits = np.cumsum(weights * self.positive)[self.last_of_tie]
-        misses = np.cumsum(weights * (1 - self.positive))[self.last_of_tie]
-        return np.append(0.0, hits), np.append(0.0, misses)
+    def _climbed(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The weight above each row [..., n_rows + 1], that of the positive rows down to the end of each tie that has
+        some [..., n_ties], and how much of it came in this tie."""
+        ranked = np.take(weights, self.order, axis=-1)
+        above = np.zeros((*weights.shape[:-1], len(self.order) + 1))
+        np.cumsum(ranked, axis=-1, out=above[..., 1:])
+        hits = np.cumsum(ranked[..., self.positive], axis=-1)[..., self.last]
+        return above, hits, np.diff(hits, prepend=0.0)
+
+
+def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """NaN where there is nothing to take a part of."""
+    whole = np.asarray(whole, dtype=np.float64)
+    found: np.ndarray = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return found

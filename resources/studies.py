@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import dagster as dg
 
 from resources.home import home
+from resources.locks import held
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -87,26 +86,8 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
         url = self.storage_url()
         return RDBStorage(url, {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else None)
 
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        key = sha256(name.encode()).digest()
-        if self.storage_url().startswith("sqlite"):
-            folder = self.folder() / "locks"
-            folder.mkdir(parents=True, exist_ok=True)
-            with open(folder / key.hex()[:16], "w") as lock:
-                fcntl.flock(lock, fcntl.LOCK_EX)
-                yield
-            return
-        from sqlalchemy import create_engine, text
-
-        engine = create_engine(self.storage_url(), isolation_level="AUTOCOMMIT")
-        try:
-            with engine.connect() as connection:
-                number = int.from_bytes(key[:8], "big", signed=True)
-                connection.execute(text("select pg_advisory_lock(:number)"), {"number": number})
-                yield
-        finally:
-            engine.dispose()
+    def _lock(self, name: str) -> AbstractContextManager[None]:
+        return held(name, self.folder() / "locks", self.storage_url())
 
 
 def studies() -> Studies:

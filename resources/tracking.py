@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.home import home
+from resources.locks import POSTGRESQL, held
+from resources.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -132,7 +134,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
                 row = connection.execute(query, (name, alias)).fetchone()
             return str(row[0]) if row else None
-        found = self._with_alias(name, alias)
+        found = self.registry(name).with_alias(alias)
         return str(found.version) if found else None
 
     def aliased(self) -> Iterator[str]:
@@ -148,56 +150,25 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def champion(self, name: str) -> "ModelVersion | None":
         """The version that carries the alias `champion`, or None."""
-        return self._with_alias(name, "champion")
-
-    def _with_alias(self, name: str, alias: str) -> "ModelVersion | None":
-        from mlflow.exceptions import MlflowException
-
-        try:
-            return self.client().get_model_version_by_alias(name, alias)
-        except MlflowException as error:
-            if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                return None
-            raise
+        return self.registry(name).with_alias(CHAMPION)
 
     @contextmanager
-    def promotion(self, name: str) -> Iterator[None]:
-        """Lets one step at a time look at a model's champion and move its alias."""
-        folder = home() / "locks"
-        folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f"{name}.promotion", "w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+    def promotion(self, name: str) -> Iterator[Registry]:
+        """The registry of a model, for one step at a time, on every machine where its stores are in PostgreSQL."""
+        stores = (self.uri, os.environ.get("SEXTANT_STUDIES_URL", ""))
+        database = next((url for url in stores if url.startswith(POSTGRESQL)), "")
+        with held(f"promotion of {name}", home() / "locks", database):
+            registry = self.registry(name)
+            registry.recover()
+            yield registry
 
-    def register(self, run: TrackedRun, name: str, content: bytes, tags: Mapping[str, str]) -> str:
-        """Registers an ONNX model as a new version whose artifacts belong to `run`; returns the version."""
-        import mlflow.onnx
-        import onnx
-        from mlflow.exceptions import MlflowException
-
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model"
-            mlflow.onnx.save_model(onnx.load_from_string(content), str(path), pip_requirements=["onnx", "onnxruntime"])
-            (path / "model.onnx").write_bytes(content)  # these very bytes: MLflow has serialized them anew
-            run.client.log_artifacts(run.id, str(path), "model")
-        try:
-            run.client.create_registered_model(name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
-        source = f"{run.client.get_run(run.id).info.artifact_uri}/model"
-        return str(run.client.create_model_version(name, source, run.id, tags=dict(tags)).version)
+    def registry(self, name: str) -> Registry:
+        """The registry of a model, to be looked at."""
+        return Registry(self.client(), name, self.tracking_uri())
 
     def onnx(self, name: str, version: str) -> bytes:
         """The ONNX file of a registered version."""
-        import mlflow
-
-        source = self.client().get_model_version_download_uri(name, version)
-        with tempfile.TemporaryDirectory() as folder:
-            path = mlflow.artifacts.download_artifacts(
-                artifact_uri=f"{source}/model.onnx", dst_path=folder, tracking_uri=self.tracking_uri()
-            )
-            return Path(path).read_bytes()
+        return self.registry(name).file(version)
 
     def link(self, run: TrackedRun) -> str:
         """The page of a run in the MLflow UI."""

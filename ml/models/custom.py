@@ -1,11 +1,11 @@
 """Families of the user's own, named as `package.module:Class`."""
 
 import inspect
-from importlib import import_module
 from typing import Any
 
 from ml.metrics import DEFAULT_METRIC
 from ml.models.base import Family
+from ml.references import imported
 
 ATTRIBUTES = ("name", "devices", "tasks")
 METHODS = ("suggest", "defaults", "fit")
@@ -17,17 +17,9 @@ def custom_family(reference: str) -> Family:
 
     Raises ValueError that says what is wrong if there is no such class, or if it lacks what a Family must have.
     """
-    module, _, name = reference.partition(":")
-    try:
-        found = getattr(import_module(module), name, None)
-    except ModuleNotFoundError as error:
-        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
-            raise
-        raise ValueError(
-            f"{reference!r}: there is no module {error.name!r}. Put it into a package of the project, such as "
-            "configs/<use_case>, install it, or set PYTHONPATH."
-        ) from error
+    found = imported(reference)
     if not isinstance(found, type):
+        module, _, name = reference.partition(":")
         raise ValueError(f"{reference!r}: the module {module!r} has no class {name!r}.")
     family = found()
     if problems := _problems(family):

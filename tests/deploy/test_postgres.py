@@ -98,3 +98,27 @@ def test_studies_are_in_postgresql_with_one_driver_each_and_go_on_there(postgres
     run(7)
 
     assert run(toy.TRIALS) == toy.study(Search(batch=4))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", ["mlflow", "studies"])
+def test_promotions_wait_for_each_other_in_postgresql(
+    postgres: Path, home: Path, store: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"postgresql+psycopg2:///{store}"
+    if store == "studies":
+        monkeypatch.setenv("SEXTANT_STUDIES_URL", url)  # as where MLflow is a server
+    tracking = Tracking(uri=url if store == "mlflow" else "")
+    locks = "select count(*) from pg_locks where locktype = 'advisory' and granted"
+
+    with tracking.promotion("case") as registry, closing(psycopg2.connect(dbname=store)) as other:
+        cursor = other.cursor()
+        cursor.execute(locks)
+        held = cursor.fetchone()
+
+    assert held == (1,)
+    assert registry.entries() == []
+    with closing(psycopg2.connect(dbname=store)) as other:
+        cursor = other.cursor()
+        cursor.execute(locks)
+        assert cursor.fetchone() == (0,)

@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -13,12 +14,13 @@ from dagster_dg_cli.cli import create_dg_cli as dg_cli
 from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
+from ml.evaluation import Evaluation
 from ml.metrics import DEFAULT_METRIC, metrics_of
 from ml.models import family
 from ml.search.space import Space
 from ml.spec import Retrain
 from ml.spec_features import Features
-from ml.spec_gates import Gates
+from ml.spec_gates import MARGIN, MARGIN_OF_ERRORS, SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS, SWITCHES, Gates, Production
 from ml.spec_models import Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Source
@@ -107,3 +109,36 @@ def test_the_record_of_the_documentation_is_json() -> None:
 
     assert record is not None
     assert json.loads(record[1])["carrier"] == "ZZ"
+
+
+def test_the_gates_of_the_documentation_can_be_declared_and_have_the_defaults_that_it_says() -> None:
+    text = (ROOT / "docs" / "gates.md").read_text()
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    listed = dict(re.findall(r"^\| `(\w+)` \|.*\|(.*)\|$", text, re.M))
+
+    for block in blocks:
+        Gates.model_validate(block.get("gates", {}))
+        Production.model_validate(block.get("production", {}))
+    on = Gates()
+    assert set(listed) == {*SWITCHES, "champion"}
+    assert on.latency is not None
+    assert f"{on.latency.at_most_ms:g} ms" in listed["latency"]
+    assert on.size is not None
+    assert f"{on.size.at_most_mb:g} MB" in listed["size"]
+    assert on.slices is not None
+    assert f"worse by more than {SLICE_MARGIN:g} (or {SLICE_MARGIN_OF_ERRORS})" in listed["slices"]
+    assert f"at least {on.slices.rows} rows" in listed["slices"]
+    assert f"at most {MARGIN:g} worse" in listed["champion"]
+    assert f"{MARGIN_OF_ERRORS} of the champion's value" in listed["champion"]
+
+
+def test_the_gate_of_the_documentation_judges() -> None:
+    text = (ROOT / "docs" / "gates.md").read_text()
+    code = re.search(r"```python\n(.*?)```", text, re.S)
+    assert code is not None
+    found: dict[str, Any] = {}
+    exec(code[1], found)
+    evaluation = Evaluation(model_hash="a", family="f", rows=10, metrics={})
+
+    assert found["enough_test_rows"](evaluation, {"rows": 10}).passed
+    assert not found["enough_test_rows"](evaluation, {"rows": 11}).passed

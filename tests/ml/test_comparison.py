@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ml.comparison import compare_results
+from ml.evaluation import Evaluation
 from ml.leaderboard import Leaderboard, rank
 
 
@@ -74,3 +75,19 @@ def test_other_shapes_types_and_values_are_named() -> None:
     assert compare_results(board, b"").detail == "Leaderboard and bytes"
     assert "2 rows of 6 columns" not in compare_results(PREDICTIONS, PREDICTIONS.head(1)).detail
     assert compare_results(PREDICTIONS, PREDICTIONS.head(1)).detail == "2 rows of 2 columns and 1 rows of 2 columns"
+
+
+def test_what_is_no_number_on_both_sides_is_the_same() -> None:
+    unknown = Evaluation(model_hash="a", family="x", rows=1, metrics={"roc_auc": float("nan")})
+
+    assert compare_results(unknown, unknown.model_copy(deep=True)).word == "identical"
+    assert compare_results(unknown, unknown.model_copy(update={"metrics": {"roc_auc": 0.5}})).word == "different"
+
+
+def test_what_hangs_on_single_rows_counts_unless_training_need_not_be_exact() -> None:
+    found = Evaluation(model_hash="a", family="x", rows=1, metrics={"rmse": 1.0}, searched_slices=3)
+    other = found.model_copy(update={"metrics": {"rmse": 1.001}, "searched_slices": 4})
+
+    assert compare_results(found, found.model_copy(update={"searched_slices": 4})).word == "different"
+    assert compare_results(found, other, tolerance=0.01).word == "equal"
+    assert compare_results(found, other.model_copy(update={"rows": 2}), tolerance=0.01).word == "different"

@@ -1,36 +1,102 @@
 """Gates refuse what falls short, what is no number, and what was measured by another rule."""
 
+from typing import Any
+
 import pytest
+from pydantic import ValidationError
 
-from ml.evaluation import Evaluation, Interval
-from ml.gates import gate_names, judge
-from ml.spec_gates import Gates
+from ml.evaluation import Calibration, Estimate, Evaluation, Interval, Serving, Slice
+from ml.gates import Verdict, gate_names, judge
+from ml.spec_gates import SWITCHES, Gates
+
+NAN = float("nan")
 
 
-def evaluation(**changes: object) -> Evaluation:
-    found = {"model_hash": "a", "family": "f", "rows": 10, "metrics": {"roc_auc": 0.8}}
+def interval(lower: float, **changes: Any) -> Interval:
+    found = {"metric": "roc_auc", "difference": lower + 0.01, "lower": lower, "confidence": 0.95, "resamples": 300}
+    return Interval.model_validate(found | changes)
+
+
+def evaluation(**changes: Any) -> Evaluation:
+    """One that every gate lets pass."""
+    found = {
+        "model_hash": "a",
+        "family": "f",
+        "rows": 1000,
+        "metrics": {"roc_auc": 0.8},
+        "over_baseline": interval(0.2),
+        "calibration": Calibration(error=0.02),
+        "serving": Serving(latency_ms=0.1, size_mb=1.0, parity=1e-7),
+    }
     return Evaluation.model_validate(found | changes)
 
 
-def against_champion(lower: float, confidence: float = 0.95, metric: str = "roc_auc") -> Evaluation:
-    interval = Interval(metric=metric, difference=lower + 0.01, lower=lower, confidence=confidence, resamples=300)
-    return evaluation(champion_version="3", champion_hash="b", comparison=interval)
+def against_champion(lower: float, **changes: Any) -> Evaluation:
+    found = {"champion_version": "3", "champion_hash": "b", "champion_metrics": {"roc_auc": 0.8}}
+    return evaluation(**{**found, "comparison": interval(lower), **changes})
 
 
-GATES = Gates.model_validate({"roc_auc": {"at_least": 0.7, "at_most": 0.9}})
+def verdict(gate: str, found: Evaluation, metric: str = "roc_auc", **declared: Any) -> Verdict:
+    verdicts = judge(Gates.model_validate(declared), found, metric)
+    return next(each for each in verdicts if each.gate == gate)
+
+
+def test_every_gate_is_on_by_default_and_all_but_the_champions_can_be_off() -> None:
+    off = Gates.model_validate(dict.fromkeys(SWITCHES, "off"))
+
+    assert gate_names(Gates()) == ["baseline", "champion", "slices", "calibration", "parity", "latency", "size"]
+    assert gate_names(off) == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False))) == ["champion"]
+    assert Gates.model_validate(off.model_dump()) == off
+    with pytest.raises(ValidationError):
+        Gates.model_validate({"champion": False})
+
+
+def test_what_passes_every_gate_answers_under_each_name_in_order_with_its_figures() -> None:
+    gates = Gates.model_validate({"roc_auc": {"at_least": 0.7}})
+
+    verdicts = judge(gates, against_champion(0.0), "roc_auc")
+
+    assert [each.gate for each in verdicts] == gate_names(gates)
+    assert [each for each in verdicts if not each.passed] == []
+    assert verdicts[0].figures == {"roc_auc": 0.8, "at least": 0.7}
 
 
 @pytest.mark.parametrize(("value", "passed"), [(0.7, True), (0.9, True), (0.69, False), (0.91, False)])
 def test_a_bound_includes_its_limits(value: float, passed: bool) -> None:
-    verdicts = judge(GATES, evaluation(metrics={"roc_auc": value}), "roc_auc")
+    found = evaluation(metrics={"roc_auc": value})
 
-    assert [verdict.gate for verdict in verdicts] == gate_names(GATES)
-    assert verdicts[0].passed is passed
+    assert verdict("roc_auc", found, roc_auc={"at_least": 0.7, "at_most": 0.9}).passed is passed
 
 
-@pytest.mark.parametrize("metrics", [{}, {"roc_auc": float("nan")}])
-def test_what_is_missing_or_no_number_never_passes(metrics: dict[str, float]) -> None:
-    assert not judge(GATES, evaluation(metrics=metrics), "roc_auc")[0].passed
+@pytest.mark.parametrize(
+    ("gate", "changes"),
+    [
+        ("roc_auc", {"metrics": {}}),
+        ("roc_auc", {"metrics": {"roc_auc": NAN}}),
+        ("baseline", {"over_baseline": None}),
+        ("baseline", {"over_baseline": interval(NAN)}),
+        ("champion", {"comparison": interval(NAN)}),
+        ("champion", {"comparison": None}),
+        ("calibration", {"calibration": None}),
+        ("calibration", {"calibration": Calibration(error=NAN)}),
+        ("parity", {"serving": None}),
+        ("parity", {"serving": Serving(latency_ms=1, size_mb=1, parity=NAN)}),
+        ("latency", {"serving": None}),
+        ("latency", {"serving": Serving(latency_ms=NAN, size_mb=1, parity=0)}),
+        ("size", {"serving": None}),
+        ("size", {"serving": Serving(latency_ms=1, size_mb=NAN, parity=0)}),
+    ],
+)
+def test_what_is_missing_or_no_number_never_passes(gate: str, changes: dict[str, Any]) -> None:
+    gates = {"roc_auc": {"at_least": 0.5}}
+
+    assert verdict(gate, against_champion(0.0), **gates).passed
+    assert not verdict(gate, against_champion(0.0, **changes), **gates).passed
+
+
+@pytest.mark.parametrize(("lower", "passed"), [(0.001, True), (0.0, False), (-0.1, False)])
+def test_the_candidate_must_be_better_than_a_trivial_answer_with_confidence(lower: float, passed: bool) -> None:
+    assert verdict("baseline", evaluation(over_baseline=interval(lower))).passed is passed
 
 
 @pytest.mark.parametrize(
@@ -38,15 +104,130 @@ def test_what_is_missing_or_no_number_never_passes(metrics: dict[str, float]) ->
     [
         (evaluation(), True, "there is no champion yet"),
         (evaluation(champion_version="3", champion_hash="a"), True, "the candidate is the champion"),
-        (against_champion(lower=-0.001), True, "with 95% confidence at least -0.0010"),
-        (against_champion(lower=-0.01), False, "needed: at least -0.0020"),
-        (against_champion(lower=0.1, confidence=0.6), False, "materialize evaluation again"),
-        (against_champion(lower=0.1, metric="brier"), False, "materialize evaluation again"),
+        (against_champion(-0.001), True, "with 95% confidence at least -0.0010"),
+        (against_champion(-0.01), False, "needed: at least -0.0020"),
+        (against_champion(0.1, comparison=interval(0.1, confidence=0.6)), False, "materialize evaluation again"),
+        (against_champion(0.1, comparison=interval(0.1, metric="brier")), False, "materialize evaluation again"),
         (evaluation(champion_version="3", champion_hash="b", incomparable="no column x"), False, "no column x"),
+        (against_champion(0.1, seen_by_champion=400), True, "learned from 400 of the 1000 test rows: this is on the o"),
     ],
 )
 def test_the_champion_gate(found: Evaluation, passed: bool, said: str) -> None:
-    verdict = judge(GATES, found, "roc_auc")[-1]
+    found_verdict = verdict("champion", found)
 
-    assert verdict.passed is passed
-    assert said in verdict.reason
+    assert found_verdict.passed is passed
+    assert said in found_verdict.reason
+
+
+@pytest.mark.parametrize(
+    ("metric", "declared", "champions", "margin"),
+    [
+        ("roc_auc", None, 0.8, 0.002),
+        ("rmse", None, 50.0, 1.0),  # 2% of the champion's error
+        ("log_loss", None, 0.5, 0.01),
+        ("rmse", 0.3, 50.0, 0.3),
+        ("roc_auc", "10%", 0.8, 0.08),
+        ("r2", "10%", -0.5, 0.05),  # a share of what is negative is no negative margin
+    ],
+)
+def test_the_margin_is_in_the_metrics_units_or_a_share_of_the_champions_value(
+    metric: str, declared: object, champions: float, margin: float
+) -> None:
+    def passes(lower: float) -> bool:
+        found = against_champion(0, comparison=interval(lower, metric=metric), champion_metrics={metric: champions})
+        return verdict("champion", found, metric, champion={"not_worse_by": declared}).passed
+
+    assert passes(-0.999 * margin)
+    assert not passes(-1.001 * margin)
+
+
+@pytest.mark.parametrize(("why", "passed"), [("no column x", True), (None, False)])
+def test_what_cannot_be_compared_is_promoted_only_where_that_is_declared_and_there_is_a_reason(
+    why: str | None, passed: bool
+) -> None:
+    found = against_champion(0.0, comparison=None, incomparable=why)
+
+    assert verdict("champion", found, champion={"when_incomparable": "promote"}).passed is passed
+    assert not verdict("champion", found).passed
+
+
+def test_a_share_of_a_champions_metric_that_nobody_knows_is_no_margin() -> None:
+    found = against_champion(0.5, comparison=interval(0.5, metric="rmse"), champion_metrics={})
+
+    assert not verdict("champion", found, "rmse").passed
+
+
+def sliced(high: float, rows: int = 500, champions: float = 0.8, score: float = 0.7) -> Evaluation:
+    estimate = Estimate(value=score, low=0, high=1)
+    return against_champion(
+        0.0,
+        slices=(Slice(column="origin", value="JFK", rows=rows, score=estimate),),
+        champion_slices={"origin = JFK": Estimate(value=champions, low=0, high=1)},
+        slice_differences={"origin = JFK": Estimate(value=high - 0.1, low=high - 0.2, high=high)},
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "passed"),
+    [
+        (sliced(high=-0.04), True),  # within the margin of 0.05
+        (sliced(high=-0.06), False),
+        (sliced(high=-0.06, rows=99), True),  # too few rows to count
+        (sliced(high=NAN), False),
+        (sliced(high=NAN, champions=NAN, score=NAN), True),  # one class only: the metric says nothing of either
+        (sliced(high=-0.06).model_copy(update={"slice_differences": {}}), False),
+        (sliced(high=-0.06).model_copy(update={"champion_version": None}), True),
+    ],
+)
+def test_no_slice_may_be_worse_than_with_the_champion(found: Evaluation, passed: bool) -> None:
+    assert verdict("slices", found).passed is passed
+
+
+def test_a_slice_that_is_worse_is_named_with_its_figures() -> None:
+    found = verdict("slices", sliced(high=-0.06))
+
+    assert "1 of 1 slices are worse than with champion version 3: origin = JFK: roc_auc -0.1600" in found.reason
+    assert "at best -0.0600, needed: at least -0.0500" in found.reason
+    assert found.figures == {"origin = JFK": pytest.approx(-0.16)}
+
+
+def test_the_margin_of_slices_is_a_share_where_a_metric_is_better_when_lower() -> None:
+    near, far = (sliced(high=high, champions=50.0, score=55.0) for high in (-4.9, -5.1))
+
+    assert verdict("slices", near, "rmse").passed
+    assert not verdict("slices", far, "rmse").passed
+
+
+def test_calibration_may_be_off_by_the_limit_and_what_chance_gives_and_concerns_no_numbers() -> None:
+    def passes(error: float, by_chance: float, metric: str = "roc_auc") -> bool:
+        calibration = Calibration(error=error, by_chance=by_chance)
+        return verdict("calibration", evaluation(calibration=calibration), metric).passed
+
+    assert passes(0.1, 0.0)
+    assert not passes(0.11, 0.0)
+    assert passes(0.19, 0.1)
+    assert passes(NAN, NAN, "rmse")
+
+
+@pytest.mark.parametrize(
+    ("gate", "limit", "serving"),
+    [
+        ("parity", {"at_most": 0.5}, {"parity": 0.5}),
+        ("latency", {"at_most_ms": 0.5}, {"latency_ms": 0.5}),
+        ("size", {"at_most_mb": 0.5}, {"size_mb": 0.5}),
+    ],
+)
+def test_what_serving_takes_has_a_limit(gate: str, limit: dict[str, float], serving: dict[str, float]) -> None:
+    small = {"latency_ms": 0.0, "size_mb": 0.0, "parity": 0.0}
+    at, above = ({name: value * factor for name, value in serving.items()} for factor in (1.0, 1.01))
+
+    assert verdict(gate, evaluation(serving=small | at), **{gate: limit}).passed
+    refused = verdict(gate, evaluation(serving=small | above), **{gate: limit})
+    assert not refused.passed
+    assert "needed: at most 0.5" in refused.reason
+
+
+@pytest.mark.parametrize("margin", ["two", "-1%", -0.1])
+def test_a_margin_that_is_none_is_refused(margin: object) -> None:
+    with pytest.raises(ValidationError, match="margin"):
+        Gates.model_validate({"champion": {"not_worse_by": margin}})

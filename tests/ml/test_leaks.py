@@ -4,11 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
-from ml.leaks import leaking
+from ml.leaks import leaking, no_leak
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
 
@@ -43,7 +44,10 @@ def spec(tmp_path: Path) -> UseCaseSpec:
     )  # fmt: skip
 
 
-def found(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
+def asked(
+    spec: UseCaseSpec, leak: str | None = None
+) -> tuple[UseCaseSpec, FeatureDefinitions, dict[str, pa.Table], pd.DataFrame]:
+    """What the test for leaks is asked about: 100 rows, where the feature `leak` reads what is known only later."""
     tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
     rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
     definitions = define_features("shop", spec, tables)
@@ -54,7 +58,11 @@ def found(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
         ]
         record = {**definitions.record, "days": "number"}
         definitions = FeatureDefinitions(**{**dict(definitions), "features": features, "record": record})
-    return leaking(spec, definitions, tables, rows.sample(100, random_state=0))
+    return spec, definitions, tables, rows.sample(100, random_state=0)
+
+
+def found(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
+    return leaking(*asked(spec, leak))
 
 
 def test_nothing_leaks_from_windows_and_latest_rows(spec: UseCaseSpec) -> None:
@@ -66,6 +74,18 @@ def test_a_feature_that_reads_what_is_known_later_is_named_with_its_rows(spec: U
 
     assert leaks.keys() == {"shop.MEAN(orders_paid.days, Last 3 Days)"}
     assert 0 < leaks["shop.MEAN(orders_paid.days, Last 3 Days)"] <= 60
+
+
+def test_the_finding_says_in_how_many_rows_which_feature_leaks(spec: UseCaseSpec) -> None:
+    leak = "shop.MEAN(orders_paid.days, Last 3 Days)"
+
+    good, bad = no_leak(*asked(spec)), no_leak(*asked(spec, leak))
+
+    assert good.passed
+    rows = bad.table[0]["rows"]
+    assert bad.reason == (
+        f"{leak} changes with the future in {rows} of 100 sampled rows; say in known_at when their columns become known"
+    )
 
 
 def test_a_problem_without_time_has_no_future(spec: UseCaseSpec) -> None:

@@ -52,7 +52,7 @@ def test_a_model_is_registered_and_read_back_through_the_server_alone(server: st
     with tracking.run("case", "onnx_model", {"stage": "models"}) as run:
         run.metrics({"roc_auc": 0.9})
         run.file("plot.png", b"png")
-        version = tracking.register(run, "case", content, {"sextant.coordinates": "0123"})
+        version = tracking.registry("case").register(run, content, {"sextant.coordinates": "0123"})
     unpromoted = tracking.champion("case")
     tracking.client().set_registered_model_alias("case", "champion", version)
 

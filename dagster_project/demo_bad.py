@@ -1,0 +1,55 @@
+"""A deliberately bad candidate, to see the gates refuse it."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+import yaml
+
+from dagster_project.demo import refused
+from dagster_project.launch import check_name, execute
+from ml.source import running
+from resources.tracking import tracking
+
+# As after an accident with the declaration: one feature is left, and a single linear model to learn from it.
+BAD: dict[str, Mapping[str, Any]] = {
+    "flight_delays": {
+        "relationships": ["flights.tailnum -> planes.tailnum"],
+        "features": {"ignore": ["carrier", "dest", "distance", "flight", "origin", "tailnum"]},
+        "models": {"logistic": {"trials": 1}},
+    },
+}
+
+
+def run(use_case: str) -> None:
+    """Retrains a use case by a bad declaration, in a copy of the project; an error unless the gates refuse it."""
+    check_name(use_case)
+    if use_case not in BAD:
+        raise click.ClickException(f"there is no bad declaration of {use_case!r}; there is one of {', '.join(BAD)}")
+    before = tracking().version(use_case, "champion")
+    if before is None:
+        raise click.ClickException(f"{use_case} has no champion to protect; run first: sextant demo {use_case}")
+    click.echo(f"retraining {use_case} with {yaml.safe_dump(BAD[use_case], default_flow_style=True).strip()}")
+    with TemporaryDirectory(prefix="sextant-") as folder:
+        _copy(Path(folder), use_case, BAD[use_case])
+        ended = execute(use_case, "retrain", project=Path(folder))
+    after = tracking().version(use_case, "champion")
+    if after != before:
+        raise click.ClickException(f"the bad candidate was promoted: version {after} is champion instead of {before}")
+    if ended.refusal is None:
+        raise click.ClickException(f"no gate was asked, the run ended before or otherwise; its log is {ended.log}")
+    refused(ended.refusal)
+    click.echo(f"as expected: version {after} is still the champion")
+
+
+def _copy(folder: Path, use_case: str, bad: Mapping[str, Any]) -> None:
+    """The project's source in a folder, with parts of one declaration replaced."""
+    for path, content in running().files.items():
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        (folder / path).write_bytes(content)
+    file = folder / "configs" / use_case / "defs.yaml"
+    declared = yaml.safe_load(file.read_text())
+    declared["attributes"] |= bad
+    file.write_text(yaml.safe_dump(declared))

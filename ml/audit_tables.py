@@ -1,0 +1,231 @@
+"""The audit of a source table: columns, types, uniqueness, missing shares and ranges, judged by pandera."""
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow as pa
+
+from ml.audit import Finding, worst_first
+from ml.feature_definitions import is_text
+from ml.spec_audit import ColumnAudit
+from ml.spec_tables import Table
+
+if TYPE_CHECKING:
+    from pandera.pandas import Check, DataFrameSchema
+
+SHOWN = 40  # characters of a value
+REMEDIES = {
+    "types": "correct the source, or say in logical_types what the column holds",
+    "uniqueness": "remove the duplicates, or declare a key that is unique",
+    "missing_shares": "fill the gaps at the source, or allow more of them in audit.columns",
+    "ranges": "correct the source, or the limits in audit.columns",
+}
+
+
+def audit_table(table: pa.Table, declared: Table) -> list[Finding]:
+    """A loaded table against what is declared of it: a finding for each of its checks, in their order."""
+    columns = {name: each for name, each in declared.audit.columns.items() if name in table.column_names}
+    frame = table.select(list(columns)).to_pandas(types_mapper=pd.ArrowDtype)
+    failed = _failed(_schema(columns), frame)
+    wrong_type = {name for name, check in failed if check == "types"}
+    failed |= _failed(_ranges({name: each for name, each in columns.items() if name not in wrong_type}), frame)
+    said = _said(declared, columns)
+    found = [_finding(check, said[check], failed, frame, columns) for check in table_checks(declared)[1:]]
+    return [_columns(declared, table.column_names), *found]
+
+
+def table_checks(declared: Table) -> list[str]:
+    """The names of a table's checks; that of the ranges only where some are declared."""
+    return ["schema", "types", "uniqueness", "missing_shares", *(["ranges"] if declared.audit.limited else [])]
+
+
+def repeated(keys: pd.DataFrame) -> pd.Series:
+    """Which rows share their key, [n_rows] of booleans; `keys` has a column for each part of the key."""
+    from pandera.pandas import Column, DataFrameSchema
+
+    number = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup()
+    schema = DataFrameSchema({"key": Column(unique=True)})
+    rows = _failed(schema, pd.DataFrame({"key": number.to_numpy()})).get(("key", "field_uniqueness"), [])
+    found = pd.Series(False, index=range(len(keys)))
+    found.iloc[list(rows)] = True
+    return found
+
+
+def _columns(declared: Table, names: list[str]) -> Finding:
+    """Whether the columns are those that are expected."""
+    from pandera.pandas import Column, DataFrameSchema
+
+    expected = declared.named | set(declared.derived) | set(declared.audit.columns)
+    optional = {name for name, each in declared.audit.columns.items() if not each.required}
+    schema = DataFrameSchema(
+        {name: Column(required=name not in optional) for name in sorted(expected)},
+        strict=declared.audit.unexpected == "refuse",
+    )
+    failed = _cases(schema, pd.DataFrame({name: pd.Series(dtype="object") for name in names}))
+    words = {"column_in_dataframe": "is missing", "column_in_schema": "is not expected"}
+    faults = [(0.0, f"the column {each.failure_case} {words[str(each.check)]}") for each in failed.itertuples()]
+    return Finding(
+        "schema",
+        f"{len(names)} columns, of which {len(expected & set(names))} are declared; others are "
+        f"{'not allowed' if declared.audit.unexpected == 'refuse' else 'allowed'}",
+        worst_first(faults),
+        "correct the source, or audit.columns",
+    )
+
+
+def _schema(columns: Mapping[str, ColumnAudit]) -> "DataFrameSchema":
+    """What is declared of types, uniqueness and missing shares."""
+    from pandera.pandas import Check, Column, DataFrameSchema
+
+    def checks(audit: ColumnAudit) -> list["Check"]:
+        made = []
+        if audit.kind:
+            made.append(Check(lambda values: _is(values, str(audit.kind)), name="types"))
+        if audit.unique:
+            made.append(Check(lambda values: ~values.duplicated(keep=False), name="uniqueness"))
+        if audit.missing_at_most is not None and audit.missing_at_most < 1:
+            made.append(Check(lambda values: _complete(values, audit), name="missing_shares", ignore_na=False))
+        return made
+
+    return DataFrameSchema({name: Column(checks=checks(audit), nullable=True) for name, audit in columns.items()})
+
+
+def _ranges(columns: Mapping[str, ColumnAudit]) -> "DataFrameSchema":
+    """What is declared of single values."""
+    from pandera.pandas import Check, Column, DataFrameSchema
+
+    def checks(audit: ColumnAudit) -> list["Check"]:
+        least, greatest = audit.between or (None, None)
+        among = audit.one_of or []
+        return [
+            *([Check(lambda values: values >= least, name="ranges")] if least is not None else []),
+            *([Check(lambda values: values <= greatest, name="ranges")] if greatest is not None else []),
+            *([Check(lambda values: values.astype("object").isin(among), name="ranges")] if among else []),
+        ]
+
+    return DataFrameSchema({name: Column(checks=checks(audit), nullable=True) for name, audit in columns.items()})
+
+
+def _is(values: pd.Series, kind: str) -> pd.Series:
+    """Which values are of a type; those of a text that could be read as one are not, unless all could be."""
+    held = pa.Array.from_pandas(values[:0]).type
+    if kind == "integer" and pa.types.is_floating(held):
+        return values.eq(values.round())
+    right = {
+        "number": pa.types.is_integer(held) or pa.types.is_floating(held) or pa.types.is_decimal(held),
+        "integer": pa.types.is_integer(held),
+        "boolean": pa.types.is_boolean(held),
+        "time": pa.types.is_timestamp(held),
+        "text": is_text(held),
+    }[kind]
+    if right or kind in ("text", "boolean"):
+        return pd.Series(right, index=values.index)
+    texts = values.astype("object")
+    parsed = pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True) if kind == "time" else None
+    readable = (pd.to_numeric(texts, errors="coerce") if parsed is None else parsed).notna()
+    return pd.Series(False, index=values.index) if readable.all() else readable
+
+
+def _complete(values: pd.Series, audit: ColumnAudit) -> pd.Series:
+    """Which values are there, or none is amiss where few enough are missing."""
+    missing = values.isna()
+    allowed = missing.mean() <= (audit.missing_at_most or 0.0)
+    return pd.Series(True, index=values.index) if allowed else ~missing
+
+
+def _cases(schema: "DataFrameSchema", frame: pd.DataFrame) -> pd.DataFrame:
+    """pandera's failure cases: `column`, `check`, `failure_case` and, where it is about a row, its `index`."""
+    from pandera.errors import SchemaErrors
+
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as error:
+        found: pd.DataFrame = error.failure_cases
+        return found
+    return pd.DataFrame({"column": [], "check": [], "failure_case": [], "index": []})
+
+
+def _failed(schema: "DataFrameSchema", frame: pd.DataFrame) -> dict[tuple[str, str], list[int]]:
+    """The rows that fail, by column and check."""
+    cases = _cases(schema, frame)
+    return {
+        (str(column), str(check)): sorted({int(row) for row in rows["index"]})
+        for (column, check), rows in cases.groupby(["column", "check"])
+    }
+
+
+def _finding(
+    check: str,
+    looked_at: str,
+    failed: Mapping[tuple[str, str], list[int]],
+    frame: pd.DataFrame,
+    columns: Mapping[str, ColumnAudit],
+) -> Finding:
+    """What became of one check of all columns, the column with the most wrong rows first."""
+    wrong = {column: rows for (column, of), rows in failed.items() if of == check}
+    faults = [(len(rows), _fault(check, frame[name], rows, columns[name])) for name, rows in wrong.items()]
+    order = sorted(wrong, key=lambda name: (-len(wrong[name]), name))
+    table = tuple({"column": name, **_counted(frame[name], wrong[name])} for name in order)
+    return Finding(check, looked_at, worst_first(faults), REMEDIES[check], table)
+
+
+def _counted(values: pd.Series, rows: list[int]) -> dict[str, str]:
+    return {"rows": f"{len(rows):,}", "of": f"{len(values):,}", "first": _value(values, rows)}
+
+
+def _fault(check: str, values: pd.Series, rows: list[int], audit: ColumnAudit) -> str:
+    count, first = f"{len(rows):,} of {len(values):,}", _value(values, rows)
+    where = f"column {values.name!r}"
+    if check == "types":
+        return f"{where}: {count} values are no {audit.kind} (it holds {_held(values)}), first {first}"
+    if check == "uniqueness":
+        return f"{where}: {count} rows share their value with another, first {first}"
+    if check == "missing_shares":
+        share = len(rows) / len(values)
+        return f"{where}: {count} values are missing ({share:.2%}, allowed: {audit.missing_at_most:.2%})"
+    return f"{where}: {count} values are not {_limits(audit)}, first {first}"
+
+
+def _limits(audit: ColumnAudit) -> str:
+    least, greatest = audit.between or (None, None)
+    among = [f"among {', '.join(map(str, audit.one_of))}"] if audit.one_of else []
+    between = [f"between {least} and {greatest}"] if least is not None and greatest is not None else []
+    one_sided = [f"at least {least}"] if greatest is None else [f"at most {greatest}"] if least is None else []
+    return " and ".join([*between, *(one_sided if audit.between else []), *among])
+
+
+def _held(values: pd.Series) -> str:
+    return str(values.dtype).removesuffix("[pyarrow]")
+
+
+def _value(values: pd.Series, rows: Iterable[int]) -> str:
+    """The value of the first of some rows."""
+    first = next(iter(rows), None)
+    text = "" if first is None else repr(_plain(values.iloc[first]))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+
+
+def _plain(value: Any) -> Any:
+    if value is pd.NA:
+        return None
+    return str(value) if isinstance(value, pd.Timestamp) else value
+
+
+def _said(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str, str]:
+    """What each check looked at, where it has passed."""
+    kinds = {name: each.kind for name, each in columns.items() if each.kind}
+    unique = [name for name, each in columns.items() if each.unique]
+    limited = [name for name in declared.audit.limited if name in columns]
+    gaps = [name for name, each in columns.items() if each.missing_at_most is not None]
+    times = sorted(declared.times)
+    return {
+        "types": f"{len(times)} columns hold times, and {len(kinds)} what audit.columns says",
+        "uniqueness": f"no two rows share the key {declared.keys}{_also(unique, 'nor a value of')}",
+        "missing_shares": f"every row has the key {declared.keys}{_also(gaps, 'and enough have')}",
+        "ranges": f"all values lie within the limits of {', '.join(limited)}",
+    }
+
+
+def _also(columns: list[str], words: str) -> str:
+    return f", {words} {', '.join(columns)}" if columns else ""

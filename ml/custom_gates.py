@@ -1,0 +1,34 @@
+"""Gates of the user's own, named as `package.module:function`."""
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ml.evaluation import Evaluation
+from ml.references import imported
+from ml.verdict import Verdict
+
+Rule = Callable[[Evaluation, Mapping[str, Any]], Verdict]
+
+
+def custom_gate(reference: str) -> Rule:
+    """The function that `reference` names; raises ValueError if there is none, or if it is no gate."""
+    found = imported(reference)
+    module, _, name = reference.partition(":")
+    if not inspect.isfunction(found):
+        raise ValueError(f"gates.own: the module {module!r} has no function {name!r}")
+    try:
+        inspect.signature(found).bind(None, {})
+    except TypeError as error:
+        raise ValueError(f"gates.own: {reference!r} does not take (evaluation, options): {error}") from error
+    gate: Rule = found
+    return gate
+
+
+def custom_verdict(gate: Rule, name: str, options: Mapping[str, Any], evaluation: Evaluation) -> Verdict:
+    """What a gate of the user's own answers, under its name; raises TypeError if that is no verdict."""
+    answer = gate(evaluation, options)
+    if not isinstance(answer, Verdict) or not isinstance(answer.passed, bool):
+        raise TypeError(f"the gate {name!r} must return a Verdict whose `passed` is a bool, given {answer!r}")
+    return replace(answer, gate=name)

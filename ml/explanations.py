@@ -1,0 +1,166 @@
+"""What the exported model's answers depend on: permutation importance and SHAP, of any family alike.
+
+Breiman 2001, Random forests, Machine Learning 45; Lundberg and Lee 2017, A unified approach to interpreting model
+predictions, NeurIPS.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from ml.encoding import MISSING, Encoder
+from ml.metrics import METRICS, score
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+REPEATS = 3  # shuffles of each feature
+BACKGROUND = 10  # rows that stand in for what is unknown of a feature
+CHUNK = 256  # rows that are answered together
+Predict = Callable[[np.ndarray], np.ndarray]
+
+
+class Importance(BaseModel):
+    """How much worse the metric gets when a feature's values are shuffled, and how far it moves answers.
+
+    `deviation` is that of `drop` over the shuffles; `shap` the mean absolute SHAP value over rows (and classes).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    drop: float
+    deviation: float
+    shap: float
+
+
+class Exported:
+    """The exported model over a plain matrix of numbers, in which codes stand for categories."""
+
+    def __init__(self, session: ort.InferenceSession, encoder: Encoder) -> None:
+        self.session, self.encoder = session, encoder
+        self._levels = [np.array([*levels, MISSING], object) for levels in encoder.categories.values()]
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        """Answers to X float [n_rows, n_features] as `Encoder.encode` makes it: [n_rows] or [n_rows, n_classes].
+
+        All processors work, each on rows of its own: what a row is answered does not depend on how many there are.
+        """
+        parts = np.array_split(X, range(CHUNK, len(X), CHUNK))
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
+            return np.concatenate(list(threads.map(self._answers, parts)))
+
+    def _answers(self, X: np.ndarray) -> np.ndarray:
+        numeric = self.encoder.n_numeric
+        inputs = {"numeric": X[:, :numeric].astype(np.float32)} if numeric else {}
+        if self._levels:
+            codes = np.nan_to_num(X[:, numeric:], nan=-1).astype(int)
+            inputs["categorical"] = np.stack(
+                [levels[codes[:, column]] for column, levels in enumerate(self._levels)], axis=1
+            )
+        answers: np.ndarray = np.asarray(self.session.run(["score"], inputs)[0], dtype=np.float64)
+        return answers
+
+
+class _Fitted:
+    """A function that answers, as an estimator for scikit-learn; it has nothing to learn."""
+
+    def __init__(self, predict: Predict) -> None:
+        self.predict = predict
+
+    def fit(self) -> None:
+        raise NotImplementedError("an exported model is not fitted again")
+
+
+def sample(rows: int, most: int, seed: int) -> np.ndarray:
+    """Ascending positions of at most `most` of so many rows."""
+    chosen: np.ndarray = np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+    return chosen
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Every feature's importance, the greatest drop first, and SHAP values [n_rows, n_features(, n_classes)] of X.
+
+    X [n_rows, n_features] and `values` have their columns in the order of `features`.
+    """
+
+    importances: list[Importance]
+    features: tuple[str, ...]
+    X: np.ndarray
+    values: np.ndarray
+
+
+def explain(
+    predict: Predict,
+    encoder: Encoder,
+    matrix: pd.DataFrame,
+    y: np.ndarray,
+    metric: str,
+    *,
+    rows: int,
+    shap_rows: int,
+    seed: int,
+) -> Explained:
+    """What answers depend on, seen from samples of the rows of a feature matrix."""
+    chosen = sample(len(matrix), rows, seed)
+    X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
+    drops, deviations = permuted(predict, X, y[chosen], metric, seed)
+    asked = X[sample(len(X), shap_rows, seed + 1)]
+    values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], asked, seed)
+    moved = np.abs(values).reshape(len(asked), X.shape[1], -1).mean(axis=(0, 2))
+    found = [
+        Importance(feature=name, drop=float(drop), deviation=float(deviation), shap=float(shap))
+        for name, drop, deviation, shap in zip(encoder.features, drops, deviations, moved, strict=True)
+    ]
+    found.sort(key=lambda each: (-each.drop, -each.shap, each.feature))
+    return Explained(found, encoder.features, asked, values)
+
+
+def permuted(predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """By how much the metric gets worse when a column of X [n_rows, n_features] is shuffled: mean and deviation."""
+    from sklearn.inspection import permutation_importance
+
+    sign = METRICS[metric].sign
+    found = permutation_importance(
+        _Fitted(predict),
+        X,
+        y,
+        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows)),
+        n_repeats=REPEATS,
+        random_state=seed,
+    )
+    return found.importances_mean, found.importances_std
+
+
+def shap_values(predict: Predict, background: np.ndarray, X: np.ndarray, seed: int) -> np.ndarray:
+    """The SHAP values of rows X [n_rows, n_features] against `background` rows, of each class if answers have many.
+
+    Of one row, values and the mean answer to the background sum up to the row's answer.
+    """
+    shap = import_shap()
+    explainer = shap.PermutationExplainer(predict, shap.maskers.Independent(background, len(background)), seed=seed)
+    once = 2 * X.shape[1] + 1  # one permutation, there and back
+    found = explainer(X, max_evals=once, main_effects=False, silent=True)
+    return np.asarray(found.values, dtype=np.float64)
+
+
+def import_shap() -> Any:
+    """The module shap, without numba's compiler: that takes longer than all that it makes faster here."""
+    from numba import config
+
+    before = vars(config)["DISABLE_JIT"]
+    vars(config)["DISABLE_JIT"] = True
+    try:
+        import shap
+    finally:
+        vars(config)["DISABLE_JIT"] = before
+    return shap

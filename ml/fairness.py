@@ -1,0 +1,111 @@
+"""How differently the groups of a sensitive column are treated: fairlearn's differences, with bootstrap intervals.
+
+Of a binary task by the decisions at the threshold: the share of yes (demographic parity), of yes among the positive and
+among the negative (equalized odds: Hardt, Price and Srebro 2016, NeurIPS), and of right decisions. Of many classes the
+share of right decisions; of numbers the mean error, and the mean of its size.
+"""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ml.bootstrap import Estimate, Resampling, estimate, resampled
+from ml.metrics import Task
+from ml.slices import Part
+from ml.weighted import Groups, Weighted, most_likely, ratio
+
+Rate = tuple[np.ndarray, np.ndarray]  # what counts of each row, and which rows
+
+
+class Group(BaseModel):
+    """The test rows of one group, and its rates."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: str
+    rows: int
+    rates: dict[str, Estimate]
+
+
+class Fairness(BaseModel):
+    """The rates of a column's groups, and by rate the difference of the two groups that lie furthest apart.
+
+    `between` names these two, the greater first. A rate that no row of a group counts for is left out of both.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    column: str
+    groups: tuple[Group, ...]
+    differences: dict[str, Estimate]
+    between: dict[str, tuple[str, str]]
+
+
+def fairness(
+    column: str, groups: list[Part], y: np.ndarray, p: np.ndarray, task: Task, threshold: float | None, how: Resampling
+) -> Fairness:
+    """The fairness of the answers p to rows of labels y, whose `groups` together are all rows."""
+    codes = np.empty(len(y), dtype=int)
+    for code, group in enumerate(groups):
+        codes[group.positions] = code
+    rates = _rates(y, p, task, threshold)
+    drawn = resampled(_strata(y, codes, task), {name: _by_group(codes, rate) for name, rate in rates.items()}, how)
+    exact = {name: _by_fairlearn(y, codes, rate) for name, rate in rates.items()}
+    found = {
+        name: [estimate(value, drawn[name][:, code], how) for code, value in enumerate(values)]
+        for name, values in exact.items()
+    }
+    ends = {name: (int(np.nanargmax(values)), int(np.nanargmin(values))) for name, values in exact.items()}
+    return Fairness(
+        column=column,
+        groups=tuple(_group(group, code, found) for code, group in enumerate(groups)),
+        differences={
+            name: estimate(exact[name][high] - exact[name][low], drawn[name][:, high] - drawn[name][:, low], how)
+            for name, (high, low) in ends.items()
+        },
+        between={name: (groups[high].value, groups[low].value) for name, (high, low) in ends.items()},
+    )
+
+
+def _rates(y: np.ndarray, p: np.ndarray, task: Task, threshold: float | None) -> dict[str, Rate]:
+    every = np.ones(len(y), dtype=bool)
+    if task.kind == "regression":
+        return {"mean error": (p - y, every), "mean absolute error": (np.abs(p - y), every)}
+    if task.kind == "multiclass" or threshold is None:
+        return {"accuracy": (most_likely(p) == y, every)}
+    said = p >= threshold
+    return {
+        "selection rate": (said, every),
+        "true positive rate": (said, y == 1),
+        "false positive rate": (said, y == 0),
+        "accuracy": (said == y, every),
+    }
+
+
+def _strata(y: np.ndarray, codes: np.ndarray, task: Task) -> np.ndarray:
+    """Rows are drawn within their group, and there within their class."""
+    return codes if task.kind == "regression" else codes * (int(y.max()) + 1) + y.astype(int)
+
+
+def _by_group(codes: np.ndarray, rate: Rate) -> Weighted:
+    groups, (values, counted) = Groups(codes, int(codes.max()) + 1), rate
+    return lambda weights: ratio(groups.sums(weights * (values * counted)), groups.sums(weights * counted))
+
+
+def _by_fairlearn(y: np.ndarray, codes: np.ndarray, rate: Rate) -> np.ndarray:
+    """The rate of each group [n_groups], NaN where no row of it counts."""
+    from fairlearn.metrics import MetricFrame
+
+    values, counted = rate
+    frame = MetricFrame(
+        metrics=lambda _, each: float(np.mean(each)),
+        y_true=y[counted],
+        y_pred=values[counted].astype(float),
+        sensitive_features=codes[counted],
+    )
+    found: np.ndarray = frame.by_group.reindex(range(int(codes.max()) + 1)).to_numpy(dtype=float)
+    return found
+
+
+def _group(part: Part, code: int, found: dict[str, list[Estimate]]) -> Group:
+    rates = {name: values[code] for name, values in found.items() if not np.isnan(values[code].value)}
+    return Group(value=part.value, rows=len(part.positions), rates=rates)

@@ -1,0 +1,53 @@
+"""Golden inputs: rows as an exported model takes them, with its answers, to be kept beside a registered version."""
+
+import json
+
+import numpy as np
+import pandas as pd
+
+from ml.encoding import Encoder
+from ml.onnx_export import session, task_of
+
+ROWS = 10
+TOLERANCE = 1e-4  # of a probability, or of the spread of numbers: processors round in different ways
+
+
+class GoldenError(ValueError):
+    """A model does not answer its golden rows as it did."""
+
+
+def golden_inputs(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> bytes:
+    """The first rows of a feature frame, encoded, and what the model answers to them, as JSON."""
+    inputs = encoder.inputs(frame.head(ROWS))
+    answers = session(content).run(["score"], inputs)[0]
+    numbers = {name: _plain(values) for name, values in inputs.items()}
+    return json.dumps({"inputs": numbers, "scores": np.asarray(answers, float).tolist()}, indent=1).encode()
+
+
+def check_golden(content: bytes, golden: bytes) -> float:
+    """The largest difference to the golden answers, as a share of their unit.
+
+    Raises GoldenError if there are no golden rows, or one is answered otherwise; whatever ONNX Runtime raises if the
+    model does not load.
+    """
+    told = json.loads(golden)
+    expected = np.array(told["scores"], dtype=np.float64)
+    if not len(expected):
+        raise GoldenError("0 golden rows verify nothing")
+    inputs = {name: _array(name, values) for name, values in told["inputs"].items()}
+    answers = np.asarray(session(content).run(["score"], inputs)[0], dtype=np.float64)
+    if answers.shape != expected.shape:
+        raise GoldenError(f"{len(expected)} golden rows were answered with the shape {answers.shape}")
+    difference = float(np.max(np.abs(answers - expected))) / task_of(content).unit(expected)
+    if not difference <= TOLERANCE:
+        raise GoldenError(f"golden rows are answered with a difference of {difference:.3g}; allowed: {TOLERANCE:g}")
+    return difference
+
+
+def _plain(values: np.ndarray) -> list[list[object]]:
+    """Rows as JSON values, what is missing as null."""
+    return [[None if value != value else value for value in row] for row in values.tolist()]
+
+
+def _array(name: str, rows: list[list[object]]) -> np.ndarray:
+    return np.array(rows, dtype=object if name == "categorical" else np.float32)

@@ -1,0 +1,106 @@
+"""The model card: what a model is for, what it was made of, where its limits are, and who approved it.
+
+Its headings follow Mitchell et al. 2019, Model cards for model reporting, FAT*.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from ml.evaluation import Evaluation
+from ml.spec import UseCaseSpec
+
+Card = dict[str, list[str]]
+
+
+def model_card(name: str, spec: UseCaseSpec, found: Evaluation, coordinates: dict[str, Any]) -> Card:
+    """The card's sentences by heading."""
+    return {
+        "Purpose": list(_purpose(spec)),
+        "Model": list(_model(spec, found)),
+        "Data": list(_data(spec, found, coordinates)),
+        "Limits": list(_limits(spec, found)),
+        "Leak audit": [_leak_audit(found)],
+        "Approval": [_approval(name, spec)],
+    }
+
+
+def _purpose(spec: UseCaseSpec) -> Iterator[str]:
+    yield spec.description
+    said = {
+        "binary": "It answers the probability of yes.",
+        "multiclass": "It answers the probability of each class.",
+        "regression": "It answers a number.",
+    }
+    yield said[spec.task]
+    yield f"Owners: {', '.join(spec.owners) if spec.owners else 'none are declared'}."
+
+
+def _model(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
+    yield f"Family: {found.family}, with {len(found.importances)} features; SHA-256 {found.model_hash}."
+    if (reference := found.reference) is None:
+        return
+    yield (
+        f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
+        f"{reference.validation[reference.metric]:.4f}; seed {spec.seed}."
+    )
+    if (threshold := reference.threshold) is not None:
+        yield (
+            f"From a probability of {threshold.value:.4f} on the answer is yes. That was chosen on validation rows for "
+            f"the {threshold.objective} ({threshold.reached:.4f} there)."
+        )
+
+
+def _data(spec: UseCaseSpec, found: Evaluation, coordinates: dict[str, Any]) -> Iterator[str]:
+    where = f" where {spec.examples.where}" if spec.examples.where else ""
+    asked = "the rows of a query" if spec.examples.query else f"the rows of {spec.examples.table}{where}"
+    yield f"Examples are {asked}; the target is {spec.examples.target or 'what the query gives'}."
+    if found.reference:
+        counts = found.reference.train_rows, found.reference.validation_rows, found.rows
+        yield "Trained on {:,} rows, chosen on {:,} validation rows, judged on {:,} test rows.".format(*counts)
+    split = spec.examples.split.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
+    yield f"Split: {', '.join(f'{part} {value}' for part, value in split.items()) or 'by the defaults'}."
+    tables = {table: coordinates.get("data", {}).get(f"raw_{table}") for table in spec.tables}
+    yield "Tables: " + ", ".join(f"{table} ({_short(of)})" for table, of in sorted(tables.items())) + "."
+
+
+def _short(of: Any) -> str:
+    content = of.get("hash") if isinstance(of, dict) else of
+    return str(content)[:12] if content else "see the coordinates"
+
+
+def _limits(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
+    if found.period:
+        yield f"Test rows are from {found.period[0]} to {found.period[1]}: of other times nothing is known."
+    yield "A category that training did not see counts as missing."
+    yield f"Nothing is known of groups of fewer than {spec.evaluation.slice_rows} test rows."
+    if worse := [each.name for each in found.slices if each.found]:
+        yield f"It is worse than elsewhere on {'; '.join(worse)}."
+    if (calibration := found.calibration) and calibration.error > calibration.by_chance:
+        yield (
+            f"Its probabilities are off by {calibration.error:.4f} on average, more than chance explains "
+            f"({calibration.by_chance:.4f})."
+        )
+    if (coverage := found.coverage) and coverage.covered.high < coverage.wanted:
+        yield f"Its interval holds fewer rows than the {coverage.wanted:.0%} wanted: {coverage.covered.value:.1%}."
+    if not spec.evaluation.sensitive:
+        yield "No sensitive column is declared (evaluation.sensitive), so that nothing is known of its fairness."
+    if found.reference and len(found.reference.refit_scores) < 2:
+        yield "It was trained with one seed: how much of its score is luck is not known (models.<family>.refit_seeds)."
+
+
+def _leak_audit(found: Evaluation) -> str:
+    if found.leak_audit is None:
+        return "The problem has no cutoff, so that there is no future to leak from."
+    return f"{'Passed' if found.leak_audit.passed else 'FAILED'}: {found.leak_audit.reason}."
+
+
+def _approval(name: str, spec: UseCaseSpec) -> str:
+    where = (
+        f"Who approved which version, when and why is in the history of the asset {name}/production_model and in the "
+        f"tags sextant.approved_by, sextant.approved_reason and sextant.approved_at of the registered model {name}."
+    )
+    if spec.production.approval == "required":
+        return (
+            f"Not approved when this was written: it waits for `sextant approve {name} <version> --reason …`. {where}"
+        )
+    return f"No approval is asked for (production.approval is automatic): the gates decide. {where}"

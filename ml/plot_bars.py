@@ -1,0 +1,136 @@
+"""Pictures that list: slices, importances, SHAP values, and the scores of seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ml.bootstrap import Estimate
+from ml.encoding import Encoder
+from ml.explanations import Explained, Importance, import_shap
+from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
+from ml.slices import Slice
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+MOST_FEATURES = 15
+MOST_SLICES = 30
+
+
+def shown_slices(slices: Sequence[Slice]) -> list[Slice]:
+    """The slices that a picture has room for, of those whose score is known."""
+    return [each for each in slices if not np.isnan(each.score.value)][:MOST_SLICES]
+
+
+def slice_scores(slices: Sequence[Slice], champions: dict[str, Estimate], metric: str, overall: Estimate) -> Draw:
+    """The metric on each slice with its interval, beside that on all rows; what was found stands out."""
+    shown = shown_slices(slices)
+
+    def draw(axes: Axes) -> None:
+        axes.axvline(overall.value, color=BASELINE, linewidth=1.2, ls="--", label=f"all rows, {overall.value:.4g}")
+        for found, colour, label in ((False, CANDIDATE, "candidate"), (True, BAD, "candidate, slice found")):
+            at = [place for place, each in enumerate(shown) if each.found == found]
+            if at:
+                _intervals(axes, [shown[place].score for place in at], np.array(at), colour, label)
+        at = [place for place, each in enumerate(shown) if each.name in champions]
+        if at:
+            _intervals(axes, [champions[shown[place].name] for place in at], np.array(at) + 0.22, CHAMPION, "champion")
+        names = [f"{shortened(each.name)} ({each.rows:,})" for each in shown]
+        axes.set_yticks(range(len(shown)), names)
+        axes.set_ylim(len(shown) - 0.4, -0.6)
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel=f"{metric} with its interval; rows in brackets")
+        axes.figure.legend(loc="outside lower center", ncols=4)
+
+    return draw
+
+
+def _intervals(axes: Axes, scores: Sequence[Estimate], at: np.ndarray, colour: str, label: str) -> None:
+    values = np.array([each.value for each in scores])
+    apart = np.abs(np.array([[each.low for each in scores], [each.high for each in scores]]) - values)
+    axes.errorbar(values, at, xerr=apart, fmt="o", color=colour, markersize=4.5, linewidth=1.3, label=label)
+
+
+def permutation(importances: Sequence[Importance], metric: str) -> Draw:
+    """The features without whose values the metric gets worst."""
+    shown = importances[:MOST_FEATURES]
+
+    def draw(axes: Axes) -> None:
+        drops, deviations = [each.drop for each in shown], [each.deviation for each in shown]
+        axes.barh(range(len(shown)), drops, xerr=deviations, color=CANDIDATE, height=0.65, ecolor="#5b6774")
+        axes.set_yticks(range(len(shown)), [shortened(each.feature) for each in shown])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel=f"how much worse {metric} gets when the feature is shuffled")
+
+    return draw
+
+
+def shap_of_one(explained: Explained, encoder: Encoder, unit: str) -> Draw:
+    """How far the features move each row's answer, with the values of those that are numbers as colour."""
+    shap = import_shap()
+    X = explained.X.copy()
+    X[:, encoder.n_numeric :] = np.nan  # the code of a category is neither high nor low
+    names = [shortened(name) for name in explained.features]
+    made = shap.Explanation(values=explained.values, data=X, feature_names=names)
+
+    def draw(axes: Axes) -> None:
+        state = np.random.get_state()
+        np.random.seed(0)
+        try:
+            shap.plots.beeswarm(
+                made,
+                max_display=MOST_FEATURES,
+                ax=axes,
+                show=False,
+                plot_size=None,
+                s=9,
+                group_remaining_features=False,
+            )
+        finally:
+            np.random.set_state(state)
+        axes.tick_params(labelsize=9)
+        axes.set_xlabel(f"how far the answer is moved ({unit}); grey: categories and missing values", fontsize=9)
+
+    return draw
+
+
+def shap_of_classes(explained: Explained, classes: Sequence[str], shown_classes: Sequence[int]) -> Draw:
+    """The mean size of SHAP values of all classes together, split into the most frequent ones and the rest."""
+    sizes = np.abs(explained.values).mean(axis=0)
+    order = np.argsort(-sizes.sum(axis=1), kind="stable")[:MOST_FEATURES]
+    rest = [code for code in range(len(classes)) if code not in shown_classes]
+
+    def draw(axes: Axes) -> None:
+        import matplotlib
+
+        left = np.zeros(len(order))
+        parts = [(classes[code], sizes[order, code]) for code in shown_classes]
+        parts += [("others", sizes[order][:, rest].sum(axis=1))] if rest else []
+        for (name, widths), colour in zip(parts, matplotlib.colormaps["tab20"](range(len(parts))), strict=True):
+            axes.barh(range(len(order)), widths, left=left, color=colour, height=0.65, label=shortened(name, 14))
+            left = left + widths
+        axes.set_yticks(range(len(order)), [shortened(explained.features[at]) for at in order])
+        axes.invert_yaxis()
+        axes.grid(visible=False, axis="y")
+        axes.set(xlabel="mean size of the SHAP value, added up over classes")
+        axes.legend(loc="lower right", ncols=2, fontsize=8, title="class", title_fontsize=8)
+
+    return draw
+
+
+def seeds(scores: Sequence[float], metric: str) -> Draw:
+    """The validation score of each refit; the first is the model's own."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot(range(len(scores)), scores, "o", color=BASELINE, label="refitted with another seed")
+        axes.plot([0], scores[:1], "o", color=CANDIDATE, label="the candidate", markersize=8)
+        axes.axhline(float(np.mean(scores)), ls="--", color=BASELINE, linewidth=1.2, label="mean")
+        axes.set_xticks(range(len(scores)))
+        axes.set(xlabel="refit", ylabel=f"validation {metric}")
+        axes.legend(loc="best")
+
+    return draw

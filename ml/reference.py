@@ -1,0 +1,67 @@
+"""What only training and validation rows can tell of a model; it travels inside of the exported one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ml.conformal import ConformalInterval, conformal_interval
+from ml.metrics import Task, metrics_of, score
+from ml.spec_evaluation import EvaluationPlan
+from ml.thresholds import Threshold, choose_threshold
+
+KEY = "sextant.reference"
+
+
+class Reference(BaseModel):
+    """The threshold, the interval and the trivial baseline of a model, none of which has seen a test row.
+
+    `baseline` is what answers every row alike: the share of the positive or of each class among training rows, or the
+    mean of their targets. `refit_scores` are the validation scores of models refitted with other seeds, the model's
+    own first; `validation` are its metrics there.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    train_rows: int
+    validation_rows: int
+    baseline: tuple[float, ...]
+    threshold: Threshold | None = None
+    interval: ConformalInterval | None = None
+    metric: str
+    refit_scores: tuple[float, ...] = ()
+    validation: dict[str, float] = {}
+
+    def answers(self, rows: int, task: Task) -> np.ndarray:
+        """What the baseline answers to so many rows: [rows], or [rows, n_classes]."""
+        alike = np.tile(np.array(self.baseline), (rows, 1))
+        return alike if task.kind == "multiclass" else alike[:, 0]
+
+
+def make_reference(
+    task: Task,
+    plan: EvaluationPlan,
+    metric: str,
+    y_train: np.ndarray,
+    y_valid: np.ndarray,
+    p_valid: np.ndarray,
+    refit_scores: Sequence[float],
+) -> Reference:
+    """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any."""
+    binary, number = task.kind == "binary", task.kind == "regression"
+    return Reference(
+        train_rows=len(y_train),
+        validation_rows=len(y_valid),
+        baseline=_baseline(y_train, task),
+        threshold=choose_threshold(y_valid, p_valid, plan.threshold or "f1") if binary else None,
+        interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
+        metric=metric,
+        refit_scores=tuple(refit_scores),
+        validation={name: score(name, y_valid, p_valid) for name in metrics_of(task.kind)},
+    )
+
+
+def _baseline(y: np.ndarray, task: Task) -> tuple[float, ...]:
+    if task.kind == "multiclass":
+        return tuple((np.bincount(y, minlength=len(task.classes)) / len(y)).tolist())
+    return (float(y.mean()),)

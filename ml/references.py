@@ -1,0 +1,21 @@
+"""What a declaration names as `package.module:name`: code of the user's own."""
+
+from importlib import import_module
+from typing import Any
+
+
+def imported(reference: str) -> Any:
+    """What `package.module:name` names, or None if the module has nothing of that name.
+
+    Raises ValueError that says what to do if there is no such module.
+    """
+    module, _, name = reference.partition(":")
+    try:
+        return getattr(import_module(module), name, None)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module}.".startswith(f"{error.name}."):
+            raise
+        raise ValueError(
+            f"{reference!r}: there is no module {error.name!r}. Put it into a package of the project, such as "
+            "configs/<use_case>, install it, or set PYTHONPATH."
+        ) from error

@@ -1,0 +1,120 @@
+"""The slices of test rows on which a model is worst, among all values and ranges of its features.
+
+A slice is one where the use case's metric is worse than on all rows by a size that matters, and by more than chance
+explains: its bootstrap standard error gives a one-sided t-test, whose p-values are corrected for all slices looked at
+(Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6). So where
+nothing is wrong, a slice is found in at most about one evaluation of twenty.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ml.bootstrap import Resampling, resampled, strata_of
+from ml.metrics import METRICS, score
+from ml.slices import OTHERS, Part, parts
+
+ALPHA = 0.05
+LEAST_LOST = 0.1  # share of what the model gains over the baseline that must be lost on a slice to matter
+MOST_TESTED = 40  # slices whose standard error is computed: the most striking ones
+RESAMPLES = 200  # behind a standard error, which is then known to 5%
+SAME = 0.3  # share of the rows of both together that two slices have in common, from which on they are one finding
+
+
+@dataclass(frozen=True)
+class Found:
+    """A slice on which the metric is worse than on all rows by `deficit`, in its own units."""
+
+    part: Part
+    deficit: float
+    p_value: float = 1.0
+
+
+@dataclass(frozen=True)
+class Searched:
+    """The worst slices, and how many were looked at."""
+
+    found: tuple[Found, ...]
+    looked_at: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """What is searched: answers p to rows of labels y by a metric; a deficit of less than `least` does not matter."""
+
+    metric: str
+    y: np.ndarray
+    p: np.ndarray
+    least: float
+    smallest: int
+    seed: int
+
+    def p_value(self, found: Found) -> float:
+        """How likely a deficit at least as great is by chance, of one slice."""
+        from scipy.stats import t
+
+        at = found.part.positions
+        measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
+        drawn = resampled(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
+        error, smallest_class = float(np.nanstd(drawn, ddof=1)), min(map(len, strata_of(self.y[at])))
+        if error == 0 or smallest_class < 2:
+            return 1.0
+        return float(t.sf(found.deficit / error, smallest_class - 1))
+
+
+def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, most: int) -> Searched:
+    """At most `most` slices, the greatest deficit first, no two of about the same rows."""
+    looked_at = list(_parts(matrix, features, search.smallest)) if most else []
+    overall = score(search.metric, search.y, search.p)
+    striking = _striking(looked_at, search, overall)
+    p_values = [search.p_value(each) for each in striking]
+    corrected = _holm(np.array(p_values + [1.0] * (len(looked_at) - len(striking))))
+    findings = [
+        Found(each.part, each.deficit, float(p_value))
+        for each, p_value in zip(striking, corrected, strict=False)
+        if p_value <= ALPHA
+    ]
+    findings.sort(key=lambda each: (-each.deficit, each.part.column, each.part.value))
+    return Searched(tuple(_distinct(findings, len(search.y), most)), len(looked_at))
+
+
+def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iterator[Part]:
+    for name in features:
+        for part in parts(name, matrix[name], smallest):
+            if smallest <= len(part.positions) < len(matrix) and not part.value.startswith(OTHERS):
+                yield part
+
+
+def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[Found]:
+    """The slices with a deficit that matters, those first that chance explains least."""
+    rule, found = METRICS[search.metric], []
+    for part in looked_at:
+        on_part = score(search.metric, search.y[part.positions], search.p[part.positions])
+        deficit = rule.sign * (overall - on_part)
+        if deficit > 0 and deficit >= search.least:
+            found.append(Found(part, deficit))
+    found.sort(key=lambda each: (-each.deficit * len(each.part.positions) ** 0.5, each.part.column, each.part.value))
+    return found[:MOST_TESTED]
+
+
+def _holm(p_values: np.ndarray) -> np.ndarray:
+    """The p-values times how many are not smaller, never falling, at most 1."""
+    order = np.argsort(p_values, kind="stable")
+    corrected = np.empty(len(p_values))
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected
+
+
+def _distinct(findings: list[Found], rows: int, most: int) -> list[Found]:
+    kept: list[Found] = []
+    masks: list[np.ndarray] = []
+    for each in findings:
+        mask = np.zeros(rows, dtype=bool)
+        mask[each.part.positions] = True
+        if len(kept) < most and all((mask & other).sum() <= SAME * (mask | other).sum() for other in masks):
+            kept.append(each)
+            masks.append(mask)
+    return kept

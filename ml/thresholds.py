@@ -1,0 +1,128 @@
+"""The threshold from which on a probability is a yes: chosen on validation rows, judged on test rows."""
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from ml.bootstrap import Estimate, Resampling, estimates
+from ml.metrics import Task
+from ml.spec_evaluation import LeastCost, Objective, PrecisionAtRecall
+from ml.weighted import Groups, Weighted, most_likely, ratio
+
+MOST_CLASSES = 12  # in one confusion matrix: more cannot be read
+
+
+class Threshold(BaseModel):
+    """A threshold, the objective that chose it, and what that, precision and recall reached on validation rows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float
+    objective: str
+    reached: float
+    precision: float
+    recall: float
+
+
+class Decisions(BaseModel):
+    """What comes of the decisions on test rows: `confusion[truth][said]` counts rows; of a binary task, rates by name.
+
+    Of many classes the most frequent are told apart; `others` are the rest.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    classes: tuple[str, ...]
+    confusion: tuple[tuple[int, ...], ...]
+    rates: dict[str, Estimate] = {}
+
+
+def choose_threshold(y: np.ndarray, p: np.ndarray, objective: Objective = "f1") -> Threshold:
+    """The best threshold for labels y and probabilities p [n_rows]; of equally good ones the highest.
+
+    It lies halfway to the next lower probability, so that the last digit of one decides nothing. The highest one
+    asked about says no to all rows.
+    """
+    from sklearn.metrics import confusion_matrix_at_thresholds
+
+    _, *counts, cuts = confusion_matrix_at_thresholds(y, p)
+    fp, fn, tp = (np.append(none, each) for none, each in zip((0, int(y.sum()), 0), counts, strict=True))
+    cuts = np.append(1.0, cuts)
+    said, sign, values = _values(objective, fp, fn, tp, len(y))
+    best = int(np.argmax(sign * values))
+    return Threshold(
+        value=float((cuts[best] + cuts[min(best + 1, len(cuts) - 1)]) / 2),
+        objective=said,
+        reached=float(values[best]),
+        precision=_or_zero(tp, tp + fp)[best],
+        recall=_or_zero(tp, tp + fn)[best],
+    )
+
+
+def _values(
+    objective: Objective, fp: np.ndarray, fn: np.ndarray, tp: np.ndarray, rows: int
+) -> tuple[str, int, np.ndarray]:
+    """What an objective is called, whether more of it is better, and its value at each threshold."""
+    if isinstance(objective, LeastCost):
+        cost = objective.cost
+        said = f"least cost per row: a false positive {cost.false_positive:g}, a false negative {cost.false_negative:g}"
+        return said, -1, (fp * cost.false_positive + fn * cost.false_negative) / rows
+    if isinstance(objective, PrecisionAtRecall):
+        wanted = objective.precision_at_recall
+        reached = _or_zero(tp, tp + fn) >= wanted
+        return f"greatest precision at a recall of at least {wanted:g}", 1, np.where(reached, _or_zero(tp, tp + fp), -1)
+    return "greatest F1", 1, _or_zero(2 * tp, 2 * tp + fp + fn)
+
+
+def _or_zero(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    found: np.ndarray = np.nan_to_num(ratio(part, whole))
+    return found
+
+
+def decide(
+    y: np.ndarray, p: np.ndarray, task: Task, threshold: Threshold | None, objective: Objective, how: Resampling
+) -> Decisions:
+    """The decisions on test rows: of a binary task by the threshold, of many classes the likeliest one."""
+    if threshold is None:
+        return _classes(y, most_likely(p), task)
+    said = (p >= threshold.value).astype(int)
+    return Decisions(
+        classes=("no", "yes"),
+        confusion=_confusion(y, said, 2),
+        rates=estimates(y, rates(y, said, objective), how),
+    )
+
+
+def rates(y: np.ndarray, said: np.ndarray, objective: Objective) -> dict[str, Weighted]:
+    """Rates of yes and no decisions, each as a function of the rows' weights."""
+    cells = Groups(2 * y.astype(int) + said, 4)  # the truth first: no no, no yes, yes no, yes yes
+
+    def of(part: list[float], whole: list[float]) -> Weighted:
+        wanted = np.array([part, whole], dtype=np.float64)
+        return lambda weights: ratio(*((cells.sums(weights) * each).sum(axis=-1) for each in wanted))
+
+    found = {
+        "precision": of([0, 0, 0, 1], [0, 1, 0, 1]),
+        "recall": of([0, 0, 0, 1], [0, 0, 1, 1]),
+        "F1": of([0, 0, 0, 2], [0, 1, 1, 2]),
+        "accuracy": of([1, 0, 0, 1], [1, 1, 1, 1]),
+        "selection rate": of([0, 1, 0, 1], [1, 1, 1, 1]),
+    }
+    if isinstance(objective, LeastCost):
+        cost = objective.cost
+        found["cost per row"] = of([0, cost.false_positive, cost.false_negative, 0], [1, 1, 1, 1])
+    return found
+
+
+def _classes(y: np.ndarray, said: np.ndarray, task: Task) -> Decisions:
+    counts = np.bincount(y, minlength=len(task.classes))
+    shown = sorted(np.argsort(-counts, kind="stable")[:MOST_CLASSES].tolist())
+    place = np.full(len(task.classes), len(shown))
+    place[shown] = np.arange(len(shown))
+    more = ("others",) if len(shown) < len(task.classes) else ()
+    names = (*(task.classes[code] for code in shown), *more)
+    return Decisions(classes=names, confusion=_confusion(place[y], place[said], len(names)))
+
+
+def _confusion(y: np.ndarray, said: np.ndarray, classes: int) -> tuple[tuple[int, ...], ...]:
+    counts = np.bincount(y.astype(int) * classes + said, minlength=classes * classes).reshape(classes, classes)
+    return tuple(map(tuple, counts.tolist()))

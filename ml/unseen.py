@@ -1,0 +1,65 @@
+"""Which test rows an earlier model has not learned from, and the comparison with it on these."""
+
+from collections.abc import Mapping
+from datetime import datetime, time
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ml.evaluation import compare
+from ml.examples import make_examples
+from ml.spec import UseCaseSpec
+from ml.spec_gates import ChampionGate
+
+
+def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:
+    """Whether each of `rows` (key and cutoff) is in neither train nor validation by `earlier`: [n_rows].
+
+    By dates these are the rows from `validate_until` on. At random, what decides is the split that today's tables give,
+    in which a few rows next to a border may have changed sides. Raises DataError where it gives none.
+    """
+    split = earlier.examples.split
+    if split.validate_until is not None:
+        until = datetime.combine(split.validate_until, time())
+        later: np.ndarray = (rows["cutoff"] >= until).to_numpy()
+        return later
+    key = earlier.tables[earlier.examples.table].keys[0]
+    named = [key, "cutoff"] if earlier.examples.query else [key]  # a query asks about the same key at several times
+    examples = make_examples(use_case, earlier, tables).to_pandas()
+    learned = pd.MultiIndex.from_frame(examples.loc[examples["split"] != "test", named])
+    found: np.ndarray = ~pd.MultiIndex.from_frame(rows[named]).isin(learned)
+    return found
+
+
+def compare_unseen(
+    metric: str,
+    rule: ChampionGate,
+    seed: int,
+    y: np.ndarray,
+    candidate: np.ndarray,
+    champion: np.ndarray,
+    fair: np.ndarray,
+) -> dict[str, Any]:
+    """The evaluation's fields about the comparison on the `fair` rows [n_rows], those that the champion has not seen.
+
+    Where it has seen some, and the others are fewer than the rule wants, the two are incomparable.
+    """
+    seen, left = int((~fair).sum()), int(fair.sum())
+    if seen and left < rule.rows:
+        return {
+            "seen_by_champion": seen,
+            "incomparable": f"it has learned from {seen} of the {len(y)} test rows, and the other {left} are fewer "
+            f"than the {rule.rows} of gates.champion.rows",
+        }
+    found = compare(
+        metric,
+        y[fair],
+        candidate[fair],
+        champion[fair],
+        confidence=rule.confidence,
+        resamples=rule.resamples,
+        seed=seed,
+    )
+    return {"seen_by_champion": seen, "comparison": found}

@@ -1,0 +1,67 @@
+"""The test rows that are most wrong, to be looked at one by one."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from ml.metrics import Task
+from ml.weighted import log_losses, squared_errors
+
+MOST = 10
+
+
+class WrongRow(BaseModel):
+    """One row: its key and cutoff, what was true, what was answered, the loss, and some of its features."""
+
+    model_config = ConfigDict(frozen=True)
+
+    key: str
+    cutoff: str | None
+    truth: str
+    answer: str
+    loss: float
+    features: dict[str, str] = {}
+
+
+def losses(y: np.ndarray, p: np.ndarray, task: Task) -> np.ndarray:
+    """What each row costs by itself, [n_rows]: the log loss of classes, the squared error of numbers."""
+    return squared_errors(y, p) if task.kind == "regression" else log_losses(y, p)
+
+
+def most_wrong(
+    rows: pd.DataFrame, key: str, y: np.ndarray, p: np.ndarray, task: Task, features: Sequence[str]
+) -> list[WrongRow]:
+    """The rows of the greatest loss, the worst first, with the values of some features; of equal ones the first."""
+    lost = losses(y, p, task)
+    worst = np.argsort(-lost, kind="stable")[:MOST]
+    return [
+        WrongRow(
+            key=str(rows[key].iloc[at]),
+            cutoff=None if pd.isna(rows["cutoff"].iloc[at]) else str(rows["cutoff"].iloc[at]),
+            truth=_truth(y[at], task),
+            answer=_answer(p[at], task),
+            loss=float(np.sqrt(lost[at]) if task.kind == "regression" else lost[at]),
+            features={name: _said(rows[name].iloc[at]) for name in features},
+        )
+        for at in worst
+    ]
+
+
+def _truth(label: float, task: Task) -> str:
+    if task.kind == "multiclass":
+        return task.classes[int(label)]
+    return ("no", "yes")[int(label)] if task.kind == "binary" else f"{label:.5g}"
+
+
+def _answer(answered: np.ndarray, task: Task) -> str:
+    if task.kind == "multiclass":
+        return f"{task.classes[int(answered.argmax())]} ({answered.max():.4f})"
+    return f"{float(answered):.4f}" if task.kind == "binary" else f"{float(answered):.5g}"
+
+
+def _said(value: object) -> str:
+    if pd.isna(value):  # type: ignore[call-overload]
+        return "missing"
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)

@@ -1,0 +1,71 @@
+"""The promotion history: one entry for each move of a champion, in the registry beside the alias that it tells of."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+PREFIX = "sextant.history."  # tags of the registered model: one row of its store each, so whole or not there
+LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One move of the alias `champion`: to which version, from which one, when, by whom, why, with which figures.
+
+    `done` is false between the announcement of a move and its end.
+    """
+
+    number: int
+    action: str
+    version: str
+    former: str | None
+    by: str
+    reason: str
+    at: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    run: str = ""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    done: bool = False
+
+    def row(self) -> dict[str, str]:
+        """What a table shows of it."""
+        return {
+            "when (UTC)": self.at[:19].replace("T", " "),
+            "version": self.version,
+            "instead of": self.former or "",
+            "what": self.action,
+            "by": self.by,
+            "why": self.reason,
+            "figures": ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items()),
+        }
+
+
+class History:
+    """The entries of one registered model, in order. Only the last one may be unfinished."""
+
+    def __init__(self, client: "MlflowClient", name: str) -> None:
+        self.client, self.name = client, name
+
+    def entries(self) -> list[Entry]:
+        """All of them, the first one first."""
+        tags = self.client.get_registered_model(self.name).tags
+        return [Entry(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
+
+    def write(self, entry: Entry) -> Entry:
+        """Announces a move, or says that it is done: one write of one row."""
+        short = entry.reason if len(entry.reason) <= LONGEST else f"{entry.reason[: LONGEST - 1]}…"
+        entry = replace(entry, reason=short)
+        self.client.set_registered_model_tag(self.name, _key(entry), json.dumps(asdict(entry)))
+        return entry
+
+    def withdraw(self, entry: Entry) -> None:
+        """Takes back the announcement of a move that never happened."""
+        self.client.delete_registered_model_tag(self.name, _key(entry))
+
+
+def _key(entry: Entry) -> str:
+    return f"{PREFIX}{entry.number:06d}"

@@ -1,0 +1,250 @@
+"""What people decide: approvals with a reason, rollbacks that are verified first, dry runs; and the history of it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from assets.promoted import GOLDEN, ProductionModel
+from dagster_project.cli import main
+from dagster_project.locate import locate
+from dagster_project.promotion import former, history
+from resources.bentos import BentoStore
+from resources.storage import Storage, find
+from resources.tracking import tracking
+from tests.dagster_project.conftest import failure
+from tests.dagster_project.dated import OTHER, PRODUCTION, Dated
+
+REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
+pytestmark = pytest.mark.slow
+DECISION = {"reason": "the report looks good", "by": "ada"}
+
+
+def value(asset: str) -> Any:
+    with dg.DagsterInstance.get() as instance:
+        return Storage().load(find(instance, dg.AssetKey(["small", asset])))
+
+
+def aliases() -> dict[str, str]:
+    found = tracking().client().get_registered_model("small").aliases
+    return {name: str(version) for name, version in found.items()}
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    made = [event.materialization for event in result.get_asset_materialization_events()]
+    metadata = next(each.metadata for each in made if each.asset_key.path[-1] == PRODUCTION)
+    return {name: each.value for name, each in metadata.items()}
+
+
+def versions() -> list[str]:
+    return sorted(str(each.version) for each in tracking().client().search_model_versions("name = 'small'"))
+
+
+def moves() -> list[tuple[str, str, str | None]]:
+    return [(entry.action, entry.version, entry.former) for entry in tracking().registry("small").entries()]
+
+
+def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated) -> None:
+    for _ in range(2):  # a second retrain registers nothing
+        waiting = case.retrain(**REQUIRED)
+        assert waiting.success
+    production: ProductionModel = value(PRODUCTION)
+
+    assert (production.version, aliases(), versions()) == ("1", {"champion": "1", "challenger": "2"}, ["1", "2"])
+    assert "version 2 waits as the challenger: sextant approve small 2 --reason …" in shown(waiting)["outcome"]
+    assert locate("small:1", tracking())["id"] == production.coordinates
+
+    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert approved.success
+    assert aliases() == {"champion": "2", "previous": "1"}
+    assert moves() == [("promoted", "1", None), ("approved", "2", "1")]
+    entry = tracking().registry("small").entries()[-1]
+    assert (entry.by, entry.reason) == ("ada", "the report looks good")
+    assert entry.figures["roc_auc"] == pytest.approx(value("evaluation").metrics["roc_auc"])
+    tags = tracking().registry("small").version("2").tags
+    assert (tags["sextant.approved_by"], tags["sextant.approved_reason"]) == ("ada", "the report looks good")
+    assert "ada" in shown(approved)["history"]
+    assert locate("small:2", tracking())["id"] == value(PRODUCTION).coordinates
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"approve": "2", "by": "ada"}, "nothing was moved: approve needs reason, not blank"),
+        ({"approve": "2", "by": "ada", "reason": " "}, "nothing was moved: approve needs reason, not blank"),
+        ({"approve": "2", "reason": "good"}, "nothing was moved: approve needs by, not blank"),
+        ({"rollback": "1", "by": "ada"}, "nothing was moved: rollback needs reason, not blank"),
+        ({"approve": "2", "rollback": "1", **DECISION}, "must name approve or rollback"),
+        (DECISION, "must name approve or rollback"),
+        ({"approve": "2", **DECISION}, "version 2 does not wait for an approval; none does"),
+        ({"rollback": "9", **DECISION}, "small has no version '9'; there are [1]"),
+    ],
+)
+def test_a_decision_that_lacks_something_moves_nothing(case: Dated, config: dict[str, str], reason: str) -> None:
+    result = case.attempt(PRODUCTION, config=config)
+
+    assert reason in failure(result)
+    assert (aliases(), moves()) == ({"champion": "1"}, [("promoted", "1", None)])
+
+
+def test_a_dry_run_registers_and_moves_nothing_and_says_what_it_would_do(case: Dated) -> None:
+    result = case.retrain(**OTHER, production={"dry_run": True})
+
+    assert shown(result)["outcome"] == (
+        "dry run: every gate passed, and the candidate would become the champion; version 1 stays champion"
+    )
+    assert (aliases(), versions(), value(PRODUCTION).version) == ({"champion": "1"}, ["1"], "1")
+
+
+def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) -> None:
+    client = tracking().client()
+    client.delete_registered_model("small")
+    until = ("predictions",)
+
+    waiting = case.attempt(*until, upstream=True, production={"approval": "required"})
+
+    assert waiting.success
+    made = {event.materialization.asset_key.path[-1] for event in waiting.get_asset_materialization_events()}
+    assert "evaluation" in made
+    assert not {PRODUCTION, "predictions"} & made
+    assert aliases() == {"challenger": "1"}
+
+    assert case.attempt(PRODUCTION, "predictions", config={"approve": "1", **DECISION}).success
+
+    assert aliases() == {"champion": "1"}
+    assert set(value("predictions")["model_version"]) == {"1"}
+
+
+def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(case: Dated) -> None:
+    assert case.retrain(**REQUIRED).success
+    assert case.retrain(models={"logistic": {"trials": 3}}).success
+
+    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert "the champion has changed since the evaluation, from version 1 to 3" in failure(result)
+    assert aliases()["champion"] == "3"
+
+
+@pytest.fixture
+def second(case: Dated) -> Dated:
+    """With version 2 as champion and predictions of it."""
+    assert case.attempt("predictions", upstream=True, **OTHER).success
+    assert set(value("predictions")["model_version"]) == {"2"}
+    return case
+
+
+def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrain(second: Dated) -> None:
+    back = second.attempt(PRODUCTION, "predictions", config={"rollback": "1", **DECISION}, **OTHER)
+
+    assert back.success
+    assert aliases() == {"champion": "1", "previous": "2"}
+    assert shown(back)["difference on golden rows"] == 0.0
+    assert set(value("predictions")["model_version"]) == {"1"}
+    assert locate("small:1", tracking())["id"] == value(PRODUCTION).coordinates
+
+    again = second.retrain(**OTHER)
+
+    assert "this model is version 2, which was rolled back on " in failure(again)
+    assert "by ada: the report looks good" in failure(again)
+    assert aliases()["champion"] == "1"
+
+    forth = second.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **OTHER)
+
+    assert forth.success
+    assert moves()[1:] == [("promoted", "2", "1"), ("rolled back", "1", "2"), ("rolled back", "2", "1")]
+    assert second.retrain(**OTHER).success
+
+
+def artifact(version: str, name: str) -> Path:
+    source = tracking().client().get_model_version_download_uri("small", version)
+    return Path(source.removeprefix("file://")) / name
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("model.onnx", lambda content: content[:-1] + b"x", "version 1 is damaged: its file is not the model"),
+        (
+            GOLDEN,
+            lambda content: content.replace(b'"scores": [', b'"scores": [0.123, '),
+            "were answered with the shape",
+        ),
+        (GOLDEN, lambda content: content.replace(b"0.9", b"0.1"), "golden rows are answered with a difference of"),
+        (GOLDEN, None, "small version 1: golden.json cannot be read"),
+    ],
+)
+def test_a_version_that_does_not_answer_as_it_did_does_not_come_back(
+    second: Dated, name: str, change: Any, reason: str
+) -> None:
+    file = artifact("1", name)
+    before = file.read_bytes()
+    try:
+        file.write_bytes(change(before)) if change else file.unlink()
+        result = second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER)
+    finally:
+        file.write_bytes(before)
+
+    assert reason in failure(result)
+    assert (aliases(), len(moves())) == ({"champion": "2", "previous": "1"}, 2)
+
+
+def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Dated) -> None:
+    assert case.retrain(**REQUIRED).success
+
+    result = case.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **REQUIRED)
+
+    assert "version 2 was never promoted; those that were: 1" in failure(result)
+    assert aliases()["champion"] == "1"
+
+
+def test_without_a_goal_a_rollback_goes_to_the_version_before(second: Dated) -> None:
+    registry = tracking().registry("small")
+    assert former(registry) == "1"
+    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    with pytest.raises(click.ClickException, match="no champion is known from before version 1"):
+        former(registry)
+
+
+def test_the_history_is_told_with_the_latest_first(second: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagster_project.promotion.check_name", lambda use_case: None)
+
+    lines = history("small").splitlines()
+
+    assert "version 2 promoted instead of 1 by the gates" in lines[0]
+    assert lines[1].startswith("    every gate passed: roc_auc is")
+    assert "roc_auc 0." in lines[2]
+    assert lines[3].endswith("version 1 promoted by the gates")
+
+
+@pytest.mark.parametrize("command", [["approve", "small", "2"], ["rollback", "small"]])
+def test_a_command_without_a_reason_is_refused_before_anything_runs(home: Path, command: list[str]) -> None:
+    without = CliRunner().invoke(main, command)
+    blank = CliRunner().invoke(main, [*command, "--reason", "  "])
+
+    assert without.exit_code == blank.exit_code == 2
+    assert "--reason" in without.output
+    assert "say why; it is kept in the promotion history" in blank.output
+    assert not (home / "mlflow").exists()
+
+
+def test_how_a_candidate_is_approved_is_no_part_of_its_coordinates(case: Dated) -> None:
+    assert case.retrain(production={"approval": "required"}).success
+
+    assert (aliases(), versions()) == ({"champion": "1"}, ["1"])  # the very same model came out
+
+
+def test_a_rollback_puts_the_bento_of_that_version_first_again(case: Dated) -> None:
+    everything = ("predictions", "bento")
+    assert case.attempt(*everything, upstream=True).success
+    assert case.attempt(*everything, upstream=True, **OTHER).success
+    assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:2"}
+
+    down = (PRODUCTION, "online_state", *everything)
+    assert case.attempt(*down, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:1"}

@@ -1,0 +1,141 @@
+"""The report of a run: what stands in it, where it is shown, and what may not decide it."""
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from assets.exported import reference_of, scores_of
+from ml.evaluation import Evaluation
+from ml.metrics import METRICS
+from ml.stamp import read_stamp
+from ml.thresholds import choose_threshold
+from resources.ledger import Ledger
+from resources.storage import Storage
+from resources.tracking import tracking
+
+SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
+
+
+@pytest.fixture
+def sited(small: Any) -> Any:
+    """The small use case with a column to slice by."""
+    frame = pd.read_csv(small.rows)
+    frame["site"] = np.where(frame["id"] % 3 == 0, "north", "south")
+    frame.to_csv(small.rows, index=False)
+    return small
+
+
+def stored(asset: str) -> Any:
+    result = Ledger().latest_result(f"small/{asset}")
+    assert result is not None
+    return Storage().load(result)
+
+
+def metadata() -> dict[str, Any]:
+    with dg.DagsterInstance.get() as instance:
+        record = instance.fetch_materializations(dg.AssetKey(["small", "evaluation"]), limit=1).records[0]
+    assert record.asset_materialization is not None
+    return dict(record.asset_materialization.metadata)
+
+
+def artifacts(folder: Path) -> dict[str, Path]:
+    """The files of the evaluation's MLflow run."""
+    run = metadata()["MLflow run"].value.rpartition("/")[2]
+    folder.mkdir()
+    local = Path(tracking().client().download_artifacts(run, "", str(folder)))
+    return {file.name: file for file in local.rglob("*") if file.is_file()}
+
+
+def test_the_report_holds_what_the_evaluation_found(sited: Any, tmp_path: Path) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    found: Evaluation = stored("evaluation")
+
+    files = artifacts(tmp_path / "copies")
+
+    told = json.loads(files["report.json"].read_text())
+    assert told["metrics"] == found.metrics
+    assert told["slices"][0]["score"]["low"] == found.slices[0].score.low
+    for name in ("report.json", "report.html"):
+        stamp = read_stamp(files[name])
+        assert stamp is not None
+        assert (stamp.coordinates, stamp.intact) == (found.coordinates, True)
+    assert {each.name for each in found.slices} >= {"site = north", "site = south"}
+    assert [each.value for each in found.fairness[0].groups] == ["north", "south"]
+
+
+def test_the_page_dagster_and_mlflow_show_the_same_pictures(sited: Any, tmp_path: Path) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+
+    files, shown = artifacts(tmp_path / "copies"), metadata()
+
+    pictures = {name.removesuffix(".png"): file.read_bytes() for name, file in files.items() if name.endswith(".png")}
+    assert set(pictures) >= {"ROC curve", "precision and recall", "confusion matrix", "calibration", "slices",
+                             "permutation importance", "SHAP values"}  # fmt: skip
+    on_page = dict(
+        re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)"', files["report.html"].read_text())
+    )
+    for name, png in pictures.items():
+        encoded = base64.b64encode(png).decode()
+        assert on_page[name] == encoded
+        assert encoded in shown[name].value
+
+
+def test_all_models_are_judged_on_the_same_rows_with_intervals(sited: Any) -> None:
+    sited.materialize("production_model", evaluation=SHOWN)
+    sited.materialize("evaluation", evaluation=SHOWN, models={"lightgbm": {"trials": 1}})
+
+    found: Evaluation = stored("evaluation")
+
+    test = stored("features/test")
+    y, candidate = test["target"].to_numpy(), scores_of(stored("onnx_model"), test)
+    assert found.rows == len(y)
+    assert found.metrics["roc_auc"] == METRICS["roc_auc"](y, candidate)
+    assert found.baseline_metrics["roc_auc"] == 0.5
+    assert found.champion_version == "1"
+    for intervals in (found.intervals, found.champion_intervals, found.baseline_intervals):
+        assert set(intervals) == set(found.metrics)
+        assert all(each.low <= each.value <= each.high for each in intervals.values())
+    assert set(found.slice_differences) >= {"site = north", "site = south"}
+    assert "champion (version 1)" in metadata()["in short"].value
+
+
+def test_the_threshold_is_chosen_on_validation_and_no_test_row_has_a_say(sited: Any) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    development, onnx_model = stored("features/development"), stored("onnx_model")
+    valid = development[development["split"] == "validation"]
+
+    found: Evaluation = stored("evaluation")
+
+    chosen = choose_threshold(valid["target"].to_numpy(), scores_of(onnx_model, valid))
+    assert found.reference == reference_of(onnx_model)
+    assert found.reference is not None
+    assert found.reference.threshold is not None
+    assert found.reference.threshold.value == pytest.approx(chosen.value, abs=1e-5)
+    test = stored("features/test")
+    on_test = choose_threshold(test["target"].to_numpy(), scores_of(onnx_model, test))
+    assert found.reference.threshold.value != pytest.approx(on_test.value, abs=1e-3)
+
+
+def test_a_slice_of_an_unknown_column_is_refused_before_any_training(sited: Any) -> None:
+    with pytest.raises(Exception, match=r"evaluation.slices names \['cite'\].*allowed: id, site, x, y"):
+        sited.materialize("evaluation", evaluation={"slices": ["cite"]})
+
+    assert Ledger().latest_of("small/models/logistic") is None
+
+
+def test_the_same_run_gives_the_same_evaluation(sited: Any) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    first: Evaluation = stored("evaluation")
+
+    sited.materialize("evaluation", evaluation=SHOWN)
+
+    again: Evaluation = stored("evaluation")
+    of_the_run = {"coordinates", "serving"}
+    assert first.model_dump_json(exclude=of_the_run) == again.model_dump_json(exclude=of_the_run)

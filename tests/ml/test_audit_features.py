@@ -1,0 +1,169 @@
+"""Features that alone predict the target are found whatever their shape, and good ones are let pass."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.audit_features import ROWS, feature_checks, lone_scores, no_feature_alone
+from ml.feature_definitions import Feature, FeatureDefinitions
+from ml.metrics import Kind, Task
+from ml.spec import UseCaseSpec
+
+FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}
+
+
+def spec(task: Kind = "binary", *, cutoff: str | None = None, **audit: Any) -> UseCaseSpec:
+    return UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "task": task,
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {
+                "table": "rows", "target": "y", "cutoff": cutoff, "split": {"validation_share": 0.2, "test_share": 0.2}
+            },
+            "models": {FAMILY[task]: {}},
+            "audit": audit,
+        }
+    )  # fmt: skip
+
+
+def definitions(rows: pd.DataFrame) -> FeatureDefinitions:
+    """Every column that is neither key nor target as a feature."""
+    features = [
+        Feature(name=name, kind="column", type="categorical" if rows[name].dtype == object else "numeric", column=name)
+        for name in rows.columns
+        if name not in ("id", "target")
+    ]
+    return FeatureDefinitions(row="", history={}, features=features, lookups={}, record={})
+
+
+def scores(rows: pd.DataFrame, task: Kind = "binary") -> dict[str, float]:
+    return dict(lone_scores(rows, definitions(rows), Task.of(task, rows["target"]), "id", 0))
+
+
+def binary(count: int = 1000, share: float = 0.3, seed: int = 0) -> tuple[pd.DataFrame, np.random.Generator]:
+    random = np.random.default_rng(seed)
+    return pd.DataFrame({"id": range(count), "target": (random.random(count) < share).astype("int8")}), random
+
+
+def test_leaks_of_any_shape_are_named_with_their_score_and_the_rest_is_not() -> None:
+    rows, random = binary()
+    y = rows["target"]
+    rows = rows.assign(
+        amount=y * 10.0 + random.random(1000),
+        backwards=-y.astype(float),
+        outside=np.where(y == 1, random.choice([-9.0, 9.0], 1000), random.random(1000)),
+        filled=np.where(y == 1, 1.0, np.nan),
+        word=np.where(y == 1, "closed", "open").astype(object),
+        good=y + random.normal(size=1000),
+        noise=random.normal(size=1000),
+        infinite=np.where(y == 1, np.inf, -np.inf),
+    )
+
+    found = no_feature_alone(spec(), definitions(rows), rows)
+
+    named = {fault.split(" alone")[0] for fault in found.faults}
+    assert named == {"amount", "backwards", "filled", "infinite", "outside", "word"}
+    assert "amount alone reaches roc_auc 1.0000 on 1,000 training rows, allowed: 0.99; " in found.reason
+    assert {row["feature"]: row["rows"] for row in found.table}["filled"] == f"{int(y.sum()):,}"
+
+
+def test_the_order_of_a_number_counts_as_scikit_learn_counts_it() -> None:
+    from sklearn.metrics import roc_auc_score
+
+    rows, random = binary(300)
+    rows = rows.assign(
+        up=rows["target"] + random.normal(size=300), down=-2.0 * rows["target"] + random.normal(size=300)
+    )
+
+    found = scores(rows)
+
+    assert found["up"] == pytest.approx(roc_auc_score(rows["target"], rows["up"]))
+    assert found["down"] == pytest.approx(roc_auc_score(rows["target"], -rows["down"]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_features_that_tell_nothing_are_no_better_than_chance_whatever_they_hold(seed: int) -> None:
+    rows, random = binary(2000, seed=seed)
+    names = np.array([f"name {number}" for number in random.permutation(2000)], dtype=object)
+    rows = rows.assign(noise=random.normal(size=2000), code=names, few=random.choice(["a", "b"], 2000).astype(object))
+
+    found = scores(rows)
+
+    assert all(0.4 < score < 0.6 for score in found.values()), found
+
+
+def test_what_is_the_same_for_all_rows_of_a_key_is_judged_by_other_keys() -> None:
+    rows, _ = binary(100)
+    rows = pd.concat([rows.assign(customer=[f"c{key}" for key in rows["id"]])] * 10, ignore_index=True)
+
+    assert scores(rows)["customer"] < 0.6
+
+
+@pytest.mark.parametrize("count", [60, 2000])
+def test_a_number_that_follows_from_a_feature_is_found_in_few_rows_and_in_many(count: int) -> None:
+    random = np.random.default_rng(0)
+    target = random.normal(size=count)
+    rows = pd.DataFrame({"id": range(count), "target": target, "line": 3 - 2 * target, "curve": np.exp(target)})
+    rows = rows.assign(half=target + random.normal(size=count))
+
+    found = no_feature_alone(spec("regression"), definitions(rows), rows)
+
+    assert [fault.split(" alone")[0] for fault in found.faults] == ["curve", "line"]
+    assert 0.2 < scores(rows, "regression")["half"] < 0.7
+
+
+def test_a_class_that_follows_from_a_feature_is_found() -> None:
+    random = np.random.default_rng(0)
+    target = random.choice(["a", "b", "c"], 900)
+    codes = pd.Series(target).map({"a": 1.0, "b": 2.0, "c": 3.0})
+    rows = pd.DataFrame({"id": range(900), "target": target, "code": codes, "one": (target == "b").astype(float)})
+
+    found = no_feature_alone(spec("multiclass"), definitions(rows), rows)
+
+    assert [fault.split(" alone")[0] for fault in found.faults] == ["code"]
+
+
+def test_what_is_allowed_is_declared() -> None:
+    rows, random = binary()
+    rows = rows.assign(good=rows["target"] + random.normal(size=1000))
+
+    assert no_feature_alone(spec(), definitions(rows), rows).passed
+    assert not no_feature_alone(spec(alone_at_most=0.7), definitions(rows), rows).passed
+
+
+def test_many_rows_are_judged_by_a_sample_that_the_seed_decides() -> None:
+    rows, random = binary(ROWS + 5000)
+    rows = rows.assign(good=rows["target"] + random.normal(size=len(rows)))
+
+    found = [no_feature_alone(spec(), definitions(rows), rows) for _ in range(2)]
+
+    assert found[0] == found[1]
+    assert "on 20,000 training rows" in found[0].reason
+
+
+def test_what_has_one_value_only_has_no_score() -> None:
+    rows, _ = binary(100)
+
+    found = no_feature_alone(spec(), definitions(rows.assign(same=1.0)), rows.assign(same=1.0))
+
+    assert found.passed
+    assert found.reason.endswith("none could be judged")
+
+
+@pytest.mark.parametrize(
+    ("cutoff", "audit", "splits", "checks"),
+    [
+        (None, {}, ["train"], ["no_feature_alone_predicts_the_target"]),
+        ("at", {}, ["train"], ["no_value_from_after_the_cutoff", "no_feature_alone_predicts_the_target"]),
+        ("at", {}, ["test"], ["no_value_from_after_the_cutoff"]),
+        ("at", {"alone_at_most": None}, ["train"], ["no_value_from_after_the_cutoff"]),
+        (None, {}, ["test"], []),
+    ],
+)
+def test_only_what_there_is_to_look_at_is_checked(
+    cutoff: str | None, audit: dict[str, Any], splits: list[str], checks: list[str]
+) -> None:
+    assert feature_checks(spec(cutoff=cutoff, **audit), splits) == checks

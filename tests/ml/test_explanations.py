@@ -1,0 +1,98 @@
+"""Importances and SHAP values, against functions of which they are known."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.encoding import Encoder
+from ml.explanations import Exported, explain, import_shap, permuted, shap_values
+from ml.metrics import Task
+from ml.models import Training, family
+from ml.onnx_export import export, predict, session
+
+WEIGHTS = np.array([3.0, -2.0, 0.0])
+
+
+def linear(X: np.ndarray) -> np.ndarray:
+    return X @ WEIGHTS
+
+
+def test_shap_values_of_a_linear_function_are_its_weights_times_the_distance_from_the_background() -> None:
+    random = np.random.default_rng(0)
+    background, X = random.normal(size=(20, 3)), random.normal(size=(7, 3))
+
+    found = shap_values(linear, background, X, seed=0)
+
+    assert found == pytest.approx(WEIGHTS * (X - background.mean(axis=0)), abs=1e-9)
+
+
+def test_shap_values_of_a_row_sum_up_to_its_answer_for_each_class() -> None:
+    random = np.random.default_rng(0)
+    background, X = random.normal(size=(10, 4)), random.normal(size=(5, 4))
+
+    def classes(rows: np.ndarray) -> np.ndarray:
+        powers = np.exp(np.column_stack([rows[:, 0] * rows[:, 1], rows[:, 2], np.zeros(len(rows))]))
+        shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
+        return shares
+
+    found = shap_values(classes, background, X, seed=0)
+
+    assert found.shape == (5, 4, 3)
+    assert found.sum(axis=1) == pytest.approx(classes(X) - classes(background).mean(axis=0), abs=1e-9)
+    assert (found == shap_values(classes, background, X, seed=0)).all()
+
+
+def test_shuffling_costs_what_the_feature_is_worth_and_nothing_where_it_is_not_used() -> None:
+    X = np.random.default_rng(0).normal(size=(2000, 3))
+
+    drops, _ = permuted(linear, X, linear(X), "rmse", seed=0)
+
+    assert drops == pytest.approx(np.abs(WEIGHTS) * 2**0.5, rel=0.05)
+
+
+def test_the_compiler_that_shap_is_loaded_without_is_there_again_afterwards() -> None:
+    from numba import config
+
+    import_shap()
+
+    assert vars(config)["DISABLE_JIT"] in (0, False)
+
+
+@pytest.fixture
+def exported() -> tuple[Exported, Encoder, pd.DataFrame, np.ndarray, bytes]:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=400), "z": random.normal(size=400)})
+    frame["city"] = random.choice(np.array(["Rome", "Oslo", None], dtype=object), 400)
+    frame.loc[::7, "x"] = np.nan
+    y = ((frame["x"].fillna(0) + (frame["city"] == "Rome")) > 0.3).to_numpy().astype("int8")
+    encoder = Encoder.fit(frame, ["x", "z"], ["city"])
+    X = encoder.encode(frame)
+    model = family("logistic").fit(Training(X, y, X, y, encoder), family("logistic").defaults(), seed=0)
+    content = export(model, encoder, {}, Task())
+    return Exported(session(content), encoder), encoder, frame, y, content
+
+
+def test_a_plain_matrix_is_answered_like_the_rows_that_it_stands_for(exported: tuple) -> None:  # type: ignore[type-arg]
+    model, encoder, frame, _, content = exported
+
+    found = model.predict(encoder.encode(frame).astype(float))
+
+    assert (found == predict(session(content), encoder, frame)).all()
+
+
+def test_what_the_exported_model_uses_matters_most_and_the_same_seed_says_the_same(
+    exported: tuple,  # type: ignore[type-arg]
+) -> None:
+    model, encoder, frame, y, _ = exported
+
+    found, again = (
+        explain(model.predict, encoder, frame, y, "roc_auc", rows=300, shap_rows=20, seed=1) for _ in range(2)
+    )
+
+    assert [each.feature for each in found.importances][-1] == "z"
+    assert found.importances[0].drop > 0.05
+    assert found.values.shape == (20, 3)
+    by_name = {each.feature: each.shap for each in found.importances}
+    assert [by_name[name] for name in found.features] == pytest.approx(np.abs(found.values).mean(axis=0).tolist())
+    assert found.importances == again.importances
+    assert (found.values == again.values).all()

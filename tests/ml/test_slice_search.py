@@ -1,0 +1,65 @@
+"""The search for the worst slices: it finds what was planted, and nothing where there is nothing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.slice_search import Search, worst_slices
+
+FEATURES = ["site", "age", *(f"noise_{number}" for number in range(10))]
+
+
+def rows(seed: int, count: int = 1500) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    matrix = pd.DataFrame({name: random.normal(size=count) for name in FEATURES})
+    matrix["site"] = random.choice(["north", "south", "east"], count)
+    y = random.integers(0, 2, count).astype("int8")
+    return matrix, y, np.clip(0.3 * y + 0.7 * random.random(count), 0.01, 0.99)
+
+
+def search(y: np.ndarray, p: np.ndarray, metric: str = "roc_auc") -> Search:
+    return Search(metric, y, p, least=0.02, smallest=50, seed=0)
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "log_loss", "accuracy"])
+def test_a_slice_whose_labels_are_flipped_is_found_first(metric: str) -> None:
+    matrix, y, p = rows(0)
+    south = (matrix["site"] == "south").to_numpy()
+    y = np.where(south & (np.arange(len(y)) % 2 == 0), 1 - y, y)
+
+    found = worst_slices(matrix, FEATURES, search(y, p, metric), most=5)
+
+    assert [(each.part.column, each.part.value) for each in found.found] == [("site", "south")]
+    assert found.found[0].p_value < 0.001
+    assert found.looked_at == 3 + 11 * 4
+
+
+def test_where_nothing_is_wrong_a_slice_is_rarely_found() -> None:
+    found = [worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).found for seed in range(40)]
+
+    assert sum(map(bool, found)) <= 5
+
+
+def test_slices_of_about_the_same_rows_are_one_finding() -> None:
+    matrix, y, p = rows(0)
+    matrix["copy"] = matrix["site"].map({"north": 1, "south": 2, "east": 3})
+    south = (matrix["site"] == "south").to_numpy()
+    y = np.where(south & (np.arange(len(y)) % 2 == 0), 1 - y, y)
+
+    found = worst_slices(matrix, [*FEATURES, "copy"], search(y, p), most=5)
+
+    assert len(found.found) == 1
+
+
+def test_a_deficit_that_does_not_matter_is_not_found() -> None:
+    matrix, y, p = rows(0)
+    south = (matrix["site"] == "south").to_numpy()
+    y = np.where(south & (np.arange(len(y)) % 2 == 0), 1 - y, y)
+
+    assert worst_slices(matrix, FEATURES, Search("roc_auc", y, p, 0.9, 50, 0), most=5).found == ()
+
+
+def test_no_slice_is_looked_at_where_none_is_wanted() -> None:
+    matrix, y, p = rows(0)
+
+    assert worst_slices(matrix, FEATURES, search(y, p), most=0).looked_at == 0
