@@ -35,7 +35,15 @@ def evaluation(page: Page, dagster: str) -> None:
     page.evaluate(SHORTEN, [str(home()), ".sextant"])
 
 
-PICTURES: dict[Callable[[Page, str], None], tuple[int, int]] = {graph: (2300, 860), evaluation: (1700, 1250)}
+def report(page: Page, _: str) -> None:
+    """The latest report: gates, metrics with intervals, decisions."""
+    pages = (home() / "storage" / "flight_delays" / "report").glob("*.html")
+    page.goto(max(pages, key=lambda each: each.stat().st_mtime).as_uri())
+
+
+PICTURES: dict[Callable[[Page, str], None], tuple[int, int]] = {
+    graph: (2300, 860), evaluation: (1700, 1250), report: (1180, 2000),
+}  # fmt: skip
 
 
 def main() -> None:
