@@ -47,14 +47,16 @@ def main() -> None:
         place = Path(folder) / "frame.parquet"
         alone(features, place, arguments.rows)
         sides = {side.__name__: alone(side, place, arguments) for side in (plain, sextant)}
+        shared = alone(sharing, place, arguments)
     for name, side in sides.items():
         print(
             f"{name}: {side['seconds']:.1f} s ({side['cpu_s']:.1f} s of CPU) for {arguments.trials} trials, "
             f"best ROC AUC {side['best']:.5f}, peak memory {side['peak_mb']:.0f} MB"
         )
+    print(f"a fit on bins that trials share takes {shared:.2f} of one that bins for itself")
     ratio = sides["plain"]["seconds"] / sides["sextant"]["seconds"]
     print(f"ratio {ratio:.2f}")
-    print(json.dumps({"name": "tuning", "ratio": ratio, "sides": sides, "settings": vars(arguments)}))
+    print(json.dumps({"name": "tuning", "ratio": ratio, "sides": sides, "shared": shared, "settings": vars(arguments)}))
 
 
 def alone(work: Any, *arguments: Any) -> Any:
@@ -149,6 +151,26 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     best = max(trial.score for trial in done if trial.score is not None)
     pruned = sum(trial.state == "PRUNED" for trial in done)
     return _side(since, best, arguments.trials, arguments.workers) | {"pruned": pruned}
+
+
+def sharing(place: Path, arguments: argparse.Namespace) -> float:
+    """The seconds of fits on shared bins over those of fits that bin the same fold anew."""
+    from ml.encoding import Encoder
+    from ml.metrics import Task
+    from ml.models.lightgbm import LightGBM
+    from ml.search.folds import folded
+
+    frame, family = pd.read_parquet(place), LightGBM()
+    y = frame["target"].to_numpy(dtype="int8")
+    encoder = Encoder.fit(frame, frame.attrs["numeric"], frame.attrs["categorical"])
+    data = folded(frame, y, encoder, Task(), _folds(y, arguments.seed), np.arange(len(y))).parts[0]
+    params, bins = {**family.defaults(), "rounds": arguments.rounds}, family.prepare(data)
+    seconds = [0.0, 0.0]
+    for number in range(6):
+        since = time.perf_counter()
+        family.fit(data, params, seed=number, prepared=bins if number % 2 else None)
+        seconds[number % 2] += time.perf_counter() - since
+    return round(seconds[1] / seconds[0], 3)
 
 
 def _side(since: float, best: float, trials: int, workers: int) -> dict[str, float]:
