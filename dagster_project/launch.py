@@ -94,13 +94,13 @@ def check_declaration(use_case: str) -> None:
 
 def _follow(instance: dg.DagsterInstance, process: "subprocess.Popen[bytes]", tags: dict[str, str]) -> None:
     """A line for each step as it ends, and in a long silence one that says what is running."""
-    progress, seen, spoken = Progress(), 0, time.monotonic()
+    progress, cursor, spoken = Progress(), None, time.monotonic()
     while True:
-        over = process.poll() is not None
-        runs = instance.get_runs(dg.RunsFilter(tags=tags), limit=1)
-        entries = instance.all_logs(runs[0].run_id) if runs else []
-        lines = [line for entry in entries[seen:] if (line := progress.said(entry.dagster_event))]
-        seen = len(entries)
+        over, lines = process.poll() is not None, []
+        for run in instance.get_runs(dg.RunsFilter(tags=tags), limit=1):
+            new = instance.get_records_for_run(run.run_id, cursor=cursor)  # all events so far would be read anew
+            lines += [line for each in new.records if (line := progress.said(each.event_log_entry.dagster_event))]
+            cursor = new.cursor
         if time.monotonic() - spoken > SILENCE_S and progress.running:
             lines.append(f"...    {', '.join(progress.running)}")
         for line in lines:
