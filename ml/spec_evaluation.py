@@ -44,7 +44,7 @@ Objective = Annotated[
 
 
 class EvaluationPlan(Part):
-    """How the report on the test split is made."""
+    """What the report on the test split looks at, and how closely."""
 
     resamples: int = Field(1000, ge=50, le=100_000, description="Bootstrap resamples behind each interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="How often an interval holds the true value.")

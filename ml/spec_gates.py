@@ -182,7 +182,7 @@ class Gates(Part):
 
 
 class Production(Part):
-    """How a candidate that passed its gates becomes the champion."""
+    """Who decides that a candidate becomes the champion, and whether it does."""
 
     approval: Literal["automatic", "required"] = Field(
         "automatic",

@@ -120,13 +120,9 @@ class _Training:
         self.step = 0
 
     def run(self) -> History:
-        """Trains to the end, from a checkpoint if there is one; an error leaves none, for it would come again."""
+        """Trains to the end, from a checkpoint if there is one."""
         self._resume()
-        try:
-            history = self._run()
-        except Exception:
-            self._forget()
-            raise
+        history = self._run()
         self._forget()
         return history
 
@@ -153,10 +149,14 @@ class _Training:
         return History(tuple(self.losses))
 
     def _watched(self, losses: Sequence[float]) -> None:
-        """Passes on the latest losses."""
+        """Passes on the latest losses; what the watch ends is not taken up again."""
         for epoch, loss in enumerate(losses, start=len(self.losses) - len(losses) + 1):
-            if self.watch:
-                self.watch(epoch, loss)
+            try:
+                if self.watch:
+                    self.watch(epoch, loss)
+            except Exception:
+                self._forget()
+                raise
 
     def _ended(self) -> bool:
         epochs, every_stage = len(self.losses), max(self.options.unfreeze, default=0)

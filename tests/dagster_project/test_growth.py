@@ -17,6 +17,7 @@ from ml.hashing import hash_table
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import Storage, Version, find
+from resources.studies import studies
 from resources.tracking import tracking
 from tests.dagster_project.conftest import Small
 
@@ -121,7 +122,7 @@ def test_files_that_a_later_snapshot_shares_stay_and_those_it_replaced_go(small:
     for path in files(small):
         os.utime(path, (1577836800, 1577836800))
 
-    found = garbage(Ledger(), Storage(), BentoStore(), tracking(), timedelta(0))
+    found = garbage(Ledger(), Storage(), BentoStore(), tracking(), studies(), timedelta(0))
 
     assert third.before == first.files
     paths = {each.path.removeprefix("file://") for each in found if each.kind == "small/raw/rows"}

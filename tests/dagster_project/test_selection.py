@@ -109,7 +109,7 @@ def test_training_and_evaluation_read_only_what_was_selected(customers: Case) ->
     kept = made(customers, "feature_selection").kept
     columns = {part: [names for asset, names in read if asset == f"customers/features/{part}"] for part in PARTS}
     everything = None  # what the selection has to look at
-    assert columns["development"] == [everything, {"split", "target", *kept}, {"split", *kept}]
+    assert columns["development"] == [everything, {"split", "target", *kept}, {"split", "target", *kept}]
     assert columns["test"] == [{"id", "cutoff", "target", *kept}]
 
 

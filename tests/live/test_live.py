@@ -98,7 +98,7 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
         ("models/lightgbm", ["The best lightgbm model", "lightgbm", "Optuna", "validation roc_auc", "best parameters"]),
         (
             "evaluation",
-            ["candidate against champion", "Scikit Learn", "test roc_auc", "0.9", "ROC curve", '"environment": "'],
+            ["candidate, champion and a trivial baseline", "Scikit Learn", "test roc_auc", "0.9", "ROC curve", '"environment": "'],
         ),
         ("production_model", ["The promoted model", "ML Flow", "there is no champion yet", "/#/models/breast_cancer"]),
         ("bento", ["verified by starting it", "bentoml", "largest difference to the batch path"]),
@@ -116,7 +116,7 @@ def test_an_asset_page_tells_what_it_is_and_where_it_came_from(
 def test_a_plot_opens_in_the_page(trained: Live, page: "Page") -> None:
     page.goto(f"{trained.dagster}/assets/breast_cancer/evaluation")
 
-    page.get_by_text("[Show Markdown]").first.click()
+    page.locator("tr", has_text="ROC curve").get_by_text("[Show Markdown]").first.click()
 
     image = page.locator("img[alt='ROC curve']")
     image.wait_for()
