@@ -98,7 +98,14 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
         ("models/lightgbm", ["The best lightgbm model", "lightgbm", "Optuna", "validation roc_auc", "best parameters"]),
         (
             "evaluation",
-            ["candidate, champion and a trivial baseline", "Scikit Learn", "test roc_auc", "0.9", "ROC curve", '"environment": "'],
+            [
+                "candidate, champion and a trivial baseline",
+                "Scikit Learn",
+                "test roc_auc",
+                "0.9",
+                "ROC curve",
+                '"environment": "',
+            ],
         ),
         ("production_model", ["The promoted model", "ML Flow", "there is no champion yet", "/#/models/breast_cancer"]),
         ("bento", ["verified by starting it", "bentoml", "largest difference to the batch path"]),
