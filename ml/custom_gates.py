@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ml.by_name import imported
 from ml.evaluation import Evaluation
-from ml.references import imported
 from ml.verdict import Verdict
 
 Rule = Callable[[Evaluation, Mapping[str, Any]], Verdict]

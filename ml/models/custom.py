@@ -3,9 +3,9 @@
 import inspect
 from typing import Any
 
+from ml.by_name import imported
 from ml.metrics import DEFAULT_METRIC
 from ml.models.base import Family
-from ml.references import imported
 
 ATTRIBUTES = ("name", "devices", "tasks")
 METHODS = ("suggest", "defaults", "fit")
