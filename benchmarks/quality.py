@@ -200,7 +200,8 @@ def flaml(given: Problem, seconds: float, seed: int) -> float:
     task, metric = FLAML_TASKS[given.data.task.kind]
     X, y = given.everything
     model = AutoML()
-    families = ["lgbm", "rf", "extra_tree", *(["lrl1"] if task == "classification" else [])]
+    linear = task == "classification" and not np.isnan(X).any()  # FLAML's takes no missing values
+    families = ["lgbm", "rf", "extra_tree", *(["lrl1"] if linear else [])]
     model.fit(
         X, y, task=task, metric=metric, time_budget=seconds, seed=seed, n_jobs=1, verbose=0, estimator_list=families
     )
