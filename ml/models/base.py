@@ -154,6 +154,27 @@ class Family(Protocol):
         ...
 
 
+class NeverStops:
+    """A family whose training looks at no validation rows."""
+
+    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
+        """The same settings: nothing stops by the validation rows."""
+        return dict(settings)
+
+
+class StopsByRounds:
+    """A boosting family, stopped early by the validation rows unless the parameter `rounds` says how many there are."""
+
+    def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """As many rounds as the model has, and no early stopping."""
+        return {**settings, "rounds": model.rounds}
+
+    @staticmethod
+    def of_library(params: Mapping[str, Any]) -> dict[str, Any]:
+        """The parameters that the library itself knows."""
+        return {name: value for name, value in params.items() if name != "rounds"}
+
+
 def require_device(family: Family, device: str) -> None:
     """Raises ValueError unless `family` can train on `device`, such as "cpu" or "cuda:0"."""
     if device.partition(":")[0] not in family.devices:

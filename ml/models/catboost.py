@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import Kind, Task
-from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.extras import optional
 from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
 
@@ -26,7 +26,7 @@ LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "
 
 
 @dataclass(frozen=True)
-class CatBoost:
+class CatBoost(StopsByRounds):
     """CatBoost on numbers and codes of categories, stopped early on the validation rows.
 
     Codes count from the most frequent category. CatBoost's own statistics of categories are not used: ONNX, and so the
@@ -54,11 +54,6 @@ class CatBoost:
             "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 0.1, 100.0, log=True),
             "rsm": trial.suggest_float("rsm", 0.2, 1.0),
         }
-
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """As many rounds as the model has, and no early stopping."""
-        assert isinstance(model, FittedCatBoost)
-        return {**settings, "rounds": model.rounds}
 
     def fit(
         self,
@@ -88,7 +83,7 @@ class CatBoost:
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
         rounds = params.get("rounds")
-        given = {name: value for name, value in params.items() if name != "rounds"}
+        given = self.of_library(params)
         model = catboost.CatBoost(
             {
                 "loss_function": LOSSES[data.task.kind],

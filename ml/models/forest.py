@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import Kind, Task
-from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.base import NeverStops, Training, require_device, require_task
 from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class _ForestFamily:
+class _ForestFamily(NeverStops):
     """scikit-learn's forests on numbers and codes of categories, with their own treatment of missing values.
 
     Codes count from the most frequent category, so a split on them tells frequent ones from rare ones. The parameter
@@ -44,10 +44,6 @@ class _ForestFamily:
             "max_features": trial.suggest_float("max_features", 0.1, 1.0),
             "min_samples_leaf": trial.suggest_float("min_samples_leaf", 1e-4, 2e-2, log=True),
         }
-
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """The same settings: a forest looks at no validation rows."""
-        return dict(settings)
 
     def estimator(self, kind: Kind) -> Any:
         """scikit-learn's class for a kind of task."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import Kind, Task
-from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ NO_CODE = (-1.0,)  # ONNX has no split on an empty set
 
 
 @dataclass(frozen=True)
-class HistBoosting:
+class HistBoosting(StopsByRounds):
     """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
 
     name: str = "hist_boosting"
@@ -55,11 +55,6 @@ class HistBoosting:
             "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 100.0, log=True),
         }
 
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """As many rounds as the model has, and no early stopping."""
-        assert isinstance(model, FittedHistBoosting)
-        return {**settings, "rounds": len(model.model._predictors)}
-
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedHistBoosting:
@@ -74,7 +69,7 @@ class HistBoosting:
         require_task(self, data.task)
         numbers, rounds = data.task.kind == "regression", params.get("rounds")
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
-            **{name: value for name, value in params.items() if name != "rounds"},
+            **self.of_library(params),
             max_iter=rounds or MAX_ROUNDS,
             early_stopping=rounds is None,
             n_iter_no_change=PATIENCE,
@@ -100,6 +95,11 @@ class FittedHistBoosting:
     n_numeric: int
     cardinalities: tuple[int, ...]
     task: Task
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds it was trained; each has a tree for each of many classes."""
+        return len(self.model._predictors)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import BINARY, Kind, Task
-from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class Binned:
 
 
 @dataclass(frozen=True)
-class LightGBM:
+class LightGBM(StopsByRounds):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
     name: str = "lightgbm"
@@ -94,11 +94,6 @@ class LightGBM:
         )
         return Binned(train.construct(), valid.construct(), center)
 
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """As many rounds as the model has, and no early stopping."""
-        assert isinstance(model, FittedLightGBM)
-        return {**settings, "rounds": model.rounds}
-
     def fit(
         self,
         data: Training,
@@ -138,7 +133,7 @@ class LightGBM:
                 "metric": metric,
                 "num_class": data.task.outputs,
                 "bagging_freq": 1,
-                **{name: value for name, value in params.items() if name != "rounds"},
+                **self.of_library(params),
                 **_BINNING,
                 "seed": seed,
                 "deterministic": True,

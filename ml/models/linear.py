@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import BINARY, Kind, Task
-from ml.models.base import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
+from ml.models.base import IR_VERSION, OPSETS, NeverStops, Training, require_device, require_task
 
 if TYPE_CHECKING:
     import onnx
@@ -22,14 +22,8 @@ from ml.encoding import Encoder
 MAX_ITERATIONS = 100
 
 
-class _NeverStopped:
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """The same settings: nothing stops by the validation rows."""
-        return dict(settings)
-
-
 @dataclass(frozen=True)
-class Logistic(_NeverStopped):
+class Logistic(NeverStops):
     """scikit-learn's logistic regression on imputed, scaled numbers and one-hot categories."""
 
     name: str = "logistic"
@@ -61,7 +55,7 @@ class Logistic(_NeverStopped):
 
 
 @dataclass(frozen=True)
-class Ridge(_NeverStopped):
+class Ridge(NeverStops):
     """scikit-learn's ridge regression on imputed, scaled numbers and one-hot categories."""
 
     name: str = "ridge"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.metrics import Kind, Task
-from ml.models.base import FittedModel, Training, require_device, require_task
+from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.extras import optional
 from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
 
@@ -28,7 +28,7 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
 
 
 @dataclass(frozen=True)
-class XGBoost:
+class XGBoost(StopsByRounds):
     """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
 
     name: str = "xgboost"
@@ -63,11 +63,6 @@ class XGBoost:
             "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
         }
 
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """As many rounds as the model has, and no early stopping."""
-        assert isinstance(model, FittedXGBoost)
-        return {**settings, "rounds": model.rounds}
-
     def fit(
         self,
         data: Training,
@@ -97,7 +92,7 @@ class XGBoost:
         )
         objective, metric = OBJECTIVES[data.task.kind]
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)
-        given = {name: value for name, value in params.items() if name != "rounds"}
+        given = self.of_library(params)
         settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed, **given}
         if data.task.kind == "multiclass":
             settings["num_class"] = data.task.outputs
