@@ -52,10 +52,8 @@ def merged(lookups: Iterable[Lookup]) -> Lookup:
     first, *others = lookups
     if not others:
         return first
-    scales, texts = dict(first.scales), list(first.texts)
-    for other in others:
-        scales |= other.scales
-        texts += [text for text in other.texts if text not in texts]
+    scales = {name: scale for each in (first, *others) for name, scale in each.scales.items()}
+    texts = {text for each in (first, *others) for text in each.texts}
     return first.model_copy(update={"scales": dict(sorted(scales.items())), "texts": sorted(texts)})
 
 
