@@ -16,6 +16,7 @@ import pyarrow as pa
 from ml.audit import AuditError, Finding
 from ml.coordinates import Coordinates, Loaded, code_coordinate, config_coordinate, environment_coordinate
 from ml.hashing import hash_json
+from ml.processes import end_with_run
 from ml.source import running
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
@@ -207,6 +208,7 @@ def asset(
             studies: Studies,
             **inputs: Any,
         ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetObservation]:
+            end_with_run()  # one that is killed leaves no step behind that goes on, writes, or holds a GPU
             case = _as_set(declared, settable, context.op_execution_context.op_config) if settable else declared
             never = "never" in (case.spec.reuse, context.run.tags.get("sextant/reuse"))
             once = (context.run.root_run_id or context.run.run_id) if never else None

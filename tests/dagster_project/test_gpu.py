@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import dagster as dg
+import psutil
 import pytest
 from click.testing import CliRunner
 from dagster._core.launcher import WorkerStatus
@@ -27,7 +29,7 @@ from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.instance import prepare
 from dagster_project.pools import limit_pools
-from resources.gpu import GpuPool
+from resources.gpu import GpuBusyError, GpuPool, GpuWish
 from resources.ledger import Ledger
 from tests.dagster_project.conftest import Small
 
@@ -226,3 +228,28 @@ def test_a_killed_run_gives_its_device_and_its_place_in_the_pool_back(home: Path
         assert run.status == dg.DagsterRunStatus.FAILURE
     second = start()
     assert second.hears("has cuda:0")
+
+
+@pytest.mark.slow
+def test_a_step_ends_with_its_killed_run_and_its_lease_with_it(small: Small, tmp_path: Path) -> None:
+    said = tmp_path / "step"
+    environment = {"STEP_PID": str(said), "DECLARED": json.dumps(small.declared()), "PYTHONPATH": str(HERE.parents[1])}
+    run = subprocess.Popen(
+        [sys.executable, "-W", "ignore", str(HERE / "orphan_run.py")], env={**os.environ, **environment}
+    )
+    try:
+        while not (said.is_file() and said.read_text()):
+            assert run.poll() is None
+            time.sleep(0.1)
+        step = psutil.Process(int(said.read_text()))
+        assert step.pid != run.pid
+        with pytest.raises(GpuBusyError), GpuPool(devices=[0], wait_s=0).lease(GpuWish("required")):
+            pass
+    finally:
+        run.kill()
+        run.wait()
+
+    step.wait(60)
+
+    with GpuPool(devices=[0], wait_s=0).lease(GpuWish("required")) as lease:
+        assert lease.device == "cuda:0"
