@@ -1,4 +1,4 @@
-"""A Dagster run as Sextant's own: steps in processes of a fork server. Its one step holds the only GPU until it is killed."""
+"""A Dagster run as Sextant's own: steps in processes of a fork server; one holds the only GPU until it is killed."""
 
 import json
 import os

@@ -1,6 +1,7 @@
 """A running Sextant: both UIs and the daemon, on a copy of the project with its own SEXTANT_HOME."""
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,13 +12,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
 BIN = Path(sys.executable).parent
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 WATCHED = """\
 type: dagster_project.components.UseCase
 attributes:
@@ -26,9 +32,10 @@ attributes:
     rows: {{source: {{path: "{csv}"}}, key: id}}
   examples: {{table: rows, target: y = 1, split: {{validation_share: 0.2, test_share: 0.2}}}}
   models: {{logistic: {{trials: 1}}}}
-  gates: {{champion: {{not_worse_by: 1.0}}}}
+  gates: {gates}
   retrain: {{on_new_data: [rows], check_every: 1s, schedule: "0 6 1 * *", timezone: Europe/Berlin}}
 """
+GATES = {"watched": "{champion: {not_worse_by: 1.0}}", "guarded": "{roc_auc: {at_least: 0.8}}"}
 
 
 @dataclass
@@ -39,7 +46,13 @@ class Live:
     mlflow: str
     environment: dict[str, str]
     project: Path
-    csv: Path
+    folder: Path
+
+    def arrive(self, use_case: str, rows: pd.DataFrame) -> None:
+        """Gives the table that a use case looks at another content, all at once."""
+        arriving = self.folder / "arriving.csv"
+        rows.to_csv(arriving, index=False)
+        arriving.rename(self.folder / f"{use_case}.csv")
 
     def command(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         """Runs one of the project's commands."""
@@ -53,11 +66,11 @@ class Live:
             yield instance
 
 
-def rows(seed: int) -> pd.DataFrame:
-    """300 rows of which `x` says something about `y`."""
+def rows(seed: int, noise: float = 0.5) -> pd.DataFrame:
+    """300 rows of which `x` says something about `y`, less the more noise there is."""
     random = np.random.default_rng(seed)
     y = random.integers(0, 2, 300)
-    return pd.DataFrame({"id": range(300), "x": y + random.normal(size=300), "y": y})
+    return pd.DataFrame({"id": range(300), "x": y + random.normal(scale=noise, size=300), "y": y})
 
 
 def wait_until(done: Callable[[], object], timeout_s: float = 300.0) -> None:
@@ -82,17 +95,16 @@ def answers(url: str) -> bool:
         return False
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Iterator[Live]:
     folder = tmp_path_factory.mktemp("live")
-    project, home, csv = copy_project(folder / "project"), folder / "home", folder / "rows.csv"
-    for other in ("flight_delays",):
-        (project / "configs" / other / "defs.yaml").unlink()
-    (project / "configs" / "watched").mkdir()
-    (project / "configs" / "watched" / "defs.yaml").write_text(WATCHED.format(csv=csv))
-    (project / "configs" / "broken").mkdir()
-    (project / "configs" / "broken" / "defs.yaml").write_text("type: dagster_project.components.UseCase\n")
-    rows(seed=0).to_csv(csv, index=False)
+    project, home = copy_project(folder / "project"), folder / "home"
+    (project / "configs" / "flight_delays" / "defs.yaml").unlink()
+    declared = {name: WATCHED.format(csv=folder / f"{name}.csv", gates=gates) for name, gates in GATES.items()}
+    for name, text in {**declared, "broken": "type: dagster_project.components.UseCase\n"}.items():
+        (project / "configs" / name).mkdir()
+        (project / "configs" / name / "defs.yaml").write_text(text)
+        rows(seed=0).to_csv(folder / f"{name}.csv", index=False)
     dagster_port, mlflow_port = free_port(), free_port()
     environment = os.environ | {
         "PYTHONPATH": str(project),
@@ -112,7 +124,9 @@ def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path]
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        found = Live(f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{mlflow_port}", environment, project, csv)
+        found = Live(
+            f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{mlflow_port}", environment, project, folder
+        )
         try:
             wait_until(lambda: answers(f"{found.dagster}/server_info") and answers(f"{found.mlflow}/health"))
             yield found
@@ -124,3 +138,16 @@ def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path]
                 print((folder / "dev.log").read_text(errors="replace")[-4000:])
     assert not answers(f"{found.dagster}/server_info")
     assert not answers(f"{found.mlflow}/health")
+
+
+@pytest.fixture(scope="module")
+def page(need: Callable[[object, str], None]) -> Iterator["Page"]:
+    need(CHROMIUM, "chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1600, "height": 2400})
+        page.set_default_timeout(60_000)
+        yield page
+        browser.close()

@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 import dagster as dg
@@ -15,7 +13,6 @@ if TYPE_CHECKING:
     from playwright.sync_api import Page
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
 def watched_runs(live: Live) -> list[dg.DagsterRun]:
@@ -38,11 +35,11 @@ def test_the_sensor_retrains_once_for_each_content(live: Live) -> None:
 
     wait_until(lambda: finished(1))
     seen = ticks(live)
-    rows(seed=0)[["y", "x", "id"]].to_csv(live.csv, index=False)
+    live.arrive("watched", rows(seed=0)[["y", "x", "id"]])
     wait_until(lambda: ticks(live) > seen + 1)
     assert len(watched_runs(live)) == 1
 
-    rows(seed=1).to_csv(live.csv, index=False)
+    live.arrive("watched", rows(seed=1))
     wait_until(lambda: finished(2))
     seen = ticks(live)
     wait_until(lambda: ticks(live) > seen + 1)
@@ -62,19 +59,6 @@ def trained(live: Live) -> Live:
     done = live.command("dg", "launch", "--job", "breast_cancer_retrain")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return live
-
-
-@pytest.fixture(scope="module")
-def page(need: Callable[[object, str], None]) -> Iterator["Page"]:
-    need(CHROMIUM, "chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1600, "height": 2400})
-        page.set_default_timeout(60_000)
-        yield page
-        browser.close()
 
 
 def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(trained: Live, page: "Page") -> None:
