@@ -46,6 +46,7 @@ FAMILIES: Mapping[Kind, tuple[str, ...]] = {
 BUNDLED: Mapping[str, Kind] = {
     "breast_cancer": "binary", "digits": "multiclass", "wine": "multiclass", "diabetes": "regression",
 }  # fmt: skip
+DATA = [*BUNDLED, "flight_delays"]
 FOLDS, FEW_ROWS = 5, 5_000
 FLAML_TASKS: Mapping[Kind, tuple[str, str]] = {
     "binary": ("classification", "roc_auc"), "multiclass": ("classification", "log_loss"),
@@ -78,10 +79,10 @@ class Problem:
 def main() -> None:
     """Prints a table and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", nargs="+", choices=[*BUNDLED, "flight_delays"], default=list(BUNDLED))
+    parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=5, help="settings that each family tries")
-    parser.add_argument("--rows", type=int, default=20_000, help="flights to sample")
+    parser.add_argument("--trials", type=int, default=3, help="settings that each family tries")
+    parser.add_argument("--rows", type=int, default=16_000, help="flights to sample")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
     found: dict[str, dict[str, Any]] = {}
@@ -92,7 +93,8 @@ def main() -> None:
             "metric": DEFAULT_METRIC[kind],
             **{side: _spread([run[side] for run in runs]) for side in runs[0]},
         }
-        print(_line(name, found[name]), flush=True)
+        print(f"{name} is done after {found[name]['seconds']['mean']:.0f} s a side", flush=True)
+    print(_table(found))
     if find_spec("flaml") is None:
         print("FLAML is not installed, so it was not compared: pip install flaml")
     ratios = [_error(each, "Sextant, ensemble") / _error(each, "LightGBM defaults") for each in found.values()]
@@ -231,9 +233,14 @@ def _error(sides: Mapping[str, Any], side: str) -> float:
     return 1 - value if METRICS[sides["metric"]].higher_is_better else value
 
 
-def _line(name: str, sides: Mapping[str, Any]) -> str:
-    scores = [f"{side} {each['mean']:.4f} ± {each['spread']:.4f}" for side, each in sides.items() if side != "metric"]
-    return f"{name} ({sides['metric']}): " + ", ".join(scores)
+def _table(found: Mapping[str, Any]) -> str:
+    """A row for each data set: mean and spread over the seeds, side by side."""
+    rows = {f"{name} ({sides['metric']})": sides for name, sides in found.items()}
+    cells = {
+        name: {side: f"{sides[side]['mean']:.4f} ± {sides[side]['spread']:.4f}" for side in SIDES if side in sides}
+        for name, sides in rows.items()
+    }
+    return pd.DataFrame.from_dict(cells, orient="index").to_markdown()
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""Steps per second of our training loop, and of the usual one around a DataLoader, on small tabular data on a CPU.
+"""Steps per second of our training loop, and of the usual one around a DataLoader, on tabular data.
 
 Both sides train the same network from the same weights on the same rows, in batches of the same size, with AdamW,
-clipping, warm-up, a cosine and a look at the validation rows after each epoch; each by turns, in one process. `ratio`
-is our steps per second of processor time over the usual ones, medians of the rounds.
+clipping, warm-up, a cosine and a look at the validation rows after each epoch; each by turns, in one process, in
+float32. `ratio` is our steps per second over the usual ones, medians of the rounds: of processor time on a CPU, of the
+clock on a GPU (`--device cuda`).
+
+`peak_share` is how much of the device a side uses: the floating-point operations of its steps per second, forward and
+backward, over those of a product of two large matrices, measured in the same run. A small network has little of it.
 """
 
 import argparse
@@ -14,6 +18,7 @@ from collections.abc import Callable
 
 import torch
 from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.flop_counter import FlopCounterMode
 
 from ml.loop_options import LoopOptions
 from ml.metrics import Task
@@ -23,7 +28,6 @@ from ml.training_loop import share_of_rate, train
 
 Tensors = tuple[torch.Tensor, ...]
 NUMBERS, LEVELS = 20, (5, 50, 500)  # columns, and how many values each category has
-SHAPE = Shape("mlp", NUMBERS, LEVELS, Task(), TabularSizes(width=64, blocks=2, dropout=0.2))
 
 
 def main() -> None:
@@ -34,24 +38,71 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--width", type=int, default=64, help="units of a hidden layer")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     given = parser.parse_args()
     torch.set_num_threads(given.threads)
+    device = torch.device(given.device)
+    shape = Shape("mlp", NUMBERS, LEVELS, Task(), TabularSizes(width=given.width, blocks=2, dropout=0.2))
     rows, validation = made(given.rows, 0), made(given.rows // 5, 1)
-    options = LoopOptions(given.epochs, given.batch, patience=given.epochs, threads=given.threads)
+    options = LoopOptions(
+        given.epochs,
+        given.batch,
+        patience=given.epochs,
+        precision="32-true",
+        device=given.device,
+        threads=given.threads,
+    )
     sides: dict[str, Callable[[Network, Tensors, Tensors, LoopOptions], object]] = {"ours": train, "usual": usual}
     speeds: dict[str, list[float]] = {side: [] for side in sides}
     for _ in range(given.rounds):
         for side, function in sides.items():
             torch.manual_seed(0)
-            network = build(SHAPE)
-            started = time.process_time()
+            network = build(shape)
+            started = seconds(device)
             function(network, rows, validation, options)
             steps = given.epochs * math.ceil(given.rows / given.batch)
-            speeds[side].append(steps / (time.process_time() - started))
+            speeds[side].append(steps / (seconds(device) - started))
             print(f"{side:<6} {speeds[side][-1]:7.0f} steps/s", flush=True)
     middle = {side: statistics.median(found) for side, found in speeds.items()}
-    result = {"name": "torch_loop", "ratio": round(middle["ours"] / middle["usual"], 2)}
-    print(json.dumps({**result, "sides": {side: round(value) for side, value in middle.items()}}))
+    share = operations(build(shape), tuple(each[: given.batch] for each in rows)) / most_operations(device)
+    found = {
+        side: {
+            "steps_per_s": round(value),
+            "samples_per_s": round(value * given.rows * given.epochs / steps),
+            "peak_share": float(f"{value * share:.2g}"),
+        }
+        for side, value in middle.items()
+    }
+    ratio = round(middle["ours"] / middle["usual"], 2)
+    print(json.dumps({"name": "torch_loop", "ratio": ratio, "device": given.device, "sides": found}))
+
+
+def seconds(device: torch.device) -> float:
+    """The time that counts on a device, once it has done all that was asked of it."""
+    if device.type == "cpu":
+        return time.process_time()
+    torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def operations(network: Network, batch: Tensors) -> float:
+    """Floating-point operations of a step on a batch, forward and backward."""
+    numbers, codes, target = batch
+    with FlopCounterMode(display=False) as counter:
+        torch.nn.functional.binary_cross_entropy_with_logits(network(numbers, codes)[:, 0], target).backward()
+    return float(counter.get_total_flops())
+
+
+def most_operations(device: torch.device, side: int = 4096, rounds: int = 5) -> float:
+    """Floating-point operations per second of a product of two square float32 matrices, the best of some rounds."""
+    left, right = (torch.randn(side, side, device=device) for _ in range(2))
+    times = []
+    for _ in range(rounds):
+        started = seconds(device)
+        torch.mm(left, right)
+        times.append(seconds(device) - started)
+    return 2 * side**3 / min(times)
 
 
 def made(rows: int, seed: int) -> Tensors:
@@ -67,6 +118,8 @@ def made(rows: int, seed: int) -> Tensors:
 
 def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOptions) -> None:
     """The loop of the tutorials."""
+    device = torch.device(options.device)
+    network.to(device)
     loader = DataLoader(TensorDataset(*rows), batch_size=options.batch, shuffle=True)
     held_out = DataLoader(TensorDataset(*validation), batch_size=options.batch)
     loss_of = torch.nn.BCEWithLogitsLoss()
@@ -76,7 +129,8 @@ def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOpt
     )
     for _ in range(options.epochs):
         network.train()
-        for numbers, codes, target in loader:
+        for batch in loader:
+            numbers, codes, target = (each.to(device) for each in batch)
             optimizer.zero_grad()
             loss_of(network(numbers, codes)[:, 0], target).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
@@ -84,7 +138,9 @@ def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOpt
             schedule.step()
         network.eval()
         with torch.no_grad():
-            sum(loss_of(network(numbers, codes)[:, 0], target).item() for numbers, codes, target in held_out)
+            for batch in held_out:
+                numbers, codes, target = (each.to(device) for each in batch)
+                loss_of(network(numbers, codes)[:, 0], target).item()
 
 
 if __name__ == "__main__":
