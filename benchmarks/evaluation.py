@@ -1,0 +1,99 @@
+"""The evaluation of flight_delays: time and peak of memory, without another model as champion and against one.
+
+It needs a home in which `sextant demo flight_delays` has run, and works on a copy of it: there it blends a second
+candidate, without the linear family, and evaluates that against the champion on the same test rows.
+
+Time is that of the step, from start to end, reading the rows and writing the report included; memory that of the whole
+run, over all of its processes. `ratio` is the longer time over a minute, which a person waits for a page.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import psutil
+import yaml
+from demo import memory
+
+ROOT, USE_CASE = Path(__file__).resolve().parents[1], "flight_delays"
+STEP = f"{USE_CASE}__evaluation"
+MINUTE_S = 60
+
+
+def main() -> None:
+    """Prints both sides and, last, one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--home", type=Path, default=os.environ.get("SEXTANT_HOME", ROOT / ".sextant"))
+    home = Path(parser.parse_args().home)
+    if not (home / "dagster").is_dir():
+        raise SystemExit(f"there is no demo in {home}: run `sextant demo {USE_CASE}` first, or give --home")
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(home, Path(folder) / "home")
+        project = other(Path(folder) / "project")
+        sides = {"champion itself": measured(Path(folder) / "home", ROOT, "evaluation")}
+        print(sides, flush=True)
+        candidate = [f"{USE_CASE}/{asset}" for asset in ("models/ensemble", "leaderboard", "onnx_model")]
+        if launch(Path(folder) / "home", project, *candidate).wait():
+            raise SystemExit("the second candidate could not be made")
+        sides["against a champion"] = measured(Path(folder) / "home", project, "evaluation")
+    longest = max(each["seconds"] for each in sides.values())
+    print(json.dumps({"name": "evaluation", "ratio": round(longest / MINUTE_S, 2), "sides": sides}))
+
+
+def other(folder: Path) -> Path:
+    """A copy of the project in which flight_delays has no linear family."""
+    for package in ("assets", "configs", "dagster_project", "ml", "resources", "service"):
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for file in ("pyproject.toml", "workspace.yaml"):
+        shutil.copy(ROOT / file, folder)
+    declared = folder / "configs" / USE_CASE / "defs.yaml"
+    content: dict[str, Any] = yaml.safe_load(declared.read_text())
+    del content["attributes"]["models"]["logistic"]
+    declared.write_text(yaml.safe_dump(content))
+    return folder
+
+
+def settings(home: Path) -> Mapping[str, str]:
+    return os.environ | {"SEXTANT_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
+
+
+def launch(home: Path, project: Path, *assets: str) -> psutil.Popen:
+    """A run of some assets alone."""
+    command = [Path(sys.executable).parent / "dagster", "asset", "materialize", "-m", "dagster_project.definitions"]
+    environment = {**settings(home), "PYTHONPATH": str(project)}
+    return psutil.Popen(
+        [*command, "--select", ",".join(assets)],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+
+
+def measured(home: Path, project: Path, asset: str) -> dict[str, float]:
+    """Seconds of the step and peak gigabytes of the run that makes one asset."""
+    process, peak = launch(home, project, f"{USE_CASE}/{asset}"), 0.0
+    while process.poll() is None:
+        peak = max(peak, memory(process))
+        time.sleep(0.1)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, "dagster asset materialize")
+    with dg.DagsterInstance.from_config(str(home / "dagster")) as instance:
+        (run,) = instance.get_runs(limit=1)
+        (step,) = instance.get_run_step_stats(run.run_id, [STEP])
+    assert step.start_time is not None
+    assert step.end_time is not None
+    return {"seconds": round(step.end_time - step.start_time, 1), "peak_gb": round(peak / 1e9, 2)}
+
+
+if __name__ == "__main__":
+    main()
