@@ -6,9 +6,12 @@ import signal
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import httpx
 import pytest
 
+from ml.search.study import Search
 from resources.studies import Studies, studies
+from tests.ml import toy
 
 
 def holding(name: str, channel: Connection) -> None:
@@ -49,3 +52,21 @@ def test_a_url_that_sqlalchemy_would_read_otherwise_is_refused_without_its_passw
     with pytest.raises(ValueError, match=r"starts with postgresql://. Allowed: postgresql\+psycopg2://") as caught:
         Studies(url="postgresql://me:secret@host/studies").storage_url()
     assert "secret" not in str(caught.value)
+
+
+def test_optuna_dashboard_shows_a_study_from_the_same_storage_while_it_runs_and_after(home: Path) -> None:
+    import optuna_dashboard
+
+    def shown() -> list[tuple[str, list[str]]]:
+        transport = httpx.WSGITransport(app=optuna_dashboard.wsgi(studies().storage_url()))
+        with httpx.Client(transport=transport, base_url="http://dashboard") as client:
+            listed = client.get("/api/studies").json()["study_summaries"]
+            found = [client.get(f"/api/studies/{each['study_id']}", params={"after": 0}).json() for each in listed]
+        return [(each["name"], [trial["state"] for trial in each["trials"]]) for each in found]
+
+    with studies().hold("toy") as storage:
+        toy.study(Search(storage=storage, name="toy"), trials=2)
+        storage.create_new_trial(storage.get_study_id_from_name("toy"))
+
+        assert shown() == [("toy", ["Complete", "Fail", "Running"])]
+    assert shown() == [("toy", ["Complete", "Fail", "Running"])]
