@@ -2,18 +2,19 @@
 
 import dagster as dg
 
-from assets.promoted import GOLDEN, ProductionModel, data_of, kept, moved, promote, require_passed
+from assets.promoted import EVALUATED, GOLDEN, ProductionModel, data_of, kept, loaded_as, moved, promote, require_passed
 from assets.step import Step
 from assets.wishes import Wish
+from ml.coordinates import Loaded
 from ml.evaluation import Evaluation
 from ml.golden_inputs import GoldenError, check_golden
 from ml.hashing import hash_bytes
-from resources.ledger import Ledger, LedgerError
+from resources.ledger import Ledger
 from resources.registry import APPROVED, BY_HAND, CHALLENGER, CHAMPION, MODEL_HASH, ROLLBACK, Registry, RegistryError
-from resources.storage import Columns, StorageError, Stored
+from resources.storage import StorageError, Stored
 
 
-def approved(step: Step, registry: Registry, wish: Wish, latest: Columns) -> ProductionModel:
+def approved(step: Step, registry: Registry, wish: Wish) -> ProductionModel:
     """The challenger in production, if it is the version that was approved and every gate still lets it."""
     champion, challenger = registry.with_alias(CHAMPION), registry.with_alias(CHALLENGER)
     if champion is not None and str(champion.version) == wish.version:
@@ -24,24 +25,28 @@ def approved(step: Step, registry: Registry, wish: Wish, latest: Columns) -> Pro
     model_hash = hash_bytes(registry.file(wish.version))
     if model_hash != challenger.tags.get(MODEL_HASH):
         raise _refused(f"version {wish.version} is not the model that was registered: its hash is {model_hash[:12]}")
-    evaluation = _evaluation(step, latest, model_hash, data_of(step, challenger)["evaluation"].coordinates)
+    evaluated, evaluation = _evaluation(step, wish.version, model_hash)
     require_passed(step, evaluation, model_hash, champion)
     if step.case.spec.production.dry_run:
         return kept(step, registry, champion, f"dry run: version {wish.version} would become the champion")
-    step.made_of(**data_of(step, challenger))
+    registry.tag(wish.version, {EVALUATED: loaded_as(evaluated)})
+    step.made_of(**{**data_of(step, challenger), "evaluation": evaluated})
     return promote(step, registry, wish.version, APPROVED, wish.by, wish.reason, evaluation)
 
 
-def _evaluation(step: Step, latest: Columns, model_hash: str, identity: str) -> Evaluation:
-    """The latest evaluation if it is about this model, else the one by which the model came to wait."""
-    found: Evaluation = latest.read()
-    if found.model_hash == model_hash:
-        return found
+def _evaluation(step: Step, version: str, model_hash: str) -> tuple[Loaded, Evaluation]:
+    """The latest evaluation of this model: it may say something else than the one by which the model came to wait."""
+    asset, records = step.case.key("evaluation").to_user_string(), Ledger().records.items()
+    evaluations = [(identity, each) for identity, each in records if each["run"]["asset"] == asset]
+    about = [(identity, each) for identity, each in evaluations if each["data"]["onnx_model"]["hash"] == model_hash]
+    if not about:
+        raise _refused(f"nothing is known of an evaluation of version {version}; run the retrain job")
+    identity, record = about[-1]
     try:
-        found = step.storage.load(Stored(**Ledger().get(identity)["result"]))
-    except (LedgerError, StorageError) as error:
-        raise _refused(f"the evaluation of this version cannot be read ({error}); run the retrain job") from error
-    return found
+        found: Evaluation = step.storage.load(Stored(**record["result"]))
+    except StorageError as error:
+        raise _refused(f"the evaluation of version {version} cannot be read ({error}); run the retrain job") from error
+    return Loaded(asset, record["result"]["hash"], identity), found
 
 
 def rolled_back(step: Step, registry: Registry, wish: Wish) -> ProductionModel:

@@ -1,6 +1,7 @@
 """The report on the test split."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 from pyarrow import ArrowInvalid
 
+from assets.belonging import MismatchError, require_same_origin
 from assets.data import raw_inputs, raw_tables
 from assets.exported import coordinates_of, declared_in, encoder_of, features_of, reference_of, scores_of
 from assets.step import Case, Step, asset
@@ -17,17 +19,18 @@ from ml.coordinates import Loaded
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation, LeakAudit
 from ml.explanations import Exported
-from ml.gates import gate_names, judge
+from ml.gates import Verdict, gate_names, judge
 from ml.hashing import hash_bytes
 from ml.leaks import no_leak
 from ml.metrics import Task
 from ml.onnx_export import described, session, task_of
 from ml.pictures import pictures
-from ml.report import html, in_short, without_nan
+from ml.report import html, in_short, told
 from ml.serving import serving_of
 from ml.slices import columns_of
 from ml.stamp import stamp_json
 from ml.unseen import compare_unseen, unseen
+from resources.ledger import Ledger
 from resources.storage import Columns
 
 AUDITED = 400  # test rows that the test for leaks looks at
@@ -49,6 +52,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
+        _require_belonging(step)
         sources, rows = raw_tables(tables), test.read(_columns(step.case, onnx_model))
         task = task_of(onnx_model)
         y, candidate = task.labels(rows["target"]), scores_of(onnx_model, rows)
@@ -70,6 +74,13 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         return found
 
     return evaluation
+
+
+def _require_belonging(step: Step) -> None:
+    try:
+        require_same_origin(step.case, step.loaded, step.case.spec.resolved(), Ledger())
+    except MismatchError as error:
+        raise dg.Failure(f"nothing was evaluated: {error}", allow_retries=False) from error
 
 
 @dataclass(frozen=True)
@@ -140,7 +151,7 @@ def _report(step: Step, found: Evaluation, figures: dict[str, bytes]) -> None:
     report = step.storage.save(f"{case.name}/report", page, ".html")
     step.labels["report"] = report.path
     step.run.file("report.html", page)
-    step.run.file("report.json", _report_json(step, found))
+    step.run.file("report.json", _report_json(step, found, verdicts))
     step.metrics(found.metrics, prefix="test ")
     in_mlflow = f"{step.tracking.link(step.run)}/artifacts/report.html"
     step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
@@ -181,5 +192,5 @@ def _said(task: Task) -> str:
     return f"{task.kind} of the classes {', '.join(task.classes)}" if task.classes else task.kind
 
 
-def _report_json(step: Step, found: Evaluation) -> bytes:
-    return json.dumps(stamp_json(without_nan(found.model_dump(mode="json")), step.coordinates.id), indent=1).encode()
+def _report_json(step: Step, found: Evaluation, verdicts: Sequence[Verdict]) -> bytes:
+    return json.dumps(stamp_json(told(found, verdicts), step.coordinates.id), indent=1).encode()

@@ -1,5 +1,7 @@
 """The production model: the only asset that moves the registry's aliases `champion`, `previous` and `challenger`."""
 
+from typing import TYPE_CHECKING
+
 import dagster as dg
 
 from assets.decisions import approved, rolled_back
@@ -7,12 +9,16 @@ from assets.exported import coordinates_of, encoder_of
 from assets.promoted import EVALUATED, GOLDEN, ProductionModel, answer, kept, loaded_as, promote, require_passed
 from assets.step import Case, Step, asset
 from assets.wishes import FIELDS, wishes
+from ml.answers import answers_hash
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
 from ml.golden_inputs import golden_inputs
 from ml.hashing import hash_bytes
-from resources.registry import CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry
+from resources.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 from resources.storage import Columns
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
 
 __all__ = ["ProductionModel", "production_model"]
 
@@ -39,7 +45,7 @@ def production_model(case: Case) -> dg.AssetsDefinition:
             if rollback:
                 return rolled_back(step, registry, rollback)
             if approval:
-                return approved(step, registry, approval, evaluation)
+                return approved(step, registry, approval)
             return _candidate(step, registry, onnx_model.read(), evaluation.read(), test)
 
     return production_model
@@ -54,13 +60,7 @@ def _candidate(
     step.show(reasons=[verdict.reason for verdict in verdicts], promoted=False)
     if champion is not None and champion.tags.get(MODEL_HASH) == model_hash:
         return answer(step, registry, champion)
-    known = registry.of_hash(model_hash)
-    if known is not None and (why := known.tags.get(ROLLED_BACK)):
-        raise dg.Failure(
-            f"not promoted: this model is version {known.version}, which was rolled back {why}. If it shall serve all "
-            f"the same: sextant rollback {step.case.name} --to {known.version} --reason …",
-            allow_retries=False,
-        )
+    _require_not_rolled_back(step, registry, onnx_model, model_hash, champion)
     declared = step.case.spec.production
     if declared.dry_run:
         would = "wait as the challenger for its approval" if declared.approval == "required" else "become the champion"
@@ -73,17 +73,45 @@ def _candidate(
     return promote(step, registry, version, PROMOTED, "the gates", f"every gate passed: {_said(verdicts)}", evaluation)
 
 
+def _require_not_rolled_back(
+    step: Step, registry: Registry, onnx_model: bytes, model_hash: str, champion: "ModelVersion | None"
+) -> None:
+    """Raises dagster.Failure if a version that answers alike was rolled back, unless the champion does so too."""
+    answers = answers_hash(onnx_model)
+    if champion is not None and champion.tags.get(ANSWERS) == answers:
+        return
+    for known in [*registry.tagged(ANSWERS, answers), *registry.tagged(MODEL_HASH, model_hash)]:
+        if why := known.tags.get(ROLLED_BACK):
+            raise dg.Failure(
+                f"not promoted: this model is version {known.version}, which was rolled back {why}. If it shall serve "
+                f"all the same: sextant rollback {step.case.name} --to {known.version} --reason …",
+                allow_retries=False,
+            )
+
+
 def _registered(step: Step, registry: Registry, onnx_model: bytes, model_hash: str, test: Columns) -> str:
     """The version that is this very model; a step that died may have registered it, and then it is not done twice."""
-    evaluated = {EVALUATED: loaded_as(step.loaded["evaluation"])}
-    known = registry.of_hash(model_hash)
-    if known is not None and hash_bytes(registry.file(str(known.version))) == model_hash:
-        registry.tag(str(known.version), evaluated)
-        return str(known.version)
+    about = {EVALUATED: loaded_as(step.loaded["evaluation"]), ANSWERS: answers_hash(onnx_model)}
+    if (known := _intact(step, registry, model_hash)) is not None:
+        registry.tag(known, about)
+        return known
     encoder = encoder_of(onnx_model)
     golden = golden_inputs(onnx_model, encoder, test.read(set(encoder.features)))
-    tags = {MODEL_HASH: model_hash, "sextant.coordinates": str(coordinates_of(onnx_model)["id"]), **evaluated}
+    tags = {MODEL_HASH: model_hash, "sextant.coordinates": str(coordinates_of(onnx_model)["id"]), **about}
     return registry.register(step.run, onnx_model, tags, {GOLDEN: golden})
+
+
+def _intact(step: Step, registry: Registry, model_hash: str) -> str | None:
+    """The first version that was registered as this model, and whose file still is it."""
+    for known in registry.tagged(MODEL_HASH, model_hash):
+        version = str(known.version)
+        try:
+            if hash_bytes(registry.file(version)) == model_hash:
+                return version
+            step.log.warning(f"version {version} is damaged: its file is not the model that was registered")
+        except RegistryError as error:
+            step.log.warning(str(error))
+    return None
 
 
 def _said(verdicts: list[Verdict]) -> str:

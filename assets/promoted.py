@@ -9,10 +9,12 @@ import dagster as dg
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from assets.belonging import MismatchError, require_judged_as_declared
 from assets.step import Nothing, Step
 from ml.coordinates import Loaded
 from ml.evaluation import Evaluation
 from ml.gates import Verdict, judge
+from resources.ledger import Ledger
 from resources.registry import MODEL_HASH, Registry
 
 if TYPE_CHECKING:
@@ -40,25 +42,37 @@ def require_passed(
     """The verdicts of every gate about exactly this model, all passed.
 
     Raises dagster.Failure, which names the gates with their figures and says what stays champion, if one refuses, or if
-    the evaluation is about another model or another champion.
+    the evaluation is about another model, another champion or no rows, or was made of other examples than the model or
+    under another declaration.
     """
-    if evaluation.model_hash != model_hash:
-        raise _refusal(
-            f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
-            f"{model_hash[:12]}; materialize evaluation again",
-            champion,
-        )
-    now = str(champion.version) if champion else None
-    if evaluation.champion_version != now and not (champion and champion.tags.get(MODEL_HASH) == model_hash):
-        raise _refusal(
-            f"the champion has changed since the evaluation, from version {evaluation.champion_version} to {now}; "
-            "materialize evaluation again",
-            champion,
-        )
+    if reason := _unfit(step, evaluation, model_hash, champion):
+        raise _refusal(reason, champion)
     verdicts = judge(step.case.spec.gates, evaluation, step.case.spec.metric)
     if refused := [f"{verdict.gate}: {verdict.reason}" for verdict in verdicts if not verdict.passed]:
         raise _refusal(f"Refused by the gate {'; '.join(refused)}", champion, verdicts)
     return verdicts
+
+
+def _unfit(step: Step, evaluation: Evaluation, model_hash: str, champion: "ModelVersion | None") -> str | None:
+    """Why no gate may go by this evaluation, if so."""
+    if evaluation.model_hash != model_hash:
+        return (
+            f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
+            f"{model_hash[:12]}; materialize evaluation again"
+        )
+    now = str(champion.version) if champion else None
+    if evaluation.champion_version != now and not (champion and champion.tags.get(MODEL_HASH) == model_hash):
+        return (
+            f"the champion has changed since the evaluation, from version {evaluation.champion_version} to {now}; "
+            "materialize evaluation again"
+        )
+    if not evaluation.rows:
+        return "the evaluation is about no test rows; materialize features/test and evaluation again"
+    try:
+        require_judged_as_declared(step.case, evaluation.coordinates, Ledger())
+    except MismatchError as error:
+        return str(error)
+    return None
 
 
 def _refusal(reason: str, champion: "ModelVersion | None", verdicts: list[Verdict] | None = None) -> dg.Failure:

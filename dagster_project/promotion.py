@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping
 
 import click
+import dagster as dg
 
 from dagster_project.launch import Ended, check_declaration, check_name, execute
 from resources.registry import APPROVED, CHAMPION, PROMOTED, Registry
@@ -60,7 +61,21 @@ def _decide(use_case: str, config: Mapping[str, str]) -> None:
     champion = tracking().version(use_case, CHAMPION)
     if not ended.succeeded:
         raise click.ClickException(_failed(ended, champion, config[what]))
+    if champion != config[what]:
+        raise click.ClickException(f"nothing was moved: {_outcome(use_case, ended)}")
     click.echo(f"version {champion} is the champion; sextant serve {use_case} serves its Bento")
+
+
+def _outcome(use_case: str, ended: Ended) -> str:
+    """What `production_model` said in a run that went well and moved nothing, as a dry run does."""
+    key = dg.AssetKey([use_case, "production_model"])
+    with dg.DagsterInstance.get() as instance:
+        pages = instance.fetch_materializations(key, limit=1), instance.fetch_observations(key, limit=1)
+    for record in (record for page in pages for record in page.records if record.run_id == ended.run_id):
+        event = record.asset_materialization or record.asset_observation
+        if event is not None and "outcome" in event.metadata:
+            return str(event.metadata["outcome"].value)
+    return f"another version is the champion; the run's log is {ended.log}"
 
 
 def _failed(ended: Ended, champion: str | None, wanted: str) -> str:

@@ -69,6 +69,11 @@ def resampled(y: np.ndarray, measured: Mapping[str, Weighted], how: Resampling) 
     return {name: np.concatenate(values) for name, values in found.items()}
 
 
+def percent(share: float) -> str:
+    """A share as it was declared: 0.95 is `95%`, 0.995 is `99.5%`."""
+    return f"{100 * share:.10g}%"
+
+
 class Estimate(BaseModel):
     """A value with both ends of its bootstrap confidence interval, NaN where there is none."""
 

@@ -1,10 +1,12 @@
 """The gates that compare the candidate with the champion, on the same test rows."""
 
-from collections.abc import Iterator
+from collections import Counter
 from math import isnan
 
-from ml.evaluation import Estimate, Evaluation, Interval
+from ml.bootstrap import percent
+from ml.evaluation import Evaluation, Interval
 from ml.metrics import METRICS
+from ml.slices import Slice
 from ml.spec_gates import (
     MARGIN,
     MARGIN_OF_ERRORS,
@@ -15,7 +17,7 @@ from ml.spec_gates import (
     SliceGate,
     share,
 )
-from ml.verdict import MISSING, Verdict
+from ml.verdict import Verdict
 
 SHOWN = 5  # slices that a reason names
 
@@ -32,12 +34,12 @@ def not_worse(metric: str, rule: ChampionGate, evaluation: Evaluation) -> Verdic
     found = evaluation.comparison
     if (found.metric, found.confidence) != (metric, rule.confidence):
         return Verdict("champion", False, other_rule(found, metric, rule.confidence))
-    margin = _margin(rule.not_worse_by, (MARGIN, MARGIN_OF_ERRORS), metric, _champions(evaluation, metric))
+    margin = _margin(rule.not_worse_by, (MARGIN, MARGIN_OF_ERRORS), metric, found.against)
     return Verdict(
         "champion",
         found.lower >= -margin,
         f"{found.metric} is {found.difference:+.4f} against champion version {evaluation.champion_version} (positive "
-        f"is better), with {found.confidence:.0%} confidence at least {found.lower:+.4f}; needed: at least "
+        f"is better), with {percent(found.confidence)} confidence at least {found.lower:+.4f}; needed: at least "
         f"{-margin:+.4f}{_on_unseen(evaluation)}",
         {"difference": found.difference, "lower": found.lower, "needed": -margin},
     )
@@ -48,25 +50,24 @@ def no_slice_worse(metric: str, rule: SliceGate, evaluation: Evaluation) -> Verd
     nothing = _nothing_to_compare(evaluation) or (
         f"cannot compare with the champion: {evaluation.incomparable}" if evaluation.comparison is None else None
     )
-    slices = [each for each in evaluation.slices if each.rows >= rule.rows]
-    if nothing or not slices:
-        return Verdict(
-            "slices", True, f"no slice is compared: {nothing or f'there are no slices of at least {rule.rows} rows'}"
-        )
-    worse = [said for each in slices for said in _worse(rule, evaluation, metric, each.name, each.score)]
-    more = f" and {len(worse) - SHOWN} more" if len(worse) > SHOWN else ""
-    reason = f"{len(worse)} of {len(slices)} slices are worse than with champion version {evaluation.champion_version}"
-    if not worse:
-        reason = f"none of {len(slices)} slices is worse than with champion version {evaluation.champion_version}"
-    figures = {each.name: _difference(evaluation, each.name).value for each in slices}
-    return Verdict("slices", not worse, f"{reason}{': ' if worse else ''}{'; '.join(worse[:SHOWN])}{more}", figures)
+    if nothing:
+        return Verdict("slices", True, f"no slice is compared: {nothing}")
+    why = [_passed_over(rule, metric, evaluation, each) for each in evaluation.slices]
+    compared = [each for each, reason in zip(evaluation.slices, why, strict=True) if reason is None]
+    passed_over = ", ".join(f"{count} {reason}" for reason, count in Counter(filter(None, why)).items())
+    if not compared:
+        return Verdict("slices", True, f"no slice is compared: {passed_over or 'there are none'}")
+    worse = [said for each in compared if (said := _worse(rule, metric, each)) is not None]
+    reason = _told(worse, len(compared), evaluation) + (f"; not compared: {passed_over}" if passed_over else "")
+    figures = {each.name: each.against_champion.difference.value for each in compared if each.against_champion}
+    return Verdict("slices", not worse, reason, figures)
 
 
 def other_rule(found: Interval, metric: str, confidence: float) -> str:
     """The reason why a comparison that was made by another metric or confidence counts for nothing."""
     return (
-        f"the comparison was made by {found.metric} with {found.confidence:.0%} confidence, but the declaration says "
-        f"{metric} and {confidence:.0%}: materialize evaluation again"
+        f"the comparison was made by {found.metric} with {percent(found.confidence)} confidence, but the declaration "
+        f"says {metric} and {percent(confidence)}: materialize evaluation again"
     )
 
 
@@ -78,10 +79,6 @@ def _nothing_to_compare(evaluation: Evaluation) -> str | None:
     return None
 
 
-def _champions(evaluation: Evaluation, metric: str) -> float:
-    return (evaluation.champion_metrics or {}).get(metric, MISSING)
-
-
 def _margin(declared: Margin, defaults: tuple[float, str], metric: str, champions: float) -> float:
     """How much worse a metric may be, in its own units; `champions` is the champion's value."""
     usual = defaults[0] if METRICS[metric].higher_is_better else defaults[1]
@@ -89,24 +86,35 @@ def _margin(declared: Margin, defaults: tuple[float, str], metric: str, champion
     return share(margin) * abs(champions) if isinstance(margin, str) else margin
 
 
-def _worse(rule: SliceGate, evaluation: Evaluation, metric: str, name: str, score: Estimate) -> Iterator[str]:
-    """What is to be said of a slice that is worse, or whose difference nobody knows though it has one."""
-    champions = evaluation.champion_slices.get(name, _UNKNOWN).value
-    if isnan(champions) and isnan(score.value):
-        return  # as where a slice has one class only, of which no metric says anything
-    difference = _difference(evaluation, name)
-    margin = _margin(rule.not_worse_by, (SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS), metric, champions)
-    if not difference.high >= -margin:
-        yield (
-            f"{name}: {metric} {difference.value:+.4f}, at best {difference.high:+.4f}, needed: at least {-margin:+.4f}"
-        )
+def _passed_over(rule: SliceGate, metric: str, evaluation: Evaluation, each: Slice) -> str | None:
+    """Why a slice does not count, if it does not; one of which nobody knows how it compares does."""
+    if (found := each.against_champion) is None:
+        return None
+    if found.rows < rule.rows:
+        unseen = " that the champion has not learned from" if evaluation.seen_by_champion else ""
+        return f"of fewer than {rule.rows} rows{unseen}"
+    if isnan(found.candidate.value) and isnan(found.champion.value):
+        return f"on which {metric} says nothing of either model"
+    return None
 
 
-_UNKNOWN = Estimate(value=MISSING, low=MISSING, high=MISSING)
+def _worse(rule: SliceGate, metric: str, each: Slice) -> str | None:
+    """What is to be said of a slice that is worse, or whose difference nobody knows."""
+    if (found := each.against_champion) is None:
+        return f"{each.name}: nothing says how it compares, materialize evaluation again"
+    margin = _margin(rule.not_worse_by, (SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS), metric, found.champion.value)
+    if found.difference.high >= -margin:
+        return None
+    return (
+        f"{each.name}: {metric} {found.difference.value:+.4f}, at best {found.difference.high:+.4f}, needed: at least "
+        f"{-margin:+.4f}"
+    )
 
 
-def _difference(evaluation: Evaluation, name: str) -> Estimate:
-    return evaluation.slice_differences.get(name, _UNKNOWN)
+def _told(worse: list[str], compared: int, evaluation: Evaluation) -> str:
+    said = f"{len(worse) or 'none'} of {compared} slices {'are' if worse else 'is'} worse than with champion version "
+    more = f" and {len(worse) - SHOWN} more" if len(worse) > SHOWN else ""
+    return f"{said}{evaluation.champion_version}{': ' if worse else ''}{'; '.join(worse[:SHOWN])}{more}"
 
 
 def _on_unseen(evaluation: Evaluation) -> str:

@@ -19,9 +19,10 @@ COLUMNS_OF_THE_RUN = {"coordinates", "model_coordinates", "model_version", "scor
 FIELDS_OF_THE_RUN = {
     *("coordinates", "model_version", "model_hash", "tag", "version"),
     *("champion_version", "champion_hash", "champion_metrics", "comparison", "incomparable"),
-    *("champion_intervals", "champion_slices", "champion_calibration", "slice_differences", "seen_by_champion"),
+    *("champion_intervals", "champion_calibration", "seen_by_champion"),
     "serving",
 }
+WITHIN = {"slices": {"__all__": {"against_champion"}}}  # such fields of the parts of a model
 
 # Parts of an evaluation that the last digit of one score can change: which rows are wrong, in which bin one lies.
 ON_SINGLE_ROWS = {
@@ -97,7 +98,8 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:
-    return {name: each for name, each in value.model_dump(mode="json").items() if name not in FIELDS_OF_THE_RUN}
+    told = value.model_dump(mode="json", exclude=WITHIN)
+    return {name: each for name, each in told.items() if name not in FIELDS_OF_THE_RUN}
 
 
 def _models(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ml.bootstrap import Resampling, estimates
+from ml.bootstrap import Resampling, estimate, resampled
 from ml.calibration import calibration
 from ml.conformal import coverage
-from ml.evaluation import Evaluation, compare
+from ml.evaluation import Evaluation, Interval, paired
 from ml.explanations import Explained, Predict, explain
 from ml.fairness import Fairness, fairness
 from ml.metrics import METRICS, Task, metrics_of, score
 from ml.search.seeds import derived_seed
-from ml.slice_search import LEAST_LOST, Search, worst_slices
-from ml.slices import Judged, Slice, judge_slice, parts
+from ml.slice_search import LEAST_LOST, Found, Search, worst_slices
+from ml.slices import Part, Slice, judge_slice, parts
 from ml.spec import UseCaseSpec
 from ml.thresholds import decide
 from ml.wrong_rows import most_wrong
@@ -66,6 +66,7 @@ def evaluate(found: Evaluation, given: Judging) -> tuple[Evaluation, Explained]:
         given.encoder,
         given.rows,
         given.y,
+        given.task,
         given.spec.metric,
         rows=given.spec.evaluation.importance_rows,
         shap_rows=given.spec.evaluation.shap_rows,
@@ -90,32 +91,33 @@ def _metrics(given: Judging) -> dict[str, Any]:
     answers = {"": given.candidate, "baseline_": given.reference.answers(len(given.y), given.task)}
     if given.champion is not None:
         answers["champion_"] = given.champion
-    names = metrics_of(given.task.kind)
+    names, ones = metrics_of(given.task.kind), np.ones(len(given.y))
     measured = {side + name: METRICS[name].prepare(given.y, p) for side, p in answers.items() for name in names}
-    found = estimates(given.y, measured, given.how)
+    drawn = resampled(given.y, measured, given.how)
+    exact = {name: float(function(ones)) for name, function in measured.items()}
     parts: dict[str, Any] = {"resamples": given.how.resamples, "confidence": given.how.confidence}
     for side in answers:
-        parts[f"{side}metrics"] = {name: found[side + name].value for name in names}
-        parts[f"{side}intervals"] = {name: found[side + name] for name in names}
-    return parts | {"over_baseline": _over_baseline(given, answers["baseline_"])}
+        parts[f"{side}metrics"] = {name: exact[side + name] for name in names}
+        parts[f"{side}intervals"] = {
+            name: estimate(exact[side + name], drawn[side + name], given.how) for name in names
+        }
+    return parts | {"over_baseline": _over_baseline(given, exact, drawn)}
 
 
-def _over_baseline(given: Judging, baseline: np.ndarray) -> Any:
-    rule, how = given.spec.gates.baseline, given.how
-    return compare(
-        given.spec.metric,
-        given.y,
-        given.candidate,
-        baseline,
-        confidence=rule.confidence if rule else how.confidence,
-        resamples=how.resamples,
-        seed=how.seed,
+def _over_baseline(given: Judging, exact: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> Interval:
+    rule, metric = given.spec.gates.baseline, given.spec.metric
+    baseline = f"baseline_{metric}"
+    return paired(
+        metric,
+        (exact[metric], exact[baseline]),
+        (drawn[metric], drawn[baseline]),
+        confidence=rule.confidence if rule else given.how.confidence,
     )
 
 
 def _of_classes(given: Judging) -> dict[str, Any]:
     y, seed = given.y, given.seed("calibration")
-    objective = given.spec.evaluation.threshold or "f1"
+    objective = given.spec.evaluation.objective
     return {
         "decisions": decide(y, given.candidate, given.task, given.reference.threshold, objective, given.how),
         "calibration": calibration(y, given.candidate, seed),
@@ -129,29 +131,26 @@ def _of_numbers(given: Judging) -> dict[str, Any]:
 
 
 def _slices(given: Judging) -> dict[str, Any]:
-    """The declared slices and those that were found, with the champion's scores on the rows that it has not seen."""
+    """The declared slices, and after them those that were found besides."""
     plan = given.spec.evaluation
-    declared = [part for name in plan.slices for part in parts(name, given.grouping[name], plan.slice_rows)]
     searched = worst_slices(given.rows, given.encoder.features, _search(given), plan.worst_slices)
-    known = {(part.column, part.value) for part in declared}
-    wanted: list[tuple[Any, dict[str, Any]]] = [(part, {}) for part in declared]
-    wanted += [
-        (each.part, {"found": True, "deficit": each.deficit, "p_value": each.p_value})
-        for each in searched.found
-        if (each.part.column, each.part.value) not in known
-    ]
-    judged = [(part, more, _judged(given, part)) for part, more in wanted]
-    slices = [
-        Slice(column=part.column, value=part.value, rows=len(part.positions), score=each.candidate, **more)
-        for part, more, each in judged
-    ]
-    named = dict(zip([each.name for each in slices], [each for *_, each in judged], strict=True))
-    return {
-        "slices": tuple(slices),
-        "champion_slices": {name: each.champion for name, each in named.items() if each.champion},
-        "slice_differences": {name: each.difference for name, each in named.items() if each.difference},
-        "searched_slices": searched.looked_at,
-    }
+    found = {_same(each.part): each for each in searched.found}
+    declared = [part for name in plan.slices for part in parts(name, given.grouping[name], plan.slice_rows)]
+    slices = [_slice(given, part, found.pop(_same(part), None)) for part in declared]
+    slices += [_slice(given, each.part, each, declared=False) for each in found.values()]
+    return {"slices": tuple(slices), "searched_slices": searched.looked_at}
+
+
+def _same(part: Part) -> tuple[str, bytes]:
+    """What two parts have in common that are one slice."""
+    return part.column, part.positions.tobytes()
+
+
+def _slice(given: Judging, part: Part, found: Found | None, *, declared: bool = True) -> Slice:
+    metric, y = given.spec.metric, given.y
+    judged = judge_slice(metric, y, given.candidate, given.champion, part, given.fair, given.how)
+    told = {"found": True, "deficit": found.deficit, "p_value": found.p_value} if found else {}
+    return judged.model_copy(update={"declared": declared, **told})
 
 
 def _search(given: Judging) -> Search:
@@ -159,10 +158,6 @@ def _search(given: Judging) -> Search:
     gained = abs(score(metric, given.y, given.candidate) - score(metric, given.y, baseline))
     smallest, seed = given.spec.evaluation.slice_rows, given.seed("slices")
     return Search(metric, given.y, given.candidate, LEAST_LOST * gained, smallest, seed)
-
-
-def _judged(given: Judging, part: Any) -> Judged:
-    return judge_slice(given.spec.metric, given.y, given.candidate, given.champion, part, given.fair, given.how)
 
 
 def _fairness(given: Judging) -> list[Fairness]:

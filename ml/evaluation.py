@@ -18,13 +18,17 @@ __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slic
 
 
 class Interval(BaseModel):
-    """A difference of a metric, better being positive, with the lower end of its one-sided confidence interval."""
+    """A difference of a metric, better being positive, with the lower end of its one-sided confidence interval.
+
+    `against` is the metric of the other side, a champion or a baseline, on the rows of the comparison.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     metric: str
     difference: float
     lower: float
+    against: float = float("nan")
     confidence: float
     resamples: int
 
@@ -54,10 +58,8 @@ class Evaluation(BaseModel):
 
     `target` says in a few figures what there was to predict, as `Task.summary` does. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
-    and come of the same `resamples`. Of slices, by name, `champion_slices` are the champion's scores, and
-    `slice_differences` the candidate's less those, better being positive; a slice on which the metric is undefined is
-    in neither. `reference` is what the model brings from training and validation; `period` is the first and the last
-    cutoff of the test rows, where they have any.
+    and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
+    first and the last cutoff of the test rows, where they have any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -81,8 +83,6 @@ class Evaluation(BaseModel):
     over_baseline: Interval | None = None
     seen_by_champion: int = 0
     slices: tuple[Slice, ...] = ()
-    champion_slices: dict[str, Estimate] = {}
-    slice_differences: dict[str, Estimate] = {}
     searched_slices: int = 0
     calibration: Calibration | None = None
     champion_calibration: Calibration | None = None
@@ -117,14 +117,25 @@ def compare(
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    sign, how = METRICS[metric].sign, Resampling(resamples, confidence, seed)
+    how = Resampling(resamples, confidence, seed)
     sides = {"candidate": METRICS[metric].prepare(y, candidate), "champion": METRICS[metric].prepare(y, champion)}
     found, ones = resampled(y, sides, how), np.ones(len(y))
-    differences = sign * (found["candidate"] - found["champion"])
+    exact = {name: float(side(ones)) for name, side in sides.items()}
+    return paired(
+        metric, (exact["candidate"], exact["champion"]), (found["candidate"], found["champion"]), confidence=confidence
+    )
+
+
+def paired(
+    metric: str, exact: tuple[float, float], found: tuple[np.ndarray, np.ndarray], *, confidence: float
+) -> Interval:
+    """The first less the second, by their values on the rows and on the same resamples of these [resamples]."""
+    sign = METRICS[metric].sign
     return Interval(
         metric=metric,
-        difference=float(sign * (sides["candidate"](ones) - sides["champion"](ones))),
-        lower=float(np.nanquantile(differences, 1 - confidence)),
+        difference=sign * (exact[0] - exact[1]),
+        lower=float(np.nanquantile(sign * (found[0] - found[1]), 1 - confidence)),
+        against=exact[1],
         confidence=confidence,
-        resamples=resamples,
+        resamples=len(found[0]),
     )

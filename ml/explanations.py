@@ -17,7 +17,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ml.encoding import MISSING, Encoder
-from ml.metrics import METRICS, score
+from ml.metrics import METRICS, Task, score
+from ml.models.base import sampled_rows
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -104,14 +105,15 @@ def explain(
     encoder: Encoder,
     matrix: pd.DataFrame,
     y: np.ndarray,
+    task: Task,
     metric: str,
     *,
     rows: int,
     shap_rows: int,
     seed: int,
 ) -> Explained:
-    """What answers depend on, seen from samples of the rows of a feature matrix."""
-    chosen = sample(len(matrix), rows, seed)
+    """What answers depend on, seen from samples of the rows of a feature matrix; that of the metric has every class."""
+    chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
     drops, deviations = permuted(predict, X, y[chosen], metric, seed)
     asked = X[sample(len(X), shap_rows, seed + 1)]
@@ -121,7 +123,7 @@ def explain(
         Importance(feature=name, drop=float(drop), deviation=float(deviation), shap=float(shap))
         for name, drop, deviation, shap in zip(encoder.features, drops, deviations, moved, strict=True)
     ]
-    found.sort(key=lambda each: (-each.drop, -each.shap, each.feature))
+    found.sort(key=lambda each: (-np.nan_to_num(each.drop), -each.shap, each.feature))
     return Explained(found, encoder.features, asked, values)
 
 

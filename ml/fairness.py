@@ -1,8 +1,14 @@
-"""How differently the groups of a sensitive column are treated: fairlearn's differences, with bootstrap intervals.
+"""How differently the groups of a sensitive column are treated: fairlearn's differences, with intervals.
 
 Of a binary task by the decisions at the threshold: the share of yes (demographic parity), of yes among the positive and
 among the negative (equalized odds: Hardt, Price and Srebro 2016, NeurIPS), and of right decisions. Of many classes the
 share of right decisions; of numbers the mean error, and the mean of its size.
+
+The rates of groups have bootstrap intervals. The interval of the largest difference is wider than that of a pair chosen
+beforehand, because of many equal groups two lie apart by chance: it is Tukey's simultaneous one for all pairs of
+groups, by their own standard errors (Games and Howell 1976, Pairwise multiple comparison procedures with unequal N's
+and/or variances, Journal of Educational Statistics 1). Where all groups are treated alike, a 95% interval leaves out
+0 in at most about one case of twenty, whatever the number of groups.
 """
 
 import numpy as np
@@ -29,7 +35,8 @@ class Group(BaseModel):
 class Fairness(BaseModel):
     """The rates of a column's groups, and by rate the difference of the two groups that lie furthest apart.
 
-    `between` names these two, the greater first. A rate that no row of a group counts for is left out of both.
+    `between` names these two, the greater first; the interval is of the largest difference among all pairs. A rate that
+    no row of a group counts for is left out of both.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,7 +54,7 @@ def fairness(
     codes = np.empty(len(y), dtype=int)
     for code, group in enumerate(groups):
         codes[group.positions] = code
-    rates = _rates(y, p, task, threshold)
+    rates = {name: rate for name, rate in _rates(y, p, task, threshold).items() if rate[1].any()}
     drawn = resampled(_strata(y, codes, task), {name: _by_group(codes, rate) for name, rate in rates.items()}, how)
     exact = {name: _by_fairlearn(y, codes, rate) for name, rate in rates.items()}
     found = {
@@ -59,11 +66,36 @@ def fairness(
         column=column,
         groups=tuple(_group(group, code, found) for code, group in enumerate(groups)),
         differences={
-            name: estimate(exact[name][high] - exact[name][low], drawn[name][:, high] - drawn[name][:, low], how)
-            for name, (high, low) in ends.items()
+            name: _largest(values, _errors(codes, rates[name], drawn[name]), ends[name], rates[name], how.confidence)
+            for name, values in exact.items()
         },
         between={name: (groups[high].value, groups[low].value) for name, (high, low) in ends.items()},
     )
+
+
+def _errors(codes: np.ndarray, rate: Rate, drawn: np.ndarray) -> np.ndarray:
+    """The standard error of each group's rate [n_groups], from its resampled values [resamples, n_groups].
+
+    It is at least that of as many rows drawn from all groups: a few rows that are all alike do not tell their spread.
+    """
+    values, counted = rate
+    rows = np.bincount(codes[counted], minlength=drawn.shape[1])
+    pooled = values[counted].astype(float).std() / np.sqrt(np.maximum(rows, 1))
+    errors: np.ndarray = np.maximum(drawn.std(axis=0, ddof=1), pooled)
+    return errors
+
+
+def _largest(found: np.ndarray, errors: np.ndarray, ends: tuple[int, int], rate: Rate, confidence: float) -> Estimate:
+    """The difference of the two groups at the ends, with its interval among all pairs of groups."""
+    from scipy.stats import studentized_range
+
+    value, groups = float(found[ends[0]] - found[ends[1]]), int((~np.isnan(found)).sum())
+    if groups < 2:
+        return Estimate(value=value, low=value, high=value)
+    factor = float(studentized_range.ppf(confidence, groups, np.inf)) / 2**0.5
+    apart = factor * float(np.hypot(errors[ends[0]], errors[ends[1]]))
+    most = 1.0 if rate[0].dtype == bool else np.inf  # shares are no further apart
+    return Estimate(value=value, low=value - apart, high=min(value + apart, most))
 
 
 def _rates(y: np.ndarray, p: np.ndarray, task: Task, threshold: float | None) -> dict[str, Rate]:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+from ml.bootstrap import percent
 from ml.champion_gates import no_slice_worse, not_worse, other_rule
 from ml.custom_gates import custom_gate, custom_verdict
 from ml.evaluation import Calibration, Evaluation
 from ml.metrics import METRICS
-from ml.spec_gates import BaselineGate, Bound, CalibrationGate, Gates, LatencyGate, ParityGate, SizeGate
+from ml.spec_gates import BaselineGate, Bound, CalibrationGate, Gates, LatencyGate, LeakGate, ParityGate, SizeGate
 from ml.verdict import MISSING, Verdict
 
 __all__ = ["Verdict", "gate_names", "gates_of", "judge"]
@@ -64,9 +65,18 @@ def _better_than_baseline(metric: str, rule: BaselineGate, evaluation: Evaluatio
         "baseline",
         found.lower > rule.better_by,
         f"{metric} is {found.difference:+.4f} against a trivial answer (positive is better), with "
-        f"{found.confidence:.0%} confidence at least {found.lower:+.4f}; needed: more than {rule.better_by:+.4f}",
+        f"{percent(found.confidence)} confidence at least {found.lower:+.4f}; needed: more than {rule.better_by:+.4f}",
         {"difference": found.difference, "lower": found.lower, "needed": rule.better_by},
     )
+
+
+def _no_leak(metric: str, rule: LeakGate, evaluation: Evaluation) -> Verdict:
+    found = evaluation.leak_audit
+    if found is not None:
+        return Verdict("leaks", found.passed, f"{'' if found.passed else 'the leak audit failed: '}{found.reason}")
+    if evaluation.period is None:
+        return Verdict("leaks", True, "the rows have no cutoff, so that nothing comes after it")
+    return Verdict("leaks", False, "nothing says whether the features of the test rows tell of what comes after them")
 
 
 def _calibrated(metric: str, rule: CalibrationGate, evaluation: Evaluation) -> Verdict:
@@ -107,6 +117,7 @@ _KINDS: Mapping[str, Callable[[str, Any, Evaluation], Verdict]] = {
     "baseline": _better_than_baseline,
     "champion": not_worse,
     "slices": no_slice_worse,
+    "leaks": _no_leak,
     "calibration": _calibrated,
     "parity": _same_answers,
     "latency": _fast,

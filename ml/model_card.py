@@ -6,10 +6,12 @@ Its headings follow Mitchell et al. 2019, Model cards for model reporting, FAT*.
 from collections.abc import Iterator
 from typing import Any
 
+from ml.bootstrap import percent
 from ml.evaluation import Evaluation
 from ml.spec import UseCaseSpec
 
 Card = dict[str, list[str]]
+RANKING = ("roc_auc", "average_precision")  # metrics that go by the order of the answers
 
 
 def model_card(name: str, spec: UseCaseSpec, found: Evaluation, coordinates: dict[str, Any]) -> Card:
@@ -73,19 +75,45 @@ def _limits(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
         yield f"Test rows are from {found.period[0]} to {found.period[1]}: of other times nothing is known."
     yield "A category that training did not see counts as missing."
     yield f"Nothing is known of groups of fewer than {spec.evaluation.slice_rows} test rows."
-    if worse := [each.name for each in found.slices if each.found]:
-        yield f"It is worse than elsewhere on {'; '.join(worse)}."
+    yield from _worst_slices(spec, found)
+    yield from _related_rows(spec)
     if (calibration := found.calibration) and calibration.error > calibration.by_chance:
         yield (
             f"Its probabilities are off by {calibration.error:.4f} on average, more than chance explains "
             f"({calibration.by_chance:.4f})."
         )
     if (coverage := found.coverage) and coverage.covered.high < coverage.wanted:
-        yield f"Its interval holds fewer rows than the {coverage.wanted:.0%} wanted: {coverage.covered.value:.1%}."
+        yield f"Its interval holds fewer rows than the {percent(coverage.wanted)} wanted: {coverage.covered.value:.1%}."
     if not spec.evaluation.sensitive:
         yield "No sensitive column is declared (evaluation.sensitive), so that nothing is known of its fairness."
     if found.reference and len(found.reference.refit_scores) < 2:
         yield "It was trained with one seed: how much of its score is luck is not known (models.<family>.refit_seeds)."
+
+
+def _worst_slices(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
+    worse = [each.name for each in found.slices if each.found]
+    if not worse:
+        return
+    yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
+    if spec.metric in RANKING:
+        yield (
+            f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
+            f"{spec.metric} is usual and no proof of a fault."
+        )
+    else:
+        yield "That is no proof of a fault: some rows are harder than others."
+
+
+def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
+    """Rows that have something in common are not as many as they are counted by the bootstrap."""
+    shared = [spec.examples.split.group] if spec.examples.split.group else []
+    if spec.examples.query:
+        shared += [key for key in spec.tables[spec.examples.table].keys if key not in shared]
+    if shared:
+        yield (
+            f"Intervals and gates count test rows of the same {' or '.join(shared)} as if they had nothing in common: "
+            "where such rows are alike, the intervals are too narrow."
+        )
 
 
 def _leak_audit(found: Evaluation) -> str:

@@ -62,7 +62,8 @@ def _wide(found: Evaluation, given: Judging, explained: Explained) -> Iterator[t
     """The pictures that every task has, of long names, with their heights."""
     metric = given.spec.metric
     if shown := bars.shown_slices(found.slices):
-        draw = bars.slice_scores(found.slices, found.champion_slices, metric, found.intervals[metric])
+        overall, restricted = found.intervals[metric], found.seen_by_champion > 0
+        draw = bars.slice_scores(found.slices, metric, overall, restricted=restricted)
         yield "slices", draw, rows_high(len(shown)) + 0.4
     height = rows_high(min(len(found.importances), bars.MOST_FEATURES))
     yield "permutation importance", bars.permutation(found.importances, metric), height

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 MOST_FEATURES = 15
 MOST_SLICES = 30
+NEW = "#7fa8d6"  # the candidate on the rows alone that a champion has not learned from
 
 
 def shown_slices(slices: Sequence[Slice]) -> list[Slice]:
@@ -25,19 +26,19 @@ def shown_slices(slices: Sequence[Slice]) -> list[Slice]:
     return [each for each in slices if not np.isnan(each.score.value)][:MOST_SLICES]
 
 
-def slice_scores(slices: Sequence[Slice], champions: dict[str, Estimate], metric: str, overall: Estimate) -> Draw:
-    """The metric on each slice with its interval, beside that on all rows; what was found stands out."""
+def slice_scores(slices: Sequence[Slice], metric: str, overall: Estimate, *, restricted: bool) -> Draw:
+    """The metric on each slice with its interval, beside that on all rows; what was found stands out.
+
+    Where the champion has learned from some rows, `restricted`, both models are shown on the others too.
+    """
     shown = shown_slices(slices)
 
     def draw(axes: Axes) -> None:
         axes.axvline(overall.value, color=BASELINE, linewidth=1.2, ls="--", label=f"all rows, {overall.value:.4g}")
         for found, colour, label in ((False, CANDIDATE, "candidate"), (True, BAD, "candidate, slice found")):
-            at = [place for place, each in enumerate(shown) if each.found == found]
-            if at:
-                _intervals(axes, [shown[place].score for place in at], np.array(at), colour, label)
-        at = [place for place, each in enumerate(shown) if each.name in champions]
-        if at:
-            _intervals(axes, [champions[shown[place].name] for place in at], np.array(at) + 0.22, CHAMPION, "champion")
+            scores = {place: each.score for place, each in enumerate(shown) if each.found == found}
+            _intervals(axes, scores, 0, colour, label)
+        _comparisons(axes, shown, restricted)
         names = [f"{shortened(each.name)} ({each.rows:,})" for each in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.set_ylim(len(shown) - 0.4, -0.6)
@@ -48,10 +49,27 @@ def slice_scores(slices: Sequence[Slice], champions: dict[str, Estimate], metric
     return draw
 
 
-def _intervals(axes: Axes, scores: Sequence[Estimate], at: np.ndarray, colour: str, label: str) -> None:
-    values = np.array([each.value for each in scores])
-    apart = np.abs(np.array([[each.low for each in scores], [each.high for each in scores]]) - values)
-    axes.errorbar(values, at, xerr=apart, fmt="o", color=colour, markersize=4.5, linewidth=1.3, label=label)
+def _comparisons(axes: Axes, shown: Sequence[Slice], restricted: bool) -> None:
+    known = {place: found for place, each in enumerate(shown) if (found := each.against_champion)}
+    known = {place: each for place, each in known.items() if not np.isnan(each.difference.value)}
+    champions = {place: each.champion for place, each in known.items()}
+    if not restricted:
+        return _intervals(axes, champions, 0.22, CHAMPION, "champion")
+    candidates = {place: each.candidate for place, each in known.items()}
+    _intervals(axes, candidates, 0.18, NEW, "candidate, rows new to the champion")
+    return _intervals(axes, champions, 0.36, CHAMPION, "champion, the same rows")
+
+
+def _intervals(axes: Axes, scores: Mapping[int, Estimate], below: float, colour: str, label: str) -> None:
+    """The scores of the slices at some places, drawn a little below these."""
+    if not scores:
+        return
+    values = np.array([each.value for each in scores.values()])
+    ends = np.array([[each.low for each in scores.values()], [each.high for each in scores.values()]])
+    at = np.array(list(scores)) + below
+    axes.errorbar(
+        values, at, xerr=np.abs(ends - values), fmt="o", color=colour, markersize=4.5, linewidth=1.3, label=label
+    )
 
 
 def permutation(importances: Sequence[Importance], metric: str) -> Draw:

@@ -23,7 +23,7 @@ def predicted_and_actual(y: np.ndarray, p: np.ndarray, coverage: Coverage | None
         shown = _some(len(y))
         ends = np.array([min(y.min(), p.min()), max(y.max(), p.max())])
         if coverage is not None:
-            width, held = coverage.half_width, f"interval that holds {coverage.covered.value:.0%} of the rows"
+            width, held = coverage.half_width, f"interval that holds {coverage.covered.value:.1%} of the rows"
             axes.fill_between(ends, ends - width, ends + width, color=BASELINE, alpha=0.2, linewidth=0, label=held)
         axes.plot(ends, ends, "--", color=BASELINE, linewidth=1.2, label="a perfect answer")
         axes.scatter(p[shown], y[shown], s=12, alpha=0.55, color=CANDIDATE, linewidth=0, label=_rows(shown, y))

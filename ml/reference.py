@@ -53,7 +53,7 @@ def make_reference(
         train_rows=len(y_train),
         validation_rows=len(y_valid),
         baseline=_baseline(y_train, task),
-        threshold=choose_threshold(y_valid, p_valid, plan.threshold or "f1") if binary else None,
+        threshold=choose_threshold(y_valid, p_valid, plan.objective) if binary else None,
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,
         refit_scores=tuple(refit_scores),

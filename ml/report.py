@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import asdict
 from math import isnan
 from statistics import mean, stdev
 from typing import Any
 
-from ml.bootstrap import Estimate
+from ml.bootstrap import Estimate, percent
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
 from ml.metrics import METRICS
@@ -39,7 +40,7 @@ def html(
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "estimate": estimate, "count": "{:,}".format, "share": "{:.1%}".format}
+    environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
     page = environment.from_string(files("ml").joinpath("report.html").read_text()).render(
@@ -67,9 +68,8 @@ def in_short(evaluation: Evaluation, metric: str) -> str:
     names = sorted(evaluation.intervals, key=lambda name: name != metric)
     lines = [f"| metric | {' | '.join(sides)} |", "|---" * (1 + len(sides)) + "|"]
     lines += [f"| {name} | {' | '.join(estimate(of[name]) for of in sides.values())} |" for name in names]
-    about = (
-        f"{evaluation.rows:,} test rows, {evaluation.confidence:.0%} intervals of {evaluation.resamples:,} resamples"
-    )
+    intervals = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
+    about = f"{evaluation.rows:,} test rows, {intervals}"
     return "\n".join([*lines, "", about])
 
 
@@ -87,6 +87,13 @@ def figure(value: float) -> str:
         return "-"
     decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
     return f"{value:,.{decimals}f}"
+
+
+def told(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """What `report.json` holds: the evaluation, and the gates with their figures, as the page shows them."""
+    gates = [{**asdict(verdict), "figures": dict(verdict.figures)} for verdict in verdicts]
+    found: dict[str, Any] = without_nan({**evaluation.model_dump(mode="json"), "gates": gates})
+    return found
 
 
 def without_nan(value: Any) -> Any:

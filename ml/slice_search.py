@@ -1,20 +1,27 @@
 """The slices of test rows on which a model is worst, among all values and ranges of its features.
 
 A slice is one where the use case's metric is worse than on all rows by a size that matters, and by more than chance
-explains: its bootstrap standard error gives a one-sided t-test, whose p-values are corrected for all slices looked at
-(Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6). So where
-nothing is wrong, a slice is found in at most about one evaluation of twenty.
+explains: a one-sided t-test of the deficit over its bootstrap standard error, whose p-values are corrected for all
+slices looked at (Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of
+Statistics 6). The standard error is at least what as many rows, drawn from all, would have: the slice of a feature that
+tells nothing is such a draw, and the rows of a slice that is wrong throughout do not vary among themselves.
+
+So among features that tell nothing a slice is found in at most about one evaluation of twenty. A feature that does tell
+something is another matter for a metric that ranks: within a range of it, rows are more alike and harder to rank than
+all rows, so that the area under the ROC curve is lower there even of a model without fault. Such a slice is a true
+finding of a lower score, not of a fault of the model.
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
 from ml.bootstrap import Resampling, resampled, strata_of
 from ml.metrics import METRICS, score
-from ml.slices import OTHERS, Part, parts
+from ml.slices import Part, parts
 
 ALPHA = 0.05
 LEAST_LOST = 0.1  # share of what the model gains over the baseline that must be lost on a slice to matter
@@ -56,12 +63,22 @@ class Search:
         from scipy.stats import t
 
         at = found.part.positions
-        measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
-        drawn = resampled(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
-        error, smallest_class = float(np.nanstd(drawn, ddof=1)), min(map(len, strata_of(self.y[at])))
-        if error == 0 or smallest_class < 2:
+        smallest_class = min(map(len, strata_of(self.y[at])))
+        drawn_from_all = self._error_of_all * float(np.sqrt(len(self.y) / len(at)))
+        error = max(self._error(at), drawn_from_all)
+        if smallest_class < 2 or not error > 0:
             return 1.0
         return float(t.sf(found.deficit / error, smallest_class - 1))
+
+    @cached_property
+    def _error_of_all(self) -> float:
+        return self._error(np.arange(len(self.y)))
+
+    def _error(self, at: np.ndarray) -> float:
+        """The bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
+        measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
+        drawn = resampled(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
+        return float(np.nanstd(drawn, ddof=1))
 
 
 def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, most: int) -> Searched:
@@ -83,7 +100,7 @@ def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, 
 def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iterator[Part]:
     for name in features:
         for part in parts(name, matrix[name], smallest):
-            if smallest <= len(part.positions) < len(matrix) and not part.value.startswith(OTHERS):
+            if smallest <= len(part.positions) < len(matrix) and not part.rest:
                 yield part
 
 

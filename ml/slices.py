@@ -10,20 +10,37 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimate, estimates, resampled
 from ml.metrics import METRICS
+from ml.slice_names import range_names, unlike, value_names
 from ml.spec import UseCaseSpec
 from ml.sql import DataError
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
 FEW_VALUES = 10  # up to which each number is a value of its own
-MISSING, OTHERS = "missing", "other values"
+MISSING, OTHERS = "missing", "other values"  # in brackets, as no value of the column is called
+
+
+class Compared(BaseModel):
+    """Candidate and champion on the `rows` of a slice that the champion has not learned from.
+
+    `difference` is the candidate's score less the champion's, better being positive. A score is NaN where the metric
+    says nothing of these rows, as of one class alone the ROC does.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int
+    candidate: Estimate
+    champion: Estimate
+    difference: Estimate
 
 
 class Slice(BaseModel):
     """Test rows that have something in common, such as `origin = JFK`, and how well they are answered.
 
-    `score` is the use case's metric on them; `found` says whether the slice was looked for, and not declared. Of a
-    slice found, `deficit` is by how much the score is worse than on all rows, and `p_value` how likely one at least as
-    great is by chance, corrected for all that were looked at.
+    `score` is the use case's metric on all of them; `against_champion` is there where a champion is compared. A slice
+    was `declared`, `found` by the search for the worst, or both. Of one found, `deficit` is by how much the score is
+    worse than on all test rows, and `p_value` how likely one at least as great is by chance, corrected for all that
+    were looked at.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,6 +49,8 @@ class Slice(BaseModel):
     value: str
     rows: int
     score: Estimate
+    against_champion: Compared | None = None
+    declared: bool = True
     found: bool = False
     deficit: float | None = None
     p_value: float | None = None
@@ -43,24 +62,19 @@ class Slice(BaseModel):
 
 @dataclass(frozen=True)
 class Part:
-    """The positions of the rows of one slice."""
+    """The positions of the rows of one slice; `rest` says that they have no value in common but are what is left."""
 
     column: str
     value: str
     positions: np.ndarray
-
-
-@dataclass(frozen=True)
-class Judged:
-    """The candidate's score on a slice, the champion's, and how much better the candidate is, with intervals."""
-
-    candidate: Estimate
-    champion: Estimate | None = None
-    difference: Estimate | None = None
+    rest: bool = False
 
 
 def parts(column: str, values: pd.Series, smallest: int) -> list[Part]:
-    """The slices of a column, in the order of its values; what has fewer than `smallest` rows is put together."""
+    """The slices of a column, in the order of its values; what has fewer than `smallest` rows is put together.
+
+    No two have the same name.
+    """
     codes, names = _coded(values)
     counts = np.bincount(codes, minlength=len(names))
     large = [Part(column, names[code], np.flatnonzero(codes == code)) for code in np.flatnonzero(counts >= smallest)]
@@ -68,7 +82,7 @@ def parts(column: str, values: pd.Series, smallest: int) -> list[Part]:
     rest = np.flatnonzero(np.isin(codes, small))
     if len(small) == 1 and len(rest) >= 2:
         return [*large, Part(column, names[small[0]], rest)]
-    return [*large, Part(column, f"{OTHERS} ({len(small)})", rest)] if len(rest) else large
+    return [*large, Part(column, unlike(f"{len(small)} {OTHERS}", names), rest, rest=True)] if len(rest) else large
 
 
 def _coded(values: pd.Series) -> tuple[np.ndarray, list[str]]:
@@ -82,27 +96,20 @@ def _coded(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     else:
         distinct = sorted(known.unique(), key=lambda value: (str(type(value)), value))
         of_known = pd.Categorical(known, categories=distinct).codes.astype(int)
-        names = [_said(value) for value in distinct]
+        names = value_names(distinct)
     codes = np.full(len(values), len(names))
     codes[~missing] = of_known
-    return codes, [*names, MISSING] if missing.any() else names
+    return codes, [*names, unlike(MISSING, names)] if missing.any() else names
 
 
 def _ranges(values: pd.Series) -> tuple[np.ndarray, list[str]]:
     """Ranges of about equally many rows, each named by the least and the greatest value in it."""
-    found = values.to_numpy()
-    edges = np.unique(np.quantile(np.sort(found).astype(float), np.arange(1, PARTS) / PARTS, method="inverted_cdf"))
-    codes = np.unique(np.searchsorted(edges, found.astype(float)), return_inverse=True)[1]
+    times = pd.api.types.is_datetime64_any_dtype(values.dtype)
+    found = (values.astype("int64") if times else values).to_numpy(dtype=float)
+    edges = np.unique(np.quantile(np.sort(found), np.arange(1, PARTS) / PARTS, method="inverted_cdf"))
+    codes = np.unique(np.searchsorted(edges, found), return_inverse=True)[1]
     each = values.groupby(codes)
-    return codes, [f"{_said(low)} to {_said(high)}" for low, high in zip(each.min(), each.max(), strict=True)]
-
-
-def _said(value: object) -> str:
-    if isinstance(value, pd.Timestamp):
-        return f"{value:%Y-%m-%d}"
-    if isinstance(value, float):
-        return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
-    return str(value)
+    return codes, range_names(list(each.min()), list(each.max()))
 
 
 def judge_slice(
@@ -113,24 +120,35 @@ def judge_slice(
     part: Part,
     fair: np.ndarray,
     how: Resampling,
-) -> Judged:
+) -> Slice:
     """The metric on the rows of a slice; of both models on those that are `fair` [n_rows], on the same resamples."""
-    rule, at = METRICS[metric], part.positions
+    at = part.positions
     both = at[fair[at]]
-    if champion is None or len(both) < len(at):
-        alone = estimates(y[at], {"": rule.prepare(y[at], candidate[at])}, how)[""]
-        if champion is None or len(both) == 0:
-            return Judged(alone)
-    measured = {"candidate": rule.prepare(y[both], candidate[both]), "champion": rule.prepare(y[both], champion[both])}
-    values, ones = resampled(y[both], measured, how), np.ones(len(both))
+    compared = None if champion is None else _compared(metric, y[both], candidate[both], champion[both], how)
+    if compared is not None and compared.rows == len(at):
+        score = compared.candidate
+    else:
+        score = estimates(y[at], {"": METRICS[metric].prepare(y[at], candidate[at])}, how)[""]
+    return Slice(column=part.column, value=part.value, rows=len(at), score=score, against_champion=compared)
+
+
+_UNKNOWN = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
+
+
+def _compared(metric: str, y: np.ndarray, candidate: np.ndarray, champion: np.ndarray, how: Resampling) -> Compared:
+    if len(y) == 0:
+        return Compared(rows=0, candidate=_UNKNOWN, champion=_UNKNOWN, difference=_UNKNOWN)
+    rule, ones = METRICS[metric], np.ones(len(y))
+    measured = {"candidate": rule.prepare(y, candidate), "champion": rule.prepare(y, champion)}
+    values = resampled(y, measured, how)
     exact = {name: float(function(ones)) for name, function in measured.items()}
-    found = {name: estimate(exact[name], values[name], how) for name in exact}
-    of_candidate = found["candidate"] if len(both) == len(at) else alone
-    if np.isnan(exact["champion"]):
-        return Judged(of_candidate)
     apart = rule.sign * (values["candidate"] - values["champion"])
-    difference = estimate(rule.sign * (exact["candidate"] - exact["champion"]), apart, how)
-    return Judged(of_candidate, found["champion"], difference)
+    return Compared(
+        rows=len(y),
+        candidate=estimate(exact["candidate"], values["candidate"], how),
+        champion=estimate(exact["champion"], values["champion"], how),
+        difference=estimate(rule.sign * (exact["candidate"] - exact["champion"]), apart, how),
+    )
 
 
 def columns_of(names: Collection[str], matrix: pd.DataFrame, source: pa.Table, key: str) -> dict[str, pd.Series]:

@@ -69,6 +69,11 @@ class EvaluationPlan(Part):
     importance_rows: int = Field(1000, ge=50, description="Test rows, at most, of the permutation importance.")
     shap_rows: int = Field(100, ge=10, description="Test rows, at most, whose answers are taken apart by SHAP.")
 
+    @property
+    def objective(self) -> Objective:
+        """What the threshold of a binary task is chosen by."""
+        return self.threshold or "f1"
+
     @field_validator("threshold", mode="before")
     @classmethod
     def _known_objective(cls, threshold: Any) -> Any:

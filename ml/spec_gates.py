@@ -87,6 +87,10 @@ class SliceGate(Part):
     rows: int = Field(100, ge=2, description="Slices of fewer rows do not count: chance moves their metric too far.")
 
 
+class LeakGate(Part):
+    """No feature of the model may tell, of a sample of the test rows, what comes after their cutoff."""
+
+
 class CalibrationGate(Part):
     """Probabilities must be what they say."""
 
@@ -120,7 +124,7 @@ def _off_in_schema(schema: dict[str, Any]) -> None:
         schema["properties"][name]["anyOf"].append({"enum": [False, "off"]})
 
 
-SWITCHES = ("baseline", "slices", "calibration", "parity", "latency", "size")
+SWITCHES = ("baseline", "slices", "leaks", "calibration", "parity", "latency", "size")
 
 
 class Gates(Part):
@@ -140,6 +144,7 @@ class Gates(Part):
     baseline: BaselineGate | None = Field(BaselineGate(), description="Better than an answer that knows no feature.")
     champion: ChampionGate = Field(ChampionGate(), description="The comparison with the champion; cannot be off.")
     slices: SliceGate | None = Field(SliceGate(), description="No slice worse than with the champion.")
+    leaks: LeakGate | None = Field(LeakGate(), description="No feature knows what comes after the cutoff.")
     calibration: CalibrationGate | None = Field(CalibrationGate(), description="Probabilities that are what they say.")
     parity: ParityGate | None = Field(ParityGate(), description="The exported model answers as the native one.")
     latency: LatencyGate | None = Field(LatencyGate(), description="The time for one row.")

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 # What an entry of the history says was done:
 PROMOTED, APPROVED, ROLLBACK, BY_HAND = "promoted", "approved", "rolled back", "moved by hand"
-MODEL_HASH, ROLLED_BACK = "sextant.model_hash", "sextant.rolled_back"
+# Tags of a version: the hash of its bytes, that of all that decides its answers, and who went back from it.
+MODEL_HASH, ANSWERS, ROLLED_BACK = "sextant.model_hash", "sextant.answers_hash", "sextant.rolled_back"
 
 T = TypeVar("T")
 
@@ -49,11 +50,10 @@ class Registry:
             raise RegistryError(f"{self.name} has no version {number!r}; there are {there or 'none'}")
         return found
 
-    def of_hash(self, model_hash: str) -> "ModelVersion | None":
-        """The first version that is this very model, or None: a step that died may have registered it already."""
-        query = f"name = '{self.name}' and tags.`{MODEL_HASH}` = '{model_hash}'"
-        versions = self.client.search_model_versions(query)
-        return min(versions, key=lambda each: int(each.version), default=None)
+    def tagged(self, tag: str, value: str) -> "list[ModelVersion]":
+        """The versions of which a tag has this value, the first one first."""
+        versions = self.client.search_model_versions(f"name = '{self.name}' and tags.`{tag}` = '{value}'")
+        return sorted(versions, key=lambda each: int(each.version))
 
     def register(
         self, run: "TrackedRun", content: bytes, tags: Mapping[str, str], files: Mapping[str, bytes] | None = None
@@ -131,13 +131,14 @@ class Registry:
         number, former = _next(self.history.entries()), self._champion()
         entry = Entry(number, action, version, former, by, reason, run=run, figures=dict(figures))
         entry = self.history.write(entry)
-        approved = {"approved_by": by, "approved_reason": entry.reason, "approved_at": entry.at}
-        self.tag(version, {f"sextant.{name}": value for name, value in approved.items()})
         self.client.set_registered_model_alias(self.name, CHAMPION, version)
         return self._finish(entry)
 
     def _finish(self, entry: Entry) -> Entry:
         """All that follows a moved alias; it may be done twice."""
+        if entry.action in (PROMOTED, APPROVED):
+            about = {"by": entry.by, "reason": entry.reason, "at": entry.at}
+            self.tag(entry.version, {f"sextant.approved_{name}": value for name, value in about.items()})
         if entry.former is not None:
             self.client.set_registered_model_alias(self.name, PREVIOUS, entry.former)
         challenger = self.with_alias(CHALLENGER)

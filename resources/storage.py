@@ -201,11 +201,15 @@ class StorageIOManager(dg.ConfigurableIOManager):
 
 
 def find(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str | None = None) -> Version:
-    """The version of an asset that a run has materialized, else the latest one."""
+    """The version of an asset that a run has materialized, else the latest one.
+
+    An event that somebody reported in the UI names no stored version, and is passed over.
+    """
     records = instance.fetch_materializations(key, limit=50).records
-    chosen = next((record for record in records if record.run_id == run_id), records[0] if records else None)
-    made = chosen.asset_materialization.metadata if chosen and chosen.asset_materialization else {}
-    if METADATA not in made:
+    found = [(record.run_id, each.metadata) for record in records if (each := record.asset_materialization)]
+    stored = [(run, metadata) for run, metadata in found if METADATA in metadata]
+    made = next((metadata for run, metadata in stored if run == run_id), stored[0][1] if stored else {})
+    if not made:
         raise StorageError(f"{key.to_user_string()} was never materialized; materialize it first")
     identity = str(made["coordinates id"].value) if "coordinates id" in made else ""
     return Version(**made[METADATA].value, asset=key.to_user_string(), coordinates=identity)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import pandas as pd
 import pytest
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -18,7 +19,9 @@ from assets.use_case import all_assets
 from dagster_project.components import UseCase, definitions_of
 from dagster_project.definitions import resources
 from dagster_project.locate import locate
-from ml.evaluation import Evaluation
+from ml.evaluation import Estimate, Evaluation, LeakAudit, Slice
+from ml.feature_definitions import Feature, FeatureDefinitions
+from ml.feature_synthesis import define_features
 from resources.registry import Registry
 from resources.storage import METADATA, Storage, Stored, find
 from resources.tracking import Tracking, tracking
@@ -100,6 +103,9 @@ def feed(case: Dated, **changes: Any) -> dg.ExecuteInProcessResult:
 
 
 NAN = float("nan")
+UNCOMPARED = tuple(
+    Slice(column="g", value=value, rows=150, score=Estimate(value=0.9, low=0.8, high=1.0)) for value in "ab"
+)
 LIMITED = {"gates": {"roc_auc": {"at_least": 0.5}, "champion": {"not_worse_by": 1.0}, "calibration": False}}
 
 
@@ -110,11 +116,14 @@ LIMITED = {"gates": {"roc_auc": {"at_least": 0.5}, "champion": {"not_worse_by": 
         ({"calibration": None}, "Refused by the gate calibration: the expected calibration error is nan"),
         ({"serving": None}, "Refused by the gate parity: the largest difference to the native model is nan"),
         ({"comparison": None}, "Refused by the gate champion: cannot compare with the champion: nobody knows why"),
-        ({"slice_differences": {}}, "Refused by the gate slices: 2 of 2 slices are worse"),
+        ({"slices": UNCOMPARED}, "Refused by the gate slices: 2 of 2 slices are worse than with champion version 1: g"),
         ({"model_hash": "0" * 64}, "the evaluation is about the model 000000000000, not about the candidate"),
         ({"champion_version": None}, "the champion has changed since the evaluation, from version None to 1"),
         ({"champion_version": "7"}, "the champion has changed since the evaluation, from version 7 to 1"),
-        ({"rows": 0, "metrics": {}, "over_baseline": None, "comparison": None}, "Refused by the gate baseline"),
+        ({"rows": 0}, "the evaluation is about no test rows"),
+        ({"leak_audit": LeakAudit(passed=False, reason="x_a tells")}, "Refused by the gate leaks: the leak audit fail"),
+        ({"leak_audit": None}, "Refused by the gate leaks: nothing says whether the features of the test rows"),
+        ({"coordinates": "0123456789abcdef"}, "nobody knows what evaluation was made from (no coordinates '01234567"),
     ],
     ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
 )
@@ -129,6 +138,74 @@ def test_a_bounded_metric_that_is_missing_or_no_number_promotes_nothing(case: Da
     case.declared = lambda **changes: Dated.declared(case, **{**LIMITED, **changes})  # type: ignore[method-assign]
 
     assert "Refused by the gate roc_auc: roc_auc is nan on the" in refused(case, feed(case, metrics=metrics))
+
+
+def by_dates(train_until: str, validate_until: str, target: str = "y = 1") -> dict[str, Any]:
+    split = {"train_until": train_until, "validate_until": validate_until}
+    return {"examples": {"table": "rows", "cutoff": "at", "target": target, "split": split}}
+
+
+LATER, FLIPPED = by_dates("2024-02-10", "2024-02-20"), by_dates("2024-01-21", "2024-01-31", target="y = 0")
+
+
+def test_a_candidate_is_not_judged_on_rows_that_it_has_learned_from(case: Dated) -> None:
+    assert case.attempt("onnx_model", upstream=True, **LATER).success
+
+    said = refused(case, case.attempt("evaluation", **LATER))
+
+    assert "nothing was evaluated: onnx_model was trained on the examples " in said
+    assert "the candidate may have learned from test rows; materialize features/test again" in said
+    assert case.attempt("features/test", "evaluation", PRODUCTION, **LATER).success
+
+
+def test_an_evaluation_on_rows_that_the_candidate_has_learned_from_promotes_nothing(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.attempt("onnx_model", upstream=True, **LATER).success
+    with monkeypatch.context() as patch:
+        patch.setattr("assets.evaluation.require_same_origin", lambda *given: None)
+        assert case.attempt("evaluation", **LATER).success
+
+    said = refused(case, case.attempt(PRODUCTION, **LATER))
+
+    assert "not promoted, version 1 stays champion. onnx_model was trained on the examples " in said
+
+
+def test_a_model_of_another_target_is_not_judged_under_the_new_declaration(case: Dated) -> None:
+    said = refused(case, case.attempt("evaluation", **OTHER, **FLIPPED))
+
+    assert "features/test was made under another declaration (examples.target changed)" in said
+    assert "the evaluation was made under another declaration (examples.target changed): materialize" in refused(
+        case, case.attempt(PRODUCTION, **OTHER, **FLIPPED)
+    )
+
+
+def test_candidate_and_champion_are_compared_on_features_of_the_same_tables(case: Dated) -> None:
+    case.use(frame().assign(x_a=lambda rows: rows["x_a"].where(rows.index < 590, 0)))
+    assert case.attempt("raw/rows", **OTHER).success
+
+    said = refused(case, case.attempt("evaluation", **OTHER))
+
+    assert "features/test was made from other content of raw/rows than is there now" in said
+    assert case.attempt("features/test", "evaluation", **OTHER).success
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"metric": "log_loss"}, "metric"),
+        ({"evaluation": {"slices": ["g"], "resamples": 200}}, "evaluation.importance_rows, evaluation.resamples, eval"),
+        ({"gates": {"champion": {"not_worse_by": 1.0, "rows": 50}}}, "gates.champion.rows"),
+        ({"gates": {"champion": {"not_worse_by": 1.0}, "baseline": {"confidence": 0.9}}}, "gates.baseline.confidence"),
+    ],
+)
+def test_an_evaluation_made_under_another_declaration_promotes_nothing(
+    case: Dated, changes: dict[str, Any], named: str
+) -> None:
+    said = refused(case, case.attempt(PRODUCTION, **OTHER, **changes))
+
+    assert f"the evaluation was made under another declaration ({named}" in said
+    assert " changed): materialize evaluation again" in said
 
 
 def test_a_test_split_without_rows_ends_the_run_before_training(case: Dated) -> None:
@@ -294,6 +371,33 @@ def test_a_gate_of_ones_own_refuses_and_is_part_of_the_code_that_decided(case: D
 
     assert "enough_rows: there are 300 rows" in said
     assert "tests.ml.own_gates" in locate("small/evaluation", tracking())["code"]["roots"]
+
+
+def reads_what_comes_later(name: str, *given: Any) -> FeatureDefinitions:
+    """The features as they should be, and one that reads a column which is known only after the cutoff."""
+    made = define_features(name, *given)
+    told = Feature(name="told", kind="column", type="numeric", column="told")
+    return made.model_copy(update={"features": [*made.features, told], "record": {**made.record, "told": "number"}})
+
+
+def test_a_model_that_knows_the_future_is_refused_where_the_audit_only_warns(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(1)
+    case.use(
+        frame().assign(
+            told=lambda rows: rows["y"] + random.normal(scale=0.5, size=len(rows)),
+            told_at=lambda rows: rows["at"] + pd.Timedelta(days=1),
+        )
+    )
+    monkeypatch.setattr("assets.features.define_features", reads_what_comes_later)
+    rows = {"source": {"path": str(case.rows)}, "key": "id", "time": "at", "known_at": {"told_at": ["told"]}}
+
+    result = case.retrain(tables={"rows": rows}, audit={"warn": ["no_value_from_after_the_cutoff"]})
+
+    assert "Refused by the gate leaks: the leak audit failed: told changes with the future in " in refused(case, result)
+    checks = {each.check_name: each for each in result.get_asset_check_evaluations()}
+    assert not checks["leaks"].passed
 
 
 def test_a_gate_that_is_not_there_is_found_before_anything_runs(case: Dated) -> None:

@@ -1,5 +1,7 @@
 """What people decide: approvals with a reason, rollbacks that are verified first, dry runs; and the history of it."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,15 +10,20 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from assets.promoted import GOLDEN, ProductionModel
+from assets.promoted import EVALUATED, GOLDEN, ProductionModel
 from dagster_project.cli import main
+from dagster_project.launch import Ended
 from dagster_project.locate import locate
 from dagster_project.promotion import former, history
+from ml.evaluation import Serving
+from ml.hashing import hash_bytes
+from ml.onnx_export import annotated
 from resources.bentos import BentoStore
+from resources.registry import MODEL_HASH
 from resources.storage import Storage, find
 from resources.tracking import tracking
 from tests.dagster_project.conftest import failure
-from tests.dagster_project.dated import OTHER, PRODUCTION, Dated
+from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
 
 REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
 pytestmark = pytest.mark.slow
@@ -119,6 +126,47 @@ def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) ->
     assert set(value("predictions")["model_version"]) == {"1"}
 
 
+def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.retrain(**REQUIRED).success
+    with monkeypatch.context() as patch:
+        patch.setattr("assets.evaluation.serving_of", lambda *given: Serving(latency_ms=1e3, size_mb=1, parity=0))
+        assert case.attempt("evaluation", **REQUIRED).success
+    assert case.attempt("evaluation", upstream=True, models={"logistic": {"trials": 3}}).success  # of another one
+
+    refused = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert "Refused by the gate latency: the median time for one row is 1e+03 ms" in failure(refused)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    assert case.retrain(**REQUIRED).success
+    assert case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED).success
+    evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
+    assert evaluated["coordinates"] == value("evaluation").coordinates
+
+
+@pytest.mark.parametrize(
+    ("registered", "reason"),
+    [
+        (True, "nothing is known of an evaluation of version 2"),
+        (False, "version 2 is not the model that was registered"),
+    ],
+)
+def test_a_version_that_was_made_the_challenger_by_hand_is_not_approved(
+    case: Dated, registered: bool, reason: str
+) -> None:
+    registry, other = tracking().registry("small"), annotated(value("onnx_model"), {"made": "by hand"})
+    with tracking().run("small", "by hand", {}) as run:
+        registry.register(run, other, {MODEL_HASH: hash_bytes(other)} if registered else {})
+    registry.challenge("2")
+
+    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert f"nothing was moved: {reason}" in failure(result)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+
 def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(case: Dated) -> None:
     assert case.retrain(**REQUIRED).success
     assert case.retrain(models={"logistic": {"trials": 3}}).success
@@ -157,6 +205,91 @@ def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrai
     assert forth.success
     assert moves()[1:] == [("promoted", "2", "1"), ("rolled back", "1", "2"), ("rolled back", "2", "1")]
     assert second.retrain(**OTHER).success
+
+
+def test_a_rollback_is_not_undone_by_the_same_model_trained_again_but_new_data_make_another_one(second: Dated) -> None:
+    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    again = second.retrain(**OTHER, reuse="never")
+
+    assert hash_bytes(value("onnx_model")) != tracking().registry("small").version("2").tags[MODEL_HASH]
+    assert "this model is version 2, which was rolled back on " in failure(again)
+    assert (aliases()["champion"], versions()) == ("1", ["1", "2"])
+
+    second.use(frame().assign(x_a=lambda rows: rows["x_a"] + 1))
+    assert second.retrain(**OTHER).success
+
+    assert (aliases(), versions()) == ({"champion": "3", "previous": "1"}, ["1", "2", "3"])
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x"), lambda file: file.unlink()])
+def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_once(case: Dated, damage: Any) -> None:
+    assert case.retrain(**REQUIRED).success
+    damage(artifact("2", "model.onnx"))
+
+    for _ in range(2):
+        assert case.retrain(**REQUIRED).success
+
+    assert (aliases(), versions()) == ({"champion": "1", "challenger": "3"}, ["1", "2", "3"])
+    assert case.attempt(PRODUCTION, config={"approve": "3", **DECISION}, **REQUIRED).success
+
+
+class Command:
+    """A command of the terminal, whose run is made in this process."""
+
+    def __init__(self, case: Dated, patch: pytest.MonkeyPatch, **changes: Any) -> None:
+        def execute(use_case: str, job: str, *, config: Any, meanwhile: Any) -> Ended:
+            done = case.attempt(PRODUCTION, config=config, **changes)
+            return Ended(done.success, done.run_id, Path("log"))
+
+        patch.setattr("dagster_project.promotion.execute", execute)
+        patch.setattr("dagster_project.promotion.check_name", lambda use_case: None)
+
+    def __call__(self, *words: str) -> tuple[int, str]:
+        """How it ended, and its last line."""
+        done = CliRunner().invoke(main, [*words, "--reason", "the report looks good", "--by", "ada"])
+        return done.exit_code, done.output.strip().splitlines()[-1]
+
+
+def test_a_command_says_what_came_of_it_and_fails_where_nothing_was_moved(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.retrain(**REQUIRED).success
+    dry = Command(case, monkeypatch, **OTHER, production={"approval": "required", "dry_run": True})
+
+    assert dry("approve", "small", "2") == (
+        1,
+        "Error: nothing was moved: dry run: version 2 would become the champion; version 1 stays champion",
+    )
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    strict = Command(case, monkeypatch, **{**REQUIRED, "gates": {"roc_auc": {"at_least": 0.99999}}})
+    assert strict("approve", "small", "2") == (1, "Error: version 1 is the champion; the run's log is log")
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    approve = Command(case, monkeypatch, **REQUIRED)
+    assert approve("approve", "small", "2") == (
+        0,
+        "version 2 is the champion; sextant serve small serves its Bento",
+    )
+    dry = Command(case, monkeypatch, **OTHER, production={"dry_run": True})
+    assert dry("rollback", "small") == (
+        1,
+        "Error: nothing was moved: dry run: version 1 would become the champion; version 2 stays champion",
+    )
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_command_says_so_where_there_is_no_champion_yet(case: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking().client().delete_registered_model("small")
+    assert case.attempt(PRODUCTION, upstream=True, production={"approval": "required"}).success
+
+    dry = Command(case, monkeypatch, production={"approval": "required", "dry_run": True})
+
+    assert dry("approve", "small", "1") == (
+        1,
+        "Error: nothing was moved: dry run: version 1 would become the champion; there is no champion yet",
+    )
 
 
 def artifact(version: str, name: str) -> Path:
@@ -248,3 +381,11 @@ def test_a_rollback_puts_the_bento_of_that_version_first_again(case: Dated) -> N
     assert case.attempt(*down, config={"rollback": "1", **DECISION}, **OTHER).success
 
     assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:1"}
+
+    gone = next(iter((BentoStore().folder() / "bentos" / "small").glob("2-*")))
+    shutil.rmtree(gone)
+    assert case.attempt(*down, config={"rollback": "2", **DECISION}, **OTHER).success
+
+    (first,) = BentoStore().first()
+    assert first.startswith("small:2-")
+    assert (BentoStore().folder() / "bentos" / first.replace(":", "/")).is_dir()

@@ -45,6 +45,9 @@ def test_a_candidate_waits_is_approved_and_protected_from_the_next_one(terminal:
     terminal.declare(production={"approval": "required"})
     waits = terminal.run("demo", "breast_cancer")
     nothing = terminal.run("history", "breast_cancer")
+    terminal.declare(production={"approval": "required"}, gates={"roc_auc": {"at_least": 0.99999}})
+    stricter = terminal.run("approve", "breast_cancer", "1", "--reason", "the first", "--by", "ada")
+    terminal.declare(production={"approval": "required"})
     approved = terminal.run("approve", "breast_cancer", "1", "--reason", "the first", "--by", "ada")
     terminal.declare(gates={"roc_auc": {"at_least": 0.99999}}, seed=1)
     refused = terminal.run("demo", "breast_cancer")
@@ -54,6 +57,9 @@ def test_a_candidate_waits_is_approved_and_protected_from_the_next_one(terminal:
     assert waits.returncode == 0, waits.stdout + waits.stderr
     assert "version 1 waits as the challenger: sextant approve breast_cancer 1 --reason …" in waits.stdout
     assert nothing.stdout == "no model of breast_cancer was promoted yet\n"
+    assert stricter.returncode == 1
+    assert "not promoted, there is still no champion. Refused by the gate roc_auc: roc_auc is 0." in stricter.stdout
+    assert stricter.stderr.startswith("Error: there is no champion; the run's log is ")
     assert approved.returncode == 0, approved.stdout + approved.stderr
     assert "approve of version 1 of breast_cancer, by ada" in approved.stdout
     assert "version 1 is the champion; sextant serve breast_cancer serves its Bento" in approved.stdout

@@ -1,6 +1,7 @@
 """The report of a run: what stands in it, where it is shown, and what may not decide it."""
 
 import base64
+import html
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn import metrics as reference
 
 from assets.exported import reference_of, scores_of
 from ml.evaluation import Evaluation
@@ -102,8 +104,50 @@ def test_all_models_are_judged_on_the_same_rows_with_intervals(sited: Any) -> No
     for intervals in (found.intervals, found.champion_intervals, found.baseline_intervals):
         assert set(intervals) == set(found.metrics)
         assert all(each.low <= each.value <= each.high for each in intervals.values())
-    assert set(found.slice_differences) >= {"site = north", "site = south"}
+    assert [each.name for each in found.slices if each.against_champion] == ["site = north", "site = south"]
     assert "champion (version 1)" in metadata()["in short"].value
+
+
+def test_the_champions_metrics_are_scikit_learns_on_the_same_test_rows(sited: Any) -> None:
+    sited.materialize("production_model", evaluation=SHOWN)
+    champion = stored("onnx_model")
+    sited.materialize("evaluation", evaluation=SHOWN, models={"lightgbm": {"trials": 1}})
+
+    found: Evaluation = stored("evaluation")
+
+    test = stored("features/test")
+    y, p = test["target"].to_numpy(), scores_of(champion, test)
+    assert found.champion_metrics == pytest.approx(
+        {
+            "roc_auc": reference.roc_auc_score(y, p),
+            "average_precision": reference.average_precision_score(y, p),
+            "log_loss": reference.log_loss(y, p),
+            "brier": reference.brier_score_loss(y, p),
+            "accuracy": reference.accuracy_score(y, p >= 0.5),
+            "f1_macro": reference.f1_score(y, p >= 0.5, average="macro"),
+        }
+    )
+    north = test["id"].to_numpy() % 3 == 0
+    both = found.slices[0].against_champion
+    assert both is not None
+    assert (both.rows, found.slices[0].value) == (north.sum(), "north")
+    assert both.champion.value == pytest.approx(reference.roc_auc_score(y[north], p[north]))
+
+
+def test_the_json_the_page_and_the_checks_tell_the_same_of_the_gates(sited: Any, tmp_path: Path) -> None:
+    gates = {"roc_auc": {"at_least": 0.99}, "champion": {"not_worse_by": 1.0}}
+    sited.materialize("evaluation", evaluation=SHOWN, gates=gates)
+    files = artifacts(tmp_path / "copies")
+
+    gates_told = json.loads(files["report.json"].read_text())["gates"]
+
+    cells = r"<tr><td>([^<]+)<td class=\"(?:yes|no)\">(passed|refused)<td>([^\n]+)"
+    page = {gate: (word == "passed", html.unescape(why)) for gate, word, why in
+            re.findall(cells, files["report.html"].read_text())}  # fmt: skip
+    assert {each["gate"]: (each["passed"], each["reason"]) for each in gates_told} == page
+    assert [each["gate"] for each in gates_told if not each["passed"]][:1] == ["roc_auc"]
+    found: Evaluation = stored("evaluation")
+    assert gates_told[0]["figures"] == {"roc_auc": found.metrics["roc_auc"], "at least": 0.99}
 
 
 def test_the_threshold_is_chosen_on_validation_and_no_test_row_has_a_say(sited: Any) -> None:

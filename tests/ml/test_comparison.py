@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 from ml.comparison import compare_results
-from ml.evaluation import Evaluation
+from ml.evaluation import Estimate, Evaluation
 from ml.leaderboard import Leaderboard, rank
+from ml.slices import Compared, Slice
 
 
 @dataclass(frozen=True)
@@ -91,3 +92,15 @@ def test_what_hangs_on_single_rows_counts_unless_training_need_not_be_exact() ->
     assert compare_results(found, found.model_copy(update={"searched_slices": 4})).word == "different"
     assert compare_results(found, other, tolerance=0.01).word == "equal"
     assert compare_results(found, other.model_copy(update={"rows": 2}), tolerance=0.01).word == "different"
+
+
+def test_what_a_champion_of_that_day_scored_on_a_slice_is_no_part_of_the_result() -> None:
+    known = Estimate(value=0.5, low=0.4, high=0.6)
+    both = Compared(rows=5, candidate=known, champion=known, difference=known)
+
+    def evaluation(against: Compared | None, rows: int = 9) -> Evaluation:
+        one = Slice(column="site", value="north", rows=rows, score=known, against_champion=against)
+        return Evaluation(model_hash="a", family="f", rows=10, metrics={}, slices=(one,))
+
+    assert compare_results(evaluation(both), evaluation(None)).word == "identical"
+    assert compare_results(evaluation(both), evaluation(both, rows=8)).word == "different"

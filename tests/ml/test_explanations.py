@@ -86,7 +86,7 @@ def test_what_the_exported_model_uses_matters_most_and_the_same_seed_says_the_sa
     model, encoder, frame, y, _ = exported
 
     found, again = (
-        explain(model.predict, encoder, frame, y, "roc_auc", rows=300, shap_rows=20, seed=1) for _ in range(2)
+        explain(model.predict, encoder, frame, y, Task(), "roc_auc", rows=300, shap_rows=20, seed=1) for _ in range(2)
     )
 
     assert [each.feature for each in found.importances][-1] == "z"
@@ -96,3 +96,36 @@ def test_what_the_exported_model_uses_matters_most_and_the_same_seed_says_the_sa
     assert [by_name[name] for name in found.features] == pytest.approx(np.abs(found.values).mean(axis=0).tolist())
     assert found.importances == again.importances
     assert (found.values == again.values).all()
+
+
+def test_a_rare_class_is_in_the_sample_so_that_the_metric_is_known(exported: tuple) -> None:  # type: ignore[type-arg]
+    model, encoder, frame, y, _ = exported
+    rare = np.zeros(len(y), dtype="int8")
+    rare[np.flatnonzero(y)[:3]] = 1
+
+    for seed in range(5):
+        found = explain(
+            model.predict, encoder, frame, rare, Task(), "roc_auc", rows=50, shap_rows=10, seed=seed
+        ).importances
+        assert not np.isnan([each.drop for each in found]).any()
+
+
+def test_more_classes_than_rows_are_asked_for_are_all_sampled() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"x": random.normal(size=300)})
+    classes = tuple(map(str, range(60)))
+    y = (np.arange(300) % 60).astype("int16")
+
+    found = explain(
+        lambda X: np.full((len(X), 60), 1 / 60) + 0 * X,
+        Encoder.fit(frame, ["x"], []),
+        frame,
+        y,
+        Task("multiclass", classes),
+        "roc_auc",
+        rows=50,
+        shap_rows=10,
+        seed=0,
+    )
+
+    assert found.importances[0].drop == 0

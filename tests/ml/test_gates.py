@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml.evaluation import Calibration, Estimate, Evaluation, Interval, Serving, Slice
+from ml.evaluation import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.gates import Verdict, gate_names, judge
+from ml.slices import Compared
 from ml.spec_gates import SWITCHES, Gates
 
 NAN = float("nan")
@@ -44,7 +45,8 @@ def verdict(gate: str, found: Evaluation, metric: str = "roc_auc", **declared: A
 def test_every_gate_is_on_by_default_and_all_but_the_champions_can_be_off() -> None:
     off = Gates.model_validate(dict.fromkeys(SWITCHES, "off"))
 
-    assert gate_names(Gates()) == ["baseline", "champion", "slices", "calibration", "parity", "latency", "size"]
+    named = ["baseline", "champion", "slices", "leaks", "calibration", "parity", "latency", "size"]
+    assert gate_names(Gates()) == named
     assert gate_names(off) == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False))) == ["champion"]
     assert Gates.model_validate(off.model_dump()) == off
     with pytest.raises(ValidationError):
@@ -94,6 +96,31 @@ def test_what_is_missing_or_no_number_never_passes(gate: str, changes: dict[str,
     assert not verdict(gate, against_champion(0.0, **changes), **gates).passed
 
 
+@pytest.mark.parametrize(
+    ("changes", "passed", "said"),
+    [
+        ({"leak_audit": LeakAudit(passed=True, reason="of 400 rows")}, True, "of 400 rows"),
+        ({"leak_audit": LeakAudit(passed=False, reason="x changes")}, False, "the leak audit failed: x changes"),
+        ({}, True, "the rows have no cutoff, so that nothing comes after it"),
+        ({"period": ("2024-01-01", "2024-02-01")}, False, "nothing says whether the features of the test rows tell"),
+    ],
+)
+def test_a_model_that_knows_what_comes_after_the_cutoff_is_refused(
+    changes: dict[str, Any], passed: bool, said: str
+) -> None:
+    found = verdict("leaks", evaluation(**changes))
+
+    assert found.passed is passed
+    assert said in found.reason
+    assert "leaks" not in gate_names(Gates.model_validate({"leaks": "off"}))
+
+
+def test_a_confidence_is_said_with_all_its_digits() -> None:
+    sure = evaluation(over_baseline=interval(0.1, confidence=0.995))
+
+    assert "with 99.5% confidence at least" in verdict("baseline", sure, baseline={"confidence": 0.995}).reason
+
+
 @pytest.mark.parametrize(("lower", "passed"), [(0.001, True), (0.0, False), (-0.1, False)])
 def test_the_candidate_must_be_better_than_a_trivial_answer_with_confidence(lower: float, passed: bool) -> None:
     assert verdict("baseline", evaluation(over_baseline=interval(lower))).passed is passed
@@ -134,7 +161,7 @@ def test_the_margin_is_in_the_metrics_units_or_a_share_of_the_champions_value(
     metric: str, declared: object, champions: float, margin: float
 ) -> None:
     def passes(lower: float) -> bool:
-        found = against_champion(0, comparison=interval(lower, metric=metric), champion_metrics={metric: champions})
+        found = against_champion(0, comparison=interval(lower, metric=metric, against=champions))
         return verdict("champion", found, metric, champion={"not_worse_by": declared}).passed
 
     assert passes(-0.999 * margin)
@@ -151,51 +178,90 @@ def test_what_cannot_be_compared_is_promoted_only_where_that_is_declared_and_the
     assert not verdict("champion", found).passed
 
 
+def test_a_share_is_of_the_champions_value_on_the_rows_that_are_compared() -> None:
+    learned = {"seen_by_champion": 900, "champion_metrics": {"rmse": 1.0}}
+    found = against_champion(0, comparison=interval(-0.9, metric="rmse", against=50.0), **learned)
+
+    assert verdict("champion", found, "rmse", champion={"not_worse_by": "2%"}).passed
+
+
 def test_a_share_of_a_champions_metric_that_nobody_knows_is_no_margin() -> None:
-    found = against_champion(0.5, comparison=interval(0.5, metric="rmse"), champion_metrics={})
+    found = against_champion(0.5, comparison=interval(0.5, metric="rmse", against=NAN))
 
     assert not verdict("champion", found, "rmse").passed
 
 
-def sliced(high: float, rows: int = 500, champions: float = 0.8, score: float = 0.7) -> Evaluation:
-    estimate = Estimate(value=score, low=0, high=1)
-    return against_champion(
-        0.0,
-        slices=(Slice(column="origin", value="JFK", rows=rows, score=estimate),),
-        champion_slices={"origin = JFK": Estimate(value=champions, low=0, high=1)},
-        slice_differences={"origin = JFK": Estimate(value=high - 0.1, low=high - 0.2, high=high)},
+def estimated(value: float, high: float = 1.0) -> Estimate:
+    return Estimate(value=value, low=high - 0.2, high=high)
+
+
+def one_slice(high: float, *, rows: int = 500, champions: float = 0.8, score: float = 0.7, value: str = "JFK") -> Slice:
+    both = Compared(
+        rows=rows, candidate=estimated(score), champion=estimated(champions), difference=estimated(high - 0.1, high)
     )
+    return Slice(column="origin", value=value, rows=500, score=estimated(score), against_champion=both)
+
+
+def sliced(*slices: Slice, **changes: Any) -> Evaluation:
+    return against_champion(0.0, slices=slices, **changes)
 
 
 @pytest.mark.parametrize(
     ("found", "passed"),
     [
-        (sliced(high=-0.04), True),  # within the margin of 0.05
-        (sliced(high=-0.06), False),
-        (sliced(high=-0.06, rows=99), True),  # too few rows to count
-        (sliced(high=NAN), False),
-        (sliced(high=NAN, champions=NAN, score=NAN), True),  # one class only: the metric says nothing of either
-        (sliced(high=-0.06).model_copy(update={"slice_differences": {}}), False),
-        (sliced(high=-0.06).model_copy(update={"champion_version": None}), True),
+        (one_slice(high=-0.04), True),  # within the margin of 0.05
+        (one_slice(high=-0.06), False),
+        (one_slice(high=-0.06, rows=99), True),  # too few rows to count
+        (one_slice(high=NAN, rows=0, champions=NAN, score=NAN), True),  # the champion has seen them all
+        (one_slice(high=NAN), False),
+        (one_slice(high=NAN, score=NAN), False),  # the candidate alone has no score
+        (one_slice(high=NAN, champions=NAN, score=NAN), True),  # one class only: the metric says nothing of either
+        (one_slice(high=-0.04).model_copy(update={"against_champion": None}), False),
     ],
 )
-def test_no_slice_may_be_worse_than_with_the_champion(found: Evaluation, passed: bool) -> None:
-    assert verdict("slices", found).passed is passed
+def test_no_slice_may_be_worse_than_with_the_champion(found: Slice, passed: bool) -> None:
+    assert verdict("slices", sliced(found)).passed is passed
+    assert verdict("slices", sliced(found, champion_version=None)).passed
 
 
 def test_a_slice_that_is_worse_is_named_with_its_figures() -> None:
-    found = verdict("slices", sliced(high=-0.06))
+    found = verdict("slices", sliced(one_slice(high=-0.06)))
 
     assert "1 of 1 slices are worse than with champion version 3: origin = JFK: roc_auc -0.1600" in found.reason
     assert "at best -0.0600, needed: at least -0.0500" in found.reason
     assert found.figures == {"origin = JFK": pytest.approx(-0.16)}
 
 
+def test_slices_that_are_not_compared_are_counted_with_the_reason() -> None:
+    silent = one_slice(high=NAN, champions=NAN, score=NAN, value="SFO")
+    few = [one_slice(high=-0.06, rows=rows, value=str(rows)) for rows in (0, 99)]
+
+    found = verdict("slices", sliced(one_slice(high=0.1), silent, *few, seen_by_champion=5))
+    nothing = verdict("slices", sliced(silent, *few))
+
+    assert found.reason == (
+        "none of 1 slices is worse than with champion version 3; not compared: 1 on which roc_auc says nothing of "
+        "either model, 2 of fewer than 100 rows that the champion has not learned from"
+    )
+    assert found.figures == {"origin = JFK": pytest.approx(0.0)}
+    assert nothing.passed
+    assert nothing.reason.startswith(
+        "no slice is compared: 1 on which roc_auc says nothing of either model, 2 of fewer"
+    )
+    assert verdict("slices", sliced()).reason == "no slice is compared: there are none"
+
+
 def test_the_margin_of_slices_is_a_share_where_a_metric_is_better_when_lower() -> None:
-    near, far = (sliced(high=high, champions=50.0, score=55.0) for high in (-4.9, -5.1))
+    near, far = (sliced(one_slice(high=high, champions=50.0, score=55.0)) for high in (-4.9, -5.1))
 
     assert verdict("slices", near, "rmse").passed
     assert not verdict("slices", far, "rmse").passed
+
+
+def test_a_confidence_is_told_as_it_was_declared() -> None:
+    found = against_champion(-0.001, comparison=interval(-0.001, confidence=0.995))
+
+    assert "with 99.5% confidence at least" in verdict("champion", found, champion={"confidence": 0.995}).reason
 
 
 def test_calibration_may_be_off_by_the_limit_and_what_chance_gives_and_concerns_no_numbers() -> None:

@@ -5,26 +5,15 @@ import re
 from html.parser import HTMLParser
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from ml.encoding import Encoder
-from ml.evaluating import Judging, evaluate
-from ml.evaluation import Estimate, Evaluation
-from ml.explanations import Explained
-from ml.metrics import Kind, Task
+from ml.evaluation import Estimate
+from ml.metrics import Kind
 from ml.pictures import pictures
-from ml.reference import make_reference
-from ml.report import estimate, figure, html, in_short, without_nan
-from ml.spec import UseCaseSpec
+from ml.report import estimate, figure, html, in_short, told, without_nan
 from ml.verdict import Verdict
+from tests.ml.judged import TASKS, made
 
-TASKS: dict[Kind, Task] = {
-    "binary": Task(),
-    "multiclass": Task("multiclass", ("ant", "bee", "cow")),
-    "regression": Task("regression"),
-}
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}
 OF_CLASSES = {"confusion matrix", "ROC curve", "precision and recall", "calibration"}
 PICTURES = {
@@ -33,75 +22,6 @@ PICTURES = {
     "regression": OF_ALL | {"predicted and actual", "residuals", "residual distribution"},
 }
 COORDINATES: dict[str, Any] = {"id": "0123456789abcdef", "data": {"raw_rows": "f" * 64}, "seed": 0}
-
-
-def spec_of(kind: Kind) -> UseCaseSpec:
-    return UseCaseSpec.model_validate(
-        {
-            "description": "Which <one>?",
-            "task": kind,
-            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
-            "examples": {"table": "rows", "target": "y", "split": {"validation_share": 0.2, "test_share": 0.2}},
-            "models": {"lightgbm": {}},
-            "evaluation": {"resamples": 60, "slices": ["site"], "sensitive": ["site"], "shap_rows": 10,
-                           "slice_rows": 10},
-        }
-    )  # fmt: skip
-
-
-def answers(kind: Kind, X: np.ndarray) -> np.ndarray:
-    """What the model of these tests answers: it goes by the first feature."""
-    if kind == "regression":
-        return 3 * X[:, 0]
-    if kind == "binary":
-        return 1 / (1 + np.exp(-2 * X[:, 0]))
-    powers = np.exp(np.column_stack([X[:, 0], -X[:, 0], np.zeros(len(X))]))
-    shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
-    return shares
-
-
-def truth(kind: Kind, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    if kind == "regression":
-        return 3 * x + random.normal(size=len(x))
-    if kind == "binary":
-        return (x + random.normal(size=len(x)) > 0).astype("int8")
-    return np.digitize(x + random.normal(size=len(x)), [-0.5, 0.5]).astype("int16")
-
-
-def made(kind: Kind, *, champion: bool = True, seeds: int = 3) -> tuple[Evaluation, Judging, Explained]:
-    """An evaluation of 240 test rows."""
-    random, task, spec = np.random.default_rng(0), TASKS[kind], spec_of(kind)
-    rows = pd.DataFrame({"id": range(240), "cutoff": pd.NaT, "x": random.normal(size=240), "z": random.random(240)})
-    y, x_valid = truth(kind, rows["x"].to_numpy(), random), random.normal(size=200)
-    y_valid = truth(kind, x_valid, random)
-    encoder = Encoder.fit(rows, ["x", "z"], [])
-    candidate = answers(kind, encoder.encode(rows).astype(float))
-    p_valid = answers(kind, x_valid[:, None])
-    given = Judging(
-        spec=spec,
-        task=task,
-        rows=rows,
-        grouping={"site": pd.Series(np.where(rows["id"] % 3 == 0, "north", "south"))},
-        y=y,
-        candidate=candidate,
-        champion=answers(kind, encoder.encode(rows).astype(float) * 0.5) if champion else None,
-        fair=np.ones(240, dtype=bool),
-        reference=make_reference(
-            task, spec.evaluation, spec.metric, y_valid, y_valid, p_valid, [0.7, 0.71, 0.69][:seeds]
-        ),
-        encoder=encoder,
-        predict=lambda X: answers(kind, X),
-    )
-    begun = Evaluation(
-        model_hash="a" * 64,
-        family="lightgbm",
-        rows=240,
-        target={"share positive": 0.5},
-        metrics={},
-        champion_version="4" if champion else None,
-    )
-    found, explained = evaluate(begun, given)
-    return found, given, explained
 
 
 def page(kind: Kind, *, passed: bool = True, champion: bool = True, seeds: int = 3) -> str:
@@ -197,6 +117,43 @@ def test_the_metric_of_the_use_case_comes_first_in_short() -> None:
 )  # fmt: skip
 def test_figures_have_the_decimals_that_their_size_calls_for(value: float, said: str) -> None:
     assert figure(value) == said
+
+
+def test_where_the_champion_has_seen_rows_both_models_are_shown_on_the_others() -> None:
+    found, given, explained = made("binary", seen=150)
+
+    content = html("zoo", given.spec, found, [], pictures(found, given, explained, "0" * 16), COORDINATES)
+
+    row = re.search(r"<tr><td>site = south.*", content)
+    assert row is not None
+    cells = re.split(r"<td[^>]*>", re.sub(r" <small>[^<]*</small>", "", row[0]))[2:]
+    both = next(each.against_champion for each in found.slices if each.value == "south")
+    assert both is not None
+    assert '<th class="n">new rows<th class="n">candidate on them<th class="n">champion on them' in content
+    assert cells[2:] == [
+        str(both.rows),
+        *map(figure, (both.candidate.value, both.champion.value, both.difference.value)),
+    ]
+    assert "champion on them" not in page("binary")
+
+
+def test_a_confidence_is_told_as_it_was_declared() -> None:
+    found, given, _ = made("binary")
+    sure = found.model_copy(update={"confidence": 0.995, "comparison": found.over_baseline})
+
+    assert "99.5% intervals" in in_short(sure, "roc_auc")
+    assert "is the 99.5% interval" in html("zoo", given.spec, sure, [], {}, COORDINATES)
+
+
+def test_the_numbers_of_the_page_are_told_with_the_gates() -> None:
+    found, _, _ = made("binary")
+
+    content = told(found, [Verdict("slices", False, "worse", {"site = south": float("nan"), "z": -0.2})])
+
+    assert content["gates"] == [
+        {"gate": "slices", "passed": False, "reason": "worse", "figures": {"site = south": None, "z": -0.2}}
+    ]
+    assert content["metrics"] == found.metrics
 
 
 def test_an_interval_without_width_is_not_shown() -> None:

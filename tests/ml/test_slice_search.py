@@ -34,6 +34,21 @@ def test_a_slice_whose_labels_are_flipped_is_found_first(metric: str) -> None:
     assert found.looked_at == 3 + 11 * 4
 
 
+@pytest.mark.parametrize("metric", ["roc_auc", "average_precision", "accuracy", "f1_macro", "log_loss"])
+@pytest.mark.parametrize("sites", [3, 40])
+def test_a_slice_of_which_every_answer_is_wrong_is_found_though_its_rows_do_not_vary(metric: str, sites: int) -> None:
+    random = np.random.default_rng(0)
+    matrix = pd.DataFrame({"site": random.integers(0, sites, 3000).astype(str), "noise": random.normal(size=3000)})
+    y = random.integers(0, 2, 3000).astype("int8")
+    p = np.where(y == 1, 0.99, 0.01)
+    y = np.where(matrix["site"] == "1", 1 - y, y)
+
+    found = worst_slices(matrix, ["site", "noise"], search(y, p, metric), most=5)
+
+    assert [(each.part.column, each.part.value) for each in found.found] == [("site", "1")]
+    assert found.found[0].p_value < 1e-6
+
+
 def test_where_nothing_is_wrong_a_slice_is_rarely_found() -> None:
     found = [worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).found for seed in range(40)]
 

@@ -31,6 +31,46 @@ def test_every_row_is_in_exactly_one_slice_of_a_column(values: list[Any], smalle
     assert sum(len(part.positions) < smallest for part in found) <= 1
 
 
+@given(values=VALUES, smallest=st.integers(1, 20))
+def test_no_two_slices_of_a_column_have_the_same_name(values: list[Any], smallest: int) -> None:
+    found = [part.value for part in parts("column", pd.Series(values, dtype=object), smallest)]
+
+    assert len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"),
+    [
+        (
+            np.linspace(40.7128, 40.7139, 12).round(4),
+            ["40.7128 to 40.713", "40.7131 to 40.7133", "40.7134 to 40.7136", "40.7137 to 40.7139"],
+        ),
+        ([100.11, 100.12] * 3, ["100.11", "100.12"]),
+        ([12345.1, 12345.2, 9999.99] * 3, ["9999.99", "12345.1", "12345.2"]),
+        (list(pd.date_range("2024-01-01", periods=2, freq="h")) * 3, ["2024-01-01 00:00", "2024-01-01 01:00"]),
+        (
+            pd.date_range("2024-01-01", periods=12, freq="s"),
+            [f"2024-01-01 00:00:{low:02} to 2024-01-01 00:00:{low + 2:02}" for low in (0, 3, 6, 9)],
+        ),
+        (
+            pd.date_range("2024-01-01", periods=12, freq="D", tz="Europe/Berlin"),
+            [f"2024-01-{low:02} to 2024-01-{low + 2:02}" for low in (1, 4, 7, 10)],
+        ),
+        (["missing", None] * 3, ["missing", "(missing)"]),
+        (["(missing)", None] * 3, ["(missing)", "((missing))"]),
+        ([1, "1"] * 3, ["1", "'1'"]),
+    ],
+)
+def test_names_have_the_digits_that_tell_slices_apart(values: Any, names: list[str]) -> None:
+    assert [part.value for part in parts("column", pd.Series(values), smallest=3)] == names
+
+
+def test_a_value_that_is_called_like_what_is_left_is_no_rest() -> None:
+    found = parts("column", pd.Series(["(2 other values)"] * 3 + ["a", "b"]), smallest=3)
+
+    assert [(part.value, part.rest) for part in found] == [("(2 other values)", False), ("((2 other values))", True)]
+
+
 def test_numbers_are_cut_at_quantiles_and_named_by_their_ends() -> None:
     found = parts("distance", pd.Series(np.arange(1, 101)), smallest=10)
 
@@ -51,14 +91,14 @@ def test_few_numbers_are_values_of_their_own_and_what_is_missing_is_one() -> Non
     assert [(part.value, part.positions.tolist()) for part in found] == [
         ("1", [0, 5]),
         ("2", [1, 2]),
-        ("missing", [3, 4]),
+        ("(missing)", [3, 4]),
     ]
 
 
 def test_values_with_too_few_rows_are_put_together() -> None:
     found = parts("carrier", pd.Series(list("aaaabc")), smallest=3)
 
-    assert [(part.value, len(part.positions)) for part in found] == [("a", 4), ("other values (2)", 2)]
+    assert [(part.value, len(part.positions)) for part in found] == [("a", 4), ("(2 other values)", 2)]
 
 
 @pytest.fixture
@@ -74,12 +114,14 @@ def test_a_slice_is_judged_on_its_own_rows_and_the_better_model_is_ahead(rows: A
 
     found = judge_slice("brier", y, better, worse, Part("x", "1", at), everything, HOW)
 
-    assert found.champion is not None
-    assert found.difference is not None
-    assert found.candidate.value == score("brier", y[at], better[at])
-    assert found.champion.value == score("brier", y[at], worse[at])
-    assert found.difference.value == pytest.approx(found.champion.value - found.candidate.value)
-    assert 0 < found.difference.low < found.difference.value < found.difference.high
+    both = found.against_champion
+    assert both is not None
+    assert both.candidate == found.score
+    assert (both.rows, found.rows) == (200, 200)
+    assert found.score.value == score("brier", y[at], better[at])
+    assert both.champion.value == score("brier", y[at], worse[at])
+    assert both.difference.value == pytest.approx(both.champion.value - both.candidate.value)
+    assert 0 < both.difference.low < both.difference.value < both.difference.high
 
 
 def test_models_are_compared_on_the_rows_alone_that_the_champion_has_not_seen(rows: Any) -> None:
@@ -88,11 +130,24 @@ def test_models_are_compared_on_the_rows_alone_that_the_champion_has_not_seen(ro
 
     found = judge_slice("brier", y, better, worse, Part("x", "1", at), fair, HOW)
 
-    assert found.champion is not None
-    assert found.candidate.value == score("brier", y[at], better[at])
-    assert found.champion.value == score("brier", y[100:200], worse[100:200])
-    assert judge_slice("brier", y, better, worse, Part("x", "1", at), ~fair & ~fair[::-1], HOW).champion is not None
-    assert judge_slice("brier", y, better, worse, Part("x", "1", at[:50]), ~fair, HOW).champion is None
+    both = found.against_champion
+    assert both is not None
+    assert (both.rows, found.rows) == (100, 200)
+    assert found.score.value == score("brier", y[at], better[at])
+    assert both.candidate.value == score("brier", y[100:200], better[100:200])
+    assert both.champion.value == score("brier", y[100:200], worse[100:200])
+    assert both.difference.value == pytest.approx(both.champion.value - both.candidate.value)
+
+
+def test_where_the_champion_has_seen_every_row_none_is_compared(rows: Any) -> None:
+    y, better, worse = rows
+
+    found = judge_slice("brier", y, better, worse, Part("x", "1", np.arange(50)), np.zeros(600, dtype=bool), HOW)
+
+    assert found.against_champion is not None
+    assert found.against_champion.rows == 0
+    assert np.isnan(found.against_champion.difference.value)
+    assert not np.isnan(found.score.value)
 
 
 def test_the_candidates_interval_is_the_same_whether_there_is_a_champion_or_not(rows: Any) -> None:
@@ -101,18 +156,19 @@ def test_the_candidates_interval_is_the_same_whether_there_is_a_champion_or_not(
 
     alone = judge_slice("roc_auc", y, better, None, part, everything, HOW)
 
-    assert alone.candidate == judge_slice("roc_auc", y, better, worse, part, everything, HOW).candidate
-    assert alone.champion is alone.difference is None
+    assert alone.score == judge_slice("roc_auc", y, better, worse, part, everything, HOW).score
+    assert alone.against_champion is None
 
 
-def test_where_a_metric_is_undefined_nothing_is_compared(rows: Any) -> None:
+def test_where_a_metric_is_undefined_both_models_have_none(rows: Any) -> None:
     y, better, worse = rows
     one_class = np.flatnonzero(y == 1)[:50]
 
     found = judge_slice("roc_auc", y, better, worse, Part("x", "1", one_class), np.ones(600, dtype=bool), HOW)
 
-    assert np.isnan(found.candidate.value)
-    assert found.champion is found.difference is None
+    assert found.against_champion is not None
+    assert np.isnan([found.score.value, found.against_champion.champion.value]).all()
+    assert found.against_champion.rows == 50
 
 
 def test_values_come_from_the_examples_table_by_key_or_are_features() -> None:

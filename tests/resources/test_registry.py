@@ -2,6 +2,7 @@
 
 import multiprocessing
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ WRITES = (
     "set_model_version_tag",
     "set_registered_model_alias",
     "delete_registered_model_alias",
+    "delete_model_version_tag",
+    "delete_registered_model_tag",
 )
 
 
@@ -61,10 +64,9 @@ def registry(home: Path, made: Path) -> Registry:
 def test_a_version_keeps_its_files_and_is_found_by_its_models_hash(registry: Registry) -> None:
     assert registry.file("2") == model()
     assert registry.file("2", "golden.json") == b"{}"
-    found = registry.of_hash("1")
-    assert found is not None
-    assert str(found.version) == "2"
-    assert registry.of_hash("9") is None
+    registry.tag("3", {MODEL_HASH: "1"})
+    assert [str(each.version) for each in registry.tagged(MODEL_HASH, "1")] == ["2", "3"]
+    assert registry.tagged(MODEL_HASH, "9") == []
     with pytest.raises(RegistryError, match=r"version 2: missing\.json cannot be read"):
         registry.file("2", "missing.json")
     with pytest.raises(RegistryError, match=r"no version '7'; there are \[1, 2, 3\]"):
@@ -87,6 +89,17 @@ def test_the_former_champion_becomes_previous_and_the_history_says_who_when_and_
     assert tags["sextant.approved_at"] == second.at
 
 
+def test_a_rollback_leaves_who_approved_a_version_as_it_was(registry: Registry) -> None:
+    move(registry, "1")
+    move(registry, "2")
+    approved = {name: value for name, value in registry.version("1").tags.items() if "approved" in name}
+
+    registry.move("rolled back", "1", by="ada", reason="complaints", run="r", figures={})
+
+    assert approved["sextant.approved_by"] == "the gates"
+    assert registry.version("1").tags.items() >= approved.items()
+
+
 def test_what_was_rolled_back_says_so_until_it_is_champion_again(registry: Registry) -> None:
     move(registry, "1")
     move(registry, "2")
@@ -100,6 +113,30 @@ def test_what_was_rolled_back_says_so_until_it_is_champion_again(registry: Regis
     assert aliases(registry) == {"champion": "2", "previous": "1"}
 
 
+def dying(survived: int, monkeypatch: pytest.MonkeyPatch) -> Registry:
+    """The registry in a process that is killed at a write, after some."""
+    found = Tracking().registry("case")
+    left = iter(range(survived))
+    for name in WRITES:
+        monkeypatch.setattr(found.client, name, _dying(getattr(found.client, name), left))
+    return found
+
+
+def ends(what: Callable[[], object]) -> bool:
+    """Whether something ends before it is killed."""
+    try:
+        what()
+    except Killed:
+        return False
+    return True
+
+
+def approvers(registry: Registry) -> dict[str, str]:
+    """Of the versions that say so, who approved them."""
+    tags = {number: registry.version(number).tags for number in ("1", "2", "3")}
+    return {number: each["sextant.approved_by"] for number, each in tags.items() if "sextant.approved_by" in each}
+
+
 @pytest.mark.parametrize("survived", range(9))
 def test_a_move_that_is_killed_anywhere_is_ended_or_taken_back_and_can_be_repeated(
     registry: Registry, survived: int, monkeypatch: pytest.MonkeyPatch
@@ -107,30 +144,86 @@ def test_a_move_that_is_killed_anywhere_is_ended_or_taken_back_and_can_be_repeat
     """Each write of a move is killed once: what is left is a champion that the history knows, before and after."""
     move(registry, "1")
     registry.challenge("2")
-    dying = Tracking().registry("case")
-    left = iter(range(survived))
-    for name in WRITES:
-        real = getattr(dying.client, name)
-        monkeypatch.setattr(dying.client, name, _dying(real, left))
-    try:
-        move(dying, "2")
-        ended = True
-    except Killed:
-        ended = False
+    ended = ends(lambda: move(dying(survived, monkeypatch), "2"))
 
     champion = aliases(registry)["champion"]
     before = [entry.version for entry in registry.entries()]
     registry.recover()
-    after = registry.entries()
+    after, approved = registry.entries(), approvers(registry)
     move(registry, "3")
 
     assert ended is (survived == 8)
     assert before[-1] == champion
     assert [entry.version for entry in after] == (["1", "2"] if champion == "2" else ["1"])
+    assert list(approved) == [entry.version for entry in after]
     assert all(entry.done for entry in registry.history.entries())
     assert [entry.number for entry in registry.entries()] == list(range(1, len(after) + 2))
     assert aliases(registry)["previous"] == champion
     assert aliases(registry).get("challenger") == (None if champion == "2" else "2")
+
+
+def back(registry: Registry, version: str) -> None:
+    registry.move("rolled back", version, by="ada", reason="complaints", run="r", figures={})
+
+
+@pytest.mark.parametrize("survived", range(7))
+def test_a_rollback_that_is_killed_anywhere_is_ended_or_taken_back(
+    registry: Registry, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 2 was rolled back before, so that each write of a rollback to it has something to do."""
+    move(registry, "1")
+    move(registry, "2")
+    back(registry, "1")
+    ended = ends(lambda: back(dying(survived, monkeypatch), "2"))
+
+    champion = aliases(registry)["champion"]
+    registry.recover()
+    after, marked = registry.entries(), [n for n in ("1", "2") if ROLLED_BACK in registry.version(n).tags]
+
+    assert ended is (survived == 6)
+    assert champion == ("1" if survived < 2 else "2")
+    assert marked == (["2"] if champion == "1" else ["1"])
+    assert [entry.version for entry in after] == (["1", "2", "1"] if champion == "1" else ["1", "2", "1", "2"])
+    assert aliases(registry) == {"champion": champion, "previous": "2" if champion == "1" else "1"}
+    assert approvers(registry) == {"1": "the gates", "2": "the gates"}
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_a_recovery_that_is_killed_anywhere_is_ended_by_the_next_one(
+    registry: Registry, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(registry, "1")
+    move(registry, "2")
+    with monkeypatch.context() as patch:
+        ends(lambda: back(dying(2, patch), "1"))
+    ended = ends(lambda: dying(survived, monkeypatch).recover())
+
+    registry.recover()
+
+    assert ended is (survived == 3)
+    assert aliases(registry) == {"champion": "1", "previous": "2"}
+    assert ROLLED_BACK in registry.version("2").tags
+    assert [(each.version, each.done) for each in registry.history.entries()] == [
+        ("1", True), ("2", True), ("1", True)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_recovery_that_is_killed_while_it_notes_or_takes_back_something_is_repeated(
+    registry: Registry, moved: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(registry, "1")
+    if moved:
+        registry.client.set_registered_model_alias("case", "champion", "3")
+    else:
+        with monkeypatch.context() as patch:
+            ends(lambda: move(dying(1, patch), "2"))
+
+    assert not ends(dying(0, monkeypatch).recover)
+    registry.recover()
+
+    champions = ["1", "3"] if moved else ["1"]
+    assert [(entry.version, entry.done) for entry in registry.history.entries()] == [(each, True) for each in champions]
 
 
 def _dying(real: Any, left: Any) -> Any:

@@ -4,9 +4,11 @@ import io
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import fsspec
 import pandas as pd
 import pyarrow as pa
@@ -16,7 +18,7 @@ import pytest
 from ml.hashing import hash_table
 from ml.spec_tables import Source
 from resources.formats import ROW_GROUP
-from resources.storage import Columns, Storage, StorageError, Stored
+from resources.storage import METADATA, Columns, Storage, StorageError, Stored, find
 
 VALUES = [
     pd.DataFrame({"a": [1.5, None], "b": ["x", None], "at": pd.to_datetime(["2024-01-01", None])}),
@@ -136,3 +138,18 @@ def test_a_record_from_before_tables_could_grow_is_a_version_of_one_file() -> No
     record = {"path": "a/b.bin", "digest": "0", "size": 3, "hash": "1", "kind": "bytes"}
 
     assert [file.path for file in Stored(**record).files] == ["a/b.bin"]
+
+
+def test_what_somebody_reported_in_the_ui_hides_no_stored_version(home: Path) -> None:
+    key, stored = dg.AssetKey(["small", "examples"]), Storage().save("small/examples", b"content")
+    with dg.DagsterInstance.get() as instance:
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+        with pytest.raises(StorageError, match="small/examples was never materialized"):
+            find(instance, key)
+        made = {METADATA: dg.MetadataValue.json(asdict(stored)), "coordinates id": "c"}
+        instance.report_runless_asset_event(dg.AssetMaterialization(key, metadata=made))
+        instance.report_runless_asset_event(dg.AssetMaterialization(key))
+
+        found = find(instance, key)
+
+    assert (found.path, found.coordinates) == (stored.path, "c")

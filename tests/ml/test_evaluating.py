@@ -1,0 +1,96 @@
+"""What an evaluation puts together: the slices with both models, and every comparison on the same resamples."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.evaluation import Evaluation, compare
+from ml.gates import Verdict, judge
+from ml.metrics import score
+from ml.spec_gates import Gates
+from tests.ml.judged import made, spec_of
+
+CLOSE = 40.7128 + np.linspace(0, 0.0011, 240)  # a column in which the ends of all quarters begin with 40.71
+
+
+def slice_gate(found: Evaluation, **changes: object) -> Verdict:
+    gates = Gates.model_validate({"slices": {"rows": 30}})
+    compared = found.model_copy(update={"comparison": found.over_baseline, "champion_hash": "b", **changes})
+    return next(each for each in judge(gates, compared, "roc_auc") if each.gate == "slices")
+
+
+def test_a_quarter_of_a_column_of_close_numbers_that_is_inverted_is_refused_by_its_own_name() -> None:
+    _, given, _ = made("binary")
+    inverted = given.candidate.copy()
+    inverted[60:120] = 1 - inverted[60:120]
+
+    found, _, _ = made("binary", candidate=inverted, grouping={"site": pd.Series(CLOSE)})
+
+    declared = [each for each in found.slices if each.declared]
+    assert len({each.name for each in declared}) == 4
+    refused = slice_gate(found)
+    assert not refused.passed
+    assert refused.reason.count("site = ") == 1
+    assert declared[1].name in refused.reason
+
+
+def test_a_declared_slice_that_is_the_worst_is_told_once_and_as_found() -> None:
+    _, given, _ = made("binary", champion=False)
+    far = given.rows["z"] > 0.75
+    inverted = np.where(far, 1 - given.candidate, given.candidate)
+    spec = given.spec.model_copy(update={"evaluation": given.spec.evaluation.model_copy(update={"slices": ["z"]})})
+    grouping = {"z": given.rows["z"], "site": pd.Series(["one"] * 240)}
+
+    found, _, _ = made("binary", champion=False, candidate=inverted, spec=spec, grouping=grouping)
+
+    assert [(each.declared, each.found) for each in found.slices] == [(True, False)] * 3 + [(True, True)]
+    assert found.slices[3].p_value is not None
+    assert found.slices[3].p_value < 0.05
+
+
+def test_slices_are_compared_on_the_rows_alone_that_the_champion_has_not_seen() -> None:
+    found, given, _ = made("binary", seen=150)
+
+    assert given.champion is not None
+    south = np.flatnonzero(given.grouping["site"] == "south")
+    new = south[south >= 150]
+    each = next(each for each in found.slices if each.name == "site = south")
+    both = each.against_champion
+    assert both is not None
+    assert (each.rows, both.rows) == (len(south), len(new))
+    assert each.score.value == score(given.spec.metric, given.y[south], given.candidate[south])
+    assert both.candidate.value == score(given.spec.metric, given.y[new], given.candidate[new])
+    assert both.champion.value == score(given.spec.metric, given.y[new], given.champion[new])
+
+
+def test_slices_of_which_the_champion_has_seen_nearly_all_rows_are_not_compared_and_refuse_nothing() -> None:
+    _, given, _ = made("binary")
+
+    found, _, _ = made("binary", seen=220, candidate=1 - given.candidate)
+
+    assert slice_gate(found).passed
+    assert "2 of fewer than 30 rows that the champion has not learned from" in slice_gate(found).reason
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_the_comparison_with_the_baseline_is_the_paired_bootstrap_of_the_intervals(kind: str) -> None:
+    found, given, _ = made(kind)  # type: ignore[arg-type]
+
+    expected = compare(
+        given.spec.metric,
+        given.y,
+        given.candidate,
+        given.reference.answers(240, given.task),
+        confidence=0.95,
+        resamples=given.how.resamples,
+        seed=given.how.seed,
+    )
+    assert found.over_baseline == expected
+    assert expected.against == found.baseline_metrics[given.spec.metric]
+
+
+def test_an_evaluation_without_a_champion_compares_no_slice() -> None:
+    found, _, _ = made("binary", champion=False)
+
+    assert spec_of("binary").evaluation.slices == ["site"]
+    assert [each.against_champion for each in found.slices if each.declared] == [None, None]
