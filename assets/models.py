@@ -4,6 +4,7 @@ import json
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
 from assets.search import searched
 from assets.step import Case, Step, asset
@@ -21,7 +22,7 @@ from ml.reference import Reference, make_reference
 from ml.search.space import Space
 from ml.selection import SelectedFeatures
 from ml.spec import UseCaseSpec
-from ml.spec_models import Family
+from ml.spec_families import Family
 from ml.tuning import Settling, TunedModel, able_to_settle
 from resources.gpu import GpuWish
 from resources.storage import Columns
@@ -45,14 +46,17 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     """The asset `models/<family>`."""
 
     def tuned(
-        step: Step, development: Columns, feature_definitions: FeatureDefinitions, feature_selection: SelectedFeatures
+        step: Step,
+        development: Columns,
+        feature_definitions: FeatureDefinitions,
+        feature_selection: SelectedFeatures,
+        grouped: pa.Table | None = None,
     ) -> TunedModel:
         spec = step.case.spec
-        timed = {"cutoff"} if spec.tuning.folds and spec.examples.split.by_time else set[str]()
-        rows = development.read({"split", "target", *timed, *feature_selection.kept})
+        rows = development.read({"split", "target", *_folded_by(spec), *feature_selection.kept})
         data = training(rows, feature_definitions.only(feature_selection.kept), spec.task)
         with step.device() as device:
-            return searched(step, name, rows, data, device)
+            return searched(step, name, rows, data, device, grouped)
 
     reference = case.spec.models.references.get(name, name)
     _check(case, name, reference, declared)
@@ -64,11 +68,21 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         "feature_definitions": "feature_definitions",
         "feature_selection": "feature_selection",
     }
+    if case.spec.examples.split.group:
+        ins["grouped"] = f"raw/{case.spec.examples.table}"
     gpu = GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda())  # torch's are the only ones that can use one
     settable = {"trials": f"models.{name}.trials", "folds": "tuning.folds", "workers": "tuning.workers"}
     return asset(
         case, f"models/{name}", stage="models", kinds={kind, "optuna"}, ins=ins, code=code, gpu=gpu, settable=settable
     )(tuned)
+
+
+def _folded_by(spec: UseCaseSpec) -> set[str]:
+    """The columns that say which rows are in a fold."""
+    if not spec.tuning.folds:
+        return set()
+    key = spec.tables[spec.examples.table].keys[0]
+    return {*(["cutoff"] if spec.examples.split.by_time else []), *([key] if spec.grouped else [])}
 
 
 def _check(case: Case, name: str, reference: str, declared: Family) -> None:

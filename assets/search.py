@@ -7,16 +7,19 @@ from typing import Any
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
 from assets.step import Step
 from ml.coordinates import Loaded
 from ml.encoding import Encoder
+from ml.groups import groups_of, shared_between_times
 from ml.loop_options import CheckpointFolder
 from ml.models import Training
 from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
-from ml.spec_models import Family
+from ml.spec import UseCaseSpec
+from ml.spec_families import Family
 from ml.tuning import Refit, TunedModel, tune
 from resources.home import home
 from resources.ledger import Ledger
@@ -24,8 +27,13 @@ from resources.ledger import Ledger
 NOT_DECIDING = {"trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds"}  # of a family, for its trials
 
 
-def searched(step: Step, name: str, rows: pd.DataFrame, data: Training, device: str) -> TunedModel:
-    """The tuned model of a family over the rows of both splits and what they are encoded as, with all that is shown."""
+def searched(
+    step: Step, name: str, rows: pd.DataFrame, data: Training, device: str, grouped: pa.Table | None
+) -> TunedModel:
+    """The tuned model of a family over the rows of both splits and what they are encoded as, with all that is shown.
+
+    `grouped` is the examples' table where the split names a column of it as the group.
+    """
     spec, declared = step.case.spec, step.case.spec.models.families[name]
     first = _last(step, name) if declared.warm_start == "last" else None
     study = f"{step.case.name}/{name}/{_study_hash(step, declared)}"
@@ -54,13 +62,22 @@ def searched(step: Step, name: str, rows: pd.DataFrame, data: Training, device: 
             checkpoints=CheckpointFolder(home() / "checkpoints"),
             report=lambda progress: step.run.curve(progress.step, progress.curves()),
             on_trial=lambda trial: _log(step, trial),
-            folds=declared_folds(spec, train, data, declared.rows),
+            folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
             refit=_refit(declared, rows, data),
         )
         _show_study(step, found, storage)
     _show(step, found)
     return found
+
+
+def _groups(spec: UseCaseSpec, train: pd.DataFrame, grouped: pa.Table | None) -> pd.Series | None:
+    """The groups of the training rows that folds keep whole, as the split does; None where it names none."""
+    if not (spec.tuning.folds and spec.grouped):
+        return None
+    keys = pa.Table.from_pandas(train[[spec.tables[spec.examples.table].keys[0]]], preserve_index=False)
+    groups = groups_of(spec, {} if grouped is None else {spec.examples.table: grouped}, keys)
+    return None if groups is None else groups.to_pandas()
 
 
 def _study_hash(step: Step, declared: Family) -> str:
@@ -72,6 +89,7 @@ def _study_hash(step: Step, declared: Family) -> str:
         "metric": spec.metric,
         "task": spec.task,
         "split": spec.examples.split.model_dump(mode="json"),
+        "groups are shared": shared_between_times(spec),
     }
     return step.identity(config)[:16]
 

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from ml.audit import Finding, worst_first
 from ml.declaration import duration
-from ml.examples import SPLITS, groups_of
+from ml.examples import SPLITS
+from ml.groups import groups_of
 from ml.spec import UseCaseSpec
 
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.declaration import duration
+from ml.groups import groups_of
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, run_sql
 
@@ -137,18 +138,6 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
                 f"{where}: {place} names the columns {missing}, but the table has {sorted(table.column_names)}; "
                 "correct the declaration"
             )
-
-
-def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
-    """What may not be in two splits, for each row, null where it is unknown; None where the declaration names nothing.
-
-    A random split of the rows of a query keeps those of a key together, if nothing else is declared.
-    """
-    split, table = spec.examples.split, tables[spec.examples.table]
-    key = spec.tables[spec.examples.table].keys[0]
-    if split.group is None:
-        return rows[key] if spec.grouped else None
-    return table[split.group].take(pc.index_in(rows[key], table[key].combine_chunks()))
 
 
 def _split(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.Array:

@@ -50,6 +50,25 @@ def precision_of(options: LoopOptions) -> str:
 
 
 @contextmanager
+def exact(options: LoopOptions) -> Iterator[None]:
+    """On a GPU, lets cuDNN and cuBLAS use only what gives the same bits again, for the block.
+
+    https://docs.pytorch.org/docs/stable/notes/randomness.html
+    """
+    if options.device == "cpu":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read once, when the process first multiplies there
+    cudnn: Any = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    cudnn.deterministic, cudnn.benchmark = True, False
+    try:
+        yield
+    finally:
+        cudnn.deterministic, cudnn.benchmark = before
+
+
+@contextmanager
 def own_port() -> Iterator[None]:
     """Forgets the port on which processes met, so that the next ones look for a free one."""
     before = os.environ.get("MASTER_PORT")

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ml.checkpoints import CheckpointFile
-from ml.fabric import fabric_for, own_port, precision_of, random_state, set_random_state
+from ml.fabric import exact, fabric_for, own_port, precision_of, random_state, set_random_state
 from ml.hashing import hash_json
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
 from ml.networks import Network
@@ -54,7 +54,8 @@ def train(
     """
     fabric = fabric_for(options)
     if options.processes == 1:
-        return _Training(fabric, network, rows, validation, options, checkpoints, report, watch).run()
+        with exact(options):
+            return _Training(fabric, network, rows, validation, options, checkpoints, report, watch).run()
     with tempfile.TemporaryDirectory() as folder, own_port():
         file = Path(folder) / "made.pt"
         # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
@@ -122,7 +123,11 @@ class _Training:
     def run(self) -> History:
         """Trains to the end, from a checkpoint if there is one."""
         self._resume()
-        history = self._run()
+        try:
+            history = self._run()
+        except ArithmeticError:  # it would be no number again
+            self._forget()
+            raise
         self._forget()
         return history
 

@@ -56,7 +56,8 @@ class TunedModel:
     """A family's winner, refitted; `score` is what the refit on all training rows is worth on validation.
 
     `valid_predictions` are its answers there, `oof_predictions` the winner's to the training rows by folds that had not
-    seen them, NaN where there is none; `refit_scores` those of every seed, the first being `score`.
+    learned from them, NaN where there is none. What stops early has stopped where these rows were answered best, so
+    they flatter it a little. `refit_scores` are those of every seed, the first being `score`.
     """
 
     family: str

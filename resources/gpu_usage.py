@@ -18,14 +18,15 @@ PERIOD_S = 0.2
 class Usage:
     """Samples of one GPU; what NVML does not tell is left out.
 
-    `utilization` is that of the whole GPU in percent, whoever used it; `memory` that of this process, in bytes.
+    `utilization` is that of the whole GPU in percent, whoever used it; `memory` that of this process and of those that
+    it has started, together, in bytes.
     """
 
     gpu: Gpu | None
     total_memory: int | None = None
     utilization: list[int] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-    torch_memory: int | None = None  # the most that torch's tensors took, exactly
+    torch_memory: int | None = None  # the most that torch's tensors took in this process, exactly
 
     def metadata(self) -> dict[str, Any]:
         """For people: only what was measured."""
@@ -33,7 +34,7 @@ class Usage:
         found = {
             "GPU": str(self.gpu) if self.gpu else None,
             "GPU memory (bytes)": self.total_memory,
-            "peak GPU memory of the process (bytes)": max(self.memory, default=None),
+            "peak GPU memory of the step's processes (bytes)": max(self.memory, default=None),
             "peak GPU memory of torch's tensors (bytes)": self.torch_memory,
             "mean GPU utilization (%)": round(sum(seen) / len(seen), 1) if seen else None,
             "max GPU utilization (%)": max(seen, default=None),
@@ -80,8 +81,16 @@ def _sample(library: ModuleType, handle: Any, usage: Usage) -> None:
     with suppress(library.NVMLError_NotSupported):
         usage.utilization.append(int(library.nvmlDeviceGetUtilizationRates(handle).gpu))
     with suppress(library.NVMLError_NotSupported):
-        processes = library.nvmlDeviceGetComputeRunningProcesses(handle)
-        usage.memory += [each.usedGpuMemory for each in processes if each.pid == os.getpid() and each.usedGpuMemory]
+        processes, ours = library.nvmlDeviceGetComputeRunningProcesses(handle), _own_processes()
+        if taken := sum(each.usedGpuMemory or 0 for each in processes if each.pid in ours):
+            usage.memory.append(taken)
+
+
+def _own_processes() -> set[int]:
+    """This process and all that it has started, such as the workers of a search."""
+    import psutil
+
+    return {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
 
 
 def _reset_torch() -> None:

@@ -49,26 +49,27 @@ class Training:
                 )
 
     def sample(self, rows: int, seed: int) -> Training:
-        """The same problem with at most `rows` training rows, in their order and with about the same shares of classes.
-
-        No class is lost.
-        """
+        """The same problem with those of the training rows that `sampled_rows` says, in their order."""
         kept = sampled_rows(self.y, self.task, rows, seed)
         return self if len(kept) == len(self.y) else replace(self, X=self.X[kept], y=self.y[kept])
 
 
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
-    """Ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost."""
+    """Ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
+
+    With the same seed, the rows of a smaller sample are all in a larger one.
+    """
     codes_of = np.zeros(len(y)) if task.kind == "regression" else y
     classes, codes, counts = np.unique(codes_of, return_inverse=True, return_counts=True)
     if rows < max(2, len(classes)):
         raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")
     if rows >= len(y):
         return np.arange(len(y))
-    rng = np.random.default_rng(seed)
-    sizes = _shares(counts, rows)
-    drawn = [rng.choice(np.flatnonzero(codes == code), size, replace=False) for code, size in enumerate(sizes)]
-    kept: np.ndarray = np.sort(np.concatenate(drawn))
+    shuffled = np.random.default_rng(seed).permutation(len(y))
+    by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
+    rank = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a row in its class
+    share = np.where(rank == 0, 0.0, (rank + 0.5) / np.repeat(counts, counts))  # of its class that is drawn before it
+    kept: np.ndarray = np.sort(by_class[np.argsort(share, kind="stable")[:rows]])
     return kept
 
 
@@ -83,14 +84,6 @@ def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
     codes = np.arange(len(task.classes))
     right = np.isin(found, codes).all() and len(found) > 0 and (not training or len(found) == len(codes) > 1)
     return None if right else f"the codes 0 to {len(codes) - 1} of at least two classes, each in training"
-
-
-def _shares(counts: np.ndarray, rows: int) -> np.ndarray:
-    """How many rows to take of each class: in proportion, at least one, and at most `rows` together."""
-    sizes: np.ndarray = np.maximum(np.round(rows * counts / counts.sum()).astype(int), 1)
-    while sizes.sum() > rows:
-        sizes[sizes.argmax()] -= 1
-    return sizes
 
 
 class FittedModel(Protocol):

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 MAX_ROUNDS = 1000
 PATIENCE = 30  # rounds without a better validation loss
+# CatBoost's own from 200 rounds on. Below it takes others: a fit of as many rounds as one that was stopped would be
+# another model.
+LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
@@ -88,6 +91,7 @@ class CatBoost(StopsByRounds):
             {
                 "loss_function": LOSSES[data.task.kind],
                 "random_seed": seed,
+                "leaf_estimation_iterations": LEAF_STEPS[data.task.kind],
                 **given,
                 "iterations": rounds or MAX_ROUNDS,
                 "thread_count": 1,

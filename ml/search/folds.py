@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ml.declaration import duration
 from ml.encoding import Encoder
+from ml.groups import group_codes, shared_between_times
 from ml.metrics import Task
 from ml.models.base import FittedModel, Training, sampled_rows
 from ml.search.seeds import derived_seed
@@ -23,7 +25,10 @@ class FoldError(ValueError):
 
 @dataclass(frozen=True)
 class Fold:
-    """Positions of the rows that a fold learns from, and of those that it is judged on; both ascending, apart."""
+    """Positions of the rows that a fold learns from, and of those that it is judged on; both ascending, apart.
+
+    A family that stops early stops by the rows that it is judged on.
+    """
 
     learned: np.ndarray
     judged: np.ndarray
@@ -62,31 +67,41 @@ def folded(
     return Folded(tuple(parts), tuple(kept[fold.judged] for fold in folds), len(frame))
 
 
-def declared_folds(spec: UseCaseSpec, train: pd.DataFrame, data: Training, rows: int | None) -> Folded | None:
-    """The folds that a use case declares of at most `rows` of its training rows `train`; None if it declares none."""
+def declared_folds(
+    spec: UseCaseSpec, train: pd.DataFrame, data: Training, rows: int | None, groups: pd.Series | None = None
+) -> Folded | None:
+    """The folds that a use case declares of at most `rows` of its training rows `train`; None if it declares none.
+
+    `groups` are those of `train` that the declared split keeps whole, null where a row belongs to none. In folds by
+    time they may be in two, as in a split by dates, where the audit only warns of that.
+    """
     declared = spec.tuning.folds
     if not declared:
         return None
     seed = derived_seed(spec.seed, "folds")
     limit = len(data.y) if rows is None else rows
     kept = sampled_rows(data.y, data.task, limit, derived_seed(spec.seed, "sample"))
-    y = data.y[kept]
+    y, codes = data.y[kept], None if groups is None else group_codes(groups.iloc[kept])
     if spec.examples.split.by_time:
         embargo = spec.examples.split.embargo
         apart = duration(embargo) if embargo else None
-        folds = time_folds(train["cutoff"].iloc[kept], y, data.task, declared, apart)
+        whole = None if shared_between_times(spec) else codes
+        folds = time_folds(train["cutoff"].iloc[kept], y, data.task, declared, apart, whole)
     else:
-        folds = random_folds(y, data.task, declared, seed)
+        folds = random_folds(y, data.task, declared, seed, codes)
     return folded(train, data.y, data.encoder, data.task, folds, kept)
 
 
-def random_folds(y: np.ndarray, task: Task, folds: int, seed: int) -> list[Fold]:
+def random_folds(y: np.ndarray, task: Task, folds: int, seed: int, groups: np.ndarray | None = None) -> list[Fold]:
     """Shuffled folds, of classes with the same shares in each; every row is judged once.
 
-    Raises FoldError for a class that has fewer rows than there are folds.
+    With `groups`, the number of each row's group, no group is in two folds, and the shares are as near as that allows.
+    Raises FoldError for a class that has fewer rows than there are folds, and where there are too few groups.
     """
     from sklearn.model_selection import KFold, StratifiedKFold
 
+    if groups is not None:
+        return _grouped_folds(y, task, folds, seed, groups)
     if task.kind == "regression":
         if len(y) < folds:
             raise FoldError(f"{len(y)} training rows cannot make {folds} folds. Lower tuning.folds.")
@@ -97,11 +112,35 @@ def random_folds(y: np.ndarray, task: Task, folds: int, seed: int) -> list[Fold]
     return [Fold(learned, judged) for learned, judged in splitter.split(np.zeros(len(y)), y)]
 
 
-def time_folds(cutoff: pd.Series, y: np.ndarray, task: Task, folds: int, embargo: timedelta | None) -> list[Fold]:
+def _grouped_folds(y: np.ndarray, task: Task, folds: int, seed: int, groups: np.ndarray) -> list[Fold]:
+    from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
+
+    if (found := len(np.unique(groups))) < folds:
+        raise FoldError(f"The training rows of {found} groups cannot make {folds} folds. Lower tuning.folds.")
+    if task.kind == "regression":
+        splitter: Any = GroupKFold(folds, shuffle=True, random_state=seed)
+    else:
+        _require_members(y, task, folds)
+        splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
+    made = [Fold(*parts) for parts in splitter.split(np.zeros(len(y)), y, groups)]
+    for number, fold in enumerate(made, start=1):
+        _require_classes(fold, y, task, f"Fold {number} of {folds}, of whole groups,")
+    return made
+
+
+def time_folds(
+    cutoff: pd.Series,
+    y: np.ndarray,
+    task: Task,
+    folds: int,
+    embargo: timedelta | None,
+    groups: np.ndarray | None = None,
+) -> list[Fold]:
     """Expanding windows: of `folds` + 1 spans of about as many rows, each but the first is judged by what is earlier.
 
-    Rows of one time are never divided. What lies less than `embargo` before a window is not learned from. Raises
-    FoldError where a window lacks rows or classes.
+    Rows of one time are never divided. What lies less than `embargo` before a window is not learned from, and neither
+    is what belongs to one of its `groups`, the number of which each row has. Raises FoldError where a window lacks
+    rows or classes.
     """
     times = cutoff.to_numpy("datetime64[ns]")
     ordered = np.sort(times)
@@ -110,8 +149,13 @@ def time_folds(cutoff: pd.Series, y: np.ndarray, task: Task, folds: int, embargo
     found = []
     for number, (known, start) in enumerate(zip(known_until, starts, strict=True), start=1):
         later = times < starts[number] if number < folds else np.ones(len(times), bool)
-        fold = Fold(np.flatnonzero(times < known), np.flatnonzero((times >= start) & later))
-        _require_classes(fold, y, task, f"Window {number} of {folds}, from {start.astype('datetime64[s]')} on,")
+        judged = (times >= start) & later
+        shared = np.isin(groups, groups[judged]) if groups is not None else np.zeros(len(times), bool)
+        fold = Fold(np.flatnonzero((times < known) & ~shared), np.flatnonzero(judged))
+        without = "" if groups is None else " without the groups that it is judged on,"
+        _require_classes(
+            fold, y, task, f"Window {number} of {folds}, from {start.astype('datetime64[s]')} on,{without}"
+        )
         found.append(fold)
     return found
 

@@ -120,7 +120,7 @@ class Study:
             return
         start, first = numbers.start - numbers.start % self.search.batch, self._first()
         copy = optuna.create_study(direction=self._direction)
-        copy.add_trials(self._finished(start))
+        copy.add_trials(self._seen(start))
         for number in numbers:
             if number < len(first):
                 yield number, first[number]
@@ -146,12 +146,19 @@ class Study:
             found += [params] if params not in found else []
         return found
 
-    def _finished(self, before: int) -> list[FrozenTrial]:
-        """Trials of earlier batches that say something of the space."""
-        from optuna.trial import TrialState
+    def _seen(self, before: int) -> list[FrozenTrial]:
+        """Trials of earlier batches as the sampler takes them: one that failed, as pruned before all others.
 
-        told = (TrialState.COMPLETE, TrialState.PRUNED)
-        return [each for each in self._study.get_trials(deepcopy=False)[:before] if each.state in told]
+        Failures would not count otherwise, and it would go on to search where every trial fails.
+        """
+        from optuna.trial import TrialState, create_trial
+
+        return [
+            create_trial(state=TrialState.PRUNED, params=each.params, distributions=each.distributions)
+            if each.state == TrialState.FAIL
+            else each
+            for each in self._study.get_trials(deepcopy=False)[:before]
+        ]
 
     def _thresholds(self, before: int) -> tuple[tuple[float | None, ...], tuple[tuple[float, ...], ...]]:
         """After each part, the mean score so far that the best third of the finished trials of earlier batches had.
@@ -160,7 +167,8 @@ class Study:
         """
         from optuna.trial import TrialState
 
-        whole = [each for each in self._finished(before) if each.state == TrialState.COMPLETE]
+        earlier = self._study.get_trials(deepcopy=False)[:before]
+        whole = [each for each in earlier if each.state == TrialState.COMPLETE]
         if not self.search.pruning or len(whole) < TRIALS_TO_COMPARE:
             return (), ()
         means = [Outcome(each.number, "COMPLETE", tuple(each.user_attrs["scores"])).means for each in whole]

@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -12,7 +14,9 @@ from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from ml.models import extras
+from ml.onnx_export import described, predict, session
 from resources.storage import Storage, find
+from tests.dagster_project.conftest import Small
 
 ROOT = Path(__file__).parents[2]
 OWN = """
@@ -53,6 +57,29 @@ def test_an_ensemble_competes_and_can_be_the_candidate(home: Path, own: str) -> 
     [shown] = done.asset_materializations_for_node("diabetes__models__ensemble")
     assert sum(shown.metadata["weights"].value.values()) == pytest.approx(1)
     assert "cross-fitted" in shown.metadata["selected on"].value
+
+
+def test_an_ensemble_selected_on_folds_is_exported_as_the_candidate(small: Small) -> None:
+    random = np.random.default_rng(0)
+    rows = pd.DataFrame(random.normal(size=(800, 3)).round(3), columns=[*"abc"])
+    worth = rows["a"] + 0.7 * rows["c"] + 2.0 * (rows["b"].abs() > 1) + random.normal(0, 0.7, 800)
+    rows.assign(id=range(800), y=(worth > 0.7).astype(int)).to_csv(small.rows, index=False)
+    declared = {"logistic": {"trials": 1}, "extra_trees": {"trials": 1}, "ensemble": {"rounds": 10}}
+
+    done = small.attempt("onnx_model", upstream=True, models=declared, tuning={"folds": 3})
+
+    assert done.success
+    [shown] = done.asset_materializations_for_node("small__models__ensemble")
+    assert shown.metadata["selected on"].value == "out-of-fold predictions"
+    board, blend, content, matrix = (
+        Storage().load(find(dg.DagsterInstance.get(), dg.AssetKey(["small", *name.split("/")])))
+        for name in ("leaderboard", "models/ensemble", "onnx_model", "features/development")
+    )
+    assert board.candidate == described(content)["sextant.family"] == "ensemble"
+    assert set(blend.params) == {"logistic", "extra_trees"}
+    assert min(blend.params.values()) > 0
+    answers = blend.model.predict(blend.encoder.encode(matrix))
+    assert predict(session(content), blend.encoder, matrix) == pytest.approx(answers, abs=1e-5)
 
 
 def test_no_other_model_reads_the_ensemble_and_the_leaderboard_does() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import dagster as dg
 import optuna
+import pandas as pd
 import pytest
 
 from assets.step import Case
@@ -23,24 +24,58 @@ from resources.tracking import tracking
 from tests.dagster_project.conftest import Small
 
 MODEL = dg.AssetKey(["small", "models", "logistic"])
+PICKY = dg.AssetKey(["small", "models", "picky"])
 
 
-def materialized(small: Small, run_config: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+OWN = """
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from ml.models.linear import Logistic
+
+
+@dataclass(frozen=True)
+class Picky(Logistic):
+    name: str = "picky"
+
+    def fit(self, data, params, **more):
+        Path(os.environ["FITTED_BY"], str(os.getpid())).touch()
+        if 0.004 < params["C"] < 0.006:
+            raise ValueError("not this C")
+        return super().fit(data, params, **more)
+"""
+
+
+@pytest.fixture
+def picky(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A family that refuses some settings, and leaves the number of each process that fits it in a folder."""
+    (tmp_path / "own" / "fitted_by").mkdir(parents=True)
+    (tmp_path / "own" / "picky_family.py").write_text(OWN)
+    monkeypatch.syspath_prepend(tmp_path / "own")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "own"))  # of the workers
+    monkeypatch.setenv("FITTED_BY", str(tmp_path / "own" / "fitted_by"))
+    return "picky_family:Picky"
+
+
+def materialized(
+    small: Small, run_config: dict[str, Any] | None = None, key: dg.AssetKey = MODEL, **changes: Any
+) -> dict[str, Any]:
     """The metadata of the model after a run that set something; `changes` are those of the declaration."""
     case = Case("small", UseCase.model_validate(small.declared(**changes)))
-    selection = dg.AssetSelection.assets(MODEL).upstream()
-    config = {"ops": {"small__models__logistic": {"config": run_config}}} if run_config else None
+    selection = dg.AssetSelection.assets(key).upstream()
+    config = {"ops": {"__".join(key.path): {"config": run_config}}} if run_config else None
     with dg.DagsterInstance.get() as instance:
         done = dg.materialize(
             all_assets(case), resources=resources(), instance=instance, selection=selection, run_config=config
         )
     assert done.success
-    (event,) = (each for each in done.get_asset_materialization_events() if each.asset_key == MODEL)
+    (event,) = (each for each in done.get_asset_materialization_events() if each.asset_key == key)
     return {name: value.value for name, value in event.materialization.metadata.items()}
 
 
-def model() -> TunedModel:
-    stored = Ledger().latest_result(MODEL.to_user_string())
+def model(key: dg.AssetKey = MODEL) -> TunedModel:
+    stored = Ledger().latest_result(key.to_user_string())
     assert stored is not None
     found: TunedModel = Storage().load(stored)
     return found
@@ -107,6 +142,55 @@ def test_more_trials_go_on_with_the_study_and_other_folds_begin_one(small: Small
     kept = optuna.get_all_study_summaries(studies().storage())
     assert sorted(each.n_trials for each in kept) == [2, 4]
     assert all(each.study_name.startswith("small/logistic/") for each in kept)
+
+
+def test_what_decides_the_trials_decides_the_study_and_nothing_else_does(small: Small) -> None:
+    def study(seed: int = 0, run_config: dict[str, Any] | None = None, **logistic: Any) -> str:
+        materialized(small, run_config, seed=seed, models={"logistic": {"trials": 1, **logistic}})
+        return model().study
+
+    first, same = study(), study(run_config={"trials": 2}, refit_seeds=2, tolerance=0.1)
+    others = [study(seed=1), study(search={"C": {"low": 0.1, "high": 1.0}})]
+    rows = pd.read_csv(small.rows)
+    rows.assign(x=rows["x"] + 1).to_csv(small.rows, index=False)
+
+    assert same == first
+    assert len({first, *others, study()}) == 4
+
+
+def test_workers_of_a_run_are_processes_that_find_what_one_would_find(
+    small: Small, picky: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted_by, declared = tmp_path / "own" / "fitted_by", {"models": {picky: {"trials": 4}}, "tuning": {"folds": 2}}
+
+    materialized(small, {"workers": 2}, key=PICKY, **declared)
+    two, by_two = model(PICKY), {each.name for each in fitted_by.iterdir()}
+    monkeypatch.setenv("SEXTANT_HOME", str(tmp_path / "other"))
+    materialized(small, key=PICKY, **declared)
+
+    assert len(by_two - {str(os.getpid())}) == 2
+    assert {each.name for each in fitted_by.iterdir()} == by_two  # one worker is this process, which refitted before
+    assert model(PICKY).trials == two.trials
+    assert model(PICKY).params == two.params
+
+
+def test_a_trial_that_was_pruned_is_a_killed_run_and_one_that_failed_says_why(small: Small, picky: str) -> None:
+    shown = materialized(
+        small, key=PICKY, metric="log_loss", models={picky: {"trials": 12}}, tuning={"folds": 2, "batch": 2}
+    )
+
+    client, run = tracking().client(), shown["coordinates"]["run"]["mlflow"]
+    experiment = client.get_experiment_by_name("small").experiment_id
+    runs = client.search_runs([experiment], f"tags.`mlflow.parentRunId` = '{run}'")
+    trials = {each.number: each for each in model(PICKY).trials}
+    assert {each.state for each in trials.values()} == {"COMPLETE", "PRUNED", "FAIL"}
+    assert len(runs) == 12
+    for each in runs:
+        trial = trials[int(each.data.tags["trial"])]
+        assert each.info.status == {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}[trial.state]
+        assert each.data.tags.get("reason") == trial.reason
+        assert ("score" in each.data.metrics) == (trial.state == "COMPLETE")
+        assert (trial.reason == "ValueError: not this C") == (0.004 < trial.params["C"] < 0.006)
 
 
 def test_each_trial_is_an_mlflow_run_below_that_of_the_asset_which_has_the_plots(small: Small) -> None:

@@ -13,7 +13,9 @@ from ml.encoding import Encoder
 from ml.ensemble import blend, cross_fitted, select
 from ml.metrics import Kind, Task, score
 from ml.models import Training
+from ml.models.base import sampled_rows
 from ml.onnx_export import export, measure_parity
+from ml.search.folds import folded, random_folds
 from ml.tuning import TunedModel, tune
 
 FAMILIES: dict[Kind, tuple[str, ...]] = {
@@ -143,6 +145,22 @@ def test_out_of_fold_predictions_are_selected_on_where_all_families_answer() -> 
     assert selection.weights == {"logistic": 1.0}
     assert (selection.rows, selection.out_of_fold) == (500, True)
     assert found.score == models["logistic"].score
+
+
+def test_families_with_different_samples_are_selected_on_the_smaller_one() -> None:
+    _, data = problem("binary")
+    frame = pd.DataFrame(data.X, columns=data.encoder.features)
+    encoder = Encoder.fit(frame, data.encoder.features, [])
+    data = replace(data, encoder=encoder)
+    models = {}
+    for name, rows in (("logistic", 120), ("lightgbm", 400)):
+        kept = sampled_rows(data.y, data.task, rows, 0)
+        folds = folded(frame, data.y, encoder, data.task, random_folds(data.y[kept], data.task, 3, 0), kept)
+        models[name] = tune(name, data, trials=1, seed=0, rows=rows, folds=folds)
+
+    _, selection = blend(models, data.y, data.y_valid, rounds=5)
+
+    assert (selection.rows, selection.out_of_fold) == (120, True)
 
 
 def test_families_that_see_other_columns_are_not_blended() -> None:

@@ -19,7 +19,7 @@ from ml.models.trees import Leaf, Split, floored, thresholds, tree_graph
 from ml.onnx_export import export, measure_parity, session
 from ml.source import outside, running
 from ml.spec_models import Models
-from ml.tuning import Settling, tune
+from ml.tuning import tune
 
 TREES = ("random_forest", "extra_trees", "hist_boosting", "xgboost", "catboost")
 SMALL = {
@@ -131,16 +131,6 @@ def test_the_seed_matters(name: str, frame: pd.DataFrame) -> None:
     assert not np.array_equal(first, other)
 
 
-def test_as_many_rounds_as_before_need_no_validation_rows(name: str, frame: pd.DataFrame) -> None:
-    data, chosen = training(frame, "binary"), FAMILIES[name]
-    stopped = chosen.fit(data, small(name), seed=1)
-    assert isinstance(chosen, Settling)
-
-    again = chosen.fit(data, chosen.settled(small(name), stopped), seed=1)
-
-    assert np.array_equal(again.predict(data.X_valid), stopped.predict(data.X_valid))
-
-
 def test_a_suggestion_has_the_same_names_as_the_defaults(name: str, frame: pd.DataFrame) -> None:
     found = tune(name, training(frame, "binary").sample(100, seed=0), trials=2, seed=0)
 
@@ -246,6 +236,10 @@ def test_a_declaration_names_built_in_families_and_references() -> None:
         ({"a.b:Mine": {}, "c.d:Mine": {}}, r"would be called \['mine'\]"),
         ({"a.b:Ridge": {}}, r"would be called \['ridge'\]"),
         ({"lightgbm": {}, "ensemble": {}}, r"at least two families; declared: \['lightgbm'\]"),
+        (
+            {"lightgbm": {}, "mlp": {"refit": "train_and_validation"}, "ensemble": {}},
+            "needs the same refit of all its families; declared: {'lightgbm': 'train', 'mlp': 'train_and_validation'}",
+        ),
     ],
 )
 def test_a_wrong_name_of_a_family_is_refused(given: dict[str, object], message: str) -> None:

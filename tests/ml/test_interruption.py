@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import psutil
 import pytest
 from optuna.storages import RDBStorage
 
@@ -23,6 +24,30 @@ def drive(workers: int, faults: Path, url: str) -> int:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     command = [sys.executable, str(HERE / "toy.py"), str(workers), str(faults), url]
     return subprocess.run(command, env=environment, check=False).returncode
+
+
+WAITING = """
+from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.workers import evaluating
+from tests.ml import toy
+
+with evaluating(Evaluator(Fitter(toy.Waiting(), 0), toy.problem().parts, "roc_auc"), 2) as evaluate:
+    list(evaluate([Job(number, toy.Toy().defaults()) for number in range(2)]))
+"""
+
+
+def test_no_worker_outlives_its_driver() -> None:
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen([sys.executable, "-c", WAITING], env=environment, text=True, **piped) as driver:  # type: ignore[call-overload]
+        workers = {int(driver.stdout.readline()) for _ in range(2)}
+        children = {child.pid for child in psutil.Process(driver.pid).children()}
+        driver.kill()
+        driver.wait()
+        rest, _ = driver.communicate(timeout=60)  # who is still there is told to go on, and heard until it ends
+
+    assert workers == children
+    assert (rest, driver.returncode) == ("", -signal.SIGKILL)
 
 
 def kept(trials: list[Trial]) -> list[tuple[Any, ...]]:

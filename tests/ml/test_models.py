@@ -6,10 +6,13 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ml.encoding import Encoder
 from ml.metrics import Kind, Task, score
 from ml.models import FAMILIES, Training, family
+from ml.models.base import sampled_rows
 from ml.models.extras import missing_package
 from ml.onnx_export import ParityError, export, measure_parity, predict, session, task_of
 from ml.spec_models import TASKS, Models
@@ -136,6 +139,19 @@ def test_a_sample_has_the_rows_that_were_asked_for_and_the_shares_of_all(kind: K
     assert 198 <= len(sample.y) <= 200
     assert np.array_equal(data.sample(200, seed=0).X, sample.X, equal_nan=True)
     assert sample.y.mean() == pytest.approx(data.y.mean(), abs=4 if kind == "regression" else 0.01)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 99), st.integers(3, 299), st.integers(0, 50))
+def test_a_smaller_sample_is_part_of_a_larger_one(seed: int, rows: int, more: int) -> None:
+    y = np.random.default_rng(seed).choice([0, 1, 2], 300, p=[0.05, 0.3, 0.65])
+    task = Task("multiclass", ("a", "b", "c"))
+
+    small, large = (sampled_rows(y, task, each, seed) for each in (rows, rows + more))
+
+    assert len(small) == rows
+    assert set(small) <= set(large)
+    assert np.abs(np.bincount(y[small], minlength=3) - rows * np.bincount(y) / 300).max() <= 3
 
 
 def test_a_sample_loses_no_class(frame: pd.DataFrame) -> None:

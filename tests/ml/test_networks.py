@@ -21,7 +21,8 @@ from ml.models.cnn import CNN, pixel_places
 from ml.models.network import FittedNetwork, NetworkFamily, loop_options
 from ml.networks import Convolutional, Dropout, build
 from ml.onnx_export import export, measure_parity
-from ml.spec_models import Family, ImageFamily, Models, TorchFamily
+from ml.spec_families import Family, ImageFamily, TorchFamily
+from ml.spec_models import Models
 from ml.tuning import tune
 
 DROPPED = ["pixel_0_0", "pixel_4_0", "pixel_4_7"]  # never change in the digits, so feature selection drops them
@@ -204,6 +205,8 @@ def test_every_option_of_a_declaration_reaches_the_loop(digits: pd.DataFrame) ->
     ("family_name", "stated", "reason"),
     [
         ("mlp", {"processes": 2, "gpu": "preferred"}, "several processes share the work on a CPU only; set gpu: never"),
+        ("mlp", {"precision": "16-mixed"}, "needs a GPU, but with gpu: never this may run on a CPU; set gpu: required"),
+        ("cnn", {"precision": "16-mixed", "gpu": "preferred"}, "with gpu: preferred this may run on a CPU"),
         ("mlp", {"freeze": True}, "unknown key 'freeze'"),
         ("cnn", {"unfreeze": [1]}, "nothing is frozen; set freeze: true"),
         ("cnn", {"unfreeze": [1, 2, 3, 4], "freeze": True}, "at most 3 items"),

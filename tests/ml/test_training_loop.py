@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from ml.checkpoints import CheckpointFile
+from ml.fabric import exact
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
 from ml.metrics import Task
 from ml.models.cnn import pixel_places
@@ -164,6 +165,37 @@ def test_training_stops_early_and_keeps_the_weights_of_the_best_epoch() -> None:
 def test_a_loss_that_is_no_number_ends_training_with_its_epoch() -> None:
     with pytest.raises(ArithmeticError, match=r"the validation loss is (nan|inf) after epoch 0: lower the learning"):
         trained(replace(OPTIONS, learning_rate=1e20), tabular(kind="resnet"))
+
+
+def test_a_training_whose_loss_is_no_number_any_more_leaves_no_checkpoint(tmp_path: Path) -> None:
+    validation = (*VALIDATION[:-1], VALIDATION[-1].clone())
+    kept: list[list[Path]] = []
+
+    def spoil(epoch: float, loss: float) -> None:
+        kept.append(list(tmp_path.iterdir()))
+        validation[-1][0] = math.nan if epoch == 2 else validation[-1][0]
+
+    torch.manual_seed(7)
+    with pytest.raises(ArithmeticError, match="after epoch 2"):
+        train(build(tabular()), ROWS, validation, OPTIONS, checkpoints=CheckpointFolder(tmp_path, 0), watch=spoil)
+
+    assert [len(files) for files in kept] == [0, 1]  # each epoch is saved after it is watched
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_set_to_be_exact_on_a_gpu_is_as_it_was_afterwards(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "benchmark", True)
+
+    with exact(OPTIONS):
+        untouched = cudnn.deterministic, cudnn.benchmark, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+    with exact(replace(OPTIONS, device="cuda:0")):
+        inside = cudnn.deterministic, cudnn.benchmark, os.environ.get("CUBLAS_WORKSPACE_CONFIG")
+
+    assert untouched == (False, True, None)
+    assert inside == (True, False, ":4096:8")
+    assert (cudnn.deterministic, cudnn.benchmark) == (False, True)
 
 
 def test_bfloat16_is_used_where_it_is_asked_for_and_weights_stay_float32() -> None:

@@ -73,6 +73,18 @@ class Toy:
         return Weighing(params["sign"] * (params["weight"] + noise))
 
 
+@dataclass(frozen=True)
+class Waiting(Toy):
+    """Says which process fits it, and waits for a line that does not come."""
+
+    name: str = "waiting"
+
+    def fit(self, data: Training, params: Mapping[str, Any], *, seed: int, **more: Any) -> Weighing:
+        print(os.getpid(), flush=True)
+        sys.stdin.readline()
+        return Weighing(0.5)
+
+
 def strike(faults: str, name: str, process: int | None = None) -> None:
     """Kills a process, this one unless another is named, if that is still to come."""
     with suppress(FileNotFoundError):

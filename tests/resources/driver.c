@@ -31,9 +31,11 @@ int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates) {
 struct process { unsigned pid; unsigned long long memory; unsigned gpu, compute; };
 int nvmlDeviceGetComputeRunningProcesses_v3(void *device, unsigned *count, struct process *found) {
     unsigned room = *count;
-    *count = 2;
-    if (room < 2) return 7; /* NVML_ERROR_INSUFFICIENT_SIZE */
+    const char *other = getenv("ALSO_RUNNING");
+    *count = other ? 3 : 2;
+    if (room < *count) return 7; /* NVML_ERROR_INSUFFICIENT_SIZE */
     found[0] = (struct process){1, 900, 0, 0};
     found[1] = (struct process){(unsigned)getpid(), 123, 0, 0};
+    if (other) found[2] = (struct process){(unsigned)atoi(other), 77, 0, 0};
     return 0;
 }

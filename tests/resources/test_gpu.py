@@ -20,6 +20,7 @@ from resources.gpu import GpuBusyError, GpuPool, GpuWish, NoGpuError
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
+PEAK = "peak GPU memory of the step's processes (bytes)"
 REQUIRED, PREFERRED, NEVER = GpuWish("required"), GpuWish("preferred"), GpuWish("never")
 
 
@@ -331,9 +332,26 @@ print(json.dumps(usage.metadata()))
 """
     found = with_driver(driver, code, **({} if utilization else {"NO_UTILIZATION": "1"}))
 
-    told = {"GPU": "GPU 1 (Made-up 9000)", "GPU memory (bytes)": 1000, "peak GPU memory of the process (bytes)": 123}
+    told = {"GPU": "GPU 1 (Made-up 9000)", "GPU memory (bytes)": 1000, PEAK: 123}
     rates = {"mean GPU utilization (%)": 40.0, "max GPU utilization (%)": 40}
     assert found == told | (rates if utilization else {})
+
+
+def test_the_memory_of_workers_counts_and_that_of_strangers_does_not(driver: Path, home: Path) -> None:
+    code = f"""
+import subprocess
+from resources.gpu_usage import measured
+found = []
+for started_here in (True, False):
+    worker = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+    os.environ["ALSO_RUNNING"] = str(worker.pid if started_here else os.getppid())
+    with GpuPool(devices=[1]).lease(wish) as lease, measured(lease.gpus[0], period_s=60) as usage: pass
+    worker.communicate()
+    found.append(usage.metadata()[{PEAK!r}])
+print(json.dumps(found))
+"""
+
+    assert with_driver(driver, code) == [123 + 77, 123]
 
 
 def test_the_environment_names_the_models_of_the_gpus(driver: Path, home: Path) -> None:

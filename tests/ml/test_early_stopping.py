@@ -1,0 +1,74 @@
+"""Boosting that stops by the validation rows: where it stops, and that it can be repeated without them."""
+
+from importlib.util import find_spec
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import log_loss
+
+from ml.encoding import Encoder
+from ml.models import FAMILIES, Training
+from ml.models.lightgbm import MAX_ROUNDS, PATIENCE
+
+BOOSTING = [
+    pytest.param(name, marks=pytest.mark.skipif(find_spec(package) is None, reason="pip install '.[boosters]'"))
+    for name, package in (
+        ("hist_boosting", "sklearn"), ("lightgbm", "lightgbm"), ("xgboost", "xgboost"), ("catboost", "catboost"),
+    )
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data() -> Training:
+    """Labels so noisy that boosting is best long before its last round."""
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(random.normal(size=(1200, 4)), columns=[*"abcd"])
+    frame["e"] = random.choice([*"xyz"], 1200)
+    y = (frame["a"] + frame["b"] * (frame["e"] == "x") + random.normal(0, 1.5, 1200) > 0).to_numpy("int8")
+    encoder = Encoder.fit(frame[:800], [*"abcd"], ["e"])
+    X = encoder.encode(frame)
+    return Training(X[:800], y[:800], X[800:], y[800:], encoder)
+
+
+@pytest.mark.parametrize("name", BOOSTING)
+def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, data: Training) -> None:
+    chosen: Any = FAMILIES[name]
+    found = chosen.fit(data, chosen.defaults(), seed=1)
+
+    def loss(rounds: int) -> float:
+        model = chosen.fit(data, {**chosen.defaults(), "rounds": rounds}, seed=1)
+        return float(log_loss(data.y_valid, model.predict(data.X_valid)))
+
+    assert 1 < found.rounds < MAX_ROUNDS
+    best = loss(found.rounds)
+    assert best == pytest.approx(log_loss(data.y_valid, found.predict(data.X_valid)), rel=1e-12)
+    around = [*range(max(1, found.rounds - 4), found.rounds + 5), found.rounds + PATIENCE - 1]
+    assert best == min(map(loss, around))
+
+
+@pytest.mark.parametrize("name", ["logistic", "random_forest", "extra_trees"])
+def test_what_never_stops_looks_at_no_validation_rows(name: str, data: Training) -> None:
+    chosen: Any = FAMILIES[name]
+    other = Training(data.X, data.y, data.X_valid[::-1], 1 - data.y_valid, data.encoder)
+
+    found, same = (chosen.fit(each, chosen.defaults(), seed=1) for each in (data, other))
+
+    assert np.array_equal(found.predict(data.X_valid), same.predict(data.X_valid))
+    assert chosen.settled(chosen.defaults(), found) == chosen.defaults()
+
+
+@pytest.mark.parametrize("name", BOOSTING)
+def test_what_has_settled_has_as_many_rounds_whatever_the_validation_rows(name: str, data: Training) -> None:
+    chosen: Any = FAMILIES[name]
+    found = chosen.fit(data, chosen.defaults(), seed=1)
+    other = Training(data.X, data.y, data.X_valid, 1 - data.y_valid, data.encoder)
+
+    settled = chosen.settled(chosen.defaults(), found)
+    again = chosen.fit(other, settled, seed=1)
+
+    assert settled == {**chosen.defaults(), "rounds": found.rounds}
+    assert again.rounds == found.rounds
+    assert np.array_equal(again.predict(data.X_valid), found.predict(data.X_valid))
+    assert chosen.fit(other, chosen.defaults(), seed=1).rounds < found.rounds
