@@ -5,7 +5,7 @@ from typing import Any
 
 from assets.step import Case
 from ml.coordinates import Loaded
-from ml.judged_by import changed, of_evaluation, of_matrix
+from ml.judged_by import changed, of_evaluation, of_matrix, of_reference
 from resources.ledger import Ledger, LedgerError
 
 
@@ -17,31 +17,42 @@ def require_same_origin(case: Case, loaded: Mapping[str, Loaded], declared: Mapp
     """Raises MismatchError unless the inputs of an evaluation belong together, by the coordinates of each.
 
     The model, in all its parts, must have learned from the very examples that the test rows are of, or it may have
-    learned from test rows. All feature matrices must be made as `declared`, and the raw tables, which the champion's
-    features are computed from, must be those that the candidate's were.
+    learned from test rows. All feature matrices, and the model's threshold and interval, must be made as `declared`,
+    and the raw tables, which the champion's features are computed from, must be those that the candidate's were.
     """
     found = next(_mismatches(loaded, declared, ledger), None)
     if found is not None:
-        raise MismatchError(f"{found}; materialize features/test again, or run {case.name}_retrain")
+        reason, asset = found
+        raise MismatchError(f"{reason}; materialize {asset} again, or run {case.name}_retrain")
 
 
-def _mismatches(loaded: Mapping[str, Loaded], declared: Mapping[str, Any], ledger: Ledger) -> Iterator[str]:
+def _mismatches(loaded: Mapping[str, Loaded], declared: Mapping[str, Any], ledger: Ledger) -> Iterator[tuple[str, str]]:
+    """What does not belong together, and the asset whose making mends it."""
     made_of, reached = _inputs(ledger, loaded["test"]), list(_upstream(ledger, loaded["onnx_model"], set()))
     learned, asked = {each.hash for name, each in reached if name == "examples"}, {made_of["examples"].hash}
     if learned != asked:
         yield (
             f"onnx_model was trained on the examples {_short(learned)}, features/test is of the examples "
-            f"{_short(asked)}: the candidate may have learned from test rows"
+            f"{_short(asked)}: the candidate may have learned from test rows",
+            "features/test",
         )
     for each in [loaded["test"], *(each for name, each in reached if name == "development")]:
         if other := changed(of_matrix(_record(ledger, each)["config"]["value"]), of_matrix(declared)):
-            yield f"{_name(each)} was made under another declaration ({', '.join(other)} changed)"
+            yield _other_declaration(each, other), "features/test"
+    model = loaded["onnx_model"]
+    if other := changed(of_reference(_record(ledger, model)["config"]["value"]), of_reference(declared)):
+        yield _other_declaration(model, other), "onnx_model"
     for name, each in sorted(loaded.items()):
         if name.startswith("raw_") and made_of[name].hash != each.hash:
             yield (
                 f"features/test was made from other content of {_name(each)} than is there now, from which the "
-                "champion's features are computed"
+                "champion's features are computed",
+                "features/test",
             )
+
+
+def _other_declaration(made: Loaded, changed: Iterable[str]) -> str:
+    return f"{_name(made)} was made under another declaration ({', '.join(changed)} changed)"
 
 
 def require_judged_as_declared(case: Case, evaluation: str, ledger: Ledger) -> None:

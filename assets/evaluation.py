@@ -31,6 +31,7 @@ from ml.slices import columns_of
 from ml.stamp import stamp_json
 from ml.unseen import compare_unseen, unseen
 from resources.ledger import Ledger
+from resources.registry import MODEL_HASH
 from resources.storage import Columns
 
 AUDITED = 400  # test rows that the test for leaks looks at
@@ -169,8 +170,13 @@ def _champion(
     spec, task, champion = step.case.spec, task_of(onnx_model), step.tracking.champion(step.case.name)
     if champion is None:
         return _Champion({})
-    content = step.tracking.onnx(step.case.name, champion.version)
-    name = f"{step.case.name}:{champion.version}"
+    name, content = f"{step.case.name}:{champion.version}", step.tracking.onnx(step.case.name, champion.version)
+    if hash_bytes(content) != champion.tags.get(MODEL_HASH, hash_bytes(content)):
+        raise dg.Failure(
+            f"nothing was evaluated: the champion {name} is damaged, its file is not the model that was registered; go "
+            f"back to another version: sextant rollback {step.case.name} --reason …",
+            allow_retries=False,
+        )
     step.also_loaded("champion", Loaded(name, hash_bytes(content), str(coordinates_of(content)["id"])))
     found: dict[str, Any] = {"champion_version": str(champion.version), "champion_hash": hash_bytes(content)}
     if found["champion_hash"] == hash_bytes(onnx_model):

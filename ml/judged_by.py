@@ -5,12 +5,18 @@ from typing import Any
 
 MATRIX = ("task", "tables", "relationships", "examples", "features")
 EVALUATION = ("task", "metric", "examples", "evaluation")
+REFERENCE = ("threshold", "interval")
 COMPARISON = ("confidence", "resamples", "rows")
 
 
 def of_matrix(declared: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of a resolved declaration that a feature matrix is made by."""
     return {name: declared.get(name) for name in MATRIX}
+
+
+def of_reference(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of a resolved declaration by which a model brings a threshold or an interval from validation."""
+    return {"evaluation": {name: declared["evaluation"].get(name) for name in REFERENCE}}
 
 
 def of_evaluation(declared: Mapping[str, Any]) -> dict[str, Any]:

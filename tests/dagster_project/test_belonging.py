@@ -89,6 +89,13 @@ def test_features_that_were_made_under_another_declaration_are_refused(asset: st
         judged(**changed)
 
 
+def test_a_threshold_of_another_objective_is_refused() -> None:
+    other = {**KEPT["o1"], "config": {"value": resolved(evaluation={"threshold": {"precision_at_recall": 0.8}})}}
+
+    with pytest.raises(MismatchError, match=r"\(evaluation.threshold changed\); materialize onnx_model again, or run"):
+        judged(o1=other)
+
+
 def test_tables_other_than_those_that_the_test_features_were_made_from_are_refused() -> None:
     with pytest.raises(MismatchError, match="features/test was made from other content of raw/rows than is there now"):
         judged(table="r2")

@@ -33,6 +33,12 @@ def test_heavy_libraries_are_not_imported_by_the_code_location(home: Path) -> No
     assert done.stdout.strip() == "[]", done.stderr
 
 
+def test_the_demo_tunes_a_linear_family_boosting_a_network_and_their_blend() -> None:
+    declared = yaml.safe_load((ROOT / "configs" / "flight_delays" / "defs.yaml").read_text())
+
+    assert list(declared["attributes"]["models"]) == ["logistic", "lightgbm", "mlp", "ensemble"]
+
+
 def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
     repository = defs().get_repository_def()
 

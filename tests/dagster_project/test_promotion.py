@@ -325,6 +325,18 @@ def test_a_version_that_does_not_answer_as_it_did_does_not_come_back(
     assert (aliases(), len(moves())) == ({"champion": "2", "previous": "1"}, 2)
 
 
+def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated) -> None:
+    file = artifact("1", "model.onnx")
+    before = file.read_bytes()
+    try:
+        file.write_bytes(before[:-1] + b"x")
+        result = case.attempt("evaluation", **OTHER)
+    finally:
+        file.write_bytes(before)
+
+    assert "the champion small:1 is damaged, its file is not the model that was registered" in failure(result)
+
+
 def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Dated) -> None:
     assert case.retrain(**REQUIRED).success
 
