@@ -4,7 +4,8 @@ Every side sees the same rows: 60% train, 20% validation, 20% test, drawn anew f
 validation as it likes; all are judged on test, by the task's own metric. The sides that search have about the same time
 on one thread: Sextant's families run `--trials` each and are timed, the others search for that long. Of few rows
 Sextant judges settings and blends on five folds (`tuning.folds: 5`), of many on the validation rows. FLAML is left out,
-and the output says so, where it is not installed (`pip install flaml`); with XGBoost 3 it searches without XGBoost.
+and the output says so, where it is not installed (`pip install flaml`). It searches LightGBM, both forests and, where
+no value is missing, its logistic regression; not CatBoost, neighbours, and XGBoost, of which it takes no version 3.
 
 `ratio` is the mean, over data sets, of the ensemble's error (1 - AUC, log loss, RMSE) over that of default LightGBM.
 """

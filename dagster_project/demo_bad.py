@@ -33,7 +33,7 @@ def run(use_case: str) -> None:
         raise click.ClickException(f"{use_case} has no champion to protect; run first: sextant demo {use_case}")
     click.echo(f"retraining {use_case} with {yaml.safe_dump(BAD[use_case], default_flow_style=True).strip()}")
     with TemporaryDirectory(prefix="sextant-") as folder:
-        _copy(Path(folder), use_case, BAD[use_case])
+        copy_with(Path(folder), use_case, BAD[use_case])
         ended = execute(use_case, "retrain", project=Path(folder))
     after = tracking().version(use_case, "champion")
     if after != before:
@@ -44,12 +44,12 @@ def run(use_case: str) -> None:
     click.echo(f"as expected: version {after} is still the champion")
 
 
-def _copy(folder: Path, use_case: str, bad: Mapping[str, Any]) -> None:
-    """The project's source in a folder, with parts of one declaration replaced."""
+def copy_with(folder: Path, use_case: str, parts: Mapping[str, Any]) -> None:
+    """Writes the project's source to a folder, with some parts of one declaration replaced."""
     for path, content in running().files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
     file = folder / "configs" / use_case / "defs.yaml"
     declared = yaml.safe_load(file.read_text())
-    declared["attributes"] |= bad
+    declared["attributes"] |= parts
     file.write_text(yaml.safe_dump(declared))
