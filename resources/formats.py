@@ -1,9 +1,7 @@
-"""How values become bytes and bytes values: tables as Parquet, models as JSON, anything else as a pickle."""
+"""Values as bytes: tables as Parquet, Pydantic models as JSON, anything else as a pickle, each under a stable kind."""
 
-import importlib
 import io
 import json
-import pickle
 from collections.abc import Collection
 from typing import Any, TypeAlias
 
@@ -13,6 +11,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel
 
 from ml.hashing import hash_bytes, hash_table
+from resources.kinds import class_of, dumps, kind_of, loads, stable_name
 
 Content: TypeAlias = "pa.Table | bytes"
 
@@ -30,9 +29,8 @@ def plain(value: Any) -> tuple[str, str, Content]:
     if isinstance(value, bytes):
         return "bytes", ".bin", value
     if isinstance(value, BaseModel):
-        name = f"{type(value).__module__}:{type(value).__qualname__}"
-        return f"json:{name}", ".json", json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True).encode()
-    return "pickle", ".pickle", pickle.dumps(value, protocol=5)
+        return kind_of(value), ".json", json.dumps(value.model_dump(mode="json"), indent=1, sort_keys=True).encode()
+    return stable_name(type(value)) or "pickle", ".pickle", dumps(value)
 
 
 def hash_of(content: Content) -> str:
@@ -53,10 +51,8 @@ def decode(kind: str, content: bytes) -> Any:
     """The value of a file that holds no table."""
     if kind == "bytes":
         return content
-    if kind == "pickle":
-        return pickle.loads(content)
-    module, _, name = kind.removeprefix("json:").partition(":")
-    return getattr(importlib.import_module(module), name).model_validate_json(content)
+    stored = None if kind == "pickle" else class_of(kind)
+    return stored.model_validate_json(content) if stored and issubclass(stored, BaseModel) else loads(content)
 
 
 def decode_table(content: bytes, columns: Collection[str] | None = None) -> pa.Table:

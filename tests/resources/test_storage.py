@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.hashing import hash_table
-from ml.spec_tables import Source
+from ml.leaderboard import Leaderboard
 from resources.formats import ROW_GROUP
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored, find
 
 VALUES = [
     pd.DataFrame({"a": [1.5, None], "b": ["x", None], "at": pd.to_datetime(["2024-01-01", None])}),
     pa.table({"a": [1, None], "b": ["x", "y"]}),
-    Source(path="a.csv"),
+    Leaderboard(metric="roc_auc", ranking=(("logistic", 0.5),)),
     b"content",
     {"a": (1, 2)},
 ]
