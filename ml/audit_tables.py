@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.audit import Finding, worst_first
-from ml.feature_definitions import is_text
 from ml.spec_audit import ColumnAudit
 from ml.spec_tables import Table
+from ml.types import is_text
 
 if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.encoding import MISSING, Encoder
 from ml.metrics import METRICS, Task, score
-from ml.models.base import sampled_rows
+from ml.sampling import sampled_rows
 
 if TYPE_CHECKING:
     import onnxruntime as ort

@@ -3,16 +3,14 @@
 from collections.abc import Collection
 from typing import Literal
 
-import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ml.spec_features import Aggregation
+from ml.types import SqlType
 from ml.windows import Window
 
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when
 Kind = Literal["column", "calendar", "lookup", "window", "synthesis"]
-SqlType = Literal["BIGINT", "DOUBLE", "BOOLEAN", "VARCHAR", "TIMESTAMP"]
-RecordType = Literal["time", "text", "number", "flag"]
 
 
 class Feature(BaseModel):
@@ -124,38 +122,3 @@ class FeatureDefinitions(BaseModel):
         """The windows that a lookup is asked for, named as the features that they are."""
         asked = [feature for feature in self.features if feature.kind == "window" and feature.lookup == lookup]
         return [Window(each.name, each.aggregation, each.column, each.window_s) for each in asked if each.aggregation]
-
-
-def record_type(kind: pa.DataType) -> RecordType:
-    """What a value of a column is in a JSON record."""
-    if pa.types.is_timestamp(kind):
-        return "time"
-    if pa.types.is_boolean(kind):
-        return "flag"
-    return "number" if pa.types.is_integer(kind) or pa.types.is_floating(kind) else "text"
-
-
-def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
-
-
-def is_number(kind: pa.DataType) -> bool:
-    """Whether a column holds numbers, or booleans, which count as such."""
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
-
-
-def sql_type(kind: pa.DataType) -> SqlType:
-    """The type that a column of a source table has in SQL."""
-    if pa.types.is_boolean(kind):
-        return "BOOLEAN"
-    if pa.types.is_temporal(kind):
-        return "TIMESTAMP"
-    if pa.types.is_integer(kind):
-        return "BIGINT"
-    return "DOUBLE" if is_number(kind) or pa.types.is_decimal(kind) else "VARCHAR"
-
-
-def type_of(kind: SqlType) -> Literal["numeric", "categorical"]:
-    """Whether a column is a number or a category."""
-    return "categorical" if kind == "VARCHAR" else "numeric"

@@ -1,7 +1,7 @@
 """Deep feature synthesis: featuretools decides what the features are."""
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,11 +10,11 @@ import pyarrow.compute as pc
 
 from ml.declaration import duration
 from ml.examples import check_columns
-from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup, RecordType, is_text, record_type
-from ml.slices import require_slice_columns
+from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.spec import UseCaseSpec
 from ml.sql import DataError, sources_of
 from ml.synthesis import check_number, is_wanted, named, synthesized
+from ml.types import RecordType, is_text, record_type
 from ml.window_synthesis import (
     check_aggregations,
     describe_window,
@@ -234,3 +234,14 @@ def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> di
     columns = [name for name in known_columns(spec, table) if name != key] + ([key] if by_key else [])
     asked: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
     return {name: record_type(table[name].type) for name in columns} | asked
+
+
+def require_slice_columns(where: str, spec: UseCaseSpec, allowed: Collection[str]) -> None:
+    """Raises DataError if evaluation.slices or evaluation.sensitive name what is no column and no feature."""
+    named = {"evaluation.slices": spec.evaluation.slices, "evaluation.sensitive": spec.evaluation.sensitive}
+    for place, columns in named.items():
+        if missing := sorted(set(columns) - set(allowed)):
+            raise DataError(
+                f"{where}: {place} names {missing}, which are neither columns of the table nor features; allowed: "
+                f"{', '.join(sorted(allowed))}"
+            )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import get_args
 
-Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
+from ml.spec_families import Precision
 
 
 @dataclass(frozen=True)

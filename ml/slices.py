@@ -11,8 +11,6 @@ from pydantic import BaseModel, ConfigDict
 from ml.bootstrap import Estimate, Resampling, estimate, estimates, resampled
 from ml.metrics import METRICS
 from ml.slice_names import range_names, unlike, value_names
-from ml.spec import UseCaseSpec
-from ml.sql import DataError
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
 FEW_VALUES = 10  # up to which each number is a value of its own
@@ -156,14 +154,3 @@ def columns_of(names: Collection[str], matrix: pd.DataFrame, source: pa.Table, k
     of_source = [name for name in names if name in source.column_names and name != key]
     at_key = source.select([key, *dict.fromkeys(of_source)]).to_pandas().set_index(key).reindex(matrix[key])
     return {name: (at_key if name in of_source else matrix)[name].reset_index(drop=True) for name in names}
-
-
-def require_slice_columns(where: str, spec: UseCaseSpec, allowed: Collection[str]) -> None:
-    """Raises DataError if evaluation.slices or evaluation.sensitive name what is no column and no feature."""
-    named = {"evaluation.slices": spec.evaluation.slices, "evaluation.sensitive": spec.evaluation.sensitive}
-    for place, columns in named.items():
-        if missing := sorted(set(columns) - set(allowed)):
-            raise DataError(
-                f"{where}: {place} names {missing}, which are neither columns of the table nor features; allowed: "
-                f"{', '.join(sorted(allowed))}"
-            )

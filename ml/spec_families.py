@@ -5,8 +5,9 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ml.declaration import Part
-from ml.loop_options import Precision
 from ml.spec_search import Range
+
+Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 class Family(Part):

@@ -8,10 +8,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.declaration import duration
-from ml.feature_definitions import Feature, Lookup, is_number, is_text
+from ml.feature_definitions import Feature, Lookup
 from ml.spec import UseCaseSpec
 from ml.spec_features import History
 from ml.sql import DataError, columns_of, sources_of
+from ml.types import is_number, is_text
 from ml.windows import scale_of
 
 if TYPE_CHECKING:

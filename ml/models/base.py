@@ -10,6 +10,7 @@ import numpy as np
 
 from ml.encoding import Encoder
 from ml.metrics import BINARY, Kind, Task
+from ml.sampling import sampled_rows
 
 if TYPE_CHECKING:
     import onnx
@@ -52,25 +53,6 @@ class Training:
         """The same problem with those of the training rows that `sampled_rows` says, in their order."""
         kept = sampled_rows(self.y, self.task, rows, seed)
         return self if len(kept) == len(self.y) else replace(self, X=self.X[kept], y=self.y[kept])
-
-
-def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
-    """Ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
-
-    With the same seed, the rows of a smaller sample are all in a larger one.
-    """
-    codes_of = np.zeros(len(y)) if task.kind == "regression" else y
-    classes, codes, counts = np.unique(codes_of, return_inverse=True, return_counts=True)
-    if rows < max(2, len(classes)):
-        raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")
-    if rows >= len(y):
-        return np.arange(len(y))
-    shuffled = np.random.default_rng(seed).permutation(len(y))
-    by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
-    rank = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a row in its class
-    share = np.where(rank == 0, 0.0, (rank + 0.5) / np.repeat(counts, counts))  # of its class that is drawn before it
-    kept: np.ndarray = np.sort(by_class[np.argsort(share, kind="stable")[:rows]])
-    return kept
 
 
 def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:

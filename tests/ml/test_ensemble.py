@@ -13,8 +13,8 @@ from ml.encoding import Encoder
 from ml.ensemble import blend, cross_fitted, select
 from ml.metrics import Kind, Task, score
 from ml.models import Training
-from ml.models.base import sampled_rows
 from ml.onnx_export import export, measure_parity
+from ml.sampling import sampled_rows
 from ml.search.folds import folded, random_folds
 from ml.tuning import TunedModel, tune
 
