@@ -15,12 +15,12 @@ from assets.belonging import MismatchError, require_same_origin
 from assets.data import raw_inputs, raw_tables
 from assets.exported import coordinates_of, declared_in, encoder_of, features_of, reference_of, scores_of
 from assets.step import Case, Step, asset
+from ml.base.hashing import hash_bytes
 from ml.coordinates import Loaded
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation, LeakAudit
 from ml.explanations import Exported
 from ml.gates import Verdict, gate_names, judge
-from ml.hashing import hash_bytes
 from ml.leaks import no_leak
 from ml.metrics import Task
 from ml.onnx_export import described, session, task_of

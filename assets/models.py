@@ -8,10 +8,10 @@ import pyarrow as pa
 
 from assets.search import searched
 from assets.step import Case, Step, asset
+from ml.base.gpus import torch_without_cuda
+from ml.base.hashing import canonical_json
 from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
-from ml.gpus import torch_without_cuda
-from ml.hashing import canonical_json
 from ml.leaderboard import Leaderboard, rank
 from ml.metrics import Kind, Task
 from ml.models import Training, family, require_packages

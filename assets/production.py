@@ -10,10 +10,10 @@ from assets.promoted import EVALUATED, GOLDEN, ProductionModel, answer, kept, lo
 from assets.step import Case, Step, asset
 from assets.wishes import FIELDS, wishes
 from ml.answers import answers_hash
+from ml.base.hashing import hash_bytes
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
 from ml.golden_inputs import golden_inputs
-from ml.hashing import hash_bytes
 from resources.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 from resources.storage import Columns
 

@@ -14,9 +14,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.audit import AuditError, Finding
+from ml.base.hashing import hash_json
+from ml.base.processes import end_with_run
 from ml.coordinates import Coordinates, Loaded, code_coordinate, config_coordinate, environment_coordinate
-from ml.hashing import hash_json
-from ml.processes import end_with_run
 from ml.source import running
 from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore

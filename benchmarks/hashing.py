@@ -12,7 +12,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from ml.hashing import hash_table
+from ml.base.hashing import hash_table
 
 ROUNDS = 5
 

@@ -132,13 +132,13 @@ def plain(use_case: str) -> None:
     from assets.models import PARITY_ROWS, reference, training
     from assets.predictions import rows_to_score
     from assets.step import Case
+    from ml.base.hashing import canonical_json, hash_bytes
     from ml.evaluating import evaluate
     from ml.evaluation import Evaluation
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
     from ml.gates import judge
-    from ml.hashing import canonical_json, hash_bytes
     from ml.leaderboard import rank
     from ml.onnx_export import export, measure_parity
     from ml.pictures import pictures

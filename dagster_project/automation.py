@@ -60,7 +60,7 @@ def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
         description=f"Retrains when {', '.join(declared.on_new_data)} has new content, once per content.",
     )
     def new_data(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from ml.hashing import hash_json, hash_table
+        from ml.base.hashing import hash_json, hash_table
         from ml.sources import load_table
 
         hashes = {

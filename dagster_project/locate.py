@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from ml.hashing import hash_bytes
+from ml.base.hashing import hash_bytes
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Stored

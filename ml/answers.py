@@ -1,6 +1,6 @@
 """What decides the answers of an exported model, whichever run made it."""
 
-from ml.hashing import hash_bytes, hash_json
+from ml.base.hashing import hash_bytes, hash_json
 
 KEPT = ("sextant.encoder", "sextant.definitions", "sextant.inputs", "sextant.task")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ml.sql import DataError
+from ml.base.sql import DataError
 
 MOST = 10  # faults that a reason names
 

@@ -10,8 +10,8 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from ml.gpus import present
-from ml.hashing import hash_json
+from ml.base.gpus import present
+from ml.base.hashing import hash_json
 from ml.source import running
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED")

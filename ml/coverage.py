@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.sql import DataError
 from ml.declaration import duration
 from ml.spec import UseCaseSpec
-from ml.sql import DataError
 
 
 def coverage(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ml.by_name import imported
+from ml.base.references import imported
 from ml.evaluation import Evaluation
 from ml.verdict import Verdict
 

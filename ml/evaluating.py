@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ml.base.seeds import derived_seed
 from ml.bootstrap import Resampling, estimate, resampled
 from ml.calibration import calibration
 from ml.conformal import coverage
@@ -16,7 +17,6 @@ from ml.evaluation import Evaluation, Interval, paired
 from ml.explanations import Explained, Predict, explain
 from ml.fairness import Fairness, fairness
 from ml.metrics import METRICS, Task, metrics_of, score
-from ml.search.seeds import derived_seed
 from ml.slice_search import LEAST_LOST, Found, Search, worst_slices
 from ml.slices import Part, Slice, judge_slice, parts
 from ml.spec import UseCaseSpec

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 
 import pyarrow as pa
 
+from ml.base.sql import quoted, run_sql
 from ml.feature_definitions import Lookup
 from ml.spec import UseCaseSpec
-from ml.sql import quoted, run_sql
 from ml.types import is_number
 from ml.windows import check_range, scaled_sql
 

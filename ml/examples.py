@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.sql import DataError, run_sql
 from ml.declaration import duration
 from ml.groups import groups_of
 from ml.spec import UseCaseSpec
-from ml.sql import DataError, run_sql
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.sql import quoted
+from ml.base.sql import quoted
 
 if TYPE_CHECKING:
     import duckdb

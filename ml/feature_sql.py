@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ml.base.sql import quoted
 from ml.feature_query import LABEL_COLUMNS, LABELS, FeatureQuery, FeatureSqlError, compute
 from ml.feature_tree import (
     Node,
@@ -20,7 +21,6 @@ from ml.feature_tree import (
     window_start,
 )
 from ml.primitives import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
-from ml.sql import quoted
 from ml.windows import AtCutoff
 
 if TYPE_CHECKING:

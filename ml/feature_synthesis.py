@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.sql import DataError, sources_of
 from ml.declaration import duration
 from ml.examples import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.spec import UseCaseSpec
-from ml.sql import DataError, sources_of
 from ml.synthesis import check_number, is_wanted, named, synthesized
 from ml.types import RecordType, is_text, record_type
 from ml.window_synthesis import (

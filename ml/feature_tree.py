@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from ml.base.sql import quoted
 from ml.primitives import AGGREGATIONS, COMPARISONS, CUTOFF, TRANSFORMS, Group, literal
-from ml.sql import quoted
 
 if TYPE_CHECKING:
     import featuretools as ft

@@ -10,7 +10,7 @@ from functools import cache, cached_property
 from importlib.util import find_spec
 from pathlib import Path
 
-from ml.hashing import hash_bytes, hash_json
+from ml.base.hashing import hash_bytes, hash_json
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
@@ -141,7 +141,7 @@ def _same(path: Path, content: bytes) -> bool:
 
 
 def module_name(path: str) -> str:
-    """`ml/hashing.py` is the module `ml.hashing`."""
+    """`ml/base/hashing.py` is the module `ml.base.hashing`."""
     return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 

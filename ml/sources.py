@@ -10,9 +10,9 @@ import pyarrow.compute as pc
 
 from ml.audit import AuditError, Finding
 from ml.audit_tables import repeated
+from ml.base.sql import DataError, quoted, run_sql
 from ml.declaration import without_secrets
 from ml.spec_tables import Source, Table
-from ml.sql import DataError, quoted, run_sql
 
 
 def read(source: Source) -> pd.DataFrame:

@@ -6,9 +6,9 @@ from typing import Literal
 
 from pydantic import Field, field_serializer, field_validator, model_validator
 
+from ml.base.sql import quoted
 from ml.declaration import Duration, Part, duration, is_duration, without_secrets
 from ml.spec_audit import TableAudit
-from ml.sql import quoted
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")

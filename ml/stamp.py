@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml.hashing import hash_bytes, hash_json
+from ml.base.hashing import hash_bytes, hash_json
 
 KEY = "sextant.coordinates"
 _IN_HTML = re.compile(r'<script type="application/json" id="sextant">(\{.*?\})</script>')

@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.sql import run_sql
+from ml.base.sql import run_sql
 
 EXACT = 1_000_000  # rows up to which distinct values are counted exactly, which takes memory for each of them
 SHOWN = 40  # characters of a text

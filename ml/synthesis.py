@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ml.base.sql import DataError, sources_of
 from ml.feature_definitions import Feature, Synthesis, View
 from ml.spec import UseCaseSpec
 from ml.spec_features import Features
 from ml.spec_tables import Table
-from ml.sql import DataError, sources_of
 from ml.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:

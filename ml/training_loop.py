@@ -18,9 +18,9 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ml.base.hashing import hash_json
 from ml.checkpoints import CheckpointFile
 from ml.fabric import exact, fabric_for, own_port, precision_of, random_state, set_random_state
-from ml.hashing import hash_json
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
 from ml.networks import Network
 from ml.source import running

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ml.sql import connection, quoted
+from ml.base.sql import connection, quoted
 
 if TYPE_CHECKING:
     from ml.windows import Window

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ml.base.sql import DataError, columns_of, sources_of
 from ml.declaration import duration
 from ml.feature_definitions import Feature, Lookup
 from ml.spec import UseCaseSpec
 from ml.spec_features import History
-from ml.sql import DataError, columns_of, sources_of
 from ml.types import is_number, is_text
 from ml.windows import scale_of
 

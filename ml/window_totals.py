@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.sql import DataError, connection
+from ml.base.sql import DataError, connection
 from ml.window_line import Integers
 
 Floats = npt.NDArray[np.float64]

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.sql import DataError, quoted
+from ml.base.sql import DataError, quoted
 from ml.window_frames import FRAMED, framed, reach
 from ml.window_line import Integers, Line, numbered
 from ml.window_totals import TOTALLED, Totals

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import BaseModel
 
-from ml.hashing import hash_bytes, hash_table
+from ml.base.hashing import hash_bytes, hash_table
 from resources.kinds import class_of, dumps, kind_of, loads, stable_name
 
 Content: TypeAlias = "pa.Table | bytes"

@@ -11,7 +11,7 @@ from typing import Literal
 
 import dagster as dg
 
-from ml.gpus import Gpu, allowed, cuda_started, present
+from ml.base.gpus import Gpu, allowed, cuda_started, present
 from resources.gpu_claims import Claim
 from resources.home import home
 

@@ -9,7 +9,7 @@ from threading import Event, Thread
 from types import ModuleType
 from typing import Any
 
-from ml.gpus import Gpu, nvml
+from ml.base.gpus import Gpu, nvml
 
 PERIOD_S = 0.2
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ml.by_name import imported
+from ml.base.references import imported
 from ml.source import is_ours
 from resources.formerly import FORMERLY
 

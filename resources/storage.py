@@ -11,7 +11,7 @@ import fsspec
 import pyarrow as pa
 from pydantic import dataclasses as checked
 
-from ml.hashing import hash_bytes
+from ml.base.hashing import hash_bytes
 from resources.formats import TABLES, Content, decode, decode_table, encode, grown_beyond, hash_of, joined, plain, shape
 from resources.home import home
 

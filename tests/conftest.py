@@ -82,7 +82,7 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Skips a test of a real GPU where there is none; asking torch would start CUDA before the test leases its GPU."""
     if item.get_closest_marker("gpu"):
-        from ml.gpus import present, torch_without_cuda
+        from ml.base.gpus import present, torch_without_cuda
 
         if lacking := torch_without_cuda() if present() else "there is no GPU":
             pytest.skip(lacking)

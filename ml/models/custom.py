@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from ml.by_name import imported
+from ml.base.references import imported
 from ml.metrics import DEFAULT_METRIC
 from ml.models.base import Family
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.base.seeds import derived_seed
 from ml.declaration import duration
 from ml.encoding import Encoder
 from ml.groups import group_codes, shared_between_times
 from ml.metrics import Task
 from ml.models.base import FittedModel, Training
 from ml.sampling import sampled_rows
-from ml.search.seeds import derived_seed
 from ml.spec import UseCaseSpec
 
 

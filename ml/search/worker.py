@@ -6,7 +6,7 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ml.processes import die_with
+from ml.base.processes import die_with
 
 
 def main(handle: str, parent: str) -> None:

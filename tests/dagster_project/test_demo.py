@@ -57,7 +57,8 @@ def test_a_failed_run_says_what_is_wrong_with_which_use_case(
 
     assert done.returncode == 1
     assert (
-        "FAILED breast_cancer/examples\n    ml.sql.DataError: use case 'breast_cancer', table 'samples'" in done.stdout
+        "FAILED breast_cancer/examples\n    ml.base.sql.DataError: use case 'breast_cancer', table 'samples'"
+        in done.stdout
     )
     assert 'Referenced column "diagnose" not found' in done.stdout
     assert "the run failed; its log is" in done.stderr

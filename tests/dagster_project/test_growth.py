@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from dagster_project.cli import main
 from dagster_project.gc import garbage
 from dagster_project.locate import locate
-from ml.hashing import hash_table
+from ml.base.hashing import hash_table
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import Storage, Version, find

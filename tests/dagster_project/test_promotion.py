@@ -15,8 +15,8 @@ from dagster_project.cli import main
 from dagster_project.launch import Ended
 from dagster_project.locate import locate
 from dagster_project.promotion import former, history
+from ml.base.hashing import hash_bytes
 from ml.evaluation import Serving
-from ml.hashing import hash_bytes
 from ml.onnx_export import annotated
 from resources.bentos import BentoStore
 from resources.registry import MODEL_HASH

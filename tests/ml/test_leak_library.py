@@ -8,13 +8,13 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from ml.base.sql import DataError
 from ml.coverage import coverage
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
-from ml.sql import DataError
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -9,12 +9,12 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
+from ml.base.sql import DataError
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking, scrambled
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
-from ml.sql import DataError
 from ml.synthesis_query import query_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

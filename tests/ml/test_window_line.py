@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from ml.sql import DataError
+from ml.base.sql import DataError
 from ml.window_line import Line, numbered
 from ml.window_totals import Totals
 

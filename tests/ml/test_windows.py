@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.sql import DataError
+from ml.base.sql import DataError
 from ml.windows import Aggregation, AtCutoff, Window, check_range, scale_of, windows
 
 START = datetime(2024, 1, 1)

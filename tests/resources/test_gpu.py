@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ml.gpus import Gpu, allowed
+from ml.base.gpus import Gpu, allowed
 from resources.gpu import GpuBusyError, GpuPool, GpuWish, NoGpuError
 
 HERE = Path(__file__).parent

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.hashing import hash_table
+from ml.base.hashing import hash_table
 from resources.storage import Storage, StorageError, Stored
 
 COLUMNS = {

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ml.hashing import hash_bytes
+from ml.base.hashing import hash_bytes
 from resources.history import History
 from resources.registry import MODEL_HASH, ROLLED_BACK, Registry, RegistryError
 from resources.tracking import Tracking

@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml.hashing import hash_table
+from ml.base.hashing import hash_table
 from ml.leaderboard import Leaderboard
 from resources.formats import ROW_GROUP
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored, find

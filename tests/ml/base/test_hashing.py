@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.hashing import hash_table
+from ml.base.hashing import hash_table
 
 
 def whole_seconds(time: datetime) -> datetime:

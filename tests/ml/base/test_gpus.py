@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.base.gpus import present, torch_without_cuda
 from ml.encoding import Encoder
-from ml.gpus import present, torch_without_cuda
 from ml.models import Training, family
 from ml.onnx_export import export, measure_parity
 from ml.tuning import score
