@@ -20,7 +20,7 @@ from ml.feature_tree import (
     unsupported_features,
     window_start,
 )
-from ml.primitives import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
+from ml.primitives.catalogue import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
 from ml.windows import AtCutoff
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import quoted
-from ml.primitives import AGGREGATIONS, COMPARISONS, CUTOFF, TRANSFORMS, Group, literal
+from ml.primitives.catalogue import AGGREGATIONS, COMPARISONS, CUTOFF, TRANSFORMS, Group, literal
 
 if TYPE_CHECKING:
     import featuretools as ft

@@ -61,7 +61,7 @@ class Synthesis(Part):
 
     @model_validator(mode="after")
     def _primitives_have_sql(self) -> "Synthesis":
-        from ml.primitives import AGGREGATIONS, TRANSFORMS
+        from ml.primitives.catalogue import AGGREGATIONS, TRANSFORMS
 
         named = {"aggregations": (self.aggregations, AGGREGATIONS), "transforms": (self.transforms, TRANSFORMS)}
         named["where"] = (self.where, AGGREGATIONS)

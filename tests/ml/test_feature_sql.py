@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml.feature_sql import AtCutoff, FeatureSqlError, compile_features, compute, unsupported_features
-from tests.ml.ordered_n_most_common import OrderedNMostCommon
+from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

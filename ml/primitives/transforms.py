@@ -4,7 +4,7 @@ import string
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ml.sql_values import CUTOFF, MICROSECONDS_PER_DAY, double, literal, number, seconds
+from ml.primitives.values import CUTOFF, MICROSECONDS_PER_DAY, double, literal, number, seconds
 
 # (the primitive, with its settings; its inputs) -> an expression
 Transform = Callable[[Any, tuple[str, ...]], str]

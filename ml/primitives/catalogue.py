@@ -15,8 +15,8 @@ Where featuretools leaves a value undefined, this is what holds here:
 - entropy of no value at all is missing; featuretools gives 0 or NaN, depending on the column's type.
 """
 
-from ml.aggregations import AGGREGATIONS, Group
-from ml.sql_values import CUTOFF, literal
-from ml.transforms import COMPARISONS, TRANSFORMS
+from ml.primitives.aggregations import AGGREGATIONS, Group
+from ml.primitives.transforms import COMPARISONS, TRANSFORMS
+from ml.primitives.values import CUTOFF, literal
 
 __all__ = ["AGGREGATIONS", "COMPARISONS", "CUTOFF", "TRANSFORMS", "Group", "literal"]

@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.feature_sql import compile_features, compute
-from ml.primitives import AGGREGATIONS, TRANSFORMS, literal
-from tests.ml.ordered_n_most_common import OrderedNMostCommon
+from ml.primitives.catalogue import AGGREGATIONS, TRANSFORMS, literal
+from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ml.sql_values import CUTOFF, MICROSECONDS_PER_DAY, double, literal, number, seconds
+from ml.primitives.values import CUTOFF, MICROSECONDS_PER_DAY, double, literal, number, seconds
 
 _ONE = f"{2**96}e0"  # a group's largest value is at most this; 2^28 cubes of twice as much still fit 128 bits
 # Within a group, rows go by time and then by index, as in an EntitySet; one binary key is faster than a row of both.

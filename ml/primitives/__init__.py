@@ -1,0 +1,1 @@
+"""featuretools' primitives in SQL."""
