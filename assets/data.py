@@ -8,10 +8,10 @@ from assets.step import Case, Step, asset
 from ml.audit_examples import audit_examples, example_checks
 from ml.audit_tables import audit_table, table_checks
 from ml.examples import make_examples
-from ml.metrics import Task
 from ml.source import running
 from ml.sources import load_table
 from ml.statistics import statistics
+from ml.tasks.metrics import Task
 
 
 def raw_inputs(case: Case) -> dict[str, str]:

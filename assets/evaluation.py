@@ -22,13 +22,13 @@ from ml.evaluation import Evaluation, LeakAudit
 from ml.explanations import Exported
 from ml.gates import Verdict, gate_names, judge
 from ml.leaks import no_leak
-from ml.metrics import Task
 from ml.onnx_export import described, session, task_of
 from ml.pictures import pictures
 from ml.report import html, in_short, told
 from ml.serving import serving_of
 from ml.slices import columns_of
 from ml.stamp import stamp_json
+from ml.tasks.metrics import Task
 from ml.unseen import compare_unseen, unseen
 from resources.ledger import Ledger
 from resources.registry import MODEL_HASH

@@ -10,10 +10,8 @@ from assets.search import searched
 from assets.step import Case, Step, asset
 from ml.base.gpus import torch_without_cuda
 from ml.base.hashing import canonical_json
-from ml.encoding import Encoder
 from ml.feature_definitions import FeatureDefinitions
 from ml.leaderboard import Leaderboard, rank
-from ml.metrics import Kind, Task
 from ml.models import Training, family, require_packages
 from ml.models.base import require_device, require_task
 from ml.onnx_export import PARITY, annotated, export, measure_parity
@@ -23,6 +21,8 @@ from ml.search.space import Space
 from ml.selection import SelectedFeatures
 from ml.spec import UseCaseSpec
 from ml.spec_families import Family
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task
 from ml.tuning import Settling, TunedModel, able_to_settle
 from resources.gpu import GpuWish
 from resources.storage import Columns

@@ -12,10 +12,10 @@ from assets.exported import declared_in, features_of, scores_of
 from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.examples import scored_rows
-from ml.metrics import Task
 from ml.onnx_export import task_of
 from ml.spec import UseCaseSpec
-from ml.weighted import most_likely
+from ml.tasks.metrics import Task
+from ml.tasks.weighted import most_likely
 
 
 def rows_to_score(case: Case, spec: UseCaseSpec, tables: dict[str, pa.Table]) -> pd.DataFrame:

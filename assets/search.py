@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from assets.step import Step
 from ml.coordinates import Loaded
-from ml.encoding import Encoder
 from ml.groups import groups_of, shared_between_times
 from ml.loop_options import CheckpointFolder
 from ml.models import Training
@@ -20,6 +19,7 @@ from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.spec import UseCaseSpec
 from ml.spec_families import Family
+from ml.tasks.encoding import Encoder
 from ml.tuning import Refit, TunedModel, tune
 from resources.home import home
 from resources.ledger import Ledger

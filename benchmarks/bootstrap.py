@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ml.bootstrap import Resampling, estimates, strata_of
-from ml.metrics import METRICS
+from ml.tasks.metrics import METRICS
 
 CONFIDENCE = 0.95
 

@@ -26,16 +26,16 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from ml.encoding import Encoder
 from ml.ensemble import blend
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
-from ml.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
 from ml.models import Training
 from ml.search.folds import Folded, folded, random_folds
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
 from ml.tuning import Refit, tune
 
 SIDES = ("LightGBM defaults", "LightGBM + Optuna", "FLAML", "Sextant, best family", "Sextant, ensemble")

@@ -21,9 +21,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
 from ml.loop_options import LoopOptions
-from ml.metrics import Task
 from ml.models.shapes import Shape, TabularSizes
 from ml.networks import Network, build
+from ml.tasks.metrics import Task
 from ml.training_loop import share_of_rate, train
 
 Tensors = tuple[torch.Tensor, ...]

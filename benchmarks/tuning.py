@@ -87,8 +87,8 @@ def features(place: Path, rows: int) -> None:
 
 
 def _folds(y: np.ndarray, seed: int) -> list[Any]:
-    from ml.metrics import Task
     from ml.search.folds import random_folds
+    from ml.tasks.metrics import Task
 
     return random_folds(y, Task(), FOLDS, seed)
 
@@ -128,14 +128,14 @@ def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Sextant's search on the same folds."""
-    from ml.encoding import Encoder
-    from ml.metrics import Task
     from ml.models.lightgbm import LightGBM
     from ml.search.evaluation import Evaluator, Fitter
     from ml.search.folds import folded
     from ml.search.space import Space
     from ml.search.study import Search, Study
     from ml.search.workers import evaluating
+    from ml.tasks.encoding import Encoder
+    from ml.tasks.metrics import Task
 
     frame, family = pd.read_parquet(place), LightGBM()
     y = frame["target"].to_numpy(dtype="int8")
@@ -155,10 +155,10 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 def sharing(place: Path, arguments: argparse.Namespace) -> float:
     """The seconds of fits on shared bins over those of fits that bin the same fold anew."""
-    from ml.encoding import Encoder
-    from ml.metrics import Task
     from ml.models.lightgbm import LightGBM
     from ml.search.folds import folded
+    from ml.tasks.encoding import Encoder
+    from ml.tasks.metrics import Task
 
     frame, family = pd.read_parquet(place), LightGBM()
     y = frame["target"].to_numpy(dtype="int8")

@@ -9,11 +9,9 @@ import optuna
 import yaml
 from playwright.sync_api import sync_playwright
 
-from ml.encoding import Encoder
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
-from ml.metrics import Task
 from ml.models import family
 from ml.search.evaluation import Evaluator, Fitter
 from ml.search.folds import folded, random_folds
@@ -23,6 +21,8 @@ from ml.search.study import Search, Study
 from ml.search.workers import evaluating
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
 
 HERE = Path(__file__).resolve().parent
 USE_CASE, FAMILY, METRIC, TRIALS = "breast_cancer", "lightgbm", "log_loss", 40

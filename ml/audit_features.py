@@ -8,8 +8,8 @@ import pandas as pd
 from ml.audit import Finding
 from ml.feature_definitions import FeatureDefinitions
 from ml.leaks import NO_LEAK
-from ml.metrics import METRICS, Task
 from ml.spec import UseCaseSpec
+from ml.tasks.metrics import METRICS, Task
 
 ALONE = "no_feature_alone_predicts_the_target"
 ROWS = 20_000  # training rows that are looked at: the standard error of a ROC AUC of 0.99 is then below 0.001

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.weighted import Weighted
+from ml.tasks.weighted import Weighted
 
 CELLS = 1 << 16  # weights that are held at once: more do not fit a core's cache
 

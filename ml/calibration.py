@@ -3,7 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.weighted import Groups, most_likely
+from ml.tasks.weighted import Groups, most_likely
 
 BINS = 10
 ROWS_OF_A_BIN = 30  # below, a bin's share of hits says little

@@ -5,7 +5,6 @@ from math import isnan
 
 from ml.bootstrap import percent
 from ml.evaluation import Evaluation, Interval
-from ml.metrics import METRICS
 from ml.slices import Slice
 from ml.spec_gates import (
     MARGIN,
@@ -17,6 +16,7 @@ from ml.spec_gates import (
     SliceGate,
     share,
 )
+from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
 
 SHOWN = 5  # slices that a reason names

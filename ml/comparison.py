@@ -64,8 +64,8 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows:
 
 def _scores(model: Any, rows: pd.DataFrame) -> np.ndarray:
     """Scores [n_rows] of a feature matrix by an exported or a tuned model."""
-    from ml.encoding import Encoder
     from ml.onnx_export import described, predict, session
+    from ml.tasks.encoding import Encoder
 
     if isinstance(model, bytes):
         return predict(session(model), Encoder.from_dict(json.loads(described(model)["sextant.encoder"])), rows)

@@ -10,7 +10,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimates
-from ml.weighted import mean_of
+from ml.tasks.weighted import mean_of
 
 
 class ConformalInterval(BaseModel):

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.metrics import METRICS, Task, score
 from ml.models.base import IR_VERSION, OPSETS, FittedModel
+from ml.tasks.metrics import METRICS, Task, score
 from ml.tuning import TunedModel
 
 if TYPE_CHECKING:

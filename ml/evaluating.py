@@ -16,16 +16,16 @@ from ml.conformal import coverage
 from ml.evaluation import Evaluation, Interval, paired
 from ml.explanations import Explained, Predict, explain
 from ml.fairness import Fairness, fairness
-from ml.metrics import METRICS, Task, metrics_of, score
 from ml.slice_search import LEAST_LOST, Found, Search, worst_slices
 from ml.slices import Part, Slice, judge_slice, parts
 from ml.spec import UseCaseSpec
+from ml.tasks.metrics import METRICS, Task, metrics_of, score
 from ml.thresholds import decide
 from ml.wrong_rows import most_wrong
 
 if TYPE_CHECKING:
-    from ml.encoding import Encoder
     from ml.reference import Reference
+    from ml.tasks.encoding import Encoder
 
 SHOWN_FEATURES = 5  # of a row that is wrong: those that matter most
 

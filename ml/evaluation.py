@@ -8,9 +8,9 @@ from ml.calibration import Calibration
 from ml.conformal import Coverage
 from ml.explanations import Importance
 from ml.fairness import Fairness
-from ml.metrics import BINARY, METRICS, Task, metrics_of, score
 from ml.reference import Reference
 from ml.slices import Slice
+from ml.tasks.metrics import BINARY, METRICS, Task, metrics_of, score
 from ml.thresholds import Decisions
 from ml.wrong_rows import WrongRow
 

@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from ml.encoding import MISSING, Encoder
-from ml.metrics import METRICS, Task, score
-from ml.sampling import sampled_rows
+from ml.tasks.encoding import MISSING, Encoder
+from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
     import onnxruntime as ort

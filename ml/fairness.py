@@ -15,9 +15,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimate, resampled
-from ml.metrics import Task
 from ml.slices import Part
-from ml.weighted import Groups, Weighted, most_likely, ratio
+from ml.tasks.metrics import Task
+from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
 Rate = tuple[np.ndarray, np.ndarray]  # what counts of each row, and which rows
 

@@ -11,8 +11,8 @@ from ml.bootstrap import percent
 from ml.champion_gates import no_slice_worse, not_worse, other_rule
 from ml.custom_gates import custom_gate, custom_verdict
 from ml.evaluation import Calibration, Evaluation
-from ml.metrics import METRICS
 from ml.spec_gates import BaselineGate, Bound, CalibrationGate, Gates, LatencyGate, LeakGate, ParityGate, SizeGate
+from ml.tasks.metrics import METRICS
 from ml.verdict import MISSING, Verdict
 
 __all__ = ["Verdict", "gate_names", "gates_of", "judge"]

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pandas as pd
 
-from ml.encoding import Encoder
 from ml.onnx_export import session, task_of
+from ml.tasks.encoding import Encoder
 
 ROWS = 10
 TOLERANCE = 1e-4  # of a probability, or of the spread of numbers: processors round in different ways

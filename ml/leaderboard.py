@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.metrics import METRICS
+from ml.tasks.metrics import METRICS
 
 
 class Leaderboard(BaseModel):

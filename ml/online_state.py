@@ -15,9 +15,9 @@ from ml.base.sql import quoted, sources_of
 from ml.events import event_columns, events_of, events_sql, views
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features import known_rows
-from ml.metrics import BINARY, Task
 from ml.spec import UseCaseSpec
 from ml.synthesis_query import rows_sql, synthesis_plan
+from ml.tasks.metrics import BINARY, Task
 from ml.types import is_number, record_type
 from ml.windows import AtCutoff
 

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.encoding import Encoder
-from ml.metrics import BINARY, Task
 from ml.models.base import IR_VERSION, OPSETS, FittedModel
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import BINARY, Task
 
 if TYPE_CHECKING:
     import onnx

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.bootstrap import Estimate
-from ml.encoding import Encoder
 from ml.explanations import Explained, Importance, import_shap
 from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
 from ml.slices import Slice
+from ml.tasks.encoding import Encoder
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.calibration import Calibration
-from ml.metrics import Task, score
 from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
+from ml.tasks.metrics import Task, score
 from ml.thresholds import MOST_CLASSES, Decisions, Threshold
 
 if TYPE_CHECKING:

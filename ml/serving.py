@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pandas as pd
 
-from ml.encoding import Encoder
 from ml.evaluation import Serving
 from ml.onnx_export import PARITY, described, session
+from ml.tasks.encoding import Encoder
 
 ROWS, ROUNDS = 20, 10
 WARM_UP = 20  # answers that are not timed: ONNX Runtime allocates in the first ones

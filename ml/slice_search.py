@@ -20,8 +20,8 @@ import numpy as np
 import pandas as pd
 
 from ml.bootstrap import Resampling, resampled, strata_of
-from ml.metrics import METRICS, score
 from ml.slices import Part, parts
+from ml.tasks.metrics import METRICS, score
 
 ALPHA = 0.05
 LEAST_LOST = 0.1  # share of what the model gains over the baseline that must be lost on a slice to matter

@@ -9,8 +9,8 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimate, estimates, resampled
-from ml.metrics import METRICS
 from ml.slice_names import range_names, unlike, value_names
+from ml.tasks.metrics import METRICS
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
 FEW_VALUES = 10  # up to which each number is a value of its own

@@ -6,7 +6,6 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ml.declaration import Duration, Part
-from ml.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 from ml.relationships import Link, ambiguous
 from ml.spec_audit import Audit
 from ml.spec_evaluation import EvaluationPlan
@@ -15,6 +14,7 @@ from ml.spec_gates import Gates, Production
 from ml.spec_models import TASKS, Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Table
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 
 
 class Retrain(Part):

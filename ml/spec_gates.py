@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
 from ml.declaration import Part
-from ml.metrics import MetricName
 from ml.spec_models import REFERENCE
+from ml.tasks.metrics import MetricName
 
 _PERCENTAGE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")
 MARGIN, MARGIN_OF_ERRORS = 0.002, "2%"  # of the champion's gate

@@ -8,8 +8,8 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 from pydantic_core import ErrorDetails
 
 from ml.declaration import Part
-from ml.metrics import Kind
 from ml.spec_families import CustomFamily, Family, ImageFamily, TorchFamily
+from ml.tasks.metrics import Kind
 
 # What each family can learn, as its attribute `tasks` says. Declarations do not import the families, or the code of
 # each would be part of what every asset is made by.

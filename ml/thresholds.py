@@ -4,9 +4,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimates
-from ml.metrics import Task
 from ml.spec_evaluation import LeastCost, Objective, PrecisionAtRecall
-from ml.weighted import Groups, Weighted, most_likely, ratio
+from ml.tasks.metrics import Task
+from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
 MOST_CLASSES = 12  # in one confusion matrix: more cannot be read
 

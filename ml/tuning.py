@@ -11,15 +11,15 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.encoding import Encoder
 from ml.loop_options import CheckpointFolder, Progress
-from ml.metrics import BINARY, METRICS, Task, score
 from ml.models import FAMILIES, Family, FittedModel, Training, family
 from ml.search.evaluation import Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import BINARY, METRICS, Task, score
 
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
 

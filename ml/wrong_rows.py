@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from ml.metrics import Task
-from ml.weighted import log_losses, squared_errors
+from ml.tasks.metrics import Task
+from ml.tasks.weighted import log_losses, squared_errors
 
 MOST = 10
 

@@ -12,7 +12,7 @@ from ml.source import is_ours
 from resources.formerly import FORMERLY
 
 KINDS: Mapping[str, str] = {
-    "encoder": "ml.encoding:Encoder",
+    "encoder": "ml.tasks.encoding:Encoder",
     "ensemble_member": "ml.ensemble:Member",
     "evaluation": "ml.evaluation:Evaluation",
     "feature_definitions": "ml.feature_definitions:FeatureDefinitions",
@@ -31,7 +31,7 @@ KINDS: Mapping[str, str] = {
     "packaged_bento": "assets.bento:PackagedBento",
     "production_model": "assets.promoted:ProductionModel",
     "tabular_sizes": "ml.models.shapes:TabularSizes",
-    "task": "ml.metrics:Task",
+    "task": "ml.tasks.metrics:Task",
     "trial": "ml.search.study:Trial",
     "tuned_model": "ml.tuning:TunedModel",
 }

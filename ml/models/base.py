@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ml.encoding import Encoder
-from ml.metrics import BINARY, Kind, Task
-from ml.sampling import sampled_rows
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
     import onnx

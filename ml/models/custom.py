@@ -4,8 +4,8 @@ import inspect
 from typing import Any
 
 from ml.base.references import imported
-from ml.metrics import DEFAULT_METRIC
 from ml.models.base import Family
+from ml.tasks.metrics import DEFAULT_METRIC
 
 ATTRIBUTES = ("name", "devices", "tasks")
 METHODS = ("suggest", "defaults", "fit")

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.metrics import BINARY, Kind, Task
 from ml.models.base import IR_VERSION, OPSETS, NeverStops, Training, require_device, require_task
+from ml.tasks.metrics import BINARY, Kind, Task
 
 if TYPE_CHECKING:
     import onnx
     import optuna
     from sklearn.pipeline import Pipeline
 
-from ml.encoding import Encoder
+from ml.tasks.encoding import Encoder
 
 MAX_ITERATIONS = 100
 

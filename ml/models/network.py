@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.loop_options import CheckpointFolder, LoopOptions, Progress
-from ml.metrics import Kind
 from ml.models.base import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
 from ml.models.shapes import Shape
+from ml.tasks.metrics import Kind
 
 if TYPE_CHECKING:
     import onnx

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ml.metrics import Task
 from ml.models.base import IR_VERSION, OPSETS
+from ml.tasks.metrics import Task
 
 if TYPE_CHECKING:
     import onnx

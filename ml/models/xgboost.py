@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.metrics import Kind, Task
 from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.extras import optional
 from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
+from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:
     import onnx

@@ -13,11 +13,11 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.encoding import Encoder
 from ml.loop_options import CheckpointFolder, Progress
-from ml.metrics import METRICS, Task, score
 from ml.models.base import Family, FittedModel, Training
 from ml.search.rungs import Pruned, Watch
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import METRICS, Task, score
 
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
 _ARRAYS = ("X", "y", "X_valid", "y_valid")

@@ -12,12 +12,12 @@ import pandas as pd
 
 from ml.base.seeds import derived_seed
 from ml.declaration import duration
-from ml.encoding import Encoder
 from ml.groups import group_codes, shared_between_times
-from ml.metrics import Task
 from ml.models.base import FittedModel, Training
-from ml.sampling import sampled_rows
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
+from ml.tasks.sampling import sampled_rows
 
 
 class FoldError(ValueError):

@@ -6,8 +6,8 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from ml.metrics import METRICS
 from ml.search.study import Trial
+from ml.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml.base.seeds import derived_seed
-from ml.metrics import METRICS
 from ml.search.evaluation import Job, Outcome, State
 from ml.search.rungs import rung_thresholds
 from ml.search.space import Space
 from ml.search.workers import Run
+from ml.tasks.metrics import METRICS
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage

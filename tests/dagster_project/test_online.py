@@ -10,7 +10,6 @@ import pyarrow as pa
 import pytest
 import yaml
 
-from ml.encoding import Encoder
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
@@ -18,6 +17,7 @@ from ml.golden import records
 from ml.online_state import online_state
 from ml.sources import load_table
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
 from service.events import Events
 from service.features import FeatureBuilder, Inputs
 from service.plan import Plan, read_plan

@@ -15,7 +15,6 @@ from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
 from ml.evaluation import Evaluation
-from ml.metrics import DEFAULT_METRIC, metrics_of
 from ml.models import family
 from ml.search.space import Space
 from ml.spec import Retrain
@@ -24,6 +23,7 @@ from ml.spec_gates import MARGIN, MARGIN_OF_ERRORS, SLICE_MARGIN, SLICE_MARGIN_O
 from ml.spec_models import Models
 from ml.spec_search import Tuning
 from ml.spec_tables import Examples, Source
+from ml.tasks.metrics import DEFAULT_METRIC, metrics_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -5,13 +5,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.encoding import Encoder
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation
 from ml.explanations import Explained
-from ml.metrics import Kind, Task
 from ml.reference import make_reference
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task
 
 TASKS: dict[Kind, Task] = {
     "binary": Task(),

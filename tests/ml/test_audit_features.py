@@ -8,8 +8,8 @@ import pytest
 
 from ml.audit_features import ROWS, feature_checks, lone_scores, no_feature_alone
 from ml.feature_definitions import Feature, FeatureDefinitions
-from ml.metrics import Kind, Task
 from ml.spec import UseCaseSpec
+from ml.tasks.metrics import Kind, Task
 
 FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}
 

@@ -8,7 +8,7 @@ from sklearn import metrics as reference
 
 from ml import bootstrap
 from ml.bootstrap import Resampling, estimates, percent, resampled, weights
-from ml.metrics import METRICS
+from ml.tasks.metrics import METRICS
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from ml.encoding import Encoder
 from ml.models import FAMILIES, Training
 from ml.models.lightgbm import MAX_ROUNDS, PATIENCE
+from ml.tasks.encoding import Encoder
 
 BOOSTING = [
     pytest.param(name, marks=pytest.mark.skipif(find_spec(package) is None, reason="pip install '.[boosters]'"))

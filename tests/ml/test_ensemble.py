@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.encoding import Encoder
 from ml.ensemble import blend, cross_fitted, select
-from ml.metrics import Kind, Task, score
 from ml.models import Training
 from ml.onnx_export import export, measure_parity
-from ml.sampling import sampled_rows
 from ml.search.folds import folded, random_folds
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task, score
+from ml.tasks.sampling import sampled_rows
 from ml.tuning import TunedModel, tune
 
 FAMILIES: dict[Kind, tuple[str, ...]] = {

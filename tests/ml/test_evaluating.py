@@ -6,8 +6,8 @@ import pytest
 
 from ml.evaluation import Evaluation, compare
 from ml.gates import Verdict, judge
-from ml.metrics import score
 from ml.spec_gates import Gates
+from ml.tasks.metrics import score
 from tests.ml.judged import made, spec_of
 
 CLOSE = 40.7128 + np.linspace(0, 0.0011, 240)  # a column in which the ends of all quarters begin with 40.71

@@ -9,7 +9,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.evaluation import all_metrics, compare
-from ml.metrics import DEFAULT_METRIC, METRICS, Kind, Task, metrics_of, score
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, metrics_of, score
 
 
 def of_classes(metric: Callable[..., float], **options: Any) -> Callable[..., float]:

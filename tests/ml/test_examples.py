@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from ml.base.sql import DataError
 from ml.examples import make_examples
-from ml.metrics import Kind
 from ml.spec import UseCaseSpec
+from ml.tasks.metrics import Kind
 
 
 def split(keys: list[int], seed: int = 0) -> dict[int, tuple[str, int]]:

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.encoding import Encoder
 from ml.explanations import Exported, explain, import_shap, permuted, shap_values
-from ml.metrics import Task
 from ml.models import Training, family
 from ml.onnx_export import export, predict, session
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
 
 WEIGHTS = np.array([3.0, -2.0, 0.0])
 

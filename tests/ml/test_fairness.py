@@ -9,8 +9,8 @@ import pytest
 
 from ml.bootstrap import Resampling
 from ml.fairness import fairness
-from ml.metrics import Task
 from ml.slices import parts
+from ml.tasks.metrics import Task
 
 HOW = Resampling(resamples=100)
 

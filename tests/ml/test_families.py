@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
-from ml.encoding import Encoder
-from ml.metrics import Kind, Task
 from ml.models import FAMILIES, Training, extras, family, require_packages
 from ml.models.trees import Leaf, Split, floored, thresholds, tree_graph
 from ml.onnx_export import export, measure_parity, session
 from ml.source import outside, running
 from ml.spec_models import Models
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task
 from ml.tuning import tune
 
 TREES = ("random_forest", "extra_trees", "hist_boosting", "xgboost", "catboost")
@@ -209,12 +209,12 @@ def test_a_reference_that_leads_nowhere_says_where_it_ends(reference: str, messa
 
 
 def test_the_source_of_a_package_outside_of_the_project_is_part_of_the_code(package: Path) -> None:
-    before = running().hash("ml.metrics", "own_families.models")
+    before = running().hash("ml.tasks.metrics", "own_families.models")
     (package / "models.py").write_text(OWN + "# changed\n")
     outside.cache_clear()
 
-    assert running().hash("ml.metrics", "own_families.models") != before
-    assert running().reach("ml.metrics", "own_families.models") == running().reach("ml.metrics")
+    assert running().hash("ml.tasks.metrics", "own_families.models") != before
+    assert running().reach("ml.tasks.metrics", "own_families.models") == running().reach("ml.tasks.metrics")
     with pytest.raises(ModuleNotFoundError, match="'no_such_package'"):
         running().hash("no_such_package.models")
 

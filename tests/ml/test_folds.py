@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.encoding import Encoder
 from ml.groups import group_codes
-from ml.metrics import Task
 from ml.models import Training
 from ml.search.folds import FoldError, declared_folds, folded, random_folds, time_folds
 from ml.spec import UseCaseSpec
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
 
 CLASSES = Task("multiclass", ("blue", "green", "red"))
 BY_DATES = {"train_until": "2024-04-01", "validate_until": "2024-05-01"}

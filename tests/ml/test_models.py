@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.encoding import Encoder
-from ml.metrics import Kind, Task, score
 from ml.models import FAMILIES, Training, family
 from ml.models.extras import missing_package
 from ml.onnx_export import ParityError, export, measure_parity, predict, session, task_of
-from ml.sampling import sampled_rows
 from ml.spec_models import TASKS, Models
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task, score
+from ml.tasks.sampling import sampled_rows
 from ml.tuning import tune
 
 

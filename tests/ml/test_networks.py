@@ -13,9 +13,7 @@ import torch
 from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
-from ml.encoding import Encoder
 from ml.loop_options import CheckpointFolder, LoopOptions, Progress
-from ml.metrics import Task, score
 from ml.models import Training, family
 from ml.models.cnn import CNN, pixel_places
 from ml.models.network import FittedNetwork, NetworkFamily, loop_options
@@ -23,6 +21,8 @@ from ml.networks import Convolutional, Dropout, build
 from ml.onnx_export import export, measure_parity
 from ml.spec_families import Family, ImageFamily, TorchFamily
 from ml.spec_models import Models
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task, score
 from ml.tuning import tune
 
 DROPPED = ["pixel_0_0", "pixel_4_0", "pixel_4_7"]  # never change in the digits, so feature selection drops them

@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.encoding import Encoder
-from ml.metrics import Task, score
 from ml.models import FAMILIES, Training
 from ml.models.extras import missing_package
 from ml.onnx_export import export, measure_parity
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task, score
 
 NUMERIC = ["pixel_0", "pixel_1", "pixel_2", "pixel_3"]  # of an image of two by two for `cnn`
 EVERY = [

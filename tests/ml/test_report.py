@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from ml.evaluation import Estimate
-from ml.metrics import Kind
 from ml.pictures import pictures
 from ml.report import estimate, figure, html, in_short, told, without_nan
+from ml.tasks.metrics import Kind
 from ml.verdict import Verdict
 from tests.ml.judged import TASKS, made
 

@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.encoding import Encoder
 from ml.golden_inputs import GoldenError, check_golden, golden_inputs
-from ml.metrics import BINARY
 from ml.models import Training, family
 from ml.onnx_export import PARITY, annotated, described, export, predict, session
 from ml.serving import serving_of
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import BINARY
 
 
 @pytest.fixture(scope="module")

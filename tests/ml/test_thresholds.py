@@ -7,8 +7,8 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.bootstrap import Resampling
-from ml.metrics import Task
 from ml.spec_evaluation import Cost, LeastCost, PrecisionAtRecall
+from ml.tasks.metrics import Task
 from ml.thresholds import choose_threshold, decide
 
 EVERY = np.linspace(0.005, 0.995, 100)  # between any two probabilities of the rows below

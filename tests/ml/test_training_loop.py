@@ -17,10 +17,10 @@ from torch import Tensor
 from ml.checkpoints import CheckpointFile
 from ml.fabric import exact
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
-from ml.metrics import Task
 from ml.models.cnn import pixel_places
 from ml.models.shapes import ImageSizes, Shape, TabularSizes
 from ml.networks import Network, Perceptron, build
+from ml.tasks.metrics import Task
 from ml.training_loop import Tensors, adamw, share_of_rate, train
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -11,14 +11,14 @@ import pytest
 from optuna.storages import InMemoryStorage
 from sklearn.metrics import log_loss
 
-from ml.encoding import Encoder
 from ml.loop_options import CheckpointFolder
-from ml.metrics import Kind, Task, score
 from ml.models import FAMILIES, Training, family
 from ml.search.evaluation import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.rungs import Pruned, Watch, rung_thresholds
 from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task, score
 from ml.tuning import Refit, TunedModel, able_to_settle, tune
 from tests.ml import toy
 

@@ -16,14 +16,14 @@ import numpy as np
 import pandas as pd
 
 from ml.base.seeds import derived_seed
-from ml.encoding import Encoder
-from ml.metrics import Kind, Task
 from ml.models.base import Training
 from ml.search.evaluation import Evaluator, Fitter, Outcome
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Kind, Task
 
 TRIALS, BATCH, FOLDS, SEED = 18, 4, 3, 7
 

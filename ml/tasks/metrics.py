@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ml import weighted
-from ml.weighted import Prepare, mean_of
+from ml.tasks import weighted
+from ml.tasks.weighted import Prepare, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd

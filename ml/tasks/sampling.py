@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ml.metrics import Task
+from ml.tasks.metrics import Task
 
 
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""The kinds of task: labels, metrics, encoded rows, samples of rows."""
