@@ -114,7 +114,7 @@ PREPARED = {"sextant": arrow, "polars": frames}
 
 def sextant(events: pa.Table, asked: pa.Table) -> np.ndarray:
     """The windows as Sextant computes them [n_rows, n_features]."""
-    from ml.windows import Window, windows
+    from ml.windows.window import Window, windows
 
     wanted = [
         Window(f"{name} {aggregation}", aggregation, None if aggregation == "count" else "amount", days * 86_400)

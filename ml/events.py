@@ -8,7 +8,7 @@ from ml.base.sql import quoted, run_sql
 from ml.feature_definitions import Lookup
 from ml.spec import UseCaseSpec
 from ml.types import is_number
-from ml.windows import check_range, scaled_sql
+from ml.windows.window import check_range, scaled_sql
 
 
 def views(lookups: Mapping[str, Lookup]) -> list[dict[str, Lookup]]:

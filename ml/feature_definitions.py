@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.spec_features import Aggregation
 from ml.types import SqlType
-from ml.windows import Window
+from ml.windows.window import Window
 
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when
 Kind = Literal["column", "calendar", "lookup", "window", "synthesis"]

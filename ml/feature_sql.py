@@ -21,7 +21,7 @@ from ml.feature_tree import (
     window_start,
 )
 from ml.primitives.catalogue import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
-from ml.windows import AtCutoff
+from ml.windows.window import AtCutoff
 
 if TYPE_CHECKING:
     import featuretools as ft

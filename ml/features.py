@@ -10,7 +10,7 @@ from ml.events import event_columns, events_of, views
 from ml.feature_definitions import FeatureDefinitions, Lookup
 from ml.spec import UseCaseSpec
 from ml.synthesis_query import synthesized_values
-from ml.windows import windows
+from ml.windows.window import windows
 
 
 def feature_matrix(

@@ -19,7 +19,7 @@ from ml.spec import UseCaseSpec
 from ml.synthesis_query import rows_sql, synthesis_plan
 from ml.tasks.metrics import BINARY, Task
 from ml.types import is_number, record_type
-from ml.windows import AtCutoff
+from ml.windows.window import AtCutoff
 
 
 def online_state(

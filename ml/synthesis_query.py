@@ -13,7 +13,7 @@ from ml.feature_reach import reach
 from ml.feature_sql import FeatureQuery, compile_features, compute
 from ml.spec import UseCaseSpec
 from ml.types import RecordType, SqlType, sql_type
-from ml.windows import AtCutoff
+from ml.windows.window import AtCutoff
 
 LABELS = "__labels"
 LABEL_TYPES: dict[RecordType, SqlType] = {

@@ -13,7 +13,7 @@ from ml.feature_definitions import Feature, Lookup
 from ml.spec import UseCaseSpec
 from ml.spec_features import History
 from ml.types import is_number, is_text
-from ml.windows import scale_of
+from ml.windows.window import scale_of
 
 if TYPE_CHECKING:
     import featuretools as ft

@@ -10,7 +10,7 @@ import pyarrow as pa
 from ml.base.sql import connection, quoted
 
 if TYPE_CHECKING:
-    from ml.windows import Window
+    from ml.windows.window import Window
 
 FRAMED = {"min": "min({})", "max": "max({})", "median": "median({})", "num_unique": "count(distinct {})"}
 

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError, connection
-from ml.window_line import Integers
+from ml.windows.line import Integers
 
 Floats = npt.NDArray[np.float64]
 _MANY = 2**22  # so many numbers below 2^41 add up within 64 bits, and so do the parts of their squares

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.base.sql import DataError
-from ml.windows import Aggregation, AtCutoff, Window, check_range, scale_of, windows
+from ml.windows.window import Aggregation, AtCutoff, Window, check_range, scale_of, windows
 
 START = datetime(2024, 1, 1)
 SCALES = {"x": 2, "y": 0}
@@ -124,7 +124,7 @@ def test_keys_may_be_worked_on_a_few_at_a_time(events: list[Any], rows: list[Any
     together = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL)
 
     with pytest.MonkeyPatch.context() as few:
-        few.setattr("ml.windows._AT_ONCE", 3)
+        few.setattr("ml.windows.window._AT_ONCE", 3)
         assert windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL).equals(together)
 
 

@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError, quoted
-from ml.window_frames import FRAMED, framed, reach
-from ml.window_line import Integers, Line, numbered
-from ml.window_totals import TOTALLED, Totals
+from ml.windows.frames import FRAMED, framed, reach
+from ml.windows.line import Integers, Line, numbered
+from ml.windows.totals import TOTALLED, Totals
 
 Aggregation = Literal[
     "count", "sum", "mean", "std", "min", "max", "median", "first", "last", "num_unique", "time_since_last"

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from ml.base.sql import DataError
-from ml.window_line import Line, numbered
-from ml.window_totals import Totals
+from ml.windows.line import Line, numbered
+from ml.windows.totals import Totals
 
 YEAR = 365 * 86_400 * 10**6
 

@@ -1,0 +1,1 @@
+"""Aggregates over windows of time, exact and in one pass."""
