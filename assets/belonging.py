@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from assets.step import Case
-from ml.coordinates import Loaded
 from ml.judged_by import changed, of_evaluation, of_matrix, of_reference
+from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger, LedgerError
 
 

@@ -8,7 +8,7 @@ from assets.step import Case, Step, asset
 from ml.audit_examples import audit_examples, example_checks
 from ml.audit_tables import audit_table, table_checks
 from ml.examples import make_examples
-from ml.source import running
+from ml.provenance.source import running
 from ml.sources import load_table
 from ml.statistics import statistics
 from ml.tasks.metrics import Task

@@ -6,9 +6,9 @@ from assets.promoted import EVALUATED, GOLDEN, ProductionModel, data_of, kept, l
 from assets.step import Step
 from assets.wishes import Wish
 from ml.base.hashing import hash_bytes
-from ml.coordinates import Loaded
 from ml.evaluation import Evaluation
 from ml.golden_inputs import GoldenError, check_golden
+from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
 from resources.registry import APPROVED, BY_HAND, CHALLENGER, CHAMPION, MODEL_HASH, ROLLBACK, Registry, RegistryError
 from resources.storage import StorageError, Stored

@@ -16,7 +16,6 @@ from assets.data import raw_inputs, raw_tables
 from assets.exported import coordinates_of, declared_in, encoder_of, features_of, reference_of, scores_of
 from assets.step import Case, Step, asset
 from ml.base.hashing import hash_bytes
-from ml.coordinates import Loaded
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation, LeakAudit
 from ml.explanations import Exported
@@ -24,10 +23,11 @@ from ml.gates import Verdict, gate_names, judge
 from ml.leaks import no_leak
 from ml.onnx_export import described, session, task_of
 from ml.pictures import pictures
+from ml.provenance.coordinates import Loaded
+from ml.provenance.stamp import stamp_json
 from ml.report import html, in_short, told
 from ml.serving import serving_of
 from ml.slices import columns_of
-from ml.stamp import stamp_json
 from ml.tasks.metrics import Task
 from ml.unseen import compare_unseen, unseen
 from resources.ledger import Ledger

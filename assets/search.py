@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from assets.step import Step
-from ml.coordinates import Loaded
 from ml.groups import groups_of, shared_between_times
 from ml.loop_options import CheckpointFolder
 from ml.models import Training
+from ml.provenance.coordinates import Loaded
 from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial

@@ -20,7 +20,7 @@ def strip() -> None:
     """Puts constants where a coordinate is computed, and nothing where one is written."""
     import assets.step
     import resources.storage
-    from ml.source import Source
+    from ml.provenance.source import Source
     from resources.ledger import Ledger
 
     constant: dict[str, Any] = {

@@ -10,7 +10,7 @@ import yaml
 
 from dagster_project.demo import refused
 from dagster_project.launch import check_name, execute
-from ml.source import running
+from ml.provenance.source import running
 from resources.tracking import tracking
 
 # As after an accident with the declaration: one feature is left, and a single linear model to learn from it.

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.comparison import compare_results, leaves
-from ml.source import Source, module_name
+from ml.provenance.source import Source, module_name
 from resources.ledger import Ledger
 from resources.storage import Storage, StorageError, Stored
 

@@ -53,7 +53,7 @@ def _identity(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
 
 def _of_file(file: Path, ledger: Ledger) -> str | None:
     """By the file's own hash, else by what it says of itself; raises NotFoundError if that was edited."""
-    from ml.stamp import read_stamp
+    from ml.provenance.stamp import read_stamp
 
     stored = ledger.latest(digest=hash_bytes(file.read_bytes()))
     if stored is not None:

@@ -1,8 +1,8 @@
 """Imported once in a run's forkserver: what every step would do again, importing the definitions' modules above all."""
 
 from dagster_project.definitions import defs
-from ml.coordinates import environment_coordinate, git_state
-from ml.source import ROOT
+from ml.provenance.coordinates import environment_coordinate, git_state
+from ml.provenance.source import ROOT
 
 defs()
 environment_coordinate()

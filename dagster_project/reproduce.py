@@ -15,7 +15,7 @@ import yaml
 
 from dagster_project.diff import changed_coordinates
 from ml.comparison import Verdict, compare_results
-from ml.coordinates import THREAD_SETTINGS, environment_coordinate
+from ml.provenance.coordinates import THREAD_SETTINGS, environment_coordinate
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
 from resources.storage import METADATA, Storage, StorageError, Stored

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel
 
-from ml.stamp import KEY
+from ml.provenance.stamp import KEY
 
 TOLERANCE = 1e-9
 # What names the run, the registry's count or the champion of that day, and not the result: the columns that batch

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ml.stamp import KEY
+from ml.provenance.stamp import KEY
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -23,7 +23,7 @@ from ml.checkpoints import CheckpointFile
 from ml.fabric import exact, fabric_for, own_port, precision_of, random_state, set_random_state
 from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
 from ml.networks import Network
-from ml.source import running
+from ml.provenance.source import running
 
 VALIDATION_ROWS = 16_384  # at a time, to bound the memory of activations
 

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from ml.base.references import imported
-from ml.source import is_ours
+from ml.provenance.source import is_ours
 from resources.formerly import FORMERLY
 
 KINDS: Mapping[str, str] = {

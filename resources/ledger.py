@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from ml.coordinates import Coordinates
-from ml.source import Source
+from ml.provenance.coordinates import Coordinates
+from ml.provenance.source import Source
 from resources.home import home
 from resources.storage import Stored
 

@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from ml.source import PACKAGES
+from ml.provenance.source import PACKAGES
 from resources.home import QUIET
 
 ROOT = Path(__file__).parents[1]

@@ -17,9 +17,9 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import cast
 
+from ml.provenance.source import ROOT
 from ml.search import worker as program
 from ml.search.evaluation import Evaluator, Job, Outcome, save_parts
-from ml.source import ROOT
 
 ATTEMPTS = 3  # a trial whose worker died so often fails
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]

@@ -6,7 +6,7 @@ import pytest
 
 from assets.belonging import MismatchError, require_judged_as_declared, require_same_origin
 from assets.step import Case
-from ml.coordinates import Loaded
+from ml.provenance.coordinates import Loaded
 from ml.spec import UseCaseSpec
 from resources.ledger import Ledger, LedgerError
 from tests.ml.test_judged_by import resolved

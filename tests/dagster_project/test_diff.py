@@ -14,8 +14,8 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-import ml.coordinates
-import ml.source
+import ml.provenance.coordinates
+import ml.provenance.source
 from dagster_project.cli import main
 from dagster_project.diff import changed_coordinates
 from dagster_project.locate import locate
@@ -83,8 +83,8 @@ def test_one_value_of_the_declaration(changes: dict[str, Any], name: str, said: 
 
 def test_one_package_version(small: Small, monkeypatch: pytest.MonkeyPatch) -> None:
     first = small.materialize()
-    installed = {**ml.coordinates._installed(), "lightgbm": "0.0.1"}
-    monkeypatch.setattr(ml.coordinates, "_installed", lambda: installed)
+    installed = {**ml.provenance.coordinates._installed(), "lightgbm": "0.0.1"}
+    monkeypatch.setattr(ml.provenance.coordinates, "_installed", lambda: installed)
     second = small.materialize()
 
     shown = run("diff", first, second).output

@@ -19,7 +19,7 @@ from dagster_project.cli import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.locate import NotFoundError, locate
-from ml.stamp import read_stamp
+from ml.provenance.stamp import read_stamp
 from resources.ledger import Ledger
 from resources.storage import Storage, find
 from resources.tracking import tracking

@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
 
-import ml.source
+import ml.provenance.source
 from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.cli import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.reproduce import ReproduceError, rebuilt
-from ml.coordinates import environment_coordinate
+from ml.provenance.coordinates import environment_coordinate
 from resources.ledger import Ledger
 from tests.dagster_project.conftest import Small
 
@@ -28,10 +28,10 @@ def run(*arguments: str) -> Result:
 
 def archive_another(home: Path, name: str, old: bytes, new: bytes) -> None:
     """Swaps the archived source for one with another line: as if the wrong one had been recorded."""
-    source = ml.source.Source.read()
+    source = ml.provenance.source.Source.read()
     assert old in source.files[name]
     files = {**source.files, name: source.files[name].replace(old, new)}
-    next((home / "archive").glob("*.tar.xz")).write_bytes(ml.source.Source(source.root, files).archive())
+    next((home / "archive").glob("*.tar.xz")).write_bytes(ml.provenance.source.Source(source.root, files).archive())
 
 
 @pytest.mark.slow
@@ -76,9 +76,11 @@ def test_what_is_missing_is_named(small: Small) -> None:
 @pytest.mark.slow
 def test_a_reproduction_that_does_not_run_leaves_its_log(small: Small) -> None:
     first = small.materialize(until="evaluation")
-    source = ml.source.Source.read()
+    source = ml.provenance.source.Source.read()
     files = {**source.files, "ml/features.py": b"raise RuntimeError('no features today')\n"}
-    next((small.home / "archive").glob("*.tar.xz")).write_bytes(ml.source.Source(source.root, files).archive())
+    next((small.home / "archive").glob("*.tar.xz")).write_bytes(
+        ml.provenance.source.Source(source.root, files).archive()
+    )
 
     done = run("reproduce", first)
 

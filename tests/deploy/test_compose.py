@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from dagster_project.instance import _SETTINGS
-from ml.source import PACKAGES
+from ml.provenance.source import PACKAGES
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()

@@ -355,6 +355,6 @@ print(json.dumps(found))
 
 
 def test_the_environment_names_the_models_of_the_gpus(driver: Path, home: Path) -> None:
-    code = "from ml.coordinates import environment_coordinate\nprint(json.dumps(environment_coordinate()))"
+    code = "from ml.provenance.coordinates import environment_coordinate\nprint(json.dumps(environment_coordinate()))"
 
     assert with_driver(driver, code)["accelerators"] == ["Made-up 9000", "Made-up 9000"]

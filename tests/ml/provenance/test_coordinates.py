@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ml.coordinates import git_state
-from ml.source import ROOT
+from ml.provenance.coordinates import git_state
+from ml.provenance.source import ROOT
 
 
 def test_the_commit_is_that_of_the_tree_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +36,7 @@ def test_without_git_the_commit_is_what_the_image_was_built_with(
 
 def test_the_environment_does_not_depend_on_what_has_been_imported() -> None:
     """setuptools puts a folder of packages of its own on the path as soon as it is imported, as featuretools does."""
-    code = "from ml.coordinates import environment_coordinate; print(environment_coordinate()['id'])"
+    code = "from ml.provenance.coordinates import environment_coordinate; print(environment_coordinate()['id'])"
 
     ids = {
         subprocess.check_output([sys.executable, "-W", "ignore", "-c", first + code], cwd=ROOT, text=True)

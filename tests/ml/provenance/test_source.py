@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.source import Source, running
+from ml.provenance.source import Source, running
 
 FILES = {
     "assets/__init__.py": "",

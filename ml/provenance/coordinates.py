@@ -12,7 +12,7 @@ from typing import Any
 
 from ml.base.gpus import present
 from ml.base.hashing import hash_json
-from ml.source import running
+from ml.provenance.source import running
 
 THREAD_SETTINGS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_WAIT_POLICY", "PYTHONHASHSEED")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ml.base.hashing import hash_bytes, hash_json
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
 BESIDE = ("pyproject.toml", "requirements.lock", "workspace.yaml")
 

@@ -1,0 +1,1 @@
+"""Where a result comes from: source, coordinates, stamps inside of files."""
