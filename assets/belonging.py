@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from assets.step import Case
-from ml.judged_by import changed, of_evaluation, of_matrix, of_reference
+from ml.declaration.judged_by import changed, of_evaluation, of_matrix, of_reference
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger, LedgerError
 

@@ -14,11 +14,11 @@ from assets.exported import coordinates_of, declared_in, scores_of
 from assets.predictions import rows_to_score
 from assets.production import ProductionModel
 from assets.step import Case, Step, asset
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.golden import golden_rows, records
 from ml.onnx_export import task_of
-from ml.spec import UseCaseSpec
 from resources.bentos import BentoStore
 
 GOLDEN_ROWS = 10

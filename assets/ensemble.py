@@ -4,8 +4,8 @@ import dagster as dg
 import pandas as pd
 
 from assets.step import Case, Step, asset
+from ml.declaration.models import Ensemble
 from ml.ensemble import blend
-from ml.spec_models import Ensemble
 from ml.tuning import TunedModel
 from resources.storage import Columns
 

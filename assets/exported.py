@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
 from ml.onnx_export import described, predict, session
 from ml.reference import KEY as REFERENCE
 from ml.reference import Reference
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 
 

@@ -10,6 +10,8 @@ from assets.search import searched
 from assets.step import Case, Step, asset
 from ml.base.gpus import torch_without_cuda
 from ml.base.hashing import canonical_json
+from ml.declaration.families import Family
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.leaderboard import Leaderboard, rank
 from ml.models import Training, family, require_packages
@@ -19,8 +21,6 @@ from ml.reference import KEY as REFERENCE
 from ml.reference import Reference, make_reference
 from ml.search.space import Space
 from ml.selection import SelectedFeatures
-from ml.spec import UseCaseSpec
-from ml.spec_families import Family
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
 from ml.tuning import Settling, TunedModel, able_to_settle

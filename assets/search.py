@@ -10,6 +10,8 @@ import pandas as pd
 import pyarrow as pa
 
 from assets.step import Step
+from ml.declaration.families import Family
+from ml.declaration.use_case import UseCaseSpec
 from ml.groups import groups_of, shared_between_times
 from ml.loop_options import CheckpointFolder
 from ml.models import Training
@@ -17,8 +19,6 @@ from ml.provenance.coordinates import Loaded
 from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
-from ml.spec import UseCaseSpec
-from ml.spec_families import Family
 from ml.tasks.encoding import Encoder
 from ml.tuning import Refit, TunedModel, tune
 from resources.home import home

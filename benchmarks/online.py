@@ -14,13 +14,13 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.golden import records
 from ml.online_state import online_state
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 from service.features import FeatureBuilder, Inputs
 from service.plan import read_plan
 from service.records import RecordReader

@@ -133,6 +133,7 @@ def plain(use_case: str) -> None:
     from assets.predictions import rows_to_score
     from assets.step import Case
     from ml.base.hashing import canonical_json, hash_bytes
+    from ml.declaration.use_case import UseCaseSpec
     from ml.evaluating import evaluate
     from ml.evaluation import Evaluation
     from ml.examples import make_examples
@@ -145,7 +146,6 @@ def plain(use_case: str) -> None:
     from ml.reference import KEY as REFERENCE
     from ml.report import html
     from ml.sources import load_table
-    from ml.spec import UseCaseSpec
     from ml.tuning import tune
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.ensemble import blend
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
@@ -33,7 +34,6 @@ from ml.features import feature_matrix
 from ml.models import Training
 from ml.search.folds import Folded, folded, random_folds
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
 from ml.tuning import Refit, tune

@@ -67,11 +67,11 @@ def alone(work: Any, *arguments: Any) -> Any:
 
 def features(place: Path, rows: int) -> None:
     """Writes the feature frame of a sample of the training examples, in their order."""
+    from ml.declaration.use_case import UseCaseSpec
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
     from ml.sources import load_table
-    from ml.spec import UseCaseSpec
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / USE_CASE / "defs.yaml").read_text())["attributes"])
     tables = {name: load_table(USE_CASE, name, table, spec.times_of(name)) for name, table in spec.tables.items()}

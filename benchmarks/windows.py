@@ -164,10 +164,10 @@ def flights(times: int) -> tuple:
     """The tables, declaration and examples of flight_delays, so many times over."""
     import yaml
 
+    from ml.declaration.use_case import UseCaseSpec
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
     from ml.sources import load_table
-    from ml.spec import UseCaseSpec
 
     text = (ROOT / "configs" / "flight_delays" / "defs.yaml").read_text()
     spec = UseCaseSpec.model_validate(yaml.safe_load(text)["attributes"])

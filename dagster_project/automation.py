@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from assets.step import Case
-from ml.declaration import duration
+from ml.declaration.part import duration
 
 
 def automation(case: Case) -> dg.Definitions:

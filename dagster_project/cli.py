@@ -143,7 +143,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     younger than the given age, and all that these were made from. Coordinates themselves are never removed.
     """
     from dagster_project.gc import RunsUnderWayError, as_text, garbage, remove
-    from ml.declaration import duration
+    from ml.declaration.part import duration
     from resources.bentos import BentoStore
     from resources.ledger import Ledger
     from resources.storage import Storage

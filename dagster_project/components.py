@@ -10,7 +10,7 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.automation import automation
 from dagster_project.scaffolding import UseCaseScaffolder
-from ml.spec import UseCaseSpec
+from ml.declaration.use_case import UseCaseSpec
 
 
 class _Environment(EnvScope):

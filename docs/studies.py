@@ -9,6 +9,7 @@ import optuna
 import yaml
 from playwright.sync_api import sync_playwright
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
@@ -20,7 +21,6 @@ from ml.search.space import Space
 from ml.search.study import Search, Study
 from ml.search.workers import evaluating
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.audit import Finding, worst_first
-from ml.spec_audit import ColumnAudit
-from ml.spec_tables import Table
+from ml.declaration.audit import ColumnAudit
+from ml.declaration.tables import Table
 from ml.types import is_text
 
 if TYPE_CHECKING:

@@ -4,9 +4,7 @@ from collections import Counter
 from math import isnan
 
 from ml.bootstrap import percent
-from ml.evaluation import Evaluation, Interval
-from ml.slices import Slice
-from ml.spec_gates import (
+from ml.declaration.gates import (
     MARGIN,
     MARGIN_OF_ERRORS,
     SLICE_MARGIN,
@@ -16,6 +14,8 @@ from ml.spec_gates import (
     SliceGate,
     share,
 )
+from ml.evaluation import Evaluation, Interval
+from ml.slices import Slice
 from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
 

@@ -8,8 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError
-from ml.declaration import duration
-from ml.spec import UseCaseSpec
+from ml.declaration.part import duration
+from ml.declaration.use_case import UseCaseSpec
 
 
 def coverage(

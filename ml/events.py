@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping
 import pyarrow as pa
 
 from ml.base.sql import quoted, run_sql
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Lookup
-from ml.spec import UseCaseSpec
 from ml.types import is_number
 from ml.windows.window import check_range, scaled_sql
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError, run_sql
-from ml.declaration import duration
+from ml.declaration.part import duration
+from ml.declaration.use_case import UseCaseSpec
 from ml.groups import groups_of
-from ml.spec import UseCaseSpec
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000

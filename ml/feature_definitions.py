@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.spec_features import Aggregation
+from ml.declaration.features import Aggregation
 from ml.types import SqlType
 from ml.windows.window import Window
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.events import event_columns, events_of, views
 from ml.feature_definitions import FeatureDefinitions, Lookup
-from ml.spec import UseCaseSpec
 from ml.synthesis_query import synthesized_values
 from ml.windows.window import windows
 

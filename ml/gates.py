@@ -10,8 +10,17 @@ from typing import Any
 from ml.bootstrap import percent
 from ml.champion_gates import no_slice_worse, not_worse, other_rule
 from ml.custom_gates import custom_gate, custom_verdict
+from ml.declaration.gates import (
+    BaselineGate,
+    Bound,
+    CalibrationGate,
+    Gates,
+    LatencyGate,
+    LeakGate,
+    ParityGate,
+    SizeGate,
+)
 from ml.evaluation import Calibration, Evaluation
-from ml.spec_gates import BaselineGate, Bound, CalibrationGate, Gates, LatencyGate, LeakGate, ParityGate, SizeGate
 from ml.tasks.metrics import METRICS
 from ml.verdict import MISSING, Verdict
 

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import CUTOFF, FeatureDefinitions
-from ml.spec import UseCaseSpec
 
 
 def golden_rows(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from ml.spec_families import Precision
+from ml.declaration.families import Precision
 
 
 @dataclass(frozen=True)

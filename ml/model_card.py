@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from ml.bootstrap import percent
+from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import Evaluation
-from ml.spec import UseCaseSpec
 
 Card = dict[str, list[str]]
 RANKING = ("roc_auc", "average_precision")  # metrics that go by the order of the answers

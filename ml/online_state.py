@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ml.base.sql import quoted, sources_of
+from ml.declaration.use_case import UseCaseSpec
 from ml.events import event_columns, events_of, events_sql, views
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features import known_rows
-from ml.spec import UseCaseSpec
 from ml.synthesis_query import rows_sql, synthesis_plan
 from ml.tasks.metrics import BINARY, Task
 from ml.types import is_number, record_type

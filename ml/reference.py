@@ -6,7 +6,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.conformal import ConformalInterval, conformal_interval
-from ml.spec_evaluation import EvaluationPlan
+from ml.declaration.evaluation import EvaluationPlan
 from ml.tasks.metrics import Task, metrics_of, score
 from ml.thresholds import Threshold, choose_threshold
 

@@ -8,11 +8,11 @@ from statistics import mean, stdev
 from typing import Any
 
 from ml.bootstrap import Estimate, percent
+from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
 from ml.model_card import model_card
 from ml.provenance.stamp import stamp_html
-from ml.spec import UseCaseSpec
 from ml.tasks.metrics import METRICS
 
 MOST_FEATURES = 25  # of the table of importances

@@ -10,10 +10,10 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ml.base.sql import DataError
+from ml.declaration.features import Selection
 from ml.feature_definitions import FeatureDefinitions
 from ml.models import Training
 from ml.models.lightgbm import LightGBM
-from ml.spec_features import Selection
 from ml.tasks.encoding import MISSING, Encoder
 from ml.tasks.metrics import Kind, Task
 from ml.tuning import derived_seed

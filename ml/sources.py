@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 from ml.audit import AuditError, Finding
 from ml.audit_tables import repeated
 from ml.base.sql import DataError, quoted, run_sql
-from ml.declaration import without_secrets
-from ml.spec_tables import Source, Table
+from ml.declaration.part import without_secrets
+from ml.declaration.tables import Source, Table
 
 
 def read(source: Source) -> pd.DataFrame:

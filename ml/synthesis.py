@@ -10,10 +10,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.base.sql import DataError, sources_of
+from ml.declaration.features import Features
+from ml.declaration.tables import Table
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Feature, Synthesis, View
-from ml.spec import UseCaseSpec
-from ml.spec_features import Features
-from ml.spec_tables import Table
 from ml.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:

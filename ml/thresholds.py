@@ -4,7 +4,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.bootstrap import Estimate, Resampling, estimates
-from ml.spec_evaluation import LeastCost, Objective, PrecisionAtRecall
+from ml.declaration.evaluation import LeastCost, Objective, PrecisionAtRecall
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration.gates import ChampionGate
+from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import compare
 from ml.examples import make_examples
-from ml.spec import UseCaseSpec
-from ml.spec_gates import ChampionGate
 
 
 def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:

@@ -8,10 +8,10 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.base.sql import DataError, columns_of, sources_of
-from ml.declaration import duration
+from ml.declaration.features import History
+from ml.declaration.part import duration
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Feature, Lookup
-from ml.spec import UseCaseSpec
-from ml.spec_features import History
 from ml.types import is_number, is_text
 from ml.windows.window import scale_of
 

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from ml.base.seeds import derived_seed
-from ml.declaration import duration
+from ml.declaration.part import duration
+from ml.declaration.use_case import UseCaseSpec
 from ml.groups import group_codes, shared_between_times
 from ml.models.base import FittedModel, Training
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task
 from ml.tasks.sampling import sampled_rows

@@ -12,7 +12,7 @@ from assets.use_case import all_assets
 from dagster_project.automation import automation
 from dagster_project.definitions import resources
 from dagster_project.instance import _SETTINGS
-from ml.spec import UseCaseSpec
+from ml.declaration.use_case import UseCaseSpec
 
 
 @pytest.fixture

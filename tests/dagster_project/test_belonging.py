@@ -6,10 +6,10 @@ import pytest
 
 from assets.belonging import MismatchError, require_judged_as_declared, require_same_origin
 from assets.step import Case
+from ml.declaration.use_case import UseCaseSpec
 from ml.provenance.coordinates import Loaded
-from ml.spec import UseCaseSpec
 from resources.ledger import Ledger, LedgerError
-from tests.ml.test_judged_by import resolved
+from tests.ml.declaration.test_judged_by import resolved
 
 TABLE, TEST, DEVELOPMENT = "raw/rows", "features/test", "features/development"
 

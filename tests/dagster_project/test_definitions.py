@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from dagster_project.definitions import defs
-from ml import spec
+from ml.declaration import use_case as spec
 
 ROOT = Path(__file__).parents[2]
 PARTS = [part.__name__ for part in spec.Part.__subclasses__() if part is not spec.UseCaseSpec]

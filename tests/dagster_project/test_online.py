@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 import yaml
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.golden import records
 from ml.online_state import online_state
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 from service.events import Events
 from service.features import FeatureBuilder, Inputs

@@ -12,7 +12,7 @@ import yaml
 from dagster_project.demo_bad import BAD
 from dagster_project.demo_bad import run as run_bad
 from dagster_project.launch import Ended, Refusal
-from ml.spec import UseCaseSpec
+from ml.declaration.use_case import UseCaseSpec
 
 ROOT = Path(__file__).parents[2]
 SEXTANT = Path(sys.executable).parent / "sextant"

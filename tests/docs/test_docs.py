@@ -14,15 +14,23 @@ from dagster_dg_cli.cli import create_dg_cli as dg_cli
 from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
 from dagster_project.cli import main
+from ml.declaration.features import Features
+from ml.declaration.gates import (
+    MARGIN,
+    MARGIN_OF_ERRORS,
+    SLICE_MARGIN,
+    SLICE_MARGIN_OF_ERRORS,
+    SWITCHES,
+    Gates,
+    Production,
+)
+from ml.declaration.models import Models
+from ml.declaration.search import Tuning
+from ml.declaration.tables import Examples, Source
+from ml.declaration.use_case import Retrain
 from ml.evaluation import Evaluation
 from ml.models import family
 from ml.search.space import Space
-from ml.spec import Retrain
-from ml.spec_features import Features
-from ml.spec_gates import MARGIN, MARGIN_OF_ERRORS, SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS, SWITCHES, Gates, Production
-from ml.spec_models import Models
-from ml.spec_search import Tuning
-from ml.spec_tables import Examples, Source
 from ml.tasks.metrics import DEFAULT_METRIC, metrics_of
 
 ROOT = Path(__file__).parents[2]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from ml.spec_evaluation import EvaluationPlan
+from ml.declaration.evaluation import EvaluationPlan
 
 DOCS = Path(__file__).parents[2] / "docs"
 

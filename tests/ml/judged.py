@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml.declaration.use_case import UseCaseSpec
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation
 from ml.explanations import Explained
 from ml.reference import make_reference
-from ml.spec import UseCaseSpec
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
 

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from ml.audit_features import ROWS, feature_checks, lone_scores, no_feature_alone
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Feature, FeatureDefinitions
-from ml.spec import UseCaseSpec
 from ml.tasks.metrics import Kind, Task
 
 FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}

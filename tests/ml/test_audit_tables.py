@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from ml.audit import AuditError, Finding
 from ml.audit_tables import audit_table, repeated, table_checks
+from ml.declaration.tables import Table
 from ml.sources import load_table
-from ml.spec_tables import Table
 
 GOOD = {
     "id": [1, 2, 3, 4],

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from ml.custom_gates import custom_gate
+from ml.declaration.gates import Gates
 from ml.gates import gate_names, judge
-from ml.spec_gates import Gates
 from tests.ml.test_gates import evaluation
 
 HERE = "tests.ml.own_gates"

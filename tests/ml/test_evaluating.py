@@ -4,9 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.declaration.gates import Gates
 from ml.evaluation import Evaluation, compare
 from ml.gates import Verdict, judge
-from ml.spec_gates import Gates
 from ml.tasks.metrics import score
 from tests.ml.judged import made, spec_of
 

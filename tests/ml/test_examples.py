@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.base.sql import DataError
+from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
-from ml.spec import UseCaseSpec
 from ml.tasks.metrics import Kind
 
 

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from ml.declaration.models import Models
 from ml.models import FAMILIES, Training, extras, family, require_packages
 from ml.models.trees import Leaf, Split, floored, thresholds, tree_graph
 from ml.onnx_export import export, measure_parity, session
 from ml.provenance.source import outside, running
-from ml.spec_models import Models
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
 from ml.tuning import tune

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from ml.declaration.gates import SWITCHES, Gates
 from ml.evaluation import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.gates import Verdict, gate_names, judge
 from ml.slices import Compared
-from ml.spec_gates import SWITCHES, Gates
 
 NAN = float("nan")
 

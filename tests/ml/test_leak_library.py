@@ -10,11 +10,11 @@ import pytest
 
 from ml.base.sql import DataError
 from ml.coverage import coverage
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

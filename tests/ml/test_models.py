@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ml.declaration.models import TASKS, Models
 from ml.models import FAMILIES, Training, family
 from ml.models.extras import missing_package
 from ml.onnx_export import ParityError, export, measure_parity, predict, session, task_of
-from ml.spec_models import TASKS, Models
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
 from ml.tasks.sampling import sampled_rows

@@ -13,14 +13,14 @@ import torch
 from pydantic import ValidationError
 from sklearn.datasets import load_digits
 
+from ml.declaration.families import Family, ImageFamily, TorchFamily
+from ml.declaration.models import Models
 from ml.loop_options import CheckpointFolder, LoopOptions, Progress
 from ml.models import Training, family
 from ml.models.cnn import CNN, pixel_places
 from ml.models.network import FittedNetwork, NetworkFamily, loop_options
 from ml.networks import Convolutional, Dropout, build
 from ml.onnx_export import export, measure_parity
-from ml.spec_families import Family, ImageFamily, TorchFamily
-from ml.spec_models import Models
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task, score
 from ml.tuning import tune

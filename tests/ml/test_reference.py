@@ -5,9 +5,9 @@ import pytest
 
 from ml.bootstrap import Resampling
 from ml.conformal import conformal_interval, coverage
+from ml.declaration.evaluation import EvaluationPlan
 from ml.evaluation import all_metrics
 from ml.reference import Reference, make_reference
-from ml.spec_evaluation import EvaluationPlan
 from ml.tasks.metrics import Task, score
 from ml.thresholds import choose_threshold
 

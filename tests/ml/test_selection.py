@@ -7,11 +7,11 @@ import pandas as pd
 import pytest
 
 from ml.base.sql import DataError
+from ml.declaration.features import Selection
 from ml.feature_definitions import Feature, FeatureDefinitions, Lookup
 from ml.models import FAMILIES, Training, family
 from ml.onnx_export import export, measure_parity
 from ml.selection import select
-from ml.spec_features import Selection
 from ml.tasks.encoding import MAX_LEVELS, Encoder
 from ml.tasks.metrics import Kind, Task
 

@@ -10,8 +10,8 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine
 
+from ml.declaration.tables import Source, Table
 from ml.sources import DataError, load_table
-from ml.spec_tables import Source, Table
 
 
 @pytest.fixture

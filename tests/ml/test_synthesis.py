@@ -10,11 +10,11 @@ import pyarrow as pa
 import pytest
 
 from ml.base.sql import DataError
+from ml.declaration.use_case import UseCaseSpec
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking, scrambled
 from ml.sources import load_table
-from ml.spec import UseCaseSpec
 from ml.synthesis_query import query_of
 
 pytestmark = pytest.mark.filterwarnings("ignore")

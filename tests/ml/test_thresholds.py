@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.bootstrap import Resampling
-from ml.spec_evaluation import Cost, LeastCost, PrecisionAtRecall
+from ml.declaration.evaluation import Cost, LeastCost, PrecisionAtRecall
 from ml.tasks.metrics import Task
 from ml.thresholds import choose_threshold, decide
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.declaration.gates import ChampionGate
+from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
-from ml.spec import UseCaseSpec
-from ml.spec_gates import ChampionGate
 from ml.unseen import compare_unseen, unseen
 
 START = datetime(2024, 1, 1)

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, field_validator
 
-from ml.declaration import Part
+from ml.declaration.part import Part
 
 
 class Cost(Part):

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from ml.judged_by import changed, of_evaluation, of_matrix
-from ml.spec import UseCaseSpec
+from ml.declaration.judged_by import changed, of_evaluation, of_matrix
+from ml.declaration.use_case import UseCaseSpec
 
 DECLARED: dict[str, Any] = {
     "description": "Which?",

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.declaration import Part
+from ml.declaration.part import Part
 
 ColumnType = Literal["number", "integer", "text", "boolean", "time"]
 TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges"]

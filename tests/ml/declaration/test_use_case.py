@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml.spec import UseCaseSpec
+from ml.declaration.use_case import UseCaseSpec
 
 
 def declaration(**changes: Any) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import Field, field_serializer, field_validator, model_validator
 
 from ml.base.sql import quoted
-from ml.declaration import Duration, Part, duration, is_duration, without_secrets
-from ml.spec_audit import TableAudit
+from ml.declaration.audit import TableAudit
+from ml.declaration.part import Duration, Part, duration, is_duration, without_secrets
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")

@@ -7,8 +7,8 @@ from typing import Any, Self
 from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
-from ml.declaration import Part
-from ml.spec_families import CustomFamily, Family, ImageFamily, TorchFamily
+from ml.declaration.families import CustomFamily, Family, ImageFamily, TorchFamily
+from ml.declaration.part import Part
 from ml.tasks.metrics import Kind
 
 # What each family can learn, as its attribute `tasks` says. Declarations do not import the families, or the code of

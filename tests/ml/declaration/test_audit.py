@@ -9,10 +9,10 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
-from ml.spec import UseCaseSpec
-from ml.spec_audit import Audit, ColumnAudit, TableAudit
+from ml.declaration.audit import Audit, ColumnAudit, TableAudit
+from ml.declaration.use_case import UseCaseSpec
 
-PAGE = Path(__file__).parents[2] / "docs" / "audit.md"
+PAGE = Path(__file__).parents[3] / "docs" / "audit.md"
 
 
 def declaration(**changes: Any) -> dict[str, Any]:

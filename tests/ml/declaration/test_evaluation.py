@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml.spec import UseCaseSpec
-from ml.spec_evaluation import EvaluationPlan, LeastCost, PrecisionAtRecall
+from ml.declaration.evaluation import EvaluationPlan, LeastCost, PrecisionAtRecall
+from ml.declaration.use_case import UseCaseSpec
 
 
 def declared(**evaluation: Any) -> dict[str, Any]:

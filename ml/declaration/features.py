@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ml.declaration import Duration, Part, duration
+from ml.declaration.part import Duration, Part, duration
 
 Aggregation = Literal[
     "count", "mean", "std", "min", "max", "sum", "median", "first", "last", "num_unique", "time_since_last"

@@ -5,15 +5,15 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.declaration import Duration, Part
-from ml.relationships import Link, ambiguous
-from ml.spec_audit import Audit
-from ml.spec_evaluation import EvaluationPlan
-from ml.spec_features import Features
-from ml.spec_gates import Gates, Production
-from ml.spec_models import TASKS, Models
-from ml.spec_search import Tuning
-from ml.spec_tables import Examples, Table
+from ml.declaration.audit import Audit
+from ml.declaration.evaluation import EvaluationPlan
+from ml.declaration.features import Features
+from ml.declaration.gates import Gates, Production
+from ml.declaration.models import TASKS, Models
+from ml.declaration.part import Duration, Part
+from ml.declaration.relationships import Link, ambiguous
+from ml.declaration.search import Tuning
+from ml.declaration.tables import Examples, Table
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 
 

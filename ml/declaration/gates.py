@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import AfterValidator, ConfigDict, Field, field_validator, model_validator
 
-from ml.declaration import Part
-from ml.spec_models import REFERENCE
+from ml.declaration.models import REFERENCE
+from ml.declaration.part import Part
 from ml.tasks.metrics import MetricName
 
 _PERCENTAGE = re.compile(r"^(\d+(?:\.\d+)?)\s*%$")

@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.declaration import Part
+from ml.declaration.part import Part
 
 
 class Range(Part):

@@ -4,8 +4,8 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.declaration import Part
-from ml.spec_search import Range
+from ml.declaration.part import Part
+from ml.declaration.search import Range
 
 Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
