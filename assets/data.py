@@ -6,11 +6,11 @@ import pyarrow as pa
 
 from assets.step import Case, Step, asset
 from ml.audit_examples import audit_examples, example_checks
-from ml.audit_tables import audit_table, table_checks
 from ml.examples import make_examples
 from ml.provenance.source import running
-from ml.sources import load_table
-from ml.statistics import statistics
+from ml.tables.audit import audit_table, table_checks
+from ml.tables.sources import load_table
+from ml.tables.statistics import statistics
 from ml.tasks.metrics import Task
 
 

@@ -14,8 +14,8 @@ from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import NO_LEAK, no_leak
-from ml.statistics import statistics
 from ml.synthesis_query import query_of
+from ml.tables.statistics import statistics
 
 SAMPLE = 400  # rows that the test for leaks looks at
 

@@ -13,12 +13,12 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
-from ml.audit import AuditError, Finding
 from ml.base.hashing import hash_json
 from ml.base.processes import end_with_run
 from ml.declaration.use_case import UseCaseSpec
 from ml.provenance.coordinates import Coordinates, Loaded, code_coordinate, config_coordinate, environment_coordinate
 from ml.provenance.source import running
+from ml.tables.findings import AuditError, Finding
 from resources.bentos import BentoStore
 from resources.gpu import GpuPool, GpuWish, Lease
 from resources.gpu_usage import measured

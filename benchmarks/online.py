@@ -20,7 +20,7 @@ from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.golden import records
 from ml.online_state import online_state
-from ml.sources import load_table
+from ml.tables.sources import load_table
 from service.features import FeatureBuilder, Inputs
 from service.plan import read_plan
 from service.records import RecordReader

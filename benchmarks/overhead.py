@@ -145,7 +145,7 @@ def plain(use_case: str) -> None:
     from ml.pictures import pictures
     from ml.reference import KEY as REFERENCE
     from ml.report import html
-    from ml.sources import load_table
+    from ml.tables.sources import load_table
     from ml.tuning import tune
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])

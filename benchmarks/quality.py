@@ -33,7 +33,7 @@ from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.models import Training
 from ml.search.folds import Folded, folded, random_folds
-from ml.sources import load_table
+from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
 from ml.tuning import Refit, tune

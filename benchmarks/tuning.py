@@ -71,7 +71,7 @@ def features(place: Path, rows: int) -> None:
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
-    from ml.sources import load_table
+    from ml.tables.sources import load_table
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / USE_CASE / "defs.yaml").read_text())["attributes"])
     tables = {name: load_table(USE_CASE, name, table, spec.times_of(name)) for name, table in spec.tables.items()}

@@ -167,7 +167,7 @@ def flights(times: int) -> tuple:
     from ml.declaration.use_case import UseCaseSpec
     from ml.examples import make_examples
     from ml.feature_synthesis import define_features
-    from ml.sources import load_table
+    from ml.tables.sources import load_table
 
     text = (ROOT / "configs" / "flight_delays" / "defs.yaml").read_text()
     spec = UseCaseSpec.model_validate(yaml.safe_load(text)["attributes"])

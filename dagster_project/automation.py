@@ -61,7 +61,7 @@ def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
     )
     def new_data(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
         from ml.base.hashing import hash_json, hash_table
-        from ml.sources import load_table
+        from ml.tables.sources import load_table
 
         hashes = {
             name: hash_table(load_table(case.name, name, case.spec.tables[name], case.spec.times_of(name)))

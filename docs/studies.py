@@ -20,7 +20,7 @@ from ml.search.plots import page
 from ml.search.space import Space
 from ml.search.study import Search, Study
 from ml.search.workers import evaluating
-from ml.sources import load_table
+from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task
 

@@ -8,11 +8,11 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.audit import Finding, worst_first
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples import SPLITS
 from ml.groups import groups_of
+from ml.tables.findings import Finding, worst_first
 
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together
 EXACT = 1000  # rows up to which the p-value of Kolmogorov and Smirnov is exact, which takes the square of them

@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator
 import numpy as np
 import pandas as pd
 
-from ml.audit import Finding
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.leaks import NO_LEAK
+from ml.tables.findings import Finding
 from ml.tasks.metrics import METRICS, Task
 
 ALONE = "no_feature_alone_predicts_the_target"

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ml.declaration.features import Aggregation
-from ml.types import SqlType
+from ml.tables.types import SqlType
 from ml.windows.window import Window
 
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when

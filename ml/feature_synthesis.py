@@ -14,7 +14,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.synthesis import check_number, is_wanted, named, synthesized
-from ml.types import RecordType, is_text, record_type
+from ml.tables.types import RecordType, is_text, record_type
 from ml.window_synthesis import (
     check_aggregations,
     describe_window,

@@ -7,11 +7,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.audit import Finding
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.features import feature_matrix
+from ml.tables.findings import Finding
 
 NO_LEAK = "no_value_from_after_the_cutoff"
 

@@ -17,8 +17,8 @@ from ml.events import event_columns, events_of, events_sql, views
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features import known_rows
 from ml.synthesis_query import rows_sql, synthesis_plan
+from ml.tables.types import is_number, record_type
 from ml.tasks.metrics import BINARY, Task
-from ml.types import is_number, record_type
 from ml.windows.window import AtCutoff
 
 

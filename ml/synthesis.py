@@ -14,7 +14,7 @@ from ml.declaration.features import Features
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Feature, Synthesis, View
-from ml.types import SqlType, sql_type, type_of
+from ml.tables.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:
     import featuretools as ft

@@ -12,7 +12,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions, Synthesis, View
 from ml.feature_reach import reach
 from ml.feature_sql import FeatureQuery, compile_features, compute
-from ml.types import RecordType, SqlType, sql_type
+from ml.tables.types import RecordType, SqlType, sql_type
 from ml.windows.window import AtCutoff
 
 LABELS = "__labels"

@@ -12,7 +12,7 @@ from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import Feature, Lookup
-from ml.types import is_number, is_text
+from ml.tables.types import is_number, is_text
 from ml.windows.window import scale_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from ml.examples import make_examples, scored_rows
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
-from ml.sources import load_table
+from ml.tables.sources import load_table
 
 ROOT = Path(__file__).parents[2]
 COMPLAINTS = "customer_id.SUM(tickets_opened_at.complaint, Last 90 Days)"

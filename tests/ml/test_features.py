@@ -12,7 +12,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features, known_columns
 from ml.features import feature_matrix
-from ml.sources import DataError, load_table
+from ml.tables.sources import DataError, load_table
 from ml.window_synthesis import window_entities
 
 CUTOFF = pd.Timestamp("2024-02-10 08:00")

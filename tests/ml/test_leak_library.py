@@ -14,7 +14,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking
-from ml.sources import load_table
+from ml.tables.sources import load_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -11,7 +11,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.feature_synthesis import define_features
 from ml.leaks import leaking, no_leak
-from ml.sources import load_table
+from ml.tables.sources import load_table
 
 
 @pytest.fixture

@@ -14,12 +14,12 @@ FILES = {
     "ml/__init__.py": "",
     "ml/first.py": "def one():\n    from ml.second import two\n    return two()\n",
     "ml/second.py": "from typing import TYPE_CHECKING\nfrom .deep import three\n"
-    "if TYPE_CHECKING:\n    import ml.types\nelse:\n    import ml.real\n\ndef two():\n    return three()\n",
+    "if TYPE_CHECKING:\n    import ml.tables.types\nelse:\n    import ml.real\n\ndef two():\n    return three()\n",
     "ml/deep/__init__.py": "from ml.deep.third import three\n",
     "ml/deep/third.py": '"""What it is."""\n\ndef three():\n    """Three."""\n    return 3  # a number\n',
     "ml/deep/third.html": "<p>three</p>",
     "ml/real.py": "",
-    "ml/types.py": "",
+    "ml/tables/types.py": "",
     "ml/unrelated.py": "x = 1\n",
     "pyproject.toml": "[project]\n",
 }
@@ -42,7 +42,7 @@ def test_it_reaches_what_is_imported_anywhere_and_not_what_type_checkers_import(
     ("path", "text"),
     [
         ("ml/unrelated.py", "x = 2\n"),
-        ("ml/types.py", "x = 2\n"),
+        ("ml/tables/types.py", "x = 2\n"),
         ("ml/deep/third.py", '"""It."""\n\n\ndef three():\n    # the number\n    return (3)\n'),
         ("pyproject.toml", "[tool]\n"),
     ],

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.audit import Finding, worst_first
 from ml.declaration.audit import ColumnAudit
 from ml.declaration.tables import Table
-from ml.types import is_text
+from ml.tables.findings import Finding, worst_first
+from ml.tables.types import is_text
 
 if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema

@@ -12,10 +12,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.audit import AuditError, Finding
-from ml.audit_tables import audit_table, repeated, table_checks
 from ml.declaration.tables import Table
-from ml.sources import load_table
+from ml.tables.audit import audit_table, repeated, table_checks
+from ml.tables.findings import AuditError, Finding
+from ml.tables.sources import load_table
 
 GOOD = {
     "id": [1, 2, 3, 4],
@@ -163,7 +163,7 @@ def test_missing_values_are_no_values_out_of_range() -> None:
 def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
     rows: dict[str, Any], declared: dict[str, Any], check: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ml.sources.read", lambda _: pd.DataFrame(rows))
+    monkeypatch.setattr("ml.tables.sources.read", lambda _: pd.DataFrame(rows))
     table = Table.model_validate({"source": {"path": "x.csv"}, "key": "id", **declared})
 
     with pytest.raises(AuditError) as refused:
@@ -183,9 +183,9 @@ def test_a_row_repeats_another_exactly_if_all_parts_of_their_keys_are_equal(keys
 
 
 def test_the_flights_are_as_the_documentation_declares_and_what_it_shows_of_a_refusal_is_true() -> None:
-    page = (Path(__file__).parents[2] / "docs" / "audit.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
     audit = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.S)[0])["tables"]["flights"]["audit"]
-    case = yaml.safe_load((Path(__file__).parents[2] / "configs" / "flight_delays" / "defs.yaml").read_text())
+    case = yaml.safe_load((Path(__file__).parents[3] / "configs" / "flight_delays" / "defs.yaml").read_text())
     flights = {**case["attributes"]["tables"]["flights"], "audit": audit}
     declared = Table.model_validate(flights)
     audit["columns"]["dep_delay"]["between"] = [-60, 900]

@@ -7,8 +7,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from ml import statistics as module
-from ml.statistics import statistics
+from ml.tables import statistics as module
+from ml.tables.statistics import statistics
 
 
 def lines(table: pa.Table) -> dict[str, dict[str, str]]:

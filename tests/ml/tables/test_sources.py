@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine
 
 from ml.declaration.tables import Source, Table
-from ml.sources import DataError, load_table
+from ml.tables.sources import DataError, load_table
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_a_source_that_cannot_be_read_is_named_with_the_reason(
 
 
 def test_a_column_of_mixed_types_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml.sources.read", lambda _: pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
+    monkeypatch.setattr("ml.tables.sources.read", lambda _: pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
 
     with pytest.raises(DataError, match=r"table 'orders'.*column size.*values of one type"):
         load_table("shop", "orders", Table(source=Source(path="x.csv"), key="id"))

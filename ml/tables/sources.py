@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.audit import AuditError, Finding
-from ml.audit_tables import repeated
 from ml.base.sql import DataError, quoted, run_sql
 from ml.declaration.part import without_secrets
 from ml.declaration.tables import Source, Table
+from ml.tables.audit import repeated
+from ml.tables.findings import AuditError, Finding
 
 
 def read(source: Source) -> pd.DataFrame:

@@ -1,6 +1,6 @@
 """A finding says why it passed or did not, the worst first, and no more than one can read."""
 
-from ml.audit import AuditError, Finding, worst_first
+from ml.tables.findings import AuditError, Finding, worst_first
 
 
 def test_without_a_fault_a_finding_has_passed_and_says_what_was_looked_at() -> None:

@@ -1,0 +1,1 @@
+"""Source tables: read, checked, described."""
