@@ -13,7 +13,7 @@ from collections.abc import Callable
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from ml.bootstrap import Resampling, estimates, strata_of
+from ml.intervals.bootstrap import Resampling, estimates, strata_of
 from ml.tasks.metrics import METRICS
 
 CONFIDENCE = 0.95

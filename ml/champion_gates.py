@@ -3,7 +3,6 @@
 from collections import Counter
 from math import isnan
 
-from ml.bootstrap import percent
 from ml.declaration.gates import (
     MARGIN,
     MARGIN_OF_ERRORS,
@@ -15,6 +14,7 @@ from ml.declaration.gates import (
     share,
 )
 from ml.evaluation import Evaluation, Interval
+from ml.intervals.bootstrap import percent
 from ml.slices import Slice
 from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ml.bootstrap import percent
 from ml.champion_gates import no_slice_worse, not_worse, other_rule
 from ml.custom_gates import custom_gate, custom_verdict
 from ml.declaration.gates import (
@@ -21,6 +20,7 @@ from ml.declaration.gates import (
     SizeGate,
 )
 from ml.evaluation import Calibration, Evaluation
+from ml.intervals.bootstrap import percent
 from ml.tasks.metrics import METRICS
 from ml.verdict import MISSING, Verdict
 

@@ -6,9 +6,9 @@ Its headings follow Mitchell et al. 2019, Model cards for model reporting, FAT*.
 from collections.abc import Iterator
 from typing import Any
 
-from ml.bootstrap import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import Evaluation
+from ml.intervals.bootstrap import percent
 
 Card = dict[str, list[str]]
 RANKING = ("roc_auc", "average_precision")  # metrics that go by the order of the answers

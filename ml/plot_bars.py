@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.bootstrap import Estimate
 from ml.explanations import Explained, Importance, import_shap
+from ml.intervals.bootstrap import Estimate
 from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
 from ml.slices import Slice
 from ml.tasks.encoding import Encoder

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.calibration import Calibration
+from ml.intervals.calibration import Calibration
+from ml.intervals.thresholds import MOST_CLASSES, Decisions, Threshold
 from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
 from ml.tasks.metrics import Task, score
-from ml.thresholds import MOST_CLASSES, Decisions, Threshold
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

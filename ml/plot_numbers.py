@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.conformal import Coverage
+from ml.intervals.conformal import Coverage
 from ml.plot_curves import COLOURS, Answers
 from ml.plot_style import BASELINE, CANDIDATE, Draw
 

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.conformal import ConformalInterval, conformal_interval
 from ml.declaration.evaluation import EvaluationPlan
+from ml.intervals.conformal import ConformalInterval, conformal_interval
+from ml.intervals.thresholds import Threshold, choose_threshold
 from ml.tasks.metrics import Task, metrics_of, score
-from ml.thresholds import Threshold, choose_threshold
 
 KEY = "sextant.reference"
 

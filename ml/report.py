@@ -7,10 +7,10 @@ from math import isnan
 from statistics import mean, stdev
 from typing import Any
 
-from ml.bootstrap import Estimate, percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import Evaluation
 from ml.gates import Verdict
+from ml.intervals.bootstrap import Estimate, percent
 from ml.model_card import model_card
 from ml.provenance.stamp import stamp_html
 from ml.tasks.metrics import METRICS

@@ -19,7 +19,7 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
-from ml.bootstrap import Resampling, resampled, strata_of
+from ml.intervals.bootstrap import Resampling, resampled, strata_of
 from ml.slices import Part, parts
 from ml.tasks.metrics import METRICS, score
 

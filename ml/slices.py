@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
-from ml.bootstrap import Estimate, Resampling, estimate, estimates, resampled
+from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled
 from ml.slice_names import range_names, unlike, value_names
 from ml.tasks.metrics import METRICS
 

@@ -15,9 +15,9 @@ from sklearn import metrics as reference
 
 from assets.exported import reference_of, scores_of
 from ml.evaluation import Evaluation
+from ml.intervals.thresholds import choose_threshold
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
-from ml.thresholds import choose_threshold
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking import tracking

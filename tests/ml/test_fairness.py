@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.bootstrap import Resampling
 from ml.fairness import fairness
+from ml.intervals.bootstrap import Resampling
 from ml.slices import parts
 from ml.tasks.metrics import Task
 

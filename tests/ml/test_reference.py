@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from ml.bootstrap import Resampling
-from ml.conformal import conformal_interval, coverage
 from ml.declaration.evaluation import EvaluationPlan
 from ml.evaluation import all_metrics
+from ml.intervals.bootstrap import Resampling
+from ml.intervals.conformal import conformal_interval, coverage
+from ml.intervals.thresholds import choose_threshold
 from ml.reference import Reference, make_reference
 from ml.tasks.metrics import Task, score
-from ml.thresholds import choose_threshold
 
 
 def test_of_two_classes_it_has_the_threshold_that_validation_chose() -> None:

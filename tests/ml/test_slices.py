@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.base.sql import DataError
-from ml.bootstrap import Resampling
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_synthesis import require_slice_columns
+from ml.intervals.bootstrap import Resampling
 from ml.slices import Part, columns_of, judge_slice, parts
 from ml.tasks.metrics import score
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from ml import bootstrap
-from ml.bootstrap import Resampling, estimates, percent, resampled, weights
+from ml.intervals import bootstrap
+from ml.intervals.bootstrap import Resampling, estimates, percent, resampled, weights
 from ml.tasks.metrics import METRICS
 
 

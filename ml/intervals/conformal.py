@@ -9,7 +9,7 @@ import math
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.bootstrap import Estimate, Resampling, estimates
+from ml.intervals.bootstrap import Estimate, Resampling, estimates
 from ml.tasks.weighted import mean_of
 
 

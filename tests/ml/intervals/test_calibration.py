@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from ml.calibration import calibration
+from ml.intervals.calibration import calibration
 
 
 def test_the_error_is_the_mean_distance_of_the_bins_weighted_by_their_rows() -> None:

@@ -3,8 +3,8 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.bootstrap import Estimate, Resampling, estimates
 from ml.declaration.evaluation import LeastCost, Objective, PrecisionAtRecall
+from ml.intervals.bootstrap import Estimate, Resampling, estimates
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
