@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.feature_sql import compile_features, compute
+from ml.compiler.compile import compile_features, compute
 
 PRIMITIVES = {
     "simple": ["count", "sum", "mean", "max", "min", "std", "num_unique", "percent_true"],

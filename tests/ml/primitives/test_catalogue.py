@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.feature_sql import compile_features, compute
+from ml.compiler.compile import compile_features, compute
 from ml.primitives.catalogue import AGGREGATIONS, TRANSFORMS, literal
 from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
-from ml.feature_tree import Node
+from ml.compiler.tree import Node
 
 if TYPE_CHECKING:
     import featuretools as ft

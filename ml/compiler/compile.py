@@ -10,16 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import quoted
-from ml.feature_query import LABEL_COLUMNS, LABELS, FeatureQuery, FeatureSqlError, compute
-from ml.feature_tree import (
-    Node,
-    column_of,
-    columns_of,
-    expressions_of,
-    filled,
-    unsupported_features,
-    window_start,
-)
+from ml.compiler.query import LABEL_COLUMNS, LABELS, FeatureQuery, FeatureSqlError, compute
+from ml.compiler.tree import Node, column_of, columns_of, expressions_of, filled, unsupported_features, window_start
 from ml.primitives.catalogue import AGGREGATIONS, CUTOFF, TRANSFORMS, Group
 from ml.windows.window import AtCutoff
 

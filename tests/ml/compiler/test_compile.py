@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ml.feature_sql import AtCutoff, FeatureSqlError, compile_features, compute, unsupported_features
+from ml.compiler.compile import AtCutoff, FeatureSqlError, compile_features, compute, unsupported_features
 from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -1,0 +1,1 @@
+"""featuretools' definitions as SQL."""
