@@ -14,8 +14,8 @@ from ml.declaration.families import Family
 from ml.declaration.use_case import UseCaseSpec
 from ml.feature_definitions import FeatureDefinitions
 from ml.leaderboard import Leaderboard, rank
-from ml.models import Training, family, require_packages
-from ml.models.base import require_device, require_task
+from ml.models.catalogue import family, require_packages
+from ml.models.family import Training, require_device, require_task
 from ml.onnx_export import PARITY, annotated, export, measure_parity
 from ml.reference import KEY as REFERENCE
 from ml.reference import Reference, make_reference

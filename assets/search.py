@@ -13,8 +13,8 @@ from assets.step import Step
 from ml.declaration.families import Family
 from ml.declaration.use_case import UseCaseSpec
 from ml.groups import groups_of, shared_between_times
-from ml.loop_options import CheckpointFolder
-from ml.models import Training
+from ml.models.family import Training
+from ml.models.networks.options import CheckpointFolder
 from ml.provenance.coordinates import Loaded
 from ml.search.folds import declared_folds
 from ml.search.plots import history, page

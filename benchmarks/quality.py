@@ -31,7 +31,7 @@ from ml.ensemble import blend
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
-from ml.models import Training
+from ml.models.family import Training
 from ml.search.folds import Folded, folded, random_folds
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder

@@ -20,11 +20,11 @@ import torch
 from torch.utils.data import DataLoader, TensorDataset
 from torch.utils.flop_counter import FlopCounterMode
 
-from ml.loop_options import LoopOptions
-from ml.models.shapes import Shape, TabularSizes
-from ml.networks import Network, build
+from ml.models.networks.loop import share_of_rate, train
+from ml.models.networks.modules import Network, build
+from ml.models.networks.options import LoopOptions
+from ml.models.networks.shapes import Shape, TabularSizes
 from ml.tasks.metrics import Task
-from ml.training_loop import share_of_rate, train
 
 Tensors = tuple[torch.Tensor, ...]
 NUMBERS, LEVELS = 20, (5, 50, 500)  # columns, and how many values each category has

@@ -99,7 +99,7 @@ def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     import optuna
     from sklearn.model_selection import cross_val_score
 
-    from ml.models.lightgbm import LightGBM
+    from ml.models.trees.lightgbm import LightGBM
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     frame, family = pd.read_parquet(place), LightGBM()
@@ -128,7 +128,7 @@ def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Sextant's search on the same folds."""
-    from ml.models.lightgbm import LightGBM
+    from ml.models.trees.lightgbm import LightGBM
     from ml.search.evaluation import Evaluator, Fitter
     from ml.search.folds import folded
     from ml.search.space import Space
@@ -155,7 +155,7 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 def sharing(place: Path, arguments: argparse.Namespace) -> float:
     """The seconds of fits on shared bins over those of fits that bin the same fold anew."""
-    from ml.models.lightgbm import LightGBM
+    from ml.models.trees.lightgbm import LightGBM
     from ml.search.folds import folded
     from ml.tasks.encoding import Encoder
     from ml.tasks.metrics import Task

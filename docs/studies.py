@@ -13,7 +13,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
-from ml.models import family
+from ml.models.catalogue import family
 from ml.search.evaluation import Evaluator, Fitter
 from ml.search.folds import folded, random_folds
 from ml.search.plots import page

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.models.base import IR_VERSION, OPSETS, FittedModel
+from ml.models.family import IR_VERSION, OPSETS, FittedModel
 from ml.tasks.metrics import METRICS, Task, score
 from ml.tuning import TunedModel
 

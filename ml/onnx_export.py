@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.models.base import IR_VERSION, OPSETS, FittedModel
+from ml.models.family import IR_VERSION, OPSETS, FittedModel
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Task
 

@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
 from ml.feature_definitions import FeatureDefinitions
-from ml.models import Training
-from ml.models.lightgbm import LightGBM
+from ml.models.family import Training
+from ml.models.trees.lightgbm import LightGBM
 from ml.tasks.encoding import MISSING, Encoder
 from ml.tasks.metrics import Kind, Task
 from ml.tuning import derived_seed

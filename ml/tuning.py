@@ -11,8 +11,9 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.loop_options import CheckpointFolder, Progress
-from ml.models import FAMILIES, Family, FittedModel, Training, family
+from ml.models.catalogue import FAMILIES, family
+from ml.models.family import Family, FittedModel, Training
+from ml.models.networks.options import CheckpointFolder, Progress
 from ml.search.evaluation import Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space

@@ -146,4 +146,4 @@ class ImageFamily(TorchFamily):
 
 
 class CustomFamily(Family):
-    """How a family of your own is tuned, which is a class that `ml.models.base.Family` describes."""
+    """How a family of your own is tuned, which is a class that `ml.models.family.Family` describes."""

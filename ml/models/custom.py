@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from ml.base.references import imported
-from ml.models.base import Family
+from ml.models.family import Family
 from ml.tasks.metrics import DEFAULT_METRIC
 
 ATTRIBUTES = ("name", "devices", "tasks")
@@ -23,7 +23,7 @@ def custom_family(reference: str) -> Family:
         raise ValueError(f"{reference!r}: the module {module!r} has no class {name!r}.")
     family = found()
     if problems := _problems(family):
-        raise ValueError(f"{reference!r} is no model family: {'; '.join(problems)}. See ml.models.base.Family.")
+        raise ValueError(f"{reference!r} is no model family: {'; '.join(problems)}. See ml.models.family.Family.")
     made: Family = family
     return made
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.base import IR_VERSION, OPSETS, NeverStops, Training, require_device, require_task
+from ml.models.family import IR_VERSION, OPSETS, NeverStops, Training, require_device, require_task
 from ml.tasks.metrics import BINARY, Kind, Task
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import Any, Literal, Protocol, runtime_checkable
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.loop_options import CheckpointFolder, Progress
-from ml.models.base import Family, FittedModel, Training
+from ml.models.family import Family, FittedModel, Training
+from ml.models.networks.options import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import METRICS, Task, score

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ml.models.base import Family
+from ml.models.family import Family
 
 if TYPE_CHECKING:
     import optuna

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from ml.explanations import Exported, explain, import_shap, permuted, shap_values
-from ml.models import Training, family
+from ml.models.catalogue import family
+from ml.models.family import Training
 from ml.onnx_export import export, predict, session
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task

@@ -9,7 +9,8 @@ import pytest
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
 from ml.feature_definitions import Feature, FeatureDefinitions, Lookup
-from ml.models import FAMILIES, Training, family
+from ml.models.catalogue import FAMILIES, family
+from ml.models.family import Training
 from ml.onnx_export import export, measure_parity
 from ml.selection import select
 from ml.tasks.encoding import MAX_LEVELS, Encoder

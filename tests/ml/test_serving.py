@@ -8,7 +8,8 @@ import pandas as pd
 import pytest
 
 from ml.golden_inputs import GoldenError, check_golden, golden_inputs
-from ml.models import Training, family
+from ml.models.catalogue import family
+from ml.models.family import Training
 from ml.onnx_export import PARITY, annotated, described, export, predict, session
 from ml.serving import serving_of
 from ml.tasks.encoding import Encoder

@@ -5,7 +5,7 @@ from typing import Any
 import optuna
 import pytest
 
-from ml.models import family
+from ml.models.catalogue import family
 from ml.search.space import Space
 from tests.ml.toy import Toy
 

@@ -11,8 +11,9 @@ import pytest
 from optuna.storages import InMemoryStorage
 from sklearn.metrics import log_loss
 
-from ml.loop_options import CheckpointFolder
-from ml.models import FAMILIES, Training, family
+from ml.models.catalogue import FAMILIES, family
+from ml.models.family import Training
+from ml.models.networks.options import CheckpointFolder
 from ml.search.evaluation import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.rungs import Pruned, Watch, rung_thresholds
@@ -53,7 +54,7 @@ def folds(frame: pd.DataFrame, data: Training) -> Folded:
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Any:
     def register(family: Any) -> str:
-        monkeypatch.setattr("ml.models.FAMILIES", {**FAMILIES, family.name: family})
+        monkeypatch.setattr("ml.models.catalogue.FAMILIES", {**FAMILIES, family.name: family})
         return str(family.name)
 
     return register

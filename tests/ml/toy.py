@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ml.base.seeds import derived_seed
-from ml.models.base import Training
+from ml.models.family import Training
 from ml.search.evaluation import Evaluator, Fitter, Outcome
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.space import Space

@@ -14,16 +14,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from ml.checkpoints import CheckpointFile
-from ml.fabric import exact
-from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
-from ml.models.cnn import pixel_places
-from ml.models.shapes import ImageSizes, Shape, TabularSizes
-from ml.networks import Network, Perceptron, build
+from ml.models.networks.checkpoints import CheckpointFile
+from ml.models.networks.cnn import pixel_places
+from ml.models.networks.devices import exact
+from ml.models.networks.loop import Tensors, adamw, share_of_rate, train
+from ml.models.networks.modules import Network, Perceptron, build
+from ml.models.networks.options import CheckpointFolder, History, LoopOptions, Progress
+from ml.models.networks.shapes import ImageSizes, Shape, TabularSizes
 from ml.tasks.metrics import Task
-from ml.training_loop import Tensors, adamw, share_of_rate, train
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[4]
 OPTIONS = LoopOptions(epochs=4, batch=64, patience=4, log_every=1)
 IMAGES = Shape("cnn", 16, (), Task(), ImageSizes(*pixel_places([f"p_{i}" for i in range(16)]), 8, 0.0))
 

@@ -19,10 +19,10 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 
 from ml.base.hashing import hash_json
-from ml.checkpoints import CheckpointFile
-from ml.fabric import exact, fabric_for, own_port, precision_of, random_state, set_random_state
-from ml.loop_options import CheckpointFolder, History, LoopOptions, Progress
-from ml.networks import Network
+from ml.models.networks.checkpoints import CheckpointFile
+from ml.models.networks.devices import exact, fabric_for, own_port, precision_of, random_state, set_random_state
+from ml.models.networks.modules import Network
+from ml.models.networks.options import CheckpointFolder, History, LoopOptions, Progress
 from ml.provenance.source import running
 
 VALIDATION_ROWS = 16_384  # at a time, to bound the memory of activations

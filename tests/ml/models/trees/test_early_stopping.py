@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from ml.models import FAMILIES, Training
-from ml.models.lightgbm import MAX_ROUNDS, PATIENCE
+from ml.models.catalogue import FAMILIES
+from ml.models.family import Training
+from ml.models.trees.lightgbm import MAX_ROUNDS, PATIENCE
 from ml.tasks.encoding import Encoder
 
 BOOSTING = [

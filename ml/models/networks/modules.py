@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ml.models.shapes import ImageSizes, Shape, TabularSizes
+from ml.models.networks.shapes import ImageSizes, Shape, TabularSizes
 
 CLIP = 5.0  # standard deviations; a network extrapolates badly beyond what it has seen
 

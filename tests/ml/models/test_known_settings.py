@@ -8,7 +8,7 @@ from optuna.storages import InMemoryStorage
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from ml.models import FAMILIES
+from ml.models.catalogue import FAMILIES
 from ml.models.extras import missing_package
 from ml.search.space import Space
 from ml.search.study import Search, Study

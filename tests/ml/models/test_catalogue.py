@@ -13,8 +13,10 @@ import pytest
 from pydantic import ValidationError
 
 from ml.declaration.models import Models
-from ml.models import FAMILIES, Training, extras, family, require_packages
-from ml.models.trees import Leaf, Split, floored, thresholds, tree_graph
+from ml.models import extras
+from ml.models.catalogue import FAMILIES, family, require_packages
+from ml.models.family import Training
+from ml.models.trees.graph import Leaf, Split, floored, thresholds, tree_graph
 from ml.onnx_export import export, measure_parity, session
 from ml.provenance.source import outside, running
 from ml.tasks.encoding import Encoder

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.base import NeverStops, Training, require_device, require_task
-from ml.models.trees import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.family import NeverStops, Training, require_device, require_task
+from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.base import Training
-from ml.models.network import NetworkFamily, column_statistics
-from ml.models.shapes import ImageSizes, Shape
+from ml.models.family import Training
+from ml.models.networks.family import NetworkFamily, column_statistics
+from ml.models.networks.shapes import ImageSizes, Shape
 
 if TYPE_CHECKING:
     import optuna
 
-    from ml.networks import Network
+    from ml.models.networks.modules import Network
 
 STAGES = 4  # of the network: stem, two residual stages, head
 SPARSE = 4  # values of an image for each column at most; more means that the names' numbers are no places

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.loop_options import CheckpointFolder, LoopOptions, Progress
-from ml.models.base import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
-from ml.models.shapes import Shape
+from ml.models.family import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
+from ml.models.networks.options import CheckpointFolder, LoopOptions, Progress
+from ml.models.networks.shapes import Shape
 from ml.tasks.metrics import Kind
 
 if TYPE_CHECKING:
     import onnx
     import optuna
 
-    from ml.networks import Network
+    from ml.models.networks.modules import Network
 
 SMALL = 20  # steps that an epoch has at least: small data needs more steps than it has large batches
 LARGEST_BATCH, SMALLEST_BATCH = 2048, 32
@@ -86,8 +86,8 @@ class NetworkFamily:
         """
         import torch
 
-        from ml.networks import build
-        from ml.training_loop import train
+        from ml.models.networks.loop import train
+        from ml.models.networks.modules import build
 
         require_device(self, device)
         require_task(self, data.task)
@@ -148,7 +148,7 @@ class FittedNetwork:
         """The network as torch exports it, with any number of rows."""
         import torch
 
-        from ml.networks import Answering
+        from ml.models.networks.modules import Answering
 
         program = torch.onnx.export(
             Answering(self._network()).eval(),
@@ -175,7 +175,7 @@ class FittedNetwork:
     def _network(self) -> Network:
         import torch
 
-        from ml.networks import build
+        from ml.models.networks.modules import build
 
         network = build(self.shape)
         network.load_state_dict({name: torch.from_numpy(value) for name, value in self.weights.items()})

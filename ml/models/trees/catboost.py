@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.base import StopsByRounds, Training, require_device, require_task
 from ml.models.extras import optional
-from ml.models.trees import Leaf, Split, Tree, thresholds, tree_graph
+from ml.models.family import StopsByRounds, Training, require_device, require_task
+from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from ml.models.base import IR_VERSION, OPSETS
+from ml.models.family import IR_VERSION, OPSETS
 from ml.tasks.metrics import Task
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.strategies.ddp import DDPStrategy
 from torch import Tensor
 
-from ml.loop_options import LoopOptions
+from ml.models.networks.options import LoopOptions
 
 TIMEOUT = timedelta(seconds=60)  # how long processes wait for one that does not answer
 

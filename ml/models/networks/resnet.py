@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ml.models.base import Training
-from ml.models.network import NetworkFamily
-from ml.models.shapes import Shape, TabularSizes
+from ml.models.family import Training
+from ml.models.networks.family import NetworkFamily
+from ml.models.networks.shapes import Shape, TabularSizes
 
 if TYPE_CHECKING:
     import optuna

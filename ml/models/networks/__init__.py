@@ -1,0 +1,1 @@
+"""Families of torch networks, and the loop that trains them."""

@@ -1,0 +1,1 @@
+"""Families of trees, and their graph in ONNX."""
