@@ -5,8 +5,8 @@ import pandas as pd
 import pyarrow as pa
 
 from assets.step import Case, Step, asset
-from ml.audit_examples import audit_examples, example_checks
-from ml.examples import make_examples
+from ml.examples.audit import audit_examples, example_checks
+from ml.examples.build import make_examples
 from ml.provenance.source import running
 from ml.tables.audit import audit_table, table_checks
 from ml.tables.sources import load_table

@@ -12,7 +12,7 @@ from assets.exported import declared_in, features_of, scores_of
 from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import scored_rows
+from ml.examples.build import scored_rows
 from ml.onnx_export import task_of
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import most_likely

@@ -12,7 +12,7 @@ import pyarrow as pa
 from assets.step import Step
 from ml.declaration.families import Family
 from ml.declaration.use_case import UseCaseSpec
-from ml.groups import groups_of, shared_between_times
+from ml.examples.groups import groups_of, shared_between_times
 from ml.models.family import Training
 from ml.models.networks.options import CheckpointFolder
 from ml.provenance.coordinates import Loaded

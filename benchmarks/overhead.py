@@ -136,7 +136,7 @@ def plain(use_case: str) -> None:
     from ml.declaration.use_case import UseCaseSpec
     from ml.evaluating import evaluate
     from ml.evaluation import Evaluation
-    from ml.examples import make_examples
+    from ml.examples.build import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
     from ml.gates import judge

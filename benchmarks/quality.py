@@ -28,7 +28,7 @@ import yaml
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.ensemble import blend
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.models.family import Training

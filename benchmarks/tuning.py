@@ -68,7 +68,7 @@ def alone(work: Any, *arguments: Any) -> Any:
 def features(place: Path, rows: int) -> None:
     """Writes the feature frame of a sample of the training examples, in their order."""
     from ml.declaration.use_case import UseCaseSpec
-    from ml.examples import make_examples
+    from ml.examples.build import make_examples
     from ml.feature_synthesis import define_features
     from ml.features import feature_matrix
     from ml.tables.sources import load_table

@@ -165,7 +165,7 @@ def flights(times: int) -> tuple:
     import yaml
 
     from ml.declaration.use_case import UseCaseSpec
-    from ml.examples import make_examples
+    from ml.examples.build import make_examples
     from ml.feature_synthesis import define_features
     from ml.tables.sources import load_table
 

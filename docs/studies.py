@@ -10,7 +10,7 @@ import yaml
 from playwright.sync_api import sync_playwright
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.models.catalogue import family

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ml.base.sql import DataError, sources_of
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import check_columns
+from ml.examples.build import check_columns
 from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.synthesis import check_number, is_wanted, named, synthesized
 from ml.tables.types import RecordType, is_text, record_type

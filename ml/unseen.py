@@ -11,7 +11,7 @@ import pyarrow as pa
 from ml.declaration.gates import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation import compare
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 
 
 def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:

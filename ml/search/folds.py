@@ -13,7 +13,7 @@ import pandas as pd
 from ml.base.seeds import derived_seed
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.groups import group_codes, shared_between_times
+from ml.examples.groups import group_codes, shared_between_times
 from ml.models.family import FittedModel, Training
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task

@@ -12,7 +12,7 @@ from sklearn.metrics import roc_auc_score
 from dagster_project.examples import shop
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples, scored_rows
+from ml.examples.build import make_examples, scored_rows
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.leaks import leaking

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 from ml.feature_synthesis import define_features
 from ml.features import feature_matrix
 from ml.golden import records

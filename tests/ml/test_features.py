@@ -9,7 +9,7 @@ import pytest
 
 from ml.declaration.features import Aggregation
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 from ml.feature_synthesis import define_features, known_columns
 from ml.features import feature_matrix
 from ml.tables.sources import DataError, load_table

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.groups import group_codes
+from ml.examples.groups import group_codes
 from ml.models.family import Training
 from ml.search.folds import FoldError, declared_folds, folded, random_folds, time_folds
 from ml.tasks.encoding import Encoder

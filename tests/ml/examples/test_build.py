@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples
+from ml.examples.build import make_examples
 from ml.tasks.metrics import Kind
 
 

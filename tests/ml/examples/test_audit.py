@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.audit_examples import audit_examples, example_checks, order_of_splits, shared_groups, shared_rows, targets_apart
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import make_examples
+from ml.examples.audit import audit_examples, example_checks, order_of_splits, shared_groups, shared_rows, targets_apart
+from ml.examples.build import make_examples
 
 SHARES = {"validation_share": 0.2, "test_share": 0.3}
 DAYS = {"train_until": "2024-01-04", "validate_until": "2024-01-07"}

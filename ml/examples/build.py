@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 from ml.base.sql import DataError, run_sql
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.groups import groups_of
+from ml.examples.groups import groups_of
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000

@@ -10,8 +10,8 @@ import pyarrow as pa
 
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples import SPLITS
-from ml.groups import groups_of
+from ml.examples.build import SPLITS
+from ml.examples.groups import groups_of
 from ml.tables.findings import Finding, worst_first
 
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together

@@ -1,0 +1,1 @@
+"""The rows to learn from: built, split, grouped, checked."""
