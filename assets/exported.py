@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions
-from ml.features import feature_matrix
+from ml.features.definitions import FeatureDefinitions
+from ml.features.matrix import feature_matrix
 from ml.onnx_export import described, predict, session
 from ml.reference import KEY as REFERENCE
 from ml.reference import Reference

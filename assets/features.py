@@ -8,13 +8,13 @@ import pyarrow as pa
 
 from assets.data import raw_inputs, raw_tables
 from assets.step import Case, Step, asset
-from ml.audit_features import ALONE, feature_checks, no_feature_alone
-from ml.coverage import coverage
-from ml.feature_definitions import FeatureDefinitions
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
-from ml.leaks import NO_LEAK, no_leak
-from ml.synthesis_query import query_of
+from ml.features.audit import ALONE, feature_checks, no_feature_alone
+from ml.features.define import define_features
+from ml.features.definitions import FeatureDefinitions
+from ml.features.history_check import coverage
+from ml.features.leaks import NO_LEAK, no_leak
+from ml.features.matrix import feature_matrix
+from ml.features.synthesis_query import query_of
 from ml.tables.statistics import statistics
 
 SAMPLE = 400  # rows that the test for leaks looks at

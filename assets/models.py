@@ -12,7 +12,7 @@ from ml.base.gpus import torch_without_cuda
 from ml.base.hashing import canonical_json
 from ml.declaration.families import Family
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions
+from ml.features.definitions import FeatureDefinitions
 from ml.leaderboard import Leaderboard, rank
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task

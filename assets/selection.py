@@ -4,7 +4,7 @@ import dagster as dg
 import pandas as pd
 
 from assets.step import Case, Step, asset
-from ml.feature_definitions import FeatureDefinitions
+from ml.features.definitions import FeatureDefinitions
 from ml.selection import SelectedFeatures, select
 
 

@@ -16,10 +16,10 @@ import yaml
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
-from ml.golden import records
-from ml.online_state import online_state
+from ml.features.define import define_features
+from ml.features.golden_requests import records
+from ml.features.matrix import feature_matrix
+from ml.features.online_state import online_state
 from ml.tables.sources import load_table
 from service.features import FeatureBuilder, Inputs
 from service.plan import read_plan

@@ -137,8 +137,8 @@ def plain(use_case: str) -> None:
     from ml.evaluating import evaluate
     from ml.evaluation import Evaluation
     from ml.examples.build import make_examples
-    from ml.feature_synthesis import define_features
-    from ml.features import feature_matrix
+    from ml.features.define import define_features
+    from ml.features.matrix import feature_matrix
     from ml.gates import judge
     from ml.leaderboard import rank
     from ml.onnx_export import export, measure_parity

@@ -29,8 +29,8 @@ import yaml
 from ml.declaration.use_case import UseCaseSpec
 from ml.ensemble import blend
 from ml.examples.build import make_examples
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
+from ml.features.define import define_features
+from ml.features.matrix import feature_matrix
 from ml.models.family import Training
 from ml.search.folds import Folded, folded, random_folds
 from ml.tables.sources import load_table

@@ -69,8 +69,8 @@ def features(place: Path, rows: int) -> None:
     """Writes the feature frame of a sample of the training examples, in their order."""
     from ml.declaration.use_case import UseCaseSpec
     from ml.examples.build import make_examples
-    from ml.feature_synthesis import define_features
-    from ml.features import feature_matrix
+    from ml.features.define import define_features
+    from ml.features.matrix import feature_matrix
     from ml.tables.sources import load_table
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / USE_CASE / "defs.yaml").read_text())["attributes"])

@@ -166,7 +166,7 @@ def flights(times: int) -> tuple:
 
     from ml.declaration.use_case import UseCaseSpec
     from ml.examples.build import make_examples
-    from ml.feature_synthesis import define_features
+    from ml.features.define import define_features
     from ml.tables.sources import load_table
 
     text = (ROOT / "configs" / "flight_delays" / "defs.yaml").read_text()
@@ -187,7 +187,7 @@ def flights(times: int) -> tuple:
 
 def flight_windows(spec: object, definitions: object, tables: object, examples: object) -> int:
     """How many rows the whole feature matrix has."""
-    from ml.features import feature_matrix
+    from ml.features.matrix import feature_matrix
 
     return len(feature_matrix(spec, definitions, tables, examples))  # type: ignore[arg-type]
 

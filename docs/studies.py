@@ -11,8 +11,8 @@ from playwright.sync_api import sync_playwright
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
+from ml.features.define import define_features
+from ml.features.matrix import feature_matrix
 from ml.models.catalogue import family
 from ml.search.evaluation import Evaluator, Fitter
 from ml.search.folds import folded, random_folds

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
-from ml.feature_definitions import FeatureDefinitions
+from ml.features.definitions import FeatureDefinitions
 from ml.models.family import Training
 from ml.models.trees.lightgbm import LightGBM
 from ml.tasks.encoding import MISSING, Encoder

@@ -15,7 +15,7 @@ KINDS: Mapping[str, str] = {
     "encoder": "ml.tasks.encoding:Encoder",
     "ensemble_member": "ml.ensemble:Member",
     "evaluation": "ml.evaluation:Evaluation",
-    "feature_definitions": "ml.feature_definitions:FeatureDefinitions",
+    "feature_definitions": "ml.features.definitions:FeatureDefinitions",
     "feature_selection": "ml.selection:SelectedFeatures",
     "fitted_catboost": "ml.models.trees.catboost:FittedCatBoost",
     "fitted_ensemble": "ml.ensemble:FittedEnsemble",

@@ -13,9 +13,9 @@ from dagster_project.examples import shop
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples, scored_rows
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
-from ml.leaks import leaking
+from ml.features.define import define_features
+from ml.features.leaks import leaking
+from ml.features.matrix import feature_matrix
 from ml.tables.sources import load_table
 
 ROOT = Path(__file__).parents[2]

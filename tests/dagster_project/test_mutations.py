@@ -20,8 +20,8 @@ from dagster_project.components import UseCase, definitions_of
 from dagster_project.definitions import resources
 from dagster_project.locate import locate
 from ml.evaluation import Estimate, Evaluation, LeakAudit, Slice
-from ml.feature_definitions import Feature, FeatureDefinitions
-from ml.feature_synthesis import define_features
+from ml.features.define import define_features
+from ml.features.definitions import Feature, FeatureDefinitions
 from resources.registry import Registry
 from resources.storage import METADATA, Storage, Stored, find
 from resources.tracking import Tracking, tracking

@@ -38,7 +38,7 @@ def archive_another(home: Path, name: str, old: bytes, new: bytes) -> None:
 def test_a_reproduction_that_differs_names_the_first_asset_and_the_coordinate(small: Small) -> None:
     first = small.materialize()
     line = b'values.to_numpy(dtype="float64", copy=True, na_value=np.nan)'
-    archive_another(small.home, "ml/features.py", line, b"2 * " + line)
+    archive_another(small.home, "ml/features/matrix.py", line, b"2 * " + line)
 
     done = run("reproduce", first)
 
@@ -77,7 +77,7 @@ def test_what_is_missing_is_named(small: Small) -> None:
 def test_a_reproduction_that_does_not_run_leaves_its_log(small: Small) -> None:
     first = small.materialize(until="evaluation")
     source = ml.provenance.source.Source.read()
-    files = {**source.files, "ml/features.py": b"raise RuntimeError('no features today')\n"}
+    files = {**source.files, "ml/features/matrix.py": b"raise RuntimeError('no features today')\n"}
     next((small.home / "archive").glob("*.tar.xz")).write_bytes(
         ml.provenance.source.Source(source.root, files).archive()
     )

@@ -8,7 +8,7 @@ import pytest
 
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
-from ml.feature_definitions import Feature, FeatureDefinitions, Lookup
+from ml.features.definitions import Feature, FeatureDefinitions, Lookup
 from ml.models.catalogue import FAMILIES, family
 from ml.models.family import Training
 from ml.onnx_export import export, measure_parity

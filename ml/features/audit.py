@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions
-from ml.leaks import NO_LEAK
+from ml.features.definitions import FeatureDefinitions
+from ml.features.leaks import NO_LEAK
 from ml.tables.findings import Finding
 from ml.tasks.metrics import METRICS, Task
 

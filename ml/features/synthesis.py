@@ -13,7 +13,7 @@ from ml.base.sql import DataError, sources_of
 from ml.declaration.features import Features
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import Feature, Synthesis, View
+from ml.features.definitions import Feature, Synthesis, View
 from ml.tables.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:

@@ -12,10 +12,9 @@ from ml.base.sql import DataError, sources_of
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
-from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
-from ml.synthesis import check_number, is_wanted, named, synthesized
-from ml.tables.types import RecordType, is_text, record_type
-from ml.window_synthesis import (
+from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
+from ml.features.synthesis import check_number, is_wanted, named, synthesized
+from ml.features.windows import (
     check_aggregations,
     describe_window,
     logical_types,
@@ -24,6 +23,7 @@ from ml.window_synthesis import (
     window_definitions,
     window_lookups,
 )
+from ml.tables.types import RecordType, is_text, record_type
 
 if TYPE_CHECKING:
     import featuretools as ft

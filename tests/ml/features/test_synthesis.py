@@ -11,10 +11,10 @@ import pytest
 
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
-from ml.leaks import leaking, scrambled
-from ml.synthesis_query import query_of
+from ml.features.define import define_features
+from ml.features.leaks import leaking, scrambled
+from ml.features.matrix import feature_matrix
+from ml.features.synthesis_query import query_of
 from ml.tables.sources import load_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")

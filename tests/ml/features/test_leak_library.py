@@ -9,11 +9,11 @@ import pyarrow as pa
 import pytest
 
 from ml.base.sql import DataError
-from ml.coverage import coverage
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_synthesis import define_features
-from ml.features import feature_matrix
-from ml.leaks import leaking
+from ml.features.define import define_features
+from ml.features.history_check import coverage
+from ml.features.leaks import leaking
+from ml.features.matrix import feature_matrix
 from ml.tables.sources import load_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")

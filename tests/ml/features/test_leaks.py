@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions
-from ml.feature_synthesis import define_features
-from ml.leaks import leaking, no_leak
+from ml.features.define import define_features
+from ml.features.definitions import FeatureDefinitions
+from ml.features.leaks import leaking, no_leak
 from ml.tables.sources import load_table
 
 

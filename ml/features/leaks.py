@@ -9,8 +9,8 @@ import pyarrow.compute as pc
 
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions
-from ml.features import feature_matrix
+from ml.features.definitions import FeatureDefinitions
+from ml.features.matrix import feature_matrix
 from ml.tables.findings import Finding
 
 NO_LEAK = "no_value_from_after_the_cutoff"

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 
 from ml.base.sql import quoted, sources_of
 from ml.declaration.use_case import UseCaseSpec
-from ml.events import event_columns, events_of, events_sql, views
-from ml.feature_definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
-from ml.features import known_rows
-from ml.synthesis_query import rows_sql, synthesis_plan
+from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
+from ml.features.events import event_columns, events_of, events_sql, views
+from ml.features.matrix import known_rows
+from ml.features.synthesis_query import rows_sql, synthesis_plan
 from ml.tables.types import is_number, record_type
 from ml.tasks.metrics import BINARY, Task
 from ml.windows.window import AtCutoff

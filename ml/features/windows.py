@@ -11,7 +11,7 @@ from ml.base.sql import DataError, columns_of, sources_of
 from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import Feature, Lookup
+from ml.features.definitions import Feature, Lookup
 from ml.tables.types import is_number, is_text
 from ml.windows.window import scale_of
 

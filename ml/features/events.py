@@ -6,7 +6,7 @@ import pyarrow as pa
 
 from ml.base.sql import quoted, run_sql
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import Lookup
+from ml.features.definitions import Lookup
 from ml.tables.types import is_number
 from ml.windows.window import check_range, scaled_sql
 

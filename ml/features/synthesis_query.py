@@ -11,7 +11,7 @@ from ml.base.sql import quoted, run_sql, sources_of
 from ml.compiler.compile import FeatureQuery, compile_features, compute
 from ml.compiler.links import reach
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import FeatureDefinitions, Synthesis, View
+from ml.features.definitions import FeatureDefinitions, Synthesis, View
 from ml.tables.types import RecordType, SqlType, sql_type
 from ml.windows.window import AtCutoff
 

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.audit_features import ROWS, feature_checks, lone_scores, no_feature_alone
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import Feature, FeatureDefinitions
+from ml.features.audit import ROWS, feature_checks, lone_scores, no_feature_alone
+from ml.features.definitions import Feature, FeatureDefinitions
 from ml.tasks.metrics import Kind, Task
 
 FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}

@@ -10,10 +10,10 @@ import pytest
 from ml.declaration.features import Aggregation
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples
-from ml.feature_synthesis import define_features, known_columns
-from ml.features import feature_matrix
+from ml.features.define import define_features, known_columns
+from ml.features.matrix import feature_matrix
+from ml.features.windows import window_entities
 from ml.tables.sources import DataError, load_table
-from ml.window_synthesis import window_entities
 
 CUTOFF = pd.Timestamp("2024-02-10 08:00")
 

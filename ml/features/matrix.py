@@ -7,9 +7,9 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.events import event_columns, events_of, views
-from ml.feature_definitions import FeatureDefinitions, Lookup
-from ml.synthesis_query import synthesized_values
+from ml.features.definitions import FeatureDefinitions, Lookup
+from ml.features.events import event_columns, events_of, views
+from ml.features.synthesis_query import synthesized_values
 from ml.windows.window import windows
 
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.feature_definitions import CUTOFF, FeatureDefinitions
+from ml.features.definitions import CUTOFF, FeatureDefinitions
 
 
 def golden_rows(

@@ -1,0 +1,1 @@
+"""Features: what they are, and their values as known at each row's cutoff."""
