@@ -15,10 +15,10 @@ from assets.predictions import rows_to_score
 from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.declaration.use_case import UseCaseSpec
+from ml.exported.onnx import task_of
 from ml.features.definitions import FeatureDefinitions
 from ml.features.golden_requests import golden_rows, records
 from ml.features.matrix import feature_matrix
-from ml.onnx_export import task_of
 from resources.bentos import BentoStore
 
 GOLDEN_ROWS = 10

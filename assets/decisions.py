@@ -7,7 +7,7 @@ from assets.step import Step
 from assets.wishes import Wish
 from ml.base.hashing import hash_bytes
 from ml.evaluation import Evaluation
-from ml.golden_inputs import GoldenError, check_golden
+from ml.exported.golden_rows import GoldenError, check_golden
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
 from resources.registry import APPROVED, BY_HAND, CHALLENGER, CHAMPION, MODEL_HASH, ROLLBACK, Registry, RegistryError

@@ -19,9 +19,9 @@ from ml.base.hashing import hash_bytes
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation, LeakAudit
 from ml.explanations import Exported
+from ml.exported.onnx import described, session, task_of
 from ml.features.leaks import no_leak
 from ml.gates import Verdict, gate_names, judge
-from ml.onnx_export import described, session, task_of
 from ml.pictures import pictures
 from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json

@@ -8,11 +8,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.declaration.use_case import UseCaseSpec
+from ml.exported.onnx import described, predict, session
+from ml.exported.reference import KEY as REFERENCE
+from ml.exported.reference import Reference
 from ml.features.definitions import FeatureDefinitions
 from ml.features.matrix import feature_matrix
-from ml.onnx_export import described, predict, session
-from ml.reference import KEY as REFERENCE
-from ml.reference import Reference
 from ml.tasks.encoding import Encoder
 
 

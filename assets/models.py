@@ -12,13 +12,13 @@ from ml.base.gpus import torch_without_cuda
 from ml.base.hashing import canonical_json
 from ml.declaration.families import Family
 from ml.declaration.use_case import UseCaseSpec
+from ml.exported.onnx import PARITY, annotated, export, measure_parity
+from ml.exported.reference import KEY as REFERENCE
+from ml.exported.reference import Reference, make_reference
 from ml.features.definitions import FeatureDefinitions
 from ml.leaderboard import Leaderboard, rank
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
-from ml.onnx_export import PARITY, annotated, export, measure_parity
-from ml.reference import KEY as REFERENCE
-from ml.reference import Reference, make_reference
 from ml.search.space import Space
 from ml.selection import SelectedFeatures
 from ml.tasks.encoding import Encoder

@@ -12,8 +12,8 @@ from assets.exported import declared_in
 from assets.predictions import rows_to_score
 from assets.production import ProductionModel
 from assets.step import Case, Step, asset
+from ml.exported.onnx import task_of
 from ml.features.online_state import online_state as made_state
-from ml.onnx_export import task_of
 
 
 def online_state(case: Case) -> dg.AssetsDefinition:

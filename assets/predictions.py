@@ -13,7 +13,7 @@ from assets.production import ProductionModel
 from assets.step import Case, Step, asset
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import scored_rows
-from ml.onnx_export import task_of
+from ml.exported.onnx import task_of
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import most_likely
 

@@ -9,11 +9,11 @@ from assets.exported import coordinates_of, encoder_of
 from assets.promoted import EVALUATED, GOLDEN, ProductionModel, answer, kept, loaded_as, promote, require_passed
 from assets.step import Case, Step, asset
 from assets.wishes import FIELDS, wishes
-from ml.answers import answers_hash
 from ml.base.hashing import hash_bytes
 from ml.evaluation import Evaluation
+from ml.exported.golden_rows import golden_inputs
+from ml.exported.identity import answers_hash
 from ml.gates import Verdict
-from ml.golden_inputs import golden_inputs
 from resources.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 from resources.storage import Columns
 

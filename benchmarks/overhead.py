@@ -137,13 +137,13 @@ def plain(use_case: str) -> None:
     from ml.evaluating import evaluate
     from ml.evaluation import Evaluation
     from ml.examples.build import make_examples
+    from ml.exported.onnx import export, measure_parity
+    from ml.exported.reference import KEY as REFERENCE
     from ml.features.define import define_features
     from ml.features.matrix import feature_matrix
     from ml.gates import judge
     from ml.leaderboard import rank
-    from ml.onnx_export import export, measure_parity
     from ml.pictures import pictures
-    from ml.reference import KEY as REFERENCE
     from ml.report import html
     from ml.tables.sources import load_table
     from ml.tuning import tune

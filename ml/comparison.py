@@ -64,7 +64,7 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows:
 
 def _scores(model: Any, rows: pd.DataFrame) -> np.ndarray:
     """Scores [n_rows] of a feature matrix by an exported or a tuned model."""
-    from ml.onnx_export import described, predict, session
+    from ml.exported.onnx import described, predict, session
     from ml.tasks.encoding import Encoder
 
     if isinstance(model, bytes):
@@ -145,7 +145,7 @@ def _model(content: bytes) -> bytes:
     import onnx
     from google.protobuf.message import DecodeError
 
-    from ml.onnx_export import PARITY
+    from ml.exported.onnx import PARITY
 
     try:
         model = onnx.load_from_string(content)

@@ -24,7 +24,7 @@ from ml.tasks.metrics import METRICS, Task, metrics_of, score
 from ml.wrong_rows import most_wrong
 
 if TYPE_CHECKING:
-    from ml.reference import Reference
+    from ml.exported.reference import Reference
     from ml.tasks.encoding import Encoder
 
 SHOWN_FEATURES = 5  # of a row that is wrong: those that matter most

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml.evaluation import Serving
-from ml.onnx_export import PARITY, described, session
+from ml.exported.onnx import PARITY, described, session
 from ml.tasks.encoding import Encoder
 
 ROWS, ROUNDS = 20, 10

@@ -13,8 +13,8 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
+from ml.exported.onnx import described, predict, session
 from ml.models import extras
-from ml.onnx_export import described, predict, session
 from resources.storage import Storage, find
 from tests.dagster_project.conftest import Small
 

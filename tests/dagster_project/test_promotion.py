@@ -17,7 +17,7 @@ from dagster_project.locate import locate
 from dagster_project.promotion import former, history
 from ml.base.hashing import hash_bytes
 from ml.evaluation import Serving
-from ml.onnx_export import annotated
+from ml.exported.onnx import annotated
 from resources.bentos import BentoStore
 from resources.registry import MODEL_HASH
 from resources.storage import Storage, find

@@ -9,7 +9,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.evaluating import Judging, evaluate
 from ml.evaluation import Evaluation
 from ml.explanations import Explained
-from ml.reference import make_reference
+from ml.exported.reference import make_reference
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.ensemble import blend, cross_fitted, select
+from ml.exported.onnx import export, measure_parity
 from ml.models.family import Training
-from ml.onnx_export import export, measure_parity
 from ml.search.folds import folded, random_folds
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score

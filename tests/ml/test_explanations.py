@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from ml.explanations import Exported, explain, import_shap, permuted, shap_values
+from ml.exported.onnx import export, predict, session
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.onnx_export import export, predict, session
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task
 

@@ -8,10 +8,10 @@ import pytest
 
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
+from ml.exported.onnx import export, measure_parity
 from ml.features.definitions import Feature, FeatureDefinitions, Lookup
 from ml.models.catalogue import FAMILIES, family
 from ml.models.family import Training
-from ml.onnx_export import export, measure_parity
 from ml.selection import select
 from ml.tasks.encoding import MAX_LEVELS, Encoder
 from ml.tasks.metrics import Kind, Task

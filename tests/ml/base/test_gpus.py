@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from ml.base.gpus import present, torch_without_cuda
+from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.onnx_export import export, measure_parity
 from ml.tasks.encoding import Encoder
 from ml.tuning import score
 

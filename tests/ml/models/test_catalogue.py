@@ -13,11 +13,11 @@ import pytest
 from pydantic import ValidationError
 
 from ml.declaration.models import Models
+from ml.exported.onnx import export, measure_parity, session
 from ml.models import extras
 from ml.models.catalogue import FAMILIES, family, require_packages
 from ml.models.family import Training
 from ml.models.trees.graph import Leaf, Split, floored, thresholds, tree_graph
-from ml.onnx_export import export, measure_parity, session
 from ml.provenance.source import outside, running
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task

@@ -10,10 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.declaration.models import TASKS, Models
+from ml.exported.onnx import ParityError, export, measure_parity, predict, session, task_of
 from ml.models.catalogue import FAMILIES, family
 from ml.models.extras import missing_package
 from ml.models.family import Training
-from ml.onnx_export import ParityError, export, measure_parity, predict, session, task_of
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
 from ml.tasks.sampling import sampled_rows

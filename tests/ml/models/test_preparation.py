@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import FAMILIES
 from ml.models.extras import missing_package
 from ml.models.family import Training
-from ml.onnx_export import export, measure_parity
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task, score
 

@@ -15,13 +15,13 @@ from sklearn.datasets import load_digits
 
 from ml.declaration.families import Family, ImageFamily, TorchFamily
 from ml.declaration.models import Models
+from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.models.networks.cnn import CNN, pixel_places
 from ml.models.networks.family import FittedNetwork, NetworkFamily, loop_options
 from ml.models.networks.modules import Convolutional, Dropout, build
 from ml.models.networks.options import CheckpointFolder, LoopOptions, Progress
-from ml.onnx_export import export, measure_parity
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task, score
 from ml.tuning import tune

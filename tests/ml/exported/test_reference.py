@@ -5,10 +5,10 @@ import pytest
 
 from ml.declaration.evaluation import EvaluationPlan
 from ml.evaluation import all_metrics
+from ml.exported.reference import Reference, make_reference
 from ml.intervals.bootstrap import Resampling
 from ml.intervals.conformal import conformal_interval, coverage
 from ml.intervals.thresholds import choose_threshold
-from ml.reference import Reference, make_reference
 from ml.tasks.metrics import Task, score
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from ml.onnx_export import session, task_of
+from ml.exported.onnx import session, task_of
 from ml.tasks.encoding import Encoder
 
 ROWS = 10

@@ -2,8 +2,8 @@
 
 import pytest
 
-from ml.answers import answers_hash
-from ml.onnx_export import annotated
+from ml.exported.identity import answers_hash
+from ml.exported.onnx import annotated
 from tests.resources.test_tracking import model
 
 

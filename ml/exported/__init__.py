@@ -1,0 +1,1 @@
+"""The exported model: its graph, what it carries, and what it answers."""
