@@ -6,7 +6,7 @@ from assets.promoted import EVALUATED, GOLDEN, ProductionModel, data_of, kept, l
 from assets.step import Step
 from assets.wishes import Wish
 from ml.base.hashing import hash_bytes
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import GoldenError, check_golden
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger

@@ -16,9 +16,12 @@ from assets.data import raw_inputs, raw_tables
 from assets.exported import coordinates_of, declared_in, encoder_of, features_of, reference_of, scores_of
 from assets.step import Case, Step, asset
 from ml.base.hashing import hash_bytes
-from ml.evaluating import Judging, evaluate
-from ml.evaluation import Evaluation, LeakAudit
-from ml.explanations import Exported
+from ml.evaluation.cost import serving_of
+from ml.evaluation.evaluate import Judging, evaluate
+from ml.evaluation.explanations import Exported
+from ml.evaluation.record import Evaluation, LeakAudit
+from ml.evaluation.slices import columns_of
+from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.onnx import described, session, task_of
 from ml.features.leaks import no_leak
 from ml.gates import Verdict, gate_names, judge
@@ -26,10 +29,7 @@ from ml.pictures import pictures
 from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report import html, in_short, told
-from ml.serving import serving_of
-from ml.slices import columns_of
 from ml.tasks.metrics import Task
-from ml.unseen import compare_unseen, unseen
 from resources.ledger import Ledger
 from resources.registry import MODEL_HASH
 from resources.storage import Columns

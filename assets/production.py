@@ -10,7 +10,7 @@ from assets.promoted import EVALUATED, GOLDEN, ProductionModel, answer, kept, lo
 from assets.step import Case, Step, asset
 from assets.wishes import FIELDS, wishes
 from ml.base.hashing import hash_bytes
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import golden_inputs
 from ml.exported.identity import answers_hash
 from ml.gates import Verdict

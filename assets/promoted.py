@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict
 
 from assets.belonging import MismatchError, require_judged_as_declared
 from assets.step import Nothing, Step
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.gates import Verdict, judge
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger

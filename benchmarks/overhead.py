@@ -134,8 +134,8 @@ def plain(use_case: str) -> None:
     from assets.step import Case
     from ml.base.hashing import canonical_json, hash_bytes
     from ml.declaration.use_case import UseCaseSpec
-    from ml.evaluating import evaluate
-    from ml.evaluation import Evaluation
+    from ml.evaluation.evaluate import evaluate
+    from ml.evaluation.record import Evaluation
     from ml.examples.build import make_examples
     from ml.exported.onnx import export, measure_parity
     from ml.exported.reference import KEY as REFERENCE

@@ -13,9 +13,9 @@ from ml.declaration.gates import (
     SliceGate,
     share,
 )
-from ml.evaluation import Evaluation, Interval
+from ml.evaluation.record import Evaluation, Interval
+from ml.evaluation.slices import Slice
 from ml.intervals.bootstrap import percent
-from ml.slices import Slice
 from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from ml.base.references import imported
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.verdict import Verdict
 
 Rule = Callable[[Evaluation, Mapping[str, Any]], Verdict]

@@ -19,7 +19,7 @@ from ml.declaration.gates import (
     ParityGate,
     SizeGate,
 )
-from ml.evaluation import Calibration, Evaluation
+from ml.evaluation.record import Calibration, Evaluation
 from ml.intervals.bootstrap import percent
 from ml.tasks.metrics import METRICS
 from ml.verdict import MISSING, Verdict

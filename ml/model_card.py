@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.intervals.bootstrap import percent
 
 Card = dict[str, list[str]]

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from ml import plot_bars as bars
 from ml import plot_curves as curves
 from ml import plot_numbers as numbers
-from ml.evaluating import Judging
-from ml.evaluation import Evaluation
-from ml.explanations import Explained
+from ml.evaluation.evaluate import Judging
+from ml.evaluation.explanations import Explained
+from ml.evaluation.record import Evaluation
 from ml.plot_style import WIDE, Draw, picture, rows_high
 
 Narrow = Iterator[tuple[str, Draw]]

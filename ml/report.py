@@ -8,7 +8,7 @@ from statistics import mean, stdev
 from typing import Any
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.gates import Verdict
 from ml.intervals.bootstrap import Estimate, percent
 from ml.model_card import model_card

@@ -14,7 +14,7 @@ from resources.formerly import FORMERLY
 KINDS: Mapping[str, str] = {
     "encoder": "ml.tasks.encoding:Encoder",
     "ensemble_member": "ml.ensemble:Member",
-    "evaluation": "ml.evaluation:Evaluation",
+    "evaluation": "ml.evaluation.record:Evaluation",
     "feature_definitions": "ml.features.definitions:FeatureDefinitions",
     "feature_selection": "ml.selection:SelectedFeatures",
     "fitted_catboost": "ml.models.trees.catboost:FittedCatBoost",

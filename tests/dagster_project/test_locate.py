@@ -204,7 +204,7 @@ def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case,
     tree = locate("breast_cancer/evaluation", tracking())["code"]["tree"]
 
     with tarfile.open(Path(os.environ["SEXTANT_HOME"]) / "archive" / f"{tree}.tar.xz") as archive:
-        member = archive.extractfile("ml/evaluation.py")
+        member = archive.extractfile("ml/evaluation/record.py")
         assert member is not None
         assert member.read() == (ROOT / "ml" / "evaluation.py").read_bytes()
 

@@ -19,7 +19,7 @@ from assets.use_case import all_assets
 from dagster_project.components import UseCase, definitions_of
 from dagster_project.definitions import resources
 from dagster_project.locate import locate
-from ml.evaluation import Estimate, Evaluation, LeakAudit, Slice
+from ml.evaluation.record import Estimate, Evaluation, LeakAudit, Slice
 from ml.features.define import define_features
 from ml.features.definitions import Feature, FeatureDefinitions
 from resources.registry import Registry

@@ -16,7 +16,7 @@ from dagster_project.launch import Ended
 from dagster_project.locate import locate
 from dagster_project.promotion import former, history
 from ml.base.hashing import hash_bytes
-from ml.evaluation import Serving
+from ml.evaluation.record import Serving
 from ml.exported.onnx import annotated
 from resources.bentos import BentoStore
 from resources.registry import MODEL_HASH

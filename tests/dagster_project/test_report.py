@@ -14,7 +14,7 @@ import pytest
 from sklearn import metrics as reference
 
 from assets.exported import reference_of, scores_of
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.intervals.thresholds import choose_threshold
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS

@@ -28,7 +28,7 @@ from ml.declaration.models import Models
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Source
 from ml.declaration.use_case import Retrain
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.models.catalogue import family
 from ml.search.space import Space
 from ml.tasks.metrics import DEFAULT_METRIC, metrics_of

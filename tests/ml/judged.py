@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluating import Judging, evaluate
-from ml.evaluation import Evaluation
-from ml.explanations import Explained
+from ml.evaluation.evaluate import Judging, evaluate
+from ml.evaluation.explanations import Explained
+from ml.evaluation.record import Evaluation
 from ml.exported.reference import make_reference
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ml.evaluation import Evaluation
+from ml.evaluation.record import Evaluation
 from ml.verdict import Verdict
 
 

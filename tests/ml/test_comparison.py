@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 
 from ml.comparison import compare_results
-from ml.evaluation import Estimate, Evaluation
+from ml.evaluation.record import Estimate, Evaluation
+from ml.evaluation.slices import Compared, Slice
 from ml.leaderboard import Leaderboard, rank
-from ml.slices import Compared, Slice
 
 
 @dataclass(frozen=True)

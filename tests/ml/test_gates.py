@@ -6,9 +6,9 @@ import pytest
 from pydantic import ValidationError
 
 from ml.declaration.gates import SWITCHES, Gates
-from ml.evaluation import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
+from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
+from ml.evaluation.slices import Compared
 from ml.gates import Verdict, gate_names, judge
-from ml.slices import Compared
 
 NAN = float("nan")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation import LeakAudit
+from ml.evaluation.record import LeakAudit
 from ml.model_card import Card, model_card
 from tests.ml.judged import made, spec_of
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ml.evaluation import Estimate
+from ml.evaluation.record import Estimate
 from ml.pictures import pictures
 from ml.report import estimate, figure, html, in_short, told, without_nan
 from ml.tasks.metrics import Kind

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ml.declaration.evaluation import EvaluationPlan
-from ml.evaluation import all_metrics
+from ml.evaluation.record import all_metrics
 from ml.exported.reference import Reference, make_reference
 from ml.intervals.bootstrap import Resampling
 from ml.intervals.conformal import conformal_interval, coverage

@@ -9,8 +9,8 @@ import pyarrow as pa
 
 from ml.declaration.gates import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
+from ml.evaluation.unseen import compare_unseen, unseen
 from ml.examples.build import make_examples
-from ml.unseen import compare_unseen, unseen
 
 START = datetime(2024, 1, 1)
 TABLE = pa.table(

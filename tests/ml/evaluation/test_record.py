@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from ml.evaluation import all_metrics, compare
+from ml.evaluation.record import all_metrics, compare
 from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, metrics_of, score
 
 

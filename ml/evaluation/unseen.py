@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ml.declaration.gates import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation import compare
+from ml.evaluation.record import compare
 from ml.examples.build import make_examples
 
 

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
+from ml.evaluation.slices import Part, columns_of, judge_slice, parts
 from ml.features.define import require_slice_columns
 from ml.intervals.bootstrap import Resampling
-from ml.slices import Part, columns_of, judge_slice, parts
 from ml.tasks.metrics import score
 
 HOW = Resampling(resamples=100)

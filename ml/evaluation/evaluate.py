@@ -11,17 +11,17 @@ import pandas as pd
 
 from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation import Evaluation, Interval, paired
-from ml.explanations import Explained, Predict, explain
-from ml.fairness import Fairness, fairness
+from ml.evaluation.explanations import Explained, Predict, explain
+from ml.evaluation.fairness import Fairness, fairness
+from ml.evaluation.record import Evaluation, Interval, paired
+from ml.evaluation.slice_search import LEAST_LOST, Found, Search, worst_slices
+from ml.evaluation.slices import Part, Slice, judge_slice, parts
+from ml.evaluation.wrong_rows import most_wrong
 from ml.intervals.bootstrap import Resampling, estimate, resampled
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.slice_search import LEAST_LOST, Found, Search, worst_slices
-from ml.slices import Part, Slice, judge_slice, parts
 from ml.tasks.metrics import METRICS, Task, metrics_of, score
-from ml.wrong_rows import most_wrong
 
 if TYPE_CHECKING:
     from ml.exported.reference import Reference

@@ -8,8 +8,8 @@ import pandas as pd
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
+from ml.evaluation.slice_names import range_names, unlike, value_names
 from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled
-from ml.slice_names import range_names, unlike, value_names
 from ml.tasks.metrics import METRICS
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows

@@ -14,8 +14,8 @@ and/or variances, Journal of Educational Statistics 1). Where all groups are tre
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ml.evaluation.slices import Part
 from ml.intervals.bootstrap import Estimate, Resampling, estimate, resampled
-from ml.slices import Part
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 

@@ -19,8 +19,8 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 
+from ml.evaluation.slices import Part, parts
 from ml.intervals.bootstrap import Resampling, resampled, strata_of
-from ml.slices import Part, parts
 from ml.tasks.metrics import METRICS, score
 
 ALPHA = 0.05

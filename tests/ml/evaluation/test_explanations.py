@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.explanations import Exported, explain, import_shap, permuted, shap_values
+from ml.evaluation.explanations import Exported, explain, import_shap, permuted, shap_values
 from ml.exported.onnx import export, predict, session
 from ml.models.catalogue import family
 from ml.models.family import Training

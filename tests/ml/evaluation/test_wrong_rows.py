@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ml.evaluation.wrong_rows import MOST, WrongRow, losses, most_wrong
 from ml.tasks.metrics import Task
-from ml.wrong_rows import MOST, WrongRow, losses, most_wrong
 
 NUMBERS, CLASSES = Task("regression"), Task("multiclass", ("ant", "bee", "cow"))
 

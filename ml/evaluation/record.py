@@ -3,16 +3,16 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from ml.explanations import Importance
+from ml.evaluation.explanations import Importance
+from ml.evaluation.fairness import Fairness
+from ml.evaluation.slices import Slice
+from ml.evaluation.wrong_rows import WrongRow
 from ml.exported.reference import Reference
-from ml.fairness import Fairness
 from ml.intervals.bootstrap import Estimate, Resampling, resampled
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
-from ml.slices import Slice
 from ml.tasks.metrics import BINARY, METRICS, Task, metrics_of, score
-from ml.wrong_rows import WrongRow
 
 __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
 

@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.fairness import fairness
+from ml.evaluation.fairness import fairness
+from ml.evaluation.slices import parts
 from ml.intervals.bootstrap import Resampling
-from ml.slices import parts
 from ml.tasks.metrics import Task
 
 HOW = Resampling(resamples=100)

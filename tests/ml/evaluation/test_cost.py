@@ -7,11 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.evaluation.cost import serving_of
 from ml.exported.golden_rows import GoldenError, check_golden, golden_inputs
 from ml.exported.onnx import PARITY, annotated, described, export, predict, session
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.serving import serving_of
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY
 

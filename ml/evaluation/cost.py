@@ -5,7 +5,7 @@ import time
 import numpy as np
 import pandas as pd
 
-from ml.evaluation import Serving
+from ml.evaluation.record import Serving
 from ml.exported.onnx import PARITY, described, session
 from ml.tasks.encoding import Encoder
 

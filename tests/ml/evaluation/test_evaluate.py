@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from ml.declaration.gates import Gates
-from ml.evaluation import Evaluation, compare
+from ml.evaluation.record import Evaluation, compare
 from ml.gates import Verdict, judge
 from ml.tasks.metrics import score
 from tests.ml.judged import made, spec_of

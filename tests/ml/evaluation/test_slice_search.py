@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.slice_search import Search, worst_slices
+from ml.evaluation.slice_search import Search, worst_slices
 
 FEATURES = ["site", "age", *(f"noise_{number}" for number in range(10))]
 
