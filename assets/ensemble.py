@@ -5,8 +5,8 @@ import pandas as pd
 
 from assets.step import Case, Step, asset
 from ml.declaration.models import Ensemble
-from ml.ensemble import blend
-from ml.tuning import TunedModel
+from ml.search.ensemble import blend
+from ml.search.tuning import TunedModel
 from resources.storage import Columns
 
 

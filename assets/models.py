@@ -16,14 +16,14 @@ from ml.exported.onnx import PARITY, annotated, export, measure_parity
 from ml.exported.reference import KEY as REFERENCE
 from ml.exported.reference import Reference, make_reference
 from ml.features.definitions import FeatureDefinitions
-from ml.leaderboard import Leaderboard, rank
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
+from ml.search.feature_selection import SelectedFeatures
+from ml.search.leaderboard import Leaderboard, rank
 from ml.search.space import Space
-from ml.selection import SelectedFeatures
+from ml.search.tuning import Settling, TunedModel, able_to_settle
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
-from ml.tuning import Settling, TunedModel, able_to_settle
 from resources.gpu import GpuWish
 from resources.storage import Columns
 

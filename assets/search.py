@@ -19,8 +19,8 @@ from ml.provenance.coordinates import Loaded
 from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
+from ml.search.tuning import Refit, TunedModel, tune
 from ml.tasks.encoding import Encoder
-from ml.tuning import Refit, TunedModel, tune
 from resources.home import home
 from resources.ledger import Ledger
 

@@ -5,7 +5,7 @@ import pandas as pd
 
 from assets.step import Case, Step, asset
 from ml.features.definitions import FeatureDefinitions
-from ml.selection import SelectedFeatures, select
+from ml.search.feature_selection import SelectedFeatures, select
 
 
 def feature_selection(case: Case) -> dg.AssetsDefinition:

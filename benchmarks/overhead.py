@@ -142,11 +142,11 @@ def plain(use_case: str) -> None:
     from ml.features.define import define_features
     from ml.features.matrix import feature_matrix
     from ml.gates import judge
-    from ml.leaderboard import rank
     from ml.pictures import pictures
     from ml.report import html
+    from ml.search.leaderboard import rank
+    from ml.search.tuning import tune
     from ml.tables.sources import load_table
-    from ml.tuning import tune
 
     spec = UseCaseSpec.model_validate(yaml.safe_load((CONFIGS / use_case / "defs.yaml").read_text())["attributes"])
     tables = {name: load_table(use_case, name, table, spec.times_of(name)) for name, table in spec.tables.items()}

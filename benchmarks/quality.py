@@ -27,16 +27,16 @@ import pandas as pd
 import yaml
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.ensemble import blend
 from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
 from ml.models.family import Training
+from ml.search.ensemble import blend
 from ml.search.folds import Folded, folded, random_folds
+from ml.search.tuning import Refit, tune
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
-from ml.tuning import Refit, tune
 
 SIDES = ("LightGBM defaults", "LightGBM + Optuna", "FLAML", "Sextant, best family", "Sextant, ensemble")
 FAMILIES: Mapping[Kind, tuple[str, ...]] = {

@@ -129,7 +129,7 @@ def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     """Sextant's search on the same folds."""
     from ml.models.trees.lightgbm import LightGBM
-    from ml.search.evaluation import Evaluator, Fitter
+    from ml.search.evaluator import Evaluator, Fitter
     from ml.search.folds import folded
     from ml.search.space import Space
     from ml.search.study import Search, Study

@@ -14,7 +14,7 @@ from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
 from ml.models.catalogue import family
-from ml.search.evaluation import Evaluator, Fitter
+from ml.search.evaluator import Evaluator, Fitter
 from ml.search.folds import folded, random_folds
 from ml.search.plots import page
 from ml.search.space import Space

@@ -13,12 +13,12 @@ from resources.formerly import FORMERLY
 
 KINDS: Mapping[str, str] = {
     "encoder": "ml.tasks.encoding:Encoder",
-    "ensemble_member": "ml.ensemble:Member",
+    "ensemble_member": "ml.search.ensemble:Member",
     "evaluation": "ml.evaluation.record:Evaluation",
     "feature_definitions": "ml.features.definitions:FeatureDefinitions",
-    "feature_selection": "ml.selection:SelectedFeatures",
+    "feature_selection": "ml.search.feature_selection:SelectedFeatures",
     "fitted_catboost": "ml.models.trees.catboost:FittedCatBoost",
-    "fitted_ensemble": "ml.ensemble:FittedEnsemble",
+    "fitted_ensemble": "ml.search.ensemble:FittedEnsemble",
     "fitted_forest": "ml.models.trees.forest:FittedForest",
     "fitted_hist_boosting": "ml.models.trees.hist_boosting:FittedHistBoosting",
     "fitted_lightgbm": "ml.models.trees.lightgbm:FittedLightGBM",
@@ -26,14 +26,14 @@ KINDS: Mapping[str, str] = {
     "fitted_network": "ml.models.networks.family:FittedNetwork",
     "fitted_xgboost": "ml.models.trees.xgboost:FittedXGBoost",
     "image_sizes": "ml.models.networks.shapes:ImageSizes",
-    "leaderboard": "ml.leaderboard:Leaderboard",
+    "leaderboard": "ml.search.leaderboard:Leaderboard",
     "network_shape": "ml.models.networks.shapes:Shape",
     "packaged_bento": "assets.bento:PackagedBento",
     "production_model": "assets.promoted:ProductionModel",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
     "task": "ml.tasks.metrics:Task",
     "trial": "ml.search.study:Trial",
-    "tuned_model": "ml.tuning:TunedModel",
+    "tuned_model": "ml.search.tuning:TunedModel",
 }
 _NAMES = {place: name for name, place in KINDS.items()}
 

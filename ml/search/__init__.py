@@ -1,1 +1,1 @@
-"""The search for a family's best settings: its space, folds, workers and study."""
+"""The search for settings: studies, trials, folds, workers, blends."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ml.base.seeds import derived_seed
-from ml.search.evaluation import Job, Outcome, State
+from ml.search.evaluator import Job, Outcome, State
 from ml.search.rungs import rung_thresholds
 from ml.search.space import Space
 from ml.search.workers import Run

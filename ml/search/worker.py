@@ -19,7 +19,7 @@ def main(handle: str, parent: str) -> None:
     # Only now: libraries read the number of threads when they are imported.
     from threadpoolctl import threadpool_limits
 
-    from ml.search.evaluation import Evaluator, load_parts
+    from ml.search.evaluator import Evaluator, load_parts
 
     fitter, metric = pickle.loads(pickled)
     with threadpool_limits(threads):

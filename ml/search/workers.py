@@ -19,7 +19,7 @@ from typing import cast
 
 from ml.provenance.source import ROOT
 from ml.search import worker as program
-from ml.search.evaluation import Evaluator, Job, Outcome, save_parts
+from ml.search.evaluator import Evaluator, Job, Outcome, save_parts
 
 ATTEMPTS = 3  # a trial whose worker died so often fails
 Run = Callable[[Sequence[Job]], Iterator[Outcome]]

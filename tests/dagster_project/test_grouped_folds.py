@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.tuning import TunedModel
+from ml.search.tuning import TunedModel
 from resources.ledger import Ledger
 from resources.storage import Storage
 from tests.dagster_project.conftest import Small, failure

@@ -16,7 +16,7 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from ml.tuning import TunedModel
+from ml.search.tuning import TunedModel
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.studies import studies

@@ -13,7 +13,7 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from ml.selection import SelectedFeatures
+from ml.search.feature_selection import SelectedFeatures
 from resources.storage import Storage, Stored, find
 from service.features import FeatureBuilder, Inputs
 from service.plan import read_plan

@@ -16,7 +16,7 @@ from dagster_project.cli import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.locate import locate
-from ml.tuning import TunedModel
+from ml.search.tuning import TunedModel
 from resources.bentos import BentoStore, ask
 from resources.kinds import KINDS, class_of
 from resources.ledger import Ledger

@@ -10,7 +10,7 @@ import pytest
 from ml.comparison import compare_results
 from ml.evaluation.record import Estimate, Evaluation
 from ml.evaluation.slices import Compared, Slice
-from ml.leaderboard import Leaderboard, rank
+from ml.search.leaderboard import Leaderboard, rank
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ml.base.seeds import derived_seed
 from ml.models.family import Training
-from ml.search.evaluation import Evaluator, Fitter, Outcome
+from ml.search.evaluator import Evaluator, Fitter, Outcome
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial

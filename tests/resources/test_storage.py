@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.base.hashing import hash_table
-from ml.leaderboard import Leaderboard
+from ml.search.leaderboard import Leaderboard
 from resources.formats import ROW_GROUP
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored, find
 

@@ -19,9 +19,9 @@ from ml.models.catalogue import FAMILIES, family, require_packages
 from ml.models.family import Training
 from ml.models.trees.graph import Leaf, Split, floored, thresholds, tree_graph
 from ml.provenance.source import outside, running
+from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
-from ml.tuning import tune
 
 TREES = ("random_forest", "extra_trees", "hist_boosting", "xgboost", "catboost")
 SMALL = {
@@ -33,7 +33,7 @@ SMALL = {
 }
 NUMERIC, CATEGORICAL = ["a", "b", "big", "zero"], ["c", "d"]
 OWN = """
-from ml.models import family
+from ml.models.catalogue import family
 
 class MyForest:
     name, devices, tasks = "my_forest", ("cpu",), ("binary",)

@@ -14,10 +14,10 @@ from ml.exported.onnx import ParityError, export, measure_parity, predict, sessi
 from ml.models.catalogue import FAMILIES, family
 from ml.models.extras import missing_package
 from ml.models.family import Training
+from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
 from ml.tasks.sampling import sampled_rows
-from ml.tuning import tune
 
 
 def installed(name: str) -> bool:

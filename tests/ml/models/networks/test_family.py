@@ -22,9 +22,9 @@ from ml.models.networks.cnn import CNN, pixel_places
 from ml.models.networks.family import FittedNetwork, NetworkFamily, loop_options
 from ml.models.networks.modules import Convolutional, Dropout, build
 from ml.models.networks.options import CheckpointFolder, LoopOptions, Progress
+from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task, score
-from ml.tuning import tune
 
 DROPPED = ["pixel_0_0", "pixel_4_0", "pixel_4_7"]  # never change in the digits, so feature selection drops them
 

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml.ensemble import blend, cross_fitted, select
 from ml.exported.onnx import export, measure_parity
 from ml.models.family import Training
+from ml.search.ensemble import blend, cross_fitted, select
 from ml.search.folds import folded, random_folds
+from ml.search.tuning import TunedModel, tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
 from ml.tasks.sampling import sampled_rows
-from ml.tuning import TunedModel, tune
 
 FAMILIES: dict[Kind, tuple[str, ...]] = {
     "binary": ("logistic", "lightgbm", "mlp"),

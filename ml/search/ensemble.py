@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS, FittedModel
+from ml.search.tuning import TunedModel
 from ml.tasks.metrics import METRICS, Task, score
-from ml.tuning import TunedModel
 
 if TYPE_CHECKING:
     import onnx

@@ -14,13 +14,13 @@ from sklearn.metrics import log_loss
 from ml.models.catalogue import FAMILIES, family
 from ml.models.family import Training
 from ml.models.networks.options import CheckpointFolder
-from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.rungs import Pruned, Watch, rung_thresholds
 from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
+from ml.search.tuning import Refit, TunedModel, able_to_settle, tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
-from ml.tuning import Refit, TunedModel, able_to_settle, tune
 from tests.ml import toy
 
 

@@ -14,7 +14,7 @@ from ml.base.seeds import derived_seed
 from ml.models.catalogue import FAMILIES, family
 from ml.models.family import Family, FittedModel, Training
 from ml.models.networks.options import CheckpointFolder, Progress
-from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial

@@ -14,9 +14,9 @@ from ml.declaration.features import Selection
 from ml.features.definitions import FeatureDefinitions
 from ml.models.family import Training
 from ml.models.trees.lightgbm import LightGBM
+from ml.search.tuning import derived_seed
 from ml.tasks.encoding import MISSING, Encoder
 from ml.tasks.metrics import Kind, Task
-from ml.tuning import derived_seed
 
 ROWS = 100_000  # training rows that correlations and gains are taken of, at most
 HELD_OUT = 0.2  # of them, to stop the trees before they learn rows by heart and count noise as worth something

@@ -27,7 +27,7 @@ def drive(workers: int, faults: Path, url: str) -> int:
 
 
 WAITING = """
-from ml.search.evaluation import Evaluator, Fitter, Job
+from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.workers import evaluating
 from tests.ml import toy
 

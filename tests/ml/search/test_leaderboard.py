@@ -2,7 +2,7 @@
 
 import pytest
 
-from ml.leaderboard import Leaderboard, rank
+from ml.search.leaderboard import Leaderboard, rank
 
 
 @pytest.mark.parametrize(("metric", "order"), [("roc_auc", ["c", "a", "b"]), ("log_loss", ["a", "b", "c"])])

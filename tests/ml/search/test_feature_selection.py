@@ -12,7 +12,7 @@ from ml.exported.onnx import export, measure_parity
 from ml.features.definitions import Feature, FeatureDefinitions, Lookup
 from ml.models.catalogue import FAMILIES, family
 from ml.models.family import Training
-from ml.selection import select
+from ml.search.feature_selection import select
 from ml.tasks.encoding import MAX_LEVELS, Encoder
 from ml.tasks.metrics import Kind, Task
 
