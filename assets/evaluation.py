@@ -24,7 +24,7 @@ from ml.evaluation.slices import columns_of
 from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.onnx import described, session, task_of
 from ml.features.leaks import no_leak
-from ml.gates import Verdict, gate_names, judge
+from ml.gates.judge import Verdict, gate_names, judge
 from ml.pictures import pictures
 from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json

@@ -13,7 +13,7 @@ from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import golden_inputs
 from ml.exported.identity import answers_hash
-from ml.gates import Verdict
+from ml.gates.judge import Verdict
 from resources.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 from resources.storage import Columns
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 from assets.belonging import MismatchError, require_judged_as_declared
 from assets.step import Nothing, Step
 from ml.evaluation.record import Evaluation
-from ml.gates import Verdict, judge
+from ml.gates.judge import Verdict, judge
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
 from resources.registry import MODEL_HASH, Registry

@@ -141,7 +141,7 @@ def plain(use_case: str) -> None:
     from ml.exported.reference import KEY as REFERENCE
     from ml.features.define import define_features
     from ml.features.matrix import feature_matrix
-    from ml.gates import judge
+    from ml.gates.judge import judge
     from ml.pictures import pictures
     from ml.report import html
     from ml.search.leaderboard import rank

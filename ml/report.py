@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.gates import Verdict
+from ml.gates.judge import Verdict
 from ml.intervals.bootstrap import Estimate, percent
 from ml.model_card import model_card
 from ml.provenance.stamp import stamp_html

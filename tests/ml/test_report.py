@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ml.evaluation.record import Estimate
+from ml.gates.verdict import Verdict
 from ml.pictures import pictures
 from ml.report import estimate, figure, html, in_short, told, without_nan
 from ml.tasks.metrics import Kind
-from ml.verdict import Verdict
 from tests.ml.judged import TASKS, made
 
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}

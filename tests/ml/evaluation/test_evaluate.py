@@ -6,7 +6,7 @@ import pytest
 
 from ml.declaration.gates import Gates
 from ml.evaluation.record import Evaluation, compare
-from ml.gates import Verdict, judge
+from ml.gates.judge import Verdict, judge
 from ml.tasks.metrics import score
 from tests.ml.judged import made, spec_of
 

@@ -3,10 +3,10 @@
 import pytest
 from pydantic import ValidationError
 
-from ml.custom_gates import custom_gate
 from ml.declaration.gates import Gates
-from ml.gates import gate_names, judge
-from tests.ml.test_gates import evaluation
+from ml.gates.custom import custom_gate
+from ml.gates.judge import gate_names, judge
+from tests.ml.gates.test_judge import evaluation
 
 HERE = "tests.ml.own_gates"
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ml.base.references import imported
 from ml.evaluation.record import Evaluation
-from ml.verdict import Verdict
+from ml.gates.verdict import Verdict
 
 Rule = Callable[[Evaluation, Mapping[str, Any]], Verdict]
 

@@ -15,9 +15,9 @@ from ml.declaration.gates import (
 )
 from ml.evaluation.record import Evaluation, Interval
 from ml.evaluation.slices import Slice
+from ml.gates.verdict import Verdict
 from ml.intervals.bootstrap import percent
 from ml.tasks.metrics import METRICS
-from ml.verdict import Verdict
 
 SHOWN = 5  # slices that a reason names
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from ml.champion_gates import no_slice_worse, not_worse, other_rule
-from ml.custom_gates import custom_gate, custom_verdict
 from ml.declaration.gates import (
     BaselineGate,
     Bound,
@@ -20,9 +18,11 @@ from ml.declaration.gates import (
     SizeGate,
 )
 from ml.evaluation.record import Calibration, Evaluation
+from ml.gates.champion import no_slice_worse, not_worse, other_rule
+from ml.gates.custom import custom_gate, custom_verdict
+from ml.gates.verdict import MISSING, Verdict
 from ml.intervals.bootstrap import percent
 from ml.tasks.metrics import METRICS
-from ml.verdict import MISSING, Verdict
 
 __all__ = ["Verdict", "gate_names", "gates_of", "judge"]
 

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from ml.declaration.gates import SWITCHES, Gates
 from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.evaluation.slices import Compared
-from ml.gates import Verdict, gate_names, judge
+from ml.gates.judge import Verdict, gate_names, judge
 
 NAN = float("nan")
 

@@ -1,0 +1,1 @@
+"""What a candidate must pass: pure predicates over an evaluation."""
