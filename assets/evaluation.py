@@ -25,10 +25,10 @@ from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.onnx import described, session, task_of
 from ml.features.leaks import no_leak
 from ml.gates.judge import Verdict, gate_names, judge
-from ml.pictures import pictures
 from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
-from ml.report import html, in_short, told
+from ml.report.page import html, in_short, told
+from ml.report.pictures import pictures
 from ml.tasks.metrics import Task
 from resources.ledger import Ledger
 from resources.registry import MODEL_HASH

@@ -142,8 +142,8 @@ def plain(use_case: str) -> None:
     from ml.features.define import define_features
     from ml.features.matrix import feature_matrix
     from ml.gates.judge import judge
-    from ml.pictures import pictures
-    from ml.report import html
+    from ml.report.page import html
+    from ml.report.pictures import pictures
     from ml.search.leaderboard import rank
     from ml.search.tuning import tune
     from ml.tables.sources import load_table

@@ -11,8 +11,8 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
 from ml.gates.judge import Verdict
 from ml.intervals.bootstrap import Estimate, percent
-from ml.model_card import model_card
 from ml.provenance.stamp import stamp_html
+from ml.report.card import model_card
 from ml.tasks.metrics import METRICS
 
 MOST_FEATURES = 25  # of the table of importances
@@ -43,7 +43,7 @@ def html(
     environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
-    page = environment.from_string(files("ml").joinpath("report.html").read_text()).render(
+    page = environment.from_string(files("ml.report").joinpath("page.html").read_text()).render(
         name=name,
         spec=spec,
         e=evaluation,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ml import plot_bars as bars
-from ml import plot_curves as curves
-from ml import plot_numbers as numbers
 from ml.evaluation.evaluate import Judging
 from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
-from ml.plot_style import WIDE, Draw, picture, rows_high
+from ml.report.plots import bars as bars
+from ml.report.plots import curves as curves
+from ml.report.plots import numbers as numbers
+from ml.report.plots.style import WIDE, Draw, picture, rows_high
 
 Narrow = Iterator[tuple[str, Draw]]
 

@@ -9,8 +9,8 @@ import pytest
 
 from ml.evaluation.record import Estimate
 from ml.gates.verdict import Verdict
-from ml.pictures import pictures
-from ml.report import estimate, figure, html, in_short, told, without_nan
+from ml.report.page import estimate, figure, html, in_short, told, without_nan
+from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
 from tests.ml.judged import TASKS, made
 

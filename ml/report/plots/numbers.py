@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ml.intervals.conformal import Coverage
-from ml.plot_curves import COLOURS, Answers
-from ml.plot_style import BASELINE, CANDIDATE, Draw
+from ml.report.plots.curves import COLOURS, Answers
+from ml.report.plots.style import BASELINE, CANDIDATE, Draw
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

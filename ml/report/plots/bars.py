@@ -10,7 +10,7 @@ import numpy as np
 from ml.evaluation.explanations import Explained, Importance, import_shap
 from ml.evaluation.slices import Slice
 from ml.intervals.bootstrap import Estimate
-from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
+from ml.report.plots.style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
 from ml.tasks.encoding import Encoder
 
 if TYPE_CHECKING:

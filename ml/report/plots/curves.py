@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.intervals.calibration import Calibration
 from ml.intervals.thresholds import MOST_CLASSES, Decisions, Threshold
-from ml.plot_style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
+from ml.report.plots.style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
 from ml.tasks.metrics import Task, score
 
 if TYPE_CHECKING:
