@@ -21,9 +21,9 @@ from ml.features.golden_requests import records
 from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.tables.sources import load_table
-from service.features import FeatureBuilder, Inputs
-from service.plan import read_plan
-from service.records import RecordReader
+from service.plan.document import read_plan
+from service.predict.features import FeatureBuilder, Inputs
+from service.records.reader import RecordReader
 
 ROOT = Path(__file__).resolve().parent.parent
 BATCH_ROWS = 5

@@ -101,7 +101,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             "version": version,
             "build_ctx": str(context),
             "labels": dict(labels),
-            "include": ["service/*.py", "bundle/*"],
+            "include": ["service/**/*.py", "bundle/*"],
             "python": {
                 "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
                 "lock_packages": False,

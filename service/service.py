@@ -8,7 +8,7 @@ from pathlib import Path
 
 import bentoml
 
-from service.app import Application, Served
+from service.http.app import Application, Served
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}

@@ -18,10 +18,10 @@ from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
-from service.events import Events
-from service.features import FeatureBuilder, Inputs
-from service.plan import Plan, read_plan
-from service.records import RecordReader
+from service.history.events import Events
+from service.plan.document import Plan, read_plan
+from service.predict.features import FeatureBuilder, Inputs
+from service.records.reader import RecordReader
 
 ROOT = Path(__file__).parents[2]
 

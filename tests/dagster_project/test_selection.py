@@ -15,9 +15,9 @@ from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from ml.search.feature_selection import SelectedFeatures
 from resources.storage import Storage, Stored, find
-from service.features import FeatureBuilder, Inputs
-from service.plan import read_plan
-from service.records import RecordReader
+from service.plan.document import read_plan
+from service.predict.features import FeatureBuilder, Inputs
+from service.records.reader import RecordReader
 
 PARTS = ["development", "test"]
 read: list[tuple[str, frozenset[str] | None]] = []  # asset and columns

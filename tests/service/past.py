@@ -14,11 +14,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from service.histories import Histories
-from service.parts import WindowFeature, WindowLookup
-from service.plan import Plan, read_plan
-from service.records import EPOCH, Record, to_us
-from service.windows import Windows
+from service.history.state import Histories
+from service.plan.document import Plan, read_plan
+from service.plan.parts import WindowFeature, WindowLookup
+from service.records.reader import EPOCH, Record, to_us
+from service.windows.features import Windows
 
 KEYS = {"of_a": ["a"], "of_b": ["b"], "of_both": ["a", "b"]}
 SCALES = {"v": 0, "w": 2}

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
-from service.histories import Histories
-from service.parts import SynthesisFeature
-from service.plan import Plan, read_plan
-from service.records import EPOCH, Record
-from service.synthesis import Synthesizer
+from service.history.state import Histories
+from service.plan.document import Plan, read_plan
+from service.plan.parts import SynthesisFeature
+from service.records.reader import EPOCH, Record
+from service.synthesis.synthesizer import Synthesizer
 
 NUMERIC = ["COUNT(orders)", "SUM(orders.amount)", "SUM(orders.COUNT(items))", "cities.people", "age + 1", "loyal"]
 CATEGORICAL = ["LAST(orders.channel)"]

@@ -1,0 +1,1 @@
+"""What the service has heard: events, their files and their log."""

@@ -1,0 +1,108 @@
+"""Histories: events of window lookups and rows of synthesized features, in one state that changes as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from service.history.files import EventFile, FileReader
+from service.plan.document import Plan
+from service.plan.parts import Feature, SynthesisFeature, WindowFeature, WindowLookup
+from service.synthesis.reach import Reach
+from service.synthesis.row_files import SentTable, load_rows
+from service.synthesis.rows import Rows
+from service.synthesis.views import Target
+from service.windows.indexed import Indexed
+from service.windows.series import Totals
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """What was sent for one file: of each event's name its columns; None: its query leaves the event out."""
+
+    file: str
+    events: Mapping[str, Mapping[str, Any] | None]
+
+
+@dataclass(frozen=True)
+class State:
+    """What is known of the past at one moment: window lookups, and the tables of synthesized features."""
+
+    windows: Mapping[str, Indexed]
+    tables: Mapping[str, Rows]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A state in which some arrivals count, not yet seen by anyone, and the events in it that were there before."""
+
+    state: State
+    arrivals: Sequence[Arrivals]
+    replaced: set[str]
+
+
+class Histories:
+    """The past that features use; `state` is replaced as a whole and never changed. `targets` take events, by file."""
+
+    def __init__(self, plan: Plan, features: Collection[Feature], folder: Path) -> None:
+        accepting = {view.file for table in plan.events.values() for view in table.views}
+        self._files: dict[str, EventFile] = {}
+        windows: dict[str, Indexed] = {}
+        for read in _readers(plan, features, folder):
+            windows |= read.indexed(named=read.path.name in accepting)
+            if read.path.name in accepting:
+                self._files[read.path.name] = read.event_file()
+        self._tables: dict[str, SentTable] = {}
+        tables: dict[str, Rows] = {}
+        if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
+            reach = Reach(plan.synthesis)
+            for name, table in plan.synthesis.tables.items():
+                tables[name] = load_rows(table, reach.columns(name), folder / table.file)
+                if table.file in accepting:
+                    self._tables[table.file] = SentTable(name, table)
+        self.targets: Mapping[str, Target] = {**self._files, **self._tables}
+        self.state = State(windows, tables)
+
+    def change(self, arrivals: Sequence[Arrivals]) -> Change:
+        """The state with some arrivals: each replaces the event of its name, or takes it out."""
+        windows, tables, replaced = dict(self.state.windows), dict(self.state.tables), set[str]()
+        for sent in arrivals:
+            if file := self._files.get(sent.file):
+                replaced |= sent.events.keys() & file.places.keys()
+                for name in file.lookups:
+                    windows[name] = windows[name].edited(file.edits(name, sent.events))
+            else:
+                name = self._tables[sent.file].table
+                tables[name], earlier = tables[name].edited(sent.events)
+                replaced |= earlier
+        return Change(State(windows, tables), arrivals, replaced)
+
+    def commit(self, change: Change) -> None:
+        """Shows a change to whoever asks from now on; no other may have come between."""
+        self.state = change.state
+        for sent in change.arrivals:
+            if file := self._files.get(sent.file):
+                file.take(sent.events)
+
+
+def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
+    """The files of the window lookups that features use."""
+    needed = _needed(feature for feature in features if isinstance(feature, WindowFeature))
+    used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}
+    for file, names in groupby(sorted(used, key=lambda name: (used[name].file, name)), lambda name: used[name].file):
+        lookups = {name: lookup for name in names if isinstance(lookup := used[name], WindowLookup)}
+        yield FileReader(folder / file, lookups, needed, plan)
+
+
+def _needed(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:
+    """For each lookup the columns that features aggregate, and what must be kept of them."""
+    needed: dict[str, dict[str, Totals]] = {}
+    for feature in features:
+        columns = needed.setdefault(feature.lookup, {})
+        if feature.column is not None:
+            had, name = columns.get(feature.column, Totals()), feature.aggregation
+            columns[feature.column] = Totals(had.sums or name in ("sum", "mean", "std"), had.squares or name == "std")
+    return needed

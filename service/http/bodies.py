@@ -1,0 +1,123 @@
+"""Bodies: what a request carries, read within limits, and what its JSON means."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+from starlette.requests import Request
+
+from service.records.reader import InvalidRecords, Problem, shown
+
+MAX_BODY_BYTES = 8_000_000
+MAX_RECORDS = 10_000
+INTEGER_DIGITS = 300  # beyond, no float64 holds the integer
+
+
+class BodyError(ValueError):
+    """A body that cannot be read as records at all; `status` is the HTTP status that says so."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The records of a request, and whether the caller sent one record or a list."""
+
+    records: list[Any]
+    single: bool
+
+
+async def read_json(request: Request) -> Any:
+    """What a request says; raises BodyError if that is no JSON, or too long."""
+    _check_content_type(request.headers.get("content-type", ""))
+    return decoded(await _body(request))
+
+
+def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
+    """One record, or the list under `records`; a list is no column's value, so the two cannot be confused."""
+    if not isinstance(body, dict):
+        raise BodyError(422, 'the body must be one record, as an object, or {"records": [...]}')
+    if "records" not in body or ("records" in columns and not isinstance(body["records"], list)):
+        return Batch([body], single=True)
+    return Batch(_list_under("records", body, []), single=False)
+
+
+def to_rows(body: Any) -> tuple[Any, list[Any]]:
+    """The table that the rows of an event request belong to, and the rows."""
+    if not isinstance(body, dict) or "table" not in body:
+        raise BodyError(422, 'the body must be an object, {"table": ..., "rows": [...]}')
+    return body["table"], _list_under("rows", body, ["table"])
+
+
+def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]:
+    """The list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
+    given = body.get(name)
+    if others := sorted(body.keys() - {name, *beside}):
+        problem = Problem(f"unknown keys beside {name}", 0, None, [shown(o) for o in others], [*beside, name])
+        raise InvalidRecords([problem])
+    if not isinstance(given, list) or not given:
+        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, shown(given), "an array of 1 or more")])
+    if len(given) > MAX_RECORDS:
+        raise BodyError(413, f"{len(given)} {name} were given; send at most {MAX_RECORDS} at a time")
+    return given
+
+
+def decoded(body: bytes) -> Any:
+    """The JSON value of `body`; numbers that no float holds stay, as NaN or infinite, to be named with their field."""
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        return _with_odd_numbers(body, str(error))
+
+
+def _with_odd_numbers(body: bytes, error: str) -> Any:
+    odd: list[str] = []
+
+    def number(literal: str) -> float:
+        value = float(literal)
+        if value - value != 0.0:  # NaN or infinite
+            odd.append(literal)
+        return value
+
+    def integer(literal: str) -> int | float:
+        return int(literal) if len(literal) <= INTEGER_DIGITS else number(literal)
+
+    try:
+        value = json.loads(body, parse_float=number, parse_int=integer, parse_constant=number)
+    except (ValueError, RecursionError):
+        value = None
+    if not odd or value is None:
+        raise BodyError(400, f"the body is not JSON: {error}") from None
+    return value
+
+
+def _check_content_type(given: str) -> None:
+    media_type = given.partition(";")[0].strip().lower()
+    kind, _, subtype = media_type.partition("/")
+    if kind != "application" or (subtype != "json" and not subtype.endswith("+json")):
+        raise BodyError(415, f"the content type is {shown(given)!r}; send application/json")
+
+
+async def _body(request: Request) -> bytes:
+    """The whole body; refused by its announced length, or else as soon as it has grown too long."""
+    length = request.headers.get("content-length", "")
+    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+        raise _too_long()
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > MAX_BODY_BYTES:
+            raise _too_long()
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+def _too_long() -> BodyError:
+    return BodyError(413, f"the body is longer than {MAX_BODY_BYTES} bytes; send fewer records at a time")

@@ -1,0 +1,191 @@
+"""Features: checked records as the two arrays that the model takes."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.history.state import Histories
+from service.plan.document import BundleError, Plan
+from service.plan.parts import (
+    CALENDAR,
+    CalendarFeature,
+    ColumnFeature,
+    Feature,
+    LookupFeature,
+    RowLookup,
+    SynthesisFeature,
+    WindowFeature,
+)
+from service.records.reader import Record, Value
+from service.synthesis.synthesizer import Synthesizer
+from service.tables.lookups import Finder, load_lookup
+from service.windows.features import Windows
+
+Getter = Callable[[Record], Value]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The names of the model's features, in the order of its inputs."""
+
+    numeric: Sequence[str]
+    categorical: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Matrices:
+    """`numeric` float32 [N, n_numeric], missing NaN; `categorical` object [N, n_categorical], missing ""."""
+
+    numeric: NDArray[np.float32]
+    categorical: NDArray[np.object_]
+    warnings: list[list[str]]
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One lookup, and where its columns stand among the inputs."""
+
+    finder: Finder
+    numeric: list[int]
+    categorical: list[int]
+
+
+class FeatureBuilder:
+    """Turns records into features as the plan says; built once, then used for every request.
+
+    `histories` are what it knows of the past; events may be added to them at any time.
+    """
+
+    def __init__(self, plan: Plan, inputs: Inputs, folder: Path) -> None:
+        self.plan = plan
+        features = _features_of(plan, inputs)
+        numeric = [features[name] for name in inputs.numeric]
+        categorical = [features[name] for name in inputs.categorical]
+        self._width = len(numeric), len(categorical)
+        self._numbers = _own(numeric)
+        self._texts = _own(categorical)
+        used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
+        self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
+        self.histories = Histories(plan, [*numeric, *categorical], folder)
+        self._windows = Windows(plan, {i: f for i, f in enumerate(numeric) if isinstance(f, WindowFeature)})
+        self._synthesized = _synthesized(numeric), _synthesized(categorical)
+        self._synthesizer = _synthesizer(plan, *self._synthesized)
+
+    def build(self, records: Sequence[Record]) -> Matrices:
+        """The features of `records`, one row each, as of one state of the histories; what their callers should know."""
+        numeric = np.empty((len(records), self._width[0]), dtype=np.float32)
+        categorical = np.empty((len(records), self._width[1]), dtype=object)
+        warnings: list[list[str]] = [[] for _ in records]
+        positions, numbers = self._numbers
+        if positions:
+            # None, a missing number, becomes NaN
+            numeric[:, positions] = np.array([[get(r) for get in numbers] for r in records], dtype=np.float64)
+        positions, texts = self._texts
+        if positions:
+            categorical[:, positions] = np.array([[get(r) or "" for get in texts] for r in records], dtype=object)
+        for block in self._blocks:
+            _fill(block, records, numeric, categorical, warnings)
+        state = self.histories.state
+        if self._windows.positions:
+            values = [self._windows.values(r, state.windows, said) for r, said in zip(records, warnings, strict=True)]
+            numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
+        if self._synthesizer is not None:
+            made = self._synthesizer.values(records, state.tables, warnings)
+            numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = made
+        return Matrices(numeric, categorical, warnings)
+
+
+def _fill(
+    block: _Block,
+    records: Sequence[Record],
+    numeric: NDArray[np.float32],
+    categorical: NDArray[np.object_],
+    warnings: list[list[str]],
+) -> None:
+    rows = []
+    for index, record in enumerate(records):
+        row, warning = block.finder.find(record)
+        rows.append(row)
+        if warning is not None:
+            warnings[index].append(warning)
+    if block.numeric:
+        numeric[:, block.numeric] = block.finder.table.numeric[rows]
+    if block.categorical:
+        categorical[:, block.categorical] = block.finder.table.categorical[rows]
+
+
+def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
+    features = {feature.name: feature for feature in plan.features}
+    problems = []
+    for name, wants_text in [*((n, False) for n in inputs.numeric), *((n, True) for n in inputs.categorical)]:
+        feature = features.get(name)
+        if feature is None:
+            problems.append(f"the plan has no feature {name!r}")
+        if feature is None or isinstance(feature, LookupFeature):
+            continue  # a lookup's types are known, and checked, once its file is read
+        if isinstance(feature, SynthesisFeature):
+            is_text = feature.type == "categorical"
+        else:
+            is_text = isinstance(feature, ColumnFeature) and plan.record[feature.column] == "text"
+        if is_text != wants_text:
+            given, wanted = ("a text", "numeric") if is_text else ("a number", "categorical")
+            problems.append(f"feature {name!r} is {given}, and feeds a {wanted} input")
+    if problems:
+        raise BundleError("model.onnx", sorted(problems))
+    return features
+
+
+def _own(features: Sequence[Feature]) -> tuple[list[int], list[Getter]]:
+    """Where the features stand that the record itself yields, and how each is had."""
+    kinds = ColumnFeature | CalendarFeature
+    own = [(position, _getter(f)) for position, f in enumerate(features) if isinstance(f, kinds)]
+    return [position for position, _ in own], [get for _, get in own]
+
+
+def _getter(feature: ColumnFeature | CalendarFeature) -> Getter:
+    column = feature.column
+    if isinstance(feature, ColumnFeature):
+        return lambda record: record.values[column]
+    part = CALENDAR[feature.primitive]
+
+    def calendar(record: Record) -> Value:
+        time = record.values[column]
+        return part(time) if isinstance(time, dt.datetime) else None
+
+    return calendar
+
+
+def _synthesized(features: Sequence[Feature]) -> dict[int, str]:
+    return {position: f.name for position, f in enumerate(features) if isinstance(f, SynthesisFeature)}
+
+
+def _synthesizer(plan: Plan, numeric: Mapping[int, str], categorical: Mapping[int, str]) -> Synthesizer | None:
+    if plan.synthesis is None or not (numeric or categorical):
+        return None
+    return Synthesizer(plan.synthesis, list(numeric.values()), list(categorical.values()))
+
+
+def _block(
+    name: str, plan: Plan, folder: Path, *, numeric: Sequence[Feature], categorical: Sequence[Feature]
+) -> _Block:
+    def used(features: Sequence[Feature]) -> dict[int, str]:
+        return {i: f.column for i, f in enumerate(features) if isinstance(f, LookupFeature) and f.lookup == name}
+
+    numbers, texts = used(numeric), used(categorical)
+    lookup = plan.lookups[name]
+    assert isinstance(lookup, RowLookup)  # the plan's own check
+    finder = load_lookup(
+        name,
+        lookup,
+        folder,
+        numeric=list(numbers.values()),
+        categorical=list(texts.values()),
+        record=plan.record,
+    )
+    return _Block(finder, list(numbers), list(texts))

@@ -1,0 +1,126 @@
+"""The model: one ONNX Runtime session, on a GPU where there is one."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from service.plan.document import BundleError, Task
+from service.predict.features import Inputs, Matrices
+
+logger = logging.getLogger("bentoml.sextant")
+
+CUDA = "CUDAExecutionProvider"
+CPU = "CPUExecutionProvider"
+BINARY = Task()
+
+
+class _DeclaredInputs(msgspec.Struct):
+    numeric: list[str]
+    categorical: list[str]
+
+
+class Model:
+    """Scores feature matrices; `providers` are those in use, `asked` those that were asked for.
+
+    Raises BundleError if the model is for another task, or does not say which features it takes.
+    """
+
+    def __init__(self, session: Any, asked: Sequence[str], task: Task = BINARY) -> None:
+        self.session = session
+        self._shape = (len(task.classes),) if task.kind == "multiclass" else ()
+        _check_task(session, task)
+        self.asked = list(asked)
+        self.providers: list[str] = session.get_providers()
+        self.inputs = _inputs(session)
+        self._names = {node.name for node in session.get_inputs()}
+        if downgraded := [provider for provider in self.asked if provider not in self.providers]:
+            logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
+
+    def score(self, matrices: Matrices) -> NDArray[np.float32]:
+        """An answer per row, [n_rows] or [n_rows, n_classes]; raises if the model yields another, or no number."""
+        given = {"numeric": matrices.numeric, "categorical": matrices.categorical}
+        (scores,) = self.session.run(["score"], {name: given[name] for name in self._names})
+        rows = len(matrices.warnings)
+        if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
+            raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
+        return np.asarray(scores, dtype=np.float32)
+
+
+def load_model(path: Path, task: Task = BINARY) -> Model:
+    """The model at `path`, with one thread: more cost time for the small batches that a service sees."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    asked = providers_to_ask(onnxruntime.get_available_providers(), cuda_devices())
+    if CUDA in asked:
+        onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
+    # TF32 would round to 10 bits of mantissa: scores would differ from those of a CPU in the third digit
+    configured: list[Any] = [(CUDA, {"use_tf32": "0"}) if provider == CUDA else provider for provider in asked]
+    return Model(onnxruntime.InferenceSession(str(path), options, providers=configured), asked, task)
+
+
+def providers_to_ask(available: Sequence[str], devices: int) -> list[str]:
+    """CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
+    if devices and CUDA not in available:
+        logger.warning("%d GPUs are not used: install onnxruntime-gpu in place of onnxruntime", devices)
+    return [CUDA, CPU] if devices and CUDA in available else [CPU]
+
+
+def cuda_devices() -> int:
+    """How many GPUs the driver shows this process; the runtime lists CUDA even where there is none."""
+    try:
+        driver = ctypes.CDLL("libcuda.so.1")
+    except OSError:
+        return 0
+    count = ctypes.c_int(0)
+    if driver.cuInit(0) != 0 or driver.cuDeviceGetCount(ctypes.byref(count)) != 0:
+        return 0
+    return count.value
+
+
+def _check_task(session: Any, task: Task) -> None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        made_for = msgspec.json.decode(metadata.get("sextant.task", "{}"), type=Task)
+    except msgspec.DecodeError as error:
+        raise BundleError("model.onnx", [f"its metadata 'sextant.task': {error}"]) from None
+    if made_for != task:
+        raise BundleError("plan.json", [f"its task is {_said(task)}, and that of model.onnx {_said(made_for)}"])
+
+
+def _said(task: Task) -> str:
+    return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
+
+
+def _inputs(session: Any) -> Inputs:
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        declared = msgspec.json.decode(metadata["sextant.inputs"], type=_DeclaredInputs)
+    except KeyError:
+        raise BundleError("model.onnx", ["its metadata has no 'sextant.inputs', the order of the features"]) from None
+    except msgspec.DecodeError as error:
+        raise BundleError("model.onnx", [f"its metadata 'sextant.inputs': {error}"]) from None
+    widths = {"numeric": len(declared.numeric), "categorical": len(declared.categorical)}
+    nodes = {node.name: node.shape for node in session.get_inputs()}
+    problems = [f"input {name!r} is none of {sorted(widths)}" for name in nodes if name not in widths]
+    problems += [f"it has no input {name!r}" for name, width in widths.items() if width and name not in nodes]
+    problems += [
+        f"input {name!r} takes {shape[1]} features, and its metadata names {widths[name]}"
+        for name, shape in nodes.items()
+        if name in widths and len(shape) == 2 and isinstance(shape[1], int) and shape[1] != widths[name]
+    ]
+    if "score" not in {node.name for node in session.get_outputs()}:
+        problems.append("it has no output 'score'")
+    if problems:
+        raise BundleError("model.onnx", sorted(problems))
+    return Inputs(declared.numeric, declared.categorical)

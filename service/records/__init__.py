@@ -1,0 +1,1 @@
+"""Business records: read, checked, and the keys in them."""

@@ -1,0 +1,1 @@
+"""Synthesized features: the rows that a query needs, and the query."""

@@ -1,0 +1,78 @@
+"""Row files: the Parquet files of the tables that synthesized features read, and what may be added to them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from service.plan.document import BundleError
+from service.plan.parts import SqlType, SynthesisTable
+from service.records.reader import Problem
+from service.synthesis.rows import Index, Row, Rows
+from service.tables.files import read_columns
+
+
+@dataclass(frozen=True)
+class SentTable:
+    """A table that takes rows which are sent."""
+
+    table: str
+    about: SynthesisTable
+
+    def wanted(self) -> list[str]:
+        """The columns of a row."""
+        return list(self.about.columns)
+
+    def type_problems(self, schema: Any) -> list[str]:
+        """Where columns of a schema of Arrow have not the type of the table's."""
+        return _type_problems(schema, self.about)
+
+    def name(self, row: Row) -> str:
+        """What names a row."""
+        return str(row[str(self.about.key)])
+
+    def value_problems(self, row: Row, index: int) -> list[Problem]:
+        """None: what the query makes of a row, the table can hold."""
+        return []
+
+
+def load_rows(table: SynthesisTable, linked: Collection[str], path: Path) -> Rows:
+    """The rows of a file, to be found by their key and by the columns `linked`."""
+    rows = read_columns(path, list(table.columns))
+    if problems := _type_problems(rows.schema, table):
+        raise BundleError(table.file, sorted(f"it has {problem}" for problem in problems))
+    rows = _stored(rows)
+    indices = {column: Index.of(rows[column]) for column in {*linked, *([table.key] if table.key else [])}}
+    if table.key is not None and (extra := rows.num_rows - len(indices[table.key].values)):
+        raise BundleError(table.file, [f"{extra} rows have no {table.key!r}, or that of another row"])
+    return Rows(rows, indices, table.key)
+
+
+def _type_problems(schema: Any, table: SynthesisTable) -> list[str]:
+    import pyarrow as pa
+
+    types: dict[SqlType, Any] = {
+        "BIGINT": pa.int64(),
+        "DOUBLE": pa.float64(),
+        "VARCHAR": pa.string(),
+        "BOOLEAN": pa.bool_(),
+        "TIMESTAMP": pa.timestamp("us"),
+    }
+    given = {name: schema.field(name).type for name in table.columns}
+    return [f"{n!r} as {given[n]}, not {kind}" for n, kind in table.columns.items() if given[n] != types[kind]]
+
+
+def _stored(rows: Any) -> Any:
+    """The same rows with times in microseconds, and NaN, which is a missing number, as null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    for index, field in enumerate(rows.schema):
+        values = rows[field.name]
+        if pa.types.is_timestamp(field.type):
+            rows = rows.set_column(index, field.name, values.cast(pa.int64()))
+        elif pa.types.is_floating(field.type):
+            rows = rows.set_column(index, field.name, pc.if_else(pc.is_nan(values), None, values))
+    return rows.combine_chunks()

@@ -1,0 +1,140 @@
+"""Views: rows that were sent as events, turned into the columns of a file by the plan's queries, in DuckDB."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Protocol
+
+from service.plan.document import BundleError
+from service.plan.parts import ColumnType, View
+from service.records.reader import InvalidRecords, Problem, Value, to_us
+
+MAX_FAILING_ROWS = 100  # to find more of them would take too long
+
+Rows = Sequence[Mapping[str, Value]]
+
+
+def connect() -> Any:
+    """An in-memory DuckDB that reaches nothing outside it."""
+    import duckdb
+
+    return duckdb.connect(config={"threads": 1, "enable_external_access": False, "python_enable_replacements": False})
+
+
+def quoted(name: str) -> str:
+    """A name as SQL takes it, whatever it holds."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+class Target(Protocol):
+    """What a view's rows are added to."""
+
+    def wanted(self) -> list[str]:
+        """The columns that it needs."""
+        ...
+
+    def type_problems(self, schema: Any) -> list[str]:
+        """Where columns of a schema of Arrow, which has all that it needs, have a wrong type."""
+        ...
+
+    def name(self, row: Mapping[str, Any]) -> str:
+        """What names a row: one of the same name takes its place."""
+        ...
+
+    def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
+        """What it cannot hold of a row, which was the one at `index` of those sent."""
+        ...
+
+
+class Query:
+    """One view's query, checked to yield the columns of its target; used by one thread at a time."""
+
+    def __init__(self, view: View, record: Mapping[str, ColumnType], target: Target, connection: Any) -> None:
+        self.file, self.target = view.file, target
+        self._view, self._record, self._connection = view, record, connection
+        self._schema = self._checked()
+
+    def run(self, rows: Rows) -> list[dict[str, Any]]:
+        """The file's columns of the rows that it keeps; raises InvalidRecords, which counts `rows`, for bad values."""
+        try:
+            found = self._result(rows).to_pylist()
+        except self._errors() as error:
+            failing = islice(self._failing(range(len(rows)), rows), MAX_FAILING_ROWS)
+            problems = [self._failure(index, rows[index]) for index in failing]
+            raise (InvalidRecords(problems) if problems else error) from None
+        return [{name: _plain(value) for name, value in each.items()} for each in found]
+
+    def _result(self, rows: Rows, columns: str = "*") -> Any:
+        """A table of Arrow: some columns of the query over `rows`."""
+        self._connection.register("event", _table(rows, self._record))
+        try:
+            return self._connection.sql(f"select {columns} from ({self._view.query}\n)").to_arrow_table()
+        finally:
+            self._connection.unregister("event")
+
+    def _errors(self) -> type[Exception]:
+        import duckdb
+
+        return duckdb.Error
+
+    def _fails(self, rows: Rows, columns: str = "*") -> str | None:
+        try:
+            self._result(rows, columns)
+        except self._errors() as error:
+            return str(error).partition("\n")[0]
+        return None
+
+    def _failing(self, indices: range, rows: Rows) -> Iterator[int]:
+        """The rows on which the query fails, found by halving."""
+        if self._fails([rows[index] for index in indices]) is None:
+            return
+        if len(indices) == 1:
+            yield indices[0]
+            return
+        middle = len(indices) // 2
+        yield from self._failing(indices[:middle], rows)
+        yield from self._failing(indices[middle:], rows)
+
+    def _failure(self, index: int, row: Mapping[str, Value]) -> Problem:
+        """Which column of the file cannot be computed of a row, and why."""
+        for name in self._schema.names:
+            if said := self._fails([row], quoted(name)):
+                return Problem(said, index, name, None, f"values of which {name!r} can be computed")
+        return Problem(str(self._fails([row])), index, None, None, "values that the plan's query accepts")
+
+    def _checked(self) -> Any:
+        """The schema of the result; raises BundleError unless it has what the file has."""
+        try:
+            schema = self._result([]).schema
+        except self._errors() as error:
+            raise BundleError("plan.json", [f"the query for {self.file} fails: {error}"]) from None
+        if absent := sorted(set(self.target.wanted()) - set(schema.names)):
+            raise BundleError("plan.json", [f"the query for {self.file} yields no columns {absent}"])
+        if problems := self.target.type_problems(schema):
+            yields = f"the query for {self.file} yields"
+            raise BundleError("plan.json", sorted(f"{yields} {problem}" for problem in problems))
+        return schema
+
+
+def _table(rows: Rows, record: Mapping[str, ColumnType]) -> Any:
+    import pyarrow as pa
+
+    def column(name: str, kind: ColumnType) -> Any:
+        values = [row[name] for row in rows]
+        if kind == "text":
+            return pa.array(values, pa.string())
+        if kind == "time":
+            return pa.array(values, pa.timestamp("us"))
+        numbers = pa.array([None if value is None else float(value) for value in values], pa.float64())  # type: ignore[arg-type]
+        return numbers.cast(pa.bool_()) if kind == "flag" else numbers
+
+    return pa.table({name: column(name, kind) for name, kind in record.items()})
+
+
+def _plain(value: Any) -> Any:
+    """Times in microseconds; NaN, which is a missing number, as None."""
+    if value != value:
+        return None
+    return to_us(value) if isinstance(value, dt.datetime) else value

@@ -1,0 +1,1 @@
+"""The bundle's tables: read, grouped, looked up."""

@@ -1,0 +1,129 @@
+"""Lookups: the Parquet files of a bundle, held so that the row of one key and time is found in microseconds."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.plan.document import BundleError
+from service.plan.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
+from service.records.keys import Key, said_time
+from service.records.reader import MICROSECOND, SECOND_US, Record
+from service.tables.files import (
+    categorical_matrix,
+    check_types,
+    key_values,
+    microseconds,
+    numeric_matrix,
+    read_rows,
+    sorted_by_key,
+    spans_of,
+)
+
+MISSING_ROW = -1  # the last row of every table holds what a record without a row gets
+
+Found = tuple[int, str | None]  # a row of the table, and a warning for the caller
+
+
+class Table:
+    """The columns of one file that features use, and the record columns that select a row."""
+
+    def __init__(
+        self, name: str, lookup: RowLookup, numeric: NDArray[np.float32], categorical: NDArray[np.object_]
+    ) -> None:
+        self.name = name
+        self.key = Key(lookup.on)
+        self.numeric = numeric
+        self.categorical = categorical
+
+
+class Finder(Protocol):
+    """Finds the row of a table for a record."""
+
+    table: Table
+
+    def find(self, record: Record) -> Found:
+        """The row for `record`, or MISSING_ROW and, where the caller should know, why."""
+        ...
+
+
+class StaticFinder:
+    """One row per key."""
+
+    def __init__(self, table: Table, rows: Mapping[Any, int]) -> None:
+        self.table = table
+        self._rows = rows
+
+    def find(self, record: Record) -> Found:
+        key = self.table.key.of(record)
+        if key is None:
+            return MISSING_ROW, None
+        row = self._rows.get(key)
+        if row is None:
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
+        return row, None
+
+
+class LatestFinder:
+    """The last row of a key at or before the cutoff, within its validity."""
+
+    def __init__(self, table: Table, spans: Mapping[Any, tuple[int, int]], times: array[int], lookup: LatestLookup):
+        self.table = table
+        self._spans = spans
+        self._times = times
+        self._bisect = bisect_right if lookup.at_cutoff == "included" else bisect_left
+        self._valid_for_us = None if lookup.valid_for_s is None else round(lookup.valid_for_s * SECOND_US)
+
+    def find(self, record: Record) -> Found:
+        key = self.table.key.of(record)
+        if key is None:
+            return MISSING_ROW, None
+        span = self._spans.get(key)
+        if span is None:
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
+        row = self._bisect(self._times, record.cutoff_us, *span) - 1
+        if row < span[0]:
+            known = f"{self.table.key.said(record)} up to the cutoff {said_time(record.cutoff_us)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {known}"
+        if self._valid_for_us is not None and self._times[row] < record.cutoff_us - self._valid_for_us:
+            return MISSING_ROW, self._too_old(record, row, self._valid_for_us)
+        return row, None
+
+    def _too_old(self, record: Record, row: int, valid_for_us: int) -> str:
+        return (
+            f"{self.table.name}: the latest row for {self.table.key.said(record)} is of {said_time(self._times[row])}, "
+            f"more than {valid_for_us * MICROSECOND} before the cutoff {said_time(record.cutoff_us)}"
+        )
+
+
+def load_lookup(
+    name: str,
+    lookup: RowLookup,
+    folder: Path,
+    *,
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    record: Mapping[str, ColumnType],
+) -> Finder:
+    """The lookup's file, reduced to its keys, its time and the columns that features use."""
+    rows = read_rows(folder / lookup.file, lookup, [*numeric, *categorical])
+    check_types(rows, lookup, numeric=numeric, categorical=categorical, record=record)
+    rows = sorted_by_key(rows, lookup)
+    table = Table(name, lookup, numeric_matrix(rows, numeric), categorical_matrix(rows, categorical))
+    keys = key_values(rows, lookup)
+    if isinstance(lookup, StaticLookup):
+        _check_unique(lookup, keys)
+        return StaticFinder(table, {key: row for row, key in enumerate(keys)})
+    times = array("q", microseconds(rows[lookup.time]).tobytes())
+    return LatestFinder(table, spans_of(keys), times, lookup)
+
+
+def _check_unique(lookup: RowLookup, keys: Sequence[Any]) -> None:
+    if repeated := len(keys) - len(set(keys)):
+        raise BundleError(lookup.file, [f"{repeated} rows repeat the key of another row"])

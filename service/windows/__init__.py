@@ -1,0 +1,1 @@
+"""Windows over events: exact sums in two reads."""

@@ -1,0 +1,44 @@
+"""Indexed events: those of one lookup by key, and how they change."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from service.windows.series import Event, Series
+
+Found = tuple[Series, int, int]  # a series, and the range in it where the events of a key are
+
+
+@dataclass(frozen=True)
+class Indexed:
+    """The events of one lookup by key: those of the bundle, and whole series of the keys that changed since."""
+
+    series: Series
+    spans: Mapping[Any, tuple[int, int]]
+    changed: Mapping[Any, Series]
+
+    def find(self, key: Any) -> Found | None:
+        """Where the events of `key` are; None: it has none."""
+        series = self.changed.get(key)
+        if series is not None:
+            return (series, 0, len(series)) if len(series) else None
+        span = self.spans.get(key)
+        return None if span is None else (self.series, *span)
+
+    def edited(self, edits: Mapping[Any, Edits]) -> Indexed:
+        """The same after some edits of each key."""
+        changed = {key: self._series(key).edited(edit.removed, edit.added) for key, edit in edits.items()}
+        return replace(self, changed={**self.changed, **changed})
+
+    def _series(self, key: Any) -> Series:
+        return self.changed[key] if key in self.changed else self.series.part(*self.spans.get(key, (0, 0)))
+
+
+@dataclass(frozen=True)
+class Edits:
+    """Events to take out of a series, by time and name, and events to put in."""
+
+    removed: list[tuple[int, str]]
+    added: list[Event]

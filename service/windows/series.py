@@ -1,0 +1,170 @@
+"""Series: events in the order of their times, with exact running sums, so that any window is summed in two reads."""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.windows.sums import Sums
+
+Numbers = NDArray[np.int64]
+Cells = tuple[Numbers, NDArray[np.bool_]]  # the values of a column, and which of them are known
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event: its time in microseconds, the text that names it, and a value or None for each column."""
+
+    time_us: int
+    row: str
+    values: Mapping[str, int | None]
+
+    @property
+    def order(self) -> tuple[int, str]:
+        """Sorts events by time; of two at one time, by name."""
+        return self.time_us, self.row
+
+
+@dataclass(frozen=True)
+class Totals:
+    """Which running sums a column needs."""
+
+    sums: bool = False
+    squares: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """The values of some events that are not null: how many come before each event, themselves, and their sums."""
+
+    known: array[int]
+    values: array[int]
+    sums: Sums | None
+    squares: Sums | None
+
+    @classmethod
+    def empty(cls, totals: Totals) -> Column:
+        """No event."""
+        return cls(
+            array("q", [0]),
+            array("q"),
+            Sums.empty() if totals.sums else None,
+            Sums.empty() if totals.squares else None,
+        )
+
+    def cells(self, start: int) -> Cells:
+        """What the events from `start` on have."""
+        known = np.diff(np.frombuffer(self.known, np.int64)[start:]).astype(bool)
+        values = np.zeros(len(known), np.int64)
+        values[known] = np.frombuffer(self.values, np.int64)[self.known[start] :]
+        return values, known
+
+    def continued(self, at: int, cells: Cells) -> Column:
+        """The column of the first `at` events, then of events with these `cells`."""
+        values, known = cells
+        before, values = self.known[at], values[known]
+        return Column(
+            self.known[: at + 1] + _packed(before + np.cumsum(known)),
+            self.values[:before] + _packed(values),
+            None if self.sums is None else self.sums.continued(before, values),
+            None if self.squares is None else self.squares.continued(before, values, squared=True),
+        )
+
+    def part(self, start: int, stop: int) -> Column:
+        """The column of some of the events."""
+        first, last = self.known[start], self.known[stop]
+        return Column(
+            _packed(np.frombuffer(self.known, np.int64)[start : stop + 1] - first),
+            self.values[first:last],
+            None if self.sums is None else self.sums.part(first, last),
+            None if self.squares is None else self.squares.part(first, last),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Events sorted by time, then name; never changed, so that what reads one needs no lock.
+
+    `rows` holds the names only where events may be put in or taken out.
+    """
+
+    times: array[int]
+    rows: list[str]
+    columns: Mapping[str, Column]
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+    @classmethod
+    def empty(cls, totals: Mapping[str, Totals]) -> Series:
+        """No event, of the columns in `totals`."""
+        return cls(array("q"), [], {name: Column.empty(needed) for name, needed in totals.items()})
+
+    def continued(self, at: int, times: Numbers, rows: list[str], cells: Mapping[str, Cells]) -> Series:
+        """The first `at` events, then the given ones, which are sorted and come after them."""
+        return Series(
+            self.times[:at] + _packed(times),
+            self.rows[:at] + rows,
+            {name: column.continued(at, cells[name]) for name, column in self.columns.items()},
+        )
+
+    def part(self, start: int, stop: int) -> Series:
+        """Some of the events."""
+        columns = {name: column.part(start, stop) for name, column in self.columns.items()}
+        return Series(self.times[start:stop], self.rows[start:stop], columns)
+
+    def position(self, event: tuple[int, str], start: int = 0) -> int:
+        """Where an event of this time and name stands, or would, at `start` or later."""
+        if not len(self) or event > (self.times[-1], self.rows[-1]):
+            return len(self)
+        return bisect_left(range(len(self)), event, start, key=lambda i: (self.times[i], self.rows[i]))
+
+    def edited(self, removed: Sequence[tuple[int, str]], added: Sequence[Event]) -> Series:
+        """These events without the `removed`, which are among them, and with the `added`; what comes before is kept."""
+        added = sorted(added, key=lambda event: event.order)
+        out = sorted(self.position(event) for event in removed)
+        into: list[int] = []
+        for event in added:
+            into.append(self.position(event.order, into[-1] if into else 0))
+        at = min([*out[:1], *into[:1]], default=len(self))
+        edit = _Edit.of(at, out, into)
+        return self.continued(
+            at,
+            edit.apply(np.frombuffer(self.times, np.int64)[at:], [event.time_us for event in added]),
+            edit.apply(np.array(self.rows[at:], object), [event.row for event in added]).tolist(),
+            {name: edit.apply_to_cells(column.cells(at), name, added) for name, column in self.columns.items()},
+        )
+
+
+@dataclass(frozen=True)
+class _Edit:
+    """Positions to take out, and where, once they are out, something is put in; both sorted."""
+
+    out: Numbers
+    into: Numbers
+
+    @classmethod
+    def of(cls, at: int, out: Sequence[int], into: Sequence[int]) -> _Edit:
+        """The edit of what is left from `at` on; all positions are those before anything is taken out."""
+        taken, put = np.array(out, np.int64), np.array(into, np.int64)
+        return cls(taken - at, put - at - np.searchsorted(taken, put))
+
+    def apply(self, values: NDArray[Any], new: Sequence[Any]) -> NDArray[Any]:
+        added = np.array(new, values.dtype)
+        # most events come after all others, and then nothing of what is there is touched
+        return np.insert(np.delete(values, self.out), self.into, added) if len(values) else added
+
+    def apply_to_cells(self, cells: Cells, name: str, added: Sequence[Event]) -> Cells:
+        values = [event.values[name] for event in added]
+        return self.apply(cells[0], [v or 0 for v in values]), self.apply(cells[1], [v is not None for v in values])
+
+
+def _packed(values: Numbers) -> array[int]:
+    """An array whose items Python reads as integers, several times as fast as NumPy's."""
+    return array("q", np.ascontiguousarray(values, np.int64).tobytes())

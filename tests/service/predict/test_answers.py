@@ -1,0 +1,123 @@
+"""The service answers every task: a probability, that of each class, or a number."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from starlette.testclient import TestClient
+
+from service.http.app import Application, Served
+from service.plan.document import BundleError
+from service.predict.predictor import load_predictor
+from tests.service.conftest import NUMERIC, PLAN, RECORD, WEIGHTS, onnx_model
+
+LOGIT = float(np.dot([500, 0, 10, 100, 8, 7], WEIGHTS))  # of the golden record, by hand
+CLASSES = ["early", "late", "never"]
+FACTORS = np.array([[0.0, 1.0, -2.0]], np.float32)  # of the logit, for each class
+PROBABILITIES = (np.exp(LOGIT * FACTORS[0]) / np.exp(LOGIT * FACTORS[0]).sum()).tolist()
+MULTICLASS = {"kind": "multiclass", "classes": CLASSES}
+
+
+def model_of(task: dict[str, Any]) -> onnx.ModelProto:
+    """The tests' small model, which answers with the logit itself or with the softmax of its multiples."""
+    model = onnx_model(NUMERIC, [], WEIGHTS)
+    graph, outputs = model.graph, len(task.get("classes", []))
+    graph.node.pop()  # the sigmoid
+    if outputs:
+        graph.initializer.append(numpy_helper.from_array(FACTORS[:, :outputs], "factors"))
+        graph.initializer.append(numpy_helper.from_array(np.array([-1, 1]), "column"))
+        graph.node.append(helper.make_node("Reshape", ["logit", "column"], ["logits"]))
+        graph.node.append(helper.make_node("MatMul", ["logits", "factors"], ["multiples"]))
+        graph.node.append(helper.make_node("Softmax", ["multiples"], ["score"], axis=1))
+    else:
+        graph.node.append(helper.make_node("Identity", ["logit"], ["score"]))
+    del graph.output[:]
+    shape = [None, outputs] if outputs else [None]
+    graph.output.append(helper.make_tensor_value_info("score", TensorProto.FLOAT, shape))
+    model.metadata_props.add(key="sextant.task", value=json.dumps({"classes": [], **task}))
+    return model
+
+
+@pytest.fixture
+def write(write_bundle: Any) -> Any:
+    """Writes a bundle for a task; the model may be for another one."""
+
+    def written(task: dict[str, Any], scores: list[Any], model_task: dict[str, Any] | None = None) -> Path:
+        folder: Path = write_bundle({**PLAN, "task": task})
+        onnx.save(model_of(model_task or task), folder / "model.onnx")
+        golden = {"records": [RECORD] * len(scores), "scores": scores, "tolerance": 1e-3}
+        (folder / "golden.json").write_text(json.dumps(golden))
+        return folder
+
+    return written
+
+
+@contextmanager
+def client_of(folder: Path) -> Iterator[TestClient]:
+    served = Served()
+    served.load(folder)
+    assert served.not_ready is None
+    with TestClient(Application(served)) as client:
+        yield client
+
+
+def test_a_regression_is_answered_with_a_number(write: Any, record: dict[str, Any]) -> None:
+    with client_of(write({"kind": "regression"}, [LOGIT])) as client:
+        one = client.post("/predict", json=record).json()
+        two = client.post("/predict", json={"records": [record, record]}).json()
+        index, schema = client.get("/").json(), client.get("/schema").json()
+
+    assert one["score"] == pytest.approx(LOGIT, abs=1e-5)
+    assert list(one) == ["score", "model", "coordinates", "warnings"]
+    assert two["scores"] == [one["score"]] * 2
+    assert index["task"] == {"kind": "regression", "classes": []}
+    assert schema["description"] == "Answered with `score`, the predicted number."
+
+
+def test_many_classes_are_answered_with_the_likeliest_and_the_probability_of_each(
+    write: Any, record: dict[str, Any]
+) -> None:
+    with client_of(write(MULTICLASS, [PROBABILITIES])) as client:
+        one = client.post("/predict", json=record).json()
+        many = client.post("/predict", json={"records": [record, {**record, "distance": -9000}] * 60}).json()
+        schema = client.get("/schema").json()
+
+    assert one["class"] == CLASSES[int(np.argmax(PROBABILITIES))]
+    assert list(one["probabilities"]) == CLASSES
+    assert list(one["probabilities"].values()) == pytest.approx(PROBABILITIES, abs=1e-5)
+    assert list(one) == ["class", "probabilities", "model", "coordinates", "warnings"]
+    assert [len(many[name]) for name in ("classes", "probabilities", "warnings")] == [120] * 3
+    assert many["probabilities"][0] == one["probabilities"]
+    assert len(set(many["classes"])) == 2
+    assert schema["description"].endswith("that of each: early, late, never.")
+
+
+@pytest.mark.parametrize(
+    ("task", "scores", "model_task", "message"),
+    [
+        (MULTICLASS, [PROBABILITIES], {"kind": "multiclass", "classes": ["a", "b", "c"]}, "its task is multiclass of"),
+        ({"kind": "regression"}, [LOGIT], MULTICLASS, "its task is regression, and that of model.onnx multiclass of"),
+        ({"kind": "multiclass", "classes": ["a"]}, [[1.0]], None, "needs at least two classes, all different"),
+        ({"kind": "multiclass", "classes": ["a", "a"]}, [[1.0, 0.0]], None, "needs at least two classes"),
+        ({"kind": "binary", "classes": ["a", "b"]}, [0.5], MULTICLASS, "task: 'binary' has no classes"),
+        ({"kind": "ranking"}, [0.5], MULTICLASS, "ranking"),
+    ],
+)
+def test_a_task_that_contradicts_itself_or_the_model_is_refused(
+    write: Any, task: dict[str, Any], scores: list[Any], model_task: dict[str, Any] | None, message: str
+) -> None:
+    with pytest.raises(BundleError, match=message):
+        load_predictor(write(task, scores, model_task))
+
+
+def test_golden_answers_of_another_shape_are_refused(write: Any) -> None:
+    with pytest.raises(BundleError, match=r"scores of shape \(1,\), and the model answers with \(1, 3\)"):
+        load_predictor(write(MULTICLASS, [0.5])).difference()
