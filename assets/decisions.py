@@ -10,8 +10,17 @@ from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import GoldenError, check_golden
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
-from resources.registry import APPROVED, BY_HAND, CHALLENGER, CHAMPION, MODEL_HASH, ROLLBACK, Registry, RegistryError
 from resources.storage import StorageError, Stored
+from resources.tracking.registry import (
+    APPROVED,
+    BY_HAND,
+    CHALLENGER,
+    CHAMPION,
+    MODEL_HASH,
+    ROLLBACK,
+    Registry,
+    RegistryError,
+)
 
 
 def approved(step: Step, registry: Registry, wish: Wish) -> ProductionModel:

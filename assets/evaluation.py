@@ -31,8 +31,8 @@ from ml.report.page import html, in_short, told
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Task
 from resources.ledger import Ledger
-from resources.registry import MODEL_HASH
 from resources.storage import Columns
+from resources.tracking.registry import MODEL_HASH
 
 AUDITED = 400  # test rows that the test for leaks looks at
 

@@ -24,7 +24,7 @@ from ml.search.space import Space
 from ml.search.tuning import Settling, TunedModel, able_to_settle
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
-from resources.gpu import GpuWish
+from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
 PARITY_ROWS = 5000

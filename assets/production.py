@@ -14,8 +14,8 @@ from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import golden_inputs
 from ml.exported.identity import answers_hash
 from ml.gates.judge import Verdict
-from resources.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 from resources.storage import Columns
+from resources.tracking.registry import ANSWERS, CHAMPION, MODEL_HASH, PROMOTED, ROLLED_BACK, Registry, RegistryError
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

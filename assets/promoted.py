@@ -15,7 +15,7 @@ from ml.evaluation.record import Evaluation
 from ml.gates.judge import Verdict, judge
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
-from resources.registry import MODEL_HASH, Registry
+from resources.tracking.registry import MODEL_HASH, Registry
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion

@@ -20,12 +20,12 @@ from ml.provenance.coordinates import Coordinates, Loaded, code_coordinate, conf
 from ml.provenance.source import running
 from ml.tables.findings import AuditError, Finding
 from resources.bentos import BentoStore
-from resources.gpu import GpuPool, GpuWish, Lease
-from resources.gpu_usage import measured
+from resources.gpu.pool import GpuPool, GpuWish, Lease
+from resources.gpu.usage import measured
 from resources.ledger import Ledger
 from resources.storage import METADATA, Columns, Storage, StorageError, Stored
 from resources.studies import Studies
-from resources.tracking import TrackedRun, Tracking
+from resources.tracking.runs import TrackedRun, Tracking
 
 REUSE_KEY, CHECKS = "reuse_key", "checks"
 NO_GPU = GpuWish("never")

@@ -30,7 +30,7 @@ def _limit_pools() -> None:
     import dagster as dg
 
     from dagster_project.pools import limit_pools
-    from resources.gpu import GpuPool
+    from resources.gpu.pool import GpuPool
 
     with dg.DagsterInstance.get() as instance:
         limit_pools(instance, GpuPool())
@@ -57,7 +57,7 @@ def locate(thing: str, as_json: bool) -> None:
     from dagster_project.locate import NotFoundError, described
     from dagster_project.locate import locate as find
     from resources.ledger import Ledger
-    from resources.tracking import tracking
+    from resources.tracking.runs import tracking
 
     ledger = Ledger()
     try:
@@ -79,7 +79,7 @@ def diff(first: str, second: str) -> None:
     from dagster_project.locate import NotFoundError, locate
     from resources.ledger import Ledger, LedgerError
     from resources.storage import StorageError
-    from resources.tracking import tracking
+    from resources.tracking.runs import tracking
 
     ledger = Ledger()
     try:
@@ -107,7 +107,7 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
     from dagster_project.reproduce import ReproduceError, as_json, as_text, differences, explained, rebuilt
     from dagster_project.reproduce import reproduce as run
     from resources.ledger import Ledger
-    from resources.tracking import tracking
+    from resources.tracking.runs import tracking
 
     ledger = Ledger()
     with ExitStack() as stack:
@@ -148,7 +148,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     from resources.ledger import Ledger
     from resources.storage import Storage
     from resources.studies import studies
-    from resources.tracking import tracking
+    from resources.tracking.runs import tracking
 
     try:
         age = duration(older_than)
@@ -205,7 +205,7 @@ def dev(port: int, mlflow_port: int) -> None:
         "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
     }
     from resources.bentos import stop
-    from resources.tracking import tracking
+    from resources.tracking.runs import tracking
 
     _limit_pools()
     tracking().client()  # two processes that open an empty database at once would race

@@ -8,11 +8,11 @@ import dagster as dg
 
 from dagster_project.loading import load_use_cases
 from resources.bentos import BentoStore
-from resources.gpu import GpuPool
+from resources.gpu.pool import GpuPool
 from resources.home import keep_to_home
 from resources.storage import Storage, StorageIOManager
 from resources.studies import studies
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 # Pinned before any step starts: results then do not depend on how busy the machine is.
 PINNED = {

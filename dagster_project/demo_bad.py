@@ -11,7 +11,7 @@ import yaml
 from dagster_project.demo import refused
 from dagster_project.launch import check_name, execute
 from ml.provenance.source import running
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 # As after an accident with the declaration: one feature is left, and a single linear model to learn from it.
 BAD: dict[str, Mapping[str, Any]] = {

@@ -16,7 +16,7 @@ from resources.home import home
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 from resources.studies import Studies
-from resources.tracking import Tracking
+from resources.tracking.runs import Tracking
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,

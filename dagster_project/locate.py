@@ -8,7 +8,7 @@ from ml.base.hashing import hash_bytes
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Stored
-from resources.tracking import Tracking
+from resources.tracking.runs import Tracking
 
 _MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
 ALLOWED = (

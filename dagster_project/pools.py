@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from resources.gpu import POOL, GpuPool
+from resources.gpu.pool import POOL, GpuPool
 
 
 def limit_pools(instance: dg.DagsterInstance, gpus: GpuPool) -> None:

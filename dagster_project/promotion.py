@@ -8,8 +8,8 @@ import click
 import dagster as dg
 
 from dagster_project.launch import Ended, check_declaration, check_name, execute
-from resources.registry import APPROVED, CHAMPION, PROMOTED, Registry
-from resources.tracking import tracking
+from resources.tracking.registry import APPROVED, CHAMPION, PROMOTED, Registry
+from resources.tracking.runs import tracking
 
 
 def approve(use_case: str, version: str, reason: str, by: str | None) -> None:

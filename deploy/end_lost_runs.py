@@ -5,7 +5,7 @@ Without this they would stay STARTED for ever: Dagster's default launcher cannot
 
 import dagster as dg
 
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 REASON = "its process ended with the container it was in: launch it again"
 

@@ -15,7 +15,7 @@ from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import PINNED, resources
 from resources.ledger import Ledger
-from resources.tracking import Tracking, tracking
+from resources.tracking.runs import Tracking, tracking
 
 
 class Small:

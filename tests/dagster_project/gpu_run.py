@@ -8,7 +8,7 @@ import dagster as dg
 from assets.step import Case, Step, asset
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from resources.gpu import GpuPool, GpuWish
+from resources.gpu.pool import GpuPool, GpuWish
 
 
 def main(declared: str) -> None:

@@ -13,7 +13,7 @@ from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import defs, resources
 from resources.storage import find
-from resources.tracking import Tracking
+from resources.tracking.runs import Tracking
 from tests.dagster_project.conftest import Small
 
 TRAINING = ("models", "leaderboard", "onnx_model", "evaluation", "production_model")

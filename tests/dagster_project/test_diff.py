@@ -20,7 +20,7 @@ from dagster_project.cli import main
 from dagster_project.diff import changed_coordinates
 from dagster_project.locate import locate
 from resources.ledger import Ledger
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import Small
 
 BIN = Path(sys.executable).parent

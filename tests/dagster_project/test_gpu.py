@@ -29,7 +29,7 @@ from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.instance import prepare
 from dagster_project.pools import limit_pools
-from resources.gpu import GpuBusyError, GpuPool, GpuWish
+from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish
 from resources.ledger import Ledger
 from tests.dagster_project.conftest import Small
 

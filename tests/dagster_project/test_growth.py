@@ -18,7 +18,7 @@ from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import Storage, Version, find
 from resources.studies import studies
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import Small
 
 RAW = dg.AssetKey(["small", "raw", "rows"])

@@ -22,7 +22,7 @@ from dagster_project.locate import NotFoundError, locate
 from ml.provenance.stamp import read_stamp
 from resources.ledger import Ledger
 from resources.storage import Storage, find
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 ROOT = Path(__file__).parents[2]
 

@@ -22,9 +22,9 @@ from dagster_project.locate import locate
 from ml.evaluation.record import Estimate, Evaluation, LeakAudit, Slice
 from ml.features.define import define_features
 from ml.features.definitions import Feature, FeatureDefinitions
-from resources.registry import Registry
 from resources.storage import METADATA, Storage, Stored, find
-from resources.tracking import Tracking, tracking
+from resources.tracking.registry import Registry
+from resources.tracking.runs import Tracking, tracking
 from tests.dagster_project.conftest import failure
 from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
 
@@ -355,7 +355,7 @@ def test_only_the_registry_moves_an_alias_and_only_production_model_asks_it_to()
     def using(*words: str) -> set[str]:
         return {str(file.relative_to(root)) for file in files if any(word in file.read_text() for word in words)}
 
-    assert using("set_registered_model_alias", "delete_registered_model_alias") == {"resources/registry.py"}
+    assert using("set_registered_model_alias", "delete_registered_model_alias") == {"resources/tracking/registry.py"}
     assert using("registry.move(", "registry.challenge(", ".promotion(") <= {
         "assets/production.py",
         "assets/promoted.py",

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dagster_project.locate import locate
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 from tests.dagster_project.test_tasks import case, materialize, stored
 
 

@@ -21,7 +21,7 @@ from dagster_project.definitions import resources
 from dagster_project.locate import NotFoundError, locate
 from resources.bentos import BentoStore, ask
 from resources.storage import Storage, find
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 ROOT = Path(__file__).parents[2]
 

@@ -19,9 +19,9 @@ from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Serving
 from ml.exported.onnx import annotated
 from resources.bentos import BentoStore
-from resources.registry import MODEL_HASH
 from resources.storage import Storage, find
-from resources.tracking import tracking
+from resources.tracking.registry import MODEL_HASH
+from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import failure
 from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
 

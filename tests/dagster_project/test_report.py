@@ -20,7 +20,7 @@ from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
 from resources.ledger import Ledger
 from resources.storage import Storage
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
 

@@ -20,7 +20,7 @@ from ml.search.tuning import TunedModel
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.studies import studies
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import Small
 
 MODEL = dg.AssetKey(["small", "models", "logistic"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 SCRIPT = Path(__file__).parents[2] / "deploy" / "end_lost_runs.py"
 Status = dg.DagsterRunStatus

@@ -14,7 +14,7 @@ import pytest
 
 from ml.search.study import Search, Trial
 from resources.studies import Studies
-from resources.tracking import Tracking
+from resources.tracking.runs import Tracking
 from tests.ml import toy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -22,7 +22,7 @@ from resources.kinds import KINDS, class_of
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 from resources.studies import Studies
-from resources.tracking import tracking
+from resources.tracking.runs import tracking
 
 FAMILIES = ("logistic", "lightgbm", "mlp", "random_forest", "ensemble")
 

@@ -4,7 +4,7 @@ import os
 import random
 import sys
 
-from resources.gpu import GpuPool, GpuWish
+from resources.gpu.pool import GpuPool, GpuWish
 
 SHARES = (1.0, 0.5, 0.3, 0.1)
 

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 
-from resources.gpu import GpuPool, GpuWish
+from resources.gpu.pool import GpuPool, GpuWish
 
 
 def say(text: str) -> None:

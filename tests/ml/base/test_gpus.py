@@ -30,8 +30,8 @@ def test_a_build_of_torch_without_cuda_is_known_without_importing_it() -> None:
 
 @pytest.mark.gpu
 def test_a_network_trained_on_a_gpu_is_the_cpu_s_within_rounding_and_its_use_is_measured(data: Training, home) -> None:  # type: ignore[no-untyped-def]
-    from resources.gpu import GpuPool, GpuWish
-    from resources.gpu_usage import measured
+    from resources.gpu.pool import GpuPool, GpuWish
+    from resources.gpu.usage import measured
 
     mlp = family("mlp")
     exact = {**mlp.defaults(), "dropout": 0.0}  # what it drops is drawn by other generators on a GPU
@@ -53,7 +53,7 @@ def test_a_network_trained_on_a_gpu_is_the_cpu_s_within_rounding_and_its_use_is_
 
 @pytest.mark.gpu
 def test_on_a_gpu_the_onnx_model_answers_as_the_native_one(data: Training, home) -> None:  # type: ignore[no-untyped-def]
-    from resources.gpu import GpuPool, GpuWish
+    from resources.gpu.pool import GpuPool, GpuWish
 
     model = family("mlp").fit(data, family("mlp").defaults(), seed=1)
     rows = pd.DataFrame({"a": [0.1, None, 2.0], "b": [1.0, 2.0, None], "c": ["x", "w", None]})

@@ -4,7 +4,7 @@ import pytest
 
 from ml.exported.identity import answers_hash
 from ml.exported.onnx import annotated
-from tests.resources.test_tracking import model
+from tests.resources.tracking.test_runs import model
 
 
 @pytest.mark.parametrize("name", ["sextant.coordinates", "sextant.parity", "sextant.spec", "sextant.reference"])

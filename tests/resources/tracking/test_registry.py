@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ml.base.hashing import hash_bytes
-from resources.history import History
-from resources.registry import MODEL_HASH, ROLLED_BACK, Registry, RegistryError
-from resources.tracking import Tracking
-from tests.resources.test_tracking import model
+from resources.tracking.history import History
+from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry, RegistryError
+from resources.tracking.runs import Tracking
+from tests.resources.tracking.test_runs import model
 
 WRITES = (
     "set_registered_model_tag",

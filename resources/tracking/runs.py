@@ -14,7 +14,7 @@ import dagster as dg
 
 from resources.home import home
 from resources.locks import POSTGRESQL, held
-from resources.registry import CHAMPION, Registry
+from resources.tracking.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,13 +6,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from resources.history import Entry, History
+from resources.tracking.history import Entry, History
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion
 
-    from resources.tracking import TrackedRun
+    from resources.tracking.runs import TrackedRun
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
 # What an entry of the history says was done:

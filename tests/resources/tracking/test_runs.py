@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from resources.tracking import Tracking
+from resources.tracking.runs import Tracking
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ml.base.gpus import Gpu, allowed
-from resources.gpu import GpuBusyError, GpuPool, GpuWish, NoGpuError
+from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish, NoGpuError
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -277,7 +277,7 @@ def with_driver(driver: Path, code: str, **environment: str) -> Any:
     variables |= {"LD_LIBRARY_PATH": str(driver), "PYTHONPATH": str(ROOT), **environment}
     start = (
         "import ctypes, json, os\n"
-        "from resources.gpu import CudaStartedError, GpuPool, GpuWish\n"
+        "from resources.gpu.pool import CudaStartedError, GpuPool, GpuWish\n"
         "wish = GpuWish('required')\n"
     )
     done = subprocess.run([sys.executable, "-c", start + code], env=variables, capture_output=True, text=True)
@@ -326,7 +326,7 @@ def test_the_use_of_a_gpu_is_measured_and_what_it_does_not_tell_is_left_out(
     utilization: bool, driver: Path, home: Path
 ) -> None:
     code = """
-from resources.gpu_usage import measured
+from resources.gpu.usage import measured
 with GpuPool(devices=[1]).lease(wish) as lease, measured(lease.gpus[0]) as usage: pass
 print(json.dumps(usage.metadata()))
 """
@@ -340,7 +340,7 @@ print(json.dumps(usage.metadata()))
 def test_the_memory_of_workers_counts_and_that_of_strangers_does_not(driver: Path, home: Path) -> None:
     code = f"""
 import subprocess
-from resources.gpu_usage import measured
+from resources.gpu.usage import measured
 found = []
 for started_here in (True, False):
     worker = subprocess.Popen(["cat"], stdin=subprocess.PIPE)

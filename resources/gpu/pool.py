@@ -12,7 +12,7 @@ from typing import Literal
 import dagster as dg
 
 from ml.base.gpus import Gpu, allowed, cuda_started, present
-from resources.gpu_claims import Claim
+from resources.gpu.claims import Claim
 from resources.home import home
 
 POOL = "gpu"  # Dagster's pool of the steps that take a whole GPU

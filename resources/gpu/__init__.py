@@ -1,0 +1,1 @@
+"""GPUs: leased to steps, and what they did there."""

@@ -1,0 +1,1 @@
+"""MLflow: runs, the registry, the history of promotions."""
