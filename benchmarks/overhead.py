@@ -22,7 +22,7 @@ from typing import Any
 import dagster as dg
 
 from dagster_project.definitions import CONFIGS, PINNED, PRELOAD, resources
-from dagster_project.loading import load_use_cases
+from dagster_project.location.loading import load_use_cases
 
 ROOT = Path(__file__).resolve().parent.parent
 PR_SET_CHILD_SUBREAPER = 36

@@ -8,8 +8,8 @@ from dagster.components.resolved.scopes import EnvScope
 
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.automation import automation
-from dagster_project.scaffolding import UseCaseScaffolder
+from dagster_project.location.automation import automation
+from dagster_project.location.scaffolding import UseCaseScaffolder
 from ml.declaration.use_case import UseCaseSpec
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from dagster_project.loading import load_use_cases
+from dagster_project.location.loading import load_use_cases
 from resources.bentos import BentoStore
 from resources.gpu.pool import GpuPool
 from resources.home import keep_to_home

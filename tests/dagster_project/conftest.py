@@ -91,7 +91,7 @@ def small(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
 @pytest.fixture(scope="module")
 def promoted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home in which version 1 is champion and another candidate has been evaluated, to be copied."""
-    from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
+    from tests.support.dated import OTHER, PRODUCTION, Dated, frame
 
     folder = tmp_path_factory.mktemp("promoted")
     (folder / "home" / "dagster").mkdir(parents=True)
@@ -111,7 +111,7 @@ def promoted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def case(promoted: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     """The use case `dated.Dated` with a champion, in a home of the test's own."""
-    from tests.dagster_project.dated import Dated, frame
+    from tests.support.dated import Dated, frame
 
     for name, value in PINNED.items():
         monkeypatch.setenv(name, value)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from ml.comparison import compare_results
+from dagster_project.results.comparison import compare_results
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 CODE = """
 import dagster as dg
 from dagster_project.definitions import CONFIGS, PRELOAD, resources
-from dagster_project.loading import load_use_cases
+from dagster_project.location.loading import load_use_cases
 
 start = {"forkserver": {"preload_modules": PRELOAD}}
 executor = dg.multiprocess_executor.configured({"max_concurrent": %d, "start_method": start})

@@ -24,11 +24,11 @@ from dagster._time import get_current_datetime
 
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.instance import prepare
-from dagster_project.pools import limit_pools
+from dagster_project.location.instance import prepare
+from dagster_project.location.pools import limit_pools
 from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish
 from resources.ledger import Ledger
 from tests.dagster_project.conftest import Small

@@ -10,9 +10,9 @@ import pyarrow as pa
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.cli import main
-from dagster_project.gc import garbage
-from dagster_project.locate import locate
+from dagster_project.commands.main import main
+from dagster_project.results.gc import garbage
+from dagster_project.results.locate import locate
 from ml.base.hashing import hash_table
 from resources.bentos import BentoStore
 from resources.ledger import Ledger

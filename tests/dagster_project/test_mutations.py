@@ -18,7 +18,7 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase, definitions_of
 from dagster_project.definitions import resources
-from dagster_project.locate import locate
+from dagster_project.results.locate import locate
 from ml.evaluation.record import Estimate, Evaluation, LeakAudit, Slice
 from ml.features.define import define_features
 from ml.features.definitions import Feature, FeatureDefinitions
@@ -26,7 +26,7 @@ from resources.storage import METADATA, Storage, Stored, find
 from resources.tracking.registry import Registry
 from resources.tracking.runs import Tracking, tracking
 from tests.dagster_project.conftest import failure
-from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
+from tests.support.dated import OTHER, PRODUCTION, Dated, frame
 
 pytestmark = pytest.mark.slow
 STRICT = {"gates": {"roc_auc": {"at_least": 0.99999}, "champion": {"not_worse_by": 1.0}, "calibration": False}}
@@ -363,14 +363,14 @@ def test_only_the_registry_moves_an_alias_and_only_production_model_asks_it_to()
 
 
 def own(function: str) -> dict[str, Any]:
-    return {"gates": {"own": {f"tests.ml.own_gates:{function}": {"rows": 10_000}}, "calibration": False}}
+    return {"gates": {"own": {f"tests.support.own_gates:{function}": {"rows": 10_000}}, "calibration": False}}
 
 
 def test_a_gate_of_ones_own_refuses_and_is_part_of_the_code_that_decided(case: Dated) -> None:
     said = refused(case, case.retrain(**own("enough_rows"), **OTHER))
 
     assert "enough_rows: there are 300 rows" in said
-    assert "tests.ml.own_gates" in locate("small/evaluation", tracking())["code"]["roots"]
+    assert "tests.support.own_gates" in locate("small/evaluation", tracking())["code"]["roots"]
 
 
 def reads_what_comes_later(name: str, *given: Any) -> FeatureDefinitions:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dagster_project.locate import locate
+from dagster_project.results.locate import locate
 from resources.tracking.runs import tracking
 from tests.dagster_project.test_tasks import case, materialize, stored
 

@@ -18,7 +18,7 @@ from assets.step import Case
 from assets.use_case import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.locate import NotFoundError, locate
+from dagster_project.results.locate import NotFoundError, locate
 from resources.bentos import BentoStore, ask
 from resources.storage import Storage, find
 from resources.tracking.runs import tracking

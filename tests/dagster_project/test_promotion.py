@@ -11,10 +11,10 @@ import pytest
 from click.testing import CliRunner
 
 from assets.promoted import EVALUATED, GOLDEN, ProductionModel
-from dagster_project.cli import main
-from dagster_project.launch import Ended
-from dagster_project.locate import locate
-from dagster_project.promotion import former, history
+from dagster_project.commands.launch import Ended
+from dagster_project.commands.main import main
+from dagster_project.commands.promotion import former, history
+from dagster_project.results.locate import locate
 from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Serving
 from ml.exported.onnx import annotated
@@ -23,7 +23,7 @@ from resources.storage import Storage, find
 from resources.tracking.registry import MODEL_HASH
 from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import failure
-from tests.dagster_project.dated import OTHER, PRODUCTION, Dated, frame
+from tests.support.dated import OTHER, PRODUCTION, Dated, frame
 
 REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
 pytestmark = pytest.mark.slow
@@ -242,8 +242,8 @@ class Command:
             done = case.attempt(PRODUCTION, config=config, **changes)
             return Ended(done.success, done.run_id, Path("log"))
 
-        patch.setattr("dagster_project.promotion.execute", execute)
-        patch.setattr("dagster_project.promotion.check_name", lambda use_case: None)
+        patch.setattr("dagster_project.commands.promotion.execute", execute)
+        patch.setattr("dagster_project.commands.promotion.check_name", lambda use_case: None)
 
     def __call__(self, *words: str) -> tuple[int, str]:
         """How it ended, and its last line."""
@@ -356,7 +356,7 @@ def test_without_a_goal_a_rollback_goes_to_the_version_before(second: Dated) -> 
 
 
 def test_the_history_is_told_with_the_latest_first(second: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dagster_project.promotion.check_name", lambda use_case: None)
+    monkeypatch.setattr("dagster_project.commands.promotion.check_name", lambda use_case: None)
 
     lines = history("small").splitlines()
 

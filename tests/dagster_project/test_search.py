@@ -235,7 +235,9 @@ def test_a_search_that_is_impossible_is_refused_when_the_use_case_is_loaded(smal
     ):
         with pytest.raises(ValueError, match=said):
             all_assets(Case("small", UseCase.model_validate(small.declared(models={"logistic": declared}))))
-    unsettled = UseCase.model_validate(small.declared(models={"tests.ml.toy:Toy": {"refit": "train_and_validation"}}))
+    unsettled = UseCase.model_validate(
+        small.declared(models={"tests.support.toy:Toy": {"refit": "train_and_validation"}})
+    )
     with pytest.raises(ValueError, match=r"refit: train_and_validation is not for toy, .* for these it is: \["):
         all_assets(Case("small", unsettled))
 

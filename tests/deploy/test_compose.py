@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dagster_project.instance import _SETTINGS
+from dagster_project.location.instance import _SETTINGS
 from ml.provenance.source import PACKAGES
 
 ROOT = Path(__file__).parents[2]

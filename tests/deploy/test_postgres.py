@@ -15,7 +15,7 @@ import pytest
 from ml.search.study import Search, Trial
 from resources.studies import Studies
 from resources.tracking.runs import Tracking
-from tests.ml import toy
+from tests.support import toy
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))

@@ -13,7 +13,7 @@ import yaml
 from dagster_dg_cli.cli import create_dg_cli as dg_cli
 from dagster_dg_cli.cli.scaffold.defs import scaffold_defs_group
 
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 from ml.declaration.features import Features
 from ml.declaration.gates import (
     MARGIN,

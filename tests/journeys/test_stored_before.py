@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from assets.exported import scores_of
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.locate import locate
+from dagster_project.results.locate import locate
 from ml.search.tuning import TunedModel
 from resources.bentos import BentoStore, ask
 from resources.kinds import KINDS, class_of

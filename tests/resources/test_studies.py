@@ -11,7 +11,7 @@ import pytest
 
 from ml.search.study import Search
 from resources.studies import Studies, studies
-from tests.ml import toy
+from tests.support import toy
 
 
 def holding(name: str, channel: Connection) -> None:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ml.compiler.compile import AtCutoff, FeatureSqlError, compile_features, compute, unsupported_features
-from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
+from tests.support.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

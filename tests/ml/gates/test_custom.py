@@ -8,7 +8,7 @@ from ml.gates.custom import custom_gate
 from ml.gates.judge import gate_names, judge
 from tests.ml.gates.test_judge import evaluation
 
-HERE = "tests.ml.own_gates"
+HERE = "tests.support.own_gates"
 
 
 def declared(function: str, **options: object) -> Gates:

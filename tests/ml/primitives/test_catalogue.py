@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ml.compiler.compile import compile_features, compute
 from ml.primitives.catalogue import AGGREGATIONS, TRANSFORMS, literal
-from tests.ml.primitives.ordered_n_most_common import OrderedNMostCommon
+from tests.support.ordered_n_most_common import OrderedNMostCommon
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -7,7 +7,7 @@ import pytest
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import LeakAudit
 from ml.report.card import Card, model_card
-from tests.ml.judged import made, spec_of
+from tests.support.judged import made, spec_of
 
 COORDINATES: dict[str, Any] = {"id": "0123456789abcdef", "data": {"raw_rows": "f" * 64}, "seed": 0}
 

@@ -12,7 +12,7 @@ from ml.gates.verdict import Verdict
 from ml.report.page import estimate, figure, html, in_short, told, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
-from tests.ml.judged import TASKS, made
+from tests.support.judged import TASKS, made
 
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}
 OF_CLASSES = {"confusion matrix", "ROC curve", "precision and recall", "calibration"}

@@ -13,16 +13,16 @@ import pytest
 from optuna.storages import RDBStorage
 
 from ml.search.study import Search, Trial
-from tests.ml import toy
+from tests.support import toy
 
-HERE = Path(__file__).parent
+SUPPORT = Path(__file__).parents[2] / "support"
 DRIVER = ["driver-asked-2", "driver-fits-4", "driver-before-telling-6", "driver-told-9", "driver-fits-12"]
 WORKER = ["worker-fits-1", "worker-fits-9", "worker-fits-9-again-0"]
 
 
 def drive(workers: int, faults: Path, url: str) -> int:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
-    command = [sys.executable, str(HERE / "toy.py"), str(workers), str(faults), url]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SUPPORT), *sys.path])}
+    command = [sys.executable, str(SUPPORT / "toy.py"), str(workers), str(faults), url]
     return subprocess.run(command, env=environment, check=False).returncode
 
 
@@ -37,7 +37,7 @@ with evaluating(Evaluator(Fitter(toy.Waiting(), 0), toy.problem().parts, "roc_au
 
 
 def test_no_worker_outlives_its_driver() -> None:
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parents[1])}
     piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     with subprocess.Popen([sys.executable, "-c", WAITING], env=environment, text=True, **piped) as driver:  # type: ignore[call-overload]
         workers = {int(driver.stdout.readline()) for _ in range(2)}

@@ -7,7 +7,7 @@ import pytest
 
 from ml.models.catalogue import family
 from ml.search.space import Space
-from tests.ml.toy import Toy
+from tests.support.toy import Toy
 
 
 def drawn(space: Space, trials: int = 30) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
 from ml.search.tuning import Refit, TunedModel, able_to_settle, tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, score
-from tests.ml import toy
+from tests.support import toy
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from ml.base.gpus import Gpu, allowed
 from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish, NoGpuError
 
 HERE = Path(__file__).parent
-ROOT = HERE.parents[1]
+ROOT = HERE.parents[2]
 PEAK = "peak GPU memory of the step's processes (bytes)"
 REQUIRED, PREFERRED, NEVER = GpuWish("required"), GpuWish("preferred"), GpuWish("never")
 

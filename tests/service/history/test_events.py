@@ -17,7 +17,7 @@ from service.plan.document import BundleError
 from service.plan.parts import EventTable, View
 from service.records.reader import InvalidRecords, Record
 from service.windows.sums import LIMIT
-from tests.service.past import FEATURES, PLAN, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, sent, values_of
+from tests.support.past import FEATURES, PLAN, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, sent, values_of
 
 LEFT_OUT = ROWS.map(lambda row: {**row, "at": None})
 REQUESTS = st.lists(st.lists(ROWS | ROWS | ROWS | LEFT_OUT, min_size=1, max_size=6), max_size=6)

@@ -10,7 +10,7 @@ import pytest
 from service.history.state import Histories, State
 from service.plan.document import BundleError
 from service.windows.sums import LIMIT
-from tests.service.past import FEATURES, PLAN
+from tests.support.past import FEATURES, PLAN
 
 TABLE: dict[str, Any] = {
     "_row": ["e1", "e2"],

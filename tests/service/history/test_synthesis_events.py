@@ -17,7 +17,7 @@ from service.history.state import Histories
 from service.plan.document import BundleError, read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import InvalidRecords, RecordReader
-from tests.service.synthesized import (
+from tests.support.synthesized import (
     ITEMS,
     ORDERS,
     ORDERS_QUERY,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from service.plan.document import BundleError, read_plan
-from tests.service.synthesized import SYNTHESIS_PLAN
+from tests.support.synthesized import SYNTHESIS_PLAN
 
 
 def refused(plan: dict[str, Any]) -> str:

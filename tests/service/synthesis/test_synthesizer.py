@@ -16,7 +16,7 @@ from service.plan.document import BundleError, read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import RecordReader
 from service.synthesis import synthesizer as synthesis
-from tests.service.synthesized import (
+from tests.support.synthesized import (
     CATEGORICAL,
     ITEMS,
     NUMERIC,

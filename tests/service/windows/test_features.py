@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from service.plan.parts import COLUMN_AGGREGATIONS, ROW_AGGREGATIONS
 from service.records.reader import Record
-from tests.service.past import FEATURES, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, values_of
+from tests.support.past import FEATURES, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, values_of
 
 TABLES = st.lists(ROWS, max_size=25, unique_by=lambda row: row["id"])
 

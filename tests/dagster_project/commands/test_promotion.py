@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dagster_project.demo_bad import BAD
-from dagster_project.demo_bad import run as run_bad
-from dagster_project.launch import Ended, Refusal
+from dagster_project.commands.demo_bad import BAD
+from dagster_project.commands.demo_bad import run as run_bad
+from dagster_project.commands.launch import Ended, Refusal
 from ml.declaration.use_case import UseCaseSpec
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SEXTANT = Path(sys.executable).parent / "sextant"
 
 
@@ -104,8 +104,8 @@ def test_the_bad_demo_ends_well_only_if_a_gate_refused_and_the_champion_stayed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     fake = Fake(refusal, after)
-    monkeypatch.setattr("dagster_project.demo_bad.execute", fake.execute)
-    monkeypatch.setattr("dagster_project.demo_bad.tracking", lambda: fake)
+    monkeypatch.setattr("dagster_project.commands.demo_bad.execute", fake.execute)
+    monkeypatch.setattr("dagster_project.commands.demo_bad.tracking", lambda: fake)
 
     if said is None:
         run_bad("flight_delays")

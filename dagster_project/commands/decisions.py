@@ -20,7 +20,7 @@ WHO = click.option("--by", help="Who decides, if not the user of the operating s
 @WHO
 def approve(use_case: str, version: str, reason: str, by: str | None) -> None:
     """Make VERSION of USE_CASE, which waits as challenger, the champion, if every gate still lets it."""
-    from dagster_project.promotion import approve as decide
+    from dagster_project.commands.promotion import approve as decide
 
     decide(use_case, version, reason, by)
 
@@ -32,7 +32,7 @@ def approve(use_case: str, version: str, reason: str, by: str | None) -> None:
 @WHO
 def rollback(use_case: str, to: str | None, reason: str, by: str | None) -> None:
     """Make an earlier champion of USE_CASE the champion again, once it has answered its golden rows."""
-    from dagster_project.promotion import rollback as decide
+    from dagster_project.commands.promotion import rollback as decide
 
     decide(use_case, to, reason, by)
 
@@ -41,6 +41,6 @@ def rollback(use_case: str, to: str | None, reason: str, by: str | None) -> None
 @click.argument("use_case")
 def history(use_case: str) -> None:
     """Print which versions of USE_CASE were champion: since when, who decided, why, and with which figures."""
-    from dagster_project.promotion import history as text
+    from dagster_project.commands.promotion import history as text
 
     click.echo(text(use_case))

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.comparison import compare_results, leaves
+from dagster_project.results.comparison import compare_results, leaves
 from ml.provenance.source import Source, module_name
 from resources.ledger import Ledger
 from resources.storage import Storage, StorageError, Stored

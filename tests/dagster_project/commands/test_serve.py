@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 
 
 class Started(Exception):

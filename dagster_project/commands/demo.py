@@ -9,7 +9,7 @@ from typing import Any
 import click
 import dagster as dg
 
-from dagster_project.launch import Refusal, check_declaration, check_name, execute
+from dagster_project.commands.launch import Refusal, check_declaration, check_name, execute
 from resources.bentos import BentoStore, ask
 from resources.storage import Storage, find
 

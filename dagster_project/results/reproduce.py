@@ -13,8 +13,8 @@ from typing import Any
 import dagster as dg
 import yaml
 
-from dagster_project.diff import changed_coordinates
-from ml.comparison import Verdict, compare_results
+from dagster_project.results.comparison import Verdict, compare_results
+from dagster_project.results.diff import changed_coordinates
 from ml.provenance.coordinates import THREAD_SETTINGS, environment_coordinate
 from resources.home import home
 from resources.ledger import Ledger, LedgerError

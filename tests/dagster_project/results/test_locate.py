@@ -15,16 +15,16 @@ from click.testing import CliRunner
 
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.locate import NotFoundError, locate
+from dagster_project.results.locate import NotFoundError, locate
 from ml.provenance.stamp import read_stamp
 from resources.ledger import Ledger
 from resources.storage import Storage, find
 from resources.tracking.runs import tracking
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -166,7 +166,8 @@ def test_the_chain_goes_down_to_the_snapshot_and_up_to_what_used_it(case: Case, 
 
 
 def test_a_command_that_locates_what_is_local_imports_no_mlflow(case: Case, instance: dg.DagsterInstance) -> None:
-    code = "import sys; from dagster_project.cli import main; main(['locate', sys.argv[1]], standalone_mode=False); "
+    code = "import sys; from dagster_project.commands.main import main; "
+    code += "main(['locate', sys.argv[1]], standalone_mode=False); "
     code += "print(sorted({'mlflow', 'sqlalchemy'} & set(sys.modules)))"
 
     for thing in ("breast_cancer@champion", "breast_cancer:1", "breast_cancer/evaluation"):

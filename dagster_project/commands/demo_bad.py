@@ -8,8 +8,8 @@ from typing import Any
 import click
 import yaml
 
-from dagster_project.demo import refused
-from dagster_project.launch import check_name, execute
+from dagster_project.commands.demo import refused
+from dagster_project.commands.launch import check_name, execute
 from ml.provenance.source import running
 from resources.tracking.runs import tracking
 

@@ -9,9 +9,9 @@ import yaml
 
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.automation import automation
 from dagster_project.definitions import resources
-from dagster_project.instance import _SETTINGS
+from dagster_project.location.automation import automation
+from dagster_project.location.instance import _SETTINGS
 from ml.declaration.use_case import UseCaseSpec
 
 

@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 import ml.provenance.source
 from assets.step import Case
 from assets.use_case import all_assets
-from dagster_project.cli import main
+from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.reproduce import ReproduceError, rebuilt
+from dagster_project.results.reproduce import ReproduceError, rebuilt
 from ml.provenance.coordinates import environment_coordinate
 from resources.ledger import Ledger
 from tests.dagster_project.conftest import Small

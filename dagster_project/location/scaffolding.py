@@ -13,5 +13,5 @@ class UseCaseScaffolder(dg.Scaffolder[Any]):
         """Raises ValueError where a declaration in Python is asked for."""
         if request.scaffold_format != "yaml":
             raise ValueError(f"a use case is declared in YAML, not in {request.scaffold_format!r}: leave --format out")
-        text = files("dagster_project").joinpath("use_case.yaml").read_text()
+        text = files("dagster_project.location").joinpath("use_case.yaml").read_text()
         (request.target_path / "defs.yaml").write_text(text)

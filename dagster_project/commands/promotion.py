@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import click
 import dagster as dg
 
-from dagster_project.launch import Ended, check_declaration, check_name, execute
+from dagster_project.commands.launch import Ended, check_declaration, check_name, execute
 from resources.tracking.registry import APPROVED, CHAMPION, PROMOTED, Registry
 from resources.tracking.runs import tracking
 

@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner, Result
 from dagster._core.test_utils import create_run_for_test
 
-from dagster_project.cli import main
-from dagster_project.gc import Garbage, garbage, remove
+from dagster_project.commands.main import main
+from dagster_project.results.gc import Garbage, garbage, remove
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored

@@ -16,9 +16,9 @@ from click.testing import CliRunner, Result
 
 import ml.provenance.coordinates
 import ml.provenance.source
-from dagster_project.cli import main
-from dagster_project.diff import changed_coordinates
-from dagster_project.locate import locate
+from dagster_project.commands.main import main
+from dagster_project.results.diff import changed_coordinates
+from dagster_project.results.locate import locate
 from resources.ledger import Ledger
 from resources.tracking.runs import tracking
 from tests.dagster_project.conftest import Small

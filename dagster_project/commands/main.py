@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from dagster_project.decision_commands import approve, history, rollback
+from dagster_project.commands.decisions import approve, history, rollback
 
 BIN = Path(sys.executable).parent
 
@@ -19,7 +19,7 @@ BIN = Path(sys.executable).parent
 @click.group()
 def main() -> None:
     """Find any result, run the pipelines, serve the models."""
-    from dagster_project.instance import prepare
+    from dagster_project.location.instance import prepare
     from resources.home import keep_to_home
 
     prepare()
@@ -29,7 +29,7 @@ def main() -> None:
 def _limit_pools() -> None:
     import dagster as dg
 
-    from dagster_project.pools import limit_pools
+    from dagster_project.location.pools import limit_pools
     from resources.gpu.pool import GpuPool
 
     with dg.DagsterInstance.get() as instance:
@@ -39,7 +39,7 @@ def _limit_pools() -> None:
 @main.command()
 def init() -> None:
     """Prepare $SEXTANT_HOME and a .env here, with which plain `dg` commands keep their state there too."""
-    from dagster_project.instance import write_env
+    from dagster_project.location.instance import write_env
 
     _limit_pools()
     click.echo(f"all state lies in {os.environ['SEXTANT_HOME']} (said by {write_env(Path.cwd())})")
@@ -54,8 +54,8 @@ def locate(thing: str, as_json: bool) -> None:
     THING is a coordinates id, an asset key, an MLflow run's id or URL, a model (case@champion, case:3), a Bento tag, or
     a file: report, plot, model or table.
     """
-    from dagster_project.locate import NotFoundError, described
-    from dagster_project.locate import locate as find
+    from dagster_project.results.locate import NotFoundError, described
+    from dagster_project.results.locate import locate as find
     from resources.ledger import Ledger
     from resources.tracking.runs import tracking
 
@@ -75,8 +75,8 @@ def diff(first: str, second: str) -> None:
 
     FIRST and SECOND are what `locate` takes.
     """
-    from dagster_project.diff import diff as lines
-    from dagster_project.locate import NotFoundError, locate
+    from dagster_project.results.diff import diff as lines
+    from dagster_project.results.locate import NotFoundError, locate
     from resources.ledger import Ledger, LedgerError
     from resources.storage import StorageError
     from resources.tracking.runs import tracking
@@ -103,9 +103,9 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
     from contextlib import ExitStack
     from tempfile import TemporaryDirectory
 
-    from dagster_project.locate import NotFoundError, locate
-    from dagster_project.reproduce import ReproduceError, as_json, as_text, differences, explained, rebuilt
-    from dagster_project.reproduce import reproduce as run
+    from dagster_project.results.locate import NotFoundError, locate
+    from dagster_project.results.reproduce import ReproduceError, as_json, as_text, differences, explained, rebuilt
+    from dagster_project.results.reproduce import reproduce as run
     from resources.ledger import Ledger
     from resources.tracking.runs import tracking
 
@@ -142,7 +142,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     Needed are: what an asset shows as its latest, every model that was ever promoted or has an alias, every result
     younger than the given age, and all that these were made from. Coordinates themselves are never removed.
     """
-    from dagster_project.gc import RunsUnderWayError, as_text, garbage, remove
+    from dagster_project.results.gc import RunsUnderWayError, as_text, garbage, remove
     from ml.declaration.part import duration
     from resources.bentos import BentoStore
     from resources.ledger import Ledger
@@ -234,9 +234,9 @@ def dev(port: int, mlflow_port: int) -> None:
 def demo(use_case: str, bad: bool) -> None:
     """Materialize all of USE_CASE, start its Bento, ask it, and say what came out."""
     if bad:
-        from dagster_project.demo_bad import run
+        from dagster_project.commands.demo_bad import run
     else:
-        from dagster_project.demo import run
+        from dagster_project.commands.demo import run
 
     run(use_case)
 

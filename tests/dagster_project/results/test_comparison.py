@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.comparison import compare_results
+from dagster_project.results.comparison import compare_results
 from ml.evaluation.record import Estimate, Evaluation
 from ml.evaluation.slices import Compared, Slice
 from ml.search.leaderboard import Leaderboard, rank

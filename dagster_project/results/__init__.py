@@ -1,0 +1,1 @@
+"""Results: located, compared, reproduced, removed."""
