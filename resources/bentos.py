@@ -20,6 +20,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
+from ml.base.files import write_whole
 from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
@@ -89,9 +90,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             return False
         name, _, version = tag.partition(":")
         latest = self.folder() / "bentos" / name / "latest"
-        beside = latest.with_suffix(".part")
-        beside.write_text(version)
-        beside.replace(latest)
+        write_whole(latest, version.encode())
         return True
 
     def _build(self, store: Path, name: str, version: str, context: Path, labels: Mapping[str, str]) -> None:

@@ -1,8 +1,6 @@
 """The ledger: the coordinates of every result, kept once under their id, and what follows from them."""
 
 import json
-import os
-import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from ml.base.files import write_whole
 from ml.provenance.coordinates import Coordinates
 from ml.provenance.source import Source
 from resources.home import home
@@ -45,7 +44,7 @@ class Ledger:
 
     def materialized(self, asset: str, identity: str) -> None:
         """Says that these coordinates are those of the asset's latest materialization, made or reused."""
-        _write(self.folder / "latest" / f"{asset}.json", _json(identity))
+        write_whole(self.folder / "latest" / f"{asset}.json", _json(identity))
 
     def latest_of(self, asset: str) -> str | None:
         """The id of the coordinates of the asset's latest materialization."""
@@ -146,14 +145,4 @@ def _read(file: Path) -> dict[str, Any]:
 def _write_once(file: Path, content: Any) -> None:
     """Writes a file whole, unless it is there; `content` may be a function that makes it."""
     if not file.exists():
-        _write(file, content() if callable(content) else content)
-
-
-def _write(file: Path, content: bytes) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    beside = file.with_name(f"{file.name}.{uuid.uuid4().hex}.part")
-    with open(beside, "wb") as sink:
-        sink.write(content)
-        sink.flush()
-        os.fsync(sink.fileno())
-    beside.replace(file)
+        write_whole(file, content() if callable(content) else content)

@@ -1,9 +1,8 @@
 """Storage: results as immutable, content-addressed files, and the Dagster IO manager over them."""
 
-import os
-import uuid
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -11,6 +10,7 @@ import fsspec
 import pyarrow as pa
 from pydantic import dataclasses as checked
 
+from ml.base.files import write_whole
 from ml.base.hashing import hash_bytes
 from resources.formats import TABLES, Content, decode, decode_table, encode, grown_beyond, hash_of, joined, plain, shape
 from resources.home import home
@@ -161,21 +161,11 @@ def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:
 
 
 def _write(fs: Any, target: str, content: bytes) -> None:
-    fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-    if "file" not in fs.protocol:
-        fs.pipe_file(target, content)  # object stores make an object visible whole or not at all
+    if "file" in fs.protocol:
+        write_whole(Path(target), content)
         return
-    beside = f"{target}.{uuid.uuid4().hex}.part"
-    with open(beside, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, target)
-    folder = os.open(os.path.dirname(target), os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    fs.makedirs(target.rpartition("/")[0], exist_ok=True)
+    fs.pipe_file(target, content)  # object stores make an object visible whole or not at all
 
 
 class StorageIOManager(dg.ConfigurableIOManager):

@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from ml.base.files import write_whole
 from resources.home import home
 
 _SETTINGS = """\
@@ -26,10 +27,9 @@ def prepare() -> Path:
     """Makes what Dagster needs in $SEXTANT_HOME, unless it is there; returns DAGSTER_HOME and sets it."""
     folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")))
     os.environ["SEXTANT_HOME"] = str(home())
-    folder.mkdir(parents=True, exist_ok=True)
     settings = folder / "dagster.yaml"
     if not settings.exists():
-        settings.write_text(_SETTINGS)
+        write_whole(settings, _SETTINGS.encode())
     return folder
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-import os
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ml.base.files import open_whole
 
 _log = logging.getLogger(__name__)
 
@@ -22,14 +23,8 @@ class CheckpointFile:
 
     def save(self, state: dict[str, Any]) -> None:
         """Replaces the earlier state; a kill at any moment leaves one of the two."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.path.with_name(f"{self.path.name}.{os.getpid()}.part")
-        with open(beside, "wb") as sink:
-            torch.save({**state, "identity": self.identity}, sink)
-            sink.flush()
-            os.fsync(sink.fileno())
-        os.replace(beside, self.path)
-        _sync(self.path.parent)
+        with open_whole(self.path) as file:
+            torch.save({**state, "identity": self.identity}, file)
 
     def load(self) -> dict[str, Any] | None:
         """The state, or None where there is none; that of another training or an unreadable one is ignored, and logged.
@@ -59,12 +54,3 @@ class CheckpointFile:
 
     def _files(self) -> Iterator[Path]:
         return self.path.parent.glob(f"{self.path.name}*")
-
-
-def _sync(folder: Path) -> None:
-    """Makes a rename in a folder last through a crash of the machine."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
