@@ -5,11 +5,13 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml.declaration import derived
 from ml.declaration.audit import Audit
+from ml.declaration.catalogue import families_for
 from ml.declaration.evaluation import EvaluationPlan
 from ml.declaration.features import Features
 from ml.declaration.gates import Gates, Production
-from ml.declaration.models import TASKS, Models
+from ml.declaration.models import Models
 from ml.declaration.part import Duration, Part
 from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
@@ -92,7 +94,7 @@ class UseCaseSpec(Part):
             for name in names
             if name not in allowed
         ]
-        able = [name for name, tasks in TASKS.items() if self.task in tasks]
+        able = families_for(self.task)
         problems += [
             f"models: {name} cannot learn the task {self.task!r}; those that can: {', '.join(able)}"
             for name in self.models.families
@@ -183,30 +185,29 @@ class UseCaseSpec(Part):
         return self.tables[table].moment is not None and table != self.examples.table
 
     @property
+    def key(self) -> str:
+        """The key column of the examples' table, which has only one."""
+        return derived.key(self)
+
+    @property
     def grouped(self) -> bool:
         """Whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
-        split = self.examples.split
-        return split.group is not None or (self.examples.query is not None and not split.by_time)
+        return derived.grouped(self)
 
     @property
     def links(self) -> list[Link]:
-        return [link for text in self.relationships if (link := Link.read(text))]
+        """The relationships, read."""
+        return derived.links(self)
 
     @property
     def lookups(self) -> list[Link]:
         """The relationships that start at the examples' table."""
-        return [link for link in self.links if link.child == self.examples.table]
+        return derived.lookups(self)
 
     def times_of(self, table: str) -> set[str]:
-        """Columns of a table that must be times because examples and features use them as such."""
-        if table != self.examples.table:
-            return set()
-        return {*self.features.calendar, *([self.examples.cutoff_column] if self.examples.cutoff_column else [])}
+        """Return the columns of a table that must be times because examples and features use them as such."""
+        return derived.times_of(self, table)
 
     def resolved(self) -> dict[str, Any]:
-        """The whole declaration after defaults, as plain JSON values: the `config` coordinate."""
+        """Return the whole declaration after defaults, as plain JSON values."""
         return UseCaseSpec.model_dump(self, mode="json")
-
-    def of_model(self) -> dict[str, Any]:
-        """What an exported model carries of it: all but `production`, which decides no result."""
-        return {name: value for name, value in self.resolved().items() if name != "production"}

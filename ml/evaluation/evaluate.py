@@ -1,4 +1,4 @@
-"""An evaluation made: every part of it, from the answers of the models to the same test rows."""
+"""The making of an evaluation: every part of it, from the answers of the models to the same test rows."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.explanations import Explained, Predict, explain
 from ml.evaluation.fairness import Fairness, fairness
-from ml.evaluation.record import Evaluation, Interval, paired
-from ml.evaluation.slice_search import LEAST_LOST, Found, Search, worst_slices
+from ml.evaluation.record import Evaluation, Interval, paired_difference
+from ml.evaluation.slice_search import LEAST_LOST, Search, WeakSlice, worst_slices
 from ml.evaluation.slices import Part, Slice, judge_slice, parts
 from ml.evaluation.wrong_rows import most_wrong
-from ml.intervals.bootstrap import Resampling, estimate, resampled
+from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
@@ -31,11 +31,11 @@ SHOWN_FEATURES = 5  # of a row that is wrong: those that matter most
 
 
 @dataclass(frozen=True)
-class Judging:
-    """What an evaluation is made of: the test rows as features, their labels y, and answers to all of them.
+class EvaluationInputs:
+    """The inputs of an evaluation: the test rows as features, their labels y, and answers to all of them.
 
-    `grouping` holds the values of the declared slices' and sensitive columns, row by row. `fair` says of which rows the
-    champion has learned nothing [n_rows]: slices are compared on these alone.
+    `grouping` holds the values of the declared slices' and sensitive columns, row by row. `fair` [n_rows] marks the
+    rows of which the champion has learned nothing: slices are compared on these alone.
     """
 
     spec: UseCaseSpec
@@ -51,7 +51,7 @@ class Judging:
     predict: Predict
 
     @property
-    def how(self) -> Resampling:
+    def resampling(self) -> Resampling:
         plan = self.spec.evaluation
         return Resampling(plan.resamples, plan.confidence, self.seed("bootstrap"))
 
@@ -59,119 +59,119 @@ class Judging:
         return derived_seed(self.spec.seed, "evaluation", purpose)
 
 
-def evaluate(found: Evaluation, given: Judging) -> tuple[Evaluation, Explained]:
-    """The evaluation with all that the test rows say, and what the model's answers depend on."""
+def evaluate(evaluation: Evaluation, inputs: EvaluationInputs) -> tuple[Evaluation, Explained]:
+    """Add to an evaluation all that the test rows say, and return it with the explanations of the model's answers."""
     explained = explain(
-        given.predict,
-        given.encoder,
-        given.rows,
-        given.y,
-        given.task,
-        given.spec.metric,
-        rows=given.spec.evaluation.importance_rows,
-        shap_rows=given.spec.evaluation.shap_rows,
-        seed=given.seed("explanations"),
+        inputs.predict,
+        inputs.encoder,
+        inputs.rows,
+        inputs.y,
+        inputs.task,
+        inputs.spec.metric,
+        rows=inputs.spec.evaluation.importance_rows,
+        shap_rows=inputs.spec.evaluation.shap_rows,
+        seed=inputs.seed("explanations"),
     )
-    matter = [each.feature for each in explained.importances[:SHOWN_FEATURES]]
-    key = given.spec.tables[given.spec.examples.table].keys[0]
+    important = [importance.feature for importance in explained.importances[:SHOWN_FEATURES]]
+    key = inputs.spec.key
     parts = {
-        **_metrics(given),
-        **_slices(given),
-        **(_of_numbers(given) if given.task.kind == "regression" else _of_classes(given)),
-        "fairness": tuple(_fairness(given)),
+        **_metrics(inputs),
+        **_slices(inputs),
+        **(_regression_parts(inputs) if inputs.task.kind == "regression" else _classification_parts(inputs)),
+        "fairness": tuple(_fairness(inputs)),
         "importances": tuple(explained.importances),
-        "most_wrong": tuple(most_wrong(given.rows, key, given.y, given.candidate, given.task, matter)),
-        "reference": given.reference,
+        "most_wrong": tuple(most_wrong(inputs.rows, key, inputs.y, inputs.candidate, inputs.task, important)),
+        "reference": inputs.reference,
     }
-    return found.model_copy(update=parts), explained
+    return evaluation.model_copy(update=parts), explained
 
 
-def _metrics(given: Judging) -> dict[str, Any]:
-    """The metrics of candidate, champion and baseline with intervals, all on the same resamples of the same rows."""
-    answers = {"": given.candidate, "baseline_": given.reference.answers(len(given.y), given.task)}
-    if given.champion is not None:
-        answers["champion_"] = given.champion
-    names, ones = metrics_of(given.task.kind), np.ones(len(given.y))
-    measured = {side + name: METRICS[name].prepare(given.y, p) for side, p in answers.items() for name in names}
-    drawn = resampled(given.y, measured, given.how)
+def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
+    """Measure candidate, champion and baseline with intervals, all on the same resamples of the same rows."""
+    answers = {"": inputs.candidate, "baseline_": inputs.reference.answers(len(inputs.y), inputs.task)}
+    if inputs.champion is not None:
+        answers["champion_"] = inputs.champion
+    names, ones = metrics_of(inputs.task.kind), np.ones(len(inputs.y))
+    measured = {side + name: METRICS[name].prepare(inputs.y, p) for side, p in answers.items() for name in names}
+    values = resampled_values(inputs.y, measured, inputs.resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}
-    parts: dict[str, Any] = {"resamples": given.how.resamples, "confidence": given.how.confidence}
+    parts: dict[str, Any] = {"resamples": inputs.resampling.resamples, "confidence": inputs.resampling.confidence}
     for side in answers:
         parts[f"{side}metrics"] = {name: exact[side + name] for name in names}
         parts[f"{side}intervals"] = {
-            name: estimate(exact[side + name], drawn[side + name], given.how) for name in names
+            name: estimate(exact[side + name], values[side + name], inputs.resampling) for name in names
         }
-    return parts | {"over_baseline": _over_baseline(given, exact, drawn)}
+    return parts | {"over_baseline": _over_baseline(inputs, exact, values)}
 
 
-def _over_baseline(given: Judging, exact: Mapping[str, float], drawn: Mapping[str, np.ndarray]) -> Interval:
-    rule, metric = given.spec.gates.baseline, given.spec.metric
+def _over_baseline(inputs: EvaluationInputs, exact: Mapping[str, float], values: Mapping[str, np.ndarray]) -> Interval:
+    rule, metric = inputs.spec.gates.baseline, inputs.spec.metric
     baseline = f"baseline_{metric}"
-    return paired(
+    return paired_difference(
         metric,
         (exact[metric], exact[baseline]),
-        (drawn[metric], drawn[baseline]),
-        confidence=rule.confidence if rule else given.how.confidence,
+        (values[metric], values[baseline]),
+        confidence=rule.confidence if rule else inputs.resampling.confidence,
     )
 
 
-def _of_classes(given: Judging) -> dict[str, Any]:
-    y, seed = given.y, given.seed("calibration")
-    objective = given.spec.evaluation.objective
+def _classification_parts(inputs: EvaluationInputs) -> dict[str, Any]:
+    y, seed = inputs.y, inputs.seed("calibration")
+    objective = inputs.spec.evaluation.objective
     return {
-        "decisions": decide(y, given.candidate, given.task, given.reference.threshold, objective, given.how),
-        "calibration": calibration(y, given.candidate, seed),
-        "champion_calibration": None if given.champion is None else calibration(y, given.champion, seed),
+        "decisions": decide(y, inputs.candidate, inputs.task, inputs.reference.threshold, objective, inputs.resampling),
+        "calibration": calibration(y, inputs.candidate, seed),
+        "champion_calibration": None if inputs.champion is None else calibration(y, inputs.champion, seed),
     }
 
 
-def _of_numbers(given: Judging) -> dict[str, Any]:
-    interval = given.reference.interval
-    return {"coverage": coverage(given.y, given.candidate, interval, given.how) if interval else None}
+def _regression_parts(inputs: EvaluationInputs) -> dict[str, Any]:
+    interval = inputs.reference.interval
+    return {"coverage": coverage(inputs.y, inputs.candidate, interval, inputs.resampling) if interval else None}
 
 
-def _slices(given: Judging) -> dict[str, Any]:
-    """The declared slices, and after them those that were found besides."""
-    plan = given.spec.evaluation
-    searched = worst_slices(given.rows, given.encoder.features, _search(given), plan.worst_slices)
-    found = {_same(each.part): each for each in searched.found}
-    declared = [part for name in plan.slices for part in parts(name, given.grouping[name], plan.slice_rows)]
-    slices = [_slice(given, part, found.pop(_same(part), None)) for part in declared]
-    slices += [_slice(given, each.part, each, declared=False) for each in found.values()]
+def _slices(inputs: EvaluationInputs) -> dict[str, Any]:
+    """Judge the declared slices, and after them those that the search found besides."""
+    plan = inputs.spec.evaluation
+    searched = worst_slices(inputs.rows, inputs.encoder.features, _search(inputs), plan.worst_slices)
+    weak = {_identity(finding.part): finding for finding in searched.findings}
+    declared = [part for name in plan.slices for part in parts(name, inputs.grouping[name], plan.slice_rows)]
+    slices = [_slice(inputs, part, weak.pop(_identity(part), None)) for part in declared]
+    slices += [_slice(inputs, finding.part, finding, declared=False) for finding in weak.values()]
     return {"slices": tuple(slices), "searched_slices": searched.looked_at}
 
 
-def _same(part: Part) -> tuple[str, bytes]:
-    """What two parts have in common that are one slice."""
+def _identity(part: Part) -> tuple[str, bytes]:
+    """Return what two parts have in common that are one slice: their column and rows."""
     return part.column, part.positions.tobytes()
 
 
-def _slice(given: Judging, part: Part, found: Found | None, *, declared: bool = True) -> Slice:
-    metric, y = given.spec.metric, given.y
-    judged = judge_slice(metric, y, given.candidate, given.champion, part, given.fair, given.how)
-    told = {"found": True, "deficit": found.deficit, "p_value": found.p_value} if found else {}
-    return judged.model_copy(update={"declared": declared, **told})
+def _slice(inputs: EvaluationInputs, part: Part, finding: WeakSlice | None, *, declared: bool = True) -> Slice:
+    metric, y = inputs.spec.metric, inputs.y
+    judged = judge_slice(metric, y, inputs.candidate, inputs.champion, part, inputs.fair, inputs.resampling)
+    search = {"found": True, "deficit": finding.deficit, "p_value": finding.p_value} if finding else {}
+    return judged.model_copy(update={"declared": declared, **search})
 
 
-def _search(given: Judging) -> Search:
-    metric, baseline = given.spec.metric, given.reference.answers(len(given.y), given.task)
-    gained = abs(score(metric, given.y, given.candidate) - score(metric, given.y, baseline))
-    smallest, seed = given.spec.evaluation.slice_rows, given.seed("slices")
-    return Search(metric, given.y, given.candidate, LEAST_LOST * gained, smallest, seed)
+def _search(inputs: EvaluationInputs) -> Search:
+    metric, baseline = inputs.spec.metric, inputs.reference.answers(len(inputs.y), inputs.task)
+    gain = abs(score(metric, inputs.y, inputs.candidate) - score(metric, inputs.y, baseline))
+    smallest, seed = inputs.spec.evaluation.slice_rows, inputs.seed("slices")
+    return Search(metric, inputs.y, inputs.candidate, LEAST_LOST * gain, smallest, seed)
 
 
-def _fairness(given: Judging) -> list[Fairness]:
-    threshold = given.reference.threshold.value if given.reference.threshold else None
-    smallest = given.spec.evaluation.slice_rows
+def _fairness(inputs: EvaluationInputs) -> list[Fairness]:
+    threshold = inputs.reference.threshold.value if inputs.reference.threshold else None
+    smallest = inputs.spec.evaluation.slice_rows
     return [
         fairness(
             name,
-            parts(name, given.grouping[name], smallest),
-            given.y,
-            given.candidate,
-            given.task,
+            parts(name, inputs.grouping[name], smallest),
+            inputs.y,
+            inputs.candidate,
+            inputs.task,
             threshold,
-            given.how,
+            inputs.resampling,
         )
-        for name in given.spec.evaluation.sensitive
+        for name in inputs.spec.evaluation.sensitive
     ]

@@ -1,4 +1,4 @@
-"""Which test rows an earlier model has not learned from, and the comparison with it on these."""
+"""Test rows that an earlier model has not learned from, and the comparison with it on these."""
 
 from collections.abc import Mapping
 from datetime import datetime, time
@@ -15,7 +15,7 @@ from ml.examples.build import make_examples
 
 
 def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:
-    """Whether each of `rows` (key and cutoff) is in neither train nor validation by `earlier`: [n_rows].
+    """Mark the `rows` (key and cutoff) that are in neither train nor validation by `earlier`: [n_rows].
 
     By dates these are the rows from `validate_until` on. At random, what decides is the split that today's tables give,
     in which a few rows next to a border may have changed sides. Raises DataError where it gives none.
@@ -25,12 +25,12 @@ def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], 
         until = datetime.combine(split.validate_until, time())
         later: np.ndarray = (rows["cutoff"] >= until).to_numpy()
         return later
-    key = earlier.tables[earlier.examples.table].keys[0]
+    key = earlier.key
     named = [key, "cutoff"] if earlier.examples.query else [key]  # a query asks about the same key at several times
     examples = make_examples(use_case, earlier, tables).to_pandas()
     learned = pd.MultiIndex.from_frame(examples.loc[examples["split"] != "test", named])
-    found: np.ndarray = ~pd.MultiIndex.from_frame(rows[named]).isin(learned)
-    return found
+    mask: np.ndarray = ~pd.MultiIndex.from_frame(rows[named]).isin(learned)
+    return mask
 
 
 def compare_unseen(
@@ -42,7 +42,7 @@ def compare_unseen(
     champion: np.ndarray,
     fair: np.ndarray,
 ) -> dict[str, Any]:
-    """The evaluation's fields about the comparison on the `fair` rows [n_rows], those that the champion has not seen.
+    """Compare on the `fair` rows [n_rows], those that the champion has not seen, and return the evaluation's fields.
 
     Where it has seen some, and the others are fewer than the rule wants, the two are incomparable.
     """
@@ -53,7 +53,7 @@ def compare_unseen(
             "incomparable": f"it has learned from {seen} of the {len(y)} test rows, and the other {left} are fewer "
             f"than the {rule.rows} of gates.champion.rows",
         }
-    found = compare(
+    comparison = compare(
         metric,
         y[fair],
         candidate[fair],
@@ -62,4 +62,4 @@ def compare_unseen(
         resamples=rule.resamples,
         seed=seed,
     )
-    return {"seen_by_champion": seen, "comparison": found}
+    return {"seen_by_champion": seen, "comparison": comparison}

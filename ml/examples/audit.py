@@ -22,7 +22,7 @@ SHOWN = 40  # characters of a value
 def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> list[Finding]:
     """The examples against what splits must be: a finding for each of their checks, in their order."""
     frame, groups = examples.to_pandas(), groups_of(spec, tables, examples)
-    key = spec.tables[spec.examples.table].keys[0]
+    key = spec.key
     found = [shared_rows(frame, key)]
     if groups is not None:
         found.append(shared_groups(frame.assign(group=groups.to_pandas()), spec.examples.split.group or key))

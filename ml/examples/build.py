@@ -34,7 +34,7 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """The rows of the examples' table that meet the condition."""
-    declared, key = spec.examples, spec.tables[spec.examples.table].keys[0]
+    declared, key = spec.examples, spec.key
     rows = run_sql(
         f"{where}, examples",
         f'select "{key}", {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or "")} as target '
@@ -75,7 +75,7 @@ def asked_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
     """
     table, place = spec.examples.table, f"{where}, examples.query"
-    key = spec.tables[table].keys[0]
+    key = spec.key
     rows = run_sql(
         place,
         f'select "{key}", cast(cutoff as timestamp) as cutoff, {target_sql(spec, "target")} as target '
@@ -97,7 +97,7 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 
     Rows of a table without a cutoff time are left out, for nothing says what was known then.
     """
-    table, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
+    table, key = spec.examples.table, spec.key
     where = f"use case {use_case!r}, table {table!r}"
     if spec.examples.query:
         return asked_rows(f"{where}, score.where", spec, tables, condition).select([key, "cutoff"])

@@ -15,7 +15,7 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
 
     A random split of the rows of a query keeps those of a key together, if nothing else is declared.
     """
-    split, key = spec.examples.split, spec.tables[spec.examples.table].keys[0]
+    split, key = spec.examples.split, spec.key
     if split.group is None:
         return rows[key] if spec.grouped else None
     table = tables[spec.examples.table]

@@ -28,7 +28,7 @@ def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: 
     task, at_most = Task.of(spec.task, train["target"]), spec.audit.alone_at_most or 1.0
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     metric = "r2" if task.kind == "regression" else "roc_auc"
-    found = lone_scores(rows, definitions, task, spec.tables[spec.examples.table].keys[0], spec.seed)
+    found = lone_scores(rows, definitions, task, spec.key, spec.seed)
     scores = dict(sorted(found, key=lambda each: (-each[1], each[0])))
     best = next((f"the best is {name} with {score:.4f}" for name, score in scores.items()), "none could be judged")
     return Finding(

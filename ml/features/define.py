@@ -165,7 +165,7 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     """The examples' table as it is known at the cutoff, and the tables that its rows point at."""
     import featuretools as ft
 
-    name, key = spec.examples.table, spec.tables[spec.examples.table].keys[0]
+    name, key = spec.examples.table, spec.key
     columns = known_columns(spec, tables[name])
     examples = plain_frame(tables[name].slice(0, _ROWS_FOR_TYPES), columns if key in columns else [key, *columns])
     entities = ft.EntitySet("row")
@@ -227,7 +227,7 @@ def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
 
 def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> dict[str, RecordType]:
     """The columns that a raw record to be scored may have; the key only where history belongs to it."""
-    key = spec.tables[spec.examples.table].keys[0]
+    key = spec.key
     by_key = any(key in lookup.on for lookup in windows) or any(
         link.parent == spec.examples.table for link in spec.links
     )

@@ -17,7 +17,7 @@ def golden_rows(
 
     Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen.
     """
-    key = spec.tables[spec.examples.table].keys[0]
+    key = spec.key
     chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[key, "cutoff"]]
     columns = [name for name in table.column_names if name in definitions.record]
     source = table.select(list(dict.fromkeys([key, *columns]))).to_pandas().set_index(key, drop=False)

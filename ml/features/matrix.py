@@ -24,7 +24,7 @@ def feature_matrix(
 
     `asked` are the rows asked about, in that order, where they are not those of the examples' table.
     """
-    key = spec.tables[spec.examples.table].keys[0]
+    key = spec.key
     source = tables[spec.examples.table] if asked is None else asked
     columns = [name for name in source.column_names if name in definitions.record]
     record = source.select(list(dict.fromkeys([key, *columns]))).to_pandas()

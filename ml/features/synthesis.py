@@ -124,8 +124,7 @@ def _entities(
     import featuretools as ft
 
     root = spec.examples.table
-    key = spec.tables[root].keys[0]
-    asked = View(table=root, key=key, columns=_types(tables[root], [key, *record]))
+    asked = View(table=root, key=spec.key, columns=_types(tables[root], [spec.key, *record]))
     entities = ft.EntitySet("synthesis")
     for name, view in {root: asked, **views}.items():
         _add(entities, spec, name, view)

@@ -92,7 +92,7 @@ def synthesized_values(
     """A column for each synthesized feature, a row for each record at its cutoff, in their order."""
     assert definitions.synthesis is not None
     query = query_of(spec, definitions)
-    labels = {"instance": pa.array(record[spec.tables[spec.examples.table].keys[0]], from_pandas=True)}
+    labels = {"instance": pa.array(record[spec.key], from_pandas=True)}
     labels["cutoff"] = pa.array(cutoff.to_numpy("datetime64[us]"), pa.timestamp("us"))
     for name in query.record:
         labels[name] = _label(record[name], LABEL_TYPES[definitions.record[name]])
@@ -112,7 +112,7 @@ def synthesis_plan(
     """What a service is told of the synthesized features, and the files with the rows that their query reads."""
     synthesis, query = definitions.synthesis, query_of(spec, definitions)
     assert synthesis is not None
-    key = spec.tables[spec.examples.table].keys[0]
+    key = spec.key
     about, files = {}, {}
     for name, rows in rows_of(synthesis, query, tables).items():
         view, file = synthesis.views[name], f"{name}.rows.parquet"

@@ -107,8 +107,8 @@ def _worst_slices(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
 def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
     """Rows that have something in common are not as many as they are counted by the bootstrap."""
     shared = [spec.examples.split.group] if spec.examples.split.group else []
-    if spec.examples.query:
-        shared += [key for key in spec.tables[spec.examples.table].keys if key not in shared]
+    if spec.examples.query and spec.key not in shared:
+        shared.append(spec.key)
     if shared:
         yield (
             f"Intervals and gates count test rows of the same {' or '.join(shared)} as if they had nothing in common: "
