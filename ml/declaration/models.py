@@ -2,30 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_model, model_validator
 from pydantic_core import ErrorDetails
 
-from ml.declaration.families import CustomFamily, Family, ImageFamily, TorchFamily
+from ml.declaration.catalogue import CATALOGUE, module_of
+from ml.declaration.families import CustomFamily, Family, TorchFamily
 from ml.declaration.part import Part
-from ml.tasks.metrics import Kind
-
-# What each family can learn, as its attribute `tasks` says. Declarations do not import the families, or the code of
-# each would be part of what every asset is made by.
-TASKS: Mapping[str, tuple[Kind, ...]] = {
-    "logistic": ("binary", "multiclass"),
-    "ridge": ("regression",),
-    "random_forest": ("binary", "multiclass", "regression"),
-    "extra_trees": ("binary", "multiclass", "regression"),
-    "hist_boosting": ("binary", "multiclass", "regression"),
-    "lightgbm": ("binary", "multiclass", "regression"),
-    "xgboost": ("binary", "multiclass", "regression"),
-    "catboost": ("binary", "multiclass", "regression"),
-    "mlp": ("binary", "multiclass", "regression"),
-    "resnet": ("binary", "multiclass", "regression"),
-    "cnn": ("binary", "multiclass", "regression"),
-}
 
 
 class Ensemble(Part):
@@ -43,22 +27,24 @@ def _described_extras(schema: dict[str, Any]) -> None:
     schema["additionalProperties"] = False
 
 
-class Models(Part, extra="allow", json_schema_extra=_described_extras):
+# One field a family, in the order of the catalogue. A type checker cannot follow how they come about.
+if TYPE_CHECKING:
+    _CatalogueFields = Part
+else:
+    _CatalogueFields = create_model(
+        "_CatalogueFields",
+        __base__=Part,
+        **{
+            name: (entry.declared_by | None, Field(None, description=entry.description))
+            for name, entry in CATALOGUE.items()
+        },
+    )
+
+
+class Models(_CatalogueFields, extra="allow", json_schema_extra=_described_extras):
     """The model families that compete, at least one; `package.module:Class` is one of your own."""
 
     __pydantic_extra__: dict[str, CustomFamily] = Field(init=False)
-
-    logistic: Family | None = Field(None, description="Regularized logistic regression, for classes.")
-    ridge: Family | None = Field(None, description="Regularized linear regression, for numbers.")
-    random_forest: Family | None = Field(None, description="Trees on bootstrap samples.")
-    extra_trees: Family | None = Field(None, description="Trees with thresholds drawn at random.")
-    hist_boosting: Family | None = Field(None, description="Gradient-boosted trees of scikit-learn.")
-    lightgbm: Family | None = Field(None, description="Gradient-boosted trees.")
-    xgboost: Family | None = Field(None, description="Gradient-boosted trees; needs the extra `boosters`.")
-    catboost: Family | None = Field(None, description="Gradient-boosted oblivious trees; needs the extra `boosters`.")
-    mlp: TorchFamily | None = Field(None, description="A small torch network with embeddings for categories.")
-    resnet: TorchFamily | None = Field(None, description="A residual torch network with embeddings for categories.")
-    cnn: ImageFamily | None = Field(None, description="A small residual torch network for images; columns are pixels.")
 
     ensemble: Ensemble | None = Field(None, description="A blend of the others, at least two.")
 
@@ -110,7 +96,8 @@ class Models(Part, extra="allow", json_schema_extra=_described_extras):
     @property
     def families(self) -> dict[str, Family]:
         """The declared families by name, without the ensemble of them."""
-        given = {name: getattr(self, name) for name in type(self).model_fields if name != "ensemble"}
+        there = [name for name in type(self).model_fields if name != "ensemble" and name in vars(self)]
+        given = {name: getattr(self, name) for name in there}
         own = {short_name(reference): declared for reference, declared in (self.model_extra or {}).items()}
         return {name: family for name, family in (given | own).items() if family is not None}
 
@@ -118,6 +105,11 @@ class Models(Part, extra="allow", json_schema_extra=_described_extras):
     def references(self) -> dict[str, str]:
         """The families of the user's own as `package.module:Class`, by name."""
         return {short_name(reference): reference for reference in self.model_extra or {}}
+
+    @property
+    def modules(self) -> list[str]:
+        """The modules that hold the families' classes, sorted: code of all that fits, asks or converts their models."""
+        return sorted({module_of(self.references.get(name, name)) for name in self.families})
 
     @property
     def names(self) -> list[str]:

@@ -11,7 +11,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.models.catalogue import FAMILIES, family
+from ml.declaration.catalogue import CATALOGUE
+from ml.models.catalogue import family
 from ml.models.family import Family, FittedModel, Training
 from ml.models.networks.options import CheckpointFolder, Progress
 from ml.search.evaluator import Evaluator, Fitter, Job
@@ -36,7 +37,7 @@ class Settling(Protocol):
 
 def able_to_settle() -> list[str]:
     """The families that can be refitted on the validation rows too, sorted."""
-    return sorted(name for name, each in FAMILIES.items() if isinstance(each, Settling))
+    return sorted(name for name in CATALOGUE if isinstance(family(name), Settling))
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,6 @@ class CatBoost(StopsByRounds):
     name: str = "catboost"
     devices: tuple[str, ...] = ("cpu",)
     tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
-    requires: tuple[str, ...] = ("catboost",)
 
     def defaults(self) -> dict[str, Any]:
         """CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""

@@ -34,7 +34,6 @@ class XGBoost(StopsByRounds):
     name: str = "xgboost"
     devices: tuple[str, ...] = ("cpu",)
     tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
-    requires: tuple[str, ...] = ("xgboost",)
 
     def defaults(self) -> dict[str, Any]:
         """Moderate trees with some column sampling."""

@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from ml.declaration.catalogue import CATALOGUE
 from ml.declaration.models import Models
 from ml.exported.onnx import export, measure_parity, session
 from ml.models import extras
-from ml.models.catalogue import FAMILIES, family, require_packages
+from ml.models.catalogue import family, require_packages
 from ml.models.family import Training
 from ml.models.trees.graph import Leaf, Split, floored, thresholds, tree_graph
 from ml.provenance.source import outside, running
@@ -63,7 +64,7 @@ def test_what_is_skipped_elsewhere_is_tested_in_ci(package: str) -> None:
 
 @pytest.fixture(params=TREES)
 def name(request: pytest.FixtureRequest) -> str:
-    for package in getattr(FAMILIES[request.param], "requires", ()):
+    for package in CATALOGUE[request.param].requires:
         pytest.importorskip(package, reason="pip install '.[boosters]'")
     return str(request.param)
 
@@ -101,14 +102,14 @@ def training(frame: pd.DataFrame, kind: Kind) -> Training:
 
 
 def small(name: str) -> dict[str, object]:
-    return FAMILIES[name].defaults() | SMALL[name]
+    return family(name).defaults() | SMALL[name]
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("rows", [60, 2000], ids=["levels that training lacks", "all levels"])
 def test_onnx_routes_every_row_as_the_trees_do(name: str, kind: Kind, rows: int, frame: pd.DataFrame) -> None:
     data = training(frame, kind)
-    model = FAMILIES[name].fit(data.sample(rows, seed=0), small(name), seed=1)
+    model = family(name).fit(data.sample(rows, seed=0), small(name), seed=1)
 
     parity = measure_parity(model, data.encoder, export(model, data.encoder, {}, data.task), frame[2000:])
 
@@ -120,7 +121,7 @@ def test_onnx_routes_every_row_as_the_trees_do(name: str, kind: Kind, rows: int,
 def test_threads_do_not_change_a_byte(name: str, kind: Kind, frame: pd.DataFrame) -> None:
     data = training(frame, kind)
 
-    models = [FAMILIES[name].fit(data, small(name), seed=1, threads=threads) for threads in (1, 1, 2)]
+    models = [family(name).fit(data, small(name), seed=1, threads=threads) for threads in (1, 1, 2)]
 
     assert len({pickle.dumps(model) for model in models}) == 1
 
@@ -128,7 +129,7 @@ def test_threads_do_not_change_a_byte(name: str, kind: Kind, frame: pd.DataFrame
 def test_the_seed_matters(name: str, frame: pd.DataFrame) -> None:
     data = training(frame, "binary")
 
-    first, other = (FAMILIES[name].fit(data, small(name), seed=seed).predict(data.X_valid) for seed in (1, 2))
+    first, other = (family(name).fit(data, small(name), seed=seed).predict(data.X_valid) for seed in (1, 2))
 
     assert not np.array_equal(first, other)
 
@@ -136,7 +137,7 @@ def test_the_seed_matters(name: str, frame: pd.DataFrame) -> None:
 def test_a_suggestion_has_the_same_names_as_the_defaults(name: str, frame: pd.DataFrame) -> None:
     found = tune(name, training(frame, "binary").sample(100, seed=0), trials=2, seed=0)
 
-    assert found.trials[1].params.keys() == FAMILIES[name].defaults().keys()
+    assert found.trials[1].params.keys() == family(name).defaults().keys()
 
 
 def test_a_threshold_is_the_last_float32_that_goes_left() -> None:
@@ -162,9 +163,9 @@ def test_a_missing_extra_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch, fra
     monkeypatch.setattr(extras, "find_spec", lambda package: None)
 
     with pytest.raises(ValueError, match=r"'xgboost' cannot run: the package 'xgboost' is not installed: pip install"):
-        require_packages(FAMILIES["xgboost"])
+        require_packages("xgboost")
     with pytest.raises(ModuleNotFoundError, match=r"pip install '\.\[boosters\]'"):
-        FAMILIES["catboost"].fit(training(frame, "binary"), {}, seed=0)
+        family("catboost").fit(training(frame, "binary"), {}, seed=0)
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ from optuna.storages import InMemoryStorage
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
 
-from ml.models.catalogue import FAMILIES
+from ml.declaration.catalogue import CATALOGUE
+from ml.models.catalogue import family
 from ml.models.extras import missing_package
 from ml.search.space import Space
 from ml.search.study import Search, Study
@@ -23,13 +24,13 @@ MOVED: dict[str, list[dict[str, Any]]] = {  # where the space ends before a know
 
 def known(name: str) -> list[dict[str, Any]]:
     """The defaults, and then what else is known to be good."""
-    chosen: Any = FAMILIES[name]
+    chosen: Any = family(name)
     return [chosen.defaults(), *getattr(chosen, "good", list)()]
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_known_settings_lie_in_the_space_or_are_moved_to_its_end(name: str) -> None:
-    space = Space(FAMILIES[name])
+    space = Space(family(name))
 
     for place, wanted in enumerate(known(name)):
         params, settings = space.near(wanted)
@@ -39,9 +40,9 @@ def test_known_settings_lie_in_the_space_or_are_moved_to_its_end(name: str) -> N
             assert distribution._contains(distribution.to_internal_repr(params[each]))
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("name", CATALOGUE)
 def test_a_search_begins_with_the_defaults_and_then_with_what_is_known_to_be_good(name: str) -> None:
-    space = Space(FAMILIES[name])
+    space = Space(family(name))
     study = Study(space, Search(storage=InMemoryStorage()), "roc_auc", 0)
 
     begun = [params for _, params in study._drawn(range(len(known(name))))]
@@ -51,7 +52,7 @@ def test_a_search_begins_with_the_defaults_and_then_with_what_is_known_to_be_goo
 
 def test_the_libraries_own_defaults_are_among_them() -> None:
     own = HistGradientBoostingClassifier().get_params()
-    assert known("hist_boosting")[1] == {each: own[each] for each in FAMILIES["hist_boosting"].defaults()}
+    assert known("hist_boosting")[1] == {each: own[each] for each in family("hist_boosting").defaults()}
 
     own = lightgbm.LGBMClassifier().get_params()
     names = {"min_data_in_leaf": "min_child_samples", "feature_fraction": "colsample_bytree",
@@ -76,5 +77,5 @@ def test_xgboost_s_own_defaults_are_among_them() -> None:
     names = {"reg_lambda": "lambda"}
 
     assert known("xgboost")[1] == pytest.approx(
-        {each: float(tree[names.get(each, each)]) for each in FAMILIES["xgboost"].defaults()}, rel=1e-6
+        {each: float(tree[names.get(each, each)]) for each in family("xgboost").defaults()}, rel=1e-6
     )

@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml.declaration.catalogue import CATALOGUE
 from ml.exported.onnx import export, measure_parity
-from ml.models.catalogue import FAMILIES
+from ml.models.catalogue import family
 from ml.models.extras import missing_package
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
@@ -18,9 +19,9 @@ NUMERIC = ["pixel_0", "pixel_1", "pixel_2", "pixel_3"]  # of an image of two by 
 EVERY = [
     pytest.param(
         name,
-        marks=pytest.mark.skipif(any(map(missing_package, getattr(made, "requires", ()))), reason="needs .[boosters]"),
+        marks=pytest.mark.skipif(any(map(missing_package, entry.requires)), reason="needs .[boosters]"),
     )
-    for name, made in sorted(FAMILIES.items())
+    for name, entry in sorted(CATALOGUE.items())
 ]
 
 
@@ -48,7 +49,7 @@ def training(frame: pd.DataFrame, name: str) -> Training:
 @pytest.mark.parametrize("name", EVERY)
 def test_columns_that_are_constant_or_missing_do_no_harm_and_convert(name: str, frame: pd.DataFrame) -> None:
     frame = frame.assign(pixel_2=3.0, pixel_3=np.nan, empty=None)
-    data, chosen = training(frame, name), FAMILIES[name]
+    data, chosen = training(frame, name), family(name)
 
     model = chosen.fit(data, chosen.defaults(), seed=1)
 
@@ -65,7 +66,7 @@ def test_gaps_and_scales_are_those_of_the_rows_that_are_learned_from(name: str, 
     judged = replace(data, X_valid=moved)
 
     found, other = (
-        statistics(name, FAMILIES[name].fit(each, FAMILIES[name].defaults(), seed=1)) for each in (data, judged)
+        statistics(name, family(name).fit(each, family(name).defaults(), seed=1)) for each in (data, judged)
     )
 
     numbers = data.X[:, : len(NUMERIC)].astype(np.float64)

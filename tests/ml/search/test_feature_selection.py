@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from ml.base.sql import DataError
+from ml.declaration.catalogue import CATALOGUE
 from ml.declaration.features import Selection
 from ml.exported.onnx import export, measure_parity
 from ml.features.definitions import Feature, FeatureDefinitions, Lookup
-from ml.models.catalogue import FAMILIES, family
+from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.search.feature_selection import select
 from ml.tasks.encoding import MAX_LEVELS, Encoder
@@ -233,7 +234,7 @@ def missing(rows: int) -> pd.Series:
     return pd.Series(np.full(rows, np.nan))
 
 
-@pytest.mark.parametrize("name", sorted(set(FAMILIES) - {"cnn"}))
+@pytest.mark.parametrize("name", sorted(set(CATALOGUE) - {"cnn"}))
 @pytest.mark.parametrize("nothing", [constant, missing])
 @pytest.mark.parametrize("alone", [False, True])
 def test_a_family_copes_with_a_feature_that_says_nothing(
@@ -242,7 +243,7 @@ def test_a_family_copes_with_a_feature_that_says_nothing(
     """As it may come to be in the rows that a search tunes on."""
     if name == "catboost" and alone and nothing is constant:
         pytest.skip("CatBoost refuses columns that are all constant")
-    for package in getattr(family(name), "requires", ()):
+    for package in CATALOGUE[name].requires:
         pytest.importorskip(package, reason="pip install '.[boosters]'")
     frame = matrix.assign(nothing=nothing(ROWS), color=None if nothing is missing else "red")
     train, valid = (frame[frame["split"] == split] for split in ("train", "validation"))

@@ -11,9 +11,11 @@ import pytest
 from optuna.storages import InMemoryStorage
 from sklearn.metrics import log_loss
 
-from ml.models.catalogue import FAMILIES, family
+from ml.declaration.catalogue import CATALOGUE
+from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.models.networks.options import CheckpointFolder
+from ml.search import tuning
 from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.rungs import Pruned, Watch, rung_thresholds
@@ -53,9 +55,9 @@ def folds(frame: pd.DataFrame, data: Training) -> Folded:
 
 @pytest.fixture
 def registered(monkeypatch: pytest.MonkeyPatch) -> Any:
-    def register(family: Any) -> str:
-        monkeypatch.setattr("ml.models.catalogue.FAMILIES", {**FAMILIES, family.name: family})
-        return str(family.name)
+    def register(chosen: Any) -> str:
+        monkeypatch.setattr(tuning, "family", lambda name: chosen if name == chosen.name else family(name))
+        return str(chosen.name)
 
     return register
 
@@ -301,7 +303,7 @@ def test_a_network_that_stops_after_so_many_epochs_is_the_one_that_had_its_best_
 def test_a_family_that_cannot_settle_is_not_refitted_on_validation_rows(
     frame: pd.DataFrame, data: Training, registered: Any
 ) -> None:
-    assert able_to_settle() == sorted(FAMILIES)
+    assert able_to_settle() == sorted(CATALOGUE)
 
     with pytest.raises(ValueError, match=r"train_and_validation is not for 'toy', .* For these it is: .*'lightgbm'"):
         tune(registered(toy.Toy()), data, trials=1, seed=0, refit=Refit(everything=training(frame, frame[600:])))

@@ -240,8 +240,7 @@ CHILD = """
 import os, sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from tests.ml import test_training_loop as t
-from ml import checkpoints
+from tests.ml.models.networks import test_loop as t
 
 point, folder = sys.argv[2], Path(sys.argv[3])
 replace = os.replace
@@ -260,7 +259,7 @@ def replaced(source, target):
     if point == "after the rename" and saves == 3:
         t.die()
 
-checkpoints.os.replace = replaced
+os.replace = replaced
 t.trained(t.LONG, t.tabular(0.3), t.CheckpointFolder(folder, 0), at_step)
 """
 LONG = replace(OPTIONS, epochs=6, patience=6)
@@ -393,7 +392,7 @@ FATAL = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from pathlib import Path
-from tests.ml import test_training_loop as t
+from tests.ml.models.networks import test_loop as t
 
 if __name__ == "__main__":
     t.torch.manual_seed(7)

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import log_loss
 
-from ml.models.catalogue import FAMILIES
+from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.models.trees.lightgbm import MAX_ROUNDS, PATIENCE
 from ml.tasks.encoding import Encoder
@@ -35,7 +35,7 @@ def data() -> Training:
 
 @pytest.mark.parametrize("name", BOOSTING)
 def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, data: Training) -> None:
-    chosen: Any = FAMILIES[name]
+    chosen: Any = family(name)
     found = chosen.fit(data, chosen.defaults(), seed=1)
 
     def loss(rounds: int) -> float:
@@ -51,7 +51,7 @@ def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, d
 
 @pytest.mark.parametrize("name", ["logistic", "random_forest", "extra_trees"])
 def test_what_never_stops_looks_at_no_validation_rows(name: str, data: Training) -> None:
-    chosen: Any = FAMILIES[name]
+    chosen: Any = family(name)
     other = Training(data.X, data.y, data.X_valid[::-1], 1 - data.y_valid, data.encoder)
 
     found, same = (chosen.fit(each, chosen.defaults(), seed=1) for each in (data, other))
@@ -62,7 +62,7 @@ def test_what_never_stops_looks_at_no_validation_rows(name: str, data: Training)
 
 @pytest.mark.parametrize("name", BOOSTING)
 def test_what_has_settled_has_as_many_rounds_whatever_the_validation_rows(name: str, data: Training) -> None:
-    chosen: Any = FAMILIES[name]
+    chosen: Any = family(name)
     found = chosen.fit(data, chosen.defaults(), seed=1)
     other = Training(data.X, data.y, data.X_valid, 1 - data.y_valid, data.encoder)
 
