@@ -1,4 +1,4 @@
-"""What an exported model takes to serve."""
+"""The cost of serving an exported model: its size, its latency, and its parity with the native one."""
 
 import time
 
@@ -14,7 +14,7 @@ WARM_UP = 20  # answers that are not timed: ONNX Runtime allocates in the first 
 
 
 def serving_of(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> Serving:
-    """Size, parity as it was measured at export (NaN if it was not), and the median time for one row on one thread.
+    """Measure the size of a model and its median time for one row on one thread; parity is that of the export, or NaN.
 
     The time is that of the model alone, over some rows of a feature frame, several times each; NaN without rows.
     """
@@ -25,14 +25,14 @@ def serving_of(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> Serving
 def _latency_ms(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> float:
     if frame.empty:
         return float("nan")
-    made = session(content, threads=1)
+    onnx_session = session(content, threads=1)
     rows = [encoder.inputs(frame.iloc[[row % len(frame)]]) for row in range(ROWS)]
-    for warming in range(WARM_UP):
-        made.run(["score"], rows[warming % ROWS])
-    taken = []
+    for warm_up in range(WARM_UP):
+        onnx_session.run(["score"], rows[warm_up % ROWS])
+    durations = []
     for _ in range(ROUNDS):
         for inputs in rows:
             began = time.perf_counter()
-            made.run(["score"], inputs)
-            taken.append(time.perf_counter() - began)
-    return float(np.median(taken)) * 1000
+            onnx_session.run(["score"], inputs)
+            durations.append(time.perf_counter() - began)
+    return float(np.median(durations)) * 1000

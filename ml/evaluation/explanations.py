@@ -1,4 +1,4 @@
-"""What the exported model's answers depend on: permutation importance and SHAP, of any family alike.
+"""Explanations of the exported model's answers: permutation importance and SHAP, of any family alike.
 
 Breiman 2001, Random forests, Machine Learning 45; Lundberg and Lee 2017, A unified approach to interpreting model
 predictions, NeurIPS.
@@ -30,7 +30,7 @@ Predict = Callable[[np.ndarray], np.ndarray]
 
 
 class Importance(BaseModel):
-    """How much worse the metric gets when a feature's values are shuffled, and how far it moves answers.
+    """The loss of the metric when a feature's values are shuffled, and how far the feature moves answers.
 
     `deviation` is that of `drop` over the shuffles; `shap` the mean absolute SHAP value over rows (and classes).
     """
@@ -51,13 +51,13 @@ class Exported:
         self._levels = [np.array([*levels, MISSING], object) for levels in encoder.categories.values()]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Answers to X float [n_rows, n_features] as `Encoder.encode` makes it: [n_rows] or [n_rows, n_classes].
+        """Answer X float [n_rows, n_features], as `Encoder.encode` makes it, by [n_rows] or [n_rows, n_classes].
 
-        All processors work, each on rows of its own: what a row is answered does not depend on how many there are.
+        All processors work, each on other rows: the answer to a row does not depend on how many there are.
         """
-        parts = np.array_split(X, range(CHUNK, len(X), CHUNK))
+        chunks = np.array_split(X, range(CHUNK, len(X), CHUNK))
         with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads:
-            return np.concatenate(list(threads.map(self._answers, parts)))
+            return np.concatenate(list(threads.map(self._answers, chunks)))
 
     def _answers(self, X: np.ndarray) -> np.ndarray:
         numeric = self.encoder.n_numeric
@@ -82,9 +82,9 @@ class _Fitted:
 
 
 def sample(rows: int, most: int, seed: int) -> np.ndarray:
-    """Ascending positions of at most `most` of so many rows."""
-    chosen: np.ndarray = np.sort(np.random.default_rng(seed).permutation(rows)[:most])
-    return chosen
+    """Draw at most `most` of so many rows, and return their positions, ascending."""
+    positions: np.ndarray = np.sort(np.random.default_rng(seed).permutation(rows)[:most])
+    return positions
 
 
 @dataclass(frozen=True)
@@ -112,27 +112,29 @@ def explain(
     shap_rows: int,
     seed: int,
 ) -> Explained:
-    """What answers depend on, seen from samples of the rows of a feature matrix; that of the metric has every class."""
+    """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
     chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
-    drops, deviations = permuted(predict, X, y[chosen], metric, seed)
-    asked = X[sample(len(X), shap_rows, seed + 1)]
-    values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], asked, seed)
-    moved = np.abs(values).reshape(len(asked), X.shape[1], -1).mean(axis=(0, 2))
-    found = [
+    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed)
+    explained_rows = X[sample(len(X), shap_rows, seed + 1)]
+    values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], explained_rows, seed)
+    mean_sizes = np.abs(values).reshape(len(explained_rows), X.shape[1], -1).mean(axis=(0, 2))
+    importances = [
         Importance(feature=name, drop=float(drop), deviation=float(deviation), shap=float(shap))
-        for name, drop, deviation, shap in zip(encoder.features, drops, deviations, moved, strict=True)
+        for name, drop, deviation, shap in zip(encoder.features, drops, deviations, mean_sizes, strict=True)
     ]
-    found.sort(key=lambda each: (-np.nan_to_num(each.drop), -each.shap, each.feature))
-    return Explained(found, encoder.features, asked, values)
+    importances.sort(key=lambda importance: (-np.nan_to_num(importance.drop), -importance.shap, importance.feature))
+    return Explained(importances, encoder.features, explained_rows, values)
 
 
-def permuted(predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """By how much the metric gets worse when a column of X [n_rows, n_features] is shuffled: mean and deviation."""
+def permutation_drops(
+    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation."""
     from sklearn.inspection import permutation_importance
 
     sign = METRICS[metric].sign
-    found = permutation_importance(
+    importance = permutation_importance(
         _Fitted(predict),
         X,
         y,
@@ -140,23 +142,23 @@ def permuted(predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: 
         n_repeats=REPEATS,
         random_state=seed,
     )
-    return found.importances_mean, found.importances_std
+    return importance.importances_mean, importance.importances_std
 
 
 def shap_values(predict: Predict, background: np.ndarray, X: np.ndarray, seed: int) -> np.ndarray:
-    """The SHAP values of rows X [n_rows, n_features] against `background` rows, of each class if answers have many.
+    """Compute the SHAP values of rows X [n_rows, n_features] against `background` rows, of each class if many.
 
     Of one row, values and the mean answer to the background sum up to the row's answer.
     """
     shap = import_shap()
     explainer = shap.PermutationExplainer(predict, shap.maskers.Independent(background, len(background)), seed=seed)
     once = 2 * X.shape[1] + 1  # one permutation, there and back
-    found = explainer(X, max_evals=once, main_effects=False, silent=True)
-    return np.asarray(found.values, dtype=np.float64)
+    explanation = explainer(X, max_evals=once, main_effects=False, silent=True)
+    return np.asarray(explanation.values, dtype=np.float64)
 
 
 def import_shap() -> Any:
-    """The module shap, without numba's compiler: that takes longer than all that it makes faster here."""
+    """Import shap without numba's compiler: that takes longer than all that it makes faster here."""
     from numba import config
 
     before = vars(config)["DISABLE_JIT"]

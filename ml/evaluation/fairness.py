@@ -1,4 +1,4 @@
-"""How differently the groups of a sensitive column are treated: fairlearn's differences, with intervals.
+"""Differences in how the groups of a sensitive column are treated: fairlearn's, with intervals.
 
 Of a binary task by the decisions at the threshold: the share of yes (demographic parity), of yes among the positive and
 among the negative (equalized odds: Hardt, Price and Srebro 2016, NeurIPS), and of right decisions. Of many classes the
@@ -15,7 +15,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.slices import Part
-from ml.intervals.bootstrap import Estimate, Resampling, estimate, resampled
+from ml.intervals.bootstrap import Estimate, Resampling, estimate, resampled_values
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
@@ -48,48 +48,59 @@ class Fairness(BaseModel):
 
 
 def fairness(
-    column: str, groups: list[Part], y: np.ndarray, p: np.ndarray, task: Task, threshold: float | None, how: Resampling
+    column: str,
+    groups: list[Part],
+    y: np.ndarray,
+    p: np.ndarray,
+    task: Task,
+    threshold: float | None,
+    resampling: Resampling,
 ) -> Fairness:
-    """The fairness of the answers p to rows of labels y, whose `groups` together are all rows."""
+    """Judge the fairness of the answers p to rows of labels y, whose `groups` together are all rows."""
     codes = np.empty(len(y), dtype=int)
     for code, group in enumerate(groups):
         codes[group.positions] = code
     rates = {name: rate for name, rate in _rates(y, p, task, threshold).items() if rate[1].any()}
-    drawn = resampled(_strata(y, codes, task), {name: _by_group(codes, rate) for name, rate in rates.items()}, how)
+    functions = {name: _by_group(codes, rate) for name, rate in rates.items()}
+    values = resampled_values(_strata(y, codes, task), functions, resampling)
     exact = {name: _by_fairlearn(y, codes, rate) for name, rate in rates.items()}
-    found = {
-        name: [estimate(value, drawn[name][:, code], how) for code, value in enumerate(values)]
-        for name, values in exact.items()
+    estimates = {
+        name: [estimate(value, values[name][:, code], resampling) for code, value in enumerate(exact_rates)]
+        for name, exact_rates in exact.items()
     }
-    ends = {name: (int(np.nanargmax(values)), int(np.nanargmin(values))) for name, values in exact.items()}
+    ends = {name: (int(np.nanargmax(by_group)), int(np.nanargmin(by_group))) for name, by_group in exact.items()}
     return Fairness(
         column=column,
-        groups=tuple(_group(group, code, found) for code, group in enumerate(groups)),
+        groups=tuple(_group(group, code, estimates) for code, group in enumerate(groups)),
         differences={
-            name: _largest(values, _errors(codes, rates[name], drawn[name]), ends[name], rates[name], how.confidence)
-            for name, values in exact.items()
+            name: _largest_difference(
+                by_group, _errors(codes, rates[name], values[name]), ends[name], rates[name], resampling.confidence
+            )
+            for name, by_group in exact.items()
         },
         between={name: (groups[high].value, groups[low].value) for name, (high, low) in ends.items()},
     )
 
 
-def _errors(codes: np.ndarray, rate: Rate, drawn: np.ndarray) -> np.ndarray:
-    """The standard error of each group's rate [n_groups], from its resampled values [resamples, n_groups].
+def _errors(codes: np.ndarray, rate: Rate, by_group: np.ndarray) -> np.ndarray:
+    """Return the standard error of each group's rate [n_groups], from its resampled values [resamples, n_groups].
 
     It is at least that of as many rows drawn from all groups: a few rows that are all alike do not tell their spread.
     """
     values, counted = rate
-    rows = np.bincount(codes[counted], minlength=drawn.shape[1])
+    rows = np.bincount(codes[counted], minlength=by_group.shape[1])
     pooled = values[counted].astype(float).std() / np.sqrt(np.maximum(rows, 1))
-    errors: np.ndarray = np.maximum(drawn.std(axis=0, ddof=1), pooled)
+    errors: np.ndarray = np.maximum(by_group.std(axis=0, ddof=1), pooled)
     return errors
 
 
-def _largest(found: np.ndarray, errors: np.ndarray, ends: tuple[int, int], rate: Rate, confidence: float) -> Estimate:
-    """The difference of the two groups at the ends, with its interval among all pairs of groups."""
+def _largest_difference(
+    by_group: np.ndarray, errors: np.ndarray, ends: tuple[int, int], rate: Rate, confidence: float
+) -> Estimate:
+    """Return the difference of the two groups at the ends, with its interval among all pairs of groups."""
     from scipy.stats import studentized_range
 
-    value, groups = float(found[ends[0]] - found[ends[1]]), int((~np.isnan(found)).sum())
+    value, groups = float(by_group[ends[0]] - by_group[ends[1]]), int((~np.isnan(by_group)).sum())
     if groups < 2:
         return Estimate(value=value, low=value, high=value)
     factor = float(studentized_range.ppf(confidence, groups, np.inf)) / 2**0.5
@@ -104,17 +115,17 @@ def _rates(y: np.ndarray, p: np.ndarray, task: Task, threshold: float | None) ->
         return {"mean error": (p - y, every), "mean absolute error": (np.abs(p - y), every)}
     if task.kind == "multiclass" or threshold is None:
         return {"accuracy": (most_likely(p) == y, every)}
-    said = p >= threshold
+    decided = p >= threshold
     return {
-        "selection rate": (said, every),
-        "true positive rate": (said, y == 1),
-        "false positive rate": (said, y == 0),
-        "accuracy": (said == y, every),
+        "selection rate": (decided, every),
+        "true positive rate": (decided, y == 1),
+        "false positive rate": (decided, y == 0),
+        "accuracy": (decided == y, every),
     }
 
 
 def _strata(y: np.ndarray, codes: np.ndarray, task: Task) -> np.ndarray:
-    """Rows are drawn within their group, and there within their class."""
+    """Return the strata of the rows [n_rows]: they are drawn within their group, and there within their class."""
     return codes if task.kind == "regression" else codes * (int(y.max()) + 1) + y.astype(int)
 
 
@@ -124,20 +135,20 @@ def _by_group(codes: np.ndarray, rate: Rate) -> Weighted:
 
 
 def _by_fairlearn(y: np.ndarray, codes: np.ndarray, rate: Rate) -> np.ndarray:
-    """The rate of each group [n_groups], NaN where no row of it counts."""
+    """Return the rate of each group [n_groups], NaN where no row of it counts."""
     from fairlearn.metrics import MetricFrame
 
     values, counted = rate
     frame = MetricFrame(
-        metrics=lambda _, each: float(np.mean(each)),
+        metrics=lambda _, values_of_group: float(np.mean(values_of_group)),
         y_true=y[counted],
         y_pred=values[counted].astype(float),
         sensitive_features=codes[counted],
     )
-    found: np.ndarray = frame.by_group.reindex(range(int(codes.max()) + 1)).to_numpy(dtype=float)
-    return found
+    by_group: np.ndarray = frame.by_group.reindex(range(int(codes.max()) + 1)).to_numpy(dtype=float)
+    return by_group
 
 
-def _group(part: Part, code: int, found: dict[str, list[Estimate]]) -> Group:
-    rates = {name: values[code] for name, values in found.items() if not np.isnan(values[code].value)}
+def _group(part: Part, code: int, estimates: dict[str, list[Estimate]]) -> Group:
+    rates = {name: by_group[code] for name, by_group in estimates.items() if not np.isnan(by_group[code].value)}
     return Group(value=part.value, rows=len(part.positions), rates=rates)

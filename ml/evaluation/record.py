@@ -8,7 +8,7 @@ from ml.evaluation.fairness import Fairness
 from ml.evaluation.slices import Slice
 from ml.evaluation.wrong_rows import WrongRow
 from ml.exported.reference import Reference
-from ml.intervals.bootstrap import Estimate, Resampling, resampled
+from ml.intervals.bootstrap import Estimate, Resampling, resampled_values
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
@@ -34,7 +34,7 @@ class Interval(BaseModel):
 
 
 class Serving(BaseModel):
-    """What the exported model takes to serve: median milliseconds of one row, megabytes, and its largest difference
+    """The cost of serving the exported model: median milliseconds of one row, megabytes, and its largest difference
     from the native model when it was exported."""
 
     model_config = ConfigDict(frozen=True)
@@ -45,7 +45,7 @@ class Serving(BaseModel):
 
 
 class LeakAudit(BaseModel):
-    """What the test for leaks says of the model's features on a sample of the test rows."""
+    """The outcome of the test for leaks of the model's features on a sample of the test rows."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -54,7 +54,7 @@ class LeakAudit(BaseModel):
 
 
 class Evaluation(BaseModel):
-    """What the test split says about a candidate, and which model this is about: `model_hash`.
+    """The results of a candidate on the test split; `model_hash` says which model they are about.
 
     `target` says in a few figures what there was to predict, as `Task.summary` does. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
@@ -99,7 +99,7 @@ class Evaluation(BaseModel):
 
 
 def all_metrics(y: np.ndarray, p: np.ndarray, task: Task = BINARY) -> dict[str, float]:
-    """Every metric that fits the task, of predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows]."""
+    """Score predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows] by every metric of the task."""
     return {name: score(name, y, p) for name in metrics_of(task.kind)}
 
 
@@ -113,29 +113,31 @@ def compare(
     resamples: int,
     seed: int,
 ) -> Interval:
-    """Paired bootstrap of candidate less champion on the same rows (Efron and Tibshirani 1993, chapter 13).
+    """Compare candidate and champion on the same rows by the paired bootstrap (Efron and Tibshirani 1993, chapter 13).
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    how = Resampling(resamples, confidence, seed)
     sides = {"candidate": METRICS[metric].prepare(y, candidate), "champion": METRICS[metric].prepare(y, champion)}
-    found, ones = resampled(y, sides, how), np.ones(len(y))
+    values, ones = resampled_values(y, sides, Resampling(resamples, confidence, seed)), np.ones(len(y))
     exact = {name: float(side(ones)) for name, side in sides.items()}
-    return paired(
-        metric, (exact["candidate"], exact["champion"]), (found["candidate"], found["champion"]), confidence=confidence
+    return paired_difference(
+        metric,
+        (exact["candidate"], exact["champion"]),
+        (values["candidate"], values["champion"]),
+        confidence=confidence,
     )
 
 
-def paired(
-    metric: str, exact: tuple[float, float], found: tuple[np.ndarray, np.ndarray], *, confidence: float
+def paired_difference(
+    metric: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], *, confidence: float
 ) -> Interval:
-    """The first less the second, by their values on the rows and on the same resamples of these [resamples]."""
+    """Subtract the second from the first, by their values on the rows and on the same resamples [resamples]."""
     sign = METRICS[metric].sign
     return Interval(
         metric=metric,
         difference=sign * (exact[0] - exact[1]),
-        lower=float(np.nanquantile(sign * (found[0] - found[1]), 1 - confidence)),
+        lower=float(np.nanquantile(sign * (values[0] - values[1]), 1 - confidence)),
         against=exact[1],
         confidence=confidence,
-        resamples=len(found[0]),
+        resamples=len(values[0]),
     )

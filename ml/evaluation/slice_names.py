@@ -1,4 +1,4 @@
-"""What the slices of a column are called: values and ranges, in no more digits than it takes to tell them apart."""
+"""Names of the slices of a column: values and ranges, in no more digits than it takes to tell them apart."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ WITHOUT_EXPONENT = 1e15
 
 
 def value_names(values: Sequence[object]) -> list[str]:
-    """The names of different values, no two alike."""
+    """Name different values, no two alike."""
     for way in _ways(values):
         names = [way(value) for value in values]
         if _all_different(names):
@@ -22,18 +22,18 @@ def value_names(values: Sequence[object]) -> list[str]:
 
 
 def range_names(lows: Sequence[object], highs: Sequence[object]) -> list[str]:
-    """The names of ranges of which no two overlap, by the least and the greatest value in each."""
+    """Name ranges of which no two overlap, by the least and the greatest value in each."""
     ends = list(zip(lows, highs, strict=True))
     for way in _ways([*lows, *highs]):
-        said = [(way(low), way(high)) for low, high in ends]
-        wide = all(low != high for (low, high), between in zip(said, ends, strict=True) if between[0] != between[1])
-        if wide and _all_different(said):
+        names = [(way(low), way(high)) for low, high in ends]
+        wide = all(low != high for (low, high), values in zip(names, ends, strict=True) if values[0] != values[1])
+        if wide and _all_different(names):
             break
-    return [f"{low} to {high}" for low, high in said]
+    return [f"{low} to {high}" for low, high in names]
 
 
 def unlike(name: str, taken: Collection[str]) -> str:
-    """A name in brackets, as often as it takes to be none of those that are taken."""
+    """Put a name in brackets, as often as it takes to be none of those that are taken."""
     name = f"({name})"
     while name in taken:
         name = f"({name})"
@@ -41,7 +41,7 @@ def unlike(name: str, taken: Collection[str]) -> str:
 
 
 def _ways(values: Sequence[object]) -> Iterator[Way]:
-    """The ways to say values of one kind, the shortest first."""
+    """Yield the ways to write values of one kind, the shortest first."""
     if all(isinstance(value, float | np.floating) for value in values):
         yield from (partial(_number, digits) for digits in range(FEWEST_DIGITS, MOST_DIGITS + 1))
     if all(isinstance(value, pd.Timestamp) for value in values):
@@ -51,7 +51,7 @@ def _ways(values: Sequence[object]) -> Iterator[Way]:
 
 
 def _number(digits: int, value: object) -> str:
-    """A number in so many significant digits, or more where it has more before its point."""
+    """Write a number in so many significant digits, or more where it has more before its point."""
     number = float(value)  # type: ignore[arg-type]
     whole = len(f"{abs(number):.0f}") if abs(number) < WITHOUT_EXPONENT else 0
     return f"{number:.{max(digits, whole)}g}"

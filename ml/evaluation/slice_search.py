@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from ml.evaluation.slices import Part, parts
-from ml.intervals.bootstrap import Resampling, resampled, strata_of
+from ml.intervals.bootstrap import Resampling, resampled_values, strata_of
 from ml.tasks.metrics import METRICS, score
 
 ALPHA = 0.05
@@ -31,7 +31,7 @@ SAME = 0.3  # share of the rows of both together that two slices have in common,
 
 
 @dataclass(frozen=True)
-class Found:
+class WeakSlice:
     """A slice on which the metric is worse than on all rows by `deficit`, in its own units."""
 
     part: Part
@@ -43,13 +43,13 @@ class Found:
 class Searched:
     """The worst slices, and how many were looked at."""
 
-    found: tuple[Found, ...]
+    findings: tuple[WeakSlice, ...]
     looked_at: int
 
 
 @dataclass(frozen=True)
 class Search:
-    """What is searched: answers p to rows of labels y by a metric; a deficit of less than `least` does not matter."""
+    """The subject of a search: answers p to rows of labels y by a metric; a deficit below `least` does not matter."""
 
     metric: str
     y: np.ndarray
@@ -58,42 +58,42 @@ class Search:
     smallest: int
     seed: int
 
-    def p_value(self, found: Found) -> float:
-        """How likely a deficit at least as great is by chance, of one slice."""
+    def p_value(self, finding: WeakSlice) -> float:
+        """Return the probability that one slice has a deficit at least as great by chance."""
         from scipy.stats import t
 
-        at = found.part.positions
+        at = finding.part.positions
         smallest_class = min(map(len, strata_of(self.y[at])))
         drawn_from_all = self._error_of_all * float(np.sqrt(len(self.y) / len(at)))
         error = max(self._error(at), drawn_from_all)
         if smallest_class < 2 or not error > 0:
             return 1.0
-        return float(t.sf(found.deficit / error, smallest_class - 1))
+        return float(t.sf(finding.deficit / error, smallest_class - 1))
 
     @cached_property
     def _error_of_all(self) -> float:
         return self._error(np.arange(len(self.y)))
 
     def _error(self, at: np.ndarray) -> float:
-        """The bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
+        """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
         measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
-        drawn = resampled(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
-        return float(np.nanstd(drawn, ddof=1))
+        values = resampled_values(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
+        return float(np.nanstd(values, ddof=1))
 
 
 def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, most: int) -> Searched:
-    """At most `most` slices, the greatest deficit first, no two of about the same rows."""
+    """Search for at most `most` slices, the greatest deficit first, no two of about the same rows."""
     looked_at = list(_parts(matrix, features, search.smallest)) if most else []
     overall = score(search.metric, search.y, search.p)
     striking = _striking(looked_at, search, overall)
-    p_values = [search.p_value(each) for each in striking]
+    p_values = [search.p_value(finding) for finding in striking]
     corrected = _holm(np.array(p_values + [1.0] * (len(looked_at) - len(striking))))
     findings = [
-        Found(each.part, each.deficit, float(p_value))
-        for each, p_value in zip(striking, corrected, strict=False)
+        WeakSlice(finding.part, finding.deficit, float(p_value))
+        for finding, p_value in zip(striking, corrected, strict=False)
         if p_value <= ALPHA
     ]
-    findings.sort(key=lambda each: (-each.deficit, each.part.column, each.part.value))
+    findings.sort(key=lambda finding: (-finding.deficit, finding.part.column, finding.part.value))
     return Searched(tuple(_distinct(findings, len(search.y), most)), len(looked_at))
 
 
@@ -104,20 +104,25 @@ def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iter
                 yield part
 
 
-def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[Found]:
-    """The slices with a deficit that matters, those first that chance explains least."""
-    rule, found = METRICS[search.metric], []
+def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[WeakSlice]:
+    """Return the slices with a deficit that matters, those first that chance explains least."""
+    sign, findings = METRICS[search.metric].sign, list[WeakSlice]()
     for part in looked_at:
         on_part = score(search.metric, search.y[part.positions], search.p[part.positions])
-        deficit = rule.sign * (overall - on_part)
+        deficit = sign * (overall - on_part)
         if deficit > 0 and deficit >= search.least:
-            found.append(Found(part, deficit))
-    found.sort(key=lambda each: (-each.deficit * len(each.part.positions) ** 0.5, each.part.column, each.part.value))
-    return found[:MOST_TESTED]
+            findings.append(WeakSlice(part, deficit))
+    findings.sort(key=_striking_first)
+    return findings[:MOST_TESTED]
+
+
+def _striking_first(finding: WeakSlice) -> tuple[float, str, str]:
+    part = finding.part
+    return -finding.deficit * len(part.positions) ** 0.5, part.column, part.value
 
 
 def _holm(p_values: np.ndarray) -> np.ndarray:
-    """The p-values times how many are not smaller, never falling, at most 1."""
+    """Multiply the p-values by how many are not smaller; the products never fall, and are at most 1."""
     order = np.argsort(p_values, kind="stable")
     corrected = np.empty(len(p_values))
     steps = p_values[order] * np.arange(len(p_values), 0, -1)
@@ -125,13 +130,14 @@ def _holm(p_values: np.ndarray) -> np.ndarray:
     return corrected
 
 
-def _distinct(findings: list[Found], rows: int, most: int) -> list[Found]:
-    kept: list[Found] = []
+def _distinct(findings: list[WeakSlice], rows: int, most: int) -> list[WeakSlice]:
+    """Return the first `most` slices, leaving out those of about the same rows as one before."""
+    distinct: list[WeakSlice] = []
     masks: list[np.ndarray] = []
-    for each in findings:
+    for finding in findings:
         mask = np.zeros(rows, dtype=bool)
-        mask[each.part.positions] = True
-        if len(kept) < most and all((mask & other).sum() <= SAME * (mask | other).sum() for other in masks):
-            kept.append(each)
+        mask[finding.part.positions] = True
+        if len(distinct) < most and all((mask & other).sum() <= SAME * (mask | other).sum() for other in masks):
+            distinct.append(finding)
             masks.append(mask)
-    return kept
+    return distinct

@@ -9,7 +9,7 @@ import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.slice_names import range_names, unlike, value_names
-from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled
+from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled_values
 from ml.tasks.metrics import METRICS
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
@@ -69,7 +69,7 @@ class Part:
 
 
 def parts(column: str, values: pd.Series, smallest: int) -> list[Part]:
-    """The slices of a column, in the order of its values; what has fewer than `smallest` rows is put together.
+    """Cut a column into slices, in the order of its values; what has fewer than `smallest` rows is put together.
 
     No two have the same name.
     """
@@ -84,30 +84,30 @@ def parts(column: str, values: pd.Series, smallest: int) -> list[Part]:
 
 
 def _coded(values: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """The code of each row's value, and what the codes stand for, in their order."""
+    """Return the code of each row's value, and the names that the codes stand for, in their order."""
     missing = values.isna().to_numpy()
-    known = values[~missing]
-    numbers = pd.api.types.is_numeric_dtype(known.dtype) and not pd.api.types.is_bool_dtype(known.dtype)
-    times = pd.api.types.is_datetime64_any_dtype(known.dtype)
-    if (numbers or times) and known.nunique() > FEW_VALUES:
-        of_known, names = _ranges(known)
+    present = values[~missing]
+    numbers = pd.api.types.is_numeric_dtype(present.dtype) and not pd.api.types.is_bool_dtype(present.dtype)
+    times = pd.api.types.is_datetime64_any_dtype(present.dtype)
+    if (numbers or times) and present.nunique() > FEW_VALUES:
+        codes_of_present, names = _ranges(present)
     else:
-        distinct = sorted(known.unique(), key=lambda value: (str(type(value)), value))
-        of_known = pd.Categorical(known, categories=distinct).codes.astype(int)
+        distinct = sorted(present.unique(), key=lambda value: (str(type(value)), value))
+        codes_of_present = pd.Categorical(present, categories=distinct).codes.astype(int)
         names = value_names(distinct)
     codes = np.full(len(values), len(names))
-    codes[~missing] = of_known
+    codes[~missing] = codes_of_present
     return codes, [*names, unlike(MISSING, names)] if missing.any() else names
 
 
 def _ranges(values: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Ranges of about equally many rows, each named by the least and the greatest value in it."""
+    """Cut values into ranges of about equally many rows, each named by the least and the greatest value in it."""
     times = pd.api.types.is_datetime64_any_dtype(values.dtype)
-    found = (values.astype("int64") if times else values).to_numpy(dtype=float)
-    edges = np.unique(np.quantile(np.sort(found), np.arange(1, PARTS) / PARTS, method="inverted_cdf"))
-    codes = np.unique(np.searchsorted(edges, found), return_inverse=True)[1]
-    each = values.groupby(codes)
-    return codes, range_names(list(each.min()), list(each.max()))
+    numbers = (values.astype("int64") if times else values).to_numpy(dtype=float)
+    edges = np.unique(np.quantile(np.sort(numbers), np.arange(1, PARTS) / PARTS, method="inverted_cdf"))
+    codes = np.unique(np.searchsorted(edges, numbers), return_inverse=True)[1]
+    ranges = values.groupby(codes)
+    return codes, range_names(list(ranges.min()), list(ranges.max()))
 
 
 def judge_slice(
@@ -117,40 +117,42 @@ def judge_slice(
     champion: np.ndarray | None,
     part: Part,
     fair: np.ndarray,
-    how: Resampling,
+    resampling: Resampling,
 ) -> Slice:
-    """The metric on the rows of a slice; of both models on those that are `fair` [n_rows], on the same resamples."""
+    """Score the rows of a slice; of both models those that are `fair` [n_rows], on the same resamples."""
     at = part.positions
     both = at[fair[at]]
-    compared = None if champion is None else _compared(metric, y[both], candidate[both], champion[both], how)
+    compared = None if champion is None else _compared(metric, y[both], candidate[both], champion[both], resampling)
     if compared is not None and compared.rows == len(at):
         score = compared.candidate
     else:
-        score = estimates(y[at], {"": METRICS[metric].prepare(y[at], candidate[at])}, how)[""]
+        score = estimates(y[at], {"": METRICS[metric].prepare(y[at], candidate[at])}, resampling)[""]
     return Slice(column=part.column, value=part.value, rows=len(at), score=score, against_champion=compared)
 
 
 _UNKNOWN = Estimate(value=float("nan"), low=float("nan"), high=float("nan"))
 
 
-def _compared(metric: str, y: np.ndarray, candidate: np.ndarray, champion: np.ndarray, how: Resampling) -> Compared:
+def _compared(
+    metric: str, y: np.ndarray, candidate: np.ndarray, champion: np.ndarray, resampling: Resampling
+) -> Compared:
     if len(y) == 0:
         return Compared(rows=0, candidate=_UNKNOWN, champion=_UNKNOWN, difference=_UNKNOWN)
     rule, ones = METRICS[metric], np.ones(len(y))
     measured = {"candidate": rule.prepare(y, candidate), "champion": rule.prepare(y, champion)}
-    values = resampled(y, measured, how)
+    values = resampled_values(y, measured, resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}
     apart = rule.sign * (values["candidate"] - values["champion"])
     return Compared(
         rows=len(y),
-        candidate=estimate(exact["candidate"], values["candidate"], how),
-        champion=estimate(exact["champion"], values["champion"], how),
-        difference=estimate(rule.sign * (exact["candidate"] - exact["champion"]), apart, how),
+        candidate=estimate(exact["candidate"], values["candidate"], resampling),
+        champion=estimate(exact["champion"], values["champion"], resampling),
+        difference=estimate(rule.sign * (exact["candidate"] - exact["champion"]), apart, resampling),
     )
 
 
 def columns_of(names: Collection[str], matrix: pd.DataFrame, source: pa.Table, key: str) -> dict[str, pd.Series]:
-    """The named columns' values of the rows of a feature matrix: by key from the examples' table, else features."""
+    """Look up columns' values of the rows of a feature matrix: by key in the examples' table, else among features."""
     of_source = [name for name in names if name in source.column_names and name != key]
     at_key = source.select([key, *dict.fromkeys(of_source)]).to_pandas().set_index(key).reindex(matrix[key])
     return {name: (at_key if name in of_source else matrix)[name].reset_index(drop=True) for name in names}

@@ -26,24 +26,24 @@ class WrongRow(BaseModel):
 
 
 def losses(y: np.ndarray, p: np.ndarray, task: Task) -> np.ndarray:
-    """What each row costs by itself, [n_rows]: the log loss of classes, the squared error of numbers."""
+    """Return the loss of each row by itself, [n_rows]: the log loss of classes, the squared error of numbers."""
     return squared_errors(y, p) if task.kind == "regression" else log_losses(y, p)
 
 
 def most_wrong(
     rows: pd.DataFrame, key: str, y: np.ndarray, p: np.ndarray, task: Task, features: Sequence[str]
 ) -> list[WrongRow]:
-    """The rows of the greatest loss, the worst first, with the values of some features; of equal ones the first."""
-    lost = losses(y, p, task)
-    worst = np.argsort(-lost, kind="stable")[:MOST]
+    """List the rows of the greatest loss, the worst first, with values of some features; of equal ones the first."""
+    loss = losses(y, p, task)
+    worst = np.argsort(-loss, kind="stable")[:MOST]
     return [
         WrongRow(
             key=str(rows[key].iloc[at]),
             cutoff=None if pd.isna(rows["cutoff"].iloc[at]) else str(rows["cutoff"].iloc[at]),
             truth=_truth(y[at], task),
             answer=_answer(p[at], task),
-            loss=float(np.sqrt(lost[at]) if task.kind == "regression" else lost[at]),
-            features={name: _said(rows[name].iloc[at]) for name in features},
+            loss=float(np.sqrt(loss[at]) if task.kind == "regression" else loss[at]),
+            features={name: _text(rows[name].iloc[at]) for name in features},
         )
         for at in worst
     ]
@@ -55,13 +55,13 @@ def _truth(label: float, task: Task) -> str:
     return ("no", "yes")[int(label)] if task.kind == "binary" else f"{label:.5g}"
 
 
-def _answer(answered: np.ndarray, task: Task) -> str:
+def _answer(p: np.ndarray, task: Task) -> str:
     if task.kind == "multiclass":
-        return f"{task.classes[int(answered.argmax())]} ({answered.max():.4f})"
-    return f"{float(answered):.4f}" if task.kind == "binary" else f"{float(answered):.5g}"
+        return f"{task.classes[int(p.argmax())]} ({p.max():.4f})"
+    return f"{float(p):.4f}" if task.kind == "binary" else f"{float(p):.5g}"
 
 
-def _said(value: object) -> str:
+def _text(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return "missing"
     return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)

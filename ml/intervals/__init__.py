@@ -1,1 +1,1 @@
-"""How sure a figure is: bootstrap, calibration, conformal intervals, thresholds."""
+"""The certainty of figures: bootstrap, calibration, conformal intervals, thresholds."""

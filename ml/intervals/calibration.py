@@ -1,4 +1,4 @@
-"""How far probabilities are what they say."""
+"""Calibration: the agreement of probabilities with what happened."""
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -31,19 +31,19 @@ class Calibration(BaseModel):
 
 
 def calibration(y: np.ndarray, p: np.ndarray, seed: int = 0) -> Calibration:
-    """The calibration of probabilities p, [n_rows] or [n_rows, n_classes], against labels y [n_rows]."""
-    happened, sure = (y.astype(float), p) if p.ndim == 1 else ((most_likely(p) == y).astype(float), p.max(axis=1))
-    sure = np.clip(sure, 0.0, 1.0)
-    codes = _bins(sure)
+    """Measure the calibration of probabilities p, [n_rows] or [n_rows, n_classes], against labels y [n_rows]."""
+    happened, confidence = (y.astype(float), p) if p.ndim == 1 else ((most_likely(p) == y).astype(float), p.max(axis=1))
+    confidence = np.clip(confidence, 0.0, 1.0)
+    codes = _bins(confidence)
     bins = Groups(codes, int(codes.max()) + 1)
     rows = bins.sums(np.ones(len(y)))
-    predicted, observed = bins.sums(sure) / rows, bins.sums(happened) / rows
+    predicted, observed = bins.sums(confidence) / rows, bins.sums(happened) / rows
     rng = np.random.default_rng(seed)
-    drawn = np.array([bins.sums((rng.random(len(y)) < sure).astype(float)) / rows for _ in range(SIMULATED)])
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    simulated = np.array([bins.sums((rng.random(len(y)) < confidence).astype(float)) / rows for _ in range(SIMULATED)])
+    low, high = np.quantile(simulated, [0.025, 0.975], axis=0)
     return Calibration(
         error=float(_error(predicted, observed, rows)),
-        by_chance=float(np.quantile(_error(predicted, drawn, rows), 0.95)),
+        by_chance=float(np.quantile(_error(predicted, simulated, rows), 0.95)),
         predicted=tuple(predicted.tolist()),
         observed=tuple(observed.tolist()),
         rows=tuple(rows.astype(int).tolist()),
@@ -56,9 +56,9 @@ def _error(predicted: np.ndarray, observed: np.ndarray, rows: np.ndarray) -> np.
     return np.asarray((np.abs(predicted - observed) * rows).sum(axis=-1) / rows.sum())
 
 
-def _bins(sure: np.ndarray) -> np.ndarray:
-    """The bin of each row, of about equally many rows; equal probabilities share one."""
-    count = int(np.clip(len(sure) // ROWS_OF_A_BIN, 1, BINS))
-    edges = np.unique(np.quantile(sure, np.arange(1, count) / count, method="inverted_cdf"))
-    codes = np.searchsorted(edges, sure, side="left")
+def _bins(confidence: np.ndarray) -> np.ndarray:
+    """Return the bin of each row; bins have about equally many rows, and equal probabilities share one."""
+    count = int(np.clip(len(confidence) // ROWS_OF_A_BIN, 1, BINS))
+    edges = np.unique(np.quantile(confidence, np.arange(1, count) / count, method="inverted_cdf"))
+    codes = np.searchsorted(edges, confidence, side="left")
     return np.unique(codes, return_inverse=True)[1]

@@ -37,7 +37,7 @@ class Coverage(BaseModel):
 
 
 def conformal_interval(y: np.ndarray, p: np.ndarray, wanted: float) -> ConformalInterval:
-    """The interval that the residuals of validation rows [n_rows] give: the ceil((n + 1) wanted)-th smallest of them.
+    """Derive the interval from residuals of validation rows [n_rows]: the ceil((n + 1) wanted)-th smallest of them.
 
     The model's early stopping and tuning have seen these rows, so that it can be a little too narrow.
     """
@@ -46,11 +46,11 @@ def conformal_interval(y: np.ndarray, p: np.ndarray, wanted: float) -> Conformal
     return ConformalInterval(wanted=wanted, half_width=width, rows=len(y))
 
 
-def coverage(y: np.ndarray, p: np.ndarray, interval: ConformalInterval, how: Resampling) -> Coverage | None:
-    """How many of the test rows [n_rows] the interval holds; None where there is no interval."""
+def coverage(y: np.ndarray, p: np.ndarray, interval: ConformalInterval, resampling: Resampling) -> Coverage | None:
+    """Measure the share of the test rows [n_rows] inside of the interval; None where there is no interval."""
     if interval.half_width is None:
         return None
     width = interval.half_width
-    held = mean_of(lambda truth, answer: np.abs(truth - answer) <= width)
-    found = estimates(y, {"covered": held(y, p)}, how)
-    return Coverage(wanted=interval.wanted, half_width=width, covered=found["covered"])
+    covered = mean_of(lambda truth, answer: np.abs(truth - answer) <= width)
+    share = estimates(y, {"covered": covered(y, p)}, resampling)["covered"]
+    return Coverage(wanted=interval.wanted, half_width=width, covered=share)

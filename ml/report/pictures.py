@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ml.evaluation.evaluate import Judging
+from ml.evaluation.evaluate import EvaluationInputs
 from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
 from ml.report.plots import bars as bars
@@ -15,7 +15,7 @@ from ml.report.plots.style import WIDE, Draw, picture, rows_high
 Narrow = Iterator[tuple[str, Draw]]
 
 
-def pictures(found: Evaluation, given: Judging, explained: Explained, coordinates: str) -> dict[str, bytes]:
+def pictures(found: Evaluation, given: EvaluationInputs, explained: Explained, coordinates: str) -> dict[str, bytes]:
     """Pictures as PNG, by title, in the order of the page; each carries the coordinates' id."""
     kinds = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}
     narrow, wide = kinds[given.task.kind](found, given), _wide(found, given, explained)
@@ -25,11 +25,11 @@ def pictures(found: Evaluation, given: Judging, explained: Explained, coordinate
     }
 
 
-def _answers(given: Judging) -> curves.Answers:
+def _answers(given: EvaluationInputs) -> curves.Answers:
     return {"candidate": given.candidate} | ({} if given.champion is None else {"champion": given.champion})
 
 
-def _binary(found: Evaluation, given: Judging) -> Narrow:
+def _binary(found: Evaluation, given: EvaluationInputs) -> Narrow:
     y, answers, threshold = given.y, _answers(given), given.reference.threshold
     yield "probabilities", curves.probabilities(y, given.candidate, threshold)
     if found.decisions:
@@ -39,7 +39,7 @@ def _binary(found: Evaluation, given: Judging) -> Narrow:
     yield from _calibration(found, likeliest=False)
 
 
-def _multiclass(found: Evaluation, given: Judging) -> Narrow:
+def _multiclass(found: Evaluation, given: EvaluationInputs) -> Narrow:
     if found.decisions:
         yield "confusion matrix", curves.confusion(found.decisions)
     yield "ROC curve", curves.one_against_rest(given.y, given.candidate, given.task)
@@ -47,7 +47,7 @@ def _multiclass(found: Evaluation, given: Judging) -> Narrow:
     yield from _calibration(found, likeliest=True)
 
 
-def _regression(found: Evaluation, given: Judging) -> Narrow:
+def _regression(found: Evaluation, given: EvaluationInputs) -> Narrow:
     yield "predicted and actual", numbers.predicted_and_actual(given.y, given.candidate, found.coverage)
     yield "residuals", numbers.residuals(given.y, given.candidate, found.coverage)
     yield "residual distribution", numbers.residual_distribution(given.y, _answers(given))
@@ -58,7 +58,7 @@ def _calibration(found: Evaluation, *, likeliest: bool) -> Narrow:
         yield "calibration", curves.reliability(found.calibration, found.champion_calibration, likeliest)
 
 
-def _wide(found: Evaluation, given: Judging, explained: Explained) -> Iterator[tuple[str, Draw, float]]:
+def _wide(found: Evaluation, given: EvaluationInputs, explained: Explained) -> Iterator[tuple[str, Draw, float]]:
     """The pictures that every task has, of long names, with their heights."""
     metric = given.spec.metric
     if shown := bars.shown_slices(found.slices):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation.evaluate import Judging, evaluate
+from ml.evaluation.evaluate import EvaluationInputs, evaluate
 from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
 from ml.exported.reference import make_reference
@@ -56,8 +56,8 @@ def truth(kind: Kind, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
 
 def made(
     kind: Kind, *, champion: bool = True, seeds: int = 3, seen: int = 0, **changes: Any
-) -> tuple[Evaluation, Judging, Explained]:
-    """An evaluation, of which the champion has learned from the first `seen` rows; `changes` are of the Judging."""
+) -> tuple[Evaluation, EvaluationInputs, Explained]:
+    """An evaluation, of which the champion has learned from the first `seen` rows; `changes` are of the EvaluationInputs."""
     random, task, spec = np.random.default_rng(0), TASKS[kind], spec_of(kind)
     rows = pd.DataFrame({"id": range(240), "cutoff": pd.NaT, "x": random.normal(size=240), "z": random.random(240)})
     y, x_valid = truth(kind, rows["x"].to_numpy(), random), random.normal(size=200)
@@ -80,7 +80,7 @@ def made(
         "encoder": encoder,
         "predict": lambda X: answers(kind, X),
     }
-    judging = Judging(**given | changes)
+    judging = EvaluationInputs(**given | changes)
     begun = Evaluation(
         model_hash="a" * 64,
         family="lightgbm",

@@ -82,8 +82,8 @@ def test_the_comparison_with_the_baseline_is_the_paired_bootstrap_of_the_interva
         given.candidate,
         given.reference.answers(240, given.task),
         confidence=0.95,
-        resamples=given.how.resamples,
-        seed=given.how.seed,
+        resamples=given.resampling.resamples,
+        seed=given.resampling.seed,
     )
     assert found.over_baseline == expected
     assert expected.against == found.baseline_metrics[given.spec.metric]

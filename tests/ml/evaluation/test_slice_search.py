@@ -29,8 +29,8 @@ def test_a_slice_whose_labels_are_flipped_is_found_first(metric: str) -> None:
 
     found = worst_slices(matrix, FEATURES, search(y, p, metric), most=5)
 
-    assert [(each.part.column, each.part.value) for each in found.found] == [("site", "south")]
-    assert found.found[0].p_value < 0.001
+    assert [(each.part.column, each.part.value) for each in found.findings] == [("site", "south")]
+    assert found.findings[0].p_value < 0.001
     assert found.looked_at == 3 + 11 * 4
 
 
@@ -45,12 +45,12 @@ def test_a_slice_of_which_every_answer_is_wrong_is_found_though_its_rows_do_not_
 
     found = worst_slices(matrix, ["site", "noise"], search(y, p, metric), most=5)
 
-    assert [(each.part.column, each.part.value) for each in found.found] == [("site", "1")]
-    assert found.found[0].p_value < 1e-6
+    assert [(each.part.column, each.part.value) for each in found.findings] == [("site", "1")]
+    assert found.findings[0].p_value < 1e-6
 
 
 def test_where_nothing_is_wrong_a_slice_is_rarely_found() -> None:
-    found = [worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).found for seed in range(40)]
+    found = [worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).findings for seed in range(40)]
 
     assert sum(map(bool, found)) <= 5
 
@@ -63,7 +63,7 @@ def test_slices_of_about_the_same_rows_are_one_finding() -> None:
 
     found = worst_slices(matrix, [*FEATURES, "copy"], search(y, p), most=5)
 
-    assert len(found.found) == 1
+    assert len(found.findings) == 1
 
 
 def test_a_deficit_that_does_not_matter_is_not_found() -> None:
@@ -71,7 +71,7 @@ def test_a_deficit_that_does_not_matter_is_not_found() -> None:
     south = (matrix["site"] == "south").to_numpy()
     y = np.where(south & (np.arange(len(y)) % 2 == 0), 1 - y, y)
 
-    assert worst_slices(matrix, FEATURES, Search("roc_auc", y, p, 0.9, 50, 0), most=5).found == ()
+    assert worst_slices(matrix, FEATURES, Search("roc_auc", y, p, 0.9, 50, 0), most=5).findings == ()
 
 
 def test_no_slice_is_looked_at_where_none_is_wanted() -> None:

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.intervals import bootstrap
-from ml.intervals.bootstrap import Resampling, estimates, percent, resampled, weights
+from ml.intervals.bootstrap import Resampling, estimates, percent, resampled_values, weights
 from ml.tasks.metrics import METRICS
 
 
@@ -72,7 +72,7 @@ def test_functions_see_the_same_resamples(rows: Any) -> None:
     y, p = rows
     prepared = METRICS["brier"].prepare(y, p)
 
-    found = resampled(y, {"one": prepared, "other": prepared}, Resampling(resamples=20))
+    found = resampled_values(y, {"one": prepared, "other": prepared}, Resampling(resamples=20))
 
     assert (found["one"] == found["other"]).all()
 
