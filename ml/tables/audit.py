@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from ml.base.text import shortened
 from ml.declaration.audit import ColumnAudit
 from ml.declaration.tables import Table
 from ml.tables.findings import Finding, worst_first
@@ -14,7 +15,7 @@ from ml.tables.types import is_text
 if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema
 
-SHOWN = 40  # characters of a value
+SHOWN = 41  # characters of a value
 REMEDIES = {
     "types": "correct the source, or say in logical_types what the column holds",
     "uniqueness": "remove the duplicates, or declare a key that is unique",
@@ -203,7 +204,7 @@ def _value(values: pd.Series, rows: Iterable[int]) -> str:
     """The value of the first of some rows."""
     first = next(iter(rows), None)
     text = "" if first is None else repr(_plain(values.iloc[first]))
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"
+    return shortened(text, SHOWN)
 
 
 def _plain(value: Any) -> Any:

@@ -4,9 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pandas as pd
-
 from ml.base.sql import DataError
+from ml.base.text import markdown_table
 
 MOST = 10  # faults that a reason names
 
@@ -39,8 +38,8 @@ class Finding:
     @property
     def markdown(self) -> str:
         """The figures as a Markdown table; empty where there are none."""
-        shown = pd.DataFrame(self.table[:MOST]).to_markdown(index=False, disable_numparse=True) if self.table else ""
-        return f"{shown}\n\nand {len(self.table) - MOST} more" if len(self.table) > MOST else str(shown)
+        figures = markdown_table(self.table[:MOST])
+        return f"{figures}\n\nand {len(self.table) - MOST} more" if len(self.table) > MOST else figures
 
 
 class AuditError(DataError):

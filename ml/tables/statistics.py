@@ -2,14 +2,14 @@
 
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import run_sql
+from ml.base.text import markdown_table, shortened
 
 EXACT = 1_000_000  # rows up to which distinct values are counted exactly, which takes memory for each of them
-SHOWN = 40  # characters of a text
+SHOWN = 41  # characters of a text
 
 
 def statistics(table: pa.Table) -> str:
@@ -23,7 +23,7 @@ def statistics(table: pa.Table) -> str:
         {"column": _quoted(name), "type": str(column.type), **_line(column)}
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
-    return str(pd.DataFrame(lines).to_markdown(index=False, disable_numparse=True))
+    return markdown_table(lines)
 
 
 def _line(column: pa.ChunkedArray) -> dict[str, str]:
@@ -79,6 +79,6 @@ def _value(value: pa.Scalar) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as code, in which Markdown sees no markup, on one line of a table."""
-    shown = " ".join(text[:SHOWN].split()) + ("…" if len(text) > SHOWN else "")
-    return "`" + shown.replace("`", "'").replace("|", "\\|") + "`"
+    """Return the beginning of a text as code, in which Markdown sees no markup, on one line."""
+    code = " ".join(shortened(text, SHOWN).split()).replace("`", "'")
+    return f"`{code}`"

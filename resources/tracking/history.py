@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from ml.base.text import shortened
+
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
@@ -57,8 +59,7 @@ class History:
 
     def write(self, entry: Entry) -> Entry:
         """Announces a move, or says that it is done: one write of one row."""
-        short = entry.reason if len(entry.reason) <= LONGEST else f"{entry.reason[: LONGEST - 1]}…"
-        entry = replace(entry, reason=short)
+        entry = replace(entry, reason=shortened(entry.reason, LONGEST))
         self.client.set_registered_model_tag(self.name, _key(entry), json.dumps(asdict(entry)))
         return entry
 

@@ -1,4 +1,4 @@
-"""How every picture of the report looks: its colours, its size, and its bytes, which carry the coordinates."""
+"""The style of the report's pictures: their colours, their size, and their bytes, which carry the coordinates."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from ml.base import text
 from ml.provenance.stamp import KEY
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Draw = Callable[["Axes"], None]
 
 @contextmanager
 def styled() -> Iterator[None]:
-    """Draws without a display, in one style."""
+    """Draw without a display, in one style."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -44,7 +45,7 @@ def styled() -> Iterator[None]:
 
 
 def picture(title: str, draw: Draw, coordinates: str, width: float = WIDTH, height: float = HEIGHT) -> bytes:
-    """A picture as PNG, drawn by a function of its axes."""
+    """Return a picture as PNG, drawn by a function of its axes."""
     import matplotlib.pyplot as plt
 
     with styled():
@@ -63,11 +64,10 @@ def _png(figure: Figure, coordinates: str) -> bytes:
 
 
 def rows_high(rows: int) -> float:
-    """The height of a picture with so many rows of bars, in inches."""
+    """Return the height of a picture with so many rows of bars, in inches."""
     return max(2.4, 1.1 + 0.3 * rows)
 
 
 def shortened(name: str, most: int = 60) -> str:
-    """A name that fits beside a picture: its middle is left out if it is long."""
-    half = (most - 1) // 2
-    return name if len(name) <= most else f"{name[:half]}…{name[-half:]}"
+    """Return a name that fits beside a picture: its middle is left out if it is long."""
+    return text.shortened(name, most, omit="middle")
