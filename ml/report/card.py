@@ -14,32 +14,32 @@ Card = dict[str, list[str]]
 RANKING = ("roc_auc", "average_precision")  # metrics that go by the order of the answers
 
 
-def model_card(name: str, spec: UseCaseSpec, found: Evaluation, coordinates: dict[str, Any]) -> Card:
-    """The card's sentences by heading."""
+def model_card(name: str, spec: UseCaseSpec, evaluation: Evaluation, coordinates: dict[str, Any]) -> Card:
+    """Write the card: its sentences by heading."""
     return {
         "Purpose": list(_purpose(spec)),
-        "Model": list(_model(spec, found)),
-        "Data": list(_data(spec, found, coordinates)),
-        "Limits": list(_limits(spec, found)),
-        "Leak audit": [_leak_audit(found)],
+        "Model": list(_model(spec, evaluation)),
+        "Data": list(_data(spec, evaluation, coordinates)),
+        "Limits": list(_limits(spec, evaluation)),
+        "Leak audit": [_leak_audit(evaluation)],
         "Approval": [_approval(name, spec)],
     }
 
 
 def _purpose(spec: UseCaseSpec) -> Iterator[str]:
     yield spec.description
-    said = {
+    answers = {
         "binary": "It answers the probability of yes.",
         "multiclass": "It answers the probability of each class.",
         "regression": "It answers a number.",
     }
-    yield said[spec.task]
+    yield answers[spec.task]
     yield f"Owners: {', '.join(spec.owners) if spec.owners else 'none are declared'}."
 
 
-def _model(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
-    yield f"Family: {found.family}, with {len(found.importances)} features; SHA-256 {found.model_hash}."
-    if (reference := found.reference) is None:
+def _model(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+    yield f"Family: {evaluation.family}, with {len(evaluation.importances)} features; SHA-256 {evaluation.model_hash}."
+    if (reference := evaluation.reference) is None:
         return
     yield (
         f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
@@ -52,46 +52,46 @@ def _model(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
         )
 
 
-def _data(spec: UseCaseSpec, found: Evaluation, coordinates: dict[str, Any]) -> Iterator[str]:
+def _data(spec: UseCaseSpec, evaluation: Evaluation, coordinates: dict[str, Any]) -> Iterator[str]:
     where = f" where {spec.examples.where}" if spec.examples.where else ""
-    asked = "the rows of a query" if spec.examples.query else f"the rows of {spec.examples.table}{where}"
-    yield f"Examples are {asked}; the target is {spec.examples.target or 'what the query gives'}."
-    if found.reference:
-        counts = found.reference.train_rows, found.reference.validation_rows, found.rows
+    source = "the rows of a query" if spec.examples.query else f"the rows of {spec.examples.table}{where}"
+    yield f"Examples are {source}; the target is {spec.examples.target or 'what the query gives'}."
+    if evaluation.reference:
+        counts = evaluation.reference.train_rows, evaluation.reference.validation_rows, evaluation.rows
         yield "Trained on {:,} rows, chosen on {:,} validation rows, judged on {:,} test rows.".format(*counts)
     split = spec.examples.split.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     yield f"Split: {', '.join(f'{part} {value}' for part, value in split.items()) or 'by the defaults'}."
     tables = {table: coordinates.get("data", {}).get(f"raw_{table}") for table in spec.tables}
-    yield "Tables: " + ", ".join(f"{table} ({_short(of)})" for table, of in sorted(tables.items())) + "."
+    yield f"Tables: {', '.join(f'{table} ({_short_hash(data)})' for table, data in sorted(tables.items()))}."
 
 
-def _short(of: Any) -> str:
-    content = of.get("hash") if isinstance(of, dict) else of
+def _short_hash(coordinate: Any) -> str:
+    content = coordinate.get("hash") if isinstance(coordinate, dict) else coordinate
     return str(content)[:12] if content else "see the coordinates"
 
 
-def _limits(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
-    if found.period:
-        yield f"Test rows are from {found.period[0]} to {found.period[1]}: of other times nothing is known."
+def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+    if evaluation.period:
+        yield f"Test rows are from {evaluation.period[0]} to {evaluation.period[1]}: of other times nothing is known."
     yield "A category that training did not see counts as missing."
     yield f"Nothing is known of groups of fewer than {spec.evaluation.slice_rows} test rows."
-    yield from _worst_slices(spec, found)
+    yield from _worst_slices(spec, evaluation)
     yield from _related_rows(spec)
-    if (calibration := found.calibration) and calibration.error > calibration.by_chance:
+    if (calibration := evaluation.calibration) and calibration.error > calibration.by_chance:
         yield (
             f"Its probabilities are off by {calibration.error:.4f} on average, more than chance explains "
             f"({calibration.by_chance:.4f})."
         )
-    if (coverage := found.coverage) and coverage.covered.high < coverage.wanted:
+    if (coverage := evaluation.coverage) and coverage.covered.high < coverage.wanted:
         yield f"Its interval holds fewer rows than the {percent(coverage.wanted)} wanted: {coverage.covered.value:.1%}."
     if not spec.evaluation.sensitive:
         yield "No sensitive column is declared (evaluation.sensitive), so that nothing is known of its fairness."
-    if found.reference and len(found.reference.refit_scores) < 2:
+    if evaluation.reference and len(evaluation.reference.refit_scores) < 2:
         yield "It was trained with one seed: how much of its score is luck is not known (models.<family>.refit_seeds)."
 
 
-def _worst_slices(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
-    worse = [each.name for each in found.slices if each.found]
+def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+    worse = [part.name for part in evaluation.slices if part.found]
     if not worse:
         return
     yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
@@ -105,7 +105,7 @@ def _worst_slices(spec: UseCaseSpec, found: Evaluation) -> Iterator[str]:
 
 
 def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
-    """Rows that have something in common are not as many as they are counted by the bootstrap."""
+    """Yield a warning where rows have something in common: they are not as many as the bootstrap counts."""
     shared = [spec.examples.split.group] if spec.examples.split.group else []
     if spec.examples.query and spec.key not in shared:
         shared.append(spec.key)
@@ -116,10 +116,10 @@ def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
         )
 
 
-def _leak_audit(found: Evaluation) -> str:
-    if found.leak_audit is None:
+def _leak_audit(evaluation: Evaluation) -> str:
+    if evaluation.leak_audit is None:
         return "The problem has no cutoff, so that there is no future to leak from."
-    return f"{'Passed' if found.leak_audit.passed else 'FAILED'}: {found.leak_audit.reason}."
+    return f"{'Passed' if evaluation.leak_audit.passed else 'FAILED'}: {evaluation.leak_audit.reason}."
 
 
 def _approval(name: str, spec: UseCaseSpec) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.gates.judge import Verdict
+from ml.gates.verdict import Verdict
 from ml.intervals.bootstrap import Estimate, percent
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
@@ -34,7 +34,7 @@ def html(
     figures: dict[str, bytes],
     coordinates: dict[str, Any],
 ) -> str:
-    """The whole report as one page without outside references."""
+    """Render the whole report as one page without outside references."""
     from importlib.resources import files
 
     from jinja2 import Environment, StrictUndefined
@@ -50,7 +50,9 @@ def html(
         metrics=METRICS,
         verdicts=verdicts,
         refused=[verdict.gate for verdict in verdicts if not verdict.passed],
-        pictures={part: {title: images[title] for title in of if title in images} for part, of in SECTIONS.items()},
+        pictures={
+            part: {title: images[title] for title in titles if title in images} for part, titles in SECTIONS.items()
+        },
         importances=evaluation.importances[:MOST_FEATURES],
         seeds={"mean": mean(scores), "deviation": stdev(scores)} if len(scores) > 1 else None,
         card=model_card(name, spec, evaluation, coordinates),
@@ -60,21 +62,21 @@ def html(
 
 
 def in_short(evaluation: Evaluation, metric: str) -> str:
-    """The metrics of candidate, champion and baseline with intervals, as a Markdown table; `metric` comes first."""
+    """Return the metrics of candidate, champion and baseline with intervals, as a Markdown table; `metric` is first."""
     sides = {"candidate": evaluation.intervals}
     if evaluation.champion_intervals:
         sides[f"champion (version {evaluation.champion_version})"] = evaluation.champion_intervals
     sides["baseline"] = evaluation.baseline_intervals
     names = sorted(evaluation.intervals, key=lambda name: name != metric)
     lines = [f"| metric | {' | '.join(sides)} |", "|---" * (1 + len(sides)) + "|"]
-    lines += [f"| {name} | {' | '.join(estimate(of[name]) for of in sides.values())} |" for name in names]
-    intervals = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
-    about = f"{evaluation.rows:,} test rows, {intervals}"
+    lines += [f"| {name} | {' | '.join(estimate(intervals[name]) for intervals in sides.values())} |" for name in names]
+    resampling = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
+    about = f"{evaluation.rows:,} test rows, {resampling}"
     return "\n".join([*lines, "", about])
 
 
 def estimate(value: Estimate | None) -> str:
-    """A value and its interval: `0.7138 [0.7031, 0.7246]`."""
+    """Write a value and its interval: `0.7138 [0.7031, 0.7246]`."""
     if value is None or isnan(value.value):
         return "-"
     low, high = figure(value.low), figure(value.high)
@@ -82,24 +84,24 @@ def estimate(value: Estimate | None) -> str:
 
 
 def figure(value: float) -> str:
-    """A number with as many decimals as its size calls for."""
+    """Write a number with as many decimals as its size calls for."""
     if isnan(value):
         return "-"
     decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
     return f"{value:,.{decimals}f}"
 
 
-def told(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:
-    """What `report.json` holds: the evaluation, and the gates with their figures, as the page shows them."""
+def as_json(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:
+    """Return the content of `report.json`: the evaluation, and the gates with their figures, as the page shows them."""
     gates = [{**asdict(verdict), "figures": dict(verdict.figures)} for verdict in verdicts]
-    found: dict[str, Any] = without_nan({**evaluation.model_dump(mode="json"), "gates": gates})
-    return found
+    content: dict[str, Any] = without_nan({**evaluation.model_dump(mode="json"), "gates": gates})
+    return content
 
 
 def without_nan(value: Any) -> Any:
-    """A JSON value in which null stands for what is not a number, which JSON does not know."""
+    """Replace what is not a number, which JSON does not know, by null in a JSON value."""
     if isinstance(value, dict):
-        return {name: without_nan(each) for name, each in value.items()}
+        return {name: without_nan(inner) for name, inner in value.items()}
     if isinstance(value, list):
-        return [without_nan(each) for each in value]
+        return [without_nan(inner) for inner in value]
     return None if isinstance(value, float) and isnan(value) else value

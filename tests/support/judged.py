@@ -57,7 +57,7 @@ def truth(kind: Kind, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
 def made(
     kind: Kind, *, champion: bool = True, seeds: int = 3, seen: int = 0, **changes: Any
 ) -> tuple[Evaluation, EvaluationInputs, Explained]:
-    """An evaluation, of which the champion has learned from the first `seen` rows; `changes` are of the EvaluationInputs."""
+    """An evaluation, of which the champion has learned from the first `seen` rows; `changes` are of its inputs."""
     random, task, spec = np.random.default_rng(0), TASKS[kind], spec_of(kind)
     rows = pd.DataFrame({"id": range(240), "cutoff": pd.NaT, "x": random.normal(size=240), "z": random.random(240)})
     y, x_valid = truth(kind, rows["x"].to_numpy(), random), random.normal(size=200)

@@ -22,12 +22,12 @@ NEW = "#7fa8d6"  # the candidate on the rows alone that a champion has not learn
 
 
 def shown_slices(slices: Sequence[Slice]) -> list[Slice]:
-    """The slices that a picture has room for, of those whose score is known."""
-    return [each for each in slices if not np.isnan(each.score.value)][:MOST_SLICES]
+    """Return the slices that a picture has room for, of those whose score is known."""
+    return [part for part in slices if not np.isnan(part.score.value)][:MOST_SLICES]
 
 
 def slice_scores(slices: Sequence[Slice], metric: str, overall: Estimate, *, restricted: bool) -> Draw:
-    """The metric on each slice with its interval, beside that on all rows; what was found stands out.
+    """Draw the metric on each slice with its interval, beside that on all rows; what was found stands out.
 
     Where the champion has learned from some rows, `restricted`, both models are shown on the others too.
     """
@@ -35,11 +35,11 @@ def slice_scores(slices: Sequence[Slice], metric: str, overall: Estimate, *, res
 
     def draw(axes: Axes) -> None:
         axes.axvline(overall.value, color=BASELINE, linewidth=1.2, ls="--", label=f"all rows, {overall.value:.4g}")
-        for found, colour, label in ((False, CANDIDATE, "candidate"), (True, BAD, "candidate, slice found")):
-            scores = {place: each.score for place, each in enumerate(shown) if each.found == found}
+        for stands_out, colour, label in ((False, CANDIDATE, "candidate"), (True, BAD, "candidate, slice found")):
+            scores = {place: part.score for place, part in enumerate(shown) if part.found == stands_out}
             _intervals(axes, scores, 0, colour, label)
         _comparisons(axes, shown, restricted)
-        names = [f"{shortened(each.name)} ({each.rows:,})" for each in shown]
+        names = [f"{shortened(part.name)} ({part.rows:,})" for part in shown]
         axes.set_yticks(range(len(shown)), names)
         axes.set_ylim(len(shown) - 0.4, -0.6)
         axes.grid(visible=False, axis="y")
@@ -50,22 +50,25 @@ def slice_scores(slices: Sequence[Slice], metric: str, overall: Estimate, *, res
 
 
 def _comparisons(axes: Axes, shown: Sequence[Slice], restricted: bool) -> None:
-    known = {place: found for place, each in enumerate(shown) if (found := each.against_champion)}
-    known = {place: each for place, each in known.items() if not np.isnan(each.difference.value)}
-    champions = {place: each.champion for place, each in known.items()}
+    comparisons = {
+        place: compared
+        for place, part in enumerate(shown)
+        if (compared := part.against_champion) and not np.isnan(compared.difference.value)
+    }
+    champions = {place: compared.champion for place, compared in comparisons.items()}
     if not restricted:
         return _intervals(axes, champions, 0.22, CHAMPION, "champion")
-    candidates = {place: each.candidate for place, each in known.items()}
+    candidates = {place: compared.candidate for place, compared in comparisons.items()}
     _intervals(axes, candidates, 0.18, NEW, "candidate, rows new to the champion")
     return _intervals(axes, champions, 0.36, CHAMPION, "champion, the same rows")
 
 
 def _intervals(axes: Axes, scores: Mapping[int, Estimate], below: float, colour: str, label: str) -> None:
-    """The scores of the slices at some places, drawn a little below these."""
+    """Draw the scores of the slices at some places, a little below these."""
     if not scores:
         return
-    values = np.array([each.value for each in scores.values()])
-    ends = np.array([[each.low for each in scores.values()], [each.high for each in scores.values()]])
+    values = np.array([score.value for score in scores.values()])
+    ends = np.array([[score.low for score in scores.values()], [score.high for score in scores.values()]])
     at = np.array(list(scores)) + below
     axes.errorbar(
         values, at, xerr=np.abs(ends - values), fmt="o", color=colour, markersize=4.5, linewidth=1.3, label=label
@@ -73,13 +76,13 @@ def _intervals(axes: Axes, scores: Mapping[int, Estimate], below: float, colour:
 
 
 def permutation(importances: Sequence[Importance], metric: str) -> Draw:
-    """The features without whose values the metric gets worst."""
+    """Draw the features without whose values the metric gets worst."""
     shown = importances[:MOST_FEATURES]
 
     def draw(axes: Axes) -> None:
-        drops, deviations = [each.drop for each in shown], [each.deviation for each in shown]
+        drops, deviations = [bar.drop for bar in shown], [bar.deviation for bar in shown]
         axes.barh(range(len(shown)), drops, xerr=deviations, color=CANDIDATE, height=0.65, ecolor="#5b6774")
-        axes.set_yticks(range(len(shown)), [shortened(each.feature) for each in shown])
+        axes.set_yticks(range(len(shown)), [shortened(bar.feature) for bar in shown])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
         axes.set(xlabel=f"how much worse {metric} gets when the feature is shuffled")
@@ -88,19 +91,19 @@ def permutation(importances: Sequence[Importance], metric: str) -> Draw:
 
 
 def shap_of_one(explained: Explained, encoder: Encoder, unit: str) -> Draw:
-    """How far the features move each row's answer, with the values of those that are numbers as colour."""
+    """Draw how far the features move each row's answer, with the values of those that are numbers as colour."""
     shap = import_shap()
     X = explained.X.copy()
     X[:, encoder.n_numeric :] = np.nan  # the code of a category is neither high nor low
     names = [shortened(name) for name in explained.features]
-    made = shap.Explanation(values=explained.values, data=X, feature_names=names)
+    explanation = shap.Explanation(values=explained.values, data=X, feature_names=names)
 
     def draw(axes: Axes) -> None:
         state = np.random.get_state()
         np.random.seed(0)
         try:
             shap.plots.beeswarm(
-                made,
+                explanation,
                 max_display=MOST_FEATURES,
                 ax=axes,
                 show=False,
@@ -117,7 +120,7 @@ def shap_of_one(explained: Explained, encoder: Encoder, unit: str) -> Draw:
 
 
 def shap_of_classes(explained: Explained, classes: Sequence[str], shown_classes: Sequence[int]) -> Draw:
-    """The mean size of SHAP values of all classes together, split into the most frequent ones and the rest."""
+    """Draw the mean size of SHAP values of all classes together, split into the most frequent ones and the rest."""
     sizes = np.abs(explained.values).mean(axis=0)
     order = np.argsort(-sizes.sum(axis=1), kind="stable")[:MOST_FEATURES]
     rest = [code for code in range(len(classes)) if code not in shown_classes]
@@ -141,7 +144,7 @@ def shap_of_classes(explained: Explained, classes: Sequence[str], shown_classes:
 
 
 def seeds(scores: Sequence[float], metric: str) -> Draw:
-    """The validation score of each refit; the first is the model's own."""
+    """Draw the validation score of each refit; the first is the model's own."""
 
     def draw(axes: Axes) -> None:
         axes.plot(range(len(scores)), scores, "o", color=BASELINE, label="refitted with another seed")

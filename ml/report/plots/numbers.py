@@ -17,14 +17,14 @@ MOST_POINTS = 4000
 
 
 def predicted_and_actual(y: np.ndarray, p: np.ndarray, coverage: Coverage | None) -> Draw:
-    """Each row's predicted and true number, with the interval around the predicted one."""
+    """Draw each row's predicted and true number, with the interval around the predicted one."""
 
     def draw(axes: Axes) -> None:
-        shown = _some(len(y))
+        shown = _sample(len(y))
         ends = np.array([min(y.min(), p.min()), max(y.max(), p.max())])
         if coverage is not None:
-            width, held = coverage.half_width, f"interval that holds {coverage.covered.value:.1%} of the rows"
-            axes.fill_between(ends, ends - width, ends + width, color=BASELINE, alpha=0.2, linewidth=0, label=held)
+            width, label = coverage.half_width, f"interval that holds {coverage.covered.value:.1%} of the rows"
+            axes.fill_between(ends, ends - width, ends + width, color=BASELINE, alpha=0.2, linewidth=0, label=label)
         axes.plot(ends, ends, "--", color=BASELINE, linewidth=1.2, label="a perfect answer")
         axes.scatter(p[shown], y[shown], s=12, alpha=0.55, color=CANDIDATE, linewidth=0, label=_rows(shown, y))
         axes.set(xlabel="predicted", ylabel="actual")
@@ -34,10 +34,10 @@ def predicted_and_actual(y: np.ndarray, p: np.ndarray, coverage: Coverage | None
 
 
 def residuals(y: np.ndarray, p: np.ndarray, coverage: Coverage | None) -> Draw:
-    """How far each row's true number is from the predicted one."""
+    """Draw how far each row's true number is from the predicted one."""
 
     def draw(axes: Axes) -> None:
-        shown = _some(len(y))
+        shown = _sample(len(y))
         axes.axhline(0, ls="--", color=BASELINE, linewidth=1.2)
         if coverage is not None:
             width = coverage.half_width
@@ -50,15 +50,15 @@ def residuals(y: np.ndarray, p: np.ndarray, coverage: Coverage | None) -> Draw:
 
 
 def residual_distribution(y: np.ndarray, answers: Answers) -> Draw:
-    """How the residuals of all models are spread."""
+    """Draw how the residuals of all models are spread."""
 
     def draw(axes: Axes) -> None:
         low, high = np.quantile(np.concatenate([y - p for p in answers.values()]), [0.002, 0.998]).tolist()
         bins = np.linspace(low, high, int(np.clip(2 * len(y) ** 0.5, 8, 40)) + 1).tolist()
         for name, p in answers.items():
-            off = y - p
-            label = f"{name}: mean {off.mean():+.4g}, standard deviation {off.std():.4g}"
-            axes.hist(np.clip(off, low, high), bins, color=COLOURS[name], alpha=0.55, label=label)
+            residual = y - p
+            label = f"{name}: mean {residual.mean():+.4g}, standard deviation {residual.std():.4g}"
+            axes.hist(np.clip(residual, low, high), bins, color=COLOURS[name], alpha=0.55, label=label)
         axes.axvline(0, ls="--", color=BASELINE, linewidth=1.2)
         axes.set(xlabel="actual less predicted", ylabel="test rows")
         axes.legend(loc="upper left")
@@ -67,8 +67,8 @@ def residual_distribution(y: np.ndarray, answers: Answers) -> Draw:
     return draw
 
 
-def _some(rows: int) -> np.ndarray:
-    """The positions of as many rows as can be told apart."""
+def _sample(rows: int) -> np.ndarray:
+    """Draw a sample of as many rows as can be told apart, and return their positions, ascending."""
     return np.sort(np.random.default_rng(0).permutation(rows)[:MOST_POINTS])
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ml.evaluation.record import Estimate
 from ml.gates.verdict import Verdict
-from ml.report.page import estimate, figure, html, in_short, told, without_nan
+from ml.report.page import as_json, estimate, figure, html, in_short, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
 from tests.support.judged import TASKS, made
@@ -148,7 +148,7 @@ def test_a_confidence_is_told_as_it_was_declared() -> None:
 def test_the_numbers_of_the_page_are_told_with_the_gates() -> None:
     found, _, _ = made("binary")
 
-    content = told(found, [Verdict("slices", False, "worse", {"site = south": float("nan"), "z": -0.2})])
+    content = as_json(found, [Verdict("slices", False, "worse", {"site = south": float("nan"), "z": -0.2})])
 
     assert content["gates"] == [
         {"gate": "slices", "passed": False, "reason": "worse", "figures": {"site = south": None, "z": -0.2}}
