@@ -21,7 +21,7 @@ from ml.features.golden_requests import records
 from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.tables.sources import load_table
-from service.plan.document import read_plan
+from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import RecordReader
 

@@ -1,10 +1,11 @@
-"""What a service needs to make of a raw record the features that the batch path makes: the plan, and the past."""
+"""What a service needs to make of a raw record the features that the batch path makes: the plan, and the past.
+
+The plan is built of the structs by which the service reads it, `service.plan`: its schema is declared once.
+"""
 
 import io
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import pandas as pd
 import pyarrow as pa
@@ -16,10 +17,11 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features.events import event_columns, events_of, events_sql, views
 from ml.features.matrix import known_rows
-from ml.features.synthesis_query import rows_sql, synthesis_plan
-from ml.tables.types import is_number, record_type
+from ml.features.synthesis_query import LABEL_TYPES, links_of, query_of, rows_of, rows_sql
+from ml.tables.types import is_number, record_type, sql_type
 from ml.tasks.metrics import BINARY, Task
 from ml.windows.window import AtCutoff
+from service.plan import document, parts
 
 
 def online_state(
@@ -30,89 +32,105 @@ def online_state(
     cutoffs: pd.Series,
     task: Task = BINARY,
 ) -> dict[str, bytes]:
-    """The files plan.json and, as Parquet, lookups, events of windows and rows of synthesized features.
+    """Return the files plan.json and, as Parquet, lookups, events of windows and rows of synthesized features.
 
     The past that they hold begins where the first of `cutoffs` needs it.
     """
-    used: dict[str, list[Feature]] = {name: [] for name in definitions.lookups}
+    used = _used_columns(definitions)
+    lookups: dict[str, parts.Lookup] = {}
+    files: dict[str, pa.Table] = {}
+    for name, columns in used.items():
+        if (lookup := definitions.lookups[name]).kind != "window":
+            lookups[name] = _row_lookup(lookup, f"{name}.parquet", definitions.at_cutoff)
+            files[f"{name}.parquet"] = _rows(lookup, columns, tables[lookup.table], cutoffs)
+    histories = _histories(spec, {name: definitions.lookups[name] for name in used}, tables)
+    for history in histories:
+        since = cutoffs.min() - history.longest(definitions)
+        files[history.file] = history.since(since)
+        for name, lookup in history.lookups.items():
+            lookups[name] = _window_lookup(lookup, history.file, since, definitions.at_cutoff)
+    synthesis, sent = None, list(_sent_events(spec, histories, tables))
+    if any(feature.kind == "synthesis" for feature in definitions.features):
+        synthesis, rows = _synthesis(spec, definitions, tables)
+        files |= rows
+        sent += _sent_rows(spec, definitions, tables, synthesis)
+    plan = document.Plan(
+        use_case=use_case,
+        record=dict(definitions.record),
+        required=[column] if (column := _cutoff_column(spec)) else [],
+        features=list(map(_feature, definitions.features)),
+        cutoff=parts.Cutoff(column, int(spec.examples.cutoff_before.total_seconds())) if column else None,
+        lookups=lookups,
+        events=_event_tables(sent),
+        synthesis=synthesis,
+        task=document.Task(task.kind, task.classes),
+    )
+    return {"plan.json": document.encode_plan(plan), **{file: _parquet(table) for file, table in files.items()}}
+
+
+def _used_columns(definitions: FeatureDefinitions) -> dict[str, list[str]]:
+    """Return the lookups that features use, each with the columns that they read of it, sorted."""
+    used: dict[str, set[str]] = {}
     for feature in definitions.features:
         if feature.lookup is not None:
-            used[feature.lookup].append(feature)
-    wanted = {name: (definitions.lookups[name], features) for name, features in used.items() if features}
-    files, lookups = {}, {}
-    for name, (lookup, features) in wanted.items():
-        if lookup.kind == "window":
-            continue
-        columns = sorted({str(feature.column) for feature in features})
-        table, described = _rows(lookup, tables, cutoffs, definitions.at_cutoff)
-        keep = table[[*lookup.keys, *([str(lookup.time)] if lookup.time else []), *columns]]
-        files[f"{name}.parquet"] = _parquet(pa.Table.from_pandas(keep, preserve_index=False))
-        lookups[name] = {"file": f"{name}.parquet", "on": lookup.on, "keys": lookup.keys, **described}
-    windowed = _views(spec, {name: lookup for name, (lookup, _) in wanted.items()}, tables)
-    for view in windowed:
-        since = cutoffs.min() - view.longest(definitions)
-        files[view.file] = _parquet(view.since(since))
-        for name, lookup in view.lookups.items():
-            lookups[name] = {
-                "kind": "window",
-                "file": view.file,
-                "on": lookup.on,
-                "keys": lookup.keys,
-                "time": lookup.time,
-                "scales": lookup.scales,
-                "at_cutoff": definitions.at_cutoff,
-                "since": since.isoformat(),
-            }
-    events, synthesis = _accepted(spec, windowed, tables), None
-    if any(feature.kind == "synthesis" for feature in definitions.features):
-        synthesis, rows = synthesis_plan(spec, definitions, tables)
-        files |= {file: _parquet(table) for file, table in rows.items()}
-        _add_views(spec, definitions, tables, synthesis, events)
-    column = CUTOFF if spec.examples.query else spec.examples.cutoff_column
-    plan = {
-        "use_case": use_case,
-        "record": definitions.record,
-        "required": [column] if column else [],
-        "cutoff": {"column": column, "before_s": int(spec.examples.cutoff_before.total_seconds())} if column else None,
-        "features": list(map(_described, definitions.features)),
-        "lookups": lookups,
-        "events": events,
-        "golden": "golden.json",
-        "task": asdict(task),
-    }
-    if synthesis is not None:
-        plan["synthesis"] = synthesis
-    return {"plan.json": json.dumps(plan, indent=1).encode(), **files}
+            used.setdefault(feature.lookup, set()).update([feature.column] if feature.column else [])
+    return {name: sorted(used[name]) for name in definitions.lookups if name in used}
 
 
-def _described(feature: Feature) -> dict[str, Any]:
-    """A feature in the plan; the type of a synthesized one tells what its query returns."""
-    hidden = {"made_of"} if feature.kind == "synthesis" else {"type", "made_of"}
-    return feature.model_dump(exclude_none=True, exclude=hidden)
+def _cutoff_column(spec: UseCaseSpec) -> str | None:
+    """Return the column of a record that says when it is asked about; None: no time matters."""
+    return CUTOFF if spec.examples.query else spec.examples.cutoff_column
 
 
-def _parquet(table: pa.Table) -> bytes:
-    sink = io.BytesIO()
-    pq.write_table(table.replace_schema_metadata(None), sink)
-    return sink.getvalue()
+def _feature(feature: Feature) -> parts.Feature:
+    """Describe a feature in the plan; of a synthesized one the type tells what its query returns."""
+    name, column, lookup = feature.name, str(feature.column), str(feature.lookup)
+    match feature.kind:
+        case "column":
+            return parts.ColumnFeature(name, column)
+        case "calendar":
+            return parts.CalendarFeature(name, column, str(feature.primitive))
+        case "lookup":
+            return parts.LookupFeature(name, lookup, column)
+        case "window":
+            return parts.WindowFeature(name, lookup, str(feature.aggregation), feature.column, feature.window_s)
+        case "synthesis":
+            return parts.SynthesisFeature(name, feature.type)
 
 
-def _rows(
-    lookup: Lookup, tables: Mapping[str, pa.Table], cutoffs: pd.Series, at_cutoff: AtCutoff
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The rows of a static or latest lookup, and what the plan says of it."""
-    table: pd.DataFrame = tables[lookup.table].to_pandas()
+def _row_lookup(lookup: Lookup, file: str, at_cutoff: AtCutoff) -> parts.RowLookup:
+    """Describe a static or latest lookup in the plan."""
     if lookup.kind == "static":
-        return table, {"kind": "static"}
-    if lookup.valid_for_s is not None:
-        table = table[table[str(lookup.time)] >= cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)]
-    table = known_rows(table, lookup)
-    about = {"kind": "latest", "time": lookup.time, "valid_for_s": lookup.valid_for_s, "at_cutoff": at_cutoff}
-    return table, about
+        return parts.StaticLookup(file, lookup.on, lookup.keys)
+    return parts.LatestLookup(file, lookup.on, lookup.keys, str(lookup.time), lookup.valid_for_s, at_cutoff)
+
+
+def _window_lookup(lookup: Lookup, file: str, since: pd.Timestamp, at_cutoff: AtCutoff) -> parts.WindowLookup:
+    """Describe a lookup of windows in the plan."""
+    return parts.WindowLookup(
+        file=file,
+        on=lookup.on,
+        keys=lookup.keys,
+        time=str(lookup.time),
+        scales=lookup.scales,
+        at_cutoff=at_cutoff,
+        since=since.to_pydatetime(),
+    )
+
+
+def _rows(lookup: Lookup, columns: Iterable[str], table: pa.Table, cutoffs: pd.Series) -> pa.Table:
+    """Return the rows of a static lookup, or those of a latest one that some cutoff may need."""
+    rows: pd.DataFrame = table.to_pandas()
+    if lookup.kind == "latest":
+        if lookup.valid_for_s is not None:
+            rows = rows[rows[str(lookup.time)] >= cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)]
+        rows = known_rows(rows, lookup)
+    times = [lookup.time] if lookup.time else []
+    return pa.Table.from_pandas(rows[[*lookup.keys, *times, *columns]], preserve_index=False)
 
 
 @dataclass(frozen=True)
-class _View:
+class _History:
     """The events of one table as of one time, which several lookups group in their ways."""
 
     file: str
@@ -121,71 +139,99 @@ class _View:
     query: str
 
     @property
-    def table(self) -> str:
-        return next(iter(self.lookups.values())).table
-
-    @property
-    def time(self) -> str:
-        return str(next(iter(self.lookups.values())).time)
+    def lookup(self) -> Lookup:
+        """The first of the lookups; all of them have its table, its time and its scales."""
+        return next(iter(self.lookups.values()))
 
     def longest(self, definitions: FeatureDefinitions) -> pd.Timedelta:
-        """How far the longest window reaches back."""
+        """Return how far the longest window reaches back."""
         windows = (window for name in self.lookups for window in definitions.windows(name))
         return pd.Timedelta(seconds=max(window.seconds or 0 for window in windows))
 
     def since(self, first: pd.Timestamp) -> pa.Table:
-        """The events from a time on."""
-        return self.events.filter(pc.greater_equal(self.events[self.time], pa.scalar(first.to_pydatetime())))
+        """Return the events from a time on."""
+        return self.events.filter(pc.greater_equal(self.events[self.lookup.time], pa.scalar(first.to_pydatetime())))
 
 
-def _views(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping[str, pa.Table]) -> list[_View]:
-    made = []
+def _histories(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping[str, pa.Table]) -> list[_History]:
+    """Return the events of all lookups of windows, those of one table and time together."""
+    histories = []
     for together in views(lookups):
         lookup, keys = next(iter(together.values())), event_columns(together.values())
         events = events_of(spec, lookup, keys, tables[lookup.table])
         number_key = is_number(tables[lookup.table][spec.tables[lookup.table].keys[0]].type)
         query = events_sql(spec, lookup, keys, _computed(spec, lookup.table), number_key)
-        made.append(_View(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
-    return made
+        histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
+    return histories
+
+
+def _synthesis(
+    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table]
+) -> tuple[parts.Synthesis, dict[str, pa.Table]]:
+    """Describe the synthesized features in the plan, and return the files with the rows that their query reads."""
+    synthesis, query = definitions.synthesis, query_of(spec, definitions)
+    assert synthesis is not None
+    described, files = {}, {}
+    for name, rows in rows_of(synthesis, query, tables).items():
+        view, file = synthesis.views[name], f"{name}.rows.parquet"
+        files[file] = rows
+        columns = {column: view.columns[column] for column in rows.column_names}
+        described[name] = parts.SynthesisTable(file, columns, view.key)
+    labels = {name: parts.LabelColumn(name, LABEL_TYPES[definitions.record[name]]) for name in query.record}
+    instance = parts.LabelColumn(spec.key, sql_type(tables[spec.examples.table][spec.key].type))
+    links = [parts.Link(**step) for step in links_of(synthesis, query)]
+    return parts.Synthesis(query.sql, instance, labels, described, links), files
 
 
 def _computed(spec: UseCaseSpec, table: str) -> str:
-    """The rows of `event`, with their computed columns, as a table expression."""
+    """Return the rows of `event`, with their computed columns, as a table expression."""
     expressions = "".join(f", ({sql}) as {quoted(name)}" for name, sql in spec.tables[table].derived.items())
     return f"(select event.*{expressions} from event)"
 
 
-def _accepted(spec: UseCaseSpec, windowed: list[_View], tables: Mapping[str, pa.Table]) -> dict[str, Any]:
-    """What the service needs to take new events in: their columns, and the queries that make views of them."""
-    accepted: dict[str, Any] = {}
-    for view in windowed:
-        declared, table = spec.tables[view.table], tables[view.table]
-        lookup = next(iter(view.lookups.values()))
-        named = [declared.keys[0], view.time, *event_columns(view.lookups.values()), *lookup.scales, *declared.derived]
-        needed = sources_of(named, declared.derived)
-        record = {n: record_type(table[n].type) for n in table.column_names
-                  if n.lower() in needed and n not in declared.derived}  # fmt: skip
-        about = accepted.setdefault(view.table, {"record": {}, "key": declared.keys[0], "views": []})
-        about["record"] |= record
-        about["views"].append({"file": view.file, "query": view.query})
-    return accepted
+def _sent_events(
+    spec: UseCaseSpec, histories: Iterable[_History], tables: Mapping[str, pa.Table]
+) -> Iterator[tuple[str, parts.EventTable]]:
+    """Yield of each history its table, and how rows that are sent become events of it."""
+    for history in histories:
+        lookup, declared = history.lookup, spec.tables[history.lookup.table]
+        keys = event_columns(history.lookups.values())
+        columns = [declared.keys[0], str(lookup.time), *keys, *lookup.scales, *declared.derived]
+        record = _record(columns, declared.derived, tables[lookup.table])
+        view = parts.View(history.file, history.query)
+        yield lookup.table, parts.EventTable(record, declared.keys[0], [view])
 
 
-def _add_views(
-    spec: UseCaseSpec,
-    definitions: FeatureDefinitions,
-    tables: Mapping[str, pa.Table],
-    synthesis: Mapping[str, Any],
-    events: dict[str, Any],
-) -> None:
-    """Says of each table that synthesized features read how rows that are sent become rows of it."""
+def _sent_rows(
+    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], synthesis: parts.Synthesis
+) -> Iterator[tuple[str, parts.EventTable]]:
+    """Yield of each table that synthesized features read its source, and how rows that are sent become rows of it."""
     assert definitions.synthesis is not None
-    for name, about in synthesis["tables"].items():
+    for name, table in synthesis.tables.items():
         view = definitions.synthesis.views[name]
-        derived, table = spec.tables[view.table].derived, tables[view.table]
-        needed = sources_of([*about["columns"], *([view.time] if view.time else [])], derived)
-        columns = [each for each in table.column_names if each.lower() in needed and each not in derived]
-        taken = events.setdefault(view.table, {"record": {}, "key": view.key, "views": []})
-        taken["record"] |= {each: record_type(table[each].type) for each in columns}
-        query = rows_sql(view, about["columns"], _computed(spec, view.table))
-        taken["views"].append({"file": about["file"], "query": query})
+        columns = [*table.columns, *([view.time] if view.time else [])]
+        record = _record(columns, spec.tables[view.table].derived, tables[view.table])
+        query = rows_sql(view, table.columns, _computed(spec, view.table))
+        yield view.table, parts.EventTable(record, view.key, [parts.View(table.file, query)])
+
+
+def _record(columns: Iterable[str], derived: Mapping[str, str], table: pa.Table) -> dict[str, parts.ColumnType]:
+    """Return the types of the columns that a row must have for some columns, which may be computed, to be known."""
+    needed = sources_of(columns, derived)
+    stored = [name for name in table.column_names if name.lower() in needed and name not in derived]
+    return {name: record_type(table[name].type) for name in stored}
+
+
+def _event_tables(sent: Iterable[tuple[str, parts.EventTable]]) -> dict[str, parts.EventTable]:
+    """Return the tables whose rows may be sent, each with the columns and views of all that is made of it."""
+    tables: dict[str, parts.EventTable] = {}
+    for name, more in sent:
+        table = tables.get(name, parts.EventTable({}, more.key, []))
+        tables[name] = parts.EventTable(table.record | more.record, table.key, [*table.views, *more.views])
+    return tables
+
+
+def _parquet(table: pa.Table) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(table.replace_schema_metadata(None), sink)
+    return sink.getvalue()

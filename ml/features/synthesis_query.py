@@ -12,7 +12,7 @@ from ml.compiler.compile import FeatureQuery, compile_features, compute
 from ml.compiler.links import reach
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions, Synthesis, View
-from ml.tables.types import RecordType, SqlType, sql_type
+from ml.tables.types import RecordType, SqlType
 from ml.windows.window import AtCutoff
 
 LABELS = "__labels"
@@ -106,27 +106,10 @@ def synthesized_values(
     return values
 
 
-def synthesis_plan(
-    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table]
-) -> tuple[dict[str, Any], dict[str, pa.Table]]:
-    """What a service is told of the synthesized features, and the files with the rows that their query reads."""
-    synthesis, query = definitions.synthesis, query_of(spec, definitions)
-    assert synthesis is not None
-    key = spec.key
-    about, files = {}, {}
-    for name, rows in rows_of(synthesis, query, tables).items():
-        view, file = synthesis.views[name], f"{name}.rows.parquet"
-        files[file] = rows
-        about[name] = {
-            "file": file,
-            "key": view.key,
-            "columns": {column: view.columns[column] for column in rows.column_names},
-        }
-    labels = {name: {"column": name, "type": LABEL_TYPES[definitions.record[name]]} for name in query.record}
-    instance = {"column": key, "type": sql_type(tables[spec.examples.table][key].type)}
+def links_of(synthesis: Synthesis, query: FeatureQuery) -> list[dict[str, Any]]:
+    """Return the steps from key to key by which a query reaches rows from one label, as `ml.compiler.links` says."""
     features = _features(synthesis, query.names)
-    plan = {"query": query.sql, "instance": instance, "labels": labels, "tables": about}
-    return plan | {"links": reach(features) if features else []}, files
+    return reach(features) if features else []
 
 
 def _label(values: pd.Series, kind: SqlType) -> Any:

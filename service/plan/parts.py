@@ -67,7 +67,7 @@ class LookupFeature(Part, frozen=True, tag_field="kind", tag="lookup"):
     column: str
 
 
-class WindowFeature(Part, frozen=True, tag_field="kind", tag="window"):
+class WindowFeature(Part, frozen=True, omit_defaults=True, tag_field="kind", tag="window"):
     """An aggregate over a key's events in the `window_s` seconds before the cutoff, or before it at all."""
 
     name: str

@@ -10,7 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
-from service.plan.document import BundleError, Plan, read_plan
+from service.plan.document import BundleError, Plan
+from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.features import FeatureBuilder
 from service.predict.model import Model, load_model

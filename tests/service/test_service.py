@@ -85,7 +85,21 @@ def test_importing_the_service_needs_no_bundle_and_nothing_heavy(tmp_path: Path)
     assert done.stdout.strip() == "[]"
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.name)
+def test_importing_the_plan_imports_nothing_that_serves() -> None:
+    modules = [f"service.plan.{path.stem}" for path in sorted((FOLDER / "plan").glob("[!_]*.py"))]
+    serving = {"anyio", "bentoml", "duckdb", "numpy", "onnxruntime", "pyarrow", "starlette"}
+    code = f"import sys, {', '.join(modules)}; print(*sys.modules)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(FOLDER.parent)}, capture_output=True, text=True, check=True
+    )
+
+    imported = set(done.stdout.split())
+    assert imported & serving == set()
+    assert {name for name in imported if name.startswith("service.")} == {"service.plan", *modules}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_the_package_imports_itself_the_standard_library_and_a_few_others(path: Path) -> None:
     allowed = {"anyio", "bentoml", "duckdb", "msgspec", "numpy", "onnxruntime", "pyarrow", "service", "starlette"}
 

@@ -15,8 +15,9 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from service.history.state import Histories
-from service.plan.document import Plan, read_plan
+from service.plan.document import Plan
 from service.plan.parts import WindowFeature, WindowLookup
+from service.plan.reading import read_plan
 from service.records.reader import EPOCH, Record, to_us
 from service.windows.features import Windows
 

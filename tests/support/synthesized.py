@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from hypothesis import strategies as st
 
 from service.history.state import Histories
-from service.plan.document import Plan, read_plan
+from service.plan.document import Plan
 from service.plan.parts import SynthesisFeature
+from service.plan.reading import read_plan
 from service.records.reader import EPOCH, Record
 from service.synthesis.synthesizer import Synthesizer
 

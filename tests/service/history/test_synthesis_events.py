@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from service.history.events import Accepted, Events
 from service.history.log import EventLog
 from service.history.state import Histories
-from service.plan.document import BundleError, read_plan
+from service.plan.document import BundleError
+from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import InvalidRecords, RecordReader
 from tests.support.synthesized import (

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from service.plan.document import BundleError, read_plan
+from service.plan.document import BundleError
+from service.plan.reading import read_plan
 from tests.support.synthesized import SYNTHESIS_PLAN
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.plan.document import BundleError, read_plan
+from service.plan.document import BundleError
+from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs, Matrices
 from service.records.reader import RecordReader
 

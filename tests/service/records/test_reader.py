@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.plan.document import Plan, read_plan
+from service.plan.document import Plan
+from service.plan.reading import read_plan
 from service.records.reader import InvalidRecords, RecordReader, record_schema, to_us
 
 

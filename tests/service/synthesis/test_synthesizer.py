@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
 from service.http.app import Application, Served
-from service.plan.document import BundleError, read_plan
+from service.plan.document import BundleError
+from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import RecordReader
 from service.synthesis import synthesizer as synthesis

@@ -1,0 +1,126 @@
+"""The plan that a service reads: built of the service's own structs, and the same document as ever."""
+
+import io
+import json
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml.declaration.use_case import UseCaseSpec
+from ml.features.define import define_features
+from ml.features.online_state import online_state
+from ml.provenance.source import running
+from ml.tasks.metrics import Task
+from service.plan.reading import read_plan
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+START = pd.Timestamp("2024-01-01")
+DECLARED: dict[str, Any] = {
+    "description": "Late?",
+    "tables": {
+        "trips": {
+            "source": {"path": "trips.csv"}, "key": "id", "time": "planned", "computed": {"late": "delay > 3"},
+            "known_at": {"ended": ["delay", "late"]},
+        },
+        "buses": {"source": {"path": "buses.csv"}, "key": "bus"},
+        "weather": {
+            "source": {"path": "weather.csv"}, "key": ["stop", "seen"], "time": "seen", "valid_for": "6h",
+        },
+    },
+    "relationships": ["trips.bus -> buses.bus", "trips.stop -> weather.stop"],
+    "examples": {
+        "table": "trips", "where": "delay is not null", "cutoff": "planned - 2h", "target": "late",
+        "split": {"train_until": "2024-01-03", "validate_until": "2024-01-04"},
+    },
+    "features": {
+        "ignore": ["bus"],
+        "calendar": {"planned": ["hour"]},
+        "history": {"table": "trips", "group_by": ["stop"], "windows": ["1d"], "aggregations": ["count", "mean"]},
+    },
+    "models": {"logistic": {"trials": 1}},
+}  # fmt: skip
+
+
+def tables() -> dict[str, pa.Table]:
+    hours = pd.Series(range(96))
+    planned = START + pd.to_timedelta(hours, "h")
+    trips = {"id": hours, "planned": planned, "ended": planned + pd.Timedelta("1h"), "bus": hours % 3,
+             "stop": "é", "delay": hours % 7 + 0.5, "late": hours % 7 > 2}  # fmt: skip
+    frames = {
+        "trips": pd.DataFrame(trips),
+        "buses": pd.DataFrame({"bus": [0, 1, 2], "seats": [10, 20, 30]}),
+        "weather": pd.DataFrame({"stop": "é", "seen": planned, "wind": hours * 0.5}),
+    }
+    return {name: pa.Table.from_pandas(frame, preserve_index=False) for name, frame in frames.items()}
+
+
+def state(task: Task) -> dict[str, bytes]:
+    spec = UseCaseSpec.model_validate(DECLARED)
+    cutoffs = pd.Series([START + pd.Timedelta("2D"), START + pd.Timedelta("3D")])
+    return online_state("trips", spec, define_features("trips", spec, tables()), tables(), cutoffs, task)
+
+
+def test_the_plan_says_what_it_always_said() -> None:
+    files = state(Task("multiclass", ("no", "yes")))
+
+    plan = json.loads(files["plan.json"])
+
+    windowed = {"kind": "window", "lookup": "trips_ended by stop", "window_s": 86400}
+    (view,) = plan["events"]["trips"]["views"]
+    assert view.pop("query").startswith("select ")
+    assert plan == {
+        "use_case": "trips",
+        "record": {"planned": "time", "bus": "number", "stop": "text"},
+        "required": ["planned"],
+        "cutoff": {"column": "planned", "before_s": 7200},
+        "features": [
+            {"name": "HOUR(planned)", "kind": "calendar", "column": "planned", "primitive": "hour"},
+            {"name": "buses.seats", "kind": "lookup", "lookup": "buses", "column": "seats"},
+            {"name": "stop", "kind": "column", "column": "stop"},
+            {"name": "weather.wind", "kind": "lookup", "lookup": "weather", "column": "wind"},
+            {"name": "stop.COUNT(trips_ended, Last 1 Days)", **windowed, "aggregation": "count"},
+            {"name": "stop.MEAN(trips_ended.delay, Last 1 Days)", **windowed, "aggregation": "mean", "column": "delay"},
+            {"name": "stop.MEAN(trips_ended.late, Last 1 Days)", **windowed, "aggregation": "mean", "column": "late"},
+        ],
+        "lookups": {
+            "buses": {"kind": "static", "file": "buses.parquet", "on": ["bus"], "keys": ["bus"]},
+            "weather": {
+                "kind": "latest", "file": "weather.parquet", "on": ["stop"], "keys": ["stop"],
+                "time": "seen", "valid_for_s": 21600, "at_cutoff": "excluded",
+            },
+            "trips_ended by stop": {
+                "kind": "window", "file": "trips.ended.parquet", "on": ["stop"], "keys": ["stop"], "time": "ended",
+                "scales": {"delay": 1, "late": 0}, "at_cutoff": "excluded", "since": "2024-01-02T00:00:00",
+            },
+        },
+        "events": {
+            "trips": {
+                "record": {"id": "number", "ended": "time", "stop": "text", "delay": "number"},
+                "key": "id",
+                "views": [{"file": "trips.ended.parquet"}],
+            },
+        },
+        "golden": "golden.json",
+        "task": {"kind": "multiclass", "classes": ["no", "yes"]},
+    }  # fmt: skip
+
+
+def test_the_files_that_the_plan_names_hold_the_past_that_the_first_cutoff_needs() -> None:
+    files = state(Task())
+
+    plan = read_plan(files.pop("plan.json"))
+
+    rows = {name: pq.read_table(io.BytesIO(content)) for name, content in files.items()}
+    assert {lookup.file for lookup in plan.lookups.values()} == set(rows)
+    assert rows["trips.ended.parquet"]["ended"][0].as_py() == START + pd.Timedelta("1D")  # a window of a day
+    assert rows["weather.parquet"]["seen"][0].as_py() == START + pd.Timedelta("42h")  # valid for six hours
+
+
+def test_the_code_of_a_plan_is_its_structs_and_nothing_else_of_the_service() -> None:
+    reached = [name for name in running().reach("ml.features.online_state") if name.startswith("service")]
+
+    assert reached == ["service", "service.plan", "service.plan.document", "service.plan.parts"]
