@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import dagster as dg
 
 from resources.home import home
-from resources.locks import held
+from resources.locks import exclusive
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -87,7 +87,7 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
         return RDBStorage(url, {"connect_args": {"timeout": BUSY_S}} if url.startswith("sqlite") else None)
 
     def _lock(self, name: str) -> AbstractContextManager[None]:
-        return held(name, self.folder() / "locks", self.storage_url())
+        return exclusive(name, self.folder() / "locks", self.storage_url())
 
 
 def studies() -> Studies:

@@ -1,16 +1,16 @@
 """Claims on GPUs, over runs and processes: files that are locked for as long as their process holds or waits."""
 
-import fcntl
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import IO
+
+from resources.locks import exclusive, lock_now
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Claim:
             number = max((other.number for other in self._living()), default=0) + 1
             self._file = self.folder / f"{number:012}.claim"
             self._sink = open(self._file, "x")
-            fcntl.flock(self._sink, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock_now(self._sink)
             self._write(replace(self._entry, number=number))
         return self
 
@@ -83,14 +83,8 @@ class Claim:
         json.dump(asdict(entry), self._sink)
         self._sink.flush()
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with open(self.folder / "mutex", "w") as mutex:
-            fcntl.flock(mutex, fcntl.LOCK_EX)
-            try:
-                yield
-            finally:
-                fcntl.flock(mutex, fcntl.LOCK_UN)  # a process that was forked meanwhile has the file open too
+    def _alone(self) -> AbstractContextManager[None]:
+        return exclusive("claims", self.folder)
 
     def _living(self) -> list[Entry]:
         """All claims whose process is there, in their order; removes the others."""
@@ -98,20 +92,11 @@ class Claim:
         for path in sorted(self.folder.glob("*.claim")):
             try:
                 with open(path, "r+") as file:
-                    if _locked(file):
+                    if lock_now(file):
+                        path.unlink(missing_ok=True)  # its process is gone
+                    else:
                         written = json.load(file)
                         found.append(Entry(**{**written, "wants": tuple(written["wants"])}))
-                    else:
-                        path.unlink(missing_ok=True)
             except FileNotFoundError:
                 continue  # given up since the folder was listed
         return found
-
-
-def _locked(file: IO[str]) -> bool:
-    """Whether another open file has the lock."""
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False

@@ -1,6 +1,5 @@
 """Tracking: one MLflow run for each asset materialization, opened and closed in the step."""
 
-import fcntl
 import os
 import sqlite3
 import tempfile
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.home import home
-from resources.locks import POSTGRESQL, held
+from resources.locks import POSTGRESQL, exclusive
 from resources.tracking.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
@@ -85,11 +84,9 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         from mlflow import MlflowClient
 
         if not self.uri:
-            folder = home() / "mlflow"
-            folder.mkdir(parents=True, exist_ok=True)
-            with open(folder / "lock", "w") as lock:
-                # Several processes that open an empty database at once race in its migration.
-                fcntl.flock(lock, fcntl.LOCK_EX)
+            (home() / "mlflow").mkdir(parents=True, exist_ok=True)
+            # Several processes that open an empty database at once race in its migration.
+            with exclusive("mlflow", home() / "locks"):
                 return MlflowClient(self.tracking_uri())
         return MlflowClient(self.tracking_uri())
 
@@ -157,7 +154,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """The registry of a model, for one step at a time, on every machine where its stores are in PostgreSQL."""
         stores = (self.uri, os.environ.get("SEXTANT_STUDIES_URL", ""))
         database = next((url for url in stores if url.startswith(POSTGRESQL)), "")
-        with held(f"promotion of {name}", home() / "locks", database):
+        with exclusive(f"promotion of {name}", home() / "locks", database):
             registry = self.registry(name)
             registry.recover()
             yield registry
