@@ -1,11 +1,20 @@
 """Pieces of a declaration: what every part of it has, and how a duration is written."""
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import Annotated, Any, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_origin
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ModelWrapValidatorHandler,
+    TypeAdapter,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import ErrorDetails, InitErrorDetails
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -41,10 +50,41 @@ def _check_duration(text: str) -> str:
 Duration = Annotated[str, AfterValidator(_check_duration)]
 
 
+def unknown_key(name: str, allowed: Iterable[str]) -> ValueError:
+    """Return the error about a key that is not allowed, with those that are and the one that was perhaps meant."""
+    near = [f", did you mean {key!r}" for key in get_close_matches(name, sorted(allowed), n=1)]
+    return ValueError(f"unknown key {name!r}{''.join(near)}; allowed: {', '.join(sorted(allowed))}")
+
+
+class UnreadPartError(RuntimeError):
+    """A part of a declaration was asked for by code that did not name it among what it reads."""
+
+
 class Part(BaseModel):
     """A piece of a declaration: immutable, strict about types, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+    if not TYPE_CHECKING:  # or every attribute would seem to be there
+
+        def __getattr__(self, name: str) -> Any:
+            """Raise UnreadPartError for a field that this view of a declaration leaves out."""
+            if name in type(self).model_fields:
+                raise UnreadPartError(
+                    f"{name!r} of {type(self).__name__} is read here and not named among the parts that are read; add "
+                    "it in assets/reads.py, so that a change of it makes the result anew"
+                )
+            return super().__getattr__(name)
+
+    @classmethod
+    def of_parts(cls, values: Mapping[str, Any]) -> Self:
+        """Return a declaration that has the fields of some JSON values alone, and the defaults of those that have one.
+
+        The values are those of a declaration that was checked when it was made: how parts fit together is not checked.
+        """
+        part = cls.model_construct()
+        vars(part).update({name: _of_parts(cls.model_fields[name].annotation, value) for name, value in values.items()})
+        return part
 
     @model_validator(mode="wrap")
     @classmethod
@@ -61,8 +101,15 @@ class Part(BaseModel):
         """An unknown key of this model, with those that are allowed; any other error as it is."""
         kind, context = error["type"], error.get("ctx", {})
         if kind == "extra_forbidden" and len(error["loc"]) == 1:
-            name, allowed = str(error["loc"][0]), sorted(cls.model_fields)
-            near = [f", did you mean {each!r}" for each in get_close_matches(name, allowed, n=1)]
-            kind = "value_error"
-            context = {"error": ValueError(f"unknown key {name!r}{''.join(near)}; allowed: {', '.join(allowed)}")}
+            kind, context = "value_error", {"error": unknown_key(str(error["loc"][0]), cls.model_fields)}
         return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
+
+
+def _of_parts(annotation: Any, value: Any) -> Any:
+    """Return the value of a field of this type, of whose parts some may be missing."""
+    if isinstance(annotation, type) and issubclass(annotation, Part):
+        return annotation.of_parts(value)
+    inner = get_args(annotation)[-1] if get_origin(annotation) is dict else None
+    if isinstance(inner, type) and issubclass(inner, Part):
+        return {name: inner.of_parts(part) for name, part in value.items()}
+    return TypeAdapter(annotation).validate_python(value)

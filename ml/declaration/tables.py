@@ -4,43 +4,15 @@ import re
 from datetime import date, timedelta
 from typing import Literal
 
-from pydantic import Field, field_serializer, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
-from ml.declaration.part import Duration, Part, duration, is_duration, without_secrets
+from ml.declaration.part import Duration, Part, duration, is_duration
+from ml.declaration.sources.catalogue import Source
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
-
-
-class Source(Part):
-    """Where a table comes from: exactly one of python, path or query."""
-
-    python: str | None = Field(None, description="A callable `package.module:function` that returns a DataFrame.")
-    path: str | None = Field(
-        None, description="A CSV or Parquet file: a path, or any URL that fsspec reads (s3://, http://, …)."
-    )
-    query: str | None = Field(None, description="A SQL query that returns the table; needs `url`.")
-    url: str | None = Field(
-        None, description="The SQLAlchemy URL that `query` runs on, such as postgresql+psycopg2://host/db."
-    )
-
-    @model_validator(mode="after")
-    def _exactly_one(self) -> "Source":
-        given = [name for name in ("python", "path", "query") if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise ValueError(f"a source needs exactly one of python, path or query; given: {given or 'none'}")
-        if (self.query is None) != (self.url is None):
-            raise ValueError("a SQL source needs both query and url")
-        if self.python is not None and not re.match(r"^[\w.]+:\w+$", self.python):
-            raise ValueError(f"python must look like package.module:function, given: {self.python!r}")
-        return self
-
-    @field_serializer("path", "url", when_used="json-unless-none")
-    def _without_secrets(self, location: str) -> str:
-        """Coordinates, tags and models carry the declaration; a secret belongs into none of them."""
-        return without_secrets(location)
 
 
 class Table(Part):

@@ -1,8 +1,6 @@
 """Reads a source table: from a Python callable, a file or URL, or a SQL query."""
 
 from collections.abc import Iterable
-from importlib import import_module
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -10,57 +8,10 @@ import pyarrow.compute as pc
 
 from ml.base.sql import DataError, quoted, run_sql
 from ml.declaration.part import without_secrets
-from ml.declaration.tables import Source, Table
+from ml.declaration.sources.kind import SourceKind
+from ml.declaration.tables import Table
 from ml.tables.audit import repeated
 from ml.tables.findings import AuditError, Finding
-
-
-def read(source: Source) -> pd.DataFrame:
-    """The rows of a source, as they are."""
-    if source.python is not None:
-        frame = _callable(source.python)()
-        if not isinstance(frame, pd.DataFrame):
-            raise DataError(f"{source.python} returned {type(frame).__name__}; it must return a pandas DataFrame")
-        return frame
-    if source.path is not None:
-        return _read_file(source.path)
-    return _read_query(str(source.url), str(source.query))
-
-
-def _callable(reference: str) -> Any:
-    module, _, name = reference.partition(":")
-    try:
-        return getattr(import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        raise DataError(
-            f"the source {reference!r} cannot be imported: {error}; write package.module:function"
-        ) from error
-
-
-def _read_file(path: str) -> pd.DataFrame:
-    suffix = path.split("?")[0].lower()
-    try:
-        if suffix.endswith((".parquet", ".pq")):
-            return pd.read_parquet(path)
-        if suffix.endswith((".csv", ".csv.gz", ".csv.zip")):
-            return pd.read_csv(path)
-    except FileNotFoundError as error:
-        raise DataError(f"the file {without_secrets(path)!r} does not exist: correct source.path") from error
-    raise DataError(
-        f"the file {without_secrets(path)!r} is neither CSV nor Parquet; allowed endings: .csv, .csv.gz, .csv.zip, "
-        ".parquet"
-    )
-
-
-def _read_query(url: str, query: str) -> pd.DataFrame:
-    from sqlalchemy import create_engine, text
-
-    engine = create_engine(url)
-    try:
-        with engine.connect() as connection:
-            return pd.read_sql_query(text(query), connection)
-    finally:
-        engine.dispose()
 
 
 def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
@@ -86,18 +37,17 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
     return _compute(where, table, arrow) if table.derived else arrow
 
 
-def _read_or_name(where: str, source: Source) -> pd.DataFrame:
-    """The rows of a source; whatever stops the reading, the error names the table and its source."""
+def _read_or_name(where: str, source: SourceKind) -> pd.DataFrame:
+    """Return the rows of a source; whatever stops the reading, the error names the table and its source."""
     try:
-        return read(source)
+        return source.read()
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     except Exception as error:  # a callable may raise anything, and so may the driver of a file system or a database
-        kind = next(name for name in ("python", "path", "query") if getattr(source, name) is not None)
-        given = getattr(source, kind)
-        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].replace(given, without_secrets(given))
+        shown = without_secrets(source.named)
+        reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].replace(source.named, shown)
         raise DataError(
-            f"{where}: source.{kind} {without_secrets(given)!r} cannot be read: {reason}; correct it or its source"
+            f"{where}: source.{source.key} {shown!r} cannot be read: {reason}; correct it or its source"
         ) from error
 
 

@@ -5,7 +5,8 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from inspect import isabstract
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,18 @@ from dagster_project.definitions import defs
 from ml.declaration import use_case as spec
 
 ROOT = Path(__file__).parents[2]
-PARTS = [part.__name__ for part in spec.Part.__subclasses__() if part is not spec.UseCaseSpec]
+
+
+def parts_of(base: type[spec.Part]) -> Iterator[str]:
+    """Yield the names of the parts that a declaration may have; what several of them are made from is none."""
+    for part in base.__subclasses__():
+        if isabstract(part) or part.__name__.startswith("_"):
+            yield from parts_of(part)
+        else:
+            yield part.__name__
+
+
+PARTS = sorted({*parts_of(spec.Part)} - {"UseCaseSpec"})
 
 
 def test_heavy_libraries_are_not_imported_by_the_code_location(home: Path) -> None:

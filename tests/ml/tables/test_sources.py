@@ -10,7 +10,9 @@ import pandas as pd
 import pytest
 from sqlalchemy import create_engine
 
-from ml.declaration.tables import Source, Table
+from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.query import QuerySource
+from ml.declaration.tables import Table
 from ml.tables.sources import DataError, load_table
 
 
@@ -28,9 +30,9 @@ def test_csv_parquet_and_sql_give_the_same_table(orders: pd.DataFrame, tmp_path)
     tables = [
         load_table("shop", "orders", Table(source=source, key="id"))
         for source in (
-            Source(path=str(tmp_path / "orders.csv")),
-            Source(path=f"file://{tmp_path}/orders.parquet"),
-            Source(query="select * from orders", url=url),
+            FileSource(path=str(tmp_path / "orders.csv")),
+            FileSource(path=f"file://{tmp_path}/orders.parquet"),
+            QuerySource(query="select * from orders", url=url),
         )
     ]
 
@@ -40,7 +42,7 @@ def test_csv_parquet_and_sql_give_the_same_table(orders: pd.DataFrame, tmp_path)
 
 def test_a_computed_column_is_a_sql_expression(orders: pd.DataFrame, tmp_path) -> None:
     orders.to_csv(tmp_path / "orders.csv", index=False)
-    table = Table(source=Source(path=str(tmp_path / "orders.csv")), key="id", computed={"large": "amount > 2"})
+    table = Table(source=FileSource(path=str(tmp_path / "orders.csv")), key="id", computed={"large": "amount > 2"})
 
     assert load_table("shop", "orders", table)["large"].to_pylist() == [False, None, True]
 
@@ -63,7 +65,7 @@ def test_a_computed_column_is_a_sql_expression(orders: pd.DataFrame, tmp_path) -
 )
 def test_bad_data_is_refused_with_its_place_and_remedy(change, declared, words, orders, tmp_path) -> None:
     orders.assign(**change).to_csv(tmp_path / "orders.csv", index=False)
-    table = Table(source=Source(path=str(tmp_path / "orders.csv")), **declared)
+    table = Table(source=FileSource(path=str(tmp_path / "orders.csv")), **declared)
 
     with pytest.raises(DataError) as refused:
         load_table("shop", "orders", table)
@@ -73,7 +75,7 @@ def test_bad_data_is_refused_with_its_place_and_remedy(change, declared, words, 
 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(DataError, match=r"'shop', table 'orders': the file '/nowhere/x\.csv' does not exist"):
-        load_table("shop", "orders", Table(source=Source(path="/nowhere/x.csv"), key="id"))
+        load_table("shop", "orders", Table(source=FileSource(path="/nowhere/x.csv"), key="id"))
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ def test_a_table_comes_from_http(orders: pd.DataFrame, website: str, tmp_path: P
     orders.to_parquet(tmp_path / "orders.parquet")
 
     tables = [
-        load_table("shop", "orders", Table(source=Source(path=f"{website}/{name}"), key="id"))
+        load_table("shop", "orders", Table(source=FileSource(path=f"{website}/{name}"), key="id"))
         for name in ("orders.csv.gz", "orders.parquet")
     ]
 
@@ -103,13 +105,13 @@ def test_a_table_comes_from_s3(orders: pd.DataFrame, s3: str) -> None:
     orders.to_parquet(f"{s3}/orders.parquet")
 
     tables = [
-        load_table("shop", "orders", Table(source=Source(path=f"{s3}/{name}"), key="id"))
+        load_table("shop", "orders", Table(source=FileSource(path=f"{s3}/{name}"), key="id"))
         for name in ("orders.csv", "orders.parquet")
     ]
 
     assert tables[0].to_pylist() == tables[1].to_pylist()
     with pytest.raises(DataError, match=r"'shop', table 'orders': the file 's3://.*/none\.csv' does not exist"):
-        load_table("shop", "orders", Table(source=Source(path=f"{s3}/none.csv"), key="id"))
+        load_table("shop", "orders", Table(source=FileSource(path=f"{s3}/none.csv"), key="id"))
 
 
 @pytest.mark.parametrize(
@@ -133,17 +135,20 @@ def test_a_source_that_cannot_be_read_is_named_with_the_reason(
     (tmp_path / "damaged.parquet").write_bytes(b"PAR1")
 
     with pytest.raises(DataError) as refused:
-        load_table("shop", "orders", Table(source=Source(**source), key="id"))
+        load_table("shop", "orders", Table.model_validate({"source": source, "key": "id"}))
 
     message = str(refused.value)
     assert all(word in message for word in ["use case 'shop', table 'orders'", *words]), message
 
 
-def test_a_column_of_mixed_types_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ml.tables.sources.read", lambda _: pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
+class MixedSource(FileSource):
+    def read(self) -> pd.DataFrame:
+        return pd.DataFrame({"id": [1, 2], "size": ["large", 3]})
 
+
+def test_a_column_of_mixed_types_is_named() -> None:
     with pytest.raises(DataError, match=r"table 'orders'.*column size.*values of one type"):
-        load_table("shop", "orders", Table(source=Source(path="x.csv"), key="id"))
+        load_table("shop", "orders", Table(source=MixedSource(path="x.csv"), key="id"))
 
 
 def test_times_with_a_zone_or_an_offset_are_utc_and_dates_are_times(tmp_path: Path) -> None:
@@ -154,7 +159,7 @@ def test_times_with_a_zone_or_an_offset_are_utc_and_dates_are_times(tmp_path: Pa
     pd.DataFrame({"id": [1, 2], "at": texts, "on": ["2024-03-01", "2024-07-01"]}).to_csv(tmp_path / "rows.csv")
 
     for name in ("rows.parquet", "rows.csv"):
-        table = Table(source=Source(path=str(tmp_path / name)), key="id", time="at")
+        table = Table(source=FileSource(path=str(tmp_path / name)), key="id", time="at")
         loaded = load_table("shop", "orders", table, times=["on"])
 
         assert loaded["at"].type.tz is None
@@ -163,7 +168,7 @@ def test_times_with_a_zone_or_an_offset_are_utc_and_dates_are_times(tmp_path: Pa
 
 
 def test_a_secret_in_the_place_of_a_source_is_in_no_error() -> None:
-    table = Table(source=Source(path="https://bob:hunter2@127.0.0.1:9/rows.csv"), key="id")
+    table = Table(source=FileSource(path="https://bob:hunter2@127.0.0.1:9/rows.csv"), key="id")
 
     with pytest.raises(DataError, match=r"https://\*\*\*@127") as refused:
         load_table("shop", "orders", table)
