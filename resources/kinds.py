@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.provenance.source import is_ours
 from resources.formerly import FORMERLY
 
@@ -28,8 +28,8 @@ KINDS: Mapping[str, str] = {
     "image_sizes": "ml.models.networks.shapes:ImageSizes",
     "leaderboard": "ml.search.leaderboard:Leaderboard",
     "network_shape": "ml.models.networks.shapes:Shape",
-    "packaged_bento": "assets.bento:PackagedBento",
-    "production_model": "assets.promoted:ProductionModel",
+    "packaged_bento": "assets.stages.bento:PackagedBento",
+    "production_model": "assets.promotion.champion:ProductionModel",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
     "task": "ml.tasks.metrics:Task",
     "trial": "ml.search.study:Trial",
@@ -70,7 +70,7 @@ def class_of(kind: str) -> Any:
     """
     place = kind.removeprefix("json:")
     place = KINDS.get(FORMERLY.get(place, place), place)
-    found = imported(place) if ":" in place else None
+    found = resolve(place) if ":" in place else None
     if found is None:
         raise UnknownKindError(f"a result is stored as {kind!r}, which is none of {sorted(KINDS)} and no class")
     return found

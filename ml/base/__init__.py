@@ -1,1 +1,1 @@
-"""What everything else stands on: content hashes, references, processes, seeds, SQL, GPUs."""
+"""The ground that everything else stands on: content hashes, references, processes, seeds, SQL, GPUs."""

@@ -1,4 +1,4 @@
-"""The GPUs of this machine: which there are, which of them this process may use, whether CUDA has started."""
+"""The GPUs of this machine: those there are, those that this process may use, and whether CUDA has started."""
 
 import ctypes
 import os
@@ -27,7 +27,7 @@ class Gpu:
 
     @property
     def visible(self) -> str:
-        """What to write into CUDA_VISIBLE_DEVICES: the UUID holds in whatever order CUDA counts."""
+        """The value of CUDA_VISIBLE_DEVICES for this GPU alone: a UUID holds in whatever order CUDA counts."""
         return self.identity if self.identity.startswith("GPU-") else str(self.index)
 
     def __str__(self) -> str:
@@ -36,7 +36,7 @@ class Gpu:
 
 @contextmanager
 def nvml() -> Iterator[ModuleType | None]:
-    """NVIDIA's management library, ready for the block; None where the driver or the library is missing."""
+    """Yield NVIDIA's management library, ready for the block; None where the driver or the library is missing."""
     import pynvml
 
     try:
@@ -52,7 +52,7 @@ def nvml() -> Iterator[ModuleType | None]:
 
 @cache
 def present() -> tuple[Gpu, ...]:
-    """The GPUs that are there, in the order of their PCI addresses. It starts no CUDA, so a fork may follow."""
+    """Return the GPUs that are there, in the order of their PCI addresses. It starts no CUDA, so a fork may follow."""
     with nvml() as library:
         if library is None:
             nodes = sorted(Path("/dev").glob("nvidia[0-9]*"), key=lambda node: int(node.name.removeprefix("nvidia")))
@@ -65,20 +65,20 @@ def present() -> tuple[Gpu, ...]:
 
 
 def allowed(gpus: Sequence[Gpu], visible: str | None) -> list[Gpu]:
-    """The GPUs that a value of CUDA_VISIBLE_DEVICES names, in its order; all of them where it is not set.
+    """Return the GPUs that a value of CUDA_VISIBLE_DEVICES names, in its order; all of them where it is not set.
 
     Numbers are those of `nvidia-smi` (CUDA's own with CUDA_DEVICE_ORDER=PCI_BUS_ID); a UUID may be cut short as long as
     it is unambiguous. As CUDA does, it stops at the first name that is none. Parts of a GPU (MIG) are not known.
     """
     if visible is None:
         return list(gpus)
-    found: list[Gpu] = []
-    for name in (each.strip() for each in visible.split(",")):
+    visible_gpus: list[Gpu] = []
+    for name in map(str.strip, visible.split(",")):
         named = [gpu for gpu in gpus if _is(gpu, name)]
         if len(named) != 1:
             break
-        found += named
-    return list(dict.fromkeys(found))
+        visible_gpus += named
+    return list(dict.fromkeys(visible_gpus))
 
 
 def _is(gpu: Gpu, name: str) -> bool:
@@ -86,7 +86,7 @@ def _is(gpu: Gpu, name: str) -> bool:
 
 
 def cuda_started() -> bool:
-    """Whether CUDA is initialised in this process: from then on it does not read CUDA_VISIBLE_DEVICES again."""
+    """Return whether CUDA is initialised in this process: from then on it does not read CUDA_VISIBLE_DEVICES again."""
     try:
         driver = ctypes.CDLL("libcuda.so.1", mode=os.RTLD_NOLOAD)  # only if something has loaded it already
     except OSError:
@@ -95,7 +95,10 @@ def cuda_started() -> bool:
 
 
 def torch_without_cuda() -> str | None:
-    """Why the installed torch can use no GPU; None if it can. Read from its version file: its import takes seconds."""
+    """Return why the installed torch can use no GPU; None if it can.
+
+    It is read from torch's version file, for its import takes seconds.
+    """
     spec = find_spec("torch")
     if spec is None or spec.origin is None:
         return "torch is not installed"

@@ -11,22 +11,22 @@ import pyarrow.compute as pc
 
 
 def hash_bytes(content: bytes) -> str:
-    """SHA-256 of some bytes, in hex."""
+    """Return the SHA-256 of some bytes, in hex."""
     return hashlib.sha256(content).hexdigest()
 
 
 def canonical_json(value: Any) -> str:
-    """JSON with sorted keys and no spaces: one text for one value."""
+    """Return JSON with sorted keys and no spaces: one text for one value."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def hash_json(value: Any) -> str:
-    """SHA-256 of a JSON value's canonical text, in hex."""
+    """Return the SHA-256 of a JSON value's canonical text, in hex."""
     return hash_bytes(canonical_json(value).encode())
 
 
 def hash_table(table: pa.Table) -> str:
-    """SHA-256 of a table's values, in hex.
+    """Return the SHA-256 of a table's values, in hex.
 
     The order of rows counts; the order of columns, chunks, dictionary encoding and the width of string offsets do not.
     """
@@ -51,7 +51,7 @@ def _plain(column: pa.ChunkedArray) -> pa.Array:
 
 
 def _finest(array: pa.Array) -> pa.Array:
-    """Times in the finest unit that holds them all, so that the unit in which they came does not count."""
+    """Return times in the finest unit that holds them all, so that the unit in which they came does not count."""
     for unit in ("ns", "us", "ms"):
         try:
             return array.cast(pa.timestamp(unit, array.type.tz))
@@ -61,7 +61,7 @@ def _finest(array: pa.Array) -> pa.Array:
 
 
 def _buffers(array: pa.Array) -> Iterator[Any]:
-    """The parts that decide a column's values: what is missing, and the bytes of what is not."""
+    """Yield the parts that decide a column's values: what is missing, and the bytes of what is not."""
     kind = array.type
     yield np.packbits(array.is_null().to_numpy(zero_copy_only=False)) if array.null_count else b"complete"
     if pa.types.is_null(kind):

@@ -11,7 +11,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def die_with(parent: int) -> None:
-    """Makes the kernel kill this process as soon as `parent`, which started it, is gone, however that ended."""
+    """Make the kernel kill this process as soon as `parent`, which started it, is gone, however that ended."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:  # it went before the kernel was told
         os.kill(os.getpid(), signal.SIGKILL)
@@ -19,7 +19,7 @@ def die_with(parent: int) -> None:
 
 @cache
 def end_with_run() -> None:
-    """Ends this process, which a fork server has made for another one, as soon as that is gone, however it ended.
+    """End this process, which a fork server has made for another one, as soon as that is gone, however it ended.
 
     For the kernel its parent is the server, which outlives the one that it works for as long as it has children.
     Nothing is done in a process that was started otherwise.

@@ -1,11 +1,11 @@
-"""What a declaration names as `package.module:name`: code of the user's own."""
+"""References of a declaration, `package.module:name`, to code of the user's own."""
 
 from importlib import import_module
 from typing import Any
 
 
-def imported(reference: str) -> Any:
-    """What `package.module:name` names, or None if the module has nothing of that name.
+def resolve(reference: str) -> Any:
+    """Return the object that `package.module:name` names, or None if the module has nothing of that name.
 
     Raises ValueError that says what to do if there is no such module.
     """

@@ -17,26 +17,31 @@ class DataError(ValueError):
     """The data does not fit the declaration; the message names use case, table, column and remedy."""
 
 
+def memory_limit() -> str | None:
+    """Return $SEXTANT_MEMORY_LIMIT, such as 4GB; read here, for connections are opened far below all that has settings."""
+    return os.environ.get("SEXTANT_MEMORY_LIMIT") or None
+
+
 @contextmanager
 def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """An empty DuckDB; $SEXTANT_MEMORY_LIMIT, such as 4GB, makes it spill to disk beyond that."""
+    """Yield an empty DuckDB; $SEXTANT_MEMORY_LIMIT, such as 4GB, makes it spill to disk beyond that."""
     import duckdb
 
     config: dict[str, Any] = {"threads": threads} if threads else {}
     with TemporaryDirectory(prefix="sextant-") as folder:
-        if limit := os.environ.get("SEXTANT_MEMORY_LIMIT"):
+        if limit := memory_limit():
             config |= {"memory_limit": limit, "temp_directory": folder}
         with duckdb.connect(config=config) as opened:
             yield opened
 
 
 def quoted(name: str) -> str:
-    """A column's or table's name as SQL takes it, whatever it holds."""
+    """Return a column's or table's name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
-    """The result of a DuckDB query over Arrow tables; one thread, so that its order and sums are repeatable.
+    """Return the result of a DuckDB query over Arrow tables; one thread, so that its order and sums are repeatable.
 
     Raises DataError with `where` in front if the query is wrong.
     """
@@ -52,15 +57,15 @@ def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
 
 
 def columns_of(expression: str) -> set[str]:
-    """The columns that a SQL expression refers to, in lower case: DuckDB's names do not tell cases apart.
+    """Return the columns that a SQL expression refers to, in lower case: DuckDB's names do not tell cases apart.
 
     Raises DataError if it is no expression.
     """
     import duckdb
 
     with duckdb.connect() as connection:
-        found = connection.execute("select json_serialize_sql(?)", [f"select ({expression})"]).fetchone()
-    tree = json.loads(found[0]) if found else {}
+        row = connection.execute("select json_serialize_sql(?)", [f"select ({expression})"]).fetchone()
+    tree = json.loads(row[0]) if row else {}
     if tree.get("error"):
         raise DataError(f"{expression!r} is no SQL expression: {tree.get('error_message')}; correct the declaration")
     return set(_names(tree))
@@ -68,22 +73,22 @@ def columns_of(expression: str) -> set[str]:
 
 def _names(node: Any) -> Iterable[str]:
     if isinstance(node, list):
-        for each in node:
-            yield from _names(each)
+        for child in node:
+            yield from _names(child)
     elif isinstance(node, dict):
         if node.get("class") == "COLUMN_REF":
             yield from (str(name).lower() for name in node["column_names"])
-        for each in node.values():
-            yield from _names(each)
+        for child in node.values():
+            yield from _names(child)
 
 
 def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
-    """These columns and all that they are computed from, in lower case."""
+    """Return these columns and all that they are computed from, in lower case."""
     expressions = {name.lower(): expression for name, expression in computed.items()}
-    found: set[str] = set()
+    sources: set[str] = set()
     rest = {name.lower() for name in columns}
     while rest:
         name = rest.pop()
-        found.add(name)
-        rest |= (columns_of(expressions[name]) if name in expressions else set()) - found
-    return found
+        sources.add(name)
+        rest |= (columns_of(expressions[name]) if name in expressions else set()) - sources
+    return sources

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.evaluation.record import Evaluation
 from ml.gates.verdict import Verdict
 
@@ -14,7 +14,7 @@ Rule = Callable[[Evaluation, Mapping[str, Any]], Verdict]
 
 def custom_gate(reference: str) -> Rule:
     """The function that `reference` names; raises ValueError if there is none, or if it is no gate."""
-    found = imported(reference)
+    found = resolve(reference)
     module, _, name = reference.partition(":")
     if not inspect.isfunction(found):
         raise ValueError(f"gates.own: the module {module!r} has no function {name!r}")

@@ -1,6 +1,6 @@
 """The families of models that a use case can choose from, each imported when it is asked for."""
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.declaration.catalogue import entry
 from ml.models.custom import custom_family
 from ml.models.extras import missing_package
@@ -14,7 +14,7 @@ def family(name: str) -> Family:
     """
     if ":" in name:
         return custom_family(name)
-    built_in: Family = imported(entry(name).place)()
+    built_in: Family = resolve(entry(name).place)()
     return built_in
 
 

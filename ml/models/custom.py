@@ -3,7 +3,7 @@
 import inspect
 from typing import Any
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.models.family import Family
 from ml.tasks.metrics import DEFAULT_METRIC
 
@@ -17,7 +17,7 @@ def custom_family(reference: str) -> Family:
 
     Raises ValueError that says what is wrong if there is no such class, or if it lacks what a Family must have.
     """
-    found = imported(reference)
+    found = resolve(reference)
     if not isinstance(found, type):
         module, _, name = reference.partition(":")
         raise ValueError(f"{reference!r}: the module {module!r} has no class {name!r}.")

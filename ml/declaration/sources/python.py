@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import Field, field_validator
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.base.sql import DataError
 from ml.declaration.sources.kind import SourceKind
 
@@ -44,7 +44,7 @@ class PythonSource(SourceKind):
 
     def _function(self) -> Callable[[], object]:
         try:
-            function: Callable[[], object] | None = imported(self.python)
+            function: Callable[[], object] | None = resolve(self.python)
         except (ImportError, ValueError) as error:
             raise DataError(f"the source's package.module:function cannot be imported: {error}") from error
         if function is None:

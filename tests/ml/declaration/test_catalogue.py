@@ -7,7 +7,7 @@ from typing import get_args
 
 import pytest
 
-from ml.base.references import imported
+from ml.base.references import resolve
 from ml.declaration.catalogue import CATALOGUE, Entry, families_for, module_of
 from ml.declaration.families import TorchFamily
 from ml.declaration.models import Models
@@ -19,7 +19,7 @@ from ml.models.networks.family import NetworkFamily
 def test_a_line_says_what_its_class_says(entry: Entry) -> None:
     chosen = family(entry.name)
 
-    assert type(chosen) is imported(entry.place)
+    assert type(chosen) is resolve(entry.place)
     assert (chosen.name, chosen.tasks) == (entry.name, entry.tasks)
     assert module_of(entry.name) == type(chosen).__module__
     assert issubclass(entry.declared_by, TorchFamily) == isinstance(chosen, NetworkFamily) == ("cuda" in chosen.devices)
