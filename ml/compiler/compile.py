@@ -1,4 +1,4 @@
-"""Compiles featuretools' feature definitions to one DuckDB query that answers every row as of that row's own cutoff.
+"""A compiler of featuretools' features to one DuckDB query, which answers every row as of that row's own cutoff.
 
 The compiler walks the relationships from the target table. A *node* is one path of them: its rows are, for each label
 row, the rows of the table at the path's end that were visible at the cutoff. Aggregations group a node's rows and are
@@ -29,7 +29,7 @@ def compile_features(
     known_at: Mapping[str, str] | None = None,
     labels_are_rows: bool = False,
 ) -> FeatureQuery:
-    """The query of the features of one target table; of the entity set only the schema counts.
+    """Compile the query of the features of one target table; of the entity set only the schema counts.
 
     With `labels_are_rows` the target's columns are read from the labels themselves, each of which is then a row of its
     own, always visible, whose index is the instance: for rows that no table has, or has with other values.
@@ -103,7 +103,7 @@ class _Compiler:
         return f"t.{quoted(column)}"
 
     def emit(self, node: Node) -> None:
-        """Adds the relations of a node and of all below it."""
+        """Add the relations of a node and of all below it."""
         if node.is_plain():
             node.rows = f"(SELECT {', '.join(self.own_columns(node))} FROM {quoted(node.table)} t)"
             return
@@ -117,16 +117,16 @@ class _Compiler:
             node.rows = self.relation(f"SELECT *, {', '.join(values)} FROM {node.rows}")
 
     def own_columns(self, node: Node) -> list[str]:
-        """What a node's rows take from its table: order, times, links and features."""
-        schema, known, table = self.entityset[node.table].ww, self.known_at.get(node.table), node.table
+        """Return the columns that a node's rows take from its table: order, times, links and features."""
+        schema, known_at, table = self.entityset[node.table].ww, self.known_at.get(node.table), node.table
         if self.is_label(node):
             table = LABELS
             columns = [f"row AS __row, cutoff AS {CUTOFF}, instance AS __id, NULL AS __time"]
         else:
             time = self.read(node.table, schema.time_index) if schema.time_index else "NULL"
             columns = [f"{self.read(node.table, schema.index)} AS __id", f"{time} AS __time"]
-        if known:
-            columns.append(f"{self.read(node.table, known)} AS __known")
+        if known_at:
+            columns.append(f"{self.read(node.table, known_at)} AS __known")
         links = {child.link["child_column_name"] for child in node.children.values() if child.forward}
         columns += [f"{self.read(table, link)} AS {_link(link)}" for link in sorted(links)]
         for feature in node.of_kind("IdentityFeature"):
@@ -136,13 +136,13 @@ class _Compiler:
         return columns
 
     def is_visible(self, node: Node, rows: str) -> list[str]:
-        """The conditions under which one of a node's rows is seen from a row of `p`."""
+        """Return the conditions under which one of a node's rows is seen from a row of `p`."""
         times = [] if self.entityset[node.table].ww.time_index is None else ["__time"]
         times += ["__known"] if node.table in self.known_at else []
         return [f"{rows}.{time} {self.before} p.{CUTOFF}" for time in times]
 
     def visible_rows(self, node: Node) -> str:
-        """For each row of the parent node, the rows of this node's table that were visible."""
+        """Return the relation of the rows of this node's table that were visible, for each row of the parent node."""
         if self.is_label(node):
             return f"SELECT {', '.join(self.own_columns(node))} FROM {LABELS} t"
         columns, match = [f"p.__row, p.{CUTOFF}, q.*"], []
@@ -165,14 +165,17 @@ class _Compiler:
         match += self.is_visible(node, "q")
         if start := node.start():
             match.append(f"q.__time >= {start}")
-        own = self.own_columns(node)
+        table_columns = self.own_columns(node)
         if node.parent and not node.forward:
-            own.append(f"{self.read(node.table, node.link['child_column_name'])} AS __parent")
-        table = f"(SELECT {', '.join(own)} FROM {quoted(node.table)} t)"
+            table_columns.append(f"{self.read(node.table, node.link['child_column_name'])} AS __parent")
+        table = f"(SELECT {', '.join(table_columns)} FROM {quoted(node.table)} t)"
         return f"SELECT {', '.join(columns)} FROM {rows} p JOIN {table} q ON {' AND '.join(match)}"
 
     def joined(self, node: Node, features: list[Any]) -> str:
-        """A node's rows with their aggregations and direct features: one join for each path, filter and window."""
+        """Return a node's rows with their aggregations and direct features.
+
+        There is one join for each path, filter and window.
+        """
         groups: dict[tuple[Any, ...], list[Any]] = {}
         for feature in features:
             where, window = getattr(feature, "where", None), getattr(feature, "use_previous", None)
@@ -191,7 +194,7 @@ class _Compiler:
         return f"SELECT {', '.join(columns)} FROM {node.rows} p{joins}"
 
     def match(self, node: Node, source: Node, q: str) -> list[str]:
-        """The conditions that join what was computed at `source` to the rows `p` of a node."""
+        """Return the conditions that join what was computed at `source` to the rows `p` of a node."""
         if not source.forward:
             return [f"{q}.__row = p.__row", *([] if node.unique else [f"{q}.{node.key} = p.__id"])]
         link = f"{q}.__id = p.{_link(source.link['child_column_name'])}"
@@ -200,7 +203,7 @@ class _Compiler:
         return [f"{q}.__row = p.__row", *([] if source.unique else [link])]
 
     def aggregated(self, node: Node, source: Node, features: list[Any]) -> str:
-        """The relation of aggregations that share path, filter and window: one GROUP BY."""
+        """Return the relation of aggregations that share path, filter and window: one GROUP BY."""
         group = Group()
         results: dict[str, str] = {}
         for feature in features:
@@ -224,5 +227,5 @@ def _link(column: str) -> str:
 
 
 def _named(value: str, name: str) -> str:
-    """A column of the result; a plain one needs no name, which saves time in parsing."""
+    """Return a column of the result; a plain one needs no name, which saves time in parsing."""
     return value if value.endswith(f".{name}") else f"{value} AS {name}"

@@ -45,7 +45,9 @@ def compute(
     memory_limit: str = "4GB",
     threads: int | None = None,
 ) -> "pa.Table":
-    """The columns row, instance, cutoff and every feature, in the order of `labels` (instance, cutoff, `query.record`).
+    """Compute the features of each label: the columns row, instance, cutoff and one for every feature.
+
+    `labels` have the columns instance, cutoff and `query.record`; the rows are in their order.
 
     A relation is read where it lies, as in `duckdb.read_parquet("events/*.parquet")`. Times with a zone are converted
     to UTC; times are compared to the nanosecond, and have microseconds where they are features. A missing value is
@@ -77,7 +79,7 @@ def compute(
 
 
 def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labels: "pa.Table") -> "list[pa.Table]":
-    """The result, in more parts the less memory there is: what an aggregate collects does not spill."""
+    """Return the result, in more parts the less memory there is: what an aggregate collects does not spill."""
     import duckdb
     import pyarrow as pa
 
@@ -113,7 +115,7 @@ def _numbered(labels: "pa.Table", record: Sequence[str]) -> "pa.Table":
 def _create_view(
     connection: "duckdb.DuckDBPyConnection", name: str, columns: list[str], tables: Mapping[str, Any]
 ) -> None:
-    """Makes a table known to the query: NaN as NULL, dictionaries as text, decimals as DOUBLE."""
+    """Make a table known to the query: NaN as NULL, dictionaries as text, decimals as DOUBLE."""
     if name not in tables:
         raise FeatureSqlError(f"the features read the table {name!r}; there are {sorted(tables)}")
     table = tables[name]
@@ -128,7 +130,7 @@ def _create_view(
 
 
 def _in_batches(table: "pa.Table") -> "pa.Table":
-    """The same rows in pieces, which are what DuckDB's threads share among them; nothing is copied."""
+    """Return the same rows in pieces, which are what DuckDB's threads share among them; nothing is copied."""
     import pyarrow as pa
 
     return pa.Table.from_batches(table.to_batches(max_chunksize=_ROWS_OF_A_BATCH), table.schema)

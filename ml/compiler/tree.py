@@ -1,4 +1,4 @@
-"""Where each feature is computed: along which path from the target, after which others, and as which expression."""
+"""The tree of features: the path from the target to where each is computed, after which others, as which SQL."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -15,7 +15,7 @@ _NEVER_NULLABLE = {"count", "num_unique", "mode", "n_most_common", "entropy", "s
 
 
 def unsupported_features(features: Iterable["ft.FeatureBase"]) -> dict[str, str]:
-    """The features that have no SQL, by name, with the reason."""
+    """Return the features that have no SQL, by name, with the reason."""
     reasons = {}
     for feature in features:
         for part in [feature, *feature.get_dependencies(deep=True)]:
@@ -25,12 +25,12 @@ def unsupported_features(features: Iterable["ft.FeatureBase"]) -> dict[str, str]
 
 
 def _unsupported(feature: Any) -> str | None:
-    name, known = feature.primitive.name, {"AggregationFeature": AGGREGATIONS, "TransformFeature": TRANSFORMS}
+    name, with_sql = feature.primitive.name, {"AggregationFeature": AGGREGATIONS, "TransformFeature": TRANSFORMS}
     if kind_of(feature) in ("IdentityFeature", "DirectFeature", "FeatureOutputSlice"):
         return None
-    if kind_of(feature) not in known or getattr(feature.primitive, "uses_full_dataframe", False):
+    if kind_of(feature) not in with_sql or getattr(feature.primitive, "uses_full_dataframe", False):
         return f"the primitive {name!r} ({kind_of(feature)}) depends on all visible rows of the table at once"
-    if name not in known[kind_of(feature)] or not _is_featuretools(feature.primitive):
+    if name not in with_sql[kind_of(feature)] or not _is_featuretools(feature.primitive):
         return f"the primitive {name!r} ({kind_of(feature)}) has no SQL"
     if name.startswith(("greater", "less")) and any(map(_is_ordinal, feature.base_features)):
         return f"the primitive {name!r} goes by the order of an ordinal column's categories, which SQL does not know"
@@ -46,7 +46,7 @@ def kind_of(feature: Any) -> str:
 
 
 def _is_featuretools(primitive: Any) -> bool:
-    """Whether it is one of featuretools' own: another class may mean another thing by the same name."""
+    """Return whether it is one of featuretools' own: another class may mean another thing by the same name."""
     return any(kind.__module__.startswith("featuretools.primitives.standard") for kind in type(primitive).__mro__)
 
 
@@ -57,7 +57,10 @@ def _is_ordinal(feature: Any) -> bool:
 
 
 def _is_nullable(feature: Any) -> bool:
-    """Whether pandas holds its values in a nullable type, in which a comparison with a missing value is missing."""
+    """Return whether pandas holds the values in a nullable type.
+
+    In such a type a comparison with a missing value is missing.
+    """
     if kind_of(feature) == "IdentityFeature":
         return feature.column_schema.logical_type.primary_dtype in ("Int64", "boolean", "string")
     return feature.primitive.name not in _NEVER_NULLABLE and any(map(_is_nullable, feature.base_features))
@@ -68,7 +71,7 @@ def _whole(feature: Any) -> Any:
 
 
 def columns_of(feature: Any) -> list[str]:
-    """The columns of a feature in the relation of its node."""
+    """Return the columns of a feature in the relation of its node."""
     columns = [quoted(str(name)) for name in _whole(feature).get_feature_names()]
     return [columns[feature.n]] if kind_of(feature) == "FeatureOutputSlice" else columns
 
@@ -83,7 +86,7 @@ def filled(value: str, feature: Any) -> str:
 
 
 def expressions_of(feature: Any, group: Group) -> list[str]:
-    """The SQL of an aggregation or a transform, one expression for each of its outputs."""
+    """Return the SQL of an aggregation or a transform, one expression for each of its outputs."""
     name, primitive, inputs = feature.primitive.name, feature.primitive, tuple(map(column_of, feature.base_features))
     if kind_of(feature) == "AggregationFeature":
         return AGGREGATIONS[name](group, primitive, inputs)
@@ -94,7 +97,7 @@ def expressions_of(feature: Any, group: Group) -> list[str]:
 
 
 def window_start(window: Any, cutoff: str) -> str:
-    """The lower end of a window; months and years go by the calendar."""
+    """Return the lower end of a window; months and years go by the calendar."""
     if window.is_absolute() and not window.has_multiple_units():
         return f"{cutoff} - to_microseconds({window.delta_obj.value // 1000})"
     return " - ".join([cutoff, *(f"to_{unit}({value})" for unit, value in window.lower_readable_times().items())])
@@ -120,7 +123,7 @@ class Node:
         self.rows = ""  # the relation in which all features are
 
     def ancestors(self) -> list[str]:
-        """The ancestors by which aggregations may group these rows; those that are unique need none."""
+        """Return the ancestors by which aggregations may group these rows; those that are unique need none."""
         if self.parent is None or self.forward:
             return []
         return self.parent.ancestors() + ([] if self.parent.unique else [self.parent.key])
@@ -134,7 +137,7 @@ class Node:
         return node
 
     def need(self, feature: Any) -> None:
-        """Notes a feature, and all that it is computed from at the nodes where that is computed."""
+        """Note a feature, and all that it is computed from at the nodes where that is computed."""
         feature = _whole(feature)
         if feature.get_name() in self.features:
             return
@@ -149,21 +152,24 @@ class Node:
                 node.windows.append(None)
 
     def start(self) -> str | None:
-        """The time before which no aggregation looks, if all have windows of a fixed length."""
+        """Return the time before which no aggregation looks, if all have windows of a fixed length."""
         fixed = [window for window in self.windows if window is not None and window.is_absolute()]
         if not fixed or len(fixed) < len(self.windows) or any(window.has_multiple_units() for window in fixed):
             return None
         return window_start(max(fixed, key=lambda window: window.delta_obj), f"p.{CUTOFF}")
 
     def is_plain(self) -> bool:
-        """Whether it is a parent of which only columns are used; these can be looked up where they are needed."""
+        """Return whether it is a parent of which only columns are used.
+
+        These can be looked up where they are needed.
+        """
         return self.forward and not self.children and len(self.of_kind("IdentityFeature")) == len(self.features)
 
     def of_kind(self, *kinds: str) -> list[Any]:
         return [feature for feature in self.features.values() if kind_of(feature) in kinds]
 
     def levels(self) -> Iterator[list[Any]]:
-        """The transforms, level by level: each needs only what comes before."""
+        """Yield the transforms, level by level: each needs only what comes before."""
         level = dict.fromkeys(self.features, 0)
         for feature in self.of_kind("TransformFeature"):
             level[feature.get_name()] = 1 + max(level[_whole(base).get_name()] for base in feature.base_features)

@@ -28,34 +28,37 @@ class Group:
     picked: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def aggregate(self, sql: str, step: int = 0) -> str:
-        """The name of an aggregate's column."""
+        """Return the name of an aggregate's column."""
         return self.aggregates[step].setdefault(sql, f"__a{step}_{len(self.aggregates[step])}")
 
     def derive(self, sql: str, step: int = 0) -> str:
-        """The name of a column computed from others."""
+        """Return the name of a column computed from others."""
         return self.derived[step].setdefault(sql, f"__d{step}_{len(self.derived[step])}")
 
     def pick(self, end: str, x: str) -> str:
-        """The value in the row that is the first ("min") or the last ("max") one; one aggregate finds all of them."""
+        """Return the value in the row that is the first ("min") or the last ("max") one.
+
+        One aggregate finds the values of all columns.
+        """
         values = self.picked.setdefault(end, {})
         return f"__{end}.{values.setdefault(x, f'v{len(values)}')}"
 
     def select(self, keys: list[str], rows: str, results: Mapping[str, str], relation: Callable[[str], str]) -> str:
-        """The relation of keys and named results of every group of `rows`; `relation` gives a query a name."""
-        named, found = ", ".join(keys), ""
+        """Return the relation of keys and named results of every group of `rows`; `relation` gives a query a name."""
+        named, computed = ", ".join(keys), ""
         for end, picked in self.picked.items():
             row = ", ".join(f"'{name}': {x}" for x, name in picked.items())
             self.aggregates[0][f"arg_{end}({{{row}}}, {_ORDER})"] = f"__{end}"
         for aggregates, derived in zip(self.aggregates, self.derived, strict=True):
-            if aggregates or not found:
-                source = f"{rows} JOIN {found} USING ({named})" if found else rows
+            if aggregates or not computed:
+                source = f"{rows} JOIN {computed} USING ({named})" if computed else rows
                 columns = ", ".join([named, *_named(aggregates)])
                 passed = relation(f"SELECT {columns} FROM {source} GROUP BY {named}")
-                found = f"({found} JOIN {passed} USING ({named}))" if found else passed
+                computed = f"({computed} JOIN {passed} USING ({named}))" if computed else passed
             if derived:
-                found = relation(f"SELECT *, {', '.join(_named(derived))} FROM {found}")
+                computed = relation(f"SELECT *, {', '.join(_named(derived))} FROM {computed}")
         values = [f"{sql} AS {name}" for name, sql in results.items()]
-        return relation(f"SELECT {', '.join([named, *values])} FROM {found}")
+        return relation(f"SELECT {', '.join([named, *values])} FROM {computed}")
 
 
 def _named(columns: Mapping[str, str]) -> list[str]:
@@ -89,7 +92,7 @@ class _Numbers:
         return f"{self.value} * {self.unit}"
 
     def added(self, fraction: str, step: int) -> str:
-        """The sum of an expression of fractions."""
+        """Return the sum of an expression of fractions."""
         return f"{double(self.group.aggregate(f'sum(CAST({fraction} * {_ONE} AS HUGEINT))', step))} / {_ONE}"
 
     @property
@@ -106,7 +109,10 @@ class _Numbers:
         return f"({self.fraction} - {mean})"
 
     def moment(self, power: int) -> str:
-        """The sum of a power of the distances from the mean: two passes, as a sum of squares loses the digits."""
+        """Return the sum of a power of the distances from the mean.
+
+        It takes two passes, as a sum of squares loses the digits.
+        """
         return self.added(" * ".join([self.distance] * power), 2) + f" / {self.unit}" * power
 
 
@@ -138,7 +144,7 @@ def _std(group: Group, primitive: Any, inputs: tuple[str, ...]) -> list[str]:
 
 
 def _skew(group: Group, primitive: Any, inputs: tuple[str, ...]) -> list[str]:
-    """pandas' unbiased skewness; like it, takes moments below 1e-14 for zero."""
+    """Return pandas' unbiased skewness; like it, take moments below 1e-14 for zero."""
     numbers = _Numbers(group, double(inputs[0]))
     count, second, third = numbers.count, *(group.derive(numbers.moment(power), step=2) for power in (2, 3))
     zeroed = f"CASE WHEN abs({third}) < 1e-14 THEN 0 ELSE {third} END"
@@ -157,12 +163,12 @@ def _end(end: str) -> Aggregation:
 
 
 def _percent_true(group: Group, primitive: Any, inputs: tuple[str, ...]) -> list[str]:
-    """A missing value counts as false."""
+    """Return the share of true values, of which a missing one counts as false."""
     return [f"{group.aggregate(f'count(*) FILTER ({inputs[0]})')} / {group.aggregate('count(*)')}"]
 
 
 def _ranking(group: Group, x: str) -> str:
-    """Values from the most frequent to the least; of equally frequent ones the smallest comes first."""
+    """Return the values from the most frequent to the least; of equally frequent ones the smallest comes first."""
     entries = f"map_entries({group.aggregate(f'histogram({x})')})"
     ranked = f"list_transform({entries}, lambda e: {{'n': -CAST(e.value AS BIGINT), 'v': e.key}})"
     return group.derive(f"list_sort({ranked})")
@@ -178,7 +184,10 @@ def _n_most_common(group: Group, primitive: Any, inputs: tuple[str, ...]) -> lis
 
 
 def _entropy(group: Group, primitive: Any, inputs: tuple[str, ...]) -> list[str]:
-    """In nats, or in units of the primitive's base; a missing value is a value like any other unless it is dropped."""
+    """Return the entropy in nats, or in units of the primitive's base.
+
+    A missing value is a value like any other unless it is dropped.
+    """
     counts = f"coalesce(map_values({group.aggregate(f'histogram({inputs[0]})')}), [])"
     if not primitive.dropna:
         missing = group.aggregate(f"count(*) - count({inputs[0]})")
@@ -204,7 +213,7 @@ def _avg_time_between(group: Group, primitive: Any, inputs: tuple[str, ...]) -> 
 
 
 def _trend(group: Group, primitive: Any, inputs: tuple[str, ...]) -> list[str]:
-    """The slope of least squares, per day; nothing below three points, 0 where all times are equal."""
+    """Return the slope of least squares, per day; nothing below three points, 0 where all times are equal."""
     y, time = inputs
     values = _Numbers(group, f"CASE WHEN {time} IS NOT NULL THEN {double(y)} END")
     times = _Numbers(group, f"CASE WHEN {y} IS NOT NULL THEN {double(f'epoch_us({time}) - epoch_us({CUTOFF})')} END")

@@ -136,11 +136,14 @@ def _age(primitive: Any, inputs: tuple[str, ...]) -> str:
 
 
 def _is_in(primitive: Any, inputs: tuple[str, ...]) -> str:
-    """A missing value in the list stands for all of them; in featuretools that depends on the column's type."""
+    """Return whether a value is in the primitive's list, where a missing value stands for all of them.
+
+    In featuretools that depends on the column's type.
+    """
     values = [literal(value) for value in primitive.list_of_outputs or []]
-    known = [value for value in values if value != "NULL"]
-    missing = f"{inputs[0]} IS NULL" if len(known) < len(values) else "FALSE"
-    return f"coalesce({inputs[0]} IN ({', '.join(known)}), FALSE) OR {missing}" if known else missing
+    listed = [value for value in values if value != "NULL"]
+    missing = f"{inputs[0]} IS NULL" if len(listed) < len(values) else "FALSE"
+    return f"coalesce({inputs[0]} IN ({', '.join(listed)}), FALSE) OR {missing}" if listed else missing
 
 
 def _num_words(primitive: Any, inputs: tuple[str, ...]) -> str:

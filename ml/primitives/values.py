@@ -19,7 +19,10 @@ CUTOFF = "__cutoff"  # the column in which every relation of the compiler has it
 
 
 def literal(value: Any) -> str:
-    """A Python, numpy or pandas scalar as SQL; None, NaN and NaT are NULL. Raises TypeError for anything else."""
+    """Return a Python, numpy or pandas scalar as SQL; None, NaN and NaT are NULL.
+
+    Raises TypeError for anything else.
+    """
     if hasattr(value, "item"):
         value = value.item()
     if hasattr(value, "to_pydatetime"):

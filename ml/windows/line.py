@@ -11,19 +11,22 @@ Integers = npt.NDArray[np.int64]
 
 
 def numbered(events: pa.Table, rows: pa.Table, keys: Sequence[str]) -> tuple[Integers, Integers]:
-    """A number from 0 for the keys of each event and each row, the same for equal ones; -1 where one is missing."""
+    """Return a number from 0 for the keys of each event and each row; -1 where one is missing.
+
+    Equal keys have the same number.
+    """
     numbers = np.zeros(len(events) + len(rows), np.int64)
     for key in keys:
-        found = _alike(events[key], rows[key]).dictionary_encode()
-        each = pc.fill_null(pa.chunked_array([chunk.indices for chunk in found.chunks], pa.int32()), -1).to_numpy()
-        pairs = numbers * (int(each.max(initial=0)) + 1) + each
+        encoded = _alike(events[key], rows[key]).dictionary_encode()
+        codes = pc.fill_null(pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()), -1).to_numpy()
+        pairs = numbers * (int(codes.max(initial=0)) + 1) + codes
         together = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
-        numbers = np.where((numbers < 0) | (each < 0), -1, together)
+        numbers = np.where((numbers < 0) | (codes < 0), -1, together)
     return numbers[: len(events)], numbers[len(events) :]
 
 
 def _alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Two columns as one, of a type in which equal values are equal."""
+    """Return two columns as one, of a type in which equal values are equal."""
     left, right = (pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in (left, right))
     kind = left.type
     if kind != right.type and any(map(pa.types.is_floating, (kind, right.type))):
@@ -49,14 +52,14 @@ class Line:
         self.places = places[self.order]
 
     def before(self, keys: Integers, moments: Integers) -> Integers:
-        """How many events lie before each moment of its key, with all those of the keys before; no key is -1.
+        """Count the events before each moment of its key, with all those of the keys before; no key is -1.
 
         It is quick where keys and moments are nearly in order.
         """
         return np.searchsorted(self.places, self._places(keys, moments))
 
     def ranks(self, keys: Integers, moments: Integers) -> Integers:
-        """The order of some moments on the line."""
+        """Return the order of some moments on the line."""
         return np.argsort(self._places(keys, moments))
 
     def _places(self, keys: Integers, moments: Integers) -> Integers:
@@ -67,7 +70,10 @@ class Line:
         return keys * self.length + along
 
     def settled(self, name: Callable[[Integers], pa.ChunkedArray]) -> Integers:
-        """The order of the places once events at one place go by their names; `name` gives those of some places."""
+        """Return the order of the places once events at one place go by their names.
+
+        `name` gives the names of the events at some places.
+        """
         again = self.places[1:] == self.places[:-1]
         tied = np.flatnonzero(np.append(again, False) | np.append(False, again)) if len(again) else np.arange(0)
         order = np.arange(len(self.places))

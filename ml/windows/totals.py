@@ -44,7 +44,7 @@ class Totals:
             return self._sum(start, end) / np.where(count > 0, count * self.scale, np.nan)
 
     def std(self, start: Integers, end: Integers) -> Floats:
-        """Of a sample; from n * (sum of squares) - (sum)^2, which needs 128 bits."""
+        """Return the standard deviation of a sample, from n * (sum of squares) - (sum)^2, which needs 128 bits."""
         terms = {"n": self._count(start, end), "s": self._sum(start, end)}
         terms |= {f"q{number}": _between(total, start, end) for number, total in enumerate(self._squares)}
         squares = " + ".join(f"q{number}::hugeint * {2**bits}" for number, bits in enumerate((2 * _HALF, _HALF + 1, 0)))
@@ -54,8 +54,8 @@ class Totals:
             query = (
                 f"select case when n > 1 then sqrt({spread} / (n * (n - 1))) / {self.scale} end from terms order by i"
             )
-            found: Floats = con.sql(query).to_arrow_table().column(0).to_numpy()
-        return found
+            deviations: Floats = con.sql(query).to_arrow_table().column(0).to_numpy()
+        return deviations
 
     def first(self, start: Integers, end: Integers) -> Floats:
         return self._at(start, start < end)
@@ -64,11 +64,11 @@ class Totals:
         return self._at(end - 1, start < end)
 
     def _at(self, places: Integers, there: npt.NDArray[np.bool_]) -> Floats:
-        found = np.full(len(places), np.nan)
+        values = np.full(len(places), np.nan)
         there = there.copy()
         there[there] = self.valid[places[there]]
-        found[there] = self.numbers[places[there]] / self.scale
-        return found
+        values[there] = self.numbers[places[there]] / self.scale
+        return values
 
     def _sum(self, start: Integers, end: Integers) -> Integers:
         return _between(self._total, start, end)
@@ -92,15 +92,18 @@ class Totals:
 
 
 def _running(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The total before each place and after the last; beyond 64 bits it wraps, which leaves a difference right."""
+    """Return the total before each place and after the last.
+
+    Beyond 64 bits it wraps, which leaves a difference right.
+    """
     totals = np.zeros(len(values) + 1, values.dtype)
     np.cumsum(values, out=totals[1:])
     return totals
 
 
 def _between(totals: npt.NDArray[Any], start: Integers, end: Integers) -> npt.NDArray[Any]:
-    found: npt.NDArray[Any] = totals[end] - totals[start]
-    return found
+    difference: npt.NDArray[Any] = totals[end] - totals[start]
+    return difference
 
 
 TOTALLED: Mapping[str, Callable[[Totals, Integers, Integers], Floats]] = {

@@ -45,7 +45,7 @@ class Window:
 
 
 def scale_of(values: pa.ChunkedArray) -> int:
-    """How many decimal digits behind the point a column is kept with.
+    """Return how many decimal digits behind the point a column is kept with.
 
     As few as hold every value exactly, at most six; if none do, as many as fit the largest value, at most nine: what
     is smaller is then rounded.
@@ -58,12 +58,12 @@ def scale_of(values: pa.ChunkedArray) -> int:
 
 
 def scaled_sql(column: str, scale: int) -> str:
-    """A column as whole numbers, in SQL."""
+    """Return a column as whole numbers, in SQL."""
     return f"cast(round(cast({quoted(column)} as double) * {10**scale}) as bigint) as {quoted(column)}"
 
 
 def check_range(where: str, events: pa.Table, scales: Mapping[str, int]) -> None:
-    """Raises DataError if a scaled value is too large to be added up exactly."""
+    """Raise DataError if a scaled value is too large to be added up exactly."""
     for column, scale in scales.items():
         largest = pc.max(pc.abs(events[column])).as_py() or 0
         if largest >= LARGEST:
@@ -83,7 +83,7 @@ def windows(
     at_cutoff: AtCutoff = "excluded",
     threads: int | None = None,
 ) -> pa.Table:
-    """One float64 column for each of `wanted`, one row for each of `rows`, in its order.
+    """Compute one float64 column for each of `wanted`, one row for each of `rows`, in its order.
 
     `events` holds `_row` (text, unique), the keys, `time` and scaled int64 columns. `rows` holds the keys and `cutoff`.
     An event counts if its keys equal the row's and cutoff - window <= time < cutoff (<= if the cutoff is included);
@@ -96,34 +96,37 @@ def windows(
     event_keys, row_keys = numbered(events, rows, keys)
     row_keys[pc.is_null(rows["cutoff"]).to_numpy()] = -1
     times, cutoffs = (_microseconds(column) for column in (events[time], rows["cutoff"]))
-    values = {each.name: np.full(len(rows), np.nan) for each in wanted}
-    totalled = [each for each in wanted if each.aggregation not in FRAMED]
-    for chosen, asked in _parts(event_keys, row_keys) if totalled else ():
+    values = {window.name: np.full(len(rows), np.nan) for window in wanted}
+    totalled = [window for window in wanted if window.aggregation not in FRAMED]
+    for chosen, part in _parts(event_keys, row_keys) if totalled else ():
         past = _Past(events, chosen, event_keys[chosen], times[chosen])
-        if {"first", "last"} & {each.aggregation for each in totalled}:
+        if {"first", "last"} & {window.aggregation for window in totalled}:
             past.settle()
-        asked = asked[past.line.ranks(row_keys[asked], cutoffs[asked])]
-        for name, column in past.values(totalled, scales, row_keys[asked], cutoffs[asked], now):
-            values[name][asked] = column
-    if rest := [each for each in wanted if each.aggregation in FRAMED]:
+        part = part[past.line.ranks(row_keys[part], cutoffs[part])]
+        for name, column in past.values(totalled, scales, row_keys[part], cutoffs[part], now):
+            values[name][part] = column
+    if rest := [window for window in wanted if window.aggregation in FRAMED]:
         happened, here = {"k": event_keys, "t": times}, {"k": row_keys, "cut": cutoffs}
         values |= framed(happened, events, here, rest, scales, 1 - now, threads)
     return pa.table({name: pa.array(column, from_pandas=True) for name, column in values.items()})
 
 
 def _microseconds(column: pa.ChunkedArray) -> Integers:
-    """Since 1970, in UTC; 0 where it is missing."""
+    """Return the microseconds since 1970, in UTC; 0 where a time is missing."""
     times = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
-    found: Integers = pc.fill_null(pc.cast(times, pa.int64()), 0).to_numpy()
-    return found
+    microseconds: Integers = pc.fill_null(pc.cast(times, pa.int64()), 0).to_numpy()
+    return microseconds
 
 
 def _parts(event_keys: Integers, row_keys: Integers) -> Iterator[tuple[Integers, Integers]]:
-    """The events and rows of some keys at a time; rows without keys are in the first part, such events in none."""
+    """Yield the events and rows of some keys at a time.
+
+    Rows without keys are in the first part, events without keys in none.
+    """
     number = max(len(event_keys), len(row_keys)) // _AT_ONCE + 1
-    part_of, asked_in = (np.where(keys < 0, -1, keys % number) for keys in (event_keys, row_keys))
+    event_parts, row_parts = (np.where(keys < 0, -1, keys % number) for keys in (event_keys, row_keys))
     for part in range(number):
-        yield np.flatnonzero(part_of == part), np.flatnonzero(np.maximum(asked_in, 0) == part)
+        yield np.flatnonzero(event_parts == part), np.flatnonzero(np.maximum(row_parts, 0) == part)
 
 
 class _Past:
@@ -137,7 +140,7 @@ class _Past:
         return self.events[name].take(pa.array(self.order))
 
     def settle(self) -> None:
-        """Puts events of one key and time in order of their names; nothing else tells which is the first."""
+        """Put events of one key and time in order of their names; nothing else tells which is the first."""
         self.order = self.order[
             self.line.settled(lambda places: self.events["_row"].take(pa.array(self.order[places])))
         ]
@@ -145,17 +148,17 @@ class _Past:
     def values(
         self, wanted: Sequence[Window], scales: Mapping[str, int], keys: Integers, cutoffs: Integers, now: int
     ) -> Iterator[tuple[str, npt.NDArray[np.float64]]]:
-        """The value of each window for each row, by name; quick where rows go by key and cutoff."""
+        """Yield the value of each window for each row, by name; quick where rows go by key and cutoff."""
         end = self.line.before(keys, cutoffs + now)
-        starts = {each.seconds: self.line.before(keys, cutoffs - reach(each.seconds)) for each in wanted}
-        for each in wanted:
-            if each.aggregation == "count":
-                yield each.name, (end - starts[each.seconds]).astype(np.float64)
-            elif each.aggregation == "time_since_last":
+        starts = {window.seconds: self.line.before(keys, cutoffs - reach(window.seconds)) for window in wanted}
+        for window in wanted:
+            if window.aggregation == "count":
+                yield window.name, (end - starts[window.seconds]).astype(np.float64)
+            elif window.aggregation == "time_since_last":
                 last = np.append(self.times, 0)[end - 1]
-                yield each.name, np.where(starts[each.seconds] < end, (cutoffs - last) / 1e6, np.nan)
-        for column in sorted({str(each.column) for each in wanted if each.aggregation in TOTALLED}):
+                yield window.name, np.where(starts[window.seconds] < end, (cutoffs - last) / 1e6, np.nan)
+        for column in sorted({str(window.column) for window in wanted if window.aggregation in TOTALLED}):
             totals = Totals(column, self.column(column), 10 ** scales[column])
-            for each in wanted:
-                if each.aggregation in TOTALLED and each.column == column:
-                    yield each.name, TOTALLED[each.aggregation](totals, starts[each.seconds], end)
+            for window in wanted:
+                if window.aggregation in TOTALLED and window.column == column:
+                    yield window.name, TOTALLED[window.aggregation](totals, starts[window.seconds], end)
