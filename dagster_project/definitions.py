@@ -10,7 +10,8 @@ from dagster_project.location.loading import load_use_cases
 from resources.bentos import BentoStore
 from resources.gpu.pool import GpuPool
 from resources.home import keep_to_home
-from resources.storage import Storage, StorageIOManager
+from resources.settings import settings
+from resources.storage import StorageIOManager, storage
 from resources.studies import studies
 from resources.tracking.runs import tracking
 
@@ -40,13 +41,12 @@ PRELOAD = [
 
 def resources() -> dict[str, object]:
     """What assets work with; settings come from the environment so that a deployment changes nothing else."""
-    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
-    wait = os.environ.get("SEXTANT_GPU_WAIT_S")
+    results = storage()
     return {
-        "storage": storage,
-        "io_manager": StorageIOManager(storage=storage),
+        "storage": results,
+        "io_manager": StorageIOManager(storage=results),
         "tracking": tracking(),
-        "gpus": GpuPool(wait_s=float(wait) if wait else None),
+        "gpus": GpuPool(wait_s=settings().gpu_wait_s),
         "bentos": BentoStore(),
         "studies": studies(),
     }

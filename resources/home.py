@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from resources.settings import settings
+
 # Read by libraries when they are imported: then none reports to its maker, or leaves an id in the user's home to do so.
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",
@@ -13,11 +15,11 @@ QUIET = {
 
 
 def home() -> Path:
-    """The folder of all state: $SEXTANT_HOME, or .sextant in the working directory."""
-    return Path(os.environ.get("SEXTANT_HOME") or ".sextant").absolute()
+    """Return the folder of all state: $SEXTANT_HOME, or .sextant in the working directory."""
+    return settings().home.absolute()
 
 
 def keep_to_home() -> None:
-    """Keeps the libraries that are imported from now on from writing anywhere else; what the environment says holds."""
+    """Keep the libraries that are imported from now on from writing anywhere else; what the environment says holds."""
     for name, value in {**QUIET, "MPLCONFIGDIR": str(home() / "cache" / "matplotlib")}.items():
         os.environ.setdefault(name, value)

@@ -14,6 +14,7 @@ from ml.base.files import write_whole
 from ml.base.hashing import hash_bytes
 from resources.formats import TABLES, Content, decode, decode_table, encode, grown_beyond, hash_of, joined, plain, shape
 from resources.home import home
+from resources.settings import settings
 
 METADATA = "stored"
 
@@ -148,6 +149,11 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
     def uri(self, file: File) -> str:
         """The full path or URL of a stored file."""
         return f"{self.base()}/{file.path}"
+
+
+def storage() -> Storage:
+    """Return the storage as the environment sets it up."""
+    return Storage(url=settings().storage_url)
 
 
 def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import dagster as dg
 
 from resources.home import home
 from resources.locks import exclusive
+from resources.settings import settings
 
 if TYPE_CHECKING:
     from optuna.storages import RDBStorage
@@ -91,5 +91,5 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def studies() -> Studies:
-    """Optuna's storage as the environment sets it up."""
-    return Studies(url=os.environ.get("SEXTANT_STUDIES_URL", ""))
+    """Return Optuna's storage as the environment sets it up."""
+    return Studies(url=settings().studies_url)

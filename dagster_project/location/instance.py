@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ml.base.files import write_whole
 from resources.home import home
+from resources.settings import settings
 
 _SETTINGS = """\
 telemetry: {enabled: false}
@@ -25,11 +26,11 @@ DAGSTER_HOME=${{SEXTANT_HOME}}/dagster
 
 def prepare() -> Path:
     """Makes what Dagster needs in $SEXTANT_HOME, unless it is there; returns DAGSTER_HOME and sets it."""
-    folder = Path(os.environ.setdefault("DAGSTER_HOME", str(home() / "dagster")))
-    os.environ["SEXTANT_HOME"] = str(home())
-    settings = folder / "dagster.yaml"
-    if not settings.exists():
-        write_whole(settings, _SETTINGS.encode())
+    folder = settings().dagster_home or home() / "dagster"
+    os.environ |= {"SEXTANT_HOME": str(home()), "DAGSTER_HOME": str(folder)}
+    file = folder / "dagster.yaml"
+    if not file.exists():
+        write_whole(file, _SETTINGS.encode())
     return folder
 
 

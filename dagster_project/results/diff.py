@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 from dagster_project.results.comparison import compare_results, leaves
 from ml.provenance.source import Source, module_name
 from resources.ledger import Ledger
-from resources.storage import Storage, StorageError, Stored
+from resources.storage import StorageError, Stored, storage
 
 SHOWN = 40  # lines of a source diff, and of a list
 Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # two whole records of one asset
@@ -83,8 +82,7 @@ def _data(ledger: Ledger, raw: list[str], first: Mapping[str, str], second: Mapp
 
 
 def _table(ledger: Ledger, identity: str) -> pa.Table:
-    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
-    table: pa.Table = storage.load(Stored(**ledger.records[identity]["result"]))
+    table: pa.Table = storage().load(Stored(**ledger.records[identity]["result"]))
     return table
 
 
@@ -160,8 +158,7 @@ def _leaves_that_differ(first: Any, second: Any) -> Iterator[str]:
 
 
 def _result(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    storage = Storage(url=os.environ.get("SEXTANT_STORAGE_URL", ""))
-    results = [storage.load(Stored(**each["result"])) for each in (one, other)]
+    results = [storage().load(Stored(**each["result"])) for each in (one, other)]
     verdict = compare_results(*results)
     yield f"result       {verdict.word}{': ' + verdict.detail if verdict.detail else ''}"
     metrics = [getattr(each, "metrics", {}) for each in results]

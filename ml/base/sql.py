@@ -18,7 +18,10 @@ class DataError(ValueError):
 
 
 def memory_limit() -> str | None:
-    """Return $SEXTANT_MEMORY_LIMIT, such as 4GB; read here, for connections are opened far below all that has settings."""
+    """Return $SEXTANT_MEMORY_LIMIT, such as 4GB; None where it is not set.
+
+    It is read here, since connections are opened far below all that knows the settings, and it changes no result.
+    """
     return os.environ.get("SEXTANT_MEMORY_LIMIT") or None
 
 

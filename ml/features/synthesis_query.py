@@ -1,13 +1,12 @@
 """The query of synthesized features, and their values."""
 
-import os
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.sql import quoted, run_sql, sources_of
+from ml.base.sql import memory_limit, quoted, run_sql, sources_of
 from ml.compiler.compile import FeatureQuery, compile_features, compute
 from ml.compiler.links import reach
 from ml.declaration.use_case import UseCaseSpec
@@ -100,7 +99,7 @@ def synthesized_values(
         query,
         rows_of(definitions.synthesis, query, tables),
         pa.table(labels),
-        memory_limit=os.environ.get("SEXTANT_MEMORY_LIMIT", "4GB"),
+        memory_limit=memory_limit() or "4GB",
     )
     values: pd.DataFrame = found.to_pandas()
     return values

@@ -65,19 +65,28 @@ class Coordinates:
         }
 
 
-def code_coordinate(*roots: str) -> dict[str, Any]:
-    """What ran: the hash of the project's modules that the roots can reach, as this process has read them.
+def code_coordinate(*roots: str, commit: str) -> dict[str, Any]:
+    """Return what ran: the hash of the project's modules that the roots can reach, as this process has read them.
 
     `tree` names the archive of every file, to the byte. Git's commit and cleanliness say where it came from; where
-    there is no git, as in an image, they come from $SEXTANT_COMMIT: a commit, with `-dirty` after it if it was.
+    there is no git, as in an image, `commit` does, with `-dirty` after it if it was.
     """
     source = running()
-    return {"source": source.hash(*roots), "roots": list(roots), "tree": source.tree, **git_state(source.root)}
+    state = origin(source.root, commit)
+    return {"source": source.hash(*roots), "roots": list(roots), "tree": source.tree, **state}
+
+
+def origin(root: Path, commit: str) -> dict[str, Any]:
+    """Return commit and cleanliness of a folder: git's, or where there is no git those that `commit` states."""
+    if state := git_state(root):
+        return state
+    identity, _, mark = commit.partition("-")
+    return {"commit": identity or None, "dirty": mark == "dirty" if identity else None}
 
 
 @cache
-def git_state(root: Path) -> dict[str, Any]:
-    """Commit and cleanliness of a folder."""
+def git_state(root: Path) -> dict[str, Any] | None:
+    """Return git's commit and cleanliness of a folder; None where there is no git."""
 
     def git(*arguments: str) -> str | None:
         try:
@@ -87,19 +96,7 @@ def git_state(root: Path) -> dict[str, Any]:
         return done.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
-    if commit:
-        return {"commit": commit, "dirty": bool(git("status", "--porcelain"))}
-    commit, _, mark = os.environ.get("SEXTANT_COMMIT", "").partition("-")
-    return {"commit": commit or None, "dirty": mark == "dirty" if commit else None}
-
-
-def config_coordinate(resolved: dict[str, Any]) -> dict[str, Any]:
-    """The whole resolved declaration and its hash.
-
-    Left out of both are the seed, a coordinate of its own, and `reuse` and `production`, which decide no result.
-    """
-    value = {name: each for name, each in resolved.items() if name not in ("seed", "reuse", "production")}
-    return {"hash": hash_json(value), "value": value}
+    return {"commit": commit, "dirty": bool(git("status", "--porcelain"))} if commit else None
 
 
 @cache

@@ -1,6 +1,5 @@
 """Tracking: one MLflow run for each asset materialization, opened and closed in the step."""
 
-import os
 import sqlite3
 import tempfile
 import time
@@ -13,6 +12,7 @@ import dagster as dg
 
 from resources.home import home
 from resources.locks import POSTGRESQL, exclusive
+from resources.settings import settings
 from resources.tracking.registry import CHAMPION, Registry
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def promotion(self, name: str) -> Iterator[Registry]:
         """The registry of a model, for one step at a time, on every machine where its stores are in PostgreSQL."""
-        stores = (self.uri, os.environ.get("SEXTANT_STUDIES_URL", ""))
+        stores = (self.uri, settings().studies_url)
         database = next((url for url in stores if url.startswith(POSTGRESQL)), "")
         with exclusive(f"promotion of {name}", home() / "locks", database):
             registry = self.registry(name)
@@ -177,9 +177,6 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def tracking() -> Tracking:
-    """MLflow as the environment sets it up."""
-    return Tracking(
-        uri=os.environ.get("MLFLOW_TRACKING_URI", ""),
-        ui=os.environ.get("SEXTANT_MLFLOW_UI", "http://127.0.0.1:5000"),
-        dagster_ui=os.environ.get("SEXTANT_DAGSTER_UI", "http://127.0.0.1:3000"),
-    )
+    """Return MLflow as the environment sets it up."""
+    found = settings()
+    return Tracking(uri=found.tracking_uri, ui=found.mlflow_ui, dagster_ui=found.dagster_ui)

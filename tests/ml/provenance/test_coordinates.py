@@ -6,32 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from ml.provenance.coordinates import git_state
+from ml.provenance.coordinates import origin
 from ml.provenance.source import ROOT
 
 
-def test_the_commit_is_that_of_the_tree_whatever_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commit_is_that_of_the_tree_whatever_the_environment_says() -> None:
     if not (ROOT / ".git").exists():
         pytest.skip("this copy of the project has no git")
-    monkeypatch.setenv("SEXTANT_COMMIT", "f00d")
 
-    assert len(git_state.__wrapped__(ROOT)["commit"]) == 40
+    assert len(origin(ROOT, "f00d")["commit"]) == 40
 
 
 @pytest.mark.parametrize(
-    ("said", "commit", "dirty"),
-    [("c0ffee", "c0ffee", False), ("c0ffee-dirty", "c0ffee", True), ("", None, None), (None, None, None)],
+    ("stated", "commit", "dirty"),
+    [("c0ffee", "c0ffee", False), ("c0ffee-dirty", "c0ffee", True), ("", None, None)],
 )
 def test_without_git_the_commit_is_what_the_image_was_built_with(
-    said: str | None, commit: str | None, dirty: bool | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stated: str, commit: str | None, dirty: bool | None, tmp_path: Path
 ) -> None:
-    monkeypatch.delenv("SEXTANT_COMMIT", raising=False)
-    if said is not None:
-        monkeypatch.setenv("SEXTANT_COMMIT", said)
+    state = origin(tmp_path, stated)
 
-    found = git_state(tmp_path)
-
-    assert (found["commit"], found["dirty"]) == (commit, dirty)
+    assert (state["commit"], state["dirty"]) == (commit, dirty)
 
 
 def test_the_environment_does_not_depend_on_what_has_been_imported() -> None:
