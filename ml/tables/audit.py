@@ -25,47 +25,47 @@ REMEDIES = {
 
 
 def audit_table(table: pa.Table, declared: Table) -> list[Finding]:
-    """A loaded table against what is declared of it: a finding for each of its checks, in their order."""
-    columns = {name: each for name, each in declared.audit.columns.items() if name in table.column_names}
+    """Check a loaded table against its declaration: a finding for each of its checks, in their order."""
+    columns = {name: audit for name, audit in declared.audit.columns.items() if name in table.column_names}
     frame = table.select(list(columns)).to_pandas(types_mapper=pd.ArrowDtype)
     failed = _failed(_schema(columns), frame)
     wrong_type = {name for name, check in failed if check == "types"}
-    failed |= _failed(_ranges({name: each for name, each in columns.items() if name not in wrong_type}), frame)
-    said = _said(declared, columns)
-    found = [_finding(check, said[check], failed, frame, columns) for check in table_checks(declared)[1:]]
-    return [_columns(declared, table.column_names), *found]
+    failed |= _failed(_ranges({name: audit for name, audit in columns.items() if name not in wrong_type}), frame)
+    looked_at = _looked_at(declared, columns)
+    findings = [_finding(check, looked_at[check], failed, frame, columns) for check in table_checks(declared)[1:]]
+    return [_columns(declared, table.column_names), *findings]
 
 
 def table_checks(declared: Table) -> list[str]:
-    """The names of a table's checks; that of the ranges only where some are declared."""
+    """Return the names of a table's checks; that of the ranges only where some are declared."""
     return ["schema", "types", "uniqueness", "missing_shares", *(["ranges"] if declared.audit.limited else [])]
 
 
-def repeated(keys: pd.DataFrame) -> pd.Series:
-    """Which rows share their key, [n_rows] of booleans; `keys` has a column for each part of the key."""
+def duplicates(keys: pd.DataFrame) -> pd.Series:
+    """Return which rows share their key, [n_rows] of booleans; `keys` has a column for each part of the key."""
     from pandera.pandas import Column, DataFrameSchema
 
     number = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup()
     schema = DataFrameSchema({"key": Column(unique=True)})
     rows = _failed(schema, pd.DataFrame({"key": number.to_numpy()})).get(("key", "field_uniqueness"), [])
-    found = pd.Series(False, index=range(len(keys)))
-    found.iloc[list(rows)] = True
-    return found
+    shared = pd.Series(False, index=range(len(keys)))
+    shared.iloc[list(rows)] = True
+    return shared
 
 
 def _columns(declared: Table, names: list[str]) -> Finding:
-    """Whether the columns are those that are expected."""
+    """Check that the columns are those that are expected."""
     from pandera.pandas import Column, DataFrameSchema
 
     expected = declared.named | set(declared.derived) | set(declared.audit.columns)
-    optional = {name for name, each in declared.audit.columns.items() if not each.required}
+    optional = {name for name, audit in declared.audit.columns.items() if not audit.required}
     schema = DataFrameSchema(
         {name: Column(required=name not in optional) for name in sorted(expected)},
         strict=declared.audit.unexpected == "refuse",
     )
     failed = _cases(schema, pd.DataFrame({name: pd.Series(dtype="object") for name in names}))
     words = {"column_in_dataframe": "is missing", "column_in_schema": "is not expected"}
-    faults = [(0.0, f"the column {each.failure_case} {words[str(each.check)]}") for each in failed.itertuples()]
+    faults = [(0.0, f"the column {case.failure_case} {words[str(case.check)]}") for case in failed.itertuples()]
     return Finding(
         "schema",
         f"{len(names)} columns, of which {len(expected & set(names))} are declared; others are "
@@ -76,24 +76,24 @@ def _columns(declared: Table, names: list[str]) -> Finding:
 
 
 def _schema(columns: Mapping[str, ColumnAudit]) -> "DataFrameSchema":
-    """What is declared of types, uniqueness and missing shares."""
+    """Return the schema of the types, uniqueness and missing shares that are declared."""
     from pandera.pandas import Check, Column, DataFrameSchema
 
     def checks(audit: ColumnAudit) -> list["Check"]:
-        made = []
+        declared = []
         if audit.kind:
-            made.append(Check(lambda values: _is(values, str(audit.kind)), name="types"))
+            declared.append(Check(lambda values: _are(values, str(audit.kind)), name="types"))
         if audit.unique:
-            made.append(Check(lambda values: ~values.duplicated(keep=False), name="uniqueness"))
+            declared.append(Check(lambda values: ~values.duplicated(keep=False), name="uniqueness"))
         if audit.missing_at_most is not None and audit.missing_at_most < 1:
-            made.append(Check(lambda values: _complete(values, audit), name="missing_shares", ignore_na=False))
-        return made
+            declared.append(Check(lambda values: _complete(values, audit), name="missing_shares", ignore_na=False))
+        return declared
 
     return DataFrameSchema({name: Column(checks=checks(audit), nullable=True) for name, audit in columns.items()})
 
 
 def _ranges(columns: Mapping[str, ColumnAudit]) -> "DataFrameSchema":
-    """What is declared of single values."""
+    """Return the schema of the limits of single values that are declared."""
     from pandera.pandas import Check, Column, DataFrameSchema
 
     def checks(audit: ColumnAudit) -> list["Check"]:
@@ -108,17 +108,17 @@ def _ranges(columns: Mapping[str, ColumnAudit]) -> "DataFrameSchema":
     return DataFrameSchema({name: Column(checks=checks(audit), nullable=True) for name, audit in columns.items()})
 
 
-def _is(values: pd.Series, kind: str) -> pd.Series:
-    """Which values are of a type; those of a text that could be read as one are not, unless all could be."""
-    held = pa.Array.from_pandas(values[:0]).type
-    if kind == "integer" and pa.types.is_floating(held):
+def _are(values: pd.Series, kind: str) -> pd.Series:
+    """Return which values are of a type; those of a text that could be read as one are not, unless all could be."""
+    storage = pa.Array.from_pandas(values[:0]).type
+    if kind == "integer" and pa.types.is_floating(storage):
         return values.eq(values.round())
     right = {
-        "number": pa.types.is_integer(held) or pa.types.is_floating(held) or pa.types.is_decimal(held),
-        "integer": pa.types.is_integer(held),
-        "boolean": pa.types.is_boolean(held),
-        "time": pa.types.is_timestamp(held),
-        "text": is_text(held),
+        "number": pa.types.is_integer(storage) or pa.types.is_floating(storage) or pa.types.is_decimal(storage),
+        "integer": pa.types.is_integer(storage),
+        "boolean": pa.types.is_boolean(storage),
+        "time": pa.types.is_timestamp(storage),
+        "text": is_text(storage),
     }[kind]
     if right or kind in ("text", "boolean"):
         return pd.Series(right, index=values.index)
@@ -129,26 +129,26 @@ def _is(values: pd.Series, kind: str) -> pd.Series:
 
 
 def _complete(values: pd.Series, audit: ColumnAudit) -> pd.Series:
-    """Which values are there, or none is amiss where few enough are missing."""
+    """Return which values are there, or that none is amiss where few enough are missing."""
     missing = values.isna()
     allowed = missing.mean() <= (audit.missing_at_most or 0.0)
     return pd.Series(True, index=values.index) if allowed else ~missing
 
 
 def _cases(schema: "DataFrameSchema", frame: pd.DataFrame) -> pd.DataFrame:
-    """pandera's failure cases: `column`, `check`, `failure_case` and, where it is about a row, its `index`."""
+    """Return pandera's failure cases: `column`, `check`, `failure_case` and, where it is about a row, its `index`."""
     from pandera.errors import SchemaErrors
 
     try:
         schema.validate(frame, lazy=True)
     except SchemaErrors as error:
-        found: pd.DataFrame = error.failure_cases
-        return found
+        cases: pd.DataFrame = error.failure_cases
+        return cases
     return pd.DataFrame({"column": [], "check": [], "failure_case": [], "index": []})
 
 
 def _failed(schema: "DataFrameSchema", frame: pd.DataFrame) -> dict[tuple[str, str], list[int]]:
-    """The rows that fail, by column and check."""
+    """Return the rows that fail, by column and check."""
     cases = _cases(schema, frame)
     return {
         (str(column), str(check)): sorted({int(row) for row in rows["index"]})
@@ -163,7 +163,7 @@ def _finding(
     frame: pd.DataFrame,
     columns: Mapping[str, ColumnAudit],
 ) -> Finding:
-    """What became of one check of all columns, the column with the most wrong rows first."""
+    """Return the finding of one check of all columns, the column with the most wrong rows first."""
     wrong = {column: rows for (column, of), rows in failed.items() if of == check}
     faults = [(len(rows), _fault(check, frame[name], rows, columns[name])) for name, rows in wrong.items()]
     order = sorted(wrong, key=lambda name: (-len(wrong[name]), name))
@@ -201,7 +201,7 @@ def _held(values: pd.Series) -> str:
 
 
 def _value(values: pd.Series, rows: Iterable[int]) -> str:
-    """The value of the first of some rows."""
+    """Return the value of the first of some rows."""
     first = next(iter(rows), None)
     text = "" if first is None else repr(_plain(values.iloc[first]))
     return shortened(text, SHOWN)
@@ -213,12 +213,12 @@ def _plain(value: Any) -> Any:
     return str(value) if isinstance(value, pd.Timestamp) else value
 
 
-def _said(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str, str]:
-    """What each check looked at, where it has passed."""
-    kinds = {name: each.kind for name, each in columns.items() if each.kind}
-    unique = [name for name, each in columns.items() if each.unique]
+def _looked_at(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str, str]:
+    """Return the sentence of each check about what it looked at, for where it has passed."""
+    kinds = {name: audit.kind for name, audit in columns.items() if audit.kind}
+    unique = [name for name, audit in columns.items() if audit.unique]
     limited = [name for name in declared.audit.limited if name in columns]
-    gaps = [name for name, each in columns.items() if each.missing_at_most is not None]
+    gaps = [name for name, audit in columns.items() if audit.missing_at_most is not None]
     times = sorted(declared.times)
     return {
         "types": f"{len(times)} columns hold times, and {len(kinds)} what audit.columns says",

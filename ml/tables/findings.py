@@ -1,4 +1,4 @@
-"""What an audit found: the checks of data and features that come before any training."""
+"""Findings of an audit: the checks of data and features that come before any training."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ MOST = 10  # faults that a reason names
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check has seen.
+    """The outcome of one check.
 
     `faults` are sentences, the worst first; without any it has passed. `looked_at` says what was judged, `remedy` what
     to do about a fault, `table` the figures, a row for each column, feature, split or pair of splits.
@@ -30,7 +30,7 @@ class Finding:
 
     @property
     def reason(self) -> str:
-        """Why it passed or did not, in one sentence; of many faults the worst are named."""
+        """The reason why it passed or did not, in one sentence; of many faults the worst are named."""
         if self.passed:
             return self.looked_at
         return f"{listed(self.faults)}; {self.remedy}" if self.remedy else listed(self.faults)
@@ -46,16 +46,16 @@ class AuditError(DataError):
     """Data that nothing may be made of; carries the findings, so that the checks can show them."""
 
     def __init__(self, where: str, findings: Sequence[Finding]) -> None:
-        super().__init__(f"{where}: {'; '.join(each.reason for each in findings)}")
+        super().__init__(f"{where}: {'; '.join(finding.reason for finding in findings)}")
         self.findings = tuple(findings)
 
 
 def listed(faults: Sequence[str], most: int = MOST) -> str:
-    """Faults in one line: the first ones, and how many more there are."""
+    """Return faults in one line: the first ones, and how many more there are."""
     more = f"; and {len(faults) - most} more" if len(faults) > most else ""
     return "; ".join(faults[:most]) + more
 
 
 def worst_first(faults: Iterable[tuple[float, str]]) -> tuple[str, ...]:
-    """Sentences in the order of their figures, the largest first; equal ones by their text."""
-    return tuple(said for _, said in sorted(faults, key=lambda fault: (-fault[0], fault[1])))
+    """Return sentences in the order of their figures, the largest first; equal ones by their text."""
+    return tuple(sentence for _, sentence in sorted(faults, key=lambda fault: (-fault[0], fault[1])))

@@ -1,4 +1,4 @@
-"""Reads a source table: from a Python callable, a file or URL, or a SQL query."""
+"""The reading of a source table: its rows as they are, checked against the declaration, with times in UTC."""
 
 from collections.abc import Iterable
 
@@ -10,12 +10,12 @@ from ml.base.sql import DataError, quoted, run_sql
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.tables import Table
-from ml.tables.audit import repeated
+from ml.tables.audit import duplicates
 from ml.tables.findings import AuditError, Finding
 
 
 def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
-    """One source table, checked against its declaration, with its computed columns, as Arrow.
+    """Return one source table, checked against its declaration, with its computed columns, as Arrow.
 
     Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
     UTC; what this machine takes for its own time zone does not matter.
@@ -31,8 +31,8 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
     try:
         arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
     except pa.ArrowException as error:
-        found = Finding("types", "", ("; ".join(map(str, error.args)),), "give each column values of one type")
-        raise AuditError(where, [found]) from error
+        finding = Finding("types", "", ("; ".join(map(str, error.args)),), "give each column values of one type")
+        raise AuditError(where, [finding]) from error
     arrow = _retyped(where, table, _normalized(arrow))
     return _compute(where, table, arrow) if table.derived else arrow
 
@@ -90,7 +90,7 @@ def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]
 
 
 def _as_times(texts: pd.Series) -> pd.Series:
-    """Texts (or dates) as times, those with an offset in UTC; what does not parse is missing."""
+    """Parse texts (or dates) as times, those with an offset in UTC; what does not parse is missing."""
     return pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
 
 
@@ -103,16 +103,16 @@ def _check_key(where: str, table: Table, frame: pd.DataFrame) -> None:
     if nulls := int(keys.isna().any(axis=1).sum()):
         fault = f"key {table.keys}: {nulls} rows have no key"
         raise AuditError(where, [Finding("missing_shares", "", (fault,), "remove them or declare another key")])
-    duplicated = repeated(keys).to_numpy()
-    if duplicated.any():
-        first = keys[duplicated].iloc[0].to_dict()
-        fault = f"key {table.keys}: {int(duplicated.sum())} rows share their key with another, first {first}"
+    shared = duplicates(keys).to_numpy()
+    if shared.any():
+        first = keys[shared].iloc[0].to_dict()
+        fault = f"key {table.keys}: {int(shared.sum())} rows share their key with another, first {first}"
         remedy = "remove the duplicates or declare a key that is unique"
         raise AuditError(where, [Finding("uniqueness", "", (fault,), remedy)])
 
 
 def _normalized(table: pa.Table) -> pa.Table:
-    """Missing numbers as nulls, so that SQL's `is null` sees them; dates and times with a zone as times in UTC."""
+    """Return the table with missing numbers as nulls, which SQL's `is null` sees, and all dates as times in UTC."""
     for index, field in enumerate(table.schema):
         kind, column = field.type, table.column(index)
         if pa.types.is_floating(kind):
@@ -128,7 +128,7 @@ def _normalized(table: pa.Table) -> pa.Table:
 
 
 def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
-    """The columns whose logical type is declared, as that."""
+    """Return the table with each column whose logical type is declared as that type."""
     kinds = {"category": pa.string(), "number": pa.float64(), "boolean": pa.bool_()}
     for name, logical in table.logical_types.items():
         if logical in kinds and name not in table.derived:
@@ -137,8 +137,8 @@ def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
             except pa.ArrowException as error:
                 reason = str(error).splitlines()[0]
                 fault = f"column {name!r}: {arrow[name].type} cannot be read as {logical}: {reason}"
-                found = Finding("types", "", (fault,), "correct logical_types or the source")
-                raise AuditError(where, [found]) from error
+                finding = Finding("types", "", (fault,), "correct logical_types or the source")
+                raise AuditError(where, [finding]) from error
             arrow = arrow.set_column(arrow.schema.get_field_index(name), name, column)
     return arrow
 

@@ -1,4 +1,4 @@
-"""What the columns of a table hold, as one Markdown table."""
+"""Statistics of the columns of a table, as one Markdown table."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ SHOWN = 41  # characters of a text
 
 
 def statistics(table: pa.Table) -> str:
-    """One line per column: type, missing and distinct values, where numbers and times lie, what texts say most often.
+    """Return a line for each column: its type, missing and distinct values, range and most frequent text.
 
     The standard deviation is that of a sample. Beyond EXACT rows distinct values are DuckDB's estimate (HyperLogLog, a
     few percent off), marked ~. Of texts and booleans only the most frequent value is shown, the first in order among
@@ -48,16 +48,16 @@ def _line(column: pa.ChunkedArray) -> dict[str, str]:
 
 
 def _counted(column: pa.ChunkedArray, text: bool) -> tuple[int, Any]:
-    """The count of distinct values and, of texts, the most frequent one."""
+    """Return the count of distinct values and, of texts, the most frequent one."""
     if len(column) > EXACT:
         top = "approx_top_k(x, 1)[1]" if text else "null"
         query = f"select approx_count_distinct(x) as distinct_values, {top} as top from t"
-        found = run_sql("statistics", query, t=pa.table({"x": column})).to_pylist()[0]
-        return found["distinct_values"], found["top"]
+        counts = run_sql("statistics", query, t=pa.table({"x": column})).to_pylist()[0]
+        return counts["distinct_values"], counts["top"]
     if not text:
         return pc.count_distinct(column).as_py(), None
-    values, counts = pc.value_counts(column.drop_null()).flatten()
-    return len(values), pc.min(values.filter(pc.equal(counts, pc.max(counts)))).as_py()
+    values, frequencies = pc.value_counts(column.drop_null()).flatten()
+    return len(values), pc.min(values.filter(pc.equal(frequencies, pc.max(frequencies)))).as_py()
 
 
 def _frequent(column: pa.ChunkedArray, value: str | bool) -> str:

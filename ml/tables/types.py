@@ -9,7 +9,7 @@ RecordType = Literal["time", "text", "number", "flag"]
 
 
 def record_type(kind: pa.DataType) -> RecordType:
-    """What a value of a column is in a JSON record."""
+    """Return the type of a column's values in a JSON record."""
     if pa.types.is_timestamp(kind):
         return "time"
     if pa.types.is_boolean(kind):
@@ -18,17 +18,17 @@ def record_type(kind: pa.DataType) -> RecordType:
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether a column holds text."""
+    """Return whether a column holds text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_dictionary(kind))
 
 
 def is_number(kind: pa.DataType) -> bool:
-    """Whether a column holds numbers, or booleans, which count as such."""
+    """Return whether a column holds numbers, or booleans, which count as such."""
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
 
 def sql_type(kind: pa.DataType) -> SqlType:
-    """The type that a column of a source table has in SQL."""
+    """Return the type that a column of a source table has in SQL."""
     if pa.types.is_boolean(kind):
         return "BOOLEAN"
     if pa.types.is_temporal(kind):
@@ -39,5 +39,5 @@ def sql_type(kind: pa.DataType) -> SqlType:
 
 
 def type_of(kind: SqlType) -> Literal["numeric", "categorical"]:
-    """Whether a column is a number or a category."""
+    """Return whether a column is a number or a category."""
     return "categorical" if kind == "VARCHAR" else "numeric"

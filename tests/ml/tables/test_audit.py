@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.declaration.tables import Table
-from ml.tables.audit import audit_table, repeated, table_checks
+from ml.tables.audit import audit_table, duplicates, table_checks
 from ml.tables.findings import AuditError, Finding
 from ml.tables.sources import load_table
 
@@ -177,7 +177,7 @@ def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min_size=1, max_size=12))
 def test_a_row_repeats_another_exactly_if_all_parts_of_their_keys_are_equal(keys: list[tuple[int, str]]) -> None:
-    found = repeated(pd.DataFrame(keys, columns=["number", "letter"]))
+    found = duplicates(pd.DataFrame(keys, columns=["number", "letter"]))
 
     assert found.tolist() == [keys.count(key) > 1 for key in keys]
 
