@@ -21,7 +21,7 @@ DICTIONARY = 65_536  # bytes of distinct values beyond which a column is plain: 
 
 
 def plain(value: Any) -> tuple[str, str, Content]:
-    """The kind of a value, the ending of its file, and its content: a table, or bytes."""
+    """Return the kind of a value, the ending of its file, and its content: a table, or bytes."""
     if isinstance(value, pd.DataFrame):
         return "frame", ".parquet", pa.Table.from_pandas(value, preserve_index=False)
     if isinstance(value, pa.Table):
@@ -34,12 +34,12 @@ def plain(value: Any) -> tuple[str, str, Content]:
 
 
 def hash_of(content: Content) -> str:
-    """The hash that names a content."""
+    """Return the hash that names a content."""
     return hash_table(content) if isinstance(content, pa.Table) else hash_bytes(content)
 
 
 def encode(content: Content) -> bytes:
-    """The bytes of a file with this content."""
+    """Return the bytes of a file with this content."""
     if not isinstance(content, pa.Table):
         return content
     sink = io.BytesIO()
@@ -48,7 +48,7 @@ def encode(content: Content) -> bytes:
 
 
 def decode(kind: str, content: bytes) -> Any:
-    """The value of a file that holds no table."""
+    """Return the value of a file that holds no table."""
     if kind == "bytes":
         return content
     stored = None if kind == "pickle" else class_of(kind)
@@ -56,31 +56,32 @@ def decode(kind: str, content: bytes) -> Any:
 
 
 def decode_table(content: bytes, columns: Collection[str] | None = None) -> pa.Table:
-    """The table of a Parquet file, of its columns those that are named."""
+    """Return the table of a Parquet file, of its columns those that are named; all of them without `columns`."""
     file = pq.ParquetFile(pa.BufferReader(content))
     return file.read(None if columns is None else [name for name in file.schema_arrow.names if name in columns])
 
 
-def joined(tables: list[pa.Table]) -> pa.Table:
-    """The rows of several tables with the columns of the first.
+def join(tables: list[pa.Table]) -> pa.Table:
+    """Return the rows of several tables, one after the other, with the columns of the first.
 
     Equal values can lie in a file in another order of columns or with finer times: their hash is the same.
     """
     first, *rest = tables
-    return pa.concat_tables([first, *(each.select(first.column_names).cast(first.schema) for each in rest)])
+    return pa.concat_tables([first, *(table.select(first.column_names).cast(first.schema) for table in rest)])
 
 
 def shape(content: bytes) -> tuple[pa.Schema, int]:
-    """The columns of a Parquet file, and how many rows it has."""
+    """Return the columns of a Parquet file, and how many rows it has."""
     file = pq.ParquetFile(pa.BufferReader(content))
     return file.schema_arrow, file.metadata.num_rows
 
 
-def grown_beyond(table: pa.Table, shapes: list[tuple[pa.Schema, int]], earlier: str) -> list[int]:
-    """The rows of each of an earlier table's files that can stay, now that `table` has more; `earlier` is its hash.
+def rows_that_stay(table: pa.Table, shapes: list[tuple[pa.Schema, int]], earlier: str) -> list[int]:
+    """Return the number of rows of each of an earlier table's files that can stay, now that `table` has more.
 
-    None can unless `table` has the same columns and starts with every row. A file stays while it has more than twice
-    the rows that come after those of it: n rows then lie in at most log2(n) + 1 files, and no row is often rewritten.
+    `shapes` are those of the files, and `earlier` is the earlier table's hash. None can stay unless `table` has the
+    same columns and starts with every row. A file stays while it has more than twice the rows that come after those
+    of it: n rows then lie in at most log2(n) + 1 files, and no row is often rewritten.
     """
     rows = [count for _, count in shapes]
     columns, _ = shape(encode(table.schema.empty_table()))  # Parquet has no times in seconds: compare what comes back

@@ -1,4 +1,4 @@
-"""Where the classes of stored results were when they were stored under the names of their modules.
+"""The places of classes of stored results, from when they were stored under the names of their modules.
 
 Results, models and pickles of then name these places. Nothing is added here: what is stored today has a
 stable name.

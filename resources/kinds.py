@@ -14,6 +14,7 @@ from resources.formerly import FORMERLY
 KINDS: Mapping[str, str] = {
     "encoder": "ml.tasks.encoding:Encoder",
     "ensemble_member": "ml.search.ensemble:Member",
+    "explained": "ml.evaluation.explanations:Explained",
     "evaluation": "ml.evaluation.record:Evaluation",
     "feature_definitions": "ml.features.definitions:FeatureDefinitions",
     "feature_selection": "ml.search.feature_selection:SelectedFeatures",
@@ -25,11 +26,12 @@ KINDS: Mapping[str, str] = {
     "fitted_linear": "ml.models.linear:FittedLinear",
     "fitted_network": "ml.models.networks.family:FittedNetwork",
     "fitted_xgboost": "ml.models.trees.xgboost:FittedXGBoost",
+    "importance": "ml.evaluation.explanations:Importance",
     "image_sizes": "ml.models.networks.shapes:ImageSizes",
     "leaderboard": "ml.search.leaderboard:Leaderboard",
     "network_shape": "ml.models.networks.shapes:Shape",
-    "packaged_bento": "assets.stages.bento:PackagedBento",
-    "production_model": "assets.promotion.champion:ProductionModel",
+    "packaged_bento": "assets.stages.values:PackagedBento",
+    "production_model": "assets.stages.values:ProductionModel",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
     "task": "ml.tasks.metrics:Task",
     "trial": "ml.search.study:Trial",
@@ -70,10 +72,10 @@ def class_of(kind: str) -> Any:
     """
     place = kind.removeprefix("json:")
     place = KINDS.get(FORMERLY.get(place, place), place)
-    found = resolve(place) if ":" in place else None
-    if found is None:
+    stored_class = resolve(place) if ":" in place else None
+    if stored_class is None:
         raise UnknownKindError(f"a result is stored as {kind!r}, which is none of {sorted(KINDS)} and no class")
-    return found
+    return stored_class
 
 
 def _place(kind: type) -> str:

@@ -1,7 +1,7 @@
 """The ledger: the coordinates of every result, kept once under their id, and what follows from them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from ml.base.files import write_whole
-from ml.provenance.coordinates import Coordinates
+from ml.base.hashing import hash_json
+from ml.provenance.coordinates import Coordinates, Loaded
 from ml.provenance.source import Source
 from resources.home import home
 from resources.storage import Stored
 
-PARTS = ("config", "environment")  # long and often the same: each is kept once, under its own id
+PARTS = ("config", "environment")  # long and often the same: each is kept once, under the hash of all it says
 
 
 class LedgerError(LookupError):
@@ -31,46 +32,85 @@ class Ledger:
         self.base = base or home()
         self.folder = self.base / "coordinates"
 
-    def keep(self, coordinates: Coordinates, stored: Stored, source: Source, labels: dict[str, str]) -> None:
-        """Keeps the coordinates of a stored result, and the source that made it; `labels` are its other names."""
+    def keep(
+        self,
+        coordinates: Coordinates,
+        stored: Stored,
+        source: Source,
+        labels: Mapping[str, str],
+        attached: Mapping[str, Stored] | None = None,
+    ) -> None:
+        """Keep the coordinates of a stored result, and the source that made it.
+
+        `labels` are its other names; what is `attached` is stored beside it and belongs to it.
+        """
         record = coordinates.to_dict()
-        for part in PARTS:
-            identity = record[part].get("hash") or record[part]["id"]
-            _write_once(self.folder / part / f"{identity}.json", _json(record[part]))
-            record[part] = identity
+        config, environment = record["config"], record["environment"]
+        whole = hash_json(config["value"])
+        self._part("config", whole, {"hash": whole, "value": config["value"]})
+        self._part("environment", environment["id"], environment)
+        record |= {"config": whole, "environment": environment["id"]}
+        record["config_read"] = {name: config[name] for name in ("hash", "reads")}
         _write_once(self.base / "archive" / f"{source.tree}.tar.xz", source.archive)
-        about = {"result": asdict(stored), "labels": labels, "made_at": datetime.now(UTC).isoformat()}
+        about = {"result": asdict(stored), "labels": dict(labels), "made_at": datetime.now(UTC).isoformat()}
+        about["attached"] = {name: asdict(file) for name, file in (attached or {}).items()}
         _write_once(self.folder / f"{coordinates.id}.json", _json({**record, **about}))
 
+    def _part(self, part: str, identity: str, content: Mapping[str, Any]) -> None:
+        _write_once(self.folder / part / f"{identity}.json", _json(content))
+
     def materialized(self, asset: str, identity: str) -> None:
-        """Says that these coordinates are those of the asset's latest materialization, made or reused."""
+        """Note that these coordinates are those of the asset's latest materialization, made or reused."""
         write_whole(self.folder / "latest" / f"{asset}.json", _json(identity))
 
+    def show(self, asset: str, files: Sequence[str]) -> None:
+        """Note which files of the storage show the asset's latest materialization, beside those of its record."""
+        write_whole(self.folder / "shown" / f"{asset}.json", _json(list(files)))
+
+    @property
+    def shown(self) -> set[str]:
+        """Return the files of the storage that show the latest materializations."""
+        return {path for file in (self.folder / "shown").rglob("*.json") for path in json.loads(file.read_bytes())}
+
     def latest_of(self, asset: str) -> str | None:
-        """The id of the coordinates of the asset's latest materialization."""
+        """Return the id of the coordinates of the asset's latest materialization; None if it has none."""
         file = self.folder / "latest" / f"{asset}.json"
         return str(json.loads(file.read_bytes())) if file.is_file() else None
 
     def latest_result(self, asset: str) -> Stored | None:
-        """The stored version of the asset's latest materialization."""
+        """Return the stored version of the asset's latest materialization; None if it has none."""
         identity = self.latest_of(asset)
         return Stored(**_read(self.folder / f"{identity}.json")["result"]) if identity else None
 
     @property
     def latest_of_all(self) -> set[str]:
-        """The ids of the coordinates of every asset's latest materialization."""
+        """Return the ids of the coordinates of every asset's latest materialization."""
         return {str(json.loads(file.read_bytes())) for file in (self.folder / "latest").rglob("*.json")}
 
     def get(self, identity: str) -> dict[str, Any]:
-        """The coordinates of this id, whole, with their `result`; raises LedgerError."""
+        """Return the coordinates of this id, whole, with their `result`; raise LedgerError if they are not kept."""
         try:
             record = _read(self.folder / f"{identity}.json")
         except FileNotFoundError:
             raise LedgerError(f"no coordinates {identity!r} in {self.folder}") from None
-        return record | {part: _read(self.folder / part / f"{record[part]}.json") for part in PARTS}
+        parts = {part: _read(self.folder / part / f"{record[part]}.json") for part in PARTS}
+        parts["config"] |= {**record.get("config_read", {}), "whole": record["config"]}
+        return record | parts
+
+    def coordinates(self, identity: str) -> Coordinates:
+        """Return the coordinates of this id as they were kept; raise LedgerError if they are not."""
+        record = self.get(identity)
+        config = {name: part for name, part in record["config"].items() if name != "whole"}
+        data = {name: Loaded(**loaded) for name, loaded in record["data"].items()}
+        code, environment, run, seed = (record[name] for name in ("code", "environment", "run", "seed"))
+        return Coordinates(data, code, config, environment, run, seed)
+
+    def attached(self, identity: str) -> dict[str, Stored]:
+        """Return what is stored beside the result of these coordinates and belongs to it, by name."""
+        return {name: Stored(**stored) for name, stored in self.get(identity).get("attached", {}).items()}
 
     def source(self, tree: str) -> Source:
-        """The archived source of this name; raises LedgerError."""
+        """Return the archived source of this name; raise LedgerError if it is not there."""
         file = self.base / "archive" / f"{tree}.tar.xz"
         if not file.exists():
             raise LedgerError(
@@ -80,21 +120,21 @@ class Ledger:
 
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
-        """Every record by its id, in the order in which they were made; config and environment by their ids alone."""
-        found = {file.stem: _read(file) for file in self.folder.glob("*.json")}
-        return dict(sorted(found.items(), key=lambda item: str(item[1]["made_at"])))
+        """Return every record by its id, the oldest one first; config and environment by their ids alone."""
+        records = {file.stem: _read(file) for file in self.folder.glob("*.json")}
+        return dict(sorted(records.items(), key=lambda entry: str(entry[1]["made_at"])))
 
     def latest(self, **wanted: str) -> str | None:
-        """The id of the latest record whose run, result or labels have these values."""
+        """Return the id of the latest record whose run, result or labels have these values; None if none has."""
 
         def fits(record: dict[str, Any]) -> bool:
-            known = {**record["labels"], **record["result"], **record["run"]}
-            return all(known.get(name) == value for name, value in wanted.items())
+            fields = {**record["labels"], **record["result"], **record["run"]}
+            return all(fields.get(name) == value for name, value in wanted.items())
 
         return next((identity for identity, record in reversed(self.records.items()) if fits(record)), None)
 
     def upstream(self, identity: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
-        """What a result was made from, down to the raw snapshots, each once: depth, id, record."""
+        """Yield depth, id and record of all that a result was made from, down to the raw snapshots, each once."""
         seen: set[str] = set()
 
         def walk(current: str, depth: int) -> Iterator[tuple[int, str, dict[str, Any]]]:
@@ -108,11 +148,11 @@ class Ledger:
         yield from walk(identity, 1)
 
     def in_order(self, identity: str) -> list[str]:
-        """The ids that a result was made from, and its own, each after what it needs.
+        """Return the ids that a result was made from, and its own, each after what it needs.
 
         What it was compared with, the champion of that day, is no part of it. Raises LedgerError if one is not kept.
         """
-        found: dict[str, None] = {}
+        ordered: dict[str, None] = {}
 
         def walk(current: str) -> None:
             if current not in self.records:
@@ -120,15 +160,15 @@ class Ledger:
                     f"the coordinates {current}, which {identity} was made from, are not in {self.folder}"
                 )
             for name, loaded in self.records[current]["data"].items():
-                if name != "champion" and loaded["coordinates"] not in found:
+                if name != "champion" and loaded["coordinates"] not in ordered:
                     walk(loaded["coordinates"])
-            found[current] = None
+            ordered[current] = None
 
         walk(identity)
-        return list(found)
+        return list(ordered)
 
     def dependents(self, identity: str) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What was made from a result, directly: id and record."""
+        """Yield id and record of all that was made from a result directly."""
         for other, record in self.records.items():
             if any(loaded["coordinates"] == identity for loaded in record["data"].values()):
                 yield other, record
@@ -143,6 +183,6 @@ def _read(file: Path) -> dict[str, Any]:
 
 
 def _write_once(file: Path, content: Any) -> None:
-    """Writes a file whole, unless it is there; `content` may be a function that makes it."""
+    """Write a file whole, unless it is there; `content` may be a function that makes it."""
     if not file.exists():
         write_whole(file, content() if callable(content) else content)

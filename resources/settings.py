@@ -17,7 +17,7 @@ class SettingsError(ValueError):
 
 
 class Settings(BaseModel):
-    """Where state lies, and what is reached where.
+    """The places of state, the addresses of what is reached, and limits.
 
     A description says what the variable means, and after "; without it, " what holds where it has no default.
     """

@@ -12,7 +12,7 @@ from pydantic import dataclasses as checked
 
 from ml.base.files import write_whole
 from ml.base.hashing import hash_bytes
-from resources.formats import TABLES, Content, decode, decode_table, encode, grown_beyond, hash_of, joined, plain, shape
+from resources.formats import TABLES, Content, decode, decode_table, encode, hash_of, join, plain, rows_that_stay, shape
 from resources.home import home
 from resources.settings import settings
 
@@ -45,7 +45,7 @@ class Stored(File):
 
     @property
     def files(self) -> tuple[File, ...]:
-        """All its files, those of a table in the order of its rows."""
+        """Return all its files, those of a table in the order of its rows."""
         return (*self.before, File(path=self.path, digest=self.digest, size=self.size))
 
 
@@ -65,7 +65,7 @@ class Columns:
     stored: Stored
 
     def read(self, columns: Collection[str] | None = None) -> Any:
-        """Those of `columns` that it has, in its own order; all of them if none are named."""
+        """Return those of `columns` that it has, in its own order; all of them if none are named."""
         return self.storage.load(self.stored, columns)
 
 
@@ -75,11 +75,11 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
     url: str = ""
 
     def base(self) -> str:
-        """The URL under which everything lies; $SEXTANT_HOME/storage unless configured."""
+        """Return the URL under which everything lies; $SEXTANT_HOME/storage unless configured."""
         return self.url.rstrip("/") or str(home() / "storage")
 
     def save(self, key: str, value: Any, suffix: str | None = None, grown_from: Stored | None = None) -> Stored:
-        """Writes a value under its content's hash; content that is there already, and whole, is not written again.
+        """Write a value under its content's hash; content that is there already, and whole, is not written again.
 
         `suffix` replaces the file's ending, such as .html for bytes that are a page. A table that starts with all rows
         of `grown_from` shares files with it where that pays; its hash is the same as that of a table in one file.
@@ -89,50 +89,50 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         before, rows = self._shared(kind, content, grown_from)
         if grown_from and before and grown_from.hash == whole:
             return grown_from
-        own = content.slice(rows) if isinstance(content, pa.Table) and before else content
-        name = hash_of(own) if before else whole
+        added = content.slice(rows) if isinstance(content, pa.Table) and before else content
+        name = hash_of(added) if before else whole
         path = f"{key}/{name}{suffix or usual}"
-        written = self._written(path, kind, own, name)
-        return Stored(path=path, hash=whole, digest=hash_bytes(written), size=len(written), kind=kind, before=before)
+        file = self._ensure(path, kind, added, name)
+        return Stored(path=path, hash=whole, digest=hash_bytes(file), size=len(file), kind=kind, before=before)
 
     def _shared(self, kind: str, content: Content, earlier: Stored | None) -> tuple[tuple[File, ...], int]:
-        """The files of an earlier version that hold this table's first rows, and how many; none if one is damaged."""
+        """Return an earlier version's files with this table's first rows, and their number; none if one is damaged."""
         if earlier is None or kind != earlier.kind or not isinstance(content, pa.Table):
             return (), 0
         try:
             shapes = [shape(self.content(file)) for file in earlier.files]
         except StorageError:
             return (), 0
-        rows = grown_beyond(content, shapes, earlier.hash)
+        rows = rows_that_stay(content, shapes, earlier.hash)
         return earlier.files[: len(rows)], sum(rows)
 
-    def _written(self, path: str, kind: str, content: Content, name: str) -> bytes:
-        """The bytes of the file with this content, which is written unless it is there and whole."""
+    def _ensure(self, path: str, kind: str, content: Content, name: str) -> bytes:
+        """Write the file with this content, unless it is there and whole; return its bytes."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{path}"
-        written = _whole(fs, target, kind, name)
-        if written is None:
-            written = encode(content)
-            _write(fs, target, written)
-        return written
+        file = _whole(fs, target, kind, name)
+        if file is None:
+            file = encode(content)
+            _write(fs, target, file)
+        return file
 
     def load(self, stored: Stored, columns: Collection[str] | None = None) -> Any:
-        """The value of a stored version, of a table those of `columns` that it has.
+        """Return the value of a stored version, of a table those of `columns` that it has.
 
         Raises StorageError if a file of it is missing or not what was written.
         """
         if stored.kind not in TABLES:
             return decode(stored.kind, self.content(stored))
-        table = joined([decode_table(self.content(file), columns) for file in stored.files])
+        table = join([decode_table(self.content(file), columns) for file in stored.files])
         return table.to_pandas() if stored.kind == "frame" else table
 
     def verify(self, stored: Stored) -> None:
-        """Raises StorageError if a file of a stored version is missing or not what was written."""
+        """Raise StorageError if a file of a stored version is missing or not what was written."""
         for file in stored.files:
             self.content(file)
 
     def content(self, file: File) -> bytes:
-        """A stored file, verified; raises StorageError if it is missing or not what was written."""
+        """Return the bytes of a stored file; raise StorageError if it is missing or not what was written."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{file.path}"
         try:
@@ -147,7 +147,7 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         return content
 
     def uri(self, file: File) -> str:
-        """The full path or URL of a stored file."""
+        """Return the full path or URL of a stored file."""
         return f"{self.base()}/{file.path}"
 
 
@@ -157,13 +157,13 @@ def storage() -> Storage:
 
 
 def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:
-    """The file's bytes if its content has the expected hash; None where it is missing or damaged."""
+    """Return the file's bytes if its content has the expected hash; None where it is missing or damaged."""
     try:
-        written: bytes = fs.cat_file(target)
-        content = decode_table(written) if kind in TABLES else written
+        file: bytes = fs.cat_file(target)
+        content = decode_table(file) if kind in TABLES else file
     except (FileNotFoundError, pa.ArrowException, OSError):
         return None
-    return written if hash_of(content) == expected else None
+    return file if hash_of(content) == expected else None
 
 
 def _write(fs: Any, target: str, content: bytes) -> None:
@@ -180,7 +180,7 @@ class StorageIOManager(dg.ConfigurableIOManager):
     storage: dg.ResourceDependency[Storage]
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Names the stored version in the materialization; a plain value is stored first."""
+        """Name the stored version in the materialization; a plain value is stored first."""
         stored = obj if isinstance(obj, Stored) else self.storage.save(context.asset_key.to_user_string(), obj)
         uris = [self.storage.uri(file) for file in stored.files]
         context.add_output_metadata(
@@ -192,20 +192,22 @@ class StorageIOManager(dg.ConfigurableIOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Any:
-        """The version that this run has materialized, else the latest one: as `Stored`, which the asset loads."""
+        """Return the version that this run has materialized, else the latest one, of which the asset loads its part."""
         return find(context.instance, context.asset_key, context.step_context.run_id)
 
 
 def find(instance: dg.DagsterInstance, key: dg.AssetKey, run_id: str | None = None) -> Version:
-    """The version of an asset that a run has materialized, else the latest one.
+    """Return the version of an asset that a run has materialized, else the latest one.
 
-    An event that somebody reported in the UI names no stored version, and is passed over.
+    An event that somebody reported in the UI names no stored version, and is passed over. Raises StorageError if the
+    asset was never materialized.
     """
     records = instance.fetch_materializations(key, limit=50).records
-    found = [(record.run_id, each.metadata) for record in records if (each := record.asset_materialization)]
-    stored = [(run, metadata) for run, metadata in found if METADATA in metadata]
-    made = next((metadata for run, metadata in stored if run == run_id), stored[0][1] if stored else {})
-    if not made:
+    events = [(record.run_id, event.metadata) for record in records if (event := record.asset_materialization)]
+    stored = [(run, metadata) for run, metadata in events if METADATA in metadata]
+    latest = stored[0][1] if stored else {}
+    version = next((metadata for run, metadata in stored if run == run_id), latest)
+    if not version:
         raise StorageError(f"{key.to_user_string()} was never materialized; materialize it first")
-    identity = str(made["coordinates id"].value) if "coordinates id" in made else ""
-    return Version(**made[METADATA].value, asset=key.to_user_string(), coordinates=identity)  # type: ignore[arg-type]
+    identity = str(version["coordinates id"].value) if "coordinates id" in version else ""
+    return Version(**version[METADATA].value, asset=key.to_user_string(), coordinates=identity)  # type: ignore[arg-type]

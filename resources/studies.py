@@ -26,7 +26,7 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
     url: str = ""
 
     def storage_url(self) -> str:
-        """What `optuna-dashboard` is started with; raises ValueError for a URL that is none of the two kinds."""
+        """Return what `optuna-dashboard` is started with; raise ValueError for a URL that is none of the two kinds."""
         if not self.url:
             return f"sqlite:///{self._file()}"
         if not self.url.startswith(("postgresql+psycopg2://", "sqlite:///")):
@@ -37,35 +37,35 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
         return self.url
 
     def folder(self) -> Path:
-        """Where SQLite, locks and the rows that workers share are."""
+        """Return the folder of SQLite, of locks and of the rows that workers share."""
         return home() / "studies"
 
     def _file(self) -> Path:
         return self.folder() / "studies.db"
 
     def rows(self) -> Path:
-        """Where the rows are that workers share, by study."""
+        """Return the folder of the rows that workers share, by study."""
         return self.folder() / "rows"
 
     def last_used(self) -> dict[str, datetime]:
-        """When each study last began or ended a trial, by its name; the epoch for one without trials."""
+        """Return when each study last began or ended a trial, by its name; the epoch for one without trials."""
         if not self.url and not self._file().exists():
             return {}
-        found = {}
+        latest = {}
         for study in (storage := self.storage()).get_all_studies():
             trials = storage.get_all_trials(study._study_id, deepcopy=False)
-            times = [time for each in trials for time in (each.datetime_start, each.datetime_complete) if time]
-            found[study.study_name] = max(times, default=datetime.fromtimestamp(0)).astimezone(UTC)
-        return found
+            times = [time for trial in trials for time in (trial.datetime_start, trial.datetime_complete) if time]
+            latest[study.study_name] = max(times, default=datetime.fromtimestamp(0)).astimezone(UTC)
+        return latest
 
     def delete(self, name: str) -> None:
-        """Removes a study, with its trials."""
+        """Remove a study, with its trials."""
         storage = self.storage()
         storage.delete_study(storage.get_study_id_from_name(name))
 
     @contextmanager
     def hold(self, name: str) -> Iterator[RDBStorage]:
-        """The storage, for the only driver of the study `name`; another one waits, and gets it when this one is gone.
+        """Yield the storage to the only driver of the study `name`; another waits, and gets it when this one is gone.
 
         However it goes: the kernel drops the lock of a file, and PostgreSQL that of a connection.
         """
@@ -79,7 +79,7 @@ class Studies(dg.ConfigurableResource):  # type: ignore[type-arg]
             storage.engine.dispose()
 
     def storage(self) -> RDBStorage:
-        """Optuna's storage, made if need be."""
+        """Return Optuna's storage, which is made if need be."""
         from optuna.storages import RDBStorage
 
         self.folder().mkdir(parents=True, exist_ok=True)

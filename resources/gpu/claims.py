@@ -15,7 +15,7 @@ from resources.locks import exclusive, lock_now
 
 @dataclass(frozen=True)
 class Entry:
-    """What a claim's file says: who wants which share of one of which GPUs, and which it holds."""
+    """The content of a claim's file: who wants which share of one of which GPUs, and which it holds."""
 
     number: int
     wants: tuple[str, ...]
@@ -61,7 +61,7 @@ class Claim:
         self._sink.close()
 
     def take(self) -> str | None:
-        """The GPU that is now held, the fullest into which the share fits; None, with who is `ahead`, if none is."""
+        """Take the fullest GPU into which the share fits and return it; None, with who is `ahead`, if there is none."""
         mine = self._entry
         with self._alone():
             others = [other for other in self._living() if other.number != mine.number]
@@ -72,7 +72,7 @@ class Claim:
             if before or not fitting:
                 self.ahead = [other for other in others if other.holds in mine.wants] + before
                 return None
-            gpu = max(fitting, key=lambda each: used[each])
+            gpu = max(fitting, key=lambda candidate: used[candidate])
             self._write(replace(mine, holds=gpu))
         return gpu
 
@@ -87,16 +87,16 @@ class Claim:
         return exclusive("claims", self.folder)
 
     def _living(self) -> list[Entry]:
-        """All claims whose process is there, in their order; removes the others."""
-        found = []
+        """Return all claims whose process is there, in their order; remove the others."""
+        entries = []
         for path in sorted(self.folder.glob("*.claim")):
             try:
                 with open(path, "r+") as file:
                     if lock_now(file):
                         path.unlink(missing_ok=True)  # its process is gone
                     else:
-                        written = json.load(file)
-                        found.append(Entry(**{**written, "wants": tuple(written["wants"])}))
+                        entry = json.load(file)
+                        entries.append(Entry(**{**entry, "wants": tuple(entry["wants"])}))
             except FileNotFoundError:
                 continue  # given up since the folder was listed
-        return found
+        return entries

@@ -37,7 +37,7 @@ class CudaStartedError(RuntimeError):
 
 @dataclass(frozen=True)
 class GpuWish:
-    """What a declaration asks for; `obstacle` says why its library cannot use a GPU here, None if it can."""
+    """The GPU that a declaration asks for; `obstacle` says why its library cannot use a GPU here, None if it can."""
 
     gpu: Literal["required", "preferred", "never"]
     share: float = 1.0
@@ -45,7 +45,7 @@ class GpuWish:
 
     @property
     def pool(self) -> str | None:
-        """The Dagster pool of a step with this wish."""
+        """Return the Dagster pool of a step with this wish; None for one that wishes for no GPU."""
         if self.gpu == "never":
             return None
         return POOL if self.share == 1 else SHARED_POOL
@@ -53,7 +53,7 @@ class GpuWish:
 
 @dataclass(frozen=True)
 class Lease:
-    """What a step may use: `device` is its name in the block, "cpu" or "cuda:0", whichever GPU that is.
+    """The device that a step may use: `device` is its name in the block, "cpu" or "cuda:0", whichever GPU that is.
 
     `downgrade` says why it is the CPU though a GPU was preferred.
     """
@@ -65,7 +65,7 @@ class Lease:
 
     @property
     def devices(self) -> tuple[int, ...]:
-        """The numbers of the GPUs, as `nvidia-smi` counts them."""
+        """Return the numbers of the GPUs, as `nvidia-smi` counts them."""
         return tuple(gpu.index for gpu in self.gpus)
 
 
@@ -80,14 +80,14 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
     wait_s: float | None = None
 
     def available(self) -> list[Gpu]:
-        """The GPUs that may be leased."""
+        """Return the GPUs that may be leased."""
         if self.devices is None:
             return allowed(present(), os.environ.get(_VISIBLE))
-        known = {gpu.index: gpu for gpu in present()}
-        return [known.get(number, Gpu(number, f"made-up-{number}")) for number in self.devices]
+        real = {gpu.index: gpu for gpu in present()}
+        return [real.get(number, Gpu(number, f"made-up-{number}")) for number in self.devices]
 
     def planned(self, wish: GpuWish) -> str | None:
-        """The device as coordinates name it, before it is leased: "cuda", or "cpu" and why; None if none is wished for.
+        """Return the device as coordinates name it, before it is leased: "cuda", or "cpu" and why; None without a wish.
 
         Raises NoGpuError if a GPU is required and none can be used.
         """
@@ -100,7 +100,7 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
     def lease(
         self, wish: GpuWish, *, about: Mapping[str, str] | None = None, say: Callable[[str], None] = _log.info
     ) -> Iterator[Lease]:
-        """A device for the block, in which CUDA sees the leased GPU alone, as cuda:0.
+        """Yield a device for the block, in which CUDA sees the leased GPU alone, as cuda:0.
 
         While others hold them all it waits, and says for whom. `about` tells others who holds it. Raises NoGpuError if
         a GPU is required and none can be used, GpuBusyError after `wait_s`, and CudaStartedError if CUDA has started in
@@ -117,7 +117,7 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
                 yield Lease("cuda:0", (gpu,), wish.share)
 
     def _obstacle(self, wish: GpuWish) -> str | None:
-        """Why there is no GPU for this wish; raises NoGpuError where one is required."""
+        """Return why there is no GPU for this wish; raise NoGpuError where one is required."""
         reason = wish.obstacle if self.available() else self._why_none()
         if reason is not None and wish.gpu == "required":
             raise NoGpuError(f"gpu: required, but {reason}; mend that, use another machine, or set gpu: preferred")
@@ -129,12 +129,12 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
         return "there is no GPU"
 
     def _wait(self, claim: Claim, say: Callable[[str], None]) -> str:
-        since, said = time.monotonic(), ""
+        since, reported = time.monotonic(), ""
         while (taken := claim.take()) is None:
             ahead = "; ".join(map(str, claim.ahead))
-            if ahead != said:
+            if ahead != reported:
                 say(f"waiting for a GPU: {ahead}")
-                said = ahead
+                reported = ahead
             if self.wait_s is not None and time.monotonic() - since >= self.wait_s:
                 raise GpuBusyError(f"no GPU came free in {self.wait_s:g} s (wait_s): {ahead}")
             time.sleep(POLL_S)
@@ -143,7 +143,7 @@ class GpuPool(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 @contextmanager
 def _visible(gpu: Gpu) -> Iterator[None]:
-    """Lets CUDA see this GPU alone, for the block; a second lease of the same GPU may follow in the same process."""
+    """Let CUDA see this GPU alone, for the block; a second lease of the same GPU may follow in the same process."""
     global _started_with
     if cuda_started() and _started_with != gpu.visible:
         raise CudaStartedError(
@@ -164,7 +164,7 @@ def _visible(gpu: Gpu) -> Iterator[None]:
 
 
 def _free_memory() -> None:
-    """Gives the memory that torch keeps for later back to the GPU, which is another's from now on."""
+    """Give the memory that torch keeps for later back to the GPU, which is another's from now on."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""What a step did with its GPU, as NVML tells it while the step runs."""
+"""The use that a step makes of its GPU, as NVML tells it while the step runs."""
 
 import os
 import sys
@@ -29,9 +29,9 @@ class Usage:
     torch_memory: int | None = None  # the most that torch's tensors took in this process, exactly
 
     def metadata(self) -> dict[str, Any]:
-        """For people: only what was measured."""
+        """Return a table for people, of what was measured alone."""
         seen = self.utilization
-        found = {
+        figures = {
             "GPU": str(self.gpu) if self.gpu else None,
             "GPU memory (bytes)": self.total_memory,
             "peak GPU memory of the step's processes (bytes)": max(self.memory, default=None),
@@ -39,12 +39,12 @@ class Usage:
             "mean GPU utilization (%)": round(sum(seen) / len(seen), 1) if seen else None,
             "max GPU utilization (%)": max(seen, default=None),
         }
-        return {name: value for name, value in found.items() if value is not None}
+        return {name: value for name, value in figures.items() if value is not None}
 
 
 @contextmanager
-def measured(gpu: Gpu | None, period_s: float = PERIOD_S) -> Iterator[Usage]:
-    """Samples a GPU during the block, at its end at least once; without NVML nothing is claimed but its name."""
+def measure(gpu: Gpu | None, period_s: float = PERIOD_S) -> Iterator[Usage]:
+    """Sample a GPU during the block, at its end at least once; without NVML nothing is claimed but its name."""
     usage, over = Usage(gpu), Event()
     _reset_torch()
     with nvml() as library:
@@ -77,17 +77,17 @@ def _handle(library: ModuleType | None, gpu: Gpu | None) -> Any:
 
 
 def _sample(library: ModuleType, handle: Any, usage: Usage) -> None:
-    """Appends what NVML tells; some GPUs do not tell all of it, and in some containers processes have other numbers."""
+    """Append what NVML tells; some GPUs do not tell all of it, and in some containers processes have other numbers."""
     with suppress(library.NVMLError_NotSupported):
         usage.utilization.append(int(library.nvmlDeviceGetUtilizationRates(handle).gpu))
     with suppress(library.NVMLError_NotSupported):
         processes, ours = library.nvmlDeviceGetComputeRunningProcesses(handle), _own_processes()
-        if taken := sum(each.usedGpuMemory or 0 for each in processes if each.pid in ours):
+        if taken := sum(process.usedGpuMemory or 0 for process in processes if process.pid in ours):
             usage.memory.append(taken)
 
 
 def _own_processes() -> set[int]:
-    """This process and all that it has started, such as the workers of a search."""
+    """Return the ids of this process and of all that it has started, such as the workers of a search."""
     import psutil
 
     return {os.getpid(), *(child.pid for child in psutil.Process().children(recursive=True))}
