@@ -1,4 +1,4 @@
-"""Texts for people: cut to a length, and tables in Markdown."""
+"""Texts for people: cut to a length, shares in percent, and tables in Markdown."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,6 +15,11 @@ def shortened(text: str, most: int, omit: Literal["end", "middle"] = "end") -> s
         return f"{text[: most - 1]}…"
     half = (most - 1) // 2
     return f"{text[:half]}…{text[len(text) - half :]}"
+
+
+def percent(share: float) -> str:
+    """Write a share as it was declared: 0.95 is `95%`, 0.995 is `99.5%`."""
+    return f"{100 * share:.10g}%"
 
 
 def markdown_table(rows: "pd.DataFrame | Sequence[Mapping[str, Any]]", numbers: str = "g") -> str:

@@ -10,9 +10,10 @@ from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
 from ml.declaration.evaluation import EvaluationPlan
 from ml.declaration.features import Features
-from ml.declaration.gates import Gates, Production
+from ml.declaration.gates import Gates
 from ml.declaration.models import Models
 from ml.declaration.part import Duration, Part
+from ml.declaration.production import Production
 from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
@@ -61,8 +62,9 @@ class UseCaseSpec(Part):
     tuning: Tuning = Field(default_factory=Tuning, description="How the families' settings are searched for.")
     metric: MetricName = Field(
         default_factory=lambda data: DEFAULT_METRIC[data.get("task", "binary")],
-        description="What tuning, the leaderboard and the champion gate go by: if absent, roc_auc of a binary task, "
-        "log_loss of a multiclass one, rmse of a regression.",
+        description="What tuning, the leaderboard and the champion gate go by: if absent, "
+        f"{DEFAULT_METRIC['binary']} of a binary task, {DEFAULT_METRIC['multiclass']} of a multiclass one, "
+        f"{DEFAULT_METRIC['regression']} of a regression.",
     )
     evaluation: EvaluationPlan = Field(
         default_factory=EvaluationPlan, description="How the report on the test split is made."

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.declaration.gates import ChampionGate
+from ml.declaration.gate_kinds.champion import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import compare
 from ml.examples.build import make_examples

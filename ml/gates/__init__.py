@@ -1,1 +1,1 @@
-"""What a candidate must pass: pure predicates over an evaluation."""
+"""The gates that a candidate must pass: their verdicts on an evaluation."""

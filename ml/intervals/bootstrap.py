@@ -69,11 +69,6 @@ def resampled_values(y: np.ndarray, functions: Mapping[str, Weighted], resamplin
     return {name: np.concatenate(values) for name, values in chunks.items()}
 
 
-def percent(share: float) -> str:
-    """Write a share as it was declared: 0.95 is `95%`, 0.995 is `99.5%`."""
-    return f"{100 * share:.10g}%"
-
-
 class Estimate(BaseModel):
     """A value with both ends of its bootstrap confidence interval, NaN where there is none."""
 

@@ -6,12 +6,12 @@ Its headings follow Mitchell et al. 2019, Model cards for model reporting, FAT*.
 from collections.abc import Iterator
 from typing import Any
 
+from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.intervals.bootstrap import percent
+from ml.tasks.metrics import METRICS
 
 Card = dict[str, list[str]]
-RANKING = ("roc_auc", "average_precision")  # metrics that go by the order of the answers
 
 
 def model_card(name: str, spec: UseCaseSpec, evaluation: Evaluation, coordinates: dict[str, Any]) -> Card:
@@ -95,7 +95,7 @@ def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     if not worse:
         return
     yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
-    if spec.metric in RANKING:
+    if METRICS[spec.metric].ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
             f"{spec.metric} is usual and no proof of a fault."

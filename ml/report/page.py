@@ -7,13 +7,14 @@ from math import isnan
 from statistics import mean, stdev
 from typing import Any
 
+from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.gates.verdict import Verdict
-from ml.intervals.bootstrap import Estimate, percent
+from ml.intervals.bootstrap import Estimate
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
 from ml.tasks.metrics import METRICS
+from ml.verdict import Verdict
 
 MOST_FEATURES = 25  # of the table of importances
 SECTIONS = {  # the pictures of each section, in its order

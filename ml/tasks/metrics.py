@@ -1,10 +1,10 @@
-"""Tasks and metrics: what kind of answer is predicted, and how it is judged."""
+"""Tasks and metrics: the kinds of answers that are predicted, and the catalogue of metrics that judge them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 
 import numpy as np
 
@@ -15,29 +15,27 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["binary", "multiclass", "regression"]
-MetricName = Literal["roc_auc", "average_precision", "log_loss", "brier", "accuracy", "f1_macro", "rmse", "mae", "r2"]
-DEFAULT_METRIC: Mapping[Kind, MetricName] = {"binary": "roc_auc", "multiclass": "log_loss", "regression": "rmse"}
 
 
 @dataclass(frozen=True)
 class Task:
-    """What is predicted: a class's probability, that of each of `classes` in the order of their codes, or a number."""
+    """A kind of answer: a class's probability, that of each of `classes` in the order of their codes, or a number."""
 
     kind: Kind = "binary"
     classes: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, kind: Kind, targets: pd.Series) -> Task:
-        """The task whose classes, if it has many, are those of `targets`, sorted by name."""
+        """Return the task whose classes, if it has many, are those of `targets`, sorted by name."""
         return cls(kind, tuple(sorted(targets.unique())) if kind == "multiclass" else ())
 
     @property
     def outputs(self) -> int:
-        """How many numbers answer one row."""
+        """The count of numbers that answer one row."""
         return len(self.classes) if self.kind == "multiclass" else 1
 
     def labels(self, targets: pd.Series) -> np.ndarray:
-        """Targets as models see them, [n_rows]: int8 of 0 and 1, int16 codes of classes, or float64.
+        """Return targets as models see them, [n_rows]: int8 of 0 and 1, int16 codes of classes, or float64.
 
         Raises ValueError for a class that is not one of `classes`.
         """
@@ -49,13 +47,13 @@ class Task:
         return targets.map(codes).to_numpy(dtype="int16")
 
     def unit(self, answers: np.ndarray) -> float:
-        """What a difference of answers is large or small against: 1 for probabilities, the numbers' spread."""
+        """Return what a difference of answers is large or small against: 1 for probabilities, the numbers' spread."""
         if self.kind != "regression" or len(answers) == 0:
             return 1.0
         return float(np.ptp(answers)) or float(np.abs(answers).max()) or 1.0
 
     def summary(self, targets: pd.Series) -> dict[str, float]:
-        """Targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
+        """Sum up targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
         if self.kind == "binary":
             return {"share positive": float(targets.mean())}
         if self.kind == "multiclass":
@@ -76,13 +74,17 @@ BINARY = Task()
 class Metric:
     """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
 
-    Labels are 0 and 1, codes of classes, or numbers. `prepare(y, p)` gives it as a function of the rows' weights.
+    Labels are 0 and 1, codes of classes, or numbers. `prepare(y, p)` gives it as a function of the rows' weights. It is
+    the default of the task `default_of`; of a metric that `ranks`, only the order of the predictions matters.
     """
 
-    name: MetricName
+    name: str
+    description: str
     higher_is_better: bool
     tasks: tuple[Kind, ...]
     prepare: Prepare
+    default_of: Kind | None = None
+    ranks: bool = False
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         return float(self.prepare(y, p)(np.ones(len(y))))
@@ -94,29 +96,37 @@ class Metric:
 
 
 _CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
-METRICS: Mapping[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric("roc_auc", True, _CLASSES, weighted.roc_auc),
-        Metric("average_precision", True, ("binary",), weighted.average_precision),
-        Metric("log_loss", False, _CLASSES, mean_of(weighted.log_losses)),
-        Metric("brier", False, _CLASSES, mean_of(weighted.brier_losses)),
-        Metric("accuracy", True, _CLASSES, mean_of(weighted.hits)),
-        Metric("f1_macro", True, _CLASSES, weighted.f1_macro),
-        Metric("rmse", False, ("regression",), weighted.rmse),
-        Metric("mae", False, ("regression",), mean_of(weighted.absolute_errors)),
-        Metric("r2", True, ("regression",), weighted.r2),
-    )
+_NUMBERS: tuple[Kind, ...] = ("regression",)
+# fmt: off
+_ENTRIES = (
+    Metric("roc_auc", "the area under the ROC curve", True, _CLASSES, weighted.roc_auc, "binary", ranks=True),
+    Metric("average_precision", "the average precision", True, ("binary",), weighted.average_precision, ranks=True),
+    Metric("log_loss", "the log loss", False, _CLASSES, mean_of(weighted.log_losses), "multiclass"),
+    Metric("brier", "the Brier score", False, _CLASSES, mean_of(weighted.brier_losses)),
+    Metric("accuracy", "the share of rows whose likeliest class is right", True, _CLASSES, mean_of(weighted.hits)),
+    Metric("f1_macro", "the mean F1 of the classes", True, _CLASSES, weighted.f1_macro),
+    Metric("rmse", "the root of the mean squared error", False, _NUMBERS, weighted.rmse, "regression"),
+    Metric("mae", "the mean absolute error", False, _NUMBERS, mean_of(weighted.absolute_errors)),
+    Metric("r2", "the share of the target's variance that is explained", True, _NUMBERS, weighted.r2),
+)
+# fmt: on
+METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ENTRIES}
+DEFAULT_METRIC: Mapping[Kind, str] = {
+    kind: metric.name for kind in get_args(Kind) for metric in _ENTRIES if metric.default_of == kind
 }
+if TYPE_CHECKING:
+    MetricName: TypeAlias = str
+else:
+    MetricName = Literal[tuple(METRICS)]  # so that errors and the schema list the names
 
 
 def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
-    """A metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
+    """Compute a metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
     if metric not in METRICS:
         raise ValueError(f"There is no metric {metric!r}. Allowed: {sorted(METRICS)}.")
     return METRICS[metric](y, p)
 
 
 def metrics_of(kind: Kind) -> list[str]:
-    """The names of the metrics that fit a task."""
+    """Return the names of the metrics that fit a task, in the order of the catalogue."""
     return [name for name, metric in METRICS.items() if kind in metric.tasks]

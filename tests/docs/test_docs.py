@@ -16,16 +16,12 @@ from pydantic import TypeAdapter
 
 from dagster_project.commands.main import main
 from ml.declaration.features import Features
-from ml.declaration.gates import (
-    MARGIN,
-    MARGIN_OF_ERRORS,
-    SLICE_MARGIN,
-    SLICE_MARGIN_OF_ERRORS,
-    SWITCHES,
-    Gates,
-    Production,
-)
+from ml.declaration.gate_kinds.catalogue import SWITCHES
+from ml.declaration.gate_kinds.champion import MARGIN, MARGIN_OF_ERRORS
+from ml.declaration.gate_kinds.slices import SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS
+from ml.declaration.gates import Gates
 from ml.declaration.models import Models
+from ml.declaration.production import Production
 from ml.declaration.search import Tuning
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.tables import Examples

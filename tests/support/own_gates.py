@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.evaluation.record import Evaluation
-from ml.gates.verdict import Verdict
+from ml.verdict import Verdict
 
 
 def enough_rows(evaluation: Evaluation, options: Mapping[str, Any]) -> Verdict:

@@ -5,7 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ml.base.text import markdown_table, shortened
+from ml.base.text import markdown_table, percent, shortened
+
+
+@pytest.mark.parametrize(("share", "text"), [(0.95, "95%"), (0.995, "99.5%"), (0.9999, "99.99%"), (0.07, "7%")])
+def test_a_share_is_told_with_all_its_digits(share: float, text: str) -> None:
+    assert percent(share) == text
 
 
 def test_a_short_text_stays_as_it_is() -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from ml.declaration.gates import Gates
 from ml.evaluation.record import Evaluation, compare
-from ml.gates.judge import Verdict, judge
+from ml.gates.judge import judge
 from ml.tasks.metrics import score
+from ml.verdict import Verdict
 from tests.support.judged import made, spec_of
 
 CLOSE = 40.7128 + np.linspace(0, 0.0011, 240)  # a column in which the ends of all quarters begin with 40.71

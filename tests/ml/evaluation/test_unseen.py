@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.declaration.gates import ChampionGate
+from ml.declaration.gate_kinds.champion import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.unseen import compare_unseen, unseen
 from ml.examples.build import make_examples

@@ -5,10 +5,12 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from ml.declaration.gates import SWITCHES, Gates
+from ml.declaration.gate_kinds.catalogue import SWITCHES
+from ml.declaration.gates import Gates
 from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.evaluation.slices import Compared
-from ml.gates.judge import Verdict, gate_names, judge
+from ml.gates.judge import gate_names, judge
+from ml.verdict import Verdict
 
 NAN = float("nan")
 

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.intervals import bootstrap
-from ml.intervals.bootstrap import Resampling, estimates, percent, resampled_values, weights
+from ml.intervals.bootstrap import Resampling, estimates, resampled_values, weights
 from ml.tasks.metrics import METRICS
 
 
@@ -94,8 +94,3 @@ def test_there_is_no_interval_where_every_resample_is_undefined() -> None:
     found = estimates(y, {"": METRICS["roc_auc"].prepare(y, np.linspace(0, 1, 20))}, Resampling(resamples=10))[""]
 
     assert np.isnan([found.value, found.low, found.high]).all()
-
-
-@pytest.mark.parametrize(("share", "said"), [(0.95, "95%"), (0.995, "99.5%"), (0.9999, "99.99%"), (0.07, "7%")])
-def test_a_share_is_told_with_all_its_digits(share: float, said: str) -> None:
-    assert percent(share) == said

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from ml.evaluation.record import Estimate
-from ml.gates.verdict import Verdict
 from ml.report.page import as_json, estimate, figure, html, in_short, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
+from ml.verdict import Verdict
 from tests.support.judged import TASKS, made
 
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}

@@ -1,4 +1,4 @@
-"""What a gate answers."""
+"""A gate's verdict: what a gate of the user's own returns too."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,0 +1,18 @@
+"""What a use case declares of its production model."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from ml.declaration.part import Part
+
+
+class Production(Part):
+    """Who decides that a candidate becomes the champion, and whether it does."""
+
+    approval: Literal["automatic", "required"] = Field(
+        "automatic",
+        description="Whether passing the gates is enough, or the candidate waits as `challenger` until somebody "
+        "approves it with a reason.",
+    )
+    dry_run: bool = Field(False, description="Whether production_model only says what it would do, and does nothing.")

@@ -1,0 +1,36 @@
+"""A metric is one line of the catalogue: names, defaults and what else is known of it follow from that."""
+
+from typing import get_args
+
+import numpy as np
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, MetricName, metrics_of, score
+
+
+def test_every_task_has_one_default_that_fits_it() -> None:
+    assert list(DEFAULT_METRIC) == list(get_args(Kind))
+    assert len([metric for metric in METRICS.values() if metric.default_of]) == len(DEFAULT_METRIC)
+    for kind, name in DEFAULT_METRIC.items():
+        assert name in metrics_of(kind)
+
+
+def test_a_declaration_may_name_the_metrics_of_the_catalogue_alone() -> None:
+    declared = TypeAdapter(MetricName)
+
+    assert [declared.validate_python(name) for name in METRICS] == list(METRICS)
+    assert declared.json_schema()["enum"] == list(METRICS)
+    with pytest.raises(ValidationError, match="Input should be 'roc_auc', 'average_precision'"):
+        declared.validate_python("auc")
+
+
+@pytest.mark.parametrize("name", metrics_of("binary"))
+def test_a_metric_that_ranks_goes_by_the_order_of_the_answers_and_no_other_does(name: str) -> None:
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 200).astype("int8")
+    p = np.clip(0.3 * y + random.random(200) * 0.6, 0, 1)
+
+    same_order = score(name, y, p) == pytest.approx(score(name, y, p**3), abs=1e-12)
+
+    assert same_order == METRICS[name].ranks
