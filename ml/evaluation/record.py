@@ -71,6 +71,7 @@ class Evaluation(BaseModel):
     metrics: dict[str, float]
     champion_version: str | None = None
     champion_hash: str | None = None
+    same_answers: bool = False
     champion_metrics: dict[str, float] | None = None
     comparison: Interval | None = None
     incomparable: str | None = None
@@ -96,6 +97,10 @@ class Evaluation(BaseModel):
     period: tuple[str, str] | None = None
     leak_audit: LeakAudit | None = None
     coordinates: str = ""
+
+    def of_champion(self, version: str) -> "Evaluation":
+        """Return the evaluation of a candidate that has become the champion, with nothing left to compare it with."""
+        return self.model_copy(update={"champion_version": version, "champion_hash": self.model_hash})
 
 
 def all_metrics(y: np.ndarray, p: np.ndarray, task: Task = BINARY) -> dict[str, float]:
