@@ -46,13 +46,13 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         return home() / "bentoml"
 
     def has(self, tag: str) -> bool:
-        """Whether a Bento of this tag is in the store."""
+        """Check that a Bento of this tag is in the store."""
         return (self.folder() / "bentos" / tag.replace(":", "/") / "bento.yaml").exists()
 
     def build(
         self, name: str, version: str, bundle: Mapping[str, bytes], labels: Mapping[str, str], tolerance: float
     ) -> float:
-        """Builds a Bento, starts it, replays `golden.json` of the bundle and puts it in the store.
+        """Build a Bento, start it, replay `golden.json` of the bundle and put it in the store.
 
         Returns the largest difference of a score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
         """
@@ -80,12 +80,12 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         return difference
 
     def first(self) -> set[str]:
-        """The tags of the Bentos that are served when none is named."""
+        """Return the tags of the Bentos that are served when none is named."""
         pointers = (self.folder() / "bentos").glob("*/latest")
         return {f"{file.parent.name}:{file.read_text().strip()}" for file in pointers}
 
     def put_first(self, tag: str) -> bool:
-        """Makes a stored Bento the one that is served when none is named; whether it is in the store at all."""
+        """Make a stored Bento the one that is served when none is named; False: it is not in the store."""
         if not self.has(tag):
             return False
         name, _, version = tag.partition(":")
@@ -119,7 +119,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     @contextmanager
     def serve(self, tag: str, store: Path | None = None) -> Iterator[str]:
-        """Starts a Bento on a free port of 127.0.0.1 for the block; the URL is given once it is ready."""
+        """Start a Bento on a free port of 127.0.0.1 for the block; yield its URL once it is ready."""
         port = _free_port()
         with tempfile.TemporaryFile() as log:
             process = subprocess.Popen(
@@ -155,7 +155,7 @@ def _free_port() -> int:
 
 
 def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: float) -> bool:
-    """Whether a served Bento becomes ready before its process ends or the time is over."""
+    """Wait until a served Bento is ready; False: its process ended first, or the time is over."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline and process.poll() is None:
         try:
@@ -171,7 +171,7 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: fl
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """Ends the leader of a session and whatever it started; asks first."""
+    """End the leader of a session and whatever it started, asking first."""
     if process.poll() is None:
         process.terminate()
         try:
@@ -182,7 +182,7 @@ def stop(process: "subprocess.Popen[bytes]") -> None:
 
 
 def ask(url: str, body: Any) -> Any:
-    """The JSON answer of POST /predict."""
+    """Return the JSON answer of POST /predict."""
     request = urllib.request.Request(
         f"{url}/predict", json.dumps(body).encode(), {"content-type": "application/json"}, method="POST"
     )
@@ -191,13 +191,13 @@ def ask(url: str, body: Any) -> Any:
 
 
 def _replay(url: str, records: list[dict[str, Any]], scores: list[float] | list[list[float]]) -> float:
-    """The largest difference between what a service answers, record by record and as a batch, and what it should."""
+    """Return the largest difference between a service's answers, record by record and as a batch, and the scores."""
     try:
         alone, batch = [ask(url, record) for record in records], ask(url, {"records": records})
     except urllib.error.HTTPError as error:
         raise BentoError(f"a golden request was answered with {error.code}: {error.read()[:2000]!r}") from error
-    singly = [list(each["probabilities"].values()) if "probabilities" in each else each["score"] for each in alone]
-    together = batch["scores"] if "scores" in batch else [list(each.values()) for each in batch["probabilities"]]
+    singly = [list(one["probabilities"].values()) if "probabilities" in one else one["score"] for one in alone]
+    together = batch["scores"] if "scores" in batch else [list(row.values()) for row in batch["probabilities"]]
     expected = np.array(scores)
     if {np.shape(singly), np.shape(together)} != {expected.shape}:
         raise BentoError(f"the answers to {len(records)} golden requests have not the shape {expected.shape}")

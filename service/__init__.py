@@ -1,1 +1,1 @@
-"""What runs inside a Bento: answers business records with the scores of one ONNX model."""
+"""The service: all that runs inside a Bento. It answers business records with the scores of one ONNX model."""

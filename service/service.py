@@ -17,12 +17,12 @@ served = Served()
 
 
 def bundle_folder() -> Path:
-    """Where the bundle lies: $SEXTANT_BUNDLE, or `bundle/` beside this package."""
+    """Return the folder of the bundle: $SEXTANT_BUNDLE, or `bundle/` beside this package."""
     return Path(os.environ.get("SEXTANT_BUNDLE") or Path(__file__).resolve().parents[1] / "bundle")
 
 
 def log_folder() -> Path | None:
-    """Where accepted events are kept across restarts: $SEXTANT_EVENTS; None: nowhere."""
+    """Return the folder where accepted events are kept across restarts, $SEXTANT_EVENTS; None: nowhere."""
     folder = os.environ.get("SEXTANT_EVENTS")
     return Path(folder) if folder else None
 
@@ -40,12 +40,12 @@ class ModelService:
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
-        """Loads the bundle, then spares the garbage collector from walking it at every collection."""
+        """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
 
     async def __is_ready__(self) -> bool:
-        """BentoML's own /readyz asks this, and comes before the application's."""
+        """Answer BentoML's own /readyz, which comes before the application's."""
         return served.not_ready is None

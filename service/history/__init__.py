@@ -1,1 +1,1 @@
-"""What the service has heard: events, their files and their log."""
+"""The history that the service has heard of: events, their files and their log."""

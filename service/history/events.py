@@ -24,7 +24,7 @@ LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 @dataclass(frozen=True)
 class Accepted:
-    """How many rows were taken in, and how many of them took the place of an earlier one of their key."""
+    """The number of rows taken in, and the number of those that took the place of an earlier one of their key."""
 
     accepted: int
     replaced: int
@@ -41,7 +41,7 @@ class Events:
         self._tables = {name: _Table(table, histories, connection) for name, table in plan.events.items()}
 
     def accept(self, table: Any, rows: Sequence[Any]) -> Accepted:
-        """Takes in rows of a table; raises InvalidRecords, and changes nothing, unless all of them are sound.
+        """Take in rows of a table; raises InvalidRecords, and changes nothing, unless all of them are sound.
 
         Predictions see all of the rows or none. A row whose key is there already replaces it, so that to send rows
         again changes nothing.
@@ -56,7 +56,7 @@ class Events:
         return accepted
 
     def replay(self) -> None:
-        """Takes in the log; raises EventLogError, which names the line, if one of its rows cannot be.
+        """Take in the log; raises EventLogError, which names the line, if one of its rows cannot be.
 
         It may come from another model: tables and columns that this one does not take are left out.
         """
@@ -71,7 +71,7 @@ class Events:
     def _replay(self, name: str, table: _Table, entries: Sequence[Entry], path: Path) -> None:
         rows, lines = [], []
         for entry in entries:
-            rows += [table.known(row) for row in entry.rows]
+            rows += [table.restrict(row) for row in entry.rows]
             lines += [entry.line] * len(entry.rows)
         if not rows:
             return
@@ -114,12 +114,12 @@ class _Table:
             if strange := [name for name in names if not name.removeprefix("-").isdecimal()]:
                 raise _wrong_names(query.file, strange)
 
-    def known(self, row: Any) -> Any:
-        """A row without the columns that are none of the table's."""
+    def restrict(self, row: Any) -> Any:
+        """Return a row without the columns that are none of the table's."""
         return {k: v for k, v in row.items() if k in self._table.record} if isinstance(row, dict) else row
 
     def arrivals(self, rows: Sequence[Any]) -> tuple[dict[str, int], list[Arrivals]]:
-        """For each event sent the last row that says it, and what becomes of it in each file."""
+        """Return for each event sent the last row that says it, and what becomes of it in each file."""
         read = self._reader.read(rows)
         named = self._named(read)
         latest = {name: read[index] for name, index in named.items()}
@@ -149,19 +149,19 @@ class _Table:
         self, query: Query, latest: dict[str, dict[str, Value]], named: dict[str, int], problems: list[Problem]
     ) -> Arrivals:
         try:
-            found = query.run(list(latest.values()))
+            rows = query.run(list(latest.values()))
         except InvalidRecords as error:
             problems += error.at(list(named.values())).problems
             return Arrivals(query.file, {})
-        events = {query.target.name(event): event for event in found}
-        if len(events) < len(found) or not events.keys() <= named.keys():
-            raise _wrong_names(query.file, list(map(query.target.name, found)))
+        events = {query.target.name(event): event for event in rows}
+        if len(events) < len(rows) or not events.keys() <= named.keys():
+            raise _wrong_names(query.file, list(map(query.target.name, rows)))
         for name, event in events.items():
             problems += query.target.value_problems(event, named[name])
         return Arrivals(query.file, {name: events.get(name) for name in named})
 
 
-def _wrong_names(file: str, given: Sequence[str]) -> BundleError:
-    """A correction would not find the event that it corrects."""
+def _wrong_names(file: str, names: Sequence[str]) -> BundleError:
+    """Return the error of names by which a correction would not find the event that it corrects."""
     allowed = "named by the text of its key, and there once; that of a number has digits alone"
-    return BundleError("plan.json", [f"each event of {file} must be {allowed}; given are {sorted(given)[:5]}"])
+    return BundleError("plan.json", [f"each event of {file} must be {allowed}; given are {sorted(names)[:5]}"])

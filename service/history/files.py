@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from service.plan.document import BundleError, Plan
 from service.plan.parts import WindowLookup
-from service.records.keys import joined
+from service.records.keys import join_key
 from service.records.reader import Problem, shown
-from service.tables.files import check_types, kind_of, microseconds, read_columns, sorted_by, values_of
-from service.tables.groups import grouped
+from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
+from service.tables.groups import group_rows
 from service.windows.indexed import Edits, Indexed
 from service.windows.series import Cells, Event, Series, Totals
 from service.windows.sums import LIMIT
@@ -27,7 +27,7 @@ Place = tuple[Any, ...]  # of one event, the values of the columns that say wher
 
 @dataclass(frozen=True)
 class EventFile:
-    """A file to which events can be added: what its columns are, and where its lookups hold each event.
+    """A file to which events can be added: its columns, and where its lookups hold each event.
 
     `kinds` has the types of the columns of keys and times, and the order of the values of a place.
     """
@@ -38,11 +38,11 @@ class EventFile:
     places: dict[str, Place]
 
     def wanted(self) -> list[str]:
-        """The columns that an event needs."""
+        """List the columns that an event needs."""
         return [ROW, *self.kinds, *self.values]
 
     def type_problems(self, schema: Any) -> list[str]:
-        """Where columns of a schema of Arrow have not the type of the file's."""
+        """List the columns of a schema of Arrow whose type is not the file's."""
         import pyarrow as pa
 
         kinds = {ROW: "text", **self.kinds}
@@ -53,11 +53,11 @@ class EventFile:
         return problems + [f"{name!r} as {types[name]}; fixed-point values are integers" for name in scaled]
 
     def name(self, row: Mapping[str, Any]) -> str:
-        """What names an event."""
+        """Return the text that names an event."""
         return str(row[ROW])
 
     def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
-        """The values of one event that are too large to be summed exactly, by this model or another."""
+        """List the values of one event that are too large to be summed exactly, by this model or another."""
         return [
             Problem("too large to be summed exactly", index, name, shown(value), f"less than {LIMIT}, as scaled")
             for name, value in row.items()
@@ -65,7 +65,7 @@ class EventFile:
         ]
 
     def edits(self, name: str, events: Mapping[str, Mapping[str, Any] | None]) -> dict[Any, Edits]:
-        """What arrivals change in one lookup, by key."""
+        """Return by key the edits by which arrivals change one lookup."""
         lookup, edits = self.lookups[name], dict[Any, Edits]()
         for row, event in events.items():
             if row in self.places:
@@ -77,7 +77,7 @@ class EventFile:
         return edits
 
     def take(self, events: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Notes where events are from now on."""
+        """Note where events are from now on."""
         for row, event in events.items():
             if event is None:
                 self.places.pop(row, None)
@@ -86,10 +86,10 @@ class EventFile:
 
 
 def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:
-    """The key under which a lookup holds an event; None: it holds it nowhere."""
+    """Return the key under which a lookup holds an event; None: it holds it nowhere."""
     if event[lookup.time] is None:
         return None
-    return joined([event[column] for column in lookup.keys])
+    return join_key([event[column] for column in lookup.keys])
 
 
 class FileReader:
@@ -100,7 +100,7 @@ class FileReader:
     ) -> None:
         self.path, self.lookups = path, lookups
         self.needed = {name: needed[name] for name in lookups}
-        self.placing = list(dict.fromkeys(c for each in lookups.values() for c in [*each.keys, each.time]))
+        self.placing = list(dict.fromkeys(c for lookup in lookups.values() for c in [*lookup.keys, lookup.time]))
         self.values = sorted({column for columns in self.needed.values() for column in columns})
         self.rows = read_columns(path, [ROW, *self.placing, *self.values])
         for name, lookup in lookups.items():
@@ -109,8 +109,9 @@ class FileReader:
             raise BundleError(path.name, sorted(problems))
 
     def indexed(self, *, named: bool) -> dict[str, Indexed]:
-        """The lookups; `named`: with the events' names, so that they can be edited."""
-        by_time = {time: sorted_by(self.rows, [time, ROW]) for time in {each.time for each in self.lookups.values()}}
+        """Return the lookups; `named`: with the events' names, so that they can be edited."""
+        times = {lookup.time for lookup in self.lookups.values()}
+        by_time = {time: sort_rows(self.rows, [time, ROW]) for time in times}
         # one text for all lookups: together they would take more memory than the numbers do
         names = {time: np.array(rows[ROW].to_pylist() if named else [], object) for time, rows in by_time.items()}
         return {
@@ -118,15 +119,15 @@ class FileReader:
         }
 
     def event_file(self) -> EventFile:
-        """What must be known of the file to add events to it."""
+        """Return the file as one to which events can be added."""
         kinds = {name: kind_of(self.rows.schema.field(name).type) for name in self.placing}
-        columns = [_shared(self.rows[name]) for name in self.placing]
+        columns = [_shared_values(self.rows[name]) for name in self.placing]
         places = dict(zip(self.rows[ROW].to_pylist(), zip(*columns, strict=True), strict=True))
         return EventFile(self.lookups, kinds, self.values, places)
 
     def _indexed(self, name: str, rows: Any, names: NDArray[np.object_]) -> Indexed:
         lookup = self.lookups[name]
-        order, spans = grouped(rows, lookup.keys)
+        order, spans = group_rows(rows, lookup.keys)
         rows = rows.take(order)
         series = Series.empty(self.needed[name]).continued(
             0,
@@ -165,8 +166,8 @@ def _cells(column: Any) -> Cells:
     return np.ascontiguousarray(values), pc.is_valid(column).to_numpy()
 
 
-def _shared(column: Any) -> list[Any]:
-    """The values of a column, equal ones the same object; times in microseconds, None where missing."""
+def _shared_values(column: Any) -> list[Any]:
+    """Return the values of a column, equal ones the same object; times in microseconds, None where missing."""
     import pyarrow as pa
 
     encoded = column.combine_chunks().dictionary_encode()

@@ -42,7 +42,7 @@ class EventLog:
         _sync(folder)
 
     def read(self) -> list[Entry]:
-        """All entries. A last line that was never finished, and so never answered, is cut off with a warning."""
+        """Return all entries. A last line that was never finished, and so never answered, is cut off with a warning."""
         with self._locked() as file:
             content = file.readall()
             whole = content.rfind(b"\n") + 1
@@ -52,7 +52,7 @@ class EventLog:
         return [self._entry(number, line) for number, line in enumerate(content[:whole].splitlines(), start=1)]
 
     def append(self, table: str, rows: Sequence[Any]) -> None:
-        """Adds an entry; when this returns, the disk has it. If it fails, the log is as it was."""
+        """Add an entry; when this returns, the disk has it. If it fails, the log is as it was."""
         line = json.dumps({"table": table, "rows": rows}).encode() + b"\n"
         with self._locked() as file:
             size = file.seek(0, os.SEEK_END)
@@ -80,7 +80,7 @@ class EventLog:
 
 
 def _sync(folder: Path) -> None:
-    """Puts the folder's own list of files on the disk."""
+    """Put the folder's own list of files on the disk."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

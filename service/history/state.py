@@ -21,7 +21,7 @@ from service.windows.series import Totals
 
 @dataclass(frozen=True)
 class Arrivals:
-    """What was sent for one file: of each event's name its columns; None: its query leaves the event out."""
+    """Events sent for one file: of each event's name its columns; None: its query leaves the event out."""
 
     file: str
     events: Mapping[str, Mapping[str, Any] | None]
@@ -29,7 +29,7 @@ class Arrivals:
 
 @dataclass(frozen=True)
 class State:
-    """What is known of the past at one moment: window lookups, and the tables of synthesized features."""
+    """The past as it is known at one moment: window lookups, and the tables of synthesized features."""
 
     windows: Mapping[str, Indexed]
     tables: Mapping[str, Rows]
@@ -51,10 +51,10 @@ class Histories:
         accepting = {view.file for table in plan.events.values() for view in table.views}
         self._files: dict[str, EventFile] = {}
         windows: dict[str, Indexed] = {}
-        for read in _readers(plan, features, folder):
-            windows |= read.indexed(named=read.path.name in accepting)
-            if read.path.name in accepting:
-                self._files[read.path.name] = read.event_file()
+        for reader in _readers(plan, features, folder):
+            windows |= reader.indexed(named=reader.path.name in accepting)
+            if reader.path.name in accepting:
+                self._files[reader.path.name] = reader.event_file()
         self._tables: dict[str, SentTable] = {}
         tables: dict[str, Rows] = {}
         if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
@@ -67,7 +67,7 @@ class Histories:
         self.state = State(windows, tables)
 
     def change(self, arrivals: Sequence[Arrivals]) -> Change:
-        """The state with some arrivals: each replaces the event of its name, or takes it out."""
+        """Return the state with some arrivals: each replaces the event of its name, or takes it out."""
         windows, tables, replaced = dict(self.state.windows), dict(self.state.tables), set[str]()
         for sent in arrivals:
             if file := self._files.get(sent.file):
@@ -81,7 +81,7 @@ class Histories:
         return Change(State(windows, tables), arrivals, replaced)
 
     def commit(self, change: Change) -> None:
-        """Shows a change to whoever asks from now on; no other may have come between."""
+        """Show a change to whoever asks from now on; no other may have come between."""
         self.state = change.state
         for sent in change.arrivals:
             if file := self._files.get(sent.file):
@@ -89,7 +89,7 @@ class Histories:
 
 
 def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
-    """The files of the window lookups that features use."""
+    """Yield readers of the files of the window lookups that features use."""
     needed = _needed(feature for feature in features if isinstance(feature, WindowFeature))
     used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}
     for file, names in groupby(sorted(used, key=lambda name: (used[name].file, name)), lambda name: used[name].file):
@@ -98,11 +98,12 @@ def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[
 
 
 def _needed(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:
-    """For each lookup the columns that features aggregate, and what must be kept of them."""
+    """Return for each lookup the columns that features aggregate, and the running sums that they need."""
     needed: dict[str, dict[str, Totals]] = {}
     for feature in features:
         columns = needed.setdefault(feature.lookup, {})
         if feature.column is not None:
-            had, name = columns.get(feature.column, Totals()), feature.aggregation
-            columns[feature.column] = Totals(had.sums or name in ("sum", "mean", "std"), had.squares or name == "std")
+            totals, name = columns.get(feature.column, Totals()), feature.aggregation
+            sums, squares = totals.sums or name in ("sum", "mean", "std"), totals.squares or name == "std"
+            columns[feature.column] = Totals(sums, squares)
     return needed

@@ -55,9 +55,9 @@ class Served:
         self.not_ready: str | None = "the model is being loaded"
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Loads the bundle, replays its golden records, and takes in the events of the log.
+        """Load the bundle, replay its golden records, and take in the events of the log.
 
-        In this order, as events may change what is known of the golden records' past. Raises if the bundle or the log
+        In this order, as events may change the past of the golden records. Raises if the bundle or the log
         cannot be served at all.
         """
         predictor = load_predictor(folder)
@@ -72,7 +72,7 @@ class Served:
             logger.error("%s is not ready: %s", predictor.name, self.not_ready)
 
     def start(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Loads the bundle; one that cannot be served leaves a process that is never ready and says why.
+        """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
 
         Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
         and answers nobody, so that neither a probe nor a caller learns anything.
@@ -80,8 +80,8 @@ class Served:
         try:
             self.load(folder, log_folder)
         except Exception as error:
-            known = isinstance(error, BundleError | EventLogError)
-            self.not_ready = str(error) if known else "the model failed to load; see the log"
+            explained = isinstance(error, BundleError | EventLogError)
+            self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
 
@@ -155,7 +155,7 @@ def _get(content: Callable[[], Any]) -> Callable[[Request], Any]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explained(predictor.plan.task)}
+    return {**schema, "description": answers.explanation(predictor.plan.task)}
 
 
 def _index(predictor: Predictor) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Bodies: what a request carries, read within limits, and what its JSON means."""
+"""Bodies of requests: read within limits, and the records or rows that their JSON holds."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Batch:
 
 
 async def read_json(request: Request) -> Any:
-    """What a request says; raises BodyError if that is no JSON, or too long."""
+    """Return the JSON value of a request's body; raises BodyError if it is no JSON, or too long."""
     _check_content_type(request.headers.get("content-type", ""))
-    return decoded(await _body(request))
+    return decode(await _body(request))
 
 
 def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
-    """One record, or the list under `records`; a list is no column's value, so the two cannot be confused."""
+    """Return one record, or the list under `records`; a list is no column's value, so the two cannot be confused."""
     if not isinstance(body, dict):
         raise BodyError(422, 'the body must be one record, as an object, or {"records": [...]}')
     if "records" not in body or ("records" in columns and not isinstance(body["records"], list)):
@@ -49,27 +49,27 @@ def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
 
 
 def to_rows(body: Any) -> tuple[Any, list[Any]]:
-    """The table that the rows of an event request belong to, and the rows."""
+    """Return the table that the rows of an event request belong to, and the rows."""
     if not isinstance(body, dict) or "table" not in body:
         raise BodyError(422, 'the body must be an object, {"table": ..., "rows": [...]}')
     return body["table"], _list_under("rows", body, ["table"])
 
 
 def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]:
-    """The list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
-    given = body.get(name)
+    """Return the list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
+    entries = body.get(name)
     if others := sorted(body.keys() - {name, *beside}):
         problem = Problem(f"unknown keys beside {name}", 0, None, [shown(o) for o in others], [*beside, name])
         raise InvalidRecords([problem])
-    if not isinstance(given, list) or not given:
-        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, shown(given), "an array of 1 or more")])
-    if len(given) > MAX_RECORDS:
-        raise BodyError(413, f"{len(given)} {name} were given; send at most {MAX_RECORDS} at a time")
-    return given
+    if not isinstance(entries, list) or not entries:
+        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, shown(entries), "an array of 1 or more")])
+    if len(entries) > MAX_RECORDS:
+        raise BodyError(413, f"{len(entries)} {name} were given; send at most {MAX_RECORDS} at a time")
+    return entries
 
 
-def decoded(body: bytes) -> Any:
-    """The JSON value of `body`; numbers that no float holds stay, as NaN or infinite, to be named with their field."""
+def decode(body: bytes) -> Any:
+    """Decode the JSON of `body`; numbers that no float holds stay, as NaN or infinite, to be named with their field."""
     try:
         return msgspec.json.decode(body)
     except (msgspec.DecodeError, RecursionError) as error:
@@ -97,15 +97,15 @@ def _with_odd_numbers(body: bytes, error: str) -> Any:
     return value
 
 
-def _check_content_type(given: str) -> None:
-    media_type = given.partition(";")[0].strip().lower()
+def _check_content_type(header: str) -> None:
+    media_type = header.partition(";")[0].strip().lower()
     kind, _, subtype = media_type.partition("/")
     if kind != "application" or (subtype != "json" and not subtype.endswith("+json")):
-        raise BodyError(415, f"the content type is {shown(given)!r}; send application/json")
+        raise BodyError(415, f"the content type is {shown(header)!r}; send application/json")
 
 
 async def _body(request: Request) -> bytes:
-    """The whole body; refused by its announced length, or else as soon as it has grown too long."""
+    """Read the whole body; refuse it by its announced length, or else as soon as it has grown too long."""
     length = request.headers.get("content-length", "")
     if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
         raise _too_long()

@@ -21,7 +21,7 @@ from service.plan.parts import (
 
 
 class Task(Part, frozen=True):
-    """What is predicted: the probability of the positive class, that of each of `classes` in turn, or a number."""
+    """The prediction: the probability of the positive class, that of each of `classes` in turn, or a number."""
 
     kind: Literal["binary", "multiclass", "regression"] = "binary"
     classes: tuple[str, ...] = ()

@@ -27,7 +27,7 @@ from service.plan.synthesis import synthesis_files, synthesis_problems
 
 
 def read_plan(content: bytes) -> Plan:
-    """The plan in `content`; raises BundleError with every contradiction that it holds."""
+    """Decode the plan in `content`; raises BundleError with every contradiction that it holds."""
     try:
         plan = msgspec.json.decode(content, type=Plan)
     except msgspec.DecodeError as error:

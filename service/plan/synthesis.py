@@ -1,4 +1,4 @@
-"""The plan's synthesis: what in it contradicts itself, or the record."""
+"""The plan's synthesis: contradictions in it, and between it and the record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ KEY_TYPES: dict[ColumnType, SqlType] = {"number": "BIGINT", "text": "VARCHAR"}  
 
 
 def synthesis_problems(synthesis: Synthesis, record: Mapping[str, ColumnType], *, has_cutoff: bool) -> list[str]:
-    """The contradictions of a synthesis, but for those with the events."""
+    """List the contradictions of a synthesis, but for those with the events."""
     problems = [*_label_problems(synthesis, record)]
     if synthesis.tables and not has_cutoff:
         problems.append(f"the tables {sorted(synthesis.tables)} need a cutoff, and the plan has none")
@@ -36,7 +36,7 @@ def synthesis_problems(synthesis: Synthesis, record: Mapping[str, ColumnType], *
 
 
 def synthesis_files(synthesis: Synthesis | None, events: EventTable) -> list[str]:
-    """The files of the tables that can take rows of `events`: their keys are of one type."""
+    """Return the files of the tables that can take rows of `events`: their keys are of one type."""
     wanted = KEY_TYPES.get(events.record.get(events.key, "time"))
     tables = synthesis.tables.values() if synthesis and wanted else []
     return [table.file for table in tables if table.key is not None and table.columns.get(table.key) == wanted]
@@ -54,9 +54,9 @@ def _label_problems(synthesis: Synthesis, record: Mapping[str, ColumnType]) -> I
             yield f"label {name!r}: each row of {LABELS} has another column of this name"
 
 
-def _type_problems(name: str, label: LabelColumn, given: ColumnType) -> Iterator[str]:
-    if label.type not in SQL_TYPES[given]:
-        yield f"label {name!r}: column {label.column!r} is a {given}, which is no {label.type} but {SQL_TYPES[given]}"
+def _type_problems(name: str, label: LabelColumn, kind: ColumnType) -> Iterator[str]:
+    if label.type not in SQL_TYPES[kind]:
+        yield f"label {name!r}: column {label.column!r} is a {kind}, which is no {label.type} but {SQL_TYPES[kind]}"
 
 
 def _table_problems(table: SynthesisTable) -> Iterator[str]:
@@ -86,7 +86,7 @@ def _link_problems(link: Link, position: int, synthesis: Synthesis) -> list[str]
 
 
 def value_types(link: Link, synthesis: Synthesis) -> dict[str, SqlType]:
-    """What a link's value may be: the columns of the rows where it begins."""
+    """Return what a link's value may be, with types: the columns of the rows where it begins."""
     if link.parent is None:
         return {INSTANCE: synthesis.instance.type, **{name: label.type for name, label in synthesis.labels.items()}}
     parent = synthesis.tables.get(synthesis.links[link.parent].table)

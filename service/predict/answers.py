@@ -1,4 +1,4 @@
-"""Answers: what the model's scores say of each record, in the words of the task."""
+"""Answers: the model's scores of records, in the words of the task."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ Score = float | list[float]  # of a record: one number, or a probability for eac
 
 
 def one(task: Task, score: Score) -> dict[str, Any]:
-    """The answer to one record: `score`, or `class` and `probabilities`."""
+    """Answer one record: `score`, or `class` and `probabilities`."""
     if isinstance(score, float):
         return {"score": score}
     return {"class": _likeliest(task, score), "probabilities": _by_class(task, score)}
 
 
 def many(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
-    """The answer to several records, an entry for each: `scores`, or `classes` and `probabilities`."""
+    """Answer several records, with an entry for each: `scores`, or `classes` and `probabilities`."""
     if task.kind != "multiclass":
         return {"scores": scores}
-    lists = [score for score in scores if isinstance(score, list)]
+    rows = [score for score in scores if isinstance(score, list)]
     return {
-        "classes": [_likeliest(task, each) for each in lists],
-        "probabilities": [_by_class(task, each) for each in lists],
+        "classes": [_likeliest(task, probabilities) for probabilities in rows],
+        "probabilities": [_by_class(task, probabilities) for probabilities in rows],
     }
 
 
-def explained(task: Task) -> str:
-    """What a record is answered with, as a sentence."""
+def explanation(task: Task) -> str:
+    """Describe the answer to a record, as a sentence."""
     if task.kind == "multiclass":
         return (
             "Answered with `class`, the likeliest of the classes, and `probabilities`, that of each: "

@@ -68,8 +68,8 @@ class FeatureBuilder:
         numeric = [features[name] for name in inputs.numeric]
         categorical = [features[name] for name in inputs.categorical]
         self._width = len(numeric), len(categorical)
-        self._numbers = _own(numeric)
-        self._texts = _own(categorical)
+        self._numbers = _of_record(numeric)
+        self._texts = _of_record(categorical)
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
         self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
         self.histories = Histories(plan, [*numeric, *categorical], folder)
@@ -78,7 +78,7 @@ class FeatureBuilder:
         self._synthesizer = _synthesizer(plan, *self._synthesized)
 
     def build(self, records: Sequence[Record]) -> Matrices:
-        """The features of `records`, one row each, as of one state of the histories; what their callers should know."""
+        """Return the features of `records`, one row each, as of one state of the histories, and their warnings."""
         numeric = np.empty((len(records), self._width[0]), dtype=np.float32)
         categorical = np.empty((len(records), self._width[1]), dtype=object)
         warnings: list[list[str]] = [[] for _ in records]
@@ -93,11 +93,11 @@ class FeatureBuilder:
             _fill(block, records, numeric, categorical, warnings)
         state = self.histories.state
         if self._windows.positions:
-            values = [self._windows.values(r, state.windows, said) for r, said in zip(records, warnings, strict=True)]
+            values = [self._windows.values(r, state.windows, texts) for r, texts in zip(records, warnings, strict=True)]
             numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
         if self._synthesizer is not None:
-            made = self._synthesizer.values(records, state.tables, warnings)
-            numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = made
+            synthesized = self._synthesizer.values(records, state.tables, warnings)
+            numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = synthesized
         return Matrices(numeric, categorical, warnings)
 
 
@@ -134,18 +134,18 @@ def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
         else:
             is_text = isinstance(feature, ColumnFeature) and plan.record[feature.column] == "text"
         if is_text != wants_text:
-            given, wanted = ("a text", "numeric") if is_text else ("a number", "categorical")
-            problems.append(f"feature {name!r} is {given}, and feeds a {wanted} input")
+            kind, fed = ("a text", "numeric") if is_text else ("a number", "categorical")
+            problems.append(f"feature {name!r} is {kind}, and feeds a {fed} input")
     if problems:
         raise BundleError("model.onnx", sorted(problems))
     return features
 
 
-def _own(features: Sequence[Feature]) -> tuple[list[int], list[Getter]]:
-    """Where the features stand that the record itself yields, and how each is had."""
+def _of_record(features: Sequence[Feature]) -> tuple[list[int], list[Getter]]:
+    """Return the positions of the features that the record itself yields, and a getter for each."""
     kinds = ColumnFeature | CalendarFeature
-    own = [(position, _getter(f)) for position, f in enumerate(features) if isinstance(f, kinds)]
-    return [position for position, _ in own], [get for _, get in own]
+    getters = {position: _getter(f) for position, f in enumerate(features) if isinstance(f, kinds)}
+    return list(getters), list(getters.values())
 
 
 def _getter(feature: ColumnFeature | CalendarFeature) -> Getter:

@@ -28,26 +28,26 @@ class _DeclaredInputs(msgspec.Struct):
 
 
 class Model:
-    """Scores feature matrices; `providers` are those in use, `asked` those that were asked for.
+    """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
 
-    def __init__(self, session: Any, asked: Sequence[str], task: Task = BINARY) -> None:
+    def __init__(self, session: Any, requested: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
         self._shape = (len(task.classes),) if task.kind == "multiclass" else ()
         _check_task(session, task)
-        self.asked = list(asked)
+        self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
         self._names = {node.name for node in session.get_inputs()}
-        if downgraded := [provider for provider in self.asked if provider not in self.providers]:
+        if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float32]:
-        """An answer per row, [n_rows] or [n_rows, n_classes]; raises if the model yields another, or no number."""
-        given = {"numeric": matrices.numeric, "categorical": matrices.categorical}
-        (scores,) = self.session.run(["score"], {name: given[name] for name in self._names})
+        """Answer each row, [n_rows] or [n_rows, n_classes]; raise if the model yields another shape, or no number."""
+        inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
+        (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
         rows = len(matrices.warnings)
         if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
@@ -55,29 +55,29 @@ class Model:
 
 
 def load_model(path: Path, task: Task = BINARY) -> Model:
-    """The model at `path`, with one thread: more cost time for the small batches that a service sees."""
+    """Load the model at `path`, with one thread: more cost time for the small batches that a service sees."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.inter_op_num_threads = 1
-    asked = providers_to_ask(onnxruntime.get_available_providers(), cuda_devices())
-    if CUDA in asked:
+    providers = providers_to_request(onnxruntime.get_available_providers(), cuda_devices())
+    if CUDA in providers:
         onnxruntime.preload_dlls()  # finds the CUDA libraries that pip installed
     # TF32 would round to 10 bits of mantissa: scores would differ from those of a CPU in the third digit
-    configured: list[Any] = [(CUDA, {"use_tf32": "0"}) if provider == CUDA else provider for provider in asked]
-    return Model(onnxruntime.InferenceSession(str(path), options, providers=configured), asked, task)
+    configured: list[Any] = [(CUDA, {"use_tf32": "0"}) if provider == CUDA else provider for provider in providers]
+    return Model(onnxruntime.InferenceSession(str(path), options, providers=configured), providers, task)
 
 
-def providers_to_ask(available: Sequence[str], devices: int) -> list[str]:
-    """CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
+def providers_to_request(available: Sequence[str], devices: int) -> list[str]:
+    """Return CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
     if devices and CUDA not in available:
         logger.warning("%d GPUs are not used: install onnxruntime-gpu in place of onnxruntime", devices)
     return [CUDA, CPU] if devices and CUDA in available else [CPU]
 
 
 def cuda_devices() -> int:
-    """How many GPUs the driver shows this process; the runtime lists CUDA even where there is none."""
+    """Count the GPUs that the driver shows this process; the runtime lists CUDA even where there is none."""
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:
@@ -91,14 +91,15 @@ def cuda_devices() -> int:
 def _check_task(session: Any, task: Task) -> None:
     metadata = session.get_modelmeta().custom_metadata_map
     try:
-        made_for = msgspec.json.decode(metadata.get("sextant.task", "{}"), type=Task)
+        trained = msgspec.json.decode(metadata.get("sextant.task", "{}"), type=Task)
     except msgspec.DecodeError as error:
         raise BundleError("model.onnx", [f"its metadata 'sextant.task': {error}"]) from None
-    if made_for != task:
-        raise BundleError("plan.json", [f"its task is {_said(task)}, and that of model.onnx {_said(made_for)}"])
+    if trained != task:
+        tasks = f"its task is {_description(task)}, and that of model.onnx {_description(trained)}"
+        raise BundleError("plan.json", [tasks])
 
 
-def _said(task: Task) -> str:
+def _description(task: Task) -> str:
     return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
 
 

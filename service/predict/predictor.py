@@ -30,7 +30,7 @@ class Golden(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The score of each record, of many classes that of each, and its warnings."""
+    """The score of each record, or where there are many classes that of each, and its warnings."""
 
     scores: list[Score]
     warnings: list[list[str]]
@@ -56,12 +56,12 @@ class Predictor:
         return self.golden.records[0] if self.golden.records else None
 
     def predict(self, records: Sequence[Any]) -> Prediction:
-        """The scores of `records`; raises InvalidRecords with the problems of all of them."""
+        """Score `records`; raises InvalidRecords with the problems of all of them."""
         matrices = self._features.build(self._reader.read(records))
         return Prediction(self.model.score(matrices).tolist(), matrices.warnings)
 
     def difference(self) -> float:
-        """The largest difference between a golden score and the score now; 0.0 without golden records."""
+        """Return the largest difference between a golden score and the score now; 0.0 without golden records."""
         if not self.golden.records:
             return 0.0
         scores, expected = np.array(self.predict(self.golden.records).scores), np.array(self.golden.scores)
@@ -72,7 +72,7 @@ class Predictor:
 
 
 def load_predictor(folder: Path) -> Predictor:
-    """The bundle in `folder`; raises BundleError, saying what to mend, if it cannot be served."""
+    """Load the bundle in `folder`; raises BundleError, saying what to mend, if it cannot be served."""
     expected = ["coordinates.json", "model.onnx", "plan.json"]
     if absent := [name for name in expected if not (folder / name).is_file()]:
         raise BundleError(str(folder), [f"{name} is not there" for name in absent])
@@ -87,20 +87,20 @@ def load_predictor(folder: Path) -> Predictor:
 
 
 def _read_coordinates(folder: Path) -> dict[str, Any]:
-    coordinates = _decoded(folder / "coordinates.json", dict[str, Any])
+    coordinates = _decode(folder / "coordinates.json", dict[str, Any])
     if absent := sorted({"id", "model_version"} - coordinates.keys()):
         raise BundleError("coordinates.json", [f"it has no {name!r}" for name in absent])
     return coordinates
 
 
 def _read_golden(path: Path) -> Golden:
-    golden = _decoded(path, Golden)
+    golden = _decode(path, Golden)
     if len(golden.records) != len(golden.scores):
         raise BundleError(path.name, [f"{len(golden.records)} records have {len(golden.scores)} scores"])
     return golden
 
 
-def _decoded(path: Path, kind: type[T]) -> T:
+def _decode(path: Path, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:

@@ -16,29 +16,29 @@ class Key:
         self.on = on
 
     def of(self, record: Record) -> Any:
-        """What the index is asked for; None: a part of the key is missing, so nothing can match."""
-        return joined([record.values[column] for column in self.on])
+        """Return the key to look a record up by; None: a part of it is missing, so nothing can match."""
+        return join_key([record.values[column] for column in self.on])
 
-    def said(self, record: Record) -> str:
-        """The record's key as a warning names it."""
-        return ", ".join(f"{column} {_said(record.values[column])}" for column in self.on)
+    def text(self, record: Record) -> str:
+        """Return the record's key as a warning names it."""
+        return ", ".join(f"{column} {_text(record.values[column])}" for column in self.on)
 
 
-def joined(parts: Sequence[Any]) -> Any:
-    """One value, or a tuple of several, times in microseconds; None if one is missing."""
+def join_key(parts: Sequence[Any]) -> Any:
+    """Return one value, or a tuple of several, times in microseconds; None if one is missing."""
     parts = [to_us(part) if isinstance(part, dt.datetime) else part for part in parts]
     if any(part is None or part != part for part in parts):  # NaN equals nothing, not even itself
         return None
     return parts[0] if len(parts) == 1 else tuple(parts)
 
 
-def said_time(us: int) -> str:
-    """A time in microseconds since 1970, as a warning names it."""
+def time_text(us: int) -> str:
+    """Return a time in microseconds since 1970 as a warning names it."""
     try:
         return (EPOCH + us * MICROSECOND).isoformat()
     except OverflowError:  # a cutoff before the year 1
         return "before any time"
 
 
-def _said(value: Any) -> str:
+def _text(value: Any) -> str:
     return value.isoformat() if isinstance(value, dt.datetime) else repr(value)

@@ -1,4 +1,4 @@
-"""Records: what a caller sent, checked against the plan, with every problem in one answer."""
+"""Records: those that a caller sent, checked against the plan, with every problem in one answer."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one record, said so that the caller can mend it."""
+    """A fault of one record, described so that the caller can mend it."""
 
     error: str
     record: int
@@ -39,7 +39,7 @@ class Problem:
 
     @property
     def order(self) -> tuple[int, str, str]:
-        """Sorts problems by record, then field."""
+        """The sort key of problems: record, then field."""
         return self.record, self.field or "", self.error
 
 
@@ -51,7 +51,7 @@ class InvalidRecords(ValueError):
         super().__init__(f"{len(problems)} problems, the first: {self.problems[0]}")
 
     def at(self, indices: Sequence[int]) -> InvalidRecords:
-        """The same problems, of records that stand at `indices` in another list."""
+        """Return the same problems, of records that stand at `indices` in another list."""
         return InvalidRecords([replace(problem, record=indices[problem.record]) for problem in self.problems])
 
 
@@ -64,12 +64,12 @@ class _Refused(ValueError):
 
 
 def to_us(time: dt.datetime) -> int:
-    """Microseconds since 1970, exactly."""
+    """Return a time in microseconds since 1970, exactly."""
     return (time - EPOCH) // MICROSECOND
 
 
 def shown(value: Any) -> Any:
-    """A value as an error repeats it: short, and always encodable as JSON."""
+    """Return a value as an error repeats it: short, and always encodable as JSON."""
     if isinstance(value, str):
         short = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"
         return short.encode("utf-8", "replace").decode("utf-8")
@@ -138,15 +138,15 @@ class RowReader:
         self._parsers = [(name, PARSERS[kind], name in required) for name, kind in columns.items()]
 
     def read(self, rows: Sequence[Any]) -> list[dict[str, Value]]:
-        """The values of the rows; raises InvalidRecords with the problems of all of them."""
+        """Parse the values of the rows; raises InvalidRecords with the problems of all of them."""
         problems: list[Problem] = []
-        read = [self.values(row, index, problems) for index, row in enumerate(rows)]
+        values = [self.values(row, index, problems) for index, row in enumerate(rows)]
         if problems:
             raise InvalidRecords(problems)
-        return read
+        return values
 
     def values(self, row: Any, index: int, problems: list[Problem]) -> dict[str, Value]:
-        """The values of one row, as far as they are sound; what is not is put into `problems`."""
+        """Parse the values of one row, as far as they are sound; add what is not to `problems`."""
         if not isinstance(row, dict):
             problems.append(Problem("not a record", index, None, shown(row), "an object"))
             return {}
@@ -154,12 +154,12 @@ class RowReader:
             problems.append(self._unknown(row, index))
         values: dict[str, Value] = {}
         for name, parse, required in self._parsers:
-            given = row.get(name)
-            if given is not None:
+            value = row.get(name)
+            if value is not None:
                 try:
-                    values[name] = parse(given)
+                    values[name] = parse(value)
                 except _Refused as refused:
-                    problems.append(Problem(str(refused), index, name, shown(given), refused.allowed))
+                    problems.append(Problem(str(refused), index, name, shown(value), refused.allowed))
             elif required:
                 allowed = f"a value of type {self.columns[name]}"
                 problems.append(Problem("required, and missing or null", index, name, None, allowed))
@@ -169,8 +169,8 @@ class RowReader:
 
     def _unknown(self, row: Mapping[str, Any], index: int) -> Problem:
         unknown = sorted(row.keys() - self.columns.keys())
-        given = [shown(name) for name in unknown[:SHOWN_CHARACTERS]]
-        return Problem("unknown columns", index, None, given, sorted(self.columns))
+        names = [shown(name) for name in unknown[:SHOWN_CHARACTERS]]
+        return Problem("unknown columns", index, None, names, sorted(self.columns))
 
 
 class RecordReader:
@@ -184,12 +184,12 @@ class RecordReader:
         self._first_us = None if first is None else to_us(first)
 
     def read(self, records: Sequence[Any]) -> list[Record]:
-        """The records, parsed; raises InvalidRecords with the problems of all of them."""
+        """Parse records; raises InvalidRecords with the problems of all of them."""
         problems: list[Problem] = []
-        read = [self._read(record, index, problems) for index, record in enumerate(records)]
+        parsed = [self._read(record, index, problems) for index, record in enumerate(records)]
         if problems:
             raise InvalidRecords(problems)
-        return read
+        return parsed
 
     def _read(self, record: Any, index: int, problems: list[Problem]) -> Record:
         before = len(problems)
@@ -212,7 +212,7 @@ class RecordReader:
 
 
 def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The JSON Schema of one record."""
+    """Return the JSON Schema of one record."""
     properties = {
         name: _not_null(SCHEMAS[kind]) if name in plan.required else SCHEMAS[kind]
         for name, kind in sorted(plan.record.items())

@@ -14,26 +14,26 @@ INT64 = range(-(2**63), 2**63)
 
 
 class Labels:
-    """Makes the table of labels; `types` are its columns."""
+    """The maker of the table of labels; `types` are its columns."""
 
     def __init__(self, synthesis: Synthesis) -> None:
         self._labels = {INSTANCE: synthesis.instance, **synthesis.labels}
-        self.types: dict[str, SqlType] = {**LABEL_COLUMNS, **{name: each.type for name, each in self._labels.items()}}
+        self.types: dict[str, SqlType] = {**LABEL_COLUMNS, **{name: label.type for name, label in self._labels.items()}}
 
     def of(self, records: Sequence[Record]) -> dict[str, list[Any]]:
-        """The columns of the records' labels."""
+        """Return the columns of the records' labels."""
         return {
             "row": list(range(len(records))),
             "cutoff": [record.cutoff_us for record in records],
             **{
-                name: [as_sql(record.values.get(each.column), each.type) for record in records]
-                for name, each in self._labels.items()
+                name: [as_sql(record.values.get(label.column), label.type) for record in records]
+                for name, label in self._labels.items()
             },
         }
 
 
 def as_sql(value: Value, kind: SqlType) -> Any:
-    """A value as one of a type of SQL, times in microseconds; None: it is missing, or no value of that type."""
+    """Return a value as one of a type of SQL, times in microseconds; None: it is missing, or none of that type."""
     if value is None or value != value:
         return None
     if isinstance(value, dt.datetime):

@@ -1,4 +1,4 @@
-"""Prepared: a query over tables that are given with each run, planned once."""
+"""Prepared: a query over tables that come with each run, planned once."""
 
 from __future__ import annotations
 
@@ -37,17 +37,18 @@ class Prepared:
             self._free.put(connection)
 
     def run(self, tables: Tables) -> list[tuple[Any, ...]]:
-        """The rows of the result."""
+        """Run the query, and return the rows of the result."""
         call = self._call(tables)
         with self._connection() as connection:
             rows: list[tuple[Any, ...]] = connection.execute(call).fetchall()
         return rows
 
     def types(self) -> dict[str, str]:
-        """The columns of the result, with their types."""
+        """Return the columns of the result, with their types."""
         nothing = {name: dict.fromkeys(types, ()) for name, types in self._shapes.items()}
         with self._connection() as connection:
-            return {each[0]: str(each[1]) for each in connection.execute(self._call(nothing)).description}
+            description = connection.execute(self._call(nothing)).description
+        return {column[0]: str(column[1]) for column in description}
 
     def _call(self, tables: Tables) -> str:
         columns = [tables[name][column] for name, types in self._shapes.items() for column in types]
@@ -68,17 +69,17 @@ def _literal(text: str) -> str:
 
 
 def _statement(query: str, columns: Sequence[str], shapes: Shapes) -> str:
-    """The query over its parameters, one for each column of each table."""
+    """Write the query over its parameters, one for each column of each table."""
     number, tables = count(1), list[str]()
     for name, types in shapes.items():
-        values = [f"{_decoded(f'${next(number)}', kind)} as {quoted(column)}" for column, kind in types.items()]
+        values = [f"{_decode_sql(f'${next(number)}', kind)} as {quoted(column)}" for column, kind in types.items()]
         tables.append(f"{quoted(name)} as materialized (select {', '.join(values)})")
     chosen = ", ".join(quoted(column) for column in ["row", *columns])
     return f'with {", ".join(tables)} select {chosen} from ({query}\n) order by "row"'
 
 
-def _decoded(parameter: str, kind: SqlType) -> str:
-    """The values of a JSON array, one a row."""
+def _decode_sql(parameter: str, kind: SqlType) -> str:
+    """Write the expression of the values of a JSON array, one a row."""
     stored = "BIGINT" if kind == "TIMESTAMP" else kind
     value = f"unnest(from_json({parameter}::VARCHAR, '[\"{stored}\"]'))"
     return f"make_timestamp({value})" if kind == "TIMESTAMP" else value

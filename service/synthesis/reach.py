@@ -9,35 +9,35 @@ import numpy as np
 
 from service.plan.parts import Link, Synthesis
 from service.synthesis.labels import as_sql
-from service.synthesis.rows import Found, Rows
+from service.synthesis.rows import Rows, Selection
 
 
 class Reach:
-    """Follows the plan's links from asked records."""
+    """The rows around some records, found by following the plan's links."""
 
     def __init__(self, synthesis: Synthesis) -> None:
         self._synthesis = synthesis
         self._linked = {link.table for link in synthesis.links}
 
     def columns(self, table: str) -> set[str]:
-        """The columns by which rows of a table are found."""
+        """Return the columns by which rows of a table are found."""
         return {link.column for link in self._synthesis.links if link.table == table}
 
     def rows(
         self, labels: Mapping[str, Sequence[Any]], tables: Mapping[str, Rows], warnings: Sequence[list[str]]
     ) -> dict[str, dict[str, list[Any]]]:
-        """Of each table the columns of what the records reach; adds to their `warnings` where that is nothing."""
-        reached: list[Found] = []
+        """Return of each table the columns of the rows that records reach; add to `warnings` where there are none."""
+        reached: list[Selection] = []
         for link in self._synthesis.links:
-            found = self._follow(link, labels, tables, reached)
-            reached.append(found)
-            if link.parent is None and found.unknown:
-                _warn(link, labels[link.value], found.unknown, warnings)
-        return {name: self._taken(name, tables[name], reached) for name in tables}
+            selection = self._follow(link, labels, tables, reached)
+            reached.append(selection)
+            if link.parent is None and selection.unknown:
+                _warn(link, labels[link.value], selection.unknown, warnings)
+        return {name: self._columns(name, tables[name], reached) for name in tables}
 
     def _follow(
-        self, link: Link, labels: Mapping[str, Sequence[Any]], tables: Mapping[str, Rows], reached: Sequence[Found]
-    ) -> Found:
+        self, link: Link, labels: Mapping[str, Sequence[Any]], tables: Mapping[str, Rows], reached: Sequence[Selection]
+    ) -> Selection:
         if link.parent is None:
             values = labels[link.value]
         else:
@@ -46,25 +46,28 @@ class Reach:
         distinct = {_as_kind(value, kind) for value in set(values)} - {None}
         return tables[link.table].find(link.column, distinct)
 
-    def _taken(self, name: str, rows: Rows, reached: Sequence[Found]) -> dict[str, list[Any]]:
-        found = [each for link, each in zip(self._synthesis.links, reached, strict=True) if link.table == name]
-        together = _union(found) if name in self._linked else rows.all()
-        return {column: rows.values(together, column) for column in self._synthesis.tables[name].columns}
+    def _columns(self, name: str, rows: Rows, reached: Sequence[Selection]) -> dict[str, list[Any]]:
+        if name in self._linked:
+            links = zip(self._synthesis.links, reached, strict=True)
+            selection = _union([selected for link, selected in links if link.table == name])
+        else:
+            selection = rows.all()
+        return {column: rows.values(selection, column) for column in self._synthesis.tables[name].columns}
 
 
 def _as_kind(value: Any, kind: Any) -> Any:
-    """A number as one of the other type, so that 17.0 finds 17; all else as it is."""
+    """Return a number as one of the other type, so that 17.0 finds 17; all else as it is."""
     return as_sql(value, kind) if kind in ("BIGINT", "DOUBLE") else value
 
 
-def _union(found: Sequence[Found]) -> Found:
-    if len(found) == 1:
-        return found[0]
-    positions = np.unique(np.concatenate([each.positions for each in found]))
-    return Found(positions, list({name: None for each in found for name in each.names}), set())
+def _union(selections: Sequence[Selection]) -> Selection:
+    if len(selections) == 1:
+        return selections[0]
+    positions = np.unique(np.concatenate([selection.positions for selection in selections]))
+    return Selection(positions, list({name: None for selection in selections for name in selection.names}), set())
 
 
 def _warn(link: Link, values: Sequence[Any], unknown: set[Any], warnings: Sequence[list[str]]) -> None:
-    for value, said in zip(values, warnings, strict=True):
+    for value, texts in zip(values, warnings, strict=True):
         if value in unknown:
-            said.append(f"{link.table}: no row for {link.column} {value!r}")
+            texts.append(f"{link.table}: no row for {link.column} {value!r}")

@@ -1,4 +1,4 @@
-"""Row files: the Parquet files of the tables that synthesized features read, and what may be added to them."""
+"""Row files: the Parquet files of the tables that synthesized features read, and the rows that may be added."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ class SentTable:
     about: SynthesisTable
 
     def wanted(self) -> list[str]:
-        """The columns of a row."""
+        """List the columns of a row."""
         return list(self.about.columns)
 
     def type_problems(self, schema: Any) -> list[str]:
-        """Where columns of a schema of Arrow have not the type of the table's."""
+        """List the columns of a schema of Arrow whose type is not the table's."""
         return _type_problems(schema, self.about)
 
     def name(self, row: Row) -> str:
-        """What names a row."""
+        """Return the text that names a row."""
         return str(row[str(self.about.key)])
 
     def value_problems(self, row: Row, index: int) -> list[Problem]:
-        """None: what the query makes of a row, the table can hold."""
+        """List no problems: what the query makes of a row, the table can hold."""
         return []
 
 
 def load_rows(table: SynthesisTable, linked: Collection[str], path: Path) -> Rows:
-    """The rows of a file, to be found by their key and by the columns `linked`."""
+    """Load the rows of a file, to be found by their key and by the columns `linked`."""
     rows = read_columns(path, list(table.columns))
     if problems := _type_problems(rows.schema, table):
         raise BundleError(table.file, sorted(f"it has {problem}" for problem in problems))
-    rows = _stored(rows)
+    rows = _normalize(rows)
     indices = {column: Index.of(rows[column]) for column in {*linked, *([table.key] if table.key else [])}}
     if table.key is not None and (extra := rows.num_rows - len(indices[table.key].values)):
         raise BundleError(table.file, [f"{extra} rows have no {table.key!r}, or that of another row"])
@@ -60,12 +60,12 @@ def _type_problems(schema: Any, table: SynthesisTable) -> list[str]:
         "BOOLEAN": pa.bool_(),
         "TIMESTAMP": pa.timestamp("us"),
     }
-    given = {name: schema.field(name).type for name in table.columns}
-    return [f"{n!r} as {given[n]}, not {kind}" for n, kind in table.columns.items() if given[n] != types[kind]]
+    stored = {name: schema.field(name).type for name in table.columns}
+    return [f"{n!r} as {stored[n]}, not {kind}" for n, kind in table.columns.items() if stored[n] != types[kind]]
 
 
-def _stored(rows: Any) -> Any:
-    """The same rows with times in microseconds, and NaN, which is a missing number, as null."""
+def _normalize(rows: Any) -> Any:
+    """Return the same rows with times in microseconds, and NaN, which is a missing number, as null."""
     import pyarrow as pa
     import pyarrow.compute as pc
 

@@ -15,7 +15,7 @@ Positions = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Index:
-    """Where the rows with each value of one column are; `values` are sorted, and `order` has their rows in turn."""
+    """The places of the rows with each value of one column; `values` are sorted, and `order` has their rows in turn."""
 
     values: NDArray[Any]
     starts: Positions
@@ -23,27 +23,27 @@ class Index:
 
     @classmethod
     def of(cls, column: Any) -> Index:
-        """The index of a column of Arrow; rows without a value are nowhere."""
+        """Index a column of Arrow; rows without a value are nowhere."""
         import pyarrow.compute as pc
 
-        known = np.flatnonzero(pc.is_valid(column).to_numpy())
+        positions = np.flatnonzero(pc.is_valid(column).to_numpy())
         values = column.drop_null().to_numpy()
         order = np.argsort(values, kind="stable")
         distinct, starts = np.unique(values[order], return_index=True)
-        return cls(distinct, np.append(starts, len(values)), known[order])
+        return cls(distinct, np.append(starts, len(values)), positions[order])
 
     def find(self, values: Sequence[Any]) -> list[Positions]:
-        """The rows of each of some values."""
+        """Find the rows of each of some values."""
         if not len(self.values):
             return [self.order] * len(values)
-        asked = np.array(values, self.values.dtype)
-        at = np.minimum(np.searchsorted(self.values, asked), len(self.values) - 1)
-        starts, stops = self.starts[at], np.where(self.values[at] == asked, self.starts[at + 1], self.starts[at])
+        keys = np.array(values, self.values.dtype)
+        at = np.minimum(np.searchsorted(self.values, keys), len(self.values) - 1)
+        starts, stops = self.starts[at], np.where(self.values[at] == keys, self.starts[at + 1], self.starts[at])
         return [self.order[start:stop] for start, stop in zip(starts.tolist(), stops.tolist(), strict=True)]
 
 
 @dataclass(frozen=True)
-class Found:
+class Selection:
     """Some rows: the positions of those from the bundle, the names of those sent since, and values that have none."""
 
     positions: Positions
@@ -66,28 +66,28 @@ class Rows:
     added: Mapping[str, Row] = field(default_factory=dict)
     holders: Mapping[str, Mapping[Any, tuple[str, ...]]] = field(default_factory=dict)
 
-    def all(self) -> Found:
-        """Every row."""
-        return Found(self._left(np.arange(self.table.num_rows)), list(self.added), set())
+    def all(self) -> Selection:
+        """Select every row."""
+        return Selection(self._left(np.arange(self.table.num_rows)), list(self.added), set())
 
-    def find(self, column: str, values: Collection[Any]) -> Found:
-        """The rows with one of some distinct values, none missing, in an indexed column."""
-        asked, names, unknown = list(values), list[str](), set()
-        held = self.holders.get(column, {})
-        parts = [self._left(each) for each in self.indices[column].find(asked)] if asked else []
-        for value, part in zip(asked, parts, strict=True):
-            names += held.get(value, ())
-            if not len(part) and value not in held:
+    def find(self, column: str, values: Collection[Any]) -> Selection:
+        """Select the rows with one of some distinct values, none missing, in an indexed column."""
+        distinct, names, unknown = list(values), list[str](), set()
+        holders = self.holders.get(column, {})
+        parts = [self._left(positions) for positions in self.indices[column].find(distinct)] if distinct else []
+        for value, part in zip(distinct, parts, strict=True):
+            names += holders.get(value, ())
+            if not len(part) and value not in holders:
                 unknown.add(value)
-        return Found(np.concatenate(parts) if parts else np.array([], np.int64), names, unknown)
+        return Selection(np.concatenate(parts) if parts else np.array([], np.int64), names, unknown)
 
-    def values(self, found: Found, column: str) -> list[Any]:
-        """What some rows have in a column."""
-        stored = self.table.column(column).take(found.positions).to_pylist() if len(found.positions) else []
-        return [*stored, *(self.added[name][column] for name in found.names)]
+    def values(self, rows: Selection, column: str) -> list[Any]:
+        """Return the values of some rows in a column."""
+        stored = self.table.column(column).take(rows.positions).to_pylist() if len(rows.positions) else []
+        return [*stored, *(self.added[name][column] for name in rows.names)]
 
     def edited(self, events: Mapping[str, Row | None]) -> tuple[Rows, set[str]]:
-        """The table after each of `events` took the place of the row of its name, and the names that had one."""
+        """Return the table after each of `events` took the place of the row of its name, and the names that had one."""
         gone, added, replaced = set(self.gone), dict(self.added), set[str]()
         holders = {column: dict(self.holders.get(column, {})) for column in self.indices}
         for name, row in events.items():
@@ -97,14 +97,14 @@ class Rows:
                 replaced.add(name)
             if row is not None:
                 added[name] = row
-            for column, held in holders.items():
-                _move(held, name, earlier[column] if earlier else None, row[column] if row else None)
+            for column, by_value in holders.items():
+                _move(by_value, name, earlier[column] if earlier else None, row[column] if row else None)
         return replace(self, gone=frozenset(gone), added=added, holders=holders), replaced
 
     def _left(self, positions: Positions) -> Positions:
         if not self.gone:
             return positions
-        return np.array([each for each in positions.tolist() if each not in self.gone], np.int64)
+        return np.array([position for position in positions.tolist() if position not in self.gone], np.int64)
 
     def _stored(self, name: str) -> list[int]:
         index = self.indices[str(self.key)]
@@ -112,10 +112,10 @@ class Rows:
         return at
 
 
-def _move(held: dict[Any, tuple[str, ...]], name: str, old: Any, new: Any) -> None:
-    """Takes a name from one value to another; None is no value."""
+def _move(holders: dict[Any, tuple[str, ...]], name: str, old: Any, new: Any) -> None:
+    """Move a name from one value to another; None is no value."""
     if old is not None:
-        left = tuple(each for each in held[old] if each != name)
-        held.update({old: left}) if left else held.pop(old)
+        others = tuple(holder for holder in holders[old] if holder != name)
+        holders.update({old: others}) if others else holders.pop(old)
     if new is not None:
-        held[new] = (*held.get(new, ()), name)
+        holders[new] = (*holders.get(new, ()), name)

@@ -21,19 +21,19 @@ RECORDS_AT_ONCE = 1_000  # a run's parameters are text in memory
 
 
 class Synthesizer:
-    """Computes the features called `numeric` and `categorical`; any thread may call it."""
+    """The computation of the features called `numeric` and `categorical`; any thread may call it."""
 
     def __init__(self, synthesis: Synthesis, numeric: Sequence[str], categorical: Sequence[str]) -> None:
         self._numeric = len(numeric)
         self._labels, self._reach = Labels(synthesis), Reach(synthesis)
         shapes = {LABELS: self._labels.types, **{name: table.columns for name, table in synthesis.tables.items()}}
         types: dict[str, SqlType] = {**dict.fromkeys(numeric, "DOUBLE"), **dict.fromkeys(categorical, "VARCHAR")}
-        self._query = _prepared(synthesis.query, types, shapes)
+        self._query = _prepare(synthesis.query, types, shapes)
 
     def values(
         self, records: Sequence[Record], tables: Mapping[str, Rows], warnings: Sequence[list[str]]
     ) -> tuple[NDArray[np.float32], NDArray[np.object_]]:
-        """The features of some records, one row each: numeric, missing NaN, and categorical, missing "".
+        """Compute the features of some records, one row each: numeric, missing NaN, and categorical, missing "".
 
         Adds to the records' `warnings` what their callers should know.
         """
@@ -54,19 +54,19 @@ class Synthesizer:
         return numeric, np.array([["" if value is None else value for value in row[stop:]] for row in rows], object)
 
 
-def _prepared(query: str, types: Mapping[str, SqlType], shapes: Mapping[str, Mapping[str, SqlType]]) -> Prepared:
-    """The query, once it has shown on no rows at all that it returns these columns."""
+def _prepare(query: str, types: Mapping[str, SqlType], shapes: Mapping[str, Mapping[str, SqlType]]) -> Prepared:
+    """Prepare the query, once it has shown on no rows at all that it returns these columns."""
     import duckdb
 
     try:
         prepared = Prepared(query, list(types), shapes)
-        given = prepared.types()
+        returned = prepared.types()
     except duckdb.Error as error:
         raise BundleError("plan.json", [f"the query of the synthesis fails: {error}"]) from None
     problems = [
-        f"the query of the synthesis yields {name!r} as {given[name]}, not {kind}"
+        f"the query of the synthesis yields {name!r} as {returned[name]}, not {kind}"
         for name, kind in types.items()
-        if given[name] != kind
+        if returned[name] != kind
     ]
     if problems:
         raise BundleError("plan.json", sorted(problems))

@@ -17,34 +17,34 @@ Rows = Sequence[Mapping[str, Value]]
 
 
 def connect() -> Any:
-    """An in-memory DuckDB that reaches nothing outside it."""
+    """Open an in-memory DuckDB that reaches nothing outside it."""
     import duckdb
 
     return duckdb.connect(config={"threads": 1, "enable_external_access": False, "python_enable_replacements": False})
 
 
 def quoted(name: str) -> str:
-    """A name as SQL takes it, whatever it holds."""
+    """Quote a name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
 
 
 class Target(Protocol):
-    """What a view's rows are added to."""
+    """A file in memory to which a view's rows are added."""
 
     def wanted(self) -> list[str]:
-        """The columns that it needs."""
+        """List the columns that it needs."""
         ...
 
     def type_problems(self, schema: Any) -> list[str]:
-        """Where columns of a schema of Arrow, which has all that it needs, have a wrong type."""
+        """List the columns of a schema of Arrow, which has all that it needs, that have a wrong type."""
         ...
 
     def name(self, row: Mapping[str, Any]) -> str:
-        """What names a row: one of the same name takes its place."""
+        """Return the text that names a row: one of the same name takes its place."""
         ...
 
     def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
-        """What it cannot hold of a row, which was the one at `index` of those sent."""
+        """List what it cannot hold of a row, which was the one at `index` of those sent."""
         ...
 
 
@@ -54,20 +54,20 @@ class Query:
     def __init__(self, view: View, record: Mapping[str, ColumnType], target: Target, connection: Any) -> None:
         self.file, self.target = view.file, target
         self._view, self._record, self._connection = view, record, connection
-        self._schema = self._checked()
+        self._schema = self._check()
 
     def run(self, rows: Rows) -> list[dict[str, Any]]:
-        """The file's columns of the rows that it keeps; raises InvalidRecords, which counts `rows`, for bad values."""
+        """Return the file's columns of the rows that it keeps; raises InvalidRecords, by place in `rows`."""
         try:
-            found = self._result(rows).to_pylist()
+            results = self._result(rows).to_pylist()
         except self._errors() as error:
             failing = islice(self._failing(range(len(rows)), rows), MAX_FAILING_ROWS)
             problems = [self._failure(index, rows[index]) for index in failing]
             raise (InvalidRecords(problems) if problems else error) from None
-        return [{name: _plain(value) for name, value in each.items()} for each in found]
+        return [{name: _plain(value) for name, value in result.items()} for result in results]
 
     def _result(self, rows: Rows, columns: str = "*") -> Any:
-        """A table of Arrow: some columns of the query over `rows`."""
+        """Return a table of Arrow: some columns of the query over `rows`."""
         self._connection.register("event", _table(rows, self._record))
         try:
             return self._connection.sql(f"select {columns} from ({self._view.query}\n)").to_arrow_table()
@@ -87,7 +87,7 @@ class Query:
         return None
 
     def _failing(self, indices: range, rows: Rows) -> Iterator[int]:
-        """The rows on which the query fails, found by halving."""
+        """Yield the rows on which the query fails, found by halving."""
         if self._fails([rows[index] for index in indices]) is None:
             return
         if len(indices) == 1:
@@ -98,14 +98,14 @@ class Query:
         yield from self._failing(indices[middle:], rows)
 
     def _failure(self, index: int, row: Mapping[str, Value]) -> Problem:
-        """Which column of the file cannot be computed of a row, and why."""
+        """Return the problem of a row: the column of the file that cannot be computed of it, and why."""
         for name in self._schema.names:
-            if said := self._fails([row], quoted(name)):
-                return Problem(said, index, name, None, f"values of which {name!r} can be computed")
+            if error := self._fails([row], quoted(name)):
+                return Problem(error, index, name, None, f"values of which {name!r} can be computed")
         return Problem(str(self._fails([row])), index, None, None, "values that the plan's query accepts")
 
-    def _checked(self) -> Any:
-        """The schema of the result; raises BundleError unless it has what the file has."""
+    def _check(self) -> Any:
+        """Return the schema of the result; raises BundleError unless it has what the file has."""
         try:
             schema = self._result([]).schema
         except self._errors() as error:
@@ -134,7 +134,7 @@ def _table(rows: Rows, record: Mapping[str, ColumnType]) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Times in microseconds; NaN, which is a missing number, as None."""
+    """Return times in microseconds, and NaN, which is a missing number, as None."""
     if value != value:
         return None
     return to_us(value) if isinstance(value, dt.datetime) else value

@@ -15,13 +15,13 @@ from service.records.reader import SECOND_US
 
 
 def read_rows(path: Path, lookup: RowLookup, columns: Sequence[str]) -> Any:
-    """The file's rows, reduced to the keys, the time and `columns`."""
+    """Read the file's rows, reduced to the keys, the time and `columns`."""
     times = [] if isinstance(lookup, StaticLookup) else [lookup.time]
     return read_columns(path, [*lookup.keys, *times, *columns])
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Any:
-    """Some columns of a file, which may be named twice."""
+    """Read some columns of a file, which may be named twice."""
     import pyarrow.parquet as pq
 
     wanted = list(dict.fromkeys(columns))
@@ -32,7 +32,7 @@ def read_columns(path: Path, columns: Sequence[str]) -> Any:
 
 
 def _without_dictionaries(rows: Any) -> Any:
-    """The same rows, of columns that can be sorted."""
+    """Return the same rows, of columns that can be sorted."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -50,7 +50,7 @@ def check_types(
     categorical: Sequence[str],
     record: Mapping[str, ColumnType],
 ) -> None:
-    """Raises BundleError unless every column has the type that its use needs."""
+    """Raise BundleError unless every column has the type that its use needs."""
     kinds = {field.name: kind_of(field.type) for field in rows.schema}
     wrong = [(c, "numeric") for c in numeric if kinds[c] not in _NUMERIC]
     wrong += [(c, "categorical") for c in categorical if kinds[c] not in _TEXT]
@@ -69,7 +69,7 @@ _TEXT = {"text", "column of nulls"}
 
 
 def kind_of(arrow_type: Any) -> str:
-    """The plan's name for a type of Arrow, or words that are no type of the plan."""
+    """Return the plan's name for a type of Arrow, or words that are no type of the plan."""
     from pyarrow import types
 
     if types.is_string(arrow_type) or types.is_large_string(arrow_type) or types.is_string_view(arrow_type):
@@ -83,36 +83,37 @@ def kind_of(arrow_type: Any) -> str:
     return "column of nulls" if types.is_null(arrow_type) else "column of no known type"
 
 
-def sorted_by_key(rows: Any, lookup: RowLookup) -> Any:
-    """The rows whose key and time are known, sorted by key, then time; the file's order breaks ties."""
-    return sorted_by(rows, lookup.keys if isinstance(lookup, StaticLookup) else [*lookup.keys, lookup.time])
+def sort_by_key(rows: Any, lookup: RowLookup) -> Any:
+    """Return the rows whose key and time are known, sorted by key, then time; the file's order breaks ties."""
+    return sort_rows(rows, lookup.keys if isinstance(lookup, StaticLookup) else [*lookup.keys, lookup.time])
 
 
-def sorted_by(rows: Any, columns: Sequence[str]) -> Any:
-    """The rows that have a value in all of `columns`, sorted by them; texts as their UTF-8 bytes."""
+def sort_rows(rows: Any, columns: Sequence[str]) -> Any:
+    """Return the rows that have a value in all of `columns`, sorted by them; texts as their UTF-8 bytes."""
     import pyarrow.compute as pc
 
-    rows = rows.filter(_all_known(rows, columns))
+    rows = rows.filter(_complete(rows, columns))
     return rows.take(pc.sort_indices(rows, sort_keys=[(column, "ascending") for column in columns]))
 
 
-def _all_known(rows: Any, columns: Sequence[str]) -> Any:
+def _complete(rows: Any, columns: Sequence[str]) -> Any:
+    """Return a mask of the rows that have a value in all of `columns`."""
     import pyarrow.compute as pc
 
-    known = pc.is_valid(rows[columns[0]])
+    mask = pc.is_valid(rows[columns[0]])
     for column in columns[1:]:
-        known = pc.and_(known, pc.is_valid(rows[column]))
-    return known
+        mask = pc.and_(mask, pc.is_valid(rows[column]))
+    return mask
 
 
 def key_values(rows: Any, lookup: RowLookup) -> list[Any]:
-    """The key of each row: a value, or a tuple of them where the lookup has several keys; times in microseconds."""
+    """Return the key of each row: a value, or a tuple where the lookup has several keys; times in microseconds."""
     parts = [values_of(rows[column]) for column in lookup.keys]
     return parts[0] if len(parts) == 1 else list(zip(*parts, strict=True))
 
 
 def values_of(column: Any) -> list[Any]:
-    """The values of a column; times, which then have none missing, in microseconds."""
+    """Return the values of a column; times, which then have none missing, in microseconds."""
     if kind_of(column.type) == "time":
         return list(microseconds(column).tolist())
     values: list[Any] = column.to_pylist()
@@ -120,7 +121,7 @@ def values_of(column: Any) -> list[Any]:
 
 
 def spans_of(keys: Sequence[Any]) -> dict[Any, tuple[int, int]]:
-    """For each key the half-open range of its rows; `keys` is sorted."""
+    """Return for each key the half-open range of its rows; `keys` is sorted."""
     spans: dict[Any, tuple[int, int]] = {}
     start = 0
     for row in range(1, len(keys) + 1):
@@ -131,7 +132,7 @@ def spans_of(keys: Sequence[Any]) -> dict[Any, tuple[int, int]]:
 
 
 def microseconds(column: Any) -> NDArray[np.int64]:
-    """Times as microseconds since 1970; nanoseconds round up, so that no row counts as known before it was."""
+    """Return times as microseconds since 1970; nanoseconds round up: no row counts as known before it was."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -143,7 +144,7 @@ def microseconds(column: Any) -> NDArray[np.int64]:
 
 
 def numeric_matrix(rows: Any, columns: Sequence[str]) -> NDArray[np.float32]:
-    """float32 [rows + 1, columns]; by way of float64, as the features of training are made.
+    """Return columns as float32 [rows + 1, columns]; by way of float64, as the features of training are made.
 
     The last row, here and below, is what a record without a row gets: nothing.
     """
@@ -162,7 +163,7 @@ def numeric_matrix(rows: Any, columns: Sequence[str]) -> NDArray[np.float32]:
 
 
 def categorical_matrix(rows: Any, columns: Sequence[str]) -> NDArray[np.object_]:
-    """Texts [rows + 1, columns], missing ""."""
+    """Return columns as texts [rows + 1, columns], missing ""."""
     matrix = np.full((rows.num_rows + 1, len(columns)), "", dtype=object)
     for index, name in enumerate(columns):
         matrix[:-1, index] = ["" if value is None else value for value in rows[name].to_pylist()]

@@ -13,21 +13,21 @@ from service.tables.files import values_of
 Codes = NDArray[np.int64]  # of each row the number of its group; -1: a value is missing, so it is in none
 
 
-def grouped(rows: Any, columns: Sequence[str]) -> tuple[Codes, dict[Any, tuple[int, int]]]:
-    """The positions of the rows, group by group and otherwise in their order, and for each key its range among them.
+def group_rows(rows: Any, columns: Sequence[str]) -> tuple[Codes, dict[Any, tuple[int, int]]]:
+    """Return the positions of the rows, group by group and else in their order, and each key's range among them.
 
     A key is a value, or a tuple of them where there are several columns; times are in microseconds.
     """
-    codes, keys = _encoded(rows[columns[0]])
+    codes, keys = _encode(rows[columns[0]])
     for number, column in enumerate(columns[1:], start=1):
-        codes, keys = _crossed((codes, keys), _encoded(rows[column]), first=number == 1)
+        codes, keys = _cross((codes, keys), _encode(rows[column]), first=number == 1)
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes, np.arange(len(keys) + 1), sorter=order)
     order, bounds = order[bounds[0] :], (bounds - bounds[0]).tolist()
     return order, {key: (bounds[i], bounds[i + 1]) for i, key in enumerate(keys)}
 
 
-def _encoded(column: Any) -> tuple[Codes, list[Any]]:
+def _encode(column: Any) -> tuple[Codes, list[Any]]:
     import pyarrow as pa
 
     encoded = column.combine_chunks().dictionary_encode()
@@ -35,12 +35,12 @@ def _encoded(column: Any) -> tuple[Codes, list[Any]]:
     return codes, values_of(pa.chunked_array([encoded.dictionary]))
 
 
-def _crossed(left: tuple[Codes, list[Any]], right: tuple[Codes, list[Any]], *, first: bool) -> tuple[Codes, list[Any]]:
-    """The pairs of two groupings that occur, as groups; those of `left` are tuples unless it is the first."""
+def _cross(left: tuple[Codes, list[Any]], right: tuple[Codes, list[Any]], *, first: bool) -> tuple[Codes, list[Any]]:
+    """Return the pairs of two groupings that occur, as groups; those of `left` are tuples unless it is the first."""
     width = max(len(right[1]), 1)
-    known = (left[0] >= 0) & (right[0] >= 0)
-    pairs, numbers = np.unique(left[0][known] * width + right[0][known], return_inverse=True)
-    codes = np.full(len(known), -1, np.int64)
-    codes[known] = numbers
+    grouped_in_both = (left[0] >= 0) & (right[0] >= 0)
+    pairs, numbers = np.unique(left[0][grouped_in_both] * width + right[0][grouped_in_both], return_inverse=True)
+    codes = np.full(len(grouped_in_both), -1, np.int64)
+    codes[grouped_in_both] = numbers
     parts = ((left[1][pair // width], right[1][pair % width]) for pair in pairs.tolist())
     return codes, [(one, other) if first else (*one, other) for one, other in parts]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from service.plan.document import BundleError
 from service.plan.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
-from service.records.keys import Key, said_time
+from service.records.keys import Key, time_text
 from service.records.reader import MICROSECOND, SECOND_US, Record
 from service.tables.files import (
     categorical_matrix,
@@ -22,13 +22,13 @@ from service.tables.files import (
     microseconds,
     numeric_matrix,
     read_rows,
-    sorted_by_key,
+    sort_by_key,
     spans_of,
 )
 
 MISSING_ROW = -1  # the last row of every table holds what a record without a row gets
 
-Found = tuple[int, str | None]  # a row of the table, and a warning for the caller
+Match = tuple[int, str | None]  # a row of the table, and a warning for the caller
 
 
 class Table:
@@ -48,8 +48,8 @@ class Finder(Protocol):
 
     table: Table
 
-    def find(self, record: Record) -> Found:
-        """The row for `record`, or MISSING_ROW and, where the caller should know, why."""
+    def find(self, record: Record) -> Match:
+        """Find the row for `record`, or MISSING_ROW and, where the caller should know, why."""
         ...
 
 
@@ -60,13 +60,13 @@ class StaticFinder:
         self.table = table
         self._rows = rows
 
-    def find(self, record: Record) -> Found:
+    def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
             return MISSING_ROW, None
         row = self._rows.get(key)
         if row is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
         return row, None
 
 
@@ -80,25 +80,25 @@ class LatestFinder:
         self._bisect = bisect_right if lookup.at_cutoff == "included" else bisect_left
         self._valid_for_us = None if lookup.valid_for_s is None else round(lookup.valid_for_s * SECOND_US)
 
-    def find(self, record: Record) -> Found:
+    def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
             return MISSING_ROW, None
         span = self._spans.get(key)
         if span is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.said(record)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
         row = self._bisect(self._times, record.cutoff_us, *span) - 1
         if row < span[0]:
-            known = f"{self.table.key.said(record)} up to the cutoff {said_time(record.cutoff_us)}"
-            return MISSING_ROW, f"{self.table.name}: no row for {known}"
+            sought = f"{self.table.key.text(record)} up to the cutoff {time_text(record.cutoff_us)}"
+            return MISSING_ROW, f"{self.table.name}: no row for {sought}"
         if self._valid_for_us is not None and self._times[row] < record.cutoff_us - self._valid_for_us:
             return MISSING_ROW, self._too_old(record, row, self._valid_for_us)
         return row, None
 
     def _too_old(self, record: Record, row: int, valid_for_us: int) -> str:
         return (
-            f"{self.table.name}: the latest row for {self.table.key.said(record)} is of {said_time(self._times[row])}, "
-            f"more than {valid_for_us * MICROSECOND} before the cutoff {said_time(record.cutoff_us)}"
+            f"{self.table.name}: the latest row for {self.table.key.text(record)} is of {time_text(self._times[row])}, "
+            f"more than {valid_for_us * MICROSECOND} before the cutoff {time_text(record.cutoff_us)}"
         )
 
 
@@ -111,10 +111,10 @@ def load_lookup(
     categorical: Sequence[str],
     record: Mapping[str, ColumnType],
 ) -> Finder:
-    """The lookup's file, reduced to its keys, its time and the columns that features use."""
+    """Load the lookup's file, reduced to its keys, its time and the columns that features use."""
     rows = read_rows(folder / lookup.file, lookup, [*numeric, *categorical])
     check_types(rows, lookup, numeric=numeric, categorical=categorical, record=record)
-    rows = sorted_by_key(rows, lookup)
+    rows = sort_by_key(rows, lookup)
     table = Table(name, lookup, numeric_matrix(rows, numeric), categorical_matrix(rows, categorical))
     keys = key_values(rows, lookup)
     if isinstance(lookup, StaticLookup):

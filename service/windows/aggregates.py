@@ -1,4 +1,4 @@
-"""Aggregates: what a window feature computes of the events from `start` to `stop` of a series.
+"""Aggregates: the functions that window features compute of the events from `start` to `stop` of a series.
 
 Sums are of integers and exact; each result is rounded where the formula says so and nowhere else, and is therefore
 equal, to the last bit, to that of the batch path, which computes the same formulas in DuckDB.
@@ -24,7 +24,7 @@ _SMALL = 100  # values; up to here Python's own functions are faster than NumPy'
 
 
 def aggregate_of(feature: WindowFeature, scale: int) -> Aggregate:
-    """The function that computes `feature`; `scale` is its column's."""
+    """Return the function that computes `feature`; `scale` is its column's."""
     if feature.column is None:
         return _OF_ROWS[feature.aggregation]
     column, k, of = feature.column, 10**scale, _OF_COLUMNS[feature.aggregation]
@@ -32,7 +32,7 @@ def aggregate_of(feature: WindowFeature, scale: int) -> Aggregate:
 
 
 def as_float(number: int) -> float:
-    """A 128-bit integer as DuckDB casts one: by its two halves where 64 bits do not hold it."""
+    """Convert a 128-bit integer as DuckDB casts one: by its two halves where 64 bits do not hold it."""
     if -(2**63) <= number < 2**63:
         return float(number)
     return float(number & _LOWER_64) + float(number >> 64) * 2.0**64
@@ -48,12 +48,12 @@ def _time_since_last(series: Series, start: int, stop: int, cutoff_us: int) -> f
 
 def _sum(column: Column, start: int, stop: int, k: int) -> float:
     assert column.sums is not None
-    return as_float(column.sums.between(column.known[start], column.known[stop])) / k
+    return as_float(column.sums.between(column.counts[start], column.counts[stop])) / k
 
 
 def _mean(column: Column, start: int, stop: int, k: int) -> float:
     assert column.sums is not None
-    first, last = column.known[start], column.known[stop]
+    first, last = column.counts[start], column.counts[stop]
     count = last - first
     return as_float(column.sums.between(first, last)) / float(count * k) if count else nan
 
@@ -61,7 +61,7 @@ def _mean(column: Column, start: int, stop: int, k: int) -> float:
 def _std(column: Column, start: int, stop: int, k: int) -> float:
     assert column.sums is not None
     assert column.squares is not None
-    first, last = column.known[start], column.known[stop]
+    first, last = column.counts[start], column.counts[stop]
     count = last - first
     if count < 2:
         return nan
@@ -71,7 +71,7 @@ def _std(column: Column, start: int, stop: int, k: int) -> float:
 
 
 def _values(column: Column, start: int, stop: int) -> array[int]:
-    return column.values[column.known[start] : column.known[stop]]
+    return column.values[column.counts[start] : column.counts[stop]]
 
 
 def _min(column: Column, start: int, stop: int, k: int) -> float:
@@ -106,13 +106,13 @@ def _num_unique(column: Column, start: int, stop: int, _: int) -> float:
 
 
 def _first(column: Column, start: int, stop: int, k: int) -> float:
-    known = column.known
-    return float(column.values[known[start]]) / k if stop > start and known[start + 1] > known[start] else nan
+    counts = column.counts
+    return float(column.values[counts[start]]) / k if stop > start and counts[start + 1] > counts[start] else nan
 
 
 def _last(column: Column, start: int, stop: int, k: int) -> float:
-    known = column.known
-    return float(column.values[known[stop - 1]]) / k if stop > start and known[stop] > known[stop - 1] else nan
+    counts = column.counts
+    return float(column.values[counts[stop - 1]]) / k if stop > start and counts[stop] > counts[stop - 1] else nan
 
 
 _OF_ROWS: dict[str, Aggregate] = {"count": _count, "time_since_last": _time_since_last}

@@ -35,16 +35,16 @@ class Windows:
         self.positions = list(chain.from_iterable(block.positions for block in self._blocks))
 
     def values(self, record: Record, state: Mapping[str, Indexed], warnings: list[str]) -> list[float]:
-        """A float64 for each of `positions`, missing NaN; adds to `warnings` what the caller should know."""
+        """Return a float64 for each of `positions`, missing NaN; add to `warnings` what the caller should know."""
         values: list[float] = []
         cutoff_us = record.cutoff_us
         for block in self._blocks:
             indexed = state[block.name]
             key = block.key.of(record)
-            found = None if key is None else indexed.find(key)
-            if found is None and key is not None:
-                warnings.append(f"{block.name}: no history for {block.key.said(record)}")
-            series, first, last = found or (indexed.series, 0, 0)
+            events = None if key is None else indexed.find(key)
+            if events is None and key is not None:
+                warnings.append(f"{block.name}: no history for {block.key.text(record)}")
+            series, first, last = events or (indexed.series, 0, 0)
             stop = block.bisect(series.times, cutoff_us, first, last)
             for window_us, aggregates in block.windows:
                 reached = first if window_us is None else bisect_left(series.times, cutoff_us - window_us, first, stop)
@@ -64,6 +64,6 @@ def _block(name: str, plan: Plan, features: Mapping[int, WindowFeature]) -> _Blo
         name,
         Key(lookup.on),
         bisect_right if lookup.at_cutoff == "included" else bisect_left,
-        [(window_us, [aggregate for _, aggregate in found]) for window_us, found in by_window.items()],
-        [position for found in by_window.values() for position, _ in found],
+        [(window_us, [aggregate for _, aggregate in placed]) for window_us, placed in by_window.items()],
+        [position for placed in by_window.values() for position, _ in placed],
     )

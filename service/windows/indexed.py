@@ -8,7 +8,7 @@ from typing import Any
 
 from service.windows.series import Event, Series
 
-Found = tuple[Series, int, int]  # a series, and the range in it where the events of a key are
+Events = tuple[Series, int, int]  # a series, and the range in it where the events of a key are
 
 
 @dataclass(frozen=True)
@@ -19,8 +19,8 @@ class Indexed:
     spans: Mapping[Any, tuple[int, int]]
     changed: Mapping[Any, Series]
 
-    def find(self, key: Any) -> Found | None:
-        """Where the events of `key` are; None: it has none."""
+    def find(self, key: Any) -> Events | None:
+        """Find the events of `key`; None: it has none."""
         series = self.changed.get(key)
         if series is not None:
             return (series, 0, len(series)) if len(series) else None
@@ -28,7 +28,7 @@ class Indexed:
         return None if span is None else (self.series, *span)
 
     def edited(self, edits: Mapping[Any, Edits]) -> Indexed:
-        """The same after some edits of each key."""
+        """Return the same after some edits of each key."""
         changed = {key: self._series(key).edited(edit.removed, edit.added) for key, edit in edits.items()}
         return replace(self, changed={**self.changed, **changed})
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from service.windows.sums import Sums
 
 Numbers = NDArray[np.int64]
-Cells = tuple[Numbers, NDArray[np.bool_]]  # the values of a column, and which of them are known
+Cells = tuple[Numbers, NDArray[np.bool_]]  # the values of a column, and a mask of those that are not missing
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Event:
 
     @property
     def order(self) -> tuple[int, str]:
-        """Sorts events by time; of two at one time, by name."""
+        """The sort key of events: time, then name."""
         return self.time_us, self.row
 
 
 @dataclass(frozen=True)
 class Totals:
-    """Which running sums a column needs."""
+    """The running sums that a column needs."""
 
     sums: bool = False
     squares: bool = False
@@ -41,16 +41,16 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """The values of some events that are not null: how many come before each event, themselves, and their sums."""
+    """The values of some events that are not null: their number before each event, themselves, and their sums."""
 
-    known: array[int]
+    counts: array[int]
     values: array[int]
     sums: Sums | None
     squares: Sums | None
 
     @classmethod
     def empty(cls, totals: Totals) -> Column:
-        """No event."""
+        """Return the column of no event."""
         return cls(
             array("q", [0]),
             array("q"),
@@ -59,28 +59,28 @@ class Column:
         )
 
     def cells(self, start: int) -> Cells:
-        """What the events from `start` on have."""
-        known = np.diff(np.frombuffer(self.known, np.int64)[start:]).astype(bool)
-        values = np.zeros(len(known), np.int64)
-        values[known] = np.frombuffer(self.values, np.int64)[self.known[start] :]
-        return values, known
+        """Return the values of the events from `start` on."""
+        valid = np.diff(np.frombuffer(self.counts, np.int64)[start:]).astype(bool)
+        values = np.zeros(len(valid), np.int64)
+        values[valid] = np.frombuffer(self.values, np.int64)[self.counts[start] :]
+        return values, valid
 
     def continued(self, at: int, cells: Cells) -> Column:
-        """The column of the first `at` events, then of events with these `cells`."""
-        values, known = cells
-        before, values = self.known[at], values[known]
+        """Return the column of the first `at` events, then of events with these `cells`."""
+        values, valid = cells
+        before, values = self.counts[at], values[valid]
         return Column(
-            self.known[: at + 1] + _packed(before + np.cumsum(known)),
-            self.values[:before] + _packed(values),
+            self.counts[: at + 1] + _pack(before + np.cumsum(valid)),
+            self.values[:before] + _pack(values),
             None if self.sums is None else self.sums.continued(before, values),
             None if self.squares is None else self.squares.continued(before, values, squared=True),
         )
 
     def part(self, start: int, stop: int) -> Column:
-        """The column of some of the events."""
-        first, last = self.known[start], self.known[stop]
+        """Return the column of some of the events."""
+        first, last = self.counts[start], self.counts[stop]
         return Column(
-            _packed(np.frombuffer(self.known, np.int64)[start : stop + 1] - first),
+            _pack(np.frombuffer(self.counts, np.int64)[start : stop + 1] - first),
             self.values[first:last],
             None if self.sums is None else self.sums.part(first, last),
             None if self.squares is None else self.squares.part(first, last),
@@ -103,30 +103,30 @@ class Series:
 
     @classmethod
     def empty(cls, totals: Mapping[str, Totals]) -> Series:
-        """No event, of the columns in `totals`."""
+        """Return the series of no event, of the columns in `totals`."""
         return cls(array("q"), [], {name: Column.empty(needed) for name, needed in totals.items()})
 
     def continued(self, at: int, times: Numbers, rows: list[str], cells: Mapping[str, Cells]) -> Series:
-        """The first `at` events, then the given ones, which are sorted and come after them."""
+        """Return the first `at` events, then the given ones, which are sorted and come after them."""
         return Series(
-            self.times[:at] + _packed(times),
+            self.times[:at] + _pack(times),
             self.rows[:at] + rows,
             {name: column.continued(at, cells[name]) for name, column in self.columns.items()},
         )
 
     def part(self, start: int, stop: int) -> Series:
-        """Some of the events."""
+        """Return some of the events."""
         columns = {name: column.part(start, stop) for name, column in self.columns.items()}
         return Series(self.times[start:stop], self.rows[start:stop], columns)
 
     def position(self, event: tuple[int, str], start: int = 0) -> int:
-        """Where an event of this time and name stands, or would, at `start` or later."""
+        """Return where an event of this time and name stands, or would, at `start` or later."""
         if not len(self) or event > (self.times[-1], self.rows[-1]):
             return len(self)
         return bisect_left(range(len(self)), event, start, key=lambda i: (self.times[i], self.rows[i]))
 
     def edited(self, removed: Sequence[tuple[int, str]], added: Sequence[Event]) -> Series:
-        """These events without the `removed`, which are among them, and with the `added`; what comes before is kept."""
+        """Return these events without the `removed`, which are among them, and with the `added`."""
         added = sorted(added, key=lambda event: event.order)
         out = sorted(self.position(event) for event in removed)
         into: list[int] = []
@@ -151,7 +151,7 @@ class _Edit:
 
     @classmethod
     def of(cls, at: int, out: Sequence[int], into: Sequence[int]) -> _Edit:
-        """The edit of what is left from `at` on; all positions are those before anything is taken out."""
+        """Make the edit of what is left from `at` on; all positions are those before anything is taken out."""
         taken, put = np.array(out, np.int64), np.array(into, np.int64)
         return cls(taken - at, put - at - np.searchsorted(taken, put))
 
@@ -165,6 +165,6 @@ class _Edit:
         return self.apply(cells[0], [v or 0 for v in values]), self.apply(cells[1], [v is not None for v in values])
 
 
-def _packed(values: Numbers) -> array[int]:
-    """An array whose items Python reads as integers, several times as fast as NumPy's."""
+def _pack(values: Numbers) -> array[int]:
+    """Pack integers in an array whose items Python reads as integers, several times as fast as NumPy's."""
     return array("q", np.ascontiguousarray(values, np.int64).tobytes())

@@ -143,7 +143,7 @@ TABLES = {
 
 
 def onnx_model(numeric: list[str], categorical: list[str], weights: list[float]) -> onnx.ModelProto:
-    """sigmoid(numeric, NaN as 0, times weights, plus the codes of the categories)."""
+    """Build the model sigmoid(numeric, NaN as 0, times weights, plus the codes of the categories)."""
     nodes, inputs = [], []
     if numeric:
         inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, [None, len(numeric)]))
@@ -163,7 +163,7 @@ def onnx_model(numeric: list[str], categorical: list[str], weights: list[float])
             helper.make_node("LabelEncoder", ["categorical"], ["codes"], domain="ai.onnx.ml", **encode),
             helper.make_node("ReduceSum", ["codes", "last"], ["texts"], keepdims=0),
         ]
-    sides = [name for name, given in [("numbers", numeric), ("texts", categorical)] if given]
+    sides = [name for name, columns in [("numbers", numeric), ("texts", categorical)] if columns]
     nodes += [helper.make_node("Sum", sides, ["logit"]), helper.make_node("Sigmoid", ["logit"], ["score"])]
     constants = {
         "zero": np.float32(0.0),
@@ -181,7 +181,7 @@ def onnx_model(numeric: list[str], categorical: list[str], weights: list[float])
 
 
 def expected_score(numbers: list[float], codes: float) -> float:
-    """What `onnx_model` answers, computed by hand."""
+    """Compute by hand the answer of `onnx_model`."""
     logit = float(np.dot(np.nan_to_num(np.array(numbers)), WEIGHTS)) + codes
     return float(1.0 / (1.0 + np.exp(-logit)))
 
@@ -191,13 +191,13 @@ GOLDEN_SCORE = expected_score([500, 0, 10, 100, 8, 7], CODES["UA"] + CODES["BOEI
 
 @pytest.fixture
 def plan() -> dict[str, Any]:
-    """A plan to change at will."""
+    """Return a plan to change at will."""
     return copy.deepcopy(PLAN)
 
 
 @pytest.fixture
 def record() -> dict[str, Any]:
-    """A record to change at will; its cutoff is 2014-01-02T08:30."""
+    """Return a record to change at will; its cutoff is 2014-01-02T08:30."""
     return dict(RECORD)
 
 
@@ -206,7 +206,7 @@ WriteBundle = Callable[..., Path]
 
 @pytest.fixture
 def write_bundle(tmp_path: Path) -> WriteBundle:
-    """Writes a bundle; what is not given is what the tests call normal."""
+    """Return a function that writes a bundle, by default the one that the tests call normal."""
 
     def write(
         plan: dict[str, Any] = PLAN,
@@ -235,7 +235,7 @@ def write_bundle(tmp_path: Path) -> WriteBundle:
 
 @pytest.fixture
 def served(write_bundle: WriteBundle) -> Served:
-    """The normal bundle, loaded."""
+    """Load the normal bundle."""
     served = Served()
     served.load(write_bundle())
     return served
@@ -243,6 +243,6 @@ def served(write_bundle: WriteBundle) -> Served:
 
 @pytest.fixture
 def client(served: Served) -> Iterator[TestClient]:
-    """A client of the application over the normal bundle."""
+    """Yield a client of the application over the normal bundle."""
     with TestClient(Application(served)) as client:
         yield client

@@ -29,7 +29,7 @@ QUERY = (
 
 
 def plan_dict() -> dict[str, Any]:
-    """Three lookups over one file, once with the cutoff included and once without; all aggregations and windows."""
+    """Return a plan of three lookups over one file, with the cutoff and without; all aggregations and windows."""
     lookups, features = {}, []
     for at_cutoff in ["excluded", "included"]:
         for name, keys in KEYS.items():
@@ -101,7 +101,7 @@ RECORDS = st.builds(
 
 
 def histories_of(rows: Iterable[Row]) -> Histories:
-    """Fresh histories over a file of these events."""
+    """Make fresh histories over a file of these events."""
     schema = {"_row": pa.string(), "a": pa.string(), "b": pa.int64(), "at": pa.timestamp("us")}
     columns = {name: [row["id" if name == "_row" else name] for row in rows] for name in [*schema, *SCALES]}
     table = pa.table({name: pa.array(values, schema.get(name, pa.int64())) for name, values in columns.items()})
@@ -111,13 +111,13 @@ def histories_of(rows: Iterable[Row]) -> Histories:
 
 
 def values_of(histories: Histories, record: Record) -> list[float]:
-    """The features of a record, in the order of the plan."""
+    """Compute the features of a record, in the order of the plan."""
     values = dict(zip(WINDOWS.positions, WINDOWS.values(record, histories.state.windows, []), strict=True))
     return [values[position] for position in sorted(values)]
 
 
 def reference(rows: Iterable[Row], record: Record) -> list[float]:
-    """The same, by looking at every event for every feature."""
+    """Compute the same by looking at every event for every feature."""
     rows = [row for row in rows if row["at"] is not None]
     return [_reference(rows, record, feature) for feature in FEATURES.values()]
 
@@ -125,14 +125,14 @@ def reference(rows: Iterable[Row], record: Record) -> list[float]:
 def _reference(rows: list[Row], record: Record, feature: WindowFeature) -> float:
     lookup = PLAN.lookups[feature.lookup]
     assert isinstance(lookup, WindowLookup)
-    found = sorted(
+    events = sorted(
         (row for row in rows if _counts(row, record, feature, lookup)), key=lambda row: (row["at"], row["id"])
     )
     if feature.column is None:
         if feature.aggregation == "count":
-            return float(len(found))
-        return (record.cutoff_us - found[-1]["at"]) / 1e6 if found else math.nan
-    values = [row[feature.column] for row in found]
+            return float(len(events))
+        return (record.cutoff_us - events[-1]["at"]) / 1e6 if events else math.nan
+    values = [row[feature.column] for row in events]
     return aggregated(feature.aggregation, values, 10 ** SCALES[feature.column])
 
 
@@ -146,27 +146,29 @@ def _counts(row: Row, record: Record, feature: WindowFeature, lookup: WindowLook
 
 
 def aggregated(name: str, values: list[int | None], k: int) -> float:
-    """One aggregate of stored values, of which some may be None; in the order of their events."""
-    known = sorted(value for value in values if value is not None)
-    count, total = len(known), sum(known)
+    """Compute one aggregate of stored values, of which some may be None; in the order of their events."""
+    ordered = sorted(value for value in values if value is not None)
+    count, total = len(ordered), sum(ordered)
     ends = {"first": values[:1], "last": values[-1:]}
     if name in ends:
         return math.nan if ends[name] in ([], [None]) else float(ends[name][0] or 0) / k
     if name == "num_unique":
-        return float(len(set(known))) if values else math.nan
+        return float(len(set(ordered))) if values else math.nan
     if name == "sum":
         return _duckdb_float(total) / k
     if count < (2 if name == "std" else 1):
         return math.nan
     if name == "std":
-        spread = count * sum(value * value for value in known) - total * total
+        spread = count * sum(value * value for value in ordered) - total * total
         return math.sqrt(_duckdb_float(spread) / float(count * (count - 1))) / k
     if name == "median":
-        middle = known[(count - 1) // 2 : count // 2 + 1]
+        middle = ordered[(count - 1) // 2 : count // 2 + 1]
         return float(sum(middle)) / (len(middle) * k)
-    return {"mean": _duckdb_float(total) / float(count * k), "min": float(known[0]) / k, "max": float(known[-1]) / k}[
-        name
-    ]
+    return {
+        "mean": _duckdb_float(total) / float(count * k),
+        "min": float(ordered[0]) / k,
+        "max": float(ordered[-1]) / k,
+    }[name]
 
 
 def _duckdb_float(number: int) -> float:
@@ -176,11 +178,11 @@ def _duckdb_float(number: int) -> float:
 
 
 def sent(row: Mapping[str, Any]) -> Row:
-    """An event as a caller sends it."""
+    """Return an event as a caller sends it."""
     at = row["at"]
     return {**row, "at": None if at is None else (EPOCH + dt.timedelta(microseconds=at)).isoformat()}
 
 
 def cutoff(text: str) -> int:
-    """A time in microseconds since 1970."""
+    """Return a time in microseconds since 1970."""
     return to_us(dt.datetime.fromisoformat(text))

@@ -121,41 +121,41 @@ CITIES: list[Row] = [{"city": "Łódź's", "people": 9_007_199_254_740_993}, {"c
 
 
 def changed(**changes: Any) -> Plan:
-    """The plan with another synthesis."""
+    """Return the plan with another synthesis."""
     plan = copy.deepcopy(SYNTHESIS_PLAN)
     plan["synthesis"] |= changes
     return read_plan(json.dumps(plan).encode())
 
 
 def at(seconds: float) -> dt.datetime:
-    """A time of this module's short history."""
+    """Return a time of this module's short history."""
     return EPOCH + dt.timedelta(seconds=seconds)
 
 
 def order(number: int, customer: int | None = 1, seconds: float = 1, amount: float | None = 2.5, **more: Any) -> Row:
-    """An order of a customer."""
+    """Return an order of a customer."""
     about = {"order_id": number, "customer_id": customer, "ordered_at": at(seconds), "amount": amount}
     return {**about, "channel": "web", **more}
 
 
 def item(name: str, number: int | None, seconds: float = 1) -> Row:
-    """An item of an order."""
+    """Return an item of an order."""
     return {"item_id": name, "order_id": number, "added_at": at(seconds)}
 
 
 def sent(row: Mapping[str, Any]) -> Row:
-    """A row as a caller sends it."""
+    """Return a row as a caller sends it."""
     return {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in row.items()}
 
 
 def record(customer: float | None = 1, seconds: float = 10, **more: Any) -> Record:
-    """A record of a customer, asked about at a time."""
+    """Return a record of a customer, asked about at a time."""
     values = {"customer_id": customer, "when": at(seconds), "age": None, "city": None, "loyal": None}
     return Record({**values, **more}, round(seconds * 1_000_000))
 
 
 def write_tables(folder: Path, **tables: Sequence[Row]) -> None:
-    """Writes the files of the tables; those that are not given have no rows, but for the cities."""
+    """Write the files of the tables; those that are not given have no rows, but for the cities."""
     for name, columns in COLUMNS.items():
         rows = tables.get(name, CITIES if name == "cities" else [])
         values = {column: pa.array([row[column] for row in rows], ARROW[kind]) for column, kind in columns.items()}
@@ -163,14 +163,16 @@ def write_tables(folder: Path, **tables: Sequence[Row]) -> None:
 
 
 def shop(plan: Plan = PLAN, **tables: Sequence[Row]) -> Histories:
-    """Fresh histories over files of these rows."""
+    """Make fresh histories over files of these rows."""
     with tempfile.TemporaryDirectory() as folder:
         write_tables(Path(folder), **tables)
-        return Histories(plan, [each for each in plan.features if isinstance(each, SynthesisFeature)], Path(folder))
+        return Histories(
+            plan, [feature for feature in plan.features if isinstance(feature, SynthesisFeature)], Path(folder)
+        )
 
 
 def synthesizer(plan: Plan = PLAN) -> Synthesizer:
-    """What computes all of the plan's features."""
+    """Make the computation of all of the plan's features."""
     assert plan.synthesis is not None
     return Synthesizer(plan.synthesis, NUMERIC, CATEGORICAL)
 
@@ -181,20 +183,20 @@ SYNTHESIZER = synthesizer()
 def values_of(
     histories: Histories, records: Sequence[Record], by: Synthesizer = SYNTHESIZER
 ) -> tuple[list[list[Any]], list[list[str]]]:
-    """The features of some records, numbers before texts, and their warnings."""
+    """Compute the features of some records, numbers before texts, and their warnings."""
     warnings: list[list[str]] = [[] for _ in records]
     numeric, categorical = by.values(records, histories.state.tables, warnings)
     assert (numeric.dtype, categorical.dtype) == (np.float32, object)
     return [[*n, *c] for n, c in zip(numeric.tolist(), categorical.tolist(), strict=True)], warnings
 
 
-def reference(orders: Iterable[Row], items: Iterable[Row], asked: Record) -> list[Any]:
-    """The same, by looking at every row."""
-    values, cutoff = asked.values, asked.values["when"]
+def reference(orders: Iterable[Row], items: Iterable[Row], record: Record) -> list[Any]:
+    """Compute the same by looking at every row."""
+    values, cutoff = record.values, record.values["when"]
     assert isinstance(cutoff, dt.datetime)
-    own = [row for row in orders if row["customer_id"] == values["customer_id"] is not None]
+    theirs = [row for row in orders if row["customer_id"] == values["customer_id"] is not None]
     seen = sorted(
-        (row for row in own if row["ordered_at"] < cutoff), key=lambda row: (row["ordered_at"], row["order_id"])
+        (row for row in theirs if row["ordered_at"] < cutoff), key=lambda row: (row["ordered_at"], row["order_id"])
     )
     numbers = {row["order_id"] for row in seen}
     counted = [row for row in items if row["order_id"] in numbers and row["added_at"] < cutoff]

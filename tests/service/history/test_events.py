@@ -31,7 +31,7 @@ def events_of(histories: Histories, log: EventLog | None = None, **changes: Any)
 
 
 def replace_in(plan: Any, changes: dict[str, Any]) -> Any:
-    """The plan with another table of events."""
+    """Return the plan with another table of events."""
     if not changes:
         return plan
     table = plan.events["events"]
@@ -51,10 +51,10 @@ def test_events_in_any_order_make_the_histories_of_the_table_that_they_leave(
     final = {row["id"]: row for row in file}
 
     for rows in requests:
-        known = {name for name, row in final.items() if row["at"] is not None}
+        timed = {name for name, row in final.items() if row["at"] is not None}
         accepted = events.accept("events", [sent(row) for row in rows])
         ids = [row["id"] for row in rows]
-        assert accepted == Accepted(len(ids), len(ids) - len(set(ids)) + len(known & set(ids)))
+        assert accepted == Accepted(len(ids), len(ids) - len(set(ids)) + len(timed & set(ids)))
         final |= {row["id"]: row for row in rows}
 
     table = [row for row in final.values() if row["at"] is not None]

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from service.history.state import Histories, State
+from service.history.state import Histories
 from service.plan.document import BundleError
 from service.windows.sums import LIMIT
 from tests.support.past import FEATURES, PLAN
@@ -29,20 +29,10 @@ def histories(folder: Path, **columns: Any) -> Histories:
 
 
 def test_keys_may_be_dictionaries_and_columns_empty(tmp_path: Path) -> None:
-    made = histories(tmp_path, a=pa.array(["x", None]).dictionary_encode(), w=pa.nulls(2))
+    past = histories(tmp_path, a=pa.array(["x", None]).dictionary_encode(), w=pa.nulls(2))
 
-    assert set(made.state.windows["of_a_excluded"].spans) == {"x"}
-    assert set(made.state.windows["of_both_excluded"].spans) == {("x", 1)}
-
-
-def test_only_lookups_of_features_in_use_are_read(tmp_path: Path) -> None:
-    features = [feature for feature in FEATURES.values() if feature.lookup == "of_b_included" and not feature.column]
-    pq.write_table(pa.table({name: TABLE[name] for name in ["_row", "b", "at"]}), tmp_path / "events.parquet")
-
-    made = Histories(PLAN, features, tmp_path)
-
-    assert set(made.state.windows) == {"of_b_included"}
-    assert Histories(PLAN, [], tmp_path / "nowhere").state == State({}, {})
+    assert set(past.state.windows["of_a_excluded"].spans) == {"x"}
+    assert set(past.state.windows["of_both_excluded"].spans) == {("x", 1)}
 
 
 @pytest.mark.parametrize(

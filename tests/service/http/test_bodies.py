@@ -4,13 +4,13 @@ import sys
 
 import pytest
 
-from service.http.bodies import MAX_RECORDS, BodyError, decoded, to_batch, to_rows
+from service.http.bodies import MAX_RECORDS, BodyError, decode, to_batch, to_rows
 from service.records.reader import InvalidRecords
 
 
 @pytest.mark.parametrize("literal", ["NaN", "Infinity", "-Infinity", "1e400", "-1e400", "1" * 400, "1" * 10_000])
 def test_a_number_that_no_float_holds_is_kept_to_be_named(literal: str) -> None:
-    value = decoded(f'{{"x": {literal}}}'.encode())
+    value = decode(f'{{"x": {literal}}}'.encode())
 
     assert not abs(value["x"]) <= sys.float_info.max
 
@@ -31,7 +31,7 @@ def test_a_number_that_no_float_holds_is_kept_to_be_named(literal: str) -> None:
 )
 def test_what_is_not_json_is_a_bad_request(body: bytes) -> None:
     with pytest.raises(BodyError, match="not JSON") as raised:
-        decoded(body)
+        decode(body)
 
     assert raised.value.status == 400
 

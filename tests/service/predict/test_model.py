@@ -11,7 +11,7 @@ import pytest
 
 from service.plan.document import BundleError
 from service.predict.features import Matrices
-from service.predict.model import CPU, CUDA, Model, load_model, providers_to_ask
+from service.predict.model import CPU, CUDA, Model, load_model, providers_to_request
 
 
 class Session:
@@ -36,7 +36,7 @@ class Session:
     def get_outputs(self) -> list[Any]:
         return [SimpleNamespace(name=name) for name in self.outputs]
 
-    def run(self, names: list[str], given: dict[str, Any]) -> list[Any]:
+    def run(self, names: list[str], inputs: dict[str, Any]) -> list[Any]:
         return [self.scores]
 
 
@@ -44,15 +44,15 @@ ONE_ROW = Matrices(np.zeros((1, 1), np.float32), np.empty((1, 0), object), [[]])
 
 
 @pytest.mark.parametrize(
-    ("available", "devices", "asked"),
+    ("available", "devices", "requested"),
     [([CUDA, CPU], 1, [CUDA, CPU]), ([CUDA, CPU], 0, [CPU]), ([CPU], 1, [CPU]), ([CPU], 0, [CPU])],
 )
-def test_cuda_is_asked_for_where_there_is_a_gpu(available: list[str], devices: int, asked: list[str]) -> None:
-    assert providers_to_ask(available, devices) == asked
+def test_cuda_is_asked_for_where_there_is_a_gpu(available: list[str], devices: int, requested: list[str]) -> None:
+    assert providers_to_request(available, devices) == requested
 
 
 def test_a_gpu_that_the_runtime_cannot_use_is_said(caplog: pytest.LogCaptureFixture) -> None:
-    providers_to_ask([CPU], 2)
+    providers_to_request([CPU], 2)
 
     assert "2 GPUs are not used: install onnxruntime-gpu" in caplog.text
 

@@ -42,7 +42,7 @@ def test_columns_may_be_missing_or_null(read: RecordReader) -> None:
 
 
 @pytest.mark.parametrize(
-    ("field", "given", "error", "allowed"),
+    ("field", "value", "error", "allowed"),
     [
         ("carrier", 7, "not a text", "a string"),
         ("carrier", ["UA"], "not a text", "a string"),
@@ -68,9 +68,9 @@ def test_columns_may_be_missing_or_null(read: RecordReader) -> None:
     ],
 )
 def test_a_bad_value_is_refused_with_its_field_and_what_would_do(
-    read: RecordReader, record: dict[str, Any], field: str, given: Any, error: str, allowed: str
+    read: RecordReader, record: dict[str, Any], field: str, value: Any, error: str, allowed: str
 ) -> None:
-    record[field] = given
+    record[field] = value
 
     problem = problem_of(read, record)
 

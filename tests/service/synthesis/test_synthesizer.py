@@ -101,7 +101,7 @@ def test_nan_in_a_file_is_a_missing_number() -> None:
 def test_the_features_are_those_of_loops_over_all_rows(orders: list[Row], items: list[Row], records: list[Any]) -> None:
     values, _ = values_of(shop(orders=orders, items=items), records)
 
-    np.testing.assert_equal(values, [reference(orders, items, each) for each in records])
+    np.testing.assert_equal(values, [reference(orders, items, record) for record in records])
 
 
 @settings(max_examples=30, deadline=None)
@@ -111,9 +111,9 @@ def test_a_batch_is_its_records_one_by_one(orders: list[Row], items: list[Row], 
 
     together, warnings = values_of(histories, records)
 
-    alone = [values_of(histories, [each]) for each in records]
+    alone = [values_of(histories, [record]) for record in records]
     np.testing.assert_equal(together, [values[0] for values, _ in alone])
-    assert warnings == [said[0] for _, said in alone]
+    assert warnings == [texts[0] for _, texts in alone]
 
 
 def test_a_large_batch_is_answered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -210,9 +210,9 @@ def test_a_query_that_loses_records_fails_rather_than_answers_others() -> None:
 def test_synthesized_features_stand_where_the_model_wants_them(tmp_path: Path) -> None:
     write_tables(tmp_path, orders=[order(1)])
     builder = FeatureBuilder(PLAN, Inputs(["cities.people", "COUNT(orders)"], CATEGORICAL), tmp_path)
-    asked = RecordReader(PLAN).read([{"when": "1970-01-01T00:00:10", "customer_id": 1}, {"when": "1970-01-01"}])
+    records = RecordReader(PLAN).read([{"when": "1970-01-01T00:00:10", "customer_id": 1}, {"when": "1970-01-01"}])
 
-    matrices = builder.build(asked)
+    matrices = builder.build(records)
 
     np.testing.assert_array_equal(matrices.numeric, np.array([[nan, 1.0], [nan, 0.0]], np.float32))
     assert matrices.categorical.tolist() == [["web"], [""]]
@@ -248,11 +248,11 @@ def test_a_bundle_with_synthesized_features_is_served(write_bundle: Any) -> None
     served.load(folder)
 
     with TestClient(Application(served)) as client:
-        asked = {"when": "1970-01-01T00:00:10", "customer_id": 1}
-        before = client.post("/predict", json=asked).json()
+        body = {"when": "1970-01-01T00:00:10", "customer_id": 1}
+        before = client.post("/predict", json=body).json()
         more = {"order_id": 2, "customer_id": 1, "ordered_at": "1970-01-01T00:00:05", "amount": 1.5}
         accepted = client.post("/events", json={"table": "orders", "rows": [more]}).json()
-        after = client.post("/predict", json={"records": [asked] * 2}).json()
+        after = client.post("/predict", json={"records": [body] * 2}).json()
 
     assert accepted == {"accepted": 1, "replaced": 0}
     assert before["score"] == pytest.approx(1 / (1 + math.exp(-2.0)))

@@ -63,5 +63,5 @@ def test_an_unknown_key_is_an_empty_window_with_a_warning_and_a_null_key_without
 
     values = WINDOWS.values(Record({"a": a, "b": b}, 1), histories.state.windows, warnings)
 
-    assert sorted(warnings) == sorted(w.format(each) for w in unknown for each in ["excluded", "included"])
+    assert sorted(warnings) == sorted(w.format(at_cutoff) for w in unknown for at_cutoff in ["excluded", "included"])
     assert len(values) == len(FEATURES)

@@ -67,7 +67,7 @@ def test_events_in_any_order_make_the_tables_that_they_leave(
 
     left = [row for row in final["orders"].values() if row["ordered_at"] is not None]
     values, warnings = values_of(histories, records)
-    np.testing.assert_equal(values, [reference(left, final["items"].values(), each) for each in records])
+    np.testing.assert_equal(values, [reference(left, final["items"].values(), record) for record in records])
     fresh = shop(orders=left, items=list(final["items"].values()))
     np.testing.assert_equal((values, warnings), values_of(fresh, records))
 
@@ -116,7 +116,7 @@ def test_events_that_the_model_uses_no_table_of_are_checked_and_change_nothing()
 
 @pytest.fixture
 def of_both_kinds(plan: dict[str, Any], write_bundle: Any) -> FeatureBuilder:
-    """A window over flights, and a synthesized feature over the same flights and over those that were late."""
+    """Build a window over flights, and a synthesized feature over the same flights and over those that were late."""
     query = """
         select "row", cast((select count(*) from flights where origin = l.origin and departed_at < l.cutoff) as double)
         as flown, cast((select count(*) from late where origin = l.origin and departed_at < l.cutoff) as double) as late
@@ -150,8 +150,8 @@ def test_one_row_that_is_sent_may_stand_in_several_tables_and_windows(of_both_ki
     flights = [flight("a", delay=40), flight("b", delay=5), flight("b", delay=50), flight("a", delay=10)]
 
     seen = []
-    for each in flights:
-        events.accept("flights", [each])
+    for row in flights:
+        events.accept("flights", [row])
         seen.append(of_both_kinds.build(lga(of_both_kinds)).numeric[0].tolist())
 
     assert seen == [[1.0, 1.0, 1.0], [2.0, 2.0, 1.0], [2.0, 2.0, 2.0], [2.0, 2.0, 1.0]]
@@ -168,11 +168,11 @@ def test_a_row_that_one_view_refuses_counts_in_none(of_both_kinds: FeatureBuilde
 
 def test_windows_and_tables_change_together(of_both_kinds: FeatureBuilder) -> None:
     events, done, seen = Events(of_both_kinds.plan, of_both_kinds.histories), Event(), set()
-    asked = lga(of_both_kinds)
+    records = lga(of_both_kinds)
 
     def predict() -> None:
         while not done.is_set():
-            seen.add(tuple(of_both_kinds.build(asked).numeric[0].tolist()))
+            seen.add(tuple(of_both_kinds.build(records).numeric[0].tolist()))
 
     thread = Thread(target=predict)
     thread.start()
