@@ -22,7 +22,7 @@ import psutil
 import yaml
 from demo import memory
 
-from dagster_project.commands.demo_bad import copy_with
+from dagster_project.runs.demo_bad import copy_with
 
 ROOT, USE_CASE = Path(__file__).resolve().parents[1], "flight_delays"
 STEP = f"{USE_CASE}__evaluation"

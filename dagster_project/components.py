@@ -6,15 +6,15 @@ from typing import Any
 import dagster as dg
 from dagster.components.resolved.scopes import EnvScope
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.location.automation import automation
 from dagster_project.location.scaffolding import UseCaseScaffolder
 from ml.declaration.use_case import UseCaseSpec
 
 
 class _Environment(EnvScope):
-    """`env.X` raises if X is not set, as `env('X')` does; Dagster's own gives None."""
+    """An environment whose `env.X` raises if X is not set, as `env('X')` does; Dagster's own gives None."""
 
     def __getattr__(self, key: str) -> Any:
         return super().__getattr__(key) if key.startswith("jinja") else self(key)
@@ -26,20 +26,20 @@ class UseCase(UseCaseSpec, dg.Component):
 
     @classmethod
     def get_model_cls(cls) -> type["UseCase"]:
-        """The declaration is its own model, so that every mistake is reported at its own line."""
+        """Return the class itself: so every mistake of a declaration is reported at its own line."""
         return cls
 
     @classmethod
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "UseCase":
-        """Resolves templates such as `{{ env.X }}` and checks the values again."""
+        """Resolve templates such as `{{ env.X }}` and check the values again."""
         values: Mapping[str, Any] = attributes.model_dump(exclude_unset=True)
         return cls.model_validate(context.resolution_context.with_scope(env=_Environment()).resolve_value(values))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """All assets, checks, jobs, schedules and sensors of the use case named after the folder."""
+        """Build all assets, checks, jobs, schedules and sensors of the use case named after the folder."""
         return definitions_of(Case(context.path.name, self))
 
 
 def definitions_of(case: Case) -> dg.Definitions:
-    """Assets and automation of a use case."""
+    """Return the assets and the automation of a use case."""
     return dg.Definitions.merge(dg.Definitions(assets=all_assets(case)), automation(case))

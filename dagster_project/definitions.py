@@ -40,7 +40,7 @@ PRELOAD = [
 
 
 def resources() -> dict[str, object]:
-    """What assets work with; settings come from the environment so that a deployment changes nothing else."""
+    """Return the resources of the assets, by the settings of the environment: a deployment changes nothing else."""
     results = storage()
     return {
         "storage": results,
@@ -54,7 +54,7 @@ def resources() -> dict[str, object]:
 
 @dg.definitions
 def defs() -> dg.Definitions:
-    """Every use case of configs/, with the resources and the executor."""
+    """Load every use case of configs/, with the resources and the executor."""
     for name, value in PINNED.items():
         os.environ.setdefault(name, value)
     keep_to_home()

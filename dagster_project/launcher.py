@@ -6,26 +6,26 @@ from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
 
 
 class LocalRunLauncher(dg.DefaultRunLauncher):
-    """Lets run monitoring end a run whose process was killed, and give back its places in pools.
+    """A launcher with which run monitoring ends a run whose process was killed, and gives back its places in pools.
 
     Only where the daemon runs beside the runs, on one machine and in one container: it looks for processes by number.
     """
 
     @property
     def supports_check_run_worker_health(self) -> bool:
-        """It does; Dagster's own does not, and such a run would stay STARTED for ever."""
+        """Return True; Dagster's own launcher does not, and such a run would stay STARTED for ever."""
         return True
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
-        """FAILED if the process that the run's events name is gone, however the run was started."""
-        found = _process_of(self._instance, run.run_id)
-        if found is None or _alive(*found):
+        """Return FAILED if the process that the run's events name is gone, however the run was started."""
+        process = _process_of(self._instance, run.run_id)
+        if process is None or _alive(*process):
             return CheckRunHealthResult(WorkerStatus.RUNNING)
-        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {found[0]} is gone")
+        return CheckRunHealthResult(WorkerStatus.FAILED, f"its process {process[0]} is gone")
 
 
 def _process_of(instance: dg.DagsterInstance, run_id: str) -> tuple[int, float] | None:
-    """The number of the run's own process, and when it was known to run; None if it has not said so yet."""
+    """Return the number of the run's own process and a time at which it ran; None if it has not said so yet."""
     for entry in reversed(instance.all_logs(run_id, of_type=dg.DagsterEventType.ENGINE_EVENT)):
         event = entry.dagster_event
         if event is not None and event.step_key is None and "pid" in event.engine_event_data.metadata:

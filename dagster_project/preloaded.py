@@ -1,4 +1,4 @@
-"""Imported once in a run's forkserver: what every step would do again, importing the definitions' modules above all."""
+"""Work that a run's forkserver does once for all of its steps: importing the definitions' modules above all."""
 
 from dagster_project.definitions import defs
 from ml.provenance.coordinates import environment_coordinate, git_state

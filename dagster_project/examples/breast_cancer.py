@@ -4,7 +4,7 @@ import pandas as pd
 
 
 def samples() -> pd.DataFrame:
-    """One row per sample: `sample_id`, 30 measurements and the `diagnosis` (malignant or benign)."""
+    """Return one row per sample: `sample_id`, 30 measurements and the `diagnosis` (malignant or benign)."""
     from sklearn.datasets import load_breast_cancer
 
     data = load_breast_cancer(as_frame=True)

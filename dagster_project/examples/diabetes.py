@@ -4,7 +4,7 @@ import pandas as pd
 
 
 def patients() -> pd.DataFrame:
-    """One row per patient: `patient_id`, age, sex, body mass, blood pressure, six sera, and the `progression`.
+    """Return one row per patient: `patient_id`, age, sex, body mass, blood pressure, six sera, and the `progression`.
 
     Efron, Hastie, Johnstone and Tibshirani 2004, Least Angle Regression, Annals of Statistics 32.
     """

@@ -4,7 +4,7 @@ import pandas as pd
 
 
 def images() -> pd.DataFrame:
-    """One row per image: `image_id`, 64 pixels from 0 to 16, row by row from the top left, and the `digit`."""
+    """Return one row per image: `image_id`, 64 pixels from 0 to 16, row by row from the top left, and the `digit`."""
     from sklearn.datasets import load_digits
 
     data = load_digits(as_frame=True)

@@ -29,7 +29,7 @@ def _clock(day: pd.Series, hhmm: pd.Series) -> pd.Series:
 
 
 def _in_new_york(local: pd.Series, zone: pd.Series) -> pd.Series:
-    """Wall-clock times of other time zones as wall-clock times in New York."""
+    """Return wall-clock times of other time zones as wall-clock times in New York."""
     parts = [
         times.dt.tz_localize(name, ambiguous=True, nonexistent="shift_forward")
         .dt.tz_convert(_HOME)
@@ -41,7 +41,7 @@ def _in_new_york(local: pd.Series, zone: pd.Series) -> pd.Series:
 
 
 def flights() -> pd.DataFrame:
-    """336,776 flights: the schedule, and what became known at departure and at arrival.
+    """Return 336,776 flights: the schedule, and what became known at departure and at arrival.
 
     Cancelled and diverted flights have no arrival; their `arr_delay` is null.
     """
@@ -72,17 +72,17 @@ def flights() -> pd.DataFrame:
 
 
 def planes() -> pd.DataFrame:
-    """3,322 planes by tail number."""
+    """Return 3,322 planes by tail number."""
     return pd.read_csv(_folder() / "planes.csv").rename(columns={"year": "built"})
 
 
 def airports() -> pd.DataFrame:
-    """1,458 airports with their time zones."""
+    """Return 1,458 airports with their time zones."""
     return pd.read_csv(_folder() / "airports.csv")
 
 
 def weather() -> pd.DataFrame:
-    """Hourly weather at the three airports of New York City, one row for each airport and hour."""
+    """Return the hourly weather at the three airports of New York City, one row for each airport and hour."""
     raw = pd.read_csv(_folder() / "weather.csv")
     observed_at = pd.to_datetime(raw[["year", "month", "day", "hour"]])
     table = raw.drop(columns=["year", "month", "day", "hour", "time_hour"], errors="ignore")

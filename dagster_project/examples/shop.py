@@ -37,8 +37,8 @@ def _shop() -> dict[str, pd.DataFrame]:
     active = here & ~gone
     orders = _events(random, random.poisson(np.where(active, pace, 0.0)))
     items = _items(random, orders)
-    asked = _events(random, (tickets & active).astype(int))
-    kinds = np.where(complaints[asked["day"], asked["customer_id"]], "complaint", "question")
+    opened = _events(random, (tickets & active).astype(int))
+    kinds = np.where(complaints[opened["day"], opened["customer_id"]], "complaint", "question")
     customers = pd.DataFrame(
         {
             "customer_id": np.arange(CUSTOMERS),
@@ -52,14 +52,14 @@ def _shop() -> dict[str, pd.DataFrame]:
         "customers": customers,
         "orders": orders.drop(columns="day").assign(amount=items.groupby("order_id")["price"].sum().round(2)),
         "items": items,
-        "tickets": asked.drop(columns="day")
+        "tickets": opened.drop(columns="day")
         .rename(columns={"order_id": "ticket_id", "ordered_at": "opened_at"})
         .assign(kind=kinds, complaint=kinds == "complaint"),
     }
 
 
 def _events(random: np.random.Generator, counts: np.ndarray) -> pd.DataFrame:
-    """One row for each event of `counts` [days, customers], at some second of its day, numbered in time."""
+    """Return one row for each event of `counts` [days, customers], at some second of its day, numbered in time."""
     day, customer = (np.repeat(where, counts[np.nonzero(counts)]) for where in np.nonzero(counts))
     at = START + pd.to_timedelta(day, unit="D") + pd.to_timedelta(random.integers(0, 86_400, len(day)), unit="s")
     events = pd.DataFrame({"customer_id": customer, "day": day, "ordered_at": at})
@@ -80,20 +80,20 @@ def _items(random: np.random.Generator, orders: pd.DataFrame) -> pd.DataFrame:
 
 
 def customers() -> pd.DataFrame:
-    """3,000 customers with the day on which they signed up."""
+    """Return 3,000 customers with the day on which they signed up."""
     return _shop()["customers"].copy()
 
 
 def orders() -> pd.DataFrame:
-    """Orders with their amount in euros."""
+    """Return the orders with their amount in euros."""
     return _shop()["orders"].copy()
 
 
 def items() -> pd.DataFrame:
-    """The items of the orders; when one was bought, and by whom, its order says."""
+    """Return the items of the orders; when one was bought, and by whom, its order says."""
     return _shop()["items"].copy()
 
 
 def tickets() -> pd.DataFrame:
-    """Support tickets: questions and complaints."""
+    """Return the support tickets: questions and complaints."""
     return _shop()["tickets"].copy()

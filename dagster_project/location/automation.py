@@ -5,12 +5,12 @@ from typing import Any
 
 import dagster as dg
 
-from assets.step import Case
+from assets.framework.case import Case
 from ml.declaration.part import duration
 
 
 def automation(case: Case) -> dg.Definitions:
-    """`<use case>_retrain`, `_score` and `_production`, and what starts the first without being asked."""
+    """Define `<use case>_retrain`, `_score` and `_production`, and what starts the first by itself."""
     everything = dg.AssetSelection.key_prefixes([case.name])
     one_at_a_time = {"sextant/use_case": case.name}  # the instance runs one run of each value
     retrain = dg.define_asset_job(
@@ -77,12 +77,12 @@ def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
 
 
 def _learned(instance: dg.DagsterInstance, case: Case, job: str, tables: list[str]) -> dict[str, str]:
-    """The content of some tables in the latest successful run of the retrain job."""
+    """Return the content hashes of some tables in the latest successful run of the retrain job."""
     runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1)
-    found = {}
+    hashes = {}
     for name in tables if runs else []:
         records = instance.fetch_materializations(case.key(f"raw/{name}"), limit=50).records
-        made = next((record.asset_materialization for record in records if record.run_id == runs[0].run_id), None)
-        if made is not None and made.tags:
-            found[name] = made.tags.get("dagster/data_version", "")
-    return found
+        snapshot = next((record.asset_materialization for record in records if record.run_id == runs[0].run_id), None)
+        if snapshot is not None and snapshot.tags:
+            hashes[name] = snapshot.tags.get("dagster/data_version", "")
+    return hashes

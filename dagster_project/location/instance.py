@@ -25,7 +25,7 @@ DAGSTER_HOME=${{SEXTANT_HOME}}/dagster
 
 
 def prepare() -> Path:
-    """Makes what Dagster needs in $SEXTANT_HOME, unless it is there; returns DAGSTER_HOME and sets it."""
+    """Make what Dagster needs in $SEXTANT_HOME, unless it is there; set DAGSTER_HOME and return it."""
     folder = settings().dagster_home or home() / "dagster"
     os.environ |= {"SEXTANT_HOME": str(home()), "DAGSTER_HOME": str(folder)}
     file = folder / "dagster.yaml"
@@ -35,7 +35,7 @@ def prepare() -> Path:
 
 
 def write_env(folder: Path) -> Path:
-    """Makes `dg` and `dagster` keep their state in $SEXTANT_HOME too when they start in `folder`; returns its .env.
+    """Make `dg` and `dagster` keep their state in $SEXTANT_HOME too when they start in `folder`; return its .env.
 
     Lines that are there stay as they are.
     """

@@ -9,9 +9,11 @@ from pydantic import ValidationError
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dagster definitions validate`
 
+LONGEST = 80  # characters: a longer value is not repeated
+
 
 def load_use_cases(configs: Path) -> dg.Definitions:
-    """The definitions of every use case; a broken one is an asset that carries its error.
+    """Return the definitions of every use case; a broken one is an asset that carries its error.
 
     While definitions are being validated, a broken use case raises instead.
     """
@@ -20,10 +22,12 @@ def load_use_cases(configs: Path) -> dg.Definitions:
         try:
             loaded.append(_load(folder, configs.parent))
         except Exception as error:  # whatever it is, it concerns this use case alone
-            broken[folder.name] = f"configs/{folder.name}/defs.yaml cannot be loaded: {_explained(_cause(error))}"
+            broken[folder.name] = f"configs/{folder.name}/defs.yaml cannot be loaded: {_message(_cause(error))}"
     if broken and os.environ.get(VALIDATING):
         raise dg.DagsterInvalidDefinitionError("\n".join(broken.values()))
-    return dg.Definitions.merge(*loaded, dg.Definitions(assets=[_broken(*each) for each in broken.items()]))
+    return dg.Definitions.merge(
+        *loaded, dg.Definitions(assets=[_broken(name, error) for name, error in broken.items()])
+    )
 
 
 def _load(folder: Path, root: Path) -> dg.Definitions:
@@ -32,22 +36,22 @@ def _load(folder: Path, root: Path) -> dg.Definitions:
 
 
 def _cause(error: BaseException) -> BaseException:
-    """The error beneath Dagster's picture of the component tree; it names file, line and field."""
+    """Return the error beneath Dagster's picture of the component tree; it names file, line and field."""
     while isinstance(error, ComponentTreeException) and error.__cause__ is not None:
         error = error.__cause__
     return error
 
 
-def _explained(error: BaseException) -> str:
-    """Each mistake of a declaration with its field, file and line; any other error as it is."""
+def _message(error: BaseException) -> str:
+    """Return each mistake of a declaration with its field, file and line, and any other error as it is."""
     if not isinstance(error, ValidationError):
         return str(error)
     mistakes = []
     for mistake in error.errors():
-        given = repr(mistake["input"])
-        known = f" (given: {given})" if len(given) < 80 else ""
-        said = mistake["msg"].removeprefix("Value error, ")
-        mistakes.append(f"{' '.join(map(str, mistake['loc']))}: {said}{known}")
+        value = repr(mistake["input"])
+        given_value = f" (given: {value})" if len(value) < LONGEST else ""
+        message = mistake["msg"].removeprefix("Value error, ")
+        mistakes.append(f"{' '.join(map(str, mistake['loc']))}: {message}{given_value}")
     return "; ".join(mistakes)
 
 

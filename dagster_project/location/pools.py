@@ -5,8 +5,14 @@ import dagster as dg
 from resources.gpu.pool import POOL, GpuPool
 
 
+def limit_own_pools() -> None:
+    """Limit the pools of the instance in $DAGSTER_HOME by the GPUs of this machine."""
+    with dg.DagsterInstance.get() as instance:
+        limit_pools(instance, GpuPool())
+
+
 def limit_pools(instance: dg.DagsterInstance, gpus: GpuPool) -> None:
-    """Lets as many steps run in the pool `gpu` as there are GPUs; with none there is no limit, so that none is held up.
+    """Let as many steps run in the pool `gpu` as there are GPUs; with none there is no limit, so that none is held up.
 
     Steps that take a share of a GPU are in the pool `gpu_shared`, which has a limit only if somebody sets one.
     """

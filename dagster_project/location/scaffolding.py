@@ -1,4 +1,4 @@
-"""What `dg scaffold defs dagster_project.components.UseCase <name>` writes."""
+"""The scaffold of `dg scaffold defs dagster_project.components.UseCase <name>`."""
 
 from importlib.resources import files
 from typing import Any
@@ -7,10 +7,10 @@ import dagster as dg
 
 
 class UseCaseScaffolder(dg.Scaffolder[Any]):
-    """Writes a commented declaration that is valid as it stands."""
+    """A writer of a commented declaration that is valid as it stands."""
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
-        """Raises ValueError where a declaration in Python is asked for."""
+        """Write defs.yaml; raise ValueError where a declaration in Python is asked for."""
         if request.scaffold_format != "yaml":
             raise ValueError(f"a use case is declared in YAML, not in {request.scaffold_format!r}: leave --format out")
         text = files("dagster_project.location").joinpath("use_case.yaml").read_text()

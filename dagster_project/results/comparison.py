@@ -1,4 +1,4 @@
-"""Whether two results say the same, apart from the run that made them."""
+"""The comparison of two results, apart from what names the runs that made them."""
 
 import json
 import pickle
@@ -18,7 +18,7 @@ TOLERANCE = 1e-9
 COLUMNS_OF_THE_RUN = {"coordinates", "model_coordinates", "model_version", "scored_at"}
 FIELDS_OF_THE_RUN = {
     *("coordinates", "model_version", "model_hash", "tag", "version"),
-    *("champion_version", "champion_hash", "champion_metrics", "comparison", "incomparable"),
+    *("champion_version", "champion_hash", "same_answers", "champion_metrics", "comparison", "incomparable"),
     *("champion_intervals", "champion_calibration", "seen_by_champion"),
     "serving",
 }
@@ -33,17 +33,17 @@ ON_SINGLE_ROWS = {
 
 @dataclass(frozen=True)
 class Verdict:
-    """How two results compare, and what is to be said of it."""
+    """The outcome of a comparison, with a detail for people."""
 
     word: Literal["identical", "equal", "different"]
     detail: str = ""
 
 
 def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows: pd.DataFrame | None = None) -> Verdict:
-    """`identical` to the bit, `equal` where numbers differ by at most `tolerance` (absolute), else `different`.
+    """Compare two results: `identical` to the bit, `equal` within `tolerance` (absolute), or else `different`.
 
     What names the run that made a result is left out on both sides. Models whose bytes differ are `equal` if no score
-    of `rows`, a feature matrix, differs by more; without `rows` they are `different`.
+    of `rows`, a feature matrix, differs by more than `tolerance`; without `rows` they are `different`.
     """
     if type(first) is not type(second):
         return Verdict("different", f"{type(first).__name__} and {type(second).__name__}")
@@ -58,12 +58,12 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows:
     if same or rows is None:
         return Verdict("identical") if same else Verdict("different", "their bytes differ")
     gap = float(np.abs(_scores(first, rows) - _scores(second, rows)).max())
-    said = f"scores of {len(rows)} rows within {gap:.2g}, allowed: {tolerance:g}"
-    return Verdict("equal" if gap <= tolerance else "different", said)
+    detail = f"scores of {len(rows)} rows within {gap:.2g}, allowed: {tolerance:g}"
+    return Verdict("equal" if gap <= tolerance else "different", detail)
 
 
 def _scores(model: Any, rows: pd.DataFrame) -> np.ndarray:
-    """Scores [n_rows] of a feature matrix by an exported or a tuned model."""
+    """Return the scores [n_rows] of a feature matrix by an exported or a tuned model."""
     from ml.exported.onnx import described, predict, session
     from ml.tasks.encoding import Encoder
 
@@ -81,7 +81,7 @@ def _frame(table: pd.DataFrame | pa.Table) -> pd.DataFrame:
 
 def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verdict:
     if list(first.columns) != list(second.columns) or len(first) != len(second):
-        shapes = [f"{len(each)} rows of {each.shape[1]} columns" for each in (first, second)]
+        shapes = [f"{len(table)} rows of {table.shape[1]} columns" for table in (first, second)]
         return Verdict("different", " and ".join(shapes))
     changed = [name for name in first.columns if not first[name].equals(second[name])]
     if not changed:
@@ -98,26 +98,26 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:
-    told = value.model_dump(mode="json", exclude=WITHIN)
-    return {name: each for name, each in told.items() if name not in FIELDS_OF_THE_RUN}
+    fields = value.model_dump(mode="json", exclude=WITHIN)
+    return {name: content for name, content in fields.items() if name not in FIELDS_OF_THE_RUN}
 
 
 def _models(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:
-    """Where a training that is not exact is allowed, what hangs on single rows need not be the same."""
-    found = _values(first, second, tolerance)
-    if found.word != "different" or tolerance <= TOLERANCE:
-        return found
-    one, other = ({name: each[name] for name in each if name not in ON_SINGLE_ROWS} for each in (first, second))
+    """Compare two records; what hangs on single rows need not agree where a training that is not exact is allowed."""
+    verdict = _values(first, second, tolerance)
+    if verdict.word != "different" or tolerance <= TOLERANCE:
+        return verdict
+    one, other = ({name: record[name] for name in record if name not in ON_SINGLE_ROWS} for record in (first, second))
     return _values(one, other, tolerance)
 
 
 def _same(first: Any, second: Any) -> bool:
-    """Whether two leaves are equal, or neither is a number."""
+    """Check that two leaves are equal, or both NaN."""
     return bool(first == second or (first != first and second != second))
 
 
 def _values(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:
-    """Compares the leaves of two JSON values."""
+    """Compare the leaves of two JSON values."""
     one, other = dict(leaves(first)), dict(leaves(second))
     changed = sorted(path for path in one.keys() | other.keys() if not _same(one.get(path), other.get(path)))
     if not changed:
@@ -132,16 +132,16 @@ def _values(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> 
 
 
 def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
-    """The values of a JSON value that are no objects or arrays, with their paths."""
+    """Return the leaves of a JSON value, which are neither objects nor arrays, with their paths."""
     if isinstance(value, dict):
-        return [leaf for name, each in value.items() for leaf in leaves(each, f"{path}.{name}".lstrip("."))]
+        return [leaf for name, part in value.items() for leaf in leaves(part, f"{path}.{name}".lstrip("."))]
     if isinstance(value, list):
-        return [leaf for number, each in enumerate(value) for leaf in leaves(each, f"{path}[{number}]")]
+        return [leaf for number, part in enumerate(value) for leaf in leaves(part, f"{path}[{number}]")]
     return [(path, value)]
 
 
 def _model(content: bytes) -> bytes:
-    """An ONNX model without its coordinates and what was measured of it; other bytes as they are."""
+    """Return an ONNX model without its coordinates and what was measured of it, and other bytes as they are."""
     import onnx
     from google.protobuf.message import DecodeError
 
@@ -151,9 +151,9 @@ def _model(content: bytes) -> bytes:
         model = onnx.load_from_string(content)
     except DecodeError:
         return content
-    kept = [(entry.key, entry.value) for entry in model.metadata_props if entry.key not in (KEY, PARITY)]
+    own_metadata = [(entry.key, entry.value) for entry in model.metadata_props if entry.key not in (KEY, PARITY)]
     del model.metadata_props[:]
-    for name, value in kept:
+    for name, value in own_metadata:
         model.metadata_props.add(key=name, value=value)
     whole: bytes = model.SerializeToString(deterministic=True)
     return whole

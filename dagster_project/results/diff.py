@@ -1,4 +1,4 @@
-"""What differs between two results, coordinate by coordinate."""
+"""The differences between two results, coordinate by coordinate."""
 
 import difflib
 import json
@@ -18,7 +18,7 @@ Pair = tuple[Mapping[str, Any], Mapping[str, Any]]  # two whole records of one a
 
 
 def changed_coordinates(first: Mapping[str, Any], second: Mapping[str, Any]) -> list[str]:
-    """The coordinates in which two whole records differ, in the order of their influence; `run` always does."""
+    """Return the coordinates in which two whole records differ, in the order of their influence; `run` always does."""
     data = [{name: loaded["hash"] for name, loaded in record["data"].items()} for record in (first, second)]
     same = {
         "data": data[0] == data[1],
@@ -31,32 +31,32 @@ def changed_coordinates(first: Mapping[str, Any], second: Mapping[str, Any]) -> 
 
 
 def diff(ledger: Ledger, first: str, second: str) -> Iterator[str]:
-    """Lines that say what differs between two results and all that they were made from, and in the end what came of it.
+    """Yield lines about what differs between two results and all that they were made from, and last what came of it.
 
-    Each coordinate is told for the first asset, from the raw snapshots on, in which it differs.
+    Each coordinate is shown for the first asset, from the raw snapshots on, in which it differs.
     """
     chains = [_chain(ledger, identity) for identity in (first, second)]
-    raw, found = _raw_that_differ(ledger, *chains), dict[str, list[Pair]]()
+    raw, changed = _raw_that_differ(ledger, *chains), dict[str, list[Pair]]()
     for asset in chains[0]:
         if chains[1].get(asset, chains[0][asset]) == chains[0][asset]:
             continue
         one, other = (ledger.get(chain[asset]) for chain in chains)
         for name in changed_coordinates(one, other):
-            found.setdefault(name, []).append((one, other))
+            changed.setdefault(name, []).append((one, other))
     if raw:
         yield from _data(ledger, raw, *chains)
-    for name, tell in {"code": _code, "config": _config, "environment": _environment, "seed": _seed}.items():
-        if name in found:
-            yield f"{name}, from {found[name][0][0]['run']['asset']} on"
-            yield from tell(ledger, found[name])
-    if not raw and not found:
+    for name, lines in {"code": _code, "config": _config, "environment": _environment, "seed": _seed}.items():
+        if name in changed:
+            yield f"{name}, from {changed[name][0][0]['run']['asset']} on"
+            yield from lines(ledger, changed[name])
+    if not raw and not changed:
         yield "data, code, config, environment and seed are the same"
     yield from _result(ledger.get(first), ledger.get(second))
 
 
 def _chain(ledger: Ledger, identity: str) -> dict[str, str]:
-    """Every asset that a result was made from, and its own, with the ids: each after what it needs."""
-    return {str(ledger.records[each]["run"]["asset"]): each for each in ledger.in_order(identity)}
+    """Return every asset that a result was made from, and its own, with the ids: each after what it needs."""
+    return {str(ledger.records[source]["run"]["asset"]): source for source in ledger.in_order(identity)}
 
 
 def _raw_that_differ(ledger: Ledger, first: Mapping[str, str], second: Mapping[str, str]) -> list[str]:
@@ -87,11 +87,11 @@ def _table(ledger: Ledger, identity: str) -> pa.Table:
 
 
 def _tables(first: pa.Table, second: pa.Table) -> Iterator[str]:
-    """Rows and columns that two tables do not share; a changed row counts as removed and added."""
+    """Yield the rows and columns that two tables do not share; a changed row counts as removed and added."""
     yield f"{first.num_rows} and {second.num_rows} rows"
     types = [{field.name: str(field.type) for field in table.schema} for table in (first, second)]
     for name in sorted(types[0].keys() | types[1].keys()):
-        one, other = (each.get(name, "absent") for each in types)
+        one, other = (columns.get(name, "absent") for columns in types)
         if one != other:
             yield f"column {name} {one} and {other}"
     shared = sorted(types[0].keys() & types[1].keys())
@@ -108,19 +108,19 @@ def _tables(first: pa.Table, second: pa.Table) -> Iterator[str]:
 
 
 def _code(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
-    """Every line that differs in what the assets could reach, each file once."""
-    one, other = pairs[0]
-    commits = [f"{str(each['code']['commit'])[:12]}{' (dirty)' * bool(each['code']['dirty'])}" for each in (one, other)]
+    """Yield every line that differs in what the assets could reach, each file once."""
+    codes = [record["code"] for record in pairs[0]]
+    commits = [f"{str(code['commit'])[:12]}{' (dirty)' * bool(code['dirty'])}" for code in codes]
     yield f"  commit {commits[0]} and {commits[1]}"
-    trees = {tree: ledger.source(tree) for pair in pairs for tree in (each["code"]["tree"] for each in pair)}
-    told = dict[tuple[str, bytes, bytes], None]()
+    trees = {tree: ledger.source(tree) for pair in pairs for tree in (record["code"]["tree"] for record in pair)}
+    files = dict[tuple[str, bytes, bytes], None]()
     for pair in pairs:
-        sides = [(trees[each["code"]["tree"]], each["code"]["roots"]) for each in pair]
+        sides = [(trees[record["code"]["tree"]], record["code"]["roots"]) for record in pair]
         for path in sorted({path for tree, roots in sides for path in _files(tree, roots)}):
             first, second = (tree.files.get(path, b"") for tree, _ in sides)
-            told[path, first, second] = None
+            files[path, first, second] = None
     lines: list[str] = []
-    for path, first, second in told:
+    for path, first, second in files:
         old, new = (content.decode(errors="replace").splitlines() for content in (first, second))
         lines += difflib.unified_diff(old, new, path, path, lineterm="", n=1)
     yield from (f"  {line}" for line in lines[:SHOWN])
@@ -134,7 +134,7 @@ def _config(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
 
 
 def _environment(ledger: Ledger, pairs: list[Pair]) -> Iterator[str]:
-    first, second = ({k: v for k, v in each["environment"].items() if k != "id"} for each in pairs[0])
+    first, second = ({k: v for k, v in record["environment"].items() if k != "id"} for record in pairs[0])
     return _leaves_that_differ(first, second)
 
 
@@ -158,10 +158,10 @@ def _leaves_that_differ(first: Any, second: Any) -> Iterator[str]:
 
 
 def _result(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    results = [storage().load(Stored(**each["result"])) for each in (one, other)]
+    results = [storage().load(Stored(**record["result"])) for record in (one, other)]
     verdict = compare_results(*results)
     yield f"result       {verdict.word}{': ' + verdict.detail if verdict.detail else ''}"
-    metrics = [getattr(each, "metrics", {}) for each in results]
+    metrics = [getattr(value, "metrics", {}) for value in results]
     for name in sorted(metrics[0].keys() & metrics[1].keys()):
         first, second = metrics[0][name], metrics[1][name]
         yield f"  {name:<18} {first:.4f} and {second:.4f} ({second - first:+.4f})"

@@ -51,20 +51,20 @@ def garbage(
     studies: Studies,
     older_than: timedelta,
 ) -> list[Garbage]:
-    """What no alias, no promotion, no asset's latest materialization and no result younger than `older_than` needs.
+    """Return what no alias, promotion, asset's latest materialization or result younger than `older_than` needs.
 
-    A result needs all that it was made from and compared with, so no ancestor of a champion is ever among it.
+    A result needs all that it was made from and compared with, so no ancestor of a champion is ever garbage.
     """
     since = datetime.now(UTC) - older_than
     needed = _needed(ledger, tracking, since)
-    found = [
+    pieces = [
         *_results(ledger, storage, needed, since),
         *_archives(ledger, needed, since),
         *_bentos(ledger, bentos, needed, since),
         *_studies(ledger, studies, needed, since),
         *_left_by_kills(studies, since),
     ]
-    return sorted(found, key=lambda each: (each.kind, each.path))
+    return sorted(pieces, key=lambda piece: (piece.kind, piece.path))
 
 
 def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
@@ -77,21 +77,22 @@ def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
 
 
 def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime) -> Iterator[Garbage]:
-    """Files of the storage that belong to nothing needed; what nobody recorded was left by a step that died."""
-    owner = {path: identity for identity, record in ledger.records.items() for path in _paths(record)}
-    keep = {path for identity in needed for path in _paths(ledger.records[identity])}
+    """Yield files of the storage that belong to nothing needed; what nobody recorded was left by a step that died."""
+    owners = {path: identity for identity, record in ledger.records.items() for path in _paths(record)}
+    needed_files = {path for identity in needed for path in _paths(ledger.records[identity])} | ledger.shown
     fs, base = fsspec.core.url_to_fs(storage.base())
     for full, about in fs.find(base, detail=True).items():
         path = full.removeprefix(base).lstrip("/")
-        if path not in keep and fs.modified(full) < since:
-            known = owner.get(path)
-            kind = ledger.records[known]["run"]["asset"] if known else "unknown"
+        if path not in needed_files and fs.modified(full) < since:
+            owner = owners.get(path)
+            kind = ledger.records[owner]["run"]["asset"] if owner else "unknown"
             yield Garbage(kind, fs.unstrip_protocol(full), int(about["size"]))
 
 
 def _paths(record: dict[str, dict[str, Any]]) -> list[str]:
     report = record["labels"].get("report")
-    return [*(file.path for file in Stored(**record["result"]).files), *([report] if report else [])]
+    stored = [record["result"], *record.get("attached", {}).values()]
+    return [*(file.path for version in stored for file in Stored(**version).files), *([report] if report else [])]
 
 
 def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Garbage]:
@@ -102,25 +103,26 @@ def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Gar
 
 
 def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetime) -> Iterator[Garbage]:
-    """Bentos but the needed ones and each promoted version's newest."""
+    """Yield the Bentos but the needed ones and each promoted version's newest."""
     newest = {record["labels"]["model"]: tag for record, tag in _packaged(ledger)}
-    keep = {*newest.values(), *(ledger.records[each]["labels"].get("bento") for each in needed), *bentos.first()}
+    of_needed = (ledger.records[identity]["labels"].get("bento") for identity in needed)
+    needed_tags = {*newest.values(), *of_needed, *bentos.first()}
     for folder in (bentos.folder() / "bentos").glob("*/*/"):
         tag = f"{folder.parent.name}:{folder.name}"
-        if tag not in keep and _modified(folder) < since:
+        if tag not in needed_tags and _modified(folder) < since:
             yield Garbage("bento", folder.as_uri(), sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
 
 
 def _studies(ledger: Ledger, studies: Studies, needed: set[str], since: datetime) -> Iterator[Garbage]:
-    """Studies that no needed model was found by, and that have had no trial since."""
-    keep = {ledger.records[each]["labels"].get("study") for each in needed}
+    """Yield the studies that no needed model was found by, and that have had no trial since."""
+    needed_studies = {ledger.records[identity]["labels"].get("study") for identity in needed}
     for name, last in studies.last_used().items():
-        if name not in keep and last < since:
+        if name not in needed_studies and last < since:
             yield Garbage("study", name, 0)
 
 
 def _left_by_kills(studies: Studies, since: datetime) -> Iterator[Garbage]:
-    """Checkpoints, and rows that workers shared, whose fit or search was never taken up again."""
+    """Yield checkpoints, and rows that workers shared, whose fit or search was never taken up again."""
     for kind, folder in (("checkpoint", home() / "checkpoints"), ("rows", studies.rows())):
         for file in folder.rglob("*"):
             if file.is_file() and _modified(file) < since:
@@ -128,7 +130,7 @@ def _left_by_kills(studies: Studies, since: datetime) -> Iterator[Garbage]:
 
 
 def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]:
-    """Promotions with the tag of each Bento that was made from them, the latest last."""
+    """Yield promotions with the tag of each Bento that was made from them, the latest last."""
     for record in ledger.records.values():
         if (tag := record["labels"].get("bento")) is not None:
             promotion = record["data"]["production_model"]["coordinates"]
@@ -140,18 +142,18 @@ def _modified(path: Path) -> datetime:
     return datetime.fromtimestamp(path.stat().st_mtime, UTC)
 
 
-def remove(found: list[Garbage], studies: Studies) -> None:
-    """Removes it, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way."""
+def remove(pieces: list[Garbage], studies: Studies) -> None:
+    """Remove garbage, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way."""
     runs = dg.DagsterInstance.get().get_runs(dg.RunsFilter(statuses=UNDER_WAY))
     if runs:
         ids = ", ".join(run.run_id for run in runs[:5])
         raise RunsUnderWayError(f"nothing was removed, for a run may need it: wait for {ids}, or cancel it in the UI")
-    for each in found:
-        if each.kind == "study":
-            studies.delete(each.path)
+    for piece in pieces:
+        if piece.kind == "study":
+            studies.delete(piece.path)
             continue
-        fs, path = fsspec.core.url_to_fs(each.path)
-        if each.kind != "bento":
+        fs, path = fsspec.core.url_to_fs(piece.path)
+        if piece.kind != "bento":
             fs.rm_file(path)
             continue
         aside = Path(path).parents[2] / f"removing-{uuid4().hex}"
@@ -159,11 +161,11 @@ def remove(found: list[Garbage], studies: Studies) -> None:
         shutil.rmtree(aside)
 
 
-def as_text(found: list[Garbage]) -> str:
-    """One line for each, with its size, and the sum."""
-    lines = [f"{_size(each.size):>10}  {each.kind:<40} {each.path}" for each in found]
-    total = _size(sum(each.size for each in found))
-    return "\n".join([*lines, f"{total:>10}  in {len(found)} files, Bentos and studies"])
+def as_text(pieces: list[Garbage]) -> str:
+    """Return a line for each piece, with its size, and a line with the sum."""
+    lines = [f"{_size(piece.size):>10}  {piece.kind:<40} {piece.path}" for piece in pieces]
+    total = _size(sum(piece.size for piece in pieces))
+    return "\n".join([*lines, f"{total:>10}  in {len(pieces)} files, Bentos and studies"])
 
 
 def _size(size: float) -> str:

@@ -23,9 +23,9 @@ class NotFoundError(LookupError):
 
 
 def locate(thing: str, tracking: Tracking, ledger: Ledger | None = None) -> dict[str, Any]:
-    """The coordinates of a thing, whole, with the stored `result` that they belong to.
+    """Return the coordinates of a thing, whole, with the stored `result` that they belong to.
 
-    Raises NotFoundError that lists what is allowed, or says what is wrong with a file.
+    Raises NotFoundError, which lists what is allowed, or says what is wrong with a file.
     """
     ledger = ledger or Ledger()
     identity = _identity(thing, tracking, ledger)
@@ -52,7 +52,7 @@ def _identity(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
 
 
 def _of_file(file: Path, ledger: Ledger) -> str | None:
-    """By the file's own hash, else by what it says of itself; raises NotFoundError if that was edited."""
+    """Return the id by the file's own hash, else by its stamp; raise NotFoundError if it was edited since."""
     from ml.provenance.stamp import read_stamp
 
     stored = ledger.latest(digest=hash_bytes(file.read_bytes()))
@@ -74,36 +74,36 @@ def _of_alias(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
 
 
 def _of_model(thing: str, ledger: Ledger) -> str | None:
-    """The coordinates of the ONNX model that was registered as this version."""
+    """Return the coordinates of the ONNX model that was registered as this version."""
     promotion = ledger.latest(model=thing)
     return str(ledger.records[promotion]["data"]["onnx_model"]["coordinates"]) if promotion else None
 
 
-def described(found: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
-    """What a terminal shows of located coordinates."""
-    code, environment, run = found["code"], found["environment"], found["run"]
+def as_text(record: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
+    """Return located coordinates for a terminal: a line for each part, then what they were made from and used by."""
+    code, environment, run = record["code"], record["environment"], record["run"]
     pages = tracking.dagster_links(run["dagster"], run["asset"])
-    names = {"model": _model_of(found["id"], ledger), **found["labels"]}
+    names = {"model": _model_of(record["id"], ledger), **record["labels"]}
     lines = {
-        "id": found["id"],
+        "id": record["id"],
         "asset": run["asset"] + "".join(f", {name} {label}" for name, label in names.items() if label),
-        "made at": found["made_at"][:19].replace("T", " ") + " UTC",
-        "data": ", ".join(f"{name} {loaded['hash'][:12]}" for name, loaded in found["data"].items()) or "its source",
+        "made at": record["made_at"][:19].replace("T", " ") + " UTC",
+        "data": ", ".join(f"{name} {loaded['hash'][:12]}" for name, loaded in record["data"].items()) or "its source",
         "code": f"source {code['source'][:12]}, commit {str(code['commit'])[:12]}{' (dirty)' if code['dirty'] else ''}",
-        "config": found["config"]["hash"][:12],
+        "config": record["config"]["hash"][:12],
         "environment": f"{environment['id']}: Python {environment['python']}, {environment['processor']}, "
         f"{len(environment['distributions'])} distributions"
         + (f", on {environment['device']}" if "device" in environment else ""),
         "run": f"Dagster {run['dagster']}, MLflow {run['mlflow']}",
-        "seed": str(found["seed"]),
-        "result": ", ".join(file.path for file in Stored(**found["result"]).files),
+        "seed": str(record["seed"]),
+        "result": ", ".join(file.path for file in Stored(**record["result"]).files),
         "links": "  ".join(pages),
     }
     text = [f"{name:<12} {value}" for name, value in lines.items()]
     chain = [
-        f"  {'  ' * (depth - 1)}{_short(identity, record)}" for depth, identity, record in ledger.upstream(found["id"])
+        f"  {'  ' * (depth - 1)}{_short(identity, source)}" for depth, identity, source in ledger.upstream(record["id"])
     ]
-    users = [f"  {_short(identity, record)}" for identity, record in ledger.dependents(found["id"])]
+    users = [f"  {_short(identity, user)}" for identity, user in ledger.dependents(record["id"])]
     text += ["made from", *chain] if chain else []
     text += ["used by", *users] if users else []
     return "\n".join(text)
@@ -114,7 +114,7 @@ def _short(identity: str, record: dict[str, Any]) -> str:
 
 
 def _model_of(identity: str, ledger: Ledger) -> str:
-    """The registered version that is this ONNX model, if any."""
+    """Return the registered version that is this ONNX model, or an empty text."""
     for _, record in ledger.dependents(identity):
         if "model" in record["labels"] and record["data"].get("onnx_model", {}).get("coordinates") == identity:
             return str(record["labels"]["model"])

@@ -40,8 +40,9 @@ GATES = {"watched": "{champion: {not_worse_by: 1.0}}", "guarded": "{roc_auc: {at
 
 @dataclass
 class Live:
-    """Where a running Sextant is to be found."""
+    """A running Sextant: its process, its addresses and its folders."""
 
+    pid: int
     dagster: str
     mlflow: str
     environment: dict[str, str]
@@ -124,20 +125,19 @@ def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path]
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        found = Live(
-            f"http://127.0.0.1:{dagster_port}", f"http://127.0.0.1:{mlflow_port}", environment, project, folder
-        )
+        urls = [f"http://127.0.0.1:{port}" for port in (dagster_port, mlflow_port)]
+        running = Live(process.pid, *urls, environment, project, folder)
         try:
-            wait_until(lambda: answers(f"{found.dagster}/server_info") and answers(f"{found.mlflow}/health"))
-            yield found
+            wait_until(lambda: answers(f"{running.dagster}/server_info") and answers(f"{running.mlflow}/health"))
+            yield running
         finally:
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(60)
             finally:
                 print((folder / "dev.log").read_text(errors="replace")[-4000:])
-    assert not answers(f"{found.dagster}/server_info")
-    assert not answers(f"{found.mlflow}/health")
+    assert not answers(f"{running.dagster}/server_info")
+    assert not answers(f"{running.mlflow}/health")
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,7 @@ import re
 from typing import TYPE_CHECKING
 
 import dagster as dg
+import psutil
 import pytest
 
 from .conftest import Live, rows, wait_until
@@ -44,6 +45,15 @@ def test_the_sensor_retrains_once_for_each_content(live: Live) -> None:
     seen = ticks(live)
     wait_until(lambda: ticks(live) > seen + 1)
     assert len(watched_runs(live)) == 2
+
+
+def test_mlflow_is_one_server_without_processes_that_run_jobs(live: Live) -> None:
+    processes = psutil.Process(live.pid).children(recursive=True)
+    commands = [" ".join(process.cmdline()) for process in processes if process.is_running()]
+
+    assert len([command for command in commands if "mlflow server" in command]) == 1
+    assert len([command for command in commands if "-m uvicorn" in command and "mlflow.server" in command]) == 1
+    assert [command for command in commands if "mlflow.server.jobs" in command] == []
 
 
 def test_the_schedule_is_on_and_starts_the_retrain_job(live: Live) -> None:

@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dagster_project.commands.demo_bad import BAD
-from dagster_project.commands.demo_bad import run as run_bad
-from dagster_project.commands.launch import Ended, Refusal
+from dagster_project.runs.demo_bad import BAD, demo_bad
+from dagster_project.runs.outcome import Outcome, Refusal
 from ml.declaration.use_case import UseCaseSpec
 
 ROOT = Path(__file__).parents[3]
@@ -78,11 +77,11 @@ class Fake:
     def __init__(self, refusal: Refusal | None, after: str) -> None:
         self.refusal, self.versions = refusal, iter(["1", after])
 
-    def execute(self, use_case: str, job: str, *, project: Path) -> Ended:
+    def execute(self, use_case: str, job: str, *, project: Path) -> Outcome:
         declared = yaml.safe_load((project / "configs" / use_case / "defs.yaml").read_text())["attributes"]
         assert {name: declared[name] for name in BAD[use_case]} == BAD[use_case]
         UseCaseSpec.model_validate(declared)
-        return Ended(False, "run", Path("log"), self.refusal)
+        return Outcome(False, "run", Path("log"), self.refusal)
 
     def version(self, name: str, alias: str) -> str:
         return next(self.versions)
@@ -104,12 +103,12 @@ def test_the_bad_demo_ends_well_only_if_a_gate_refused_and_the_champion_stayed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     fake = Fake(refusal, after)
-    monkeypatch.setattr("dagster_project.commands.demo_bad.execute", fake.execute)
-    monkeypatch.setattr("dagster_project.commands.demo_bad.tracking", lambda: fake)
+    monkeypatch.setattr("dagster_project.runs.demo_bad.execute", fake.execute)
+    monkeypatch.setattr("dagster_project.runs.demo_bad.tracking", lambda: fake)
 
     if said is None:
-        run_bad("flight_delays")
+        demo_bad("flight_delays")
         assert "REFUSED roc_auc: too low" in capsys.readouterr().out
     else:
         with pytest.raises(Exception, match=said):
-            run_bad("flight_delays")
+            demo_bad("flight_delays")

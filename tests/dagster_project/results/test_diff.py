@@ -21,7 +21,7 @@ from dagster_project.results.diff import changed_coordinates
 from dagster_project.results.locate import locate
 from resources.ledger import Ledger
 from resources.tracking.runs import tracking
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 BIN = Path(sys.executable).parent
 

@@ -11,15 +11,16 @@ import pytest
 from click.testing import CliRunner, Result
 
 import ml.provenance.source
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.results.reproduce import ReproduceError, rebuilt
+from dagster_project.results.reproduction.environment import rebuild
+from dagster_project.results.reproduction.plan import ReproduceError
 from ml.provenance.coordinates import environment_coordinate
 from resources.ledger import Ledger
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 
 def run(*arguments: str) -> Result:
@@ -147,7 +148,7 @@ def test_a_family_that_is_not_exact_agrees_within_its_tolerance(
 def test_the_recorded_environment_is_made_of_the_recorded_versions(tmp_path: Path) -> None:
     recorded = environment_coordinate() | {"distributions": {"click": "8.1.7", "sextant": "0", "six": "1.16.0+local"}}
 
-    python = rebuilt(recorded, tmp_path)
+    python = rebuild(recorded, tmp_path)
 
     code = "import click, six, sys; print(click.__version__, six.__version__, *sys.version_info[:2])"
     assert subprocess.check_output([python, "-W", "ignore", "-c", code], text=True).split()[:2] == ["8.1.7", "1.16.0"]
@@ -157,6 +158,6 @@ def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path) -> None:
     none = environment_coordinate() | {"distributions": {"sextant-has-no-such-package": "1.0"}}
 
     with pytest.raises(ReproduceError, match=r"needs Python 3\.1, and there is no python3\.1 on the path"):
-        rebuilt(environment_coordinate() | {"python": "3.1.7"}, tmp_path)
+        rebuild(environment_coordinate() | {"python": "3.1.7"}, tmp_path)
     with pytest.raises(ReproduceError, match=r"cannot be installed: .*sextant-has-no-such-package"):
-        rebuilt(none, tmp_path)
+        rebuild(none, tmp_path)

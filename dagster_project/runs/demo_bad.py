@@ -8,8 +8,8 @@ from typing import Any
 import click
 import yaml
 
-from dagster_project.commands.demo import refused
-from dagster_project.commands.launch import check_name, execute
+from dagster_project.runs.demo import print_refusal
+from dagster_project.runs.launch import check_name, execute
 from ml.provenance.source import running
 from resources.tracking.runs import tracking
 
@@ -23,8 +23,8 @@ BAD: dict[str, Mapping[str, Any]] = {
 }
 
 
-def run(use_case: str) -> None:
-    """Retrains a use case by a bad declaration, in a copy of the project; an error unless the gates refuse it."""
+def demo_bad(use_case: str) -> None:
+    """Retrain a use case by a bad declaration, in a copy of the project; raise ClickException unless it is refused."""
     check_name(use_case)
     if use_case not in BAD:
         raise click.ClickException(f"there is no bad declaration of {use_case!r}; there is one of {', '.join(BAD)}")
@@ -34,18 +34,18 @@ def run(use_case: str) -> None:
     click.echo(f"retraining {use_case} with {yaml.safe_dump(BAD[use_case], default_flow_style=True).strip()}")
     with TemporaryDirectory(prefix="sextant-") as folder:
         copy_with(Path(folder), use_case, BAD[use_case])
-        ended = execute(use_case, "retrain", project=Path(folder))
+        outcome = execute(use_case, "retrain", project=Path(folder))
     after = tracking().version(use_case, "champion")
     if after != before:
         raise click.ClickException(f"the bad candidate was promoted: version {after} is champion instead of {before}")
-    if ended.refusal is None:
-        raise click.ClickException(f"no gate was asked, the run ended before or otherwise; its log is {ended.log}")
-    refused(ended.refusal)
+    if outcome.refusal is None:
+        raise click.ClickException(f"no gate was asked, the run ended before or otherwise; its log is {outcome.log}")
+    print_refusal(outcome.refusal)
     click.echo(f"as expected: version {after} is still the champion")
 
 
 def copy_with(folder: Path, use_case: str, parts: Mapping[str, Any]) -> None:
-    """Writes the project's source to a folder, with some parts of one declaration replaced."""
+    """Write the project's source to a folder, with some parts of one declaration replaced."""
     for path, content in running().files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)

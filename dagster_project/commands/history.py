@@ -1,0 +1,22 @@
+"""`sextant history`."""
+
+import click
+
+
+@click.command()
+@click.argument("use_case")
+def history(use_case: str) -> None:
+    """Print which versions of USE_CASE were champion: since when, who decided, why, and with which figures."""
+    from dagster_project.runs.launch import check_name
+    from resources.tracking.runs import tracking
+
+    check_name(use_case)
+    entries = tracking().registry(use_case).entries()
+    if not entries:
+        click.echo(f"no model of {use_case} was promoted yet")
+    for entry in reversed(entries):
+        row = entry.row()
+        instead = f" instead of {entry.former}" if entry.former else ""
+        click.echo(f"{row['when (UTC)']}  version {entry.version} {entry.action}{instead} by {entry.by}")
+        for text in filter(None, (entry.reason, row["figures"])):
+            click.echo(f"    {text}")

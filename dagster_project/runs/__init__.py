@@ -1,0 +1,1 @@
+"""Runs that a terminal starts: launched, followed step by step, and reported."""
