@@ -1,0 +1,1 @@
+"""The asset graph of a use case."""

@@ -11,6 +11,8 @@ import pytest
 from ml.provenance.source import PACKAGES
 from resources.home import QUIET
 
+pytest_plugins = ["tests.support.small"]
+
 ROOT = Path(__file__).parents[1]
 
 for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -74,3 +74,8 @@ def families_for(task: Kind) -> list[str]:
 def module_of(name: str) -> str:
     """Return the module that holds a family's class, or that of the user's own at `package.module:Class`."""
     return (name if ":" in name else entry(name).place).partition(":")[0]
+
+
+def icon_of(name: str) -> str:
+    """Return the kind that Dagster draws beside a family's model; a family of the user's own has Python's."""
+    return "python" if ":" in name else entry(name).icon

@@ -59,9 +59,9 @@ class EvaluationInputs:
         return derived_seed(self.spec.seed, "evaluation", purpose)
 
 
-def evaluate(evaluation: Evaluation, inputs: EvaluationInputs) -> tuple[Evaluation, Explained]:
-    """Add to an evaluation all that the test rows say, and return it with the explanations of the model's answers."""
-    explained = explain(
+def explained(inputs: EvaluationInputs) -> Explained:
+    """Explain the answers of the candidate on the test rows."""
+    return explain(
         inputs.predict,
         inputs.encoder,
         inputs.rows,
@@ -72,18 +72,22 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs) -> tuple[Evaluati
         shap_rows=inputs.spec.evaluation.shap_rows,
         seed=inputs.seed("explanations"),
     )
-    important = [importance.feature for importance in explained.importances[:SHOWN_FEATURES]]
+
+
+def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Explained) -> Evaluation:
+    """Return an evaluation with all that the test rows say; `explanations` are those of the candidate's answers."""
+    important = [importance.feature for importance in explanations.importances[:SHOWN_FEATURES]]
     key = inputs.spec.key
     parts = {
         **_metrics(inputs),
         **_slices(inputs),
         **(_regression_parts(inputs) if inputs.task.kind == "regression" else _classification_parts(inputs)),
         "fairness": tuple(_fairness(inputs)),
-        "importances": tuple(explained.importances),
+        "importances": tuple(explanations.importances),
         "most_wrong": tuple(most_wrong(inputs.rows, key, inputs.y, inputs.candidate, inputs.task, important)),
         "reference": inputs.reference,
     }
-    return evaluation.model_copy(update=parts), explained
+    return evaluation.model_copy(update=parts)
 
 
 def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:

@@ -1,12 +1,16 @@
 """Golden inputs: rows as an exported model takes them, with its answers, to be kept beside a registered version."""
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ml.exported.onnx import session, task_of
 from ml.tasks.encoding import Encoder
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
 
 ROWS = 10
 TOLERANCE = 1e-4  # of a probability, or of the spread of numbers: processors round in different ways
@@ -16,25 +20,25 @@ class GoldenError(ValueError):
     """A model does not answer its golden rows as it did."""
 
 
-def golden_inputs(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> bytes:
-    """The first rows of a feature frame, encoded, and what the model answers to them, as JSON."""
+def golden_inputs(onnx_session: "ort.InferenceSession", encoder: Encoder, frame: pd.DataFrame) -> bytes:
+    """Return the first rows of a feature frame, encoded, and what the model answers to them, as JSON."""
     inputs = encoder.inputs(frame.head(ROWS))
-    answers = session(content).run(["score"], inputs)[0]
+    answers = onnx_session.run(["score"], inputs)[0]
     numbers = {name: _plain(values) for name, values in inputs.items()}
     return json.dumps({"inputs": numbers, "scores": np.asarray(answers, float).tolist()}, indent=1).encode()
 
 
 def check_golden(content: bytes, golden: bytes) -> float:
-    """The largest difference to the golden answers, as a share of their unit.
+    """Return the largest difference to the golden answers, as a share of their unit.
 
     Raises GoldenError if there are no golden rows, or one is answered otherwise; whatever ONNX Runtime raises if the
     model does not load.
     """
-    told = json.loads(golden)
-    expected = np.array(told["scores"], dtype=np.float64)
+    rows = json.loads(golden)
+    expected = np.array(rows["scores"], dtype=np.float64)
     if not len(expected):
         raise GoldenError("0 golden rows verify nothing")
-    inputs = {name: _array(name, values) for name, values in told["inputs"].items()}
+    inputs = {name: _array(name, values) for name, values in rows["inputs"].items()}
     answers = np.asarray(session(content).run(["score"], inputs)[0], dtype=np.float64)
     if answers.shape != expected.shape:
         raise GoldenError(f"{len(expected)} golden rows were answered with the shape {answers.shape}")
@@ -45,7 +49,7 @@ def check_golden(content: bytes, golden: bytes) -> float:
 
 
 def _plain(values: np.ndarray) -> list[list[object]]:
-    """Rows as JSON values, what is missing as null."""
+    """Return rows as JSON values, a missing one as null."""
     return [[None if value != value else value for value in row] for row in values.tolist()]
 
 

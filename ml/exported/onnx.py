@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.models.family import IR_VERSION, OPSETS, FittedModel
+from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Task
 
@@ -177,9 +177,14 @@ def described(content: bytes) -> dict[str, str]:
 
 
 def task_of(content: bytes) -> Task:
-    """What an exported model predicts."""
-    told = json.loads(described(content).get("sextant.task", "{}"))
-    return Task(told["kind"], tuple(told["classes"])) if told else BINARY
+    """Return the task of an exported model."""
+    return task_in(described(content))
+
+
+def task_in(metadata: Mapping[str, str]) -> Task:
+    """Return the task that an exported model's metadata names."""
+    task = json.loads(metadata.get("sextant.task", "{}"))
+    return Task(task["kind"], tuple(task["classes"])) if task else BINARY
 
 
 def predict(made: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
@@ -224,7 +229,7 @@ def _cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[st
 def _beside_thresholds(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
     """Each number replaced by one at, just below or just above a value at which the model's answer may jump."""
     rng = np.random.default_rng(0)
-    found: dict[int, np.ndarray] = getattr(model, "thresholds", dict)()
+    found = thresholds_of(model)
     columns = {}
     for position, name in enumerate(encoder.numeric):
         values = found.get(position, frame[name].to_numpy(dtype=np.float32, na_value=np.nan))

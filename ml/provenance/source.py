@@ -15,6 +15,24 @@ from ml.base.hashing import hash_bytes, hash_json
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
 BESIDE = ("pyproject.toml", "requirements.lock", "workspace.yaml")
+# What decides no result, though results could not be made without it. All of it is archived and recorded with each
+# result. A module of these counts all the same where it is named as a root, as that which packs a Bento is.
+NOT_DECIDING = (
+    "assets.framework",  # recording, reuse, metadata
+    "assets.reads",  # parts of a declaration by name: what they say is the config
+    "resources",  # storage, tracking, leases
+    "ml.declaration.case",
+    "ml.declaration.gate_kinds.catalogue",  # the order of the gates: the code of those that are on counts
+    "ml.declaration.catalogue",  # where families are: the code of those that are declared counts
+    "ml.declaration.sources.catalogue",  # where kinds of sources are: the code of the kind that is declared counts
+    "ml.declaration.reads",
+    "ml.declaration.use_case",  # checks, and defaults, which are in the config; what follows from it is in `derived`
+    "ml.models.catalogue",
+    "ml.provenance",
+    "ml.report",  # how results are shown
+    "ml.search.plots",
+    "ml.tables.statistics",
+)
 
 
 @dataclass(frozen=True)
@@ -67,15 +85,15 @@ class Source:
         """The project's modules that are imported once the roots are and every function in them has run, sorted.
 
         Raises KeyError if a root in one of the project's packages is not one of its modules. What lies outside of
-        the project is left out.
+        the project is left out, and so is what decides no result, unless it is a root.
         """
-        found: set[str] = set()
-        rest = {each for root in roots if is_ours(root) for each in [*_known(root, self.modules), root]}
+        reached: set[str] = set()
+        rest = {name for root in roots if is_ours(root) for name in [*_known(root, self.modules), root]}
         while rest:
             name = rest.pop()
-            found.add(name)
-            rest |= self.modules[name].imports - found
-        return sorted(found)
+            reached.add(name)
+            rest |= {other for other in self.modules[name].imports - reached if _decides(other)}
+        return sorted(reached)
 
     def hash(self, *roots: str) -> str:
         """SHA-256 over the modules that the roots can reach. Comments, docstrings and formatting do not count.
@@ -134,6 +152,11 @@ def outside(package: str) -> str:
     if not folders:
         files = {package: Path(str(spec.origin))}
     return hash_json({name: hash_bytes(path.read_bytes()) for name, path in sorted(files.items())})
+
+
+def _decides(module: str) -> bool:
+    """Return whether a module can change results."""
+    return not any(module == other or module.startswith(f"{other}.") for other in NOT_DECIDING)
 
 
 def _same(path: Path, content: bytes) -> bool:

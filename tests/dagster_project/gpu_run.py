@@ -5,7 +5,9 @@ import sys
 
 import dagster as dg
 
-from assets.step import Case, Step, asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from assets.framework.asset import asset
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.gpu.pool import GpuPool, GpuWish
@@ -18,7 +20,7 @@ def main(declared: str) -> None:
             sys.stdin.readline()
         return device.encode()
 
-    trained.__module__ = "assets.models"  # whose code counts
+    trained.__module__ = "assets.stages.model"  # whose code counts
     case = Case("small", UseCase.model_validate(json.loads(declared)))
     made = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
     with dg.DagsterInstance.get() as instance:

@@ -7,7 +7,9 @@ from threading import Event
 
 import dagster as dg
 
-from assets.step import Case, Step, asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from assets.framework.asset import asset
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.gpu.pool import GpuPool, GpuWish
@@ -22,7 +24,7 @@ def made() -> dg.JobDefinition:
             Event().wait()
         return b""
 
-    trained.__module__ = "assets.models"  # whose code counts
+    trained.__module__ = "assets.stages.model"  # whose code counts
     case = Case("small", UseCase.model_validate(json.loads(os.environ["DECLARED"])))
     step = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
     executor = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})

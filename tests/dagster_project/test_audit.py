@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import defs, resources
 from resources.storage import find
 from resources.tracking.runs import Tracking
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 TRAINING = ("models", "leaderboard", "onnx_model", "evaluation", "production_model")
 LIMITS = {"columns": {"x": {"between": [-9, 9], "missing_at_most": 0.1}}}

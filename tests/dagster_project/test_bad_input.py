@@ -7,8 +7,8 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.storage import Storage, find

@@ -22,8 +22,8 @@ from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_ite
 from dagster._daemon.monitoring.run_monitoring import monitor_started_run
 from dagster._time import get_current_datetime
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
@@ -31,7 +31,7 @@ from dagster_project.location.instance import prepare
 from dagster_project.location.pools import limit_pools
 from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish
 from resources.ledger import Ledger
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 HERE = Path(__file__).parent
 MLP = {"trials": 1, "gpu": "preferred"}
@@ -125,7 +125,7 @@ def test_a_step_that_wishes_for_no_gpu_names_no_device_in_its_coordinates(small:
 def test_a_result_of_another_device_is_not_taken_and_diff_names_both(
     small: Small, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("assets.models.torch_without_cuda", lambda: "torch lacks CUDA")
+    monkeypatch.setattr("assets.stages.model.torch_without_cuda", lambda: "torch lacks CUDA")
     without = metadata(trained(small, devices=[]))
     again = metadata(trained(small, devices=[]))
     useless = metadata(trained(small, devices=[0]))

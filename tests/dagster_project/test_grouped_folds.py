@@ -9,7 +9,7 @@ import pytest
 from ml.search.tuning import TunedModel
 from resources.ledger import Ledger
 from resources.storage import Storage
-from tests.dagster_project.conftest import Small, failure
+from tests.support.small import Small, failure
 
 SHARES = {"validation_share": 0.2, "test_share": 0.2}
 OFTEN = "select id, timestamp '2024-01-01' + interval 1 day * n as cutoff, y = 1 as target from rows, range(5) as t(n)"

@@ -19,7 +19,7 @@ from resources.ledger import Ledger
 from resources.storage import Storage, Version, find
 from resources.studies import studies
 from resources.tracking.runs import tracking
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 RAW = dg.AssetKey(["small", "raw", "rows"])
 

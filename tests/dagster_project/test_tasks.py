@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import yaml
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.bentos import BentoStore, ask

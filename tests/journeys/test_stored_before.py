@@ -9,13 +9,13 @@ import optuna
 import pytest
 from click.testing import CliRunner
 
-from assets.exported import scores_of
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.results.locate import locate
+from ml.exported.model import ExportedModel
 from ml.search.tuning import TunedModel
 from resources.bentos import BentoStore, ask
 from resources.kinds import KINDS, class_of
@@ -71,8 +71,7 @@ def test_the_registered_models_answer(former: Path) -> None:
     rows = Storage().load(Ledger().latest_result("small/features/test"))
 
     for version in ("1", "2"):
-        content = tracking().onnx("small", version)
-        scores = scores_of(content, rows)
+        scores = ExportedModel(tracking().onnx("small", version)).scores(rows)
         assert scores.shape == (len(rows),)
         assert ((scores > 0) & (scores < 1)).all()
 

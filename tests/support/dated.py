@@ -6,7 +6,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 
-from tests.dagster_project.conftest import Small
+from tests.support.small import Small
 
 PRODUCTION = "production_model"
 OTHER: dict[str, Any] = {"models": {"logistic": {"trials": 2}}}  # a candidate that is not the champion

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.evaluation.evaluate import EvaluationInputs, evaluate
+from ml.evaluation.evaluate import EvaluationInputs, evaluate, explained
 from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
 from ml.exported.reference import make_reference
@@ -90,5 +90,5 @@ def made(
         champion_version="4" if champion else None,
         seen_by_champion=seen,
     )
-    found, explained = evaluate(begun, judging)
-    return found, judging, explained
+    explanations = explained(judging)
+    return evaluate(begun, judging, explanations), judging, explanations

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ml.base.seeds import derived_seed
-from ml.models.family import Training
+from ml.models.family import Family, Training
 from ml.search.evaluator import Evaluator, Fitter, Outcome
 from ml.search.folds import Folded, folded, random_folds
 from ml.search.space import Space
@@ -40,7 +40,7 @@ class Weighing:
 
 
 @dataclass(frozen=True)
-class Toy:
+class Toy(Family):
     """A weight, some noise, and a wrong sign: a trial may fail, and one may be hopeless."""
 
     faults: str = ""

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from assets.step import Case
-from assets.use_case import all_assets
+from assets.framework.case import Case
+from assets.graph import all_assets
 from dagster_project.definitions import resources
 from dagster_project.location.automation import automation
 from dagster_project.location.instance import _SETTINGS

@@ -9,6 +9,7 @@ import pytest
 
 from ml.evaluation.cost import serving_of
 from ml.exported.golden_rows import GoldenError, check_golden, golden_inputs
+from ml.exported.model import ExportedModel
 from ml.exported.onnx import PARITY, annotated, described, export, predict, session
 from ml.models.catalogue import family
 from ml.models.family import Training
@@ -52,7 +53,7 @@ def test_more_metadata_changes_neither_the_answers_nor_what_was_said(
 def test_serving_takes_the_files_size_some_time_and_the_parity_that_was_measured(
     content: bytes, encoder: Encoder, frame: pd.DataFrame
 ) -> None:
-    found = serving_of(annotated(content, {PARITY: "2.5e-07"}), encoder, frame)
+    found = serving_of(ExportedModel(annotated(content, {PARITY: "2.5e-07"})), frame)
 
     assert found.size_mb == pytest.approx(len(content) / 1e6, rel=0.05)
     assert 0 < found.latency_ms < 1000
@@ -60,7 +61,7 @@ def test_serving_takes_the_files_size_some_time_and_the_parity_that_was_measured
 
 
 def test_what_was_not_measured_is_no_number(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> None:
-    found = serving_of(content, encoder, frame.head(0))
+    found = serving_of(ExportedModel(content), frame.head(0))
 
     assert math.isnan(found.parity)
     assert math.isnan(found.latency_ms)
@@ -69,11 +70,11 @@ def test_what_was_not_measured_is_no_number(content: bytes, encoder: Encoder, fr
 def test_a_model_answers_its_own_golden_rows_exactly_missing_values_and_all(
     content: bytes, encoder: Encoder, frame: pd.DataFrame
 ) -> None:
-    golden = golden_inputs(content, encoder, frame)
+    golden = golden_inputs(session(content), encoder, frame)
 
     told = json.loads(golden)
     assert len(told["scores"]) == 10
-    assert golden == golden_inputs(content, encoder, frame)
+    assert golden == golden_inputs(session(content), encoder, frame)
     assert check_golden(content, golden) == 0.0
 
 
@@ -81,9 +82,9 @@ def test_another_model_does_not_answer_them(content: bytes, encoder: Encoder, fr
     other = exported(frame, encoder, (frame["x"].fillna(0) < 0).to_numpy("int8"))
 
     with pytest.raises(GoldenError, match="golden rows are answered with a difference of"):
-        check_golden(other, golden_inputs(content, encoder, frame))
+        check_golden(other, golden_inputs(session(content), encoder, frame))
 
 
 def test_no_golden_rows_verify_nothing(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> None:
     with pytest.raises(GoldenError, match="0 golden rows"):
-        check_golden(content, golden_inputs(content, encoder, frame.head(0)))
+        check_golden(content, golden_inputs(session(content), encoder, frame.head(0)))

@@ -1,0 +1,1 @@
+"""What every asset has in common: storage, reuse, tracking, coordinates, checks, metadata."""

@@ -1,0 +1,58 @@
+"""Metadata: what the UI shows of a materialization, and the tags that lead from MLflow to Dagster."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from ml.provenance.coordinates import Coordinates
+from resources.storage import METADATA
+
+OF_STORAGE = {METADATA, "dagster/uri", "files", "size (bytes)"}  # what the IO manager adds
+
+
+def table_metadata(value: Any, descriptions: Mapping[str, str]) -> dict[str, Any]:
+    """Return the number of rows and the columns of a table or frame; nothing of any other value."""
+    if isinstance(value, pd.DataFrame):
+        schema, rows = pa.Schema.from_pandas(value, preserve_index=False), len(value)
+    elif isinstance(value, pa.Table):
+        schema, rows = value.schema, value.num_rows
+    else:
+        return {}
+    columns = [dg.TableColumn(field.name, str(field.type), descriptions.get(field.name)) for field in schema]
+    return {
+        "dagster/row_count": rows,
+        "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
+    }
+
+
+def origin_tags(run_id: str, key: dg.AssetKey) -> dict[str, str]:
+    """Return tags that lead from a tracked run to the Dagster run and the asset."""
+    return {"dagster.run_id": run_id, "dagster.asset_key": key.to_user_string()}
+
+
+def origin_text(pages: tuple[str, str], key: dg.AssetKey) -> str:
+    """Return the description of a tracked run: links to the pages of the Dagster run and of the asset."""
+    run, asset = pages
+    return f"[Dagster run]({run}), which materialized the asset [{key.to_user_string()}]({asset})"
+
+
+def tags(coordinates: Coordinates) -> dict[str, str]:
+    """Return the coordinates as tags of a tracked run."""
+    summary = coordinates.summary()
+    return {"sextant.coordinates": coordinates.id} | {
+        f"sextant.{name}": json.dumps(value, sort_keys=True) for name, value in summary.items() if name != "id"
+    }
+
+
+def coordinates_metadata(coordinates: Coordinates) -> dict[str, Any]:
+    """Return the coordinates as the UI shows them."""
+    return {"coordinates id": coordinates.id, "coordinates": dg.MetadataValue.json(coordinates.summary())}
+
+
+def without_storage(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of an earlier materialization but for what the IO manager adds anew."""
+    return {name: value for name, value in metadata.items() if name not in OF_STORAGE}

@@ -1,0 +1,1 @@
+"""The way into production: requests, decisions, the champion."""

@@ -1,0 +1,90 @@
+"""Decisions of people about the champion: to approve a waiting candidate, to go back to an older version."""
+
+import dagster as dg
+
+from assets.framework.step import Step
+from assets.promotion.champion import EVALUATED, GOLDEN, as_tag, data_of, keep, move, promote, require_passed
+from assets.promotion.requests import Request
+from assets.stages.values import ProductionModel
+from ml.base.hashing import hash_bytes
+from ml.evaluation.record import Evaluation
+from ml.exported.golden_rows import GoldenError, check_golden
+from ml.provenance.coordinates import Loaded
+from resources.ledger import Ledger
+from resources.storage import StorageError, Stored
+from resources.tracking.protocol import RegistryError
+from resources.tracking.registry import (
+    APPROVED,
+    BY_HAND,
+    CHALLENGER,
+    CHAMPION,
+    MODEL_HASH,
+    ROLLBACK,
+    Registry,
+)
+
+
+def approve(step: Step, registry: Registry, request: Request) -> ProductionModel:
+    """Make the challenger the champion, if it is the version that was approved and every gate still lets it."""
+    champion, challenger = registry.with_alias(CHAMPION), registry.with_alias(CHALLENGER)
+    if champion is not None and champion.version == request.version:
+        return keep(step, registry, champion, f"version {request.version} is the champion already")
+    if challenger is None or challenger.version != request.version:
+        waits = f"version {challenger.version} does" if challenger else "none does"
+        raise _refusal(f"version {request.version} does not wait for an approval; {waits}")
+    model_hash = hash_bytes(registry.file(request.version))
+    if model_hash != challenger.tags.get(MODEL_HASH):
+        raise _refusal(f"version {request.version} is not the model that was registered: its hash is {model_hash[:12]}")
+    origin, evaluation = _evaluation(step, request.version, model_hash)
+    require_passed(step, evaluation, model_hash, champion)
+    if step.case.spec.production.dry_run:
+        return keep(step, registry, champion, f"dry run: version {request.version} would become the champion")
+    registry.tag(request.version, {EVALUATED: as_tag(origin)})
+    step.made_of(**{**data_of(step, challenger), "evaluation": origin})
+    return promote(step, registry, request.version, APPROVED, request.by, request.reason, evaluation)
+
+
+def _evaluation(step: Step, version: str, model_hash: str) -> tuple[Loaded, Evaluation]:
+    """Return the latest evaluation of this model: it may say something else than the one that made the model wait."""
+    asset, records = step.case.key("evaluation").to_user_string(), Ledger().records.items()
+    evaluations = [(identity, record) for identity, record in records if record["run"]["asset"] == asset]
+    about = [pair for pair in evaluations if pair[1]["data"]["onnx_model"]["hash"] == model_hash]
+    if not about:
+        raise _refusal(f"nothing is known of an evaluation of version {version}; run the retrain job")
+    identity, record = about[-1]
+    try:
+        evaluation: Evaluation = step.storage.load(Stored(**record["result"]))
+    except StorageError as error:
+        raise _refusal(f"the evaluation of version {version} cannot be read ({error}); run the retrain job") from error
+    return Loaded(asset, record["result"]["hash"], identity), evaluation
+
+
+def roll_back(step: Step, registry: Registry, request: Request) -> ProductionModel:
+    """Make an earlier champion the champion again, after it has been loaded and has answered its golden rows."""
+    champion = registry.with_alias(CHAMPION)
+    if champion is not None and champion.version == request.version:
+        return keep(step, registry, champion, f"version {request.version} is the champion already")
+    try:
+        version = registry.version(request.version)
+        content, golden = registry.file(request.version), registry.file(request.version, GOLDEN)
+    except RegistryError as error:
+        raise _refusal(str(error)) from error
+    gated = [entry for entry in registry.entries() if entry.action != BY_HAND]
+    before = [entry for entry in gated if entry.version == request.version]
+    if not before:
+        champions = sorted({entry.version for entry in gated}, key=int)
+        raise _refusal(f"version {request.version} was never promoted; those that were: {', '.join(champions)}")
+    if hash_bytes(content) != version.tags.get(MODEL_HASH):
+        raise _refusal(f"version {request.version} is damaged: its file is not the model that was registered")
+    try:
+        step.metrics({"difference on golden rows": check_golden(content, golden)})
+    except GoldenError as error:
+        raise _refusal(f"version {request.version}: {error}") from error
+    if step.case.spec.production.dry_run:
+        return keep(step, registry, champion, f"dry run: version {request.version} would become the champion")
+    step.made_of(**data_of(step, version))
+    return move(step, registry, request.version, ROLLBACK, request.by, request.reason, before[-1].figures)
+
+
+def _refusal(reason: str) -> dg.Failure:
+    return dg.Failure(f"nothing was moved: {reason}", allow_retries=False)

@@ -1,0 +1,88 @@
+"""What each asset reads of a declaration: it is handed these parts and no others.
+
+Reuse, the identity of a study, whether an evaluation belongs to its model, and what a model carries of its declaration
+follow from this page: a change of a part makes anew what reads it, and what is made of that.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ml.declaration.reads import Reads
+from ml.exported.model import COPIED
+
+NOTHING = Reads()
+# Of a table, where it comes from and what the audit wants of it are up to its snapshot alone.
+TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit"))
+
+EXAMPLES = TABLES.and_also(
+    Reads(("task", "examples", "audit"), beside=("relationships", "features"))  # to check the names in these
+)
+FEATURE_DEFINITIONS = TABLES.and_also(
+    Reads(
+        ("relationships", "examples", "features"),
+        without=("features.selection",),
+        beside=("examples.split", "evaluation.slices", "evaluation.sensitive"),  # to check the names in these
+    )
+)
+MATRIX = TABLES.and_also(
+    Reads(("task", "relationships", "examples", "features"), without=("features.selection", "examples.split"))
+)
+FEATURES = MATRIX.and_also(Reads(("audit",)))
+FEATURE_SELECTION = Reads(("task", "features.selection"))
+LEADERBOARD = Reads(("metric",))
+ENSEMBLE = Reads(("models.ensemble",))
+REFERENCE = Reads(("evaluation.threshold", "evaluation.interval"))  # by which a model brings these from validation
+ONNX_MODEL = COPIED.and_also(REFERENCE).and_also(Reads(("metric",)))
+COMPARISON = ("gates.champion.confidence", "gates.champion.resamples", "gates.champion.rows")
+
+
+def _baseline_confidence(declared: Mapping[str, Any]) -> dict[str, float]:
+    """Return the confidence of the comparison with the trivial answer: the evaluation's where its gate is off."""
+    return {"gates.baseline.confidence": (declared["gates"]["baseline"] or declared["evaluation"])["confidence"]}
+
+
+EVALUATION = TABLES.and_also(
+    Reads(
+        ("task", "metric", "examples", "evaluation", *COMPARISON),
+        beside=("gates.baseline",),
+        facts=(_baseline_confidence,),
+    )
+)
+REPORT = Reads(
+    ("description", "owners", "task", "metric", "tables", "examples", "evaluation", "gates", "production"),
+    without=("tables.*.source", "tables.*.audit"),
+)
+PRODUCTION_MODEL = REPORT
+SCORE = Reads(("score",))
+
+
+def raw(table: str, examples: bool) -> Reads:
+    """Return what the snapshot of a table is made by; that of the `examples` has times where features need them."""
+    times = ("features.calendar", "examples.cutoff") if examples else ()
+    return Reads((("tables", table), "examples.table", *times))
+
+
+def _groups(declared: Mapping[str, Any]) -> dict[str, bool]:
+    """Return whether several rows may have one key, and whether groups may be in two parts of a split by dates."""
+    shared = "no_group_in_two_splits" in declared["audit"]["warn"]
+    return {"rows of a query": declared["examples"]["query"] is not None, "groups are shared": shared}
+
+
+def search(name: str) -> Reads:
+    """Return what each trial of a family's study depends on, but not how many there are; `name` is as declared."""
+    beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
+    return Reads(
+        (
+            *("task", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
+            "examples.split",
+        ),
+        beside=("examples.query", "audit.warn", "tuning.workers", *(("models", name, field) for field in beside)),
+        facts=(_groups,),
+    )
+
+
+def model(name: str) -> Reads:
+    """Return what a tuned model is made by; `name` is as declared."""
+    trials = search(name)
+    how = ("tuning.workers", ("models", name, "gpu"), ("models", name, "gpu_share"))
+    return Reads(trials.deciding, beside=(*how, "examples.query", "audit.warn"), facts=trials.facts)

@@ -1,0 +1,38 @@
+"""The blend of a use case's families."""
+
+import dagster as dg
+import pandas as pd
+
+from assets import reads
+from assets.framework.asset import asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from ml.base.text import markdown_table
+from ml.search.ensemble import blend
+from ml.search.tuning import TunedModel
+from resources.storage import Columns
+
+
+def ensemble(case: Case) -> dg.AssetsDefinition:
+    """Return the asset `models/ensemble`."""
+    ins = {name: f"models/{name}" for name in case.spec.models.families} | {"development": "features/development"}
+
+    @asset(case, "models/ensemble", stage="models", kinds={"python"}, reads=reads.ENSEMBLE, ins=ins)
+    def ensemble(step: Step, development: Columns, **models: TunedModel) -> TunedModel:
+        """A weighted mean of the other families' answers, selected greedily."""
+        declared, rows = step.case.spec.models.ensemble, development.read({"split", "target"})
+        assert declared is not None
+        task = next(iter(models.values())).task
+        y_train, y_valid = (task.labels(rows["target"][rows["split"] == name]) for name in ("train", "validation"))
+        tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds)
+        path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
+        step.show(
+            weights=dict(selection.weights),
+            selected_on="out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
+            path=dg.MetadataValue.md(markdown_table(path)),
+        )
+        step.run.params(tuned.params)
+        step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+        return tuned
+
+    return ensemble

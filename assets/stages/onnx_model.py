@@ -1,0 +1,98 @@
+"""The candidate in ONNX."""
+
+import json
+
+import dagster as dg
+import pandas as pd
+
+from assets import reads
+from assets.framework.asset import asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from ml.base.hashing import canonical_json
+from ml.declaration.catalogue import module_of
+from ml.declaration.use_case import UseCaseSpec
+from ml.exported.model import COPIED
+from ml.exported.onnx import PARITY, annotated, export, measure_parity
+from ml.exported.reference import KEY as REFERENCE
+from ml.exported.reference import Reference, make_reference
+from ml.features.definitions import FeatureDefinitions
+from ml.search.leaderboard import Leaderboard
+from ml.search.tuning import TunedModel
+from resources.gpu.pool import GpuWish
+from resources.storage import Columns
+
+PARITY_ROWS = 5000
+
+
+def onnx_model(case: Case) -> dg.AssetsDefinition:
+    """Return the asset `onnx_model`."""
+    models = case.spec.models
+    ins = {name: f"models/{name}" for name in models.names} | {
+        "leaderboard": "leaderboard",
+        "development": "features/development",
+        "feature_definitions": "feature_definitions",
+    }
+
+    @asset(
+        case,
+        "onnx_model",
+        stage="models",
+        kinds={"onnx"},
+        reads=reads.ONNX_MODEL,
+        ins=ins,
+        code=sorted({module_of(models.references.get(name, name)) for name in models.families}),
+        gpu=_parity_gpu(case),
+    )
+    def onnx_model(
+        step: Step,
+        leaderboard: Leaderboard,
+        development: Columns,
+        feature_definitions: FeatureDefinitions,
+        **models: TunedModel,
+    ) -> bytes:
+        """The candidate as one ONNX file, with measured parity against the native model."""
+        candidate = models[leaderboard.candidate]
+        used = candidate.encoder.features
+        rows = development.read({"split", "target", *used})
+        content = export(
+            candidate.model,
+            candidate.encoder,
+            {
+                "sextant.use_case": step.case.name,
+                "sextant.family": candidate.family,
+                "sextant.coordinates": canonical_json(step.coordinates.summary()),
+                "sextant.encoder": json.dumps(candidate.encoder.to_dict()),
+                "sextant.definitions": feature_definitions.only(used).model_dump_json(),
+                "sextant.spec": canonical_json(COPIED.decide(step.declared)),
+                REFERENCE: reference(step.case.spec, candidate, rows).model_dump_json(),
+            },
+            candidate.task,
+        )
+        parity_rows = rows[rows["split"] == "validation"].head(PARITY_ROWS)
+        with step.device() as device:
+            parity = measure_parity(candidate.model, candidate.encoder, content, parity_rows, device=device)
+        parity.raise_for_drift()
+        step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
+        step.metrics({"largest difference": parity.largest_difference})
+        return annotated(content, {PARITY: repr(parity.largest_difference)})
+
+    return onnx_model
+
+
+def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> Reference:
+    """Return what the rows of both splits tell of the candidate, by its answers from before it learned from both."""
+    targets = [rows["target"][rows["split"] == name] for name in ("train", "validation")]
+    y_train, y_valid = map(candidate.task.labels, targets)
+    scores = candidate.refit_scores or (candidate.score,)
+    return make_reference(
+        candidate.task, spec.evaluation, spec.metric, y_train, y_valid, candidate.valid_predictions, scores
+    )
+
+
+def _parity_gpu(case: Case) -> GpuWish:
+    """Return the wish for a GPU, if there is one, where models are trained on one: parity is measured there too."""
+    wishing = [declared for declared in case.spec.models.families.values() if declared.gpu != "never"]
+    if not wishing:
+        return GpuWish("never")
+    return GpuWish("preferred", min(declared.gpu_share for declared in wishing))

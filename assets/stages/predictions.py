@@ -1,0 +1,50 @@
+"""Batch predictions by the production model."""
+
+from datetime import UTC, datetime
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from assets import reads
+from assets.framework.asset import asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from assets.stages.inputs import raw_inputs, raw_tables, rows_to_score
+from assets.stages.values import ProductionModel
+from ml.exported.model import ExportedModel
+from ml.tasks.metrics import Task
+from ml.tasks.weighted import most_likely
+
+
+def answer_columns(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the columns of predictions: `score`; of many classes the likeliest, its probability and that of each."""
+    if task.kind != "multiclass":
+        return {"score": scores}
+    names = np.array(task.classes, dtype=object)
+    of_each = {f"probability_{name}": scores[:, code] for code, name in enumerate(task.classes)}
+    return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}
+
+
+def predictions(case: Case) -> dg.AssetsDefinition:
+    """Return the asset `predictions`."""
+    ins = {"production_model": "production_model", **raw_inputs(case)}
+
+    @asset(case, "predictions", stage="production", kinds={"onnx"}, reads=reads.SCORE, ins=ins)
+    def predictions(step: Step, production_model: ProductionModel, **tables: pa.Table) -> pd.DataFrame:
+        """Batch scores, each row with the model version and time."""
+        model = ExportedModel(step.tracking.onnx(production_model.name, production_model.version))
+        sources = raw_tables(tables)
+        rows = rows_to_score(step.case, model.spec, sources)
+        if model.spec.examples.query is None:
+            step.show(rows_left_out=sources[model.spec.examples.table].num_rows - len(rows))
+        return rows.assign(
+            **answer_columns(model.task, model.scores(model.features(sources, rows))),
+            model_version=production_model.version,
+            model_coordinates=production_model.coordinates,
+            coordinates=step.coordinates.id,
+            scored_at=pd.Timestamp(datetime.now(UTC)).tz_localize(None).floor("us"),
+        )
+
+    return predictions

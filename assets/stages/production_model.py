@@ -1,0 +1,140 @@
+"""The production model: the only asset that moves the registry's aliases `champion`, `previous` and `challenger`."""
+
+from typing import TYPE_CHECKING
+
+import dagster as dg
+
+from assets import reads
+from assets.framework.asset import asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from assets.promotion.champion import EVALUATED, GOLDEN, answer, as_tag, keep, promote, require_passed
+from assets.promotion.decisions import approve, roll_back
+from assets.promotion.requests import FIELDS, requests
+from assets.stages.values import ProductionModel
+from ml.base.hashing import hash_bytes
+from ml.evaluation.record import Evaluation
+from ml.exported.golden_rows import golden_inputs
+from ml.exported.model import ExportedModel
+from ml.gates.judge import gate_modules
+from ml.verdict import Verdict
+from resources.storage import Columns
+from resources.tracking.registry import (
+    ANSWERS,
+    CHAMPION,
+    MODEL_HASH,
+    PROMOTED,
+    ROLLED_BACK,
+    Registry,
+    RegistryError,
+)
+
+if TYPE_CHECKING:
+    from mlflow.entities.model_registry import ModelVersion
+
+
+def production_model(case: Case) -> dg.AssetsDefinition:
+    """Return the asset `production_model`, the only one that moves an alias."""
+    ins = {"onnx_model": "onnx_model", "evaluation": "evaluation", "test": "features/test"}
+
+    @asset(
+        case,
+        "production_model",
+        stage="production",
+        kinds={"mlflow"},
+        reads=reads.PRODUCTION_MODEL,
+        ins=ins,
+        always=True,
+        config=FIELDS,
+        optional=True,
+        code=gate_modules(case.spec.gates),
+    )
+    def production_model(step: Step, onnx_model: Columns, evaluation: Columns, test: Columns) -> ProductionModel:
+        """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
+        approval, rollback = requests(step.config)
+        with step.tracking.promotion(step.case.name) as registry:
+            if rollback:
+                return roll_back(step, registry, rollback)
+            if approval:
+                return approve(step, registry, approval)
+            return _candidate(step, registry, ExportedModel(onnx_model.read()), evaluation.read(), test)
+
+    return production_model
+
+
+def _candidate(
+    step: Step, registry: Registry, model: ExportedModel, evaluation: Evaluation, test: Columns
+) -> ProductionModel:
+    """Let the candidate into production if every gate does, and it needs nobody's approval.
+
+    One that answers as the champion does is the champion: nothing is registered.
+    """
+    champion = registry.with_alias(CHAMPION)
+    verdicts = require_passed(step, evaluation, model.hash, champion)
+    step.show(reasons=[verdict.reason for verdict in verdicts], promoted=False)
+    if champion is not None and champion.tags.get(MODEL_HASH) == model.hash:
+        return answer(step, registry, champion)
+    if champion is not None and champion.tags.get(ANSWERS) == model.answers:
+        return _the_champion_again(step, registry, champion, model, evaluation)
+    _require_not_rolled_back(step, registry, model)
+    declared = step.case.spec.production
+    if declared.dry_run:
+        would = "wait as the challenger for its approval" if declared.approval == "required" else "become the champion"
+        return keep(step, registry, champion, f"dry run: every gate passed, and the candidate would {would}")
+    version = _registered(step, registry, model, test)
+    if declared.approval == "required":
+        registry.challenge(version)
+        waits = f"every gate passed, and version {version} waits as the challenger: sextant approve {step.case.name} "
+        return keep(step, registry, champion, f"{waits}{version} --reason …", waits=version)
+    reason = f"every gate passed: {_about_champion(verdicts)}"
+    return promote(step, registry, version, PROMOTED, "the gates", reason, evaluation)
+
+
+def _the_champion_again(
+    step: Step, registry: Registry, champion: RegisteredVersion, model: ExportedModel, evaluation: Evaluation
+) -> ProductionModel:
+    """Return the champion, whose answers the candidate has; the history says so."""
+    same = f"the same answers as version {champion.version}"
+    if not step.case.spec.production.dry_run:
+        identity = f"{same}: the candidate of the coordinates {model.coordinates['id']}"
+        registry.confirm(champion.version, reason=identity, run=step.dagster_run, figures=dict(evaluation.metrics))
+    return keep(step, registry, champion, f"the candidate gives {same}")
+
+
+def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedModel) -> None:
+    """Raise dagster.Failure if a version that answers alike was rolled back."""
+    for known in [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]:
+        if why := known.tags.get(ROLLED_BACK):
+            raise dg.Failure(
+                f"not promoted: this model is version {known.version}, which was rolled back {why}. If it shall serve "
+                f"all the same: sextant rollback {step.case.name} --to {known.version} --reason …",
+                allow_retries=False,
+            )
+
+
+def _registered(step: Step, registry: Registry, model: ExportedModel, test: Columns) -> str:
+    """Return the version that is this very model; a step that died may have registered it: it is not done twice."""
+    about = {EVALUATED: as_tag(step.loaded["evaluation"]), ANSWERS: model.answers}
+    if (known := _intact(step, registry, model.hash)) is not None:
+        registry.tag(known, about)
+        return known
+    golden = golden_inputs(model.session, model.encoder, test.read(set(model.encoder.features)))
+    tags = {MODEL_HASH: model.hash, "sextant.coordinates": str(model.coordinates["id"]), **about}
+    return registry.register(step.run, model.content, tags, {GOLDEN: golden})
+
+
+def _intact(step: Step, registry: Registry, model_hash: str) -> str | None:
+    """Return the first version that was registered as this model, and whose file still is it."""
+    for known in registry.tagged(MODEL_HASH, model_hash):
+        version = known.version
+        try:
+            if hash_bytes(registry.file(version)) == model_hash:
+                return version
+            step.log.warning(f"version {version} is damaged: its file is not the model that was registered")
+        except RegistryError as error:
+            step.log.warning(str(error))
+    return None
+
+
+def _about_champion(verdicts: list[Verdict]) -> str:
+    return next(verdict.reason for verdict in verdicts if verdict.gate == "champion")

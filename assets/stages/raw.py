@@ -1,0 +1,39 @@
+"""Source tables as snapshots."""
+
+import dagster as dg
+import pyarrow as pa
+
+from assets import reads
+from assets.framework.asset import asset
+from assets.framework.case import Case
+from assets.framework.step import Step
+from ml.provenance.source import running
+from ml.tables.audit import audit_table, table_checks
+from ml.tables.sources import load_table
+from ml.tables.statistics import statistics
+
+
+def raw(case: Case, table: str) -> dg.AssetsDefinition:
+    """Return the asset of one source table."""
+    declared = case.spec.tables[table]
+
+    def snapshot(step: Step) -> pa.Table:
+        spec = step.case.spec
+        loaded = load_table(step.case.name, table, spec.tables[table], spec.times_of(table))
+        step.show(statistics=dg.MetadataValue.md(statistics(loaded)))
+        step.audit(*audit_table(loaded, spec.tables[table]))
+        return loaded
+
+    snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."
+    module = declared.source.module
+    return asset(
+        case,
+        f"raw/{table}",
+        stage="data",
+        kinds={"parquet"},
+        reads=reads.raw(table, table == case.spec.examples.table),
+        always=True,
+        grows=True,
+        code=[module] if module in running().modules else [],
+        audit={check: check not in declared.audit.warn for check in table_checks(declared)},
+    )(snapshot)

@@ -1,0 +1,144 @@
+"""The search behind a model's asset: its study, its start, and the tables and plots that show it."""
+
+from __future__ import annotations
+
+from statistics import mean, stdev
+from typing import Any
+
+import dagster as dg
+import pandas as pd
+import pyarrow as pa
+
+from assets import reads
+from assets.framework.step import Step
+from ml.base.text import markdown_table
+from ml.declaration.families import Family
+from ml.declaration.use_case import UseCaseSpec
+from ml.examples.groups import groups_of
+from ml.models.family import Training
+from ml.models.progress import CheckpointFolder
+from ml.provenance.coordinates import Loaded
+from ml.search.folds import declared_folds
+from ml.search.plots import history, page
+from ml.search.study import Search, Trial
+from ml.search.tuning import Refit, TunedModel, tune
+from ml.tasks.encoding import Encoder
+from resources.home import home
+from resources.ledger import Ledger
+
+
+def searched(
+    step: Step, name: str, rows: pd.DataFrame, data: Training, device: str, grouped: pa.Table | None
+) -> TunedModel:
+    """Return the tuned model of a family over the rows of both splits, and show its search; `data` is the rows encoded.
+
+    `grouped` is the examples' table where the split names a column of it as the group.
+    """
+    spec, declared = step.case.spec, step.case.spec.models.families[name]
+    first = _last(step, name) if declared.warm_start == "last" else None
+    reference = spec.models.references.get(name, name)
+    study = f"{step.case.name}/{name}/{step.identity(reads.search(reference))[:16]}"
+    step.labels["study"] = study
+    train = rows[rows["split"] == "train"]
+    with step.studies.hold(study) as storage:
+        search = Search(
+            batch=spec.tuning.batch,
+            workers=spec.tuning.workers,
+            pruning=spec.tuning.pruning,
+            space=declared.space,
+            first=first.params if first else None,
+            storage=storage,
+            name=study,
+            scratch=step.studies.rows() / study,
+        )
+        tuned = tune(
+            reference,
+            data,
+            trials=declared.trials,
+            seed=spec.seed,
+            metric=spec.metric,
+            rows=declared.rows,
+            device=device,
+            fixed=declared.fixed,
+            checkpoints=CheckpointFolder(home() / "checkpoints"),
+            report=lambda progress: step.run.curve(progress.step, progress.curves()),
+            on_trial=lambda trial: _log(step, trial),
+            folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
+            search=search,
+            refit=_refit(declared, rows, data),
+        )
+        _show_study(step, tuned, storage)
+    _show(step, tuned)
+    return tuned
+
+
+def _groups(spec: UseCaseSpec, train: pd.DataFrame, grouped: pa.Table | None) -> pd.Series | None:
+    """Return the groups of the training rows that folds keep whole, as the split does; None where it names none."""
+    if not (spec.tuning.folds and spec.grouped):
+        return None
+    keys = pa.Table.from_pandas(train[[spec.key]], preserve_index=False)
+    groups = groups_of(spec, {} if grouped is None else {spec.examples.table: grouped}, keys)
+    return None if groups is None else groups.to_pandas()
+
+
+def _last(step: Step, name: str) -> TunedModel | None:
+    """Return the model of the last materialization, which becomes a coordinate of this one; None at first."""
+    ledger, asset = Ledger(), step.case.key(f"models/{name}").to_user_string()
+    identity, stored = ledger.latest_of(asset), ledger.latest_result(asset)
+    if identity is None or stored is None:
+        return None
+    last: TunedModel = step.storage.load(stored)
+    step.also_loaded("warm start", Loaded(asset, stored.hash, identity))
+    step.show(warm_start={"study": last.study, "parameters": dict(last.params)})
+    return last
+
+
+def _refit(declared: Family, rows: pd.DataFrame, data: Training) -> Refit:
+    everything = None
+    if declared.refit == "train_and_validation":
+        encoder = Encoder.fit(rows, data.encoder.numeric, list(data.encoder.categories))
+        X, y = encoder.encode(rows), data.task.labels(rows["target"])
+        valid = (rows["split"] == "validation").to_numpy()
+        everything = Training(X, y, X[valid], y[valid], encoder, data.task)
+    return Refit(declared.refit_seeds, everything, declared.tolerance)
+
+
+def _log(step: Step, trial: Trial) -> None:
+    """Log a trial as an MLflow run below the asset's."""
+    step.log.info(f"trial {trial.number}: {outcome(trial)}")
+    tags = {"trial": str(trial.number), "state": trial.state, **({"reason": trial.reason} if trial.reason else {})}
+    scores = {"score": [trial.score] if trial.score is not None else [], "fold score": list(trial.folds)}
+    step.run.child(f"trial {trial.number}", trial.params, scores, tags)
+
+
+def _show_study(step: Step, tuned: TunedModel, storage: Any) -> None:
+    import optuna
+
+    step.figure("history", history(tuned.trials, tuned.metric))
+    study = optuna.load_study(study_name=tuned.study, storage=storage)
+    step.run.file("study.html", page(study, tuned.metric).encode())
+    link = step.run.link("study.html")
+    step.show(study=tuned.study, study_plots=dg.MetadataValue.url(link))
+
+
+def _show(step: Step, tuned: TunedModel) -> None:
+    step.show(best_parameters=dict(tuned.params), trials=dg.MetadataValue.md(_table(tuned.trials)))
+    step.run.params(tuned.params)
+    step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+    if len(tuned.refit_scores) > 1:
+        spread = {"mean": mean(tuned.refit_scores), "standard deviation": stdev(tuned.refit_scores)}
+        step.metrics({f"{tuned.metric} {name} of seeds": value for name, value in spread.items()}, "validation ")
+
+
+def outcome(trial: Trial) -> str:
+    """Return what became of a trial, in a few words."""
+    if trial.score is not None:
+        return f"{trial.score:.5f}"
+    if trial.state != "PRUNED":
+        return f"failed: {trial.reason}"
+    inside = len(trial.losses) > len(trial.folds)
+    return f"pruned in fold {len(trial.losses)}" if inside else f"pruned after fold {len(trial.folds)}"
+
+
+def _table(trials: tuple[Trial, ...]) -> str:
+    return markdown_table([{"trial": trial.number, "result": outcome(trial), **trial.params} for trial in trials])

@@ -1,0 +1,38 @@
+"""Facts that follow from a declaration and that results depend on, apart from the checks of `use_case`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.declaration.relationships import Link
+
+if TYPE_CHECKING:
+    from ml.declaration.use_case import UseCaseSpec
+
+
+def key(spec: UseCaseSpec) -> str:
+    """Return the key column of the examples' table."""
+    return spec.tables[spec.examples.table].keys[0]
+
+
+def grouped(spec: UseCaseSpec) -> bool:
+    """Return whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
+    split = spec.examples.split
+    return split.group is not None or (spec.examples.query is not None and not split.by_time)
+
+
+def links(spec: UseCaseSpec) -> list[Link]:
+    """Return the relationships, read."""
+    return [link for text in spec.relationships if (link := Link.read(text))]
+
+
+def lookups(spec: UseCaseSpec) -> list[Link]:
+    """Return the relationships that start at the examples' table."""
+    return [link for link in links(spec) if link.child == spec.examples.table]
+
+
+def times_of(spec: UseCaseSpec, table: str) -> set[str]:
+    """Return the columns of a table that must be times because examples and features use them as such."""
+    if table != spec.examples.table:
+        return set()
+    return {*spec.features.calendar, *([spec.examples.cutoff_column] if spec.examples.cutoff_column else [])}

@@ -1,0 +1,112 @@
+"""An exported model, read once: what it carries, and what it answers."""
+
+import json
+from collections.abc import Mapping
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from ml.base.hashing import hash_bytes
+from ml.declaration.reads import Reads, view
+from ml.declaration.use_case import UseCaseSpec
+from ml.exported.identity import answers_of
+from ml.exported.onnx import PARITY, predict, session, task_in
+from ml.exported.reference import KEY as REFERENCE
+from ml.exported.reference import Reference
+from ml.features.definitions import FeatureDefinitions
+from ml.features.matrix import feature_matrix
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
+
+if TYPE_CHECKING:
+    import onnxruntime as ort
+
+# What an exported model carries of its use case's declaration: all that features, and the rows that have any, follow
+# from, and nothing of where tables come from and what they must be like.
+COPIED = Reads(
+    ("task", "tables", "relationships", "examples", "features"),
+    without=("tables.*.source", "tables.*.audit", "features.selection"),
+)
+
+
+class ExportedModel:
+    """An exported model: its bytes, and what is in them, each read once and only when asked for.
+
+    Raises whatever ONNX raises, at the first question, if the bytes are no model.
+    """
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    @cached_property
+    def hash(self) -> str:
+        """The SHA-256 of its bytes."""
+        return hash_bytes(self.content)
+
+    @cached_property
+    def session(self) -> "ort.InferenceSession":
+        """ONNX Runtime's session, on one thread of the CPU: the one parse of the bytes for all that is asked."""
+        return session(self.content)
+
+    @cached_property
+    def metadata(self) -> Mapping[str, str]:
+        """The texts that were exported with it."""
+        return dict(self.session.get_modelmeta().custom_metadata_map)
+
+    @cached_property
+    def answers(self) -> str:
+        """The hash of all that decides its answers, whichever run made it."""
+        return answers_of(self.content)
+
+    @cached_property
+    def task(self) -> Task:
+        """The kind of its answers."""
+        return task_in(self.metadata)
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """The encoder of its inputs."""
+        return Encoder.from_dict(json.loads(self.metadata["sextant.encoder"]))
+
+    @cached_property
+    def reference(self) -> Reference:
+        """Its threshold, interval and baseline, from training and validation."""
+        return Reference.model_validate_json(self.metadata[REFERENCE])
+
+    @cached_property
+    def spec(self) -> UseCaseSpec:
+        """The parts of the declaration that its features were made by; no others are there."""
+        declared: UseCaseSpec = UseCaseSpec.of_parts(COPIED.decide(json.loads(self.metadata["sextant.spec"])))
+        copied: UseCaseSpec = view(declared, COPIED)
+        return copied
+
+    @cached_property
+    def definitions(self) -> FeatureDefinitions:
+        """The definitions of its features."""
+        return FeatureDefinitions.model_validate_json(self.metadata["sextant.definitions"])
+
+    @cached_property
+    def coordinates(self) -> dict[str, Any]:
+        """The summary of its coordinates."""
+        return dict(json.loads(self.metadata["sextant.coordinates"]))
+
+    @property
+    def family(self) -> str:
+        """The name of its family."""
+        return self.metadata["sextant.family"]
+
+    @property
+    def parity(self) -> float:
+        """The largest difference from the native model, as measured at the export; NaN if it was not."""
+        return float(self.metadata.get(PARITY, "nan"))
+
+    def scores(self, matrix: pd.DataFrame) -> np.ndarray:
+        """Return its answers to a feature matrix, float64 [n_rows] or [n_rows, n_classes]."""
+        return predict(self.session, self.encoder, matrix)
+
+    def features(self, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
+        """Return the features of rows (key and cutoff) as it defines them, whatever is declared today."""
+        return feature_matrix(self.spec, self.definitions, tables, rows[[self.spec.key, "cutoff"]])

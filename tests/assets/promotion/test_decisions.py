@@ -1,0 +1,405 @@
+"""What people decide: approvals with a reason, rollbacks that are verified first, dry runs; and the history of it."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from assets.promotion.champion import EVALUATED, GOLDEN, ProductionModel
+from dagster_project.commands.main import main
+from dagster_project.results.locate import locate
+from dagster_project.runs.decisions import former
+from dagster_project.runs.outcome import Outcome
+from ml.base.hashing import hash_bytes
+from ml.evaluation.record import Serving
+from ml.exported.onnx import annotated
+from resources.bentos import BentoStore
+from resources.storage import Storage, find
+from resources.tracking.registry import MODEL_HASH
+from resources.tracking.runs import tracking
+from tests.support.dated import OTHER, PRODUCTION, Dated, frame
+from tests.support.small import failure
+
+REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
+pytestmark = pytest.mark.slow
+DECISION = {"reason": "the report looks good", "by": "ada"}
+
+
+def value(asset: str) -> Any:
+    with dg.DagsterInstance.get() as instance:
+        return Storage().load(find(instance, dg.AssetKey(["small", asset])))
+
+
+def aliases() -> dict[str, str]:
+    found = tracking().client().get_registered_model("small").aliases
+    return {name: str(version) for name, version in found.items()}
+
+
+def shown(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+    made = [event.materialization for event in result.get_asset_materialization_events()]
+    metadata = next(each.metadata for each in made if each.asset_key.path[-1] == PRODUCTION)
+    return {name: each.value for name, each in metadata.items()}
+
+
+def versions() -> list[str]:
+    return sorted(str(each.version) for each in tracking().client().search_model_versions("name = 'small'"))
+
+
+def moves() -> list[tuple[str, str, str | None]]:
+    return [(entry.action, entry.version, entry.former) for entry in tracking().registry("small").entries()]
+
+
+def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated) -> None:
+    for _ in range(2):  # a second retrain registers nothing
+        waiting = case.retrain(**REQUIRED)
+        assert waiting.success
+    production: ProductionModel = value(PRODUCTION)
+
+    assert (production.version, aliases(), versions()) == ("1", {"champion": "1", "challenger": "2"}, ["1", "2"])
+    assert "version 2 waits as the challenger: sextant approve small 2 --reason …" in shown(waiting)["outcome"]
+    assert locate("small:1", tracking())["id"] == production.coordinates
+
+    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert approved.success
+    assert aliases() == {"champion": "2", "previous": "1"}
+    assert moves() == [("promoted", "1", None), ("approved", "2", "1")]
+    entry = tracking().registry("small").entries()[-1]
+    assert (entry.by, entry.reason) == ("ada", "the report looks good")
+    assert entry.figures["roc_auc"] == pytest.approx(value("evaluation").metrics["roc_auc"])
+    tags = tracking().registry("small").version("2").tags
+    assert (tags["sextant.approved_by"], tags["sextant.approved_reason"]) == ("ada", "the report looks good")
+    assert "ada" in shown(approved)["history"]
+    assert locate("small:2", tracking())["id"] == value(PRODUCTION).coordinates
+
+
+@pytest.mark.parametrize(
+    ("config", "reason"),
+    [
+        ({"approve": "2", "by": "ada"}, "nothing was moved: approve needs reason, not blank"),
+        ({"approve": "2", "by": "ada", "reason": " "}, "nothing was moved: approve needs reason, not blank"),
+        ({"approve": "2", "reason": "good"}, "nothing was moved: approve needs by, not blank"),
+        ({"rollback": "1", "by": "ada"}, "nothing was moved: rollback needs reason, not blank"),
+        ({"approve": "2", "rollback": "1", **DECISION}, "must name approve or rollback"),
+        (DECISION, "must name approve or rollback"),
+        ({"approve": "2", **DECISION}, "version 2 does not wait for an approval; none does"),
+        ({"rollback": "9", **DECISION}, "small has no version '9'; there are [1]"),
+    ],
+)
+def test_a_decision_that_lacks_something_moves_nothing(case: Dated, config: dict[str, str], reason: str) -> None:
+    result = case.attempt(PRODUCTION, config=config)
+
+    assert reason in failure(result)
+    assert (aliases(), moves()) == ({"champion": "1"}, [("promoted", "1", None)])
+
+
+def test_a_dry_run_registers_and_moves_nothing_and_says_what_it_would_do(case: Dated) -> None:
+    result = case.retrain(**OTHER, production={"dry_run": True})
+
+    assert shown(result)["outcome"] == (
+        "dry run: every gate passed, and the candidate would become the champion; version 1 stays champion"
+    )
+    assert (aliases(), versions(), value(PRODUCTION).version) == ({"champion": "1"}, ["1"], "1")
+
+
+def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) -> None:
+    client = tracking().client()
+    client.delete_registered_model("small")
+    until = ("predictions",)
+
+    waiting = case.attempt(*until, upstream=True, production={"approval": "required"})
+
+    assert waiting.success
+    made = {event.materialization.asset_key.path[-1] for event in waiting.get_asset_materialization_events()}
+    assert "evaluation" in made
+    assert not {PRODUCTION, "predictions"} & made
+    assert aliases() == {"challenger": "1"}
+
+    assert case.attempt(PRODUCTION, "predictions", config={"approve": "1", **DECISION}).success
+
+    assert aliases() == {"champion": "1"}
+    assert set(value("predictions")["model_version"]) == {"1"}
+
+
+def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.retrain(**REQUIRED).success
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            "assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0)
+        )
+        assert case.attempt("evaluation", **REQUIRED).success
+    assert case.attempt("evaluation", upstream=True, models={"logistic": {"trials": 3}}).success  # of another one
+
+    refused = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert "Refused by the gate latency: the median time for one row is 1e+03 ms" in failure(refused)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    assert case.retrain(**REQUIRED).success
+    assert case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED).success
+    evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
+    assert evaluated["coordinates"] == value("evaluation").coordinates
+
+
+@pytest.mark.parametrize(
+    ("registered", "reason"),
+    [
+        (True, "nothing is known of an evaluation of version 2"),
+        (False, "version 2 is not the model that was registered"),
+    ],
+)
+def test_a_version_that_was_made_the_challenger_by_hand_is_not_approved(
+    case: Dated, registered: bool, reason: str
+) -> None:
+    registry, other = tracking().registry("small"), annotated(value("onnx_model"), {"made": "by hand"})
+    with tracking().run("small", "by hand", {}) as run:
+        registry.register(run, other, {MODEL_HASH: hash_bytes(other)} if registered else {})
+    registry.challenge("2")
+
+    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert f"nothing was moved: {reason}" in failure(result)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+
+def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(case: Dated) -> None:
+    assert case.retrain(**REQUIRED).success
+    assert case.retrain(models={"logistic": {"trials": 3}}).success
+
+    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert "the champion has changed since the evaluation, from version 1 to 3" in failure(result)
+    assert aliases()["champion"] == "3"
+
+
+@pytest.fixture
+def second(case: Dated) -> Dated:
+    """With version 2 as champion and predictions of it."""
+    assert case.attempt("predictions", upstream=True, **OTHER).success
+    assert set(value("predictions")["model_version"]) == {"2"}
+    return case
+
+
+def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrain(second: Dated) -> None:
+    back = second.attempt(PRODUCTION, "predictions", config={"rollback": "1", **DECISION}, **OTHER)
+
+    assert back.success
+    assert aliases() == {"champion": "1", "previous": "2"}
+    assert shown(back)["difference on golden rows"] == 0.0
+    assert set(value("predictions")["model_version"]) == {"1"}
+    assert locate("small:1", tracking())["id"] == value(PRODUCTION).coordinates
+
+    again = second.retrain(**OTHER)
+
+    assert "this model is version 2, which was rolled back on " in failure(again)
+    assert "by ada: the report looks good" in failure(again)
+    assert aliases()["champion"] == "1"
+
+    forth = second.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **OTHER)
+
+    assert forth.success
+    assert moves()[1:] == [("promoted", "2", "1"), ("rolled back", "1", "2"), ("rolled back", "2", "1")]
+    assert second.retrain(**OTHER).success
+
+
+def test_a_rollback_is_not_undone_by_the_same_model_trained_again_but_new_data_make_another_one(second: Dated) -> None:
+    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    again = second.retrain(**OTHER, reuse="never")
+
+    assert hash_bytes(value("onnx_model")) != tracking().registry("small").version("2").tags[MODEL_HASH]
+    assert "this model is version 2, which was rolled back on " in failure(again)
+    assert (aliases()["champion"], versions()) == ("1", ["1", "2"])
+
+    second.use(frame().assign(x_a=lambda rows: rows["x_a"] + 1))
+    assert second.retrain(**OTHER).success
+
+    assert (aliases(), versions()) == ({"champion": "3", "previous": "1"}, ["1", "2", "3"])
+
+
+@pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x"), lambda file: file.unlink()])
+def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_once(case: Dated, damage: Any) -> None:
+    assert case.retrain(**REQUIRED).success
+    damage(artifact("2", "model.onnx"))
+
+    for _ in range(2):
+        assert case.retrain(**REQUIRED).success
+
+    assert (aliases(), versions()) == ({"champion": "1", "challenger": "3"}, ["1", "2", "3"])
+    assert case.attempt(PRODUCTION, config={"approve": "3", **DECISION}, **REQUIRED).success
+
+
+class Command:
+    """A command of the terminal, whose run is made in this process."""
+
+    def __init__(self, case: Dated, patch: pytest.MonkeyPatch, **changes: Any) -> None:
+        def execute(use_case: str, job: str, *, config: Any, meanwhile: Any) -> Outcome:
+            done = case.attempt(PRODUCTION, config=config, **changes)
+            return Outcome(done.success, done.run_id, Path("log"))
+
+        patch.setattr("dagster_project.runs.decisions.execute", execute)
+        patch.setattr("dagster_project.runs.decisions.check_name", lambda use_case: None)
+
+    def __call__(self, *words: str) -> tuple[int, str]:
+        """How it ended, and its last line."""
+        done = CliRunner().invoke(main, [*words, "--reason", "the report looks good", "--by", "ada"])
+        return done.exit_code, done.output.strip().splitlines()[-1]
+
+
+def test_a_command_says_what_came_of_it_and_fails_where_nothing_was_moved(
+    case: Dated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert case.retrain(**REQUIRED).success
+    dry = Command(case, monkeypatch, **OTHER, production={"approval": "required", "dry_run": True})
+
+    assert dry("approve", "small", "2") == (
+        1,
+        "Error: nothing was moved: dry run: version 2 would become the champion; version 1 stays champion",
+    )
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    strict = Command(case, monkeypatch, **{**REQUIRED, "gates": {"roc_auc": {"at_least": 0.99999}}})
+    assert strict("approve", "small", "2") == (1, "Error: version 1 is the champion; the run's log is log")
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+    approve = Command(case, monkeypatch, **REQUIRED)
+    assert approve("approve", "small", "2") == (
+        0,
+        "version 2 is the champion; sextant serve small serves its Bento",
+    )
+    dry = Command(case, monkeypatch, **OTHER, production={"dry_run": True})
+    assert dry("rollback", "small") == (
+        1,
+        "Error: nothing was moved: dry run: version 1 would become the champion; version 2 stays champion",
+    )
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_command_says_so_where_there_is_no_champion_yet(case: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracking().client().delete_registered_model("small")
+    assert case.attempt(PRODUCTION, upstream=True, production={"approval": "required"}).success
+
+    dry = Command(case, monkeypatch, production={"approval": "required", "dry_run": True})
+
+    assert dry("approve", "small", "1") == (
+        1,
+        "Error: nothing was moved: dry run: version 1 would become the champion; there is no champion yet",
+    )
+
+
+def artifact(version: str, name: str) -> Path:
+    source = tracking().client().get_model_version_download_uri("small", version)
+    return Path(source.removeprefix("file://")) / name
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "reason"),
+    [
+        ("model.onnx", lambda content: content[:-1] + b"x", "version 1 is damaged: its file is not the model"),
+        (
+            GOLDEN,
+            lambda content: content.replace(b'"scores": [', b'"scores": [0.123, '),
+            "were answered with the shape",
+        ),
+        (GOLDEN, lambda content: content.replace(b"0.9", b"0.1"), "golden rows are answered with a difference of"),
+        (GOLDEN, None, "small version 1: golden.json cannot be read"),
+    ],
+)
+def test_a_version_that_does_not_answer_as_it_did_does_not_come_back(
+    second: Dated, name: str, change: Any, reason: str
+) -> None:
+    file = artifact("1", name)
+    before = file.read_bytes()
+    try:
+        file.write_bytes(change(before)) if change else file.unlink()
+        result = second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER)
+    finally:
+        file.write_bytes(before)
+
+    assert reason in failure(result)
+    assert (aliases(), len(moves())) == ({"champion": "2", "previous": "1"}, 2)
+
+
+def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated) -> None:
+    file = artifact("1", "model.onnx")
+    before = file.read_bytes()
+    try:
+        file.write_bytes(before[:-1] + b"x")
+        result = case.attempt("evaluation", **OTHER)
+    finally:
+        file.write_bytes(before)
+
+    assert "the champion small:1 is damaged, its file is not the model that was registered" in failure(result)
+
+
+def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Dated) -> None:
+    assert case.retrain(**REQUIRED).success
+
+    result = case.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **REQUIRED)
+
+    assert "version 2 was never promoted; those that were: 1" in failure(result)
+    assert aliases()["champion"] == "1"
+
+
+def test_without_a_goal_a_rollback_goes_to_the_version_before(second: Dated) -> None:
+    registry = tracking().registry("small")
+    assert former(registry) == "1"
+    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    with pytest.raises(click.ClickException, match="no champion is known from before version 1"):
+        former(registry)
+
+
+def test_the_history_is_told_with_the_latest_first(second: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dagster_project.runs.launch.check_name", lambda use_case: None)
+
+    lines = CliRunner().invoke(main, ["history", "small"]).output.splitlines()
+
+    assert "version 2 promoted instead of 1 by the gates" in lines[0]
+    assert lines[1].startswith("    every gate passed: roc_auc is")
+    assert "roc_auc 0." in lines[2]
+    assert lines[3].endswith("version 1 promoted by the gates")
+
+
+@pytest.mark.parametrize("command", [["approve", "small", "2"], ["rollback", "small"]])
+def test_a_command_without_a_reason_is_refused_before_anything_runs(home: Path, command: list[str]) -> None:
+    without = CliRunner().invoke(main, command)
+    blank = CliRunner().invoke(main, [*command, "--reason", "  "])
+
+    assert without.exit_code == blank.exit_code == 2
+    assert "--reason" in without.output
+    assert "say why; it is kept in the promotion history" in blank.output
+    assert not (home / "mlflow").exists()
+
+
+def test_how_a_candidate_is_approved_is_no_part_of_its_coordinates(case: Dated) -> None:
+    assert case.retrain(production={"approval": "required"}).success
+
+    assert (aliases(), versions()) == ({"champion": "1"}, ["1"])  # the very same model came out
+
+
+def test_a_rollback_puts_the_bento_of_that_version_first_again(case: Dated) -> None:
+    everything = ("predictions", "bento")
+    assert case.attempt(*everything, upstream=True).success
+    assert case.attempt(*everything, upstream=True, **OTHER).success
+    assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:2"}
+
+    down = (PRODUCTION, "online_state", *everything)
+    assert case.attempt(*down, config={"rollback": "1", **DECISION}, **OTHER).success
+
+    assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:1"}
+
+    gone = next(iter((BentoStore().folder() / "bentos" / "small").glob("2-*")))
+    shutil.rmtree(gone)
+    assert case.attempt(*down, config={"rollback": "2", **DECISION}, **OTHER).success
+
+    (first,) = BentoStore().first()
+    assert first.startswith("small:2-")
+    assert (BentoStore().folder() / "bentos" / first.replace(":", "/")).is_dir()

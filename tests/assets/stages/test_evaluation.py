@@ -1,0 +1,185 @@
+"""The report of a run: what stands in it, where it is shown, and what may not decide it."""
+
+import base64
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as reference
+
+from ml.evaluation.record import Evaluation
+from ml.exported.model import reference_of, scores_of
+from ml.intervals.thresholds import choose_threshold
+from ml.provenance.stamp import read_stamp
+from ml.tasks.metrics import METRICS
+from resources.ledger import Ledger
+from resources.storage import Storage
+from resources.tracking.runs import tracking
+
+SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
+
+
+@pytest.fixture
+def sited(small: Any) -> Any:
+    """The small use case with a column to slice by."""
+    frame = pd.read_csv(small.rows)
+    frame["site"] = np.where(frame["id"] % 3 == 0, "north", "south")
+    frame.to_csv(small.rows, index=False)
+    return small
+
+
+def stored(asset: str) -> Any:
+    result = Ledger().latest_result(f"small/{asset}")
+    assert result is not None
+    return Storage().load(result)
+
+
+def metadata() -> dict[str, Any]:
+    with dg.DagsterInstance.get() as instance:
+        record = instance.fetch_materializations(dg.AssetKey(["small", "evaluation"]), limit=1).records[0]
+    assert record.asset_materialization is not None
+    return dict(record.asset_materialization.metadata)
+
+
+def artifacts(folder: Path) -> dict[str, Path]:
+    """The files of the evaluation's MLflow run."""
+    run = metadata()["MLflow run"].value.rpartition("/")[2]
+    folder.mkdir()
+    local = Path(tracking().client().download_artifacts(run, "", str(folder)))
+    return {file.name: file for file in local.rglob("*") if file.is_file()}
+
+
+def test_the_report_holds_what_the_evaluation_found(sited: Any, tmp_path: Path) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    found: Evaluation = stored("evaluation")
+
+    files = artifacts(tmp_path / "copies")
+
+    told = json.loads(files["report.json"].read_text())
+    assert told["metrics"] == found.metrics
+    assert told["slices"][0]["score"]["low"] == found.slices[0].score.low
+    for name in ("report.json", "report.html"):
+        stamp = read_stamp(files[name])
+        assert stamp is not None
+        assert (stamp.coordinates, stamp.intact) == (found.coordinates, True)
+    assert {each.name for each in found.slices} >= {"site = north", "site = south"}
+    assert [each.value for each in found.fairness[0].groups] == ["north", "south"]
+
+
+def test_the_page_dagster_and_mlflow_show_the_same_pictures(sited: Any, tmp_path: Path) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+
+    files, shown = artifacts(tmp_path / "copies"), metadata()
+
+    pictures = {name.removesuffix(".png"): file.read_bytes() for name, file in files.items() if name.endswith(".png")}
+    assert set(pictures) >= {"ROC curve", "precision and recall", "confusion matrix", "calibration", "slices",
+                             "permutation importance", "SHAP values"}  # fmt: skip
+    on_page = dict(
+        re.findall(r'<img alt="([^"]+)" src="data:image/png;base64,([^"]+)"', files["report.html"].read_text())
+    )
+    for name, png in pictures.items():
+        encoded = base64.b64encode(png).decode()
+        assert on_page[name] == encoded
+        assert encoded in shown[name].value
+
+
+def test_all_models_are_judged_on_the_same_rows_with_intervals(sited: Any) -> None:
+    sited.materialize("production_model", evaluation=SHOWN)
+    sited.materialize("evaluation", evaluation=SHOWN, models={"lightgbm": {"trials": 1}})
+
+    found: Evaluation = stored("evaluation")
+
+    test = stored("features/test")
+    y, candidate = test["target"].to_numpy(), scores_of(stored("onnx_model"), test)
+    assert found.rows == len(y)
+    assert found.metrics["roc_auc"] == METRICS["roc_auc"](y, candidate)
+    assert found.baseline_metrics["roc_auc"] == 0.5
+    assert found.champion_version == "1"
+    for intervals in (found.intervals, found.champion_intervals, found.baseline_intervals):
+        assert set(intervals) == set(found.metrics)
+        assert all(each.low <= each.value <= each.high for each in intervals.values())
+    assert [each.name for each in found.slices if each.against_champion] == ["site = north", "site = south"]
+    assert "champion (version 1)" in metadata()["in short"].value
+
+
+def test_the_champions_metrics_are_scikit_learns_on_the_same_test_rows(sited: Any) -> None:
+    sited.materialize("production_model", evaluation=SHOWN)
+    champion = stored("onnx_model")
+    sited.materialize("evaluation", evaluation=SHOWN, models={"lightgbm": {"trials": 1}})
+
+    found: Evaluation = stored("evaluation")
+
+    test = stored("features/test")
+    y, p = test["target"].to_numpy(), scores_of(champion, test)
+    assert found.champion_metrics == pytest.approx(
+        {
+            "roc_auc": reference.roc_auc_score(y, p),
+            "average_precision": reference.average_precision_score(y, p),
+            "log_loss": reference.log_loss(y, p),
+            "brier": reference.brier_score_loss(y, p),
+            "accuracy": reference.accuracy_score(y, p >= 0.5),
+            "f1_macro": reference.f1_score(y, p >= 0.5, average="macro"),
+        }
+    )
+    north = test["id"].to_numpy() % 3 == 0
+    both = found.slices[0].against_champion
+    assert both is not None
+    assert (both.rows, found.slices[0].value) == (north.sum(), "north")
+    assert both.champion.value == pytest.approx(reference.roc_auc_score(y[north], p[north]))
+
+
+def test_the_json_the_page_and_the_checks_tell_the_same_of_the_gates(sited: Any, tmp_path: Path) -> None:
+    gates = {"roc_auc": {"at_least": 0.99}, "champion": {"not_worse_by": 1.0}}
+    sited.materialize("evaluation", evaluation=SHOWN, gates=gates)
+    files = artifacts(tmp_path / "copies")
+
+    gates_told = json.loads(files["report.json"].read_text())["gates"]
+
+    cells = r"<tr><td>([^<]+)<td class=\"(?:yes|no)\">(passed|refused)<td>([^\n]+)"
+    page = {gate: (word == "passed", html.unescape(why)) for gate, word, why in
+            re.findall(cells, files["report.html"].read_text())}  # fmt: skip
+    assert {each["gate"]: (each["passed"], each["reason"]) for each in gates_told} == page
+    assert [each["gate"] for each in gates_told if not each["passed"]][:1] == ["roc_auc"]
+    found: Evaluation = stored("evaluation")
+    assert gates_told[0]["figures"] == {"roc_auc": found.metrics["roc_auc"], "at least": 0.99}
+
+
+def test_the_threshold_is_chosen_on_validation_and_no_test_row_has_a_say(sited: Any) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    development, onnx_model = stored("features/development"), stored("onnx_model")
+    valid = development[development["split"] == "validation"]
+
+    found: Evaluation = stored("evaluation")
+
+    chosen = choose_threshold(valid["target"].to_numpy(), scores_of(onnx_model, valid))
+    assert found.reference == reference_of(onnx_model)
+    assert found.reference is not None
+    assert found.reference.threshold is not None
+    assert found.reference.threshold.value == pytest.approx(chosen.value, abs=1e-5)
+    test = stored("features/test")
+    on_test = choose_threshold(test["target"].to_numpy(), scores_of(onnx_model, test))
+    assert found.reference.threshold.value != pytest.approx(on_test.value, abs=1e-3)
+
+
+def test_a_slice_of_an_unknown_column_is_refused_before_any_training(sited: Any) -> None:
+    with pytest.raises(Exception, match=r"evaluation.slices names \['cite'\].*allowed: id, site, x, y"):
+        sited.materialize("evaluation", evaluation={"slices": ["cite"]})
+
+    assert Ledger().latest_of("small/models/logistic") is None
+
+
+def test_the_same_run_gives_the_same_evaluation(sited: Any) -> None:
+    sited.materialize("evaluation", evaluation=SHOWN)
+    first: Evaluation = stored("evaluation")
+
+    sited.materialize("evaluation", evaluation=SHOWN)
+
+    again: Evaluation = stored("evaluation")
+    of_the_run = {"coordinates", "serving"}
+    assert first.model_dump_json(exclude=of_the_run) == again.model_dump_json(exclude=of_the_run)

@@ -1,0 +1,122 @@
+"""A use case that takes seconds, over a file that a test may change."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from assets.framework.case import Case
+from assets.graph import all_assets
+from dagster_project.components import UseCase
+from dagster_project.definitions import PINNED, resources
+from resources.ledger import Ledger
+from resources.tracking.runs import Tracking, tracking
+
+
+class Small:
+    """The use case `small` over `rows`, a CSV file, in the Sextant home `home`."""
+
+    def __init__(self, home: Path, rows: Path) -> None:
+        self.home, self.rows = home, rows
+
+    def declared(self, **changes: Any) -> dict[str, Any]:
+        return {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": str(self.rows)}, "key": "id"}},
+            "examples": {"table": "rows", "target": "y = 1", "split": {"validation_share": 0.2, "test_share": 0.2}},
+            "models": {"logistic": {"trials": 1}},
+            "evaluation": {"resamples": 50, "importance_rows": 50, "shap_rows": 10, "worst_slices": 0},
+            "gates": {"champion": {"not_worse_by": 1.0, "rows": 2}},
+            **changes,
+        }
+
+    def materialize(self, until: str = "predictions", **changes: Any) -> str:
+        """The id of the evaluation after a run."""
+        case = Case("small", UseCase.model_validate(self.declared(**changes)))
+        selection = dg.AssetSelection.assets(case.key(until)).upstream()
+        with dg.DagsterInstance.get() as instance:
+            done = dg.materialize(all_assets(case), resources=resources(), instance=instance, selection=selection)
+        assert done.success
+        return str(Ledger().latest_of("small/evaluation"))
+
+    def attempt(
+        self,
+        *assets: str,
+        upstream: bool = False,
+        config: Mapping[str, str] | None = None,
+        tracked: Tracking | None = None,
+        **changes: Any,
+    ) -> dg.ExecuteInProcessResult:
+        """A run of some assets alone, or with all that they are made from; `config` is for production_model."""
+        case = Case("small", UseCase.model_validate(self.declared(**changes)))
+        selection = dg.AssetSelection.assets(*map(case.key, assets))
+        given = {"ops": {"small__production_model": {"config": dict(config)}}} if config else None
+        with dg.DagsterInstance.get() as instance:
+            return dg.materialize(
+                all_assets(case),
+                resources=resources() | ({"tracking": tracked} if tracked else {}),
+                instance=instance,
+                selection=selection.upstream() if upstream else selection,
+                run_config=given,
+                raise_on_error=False,
+            )
+
+    def champion(self) -> str | None:
+        """The version that carries the alias."""
+        return tracking().version("small", "champion")
+
+
+def failure(result: dg.ExecuteInProcessResult) -> str:
+    """What the first failed step said."""
+    event = next(event for event in result.all_events if event.is_step_failure)
+    return str(event.step_failure_data.error)
+
+
+@pytest.fixture
+def small(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    for name, value in PINNED.items():  # runs in this process then have the environment of a reproduction
+        monkeypatch.setenv(name, value)
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 300)
+    frame = pd.DataFrame({"id": range(300), "x": (y + random.normal(size=300)).round(3), "y": y})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    return Small(home, tmp_path / "rows.csv")
+
+
+@pytest.fixture(scope="module")
+def promoted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a home in which version 1 is champion and another candidate has been evaluated, to be copied."""
+    from tests.support.dated import OTHER, PRODUCTION, Dated, frame
+
+    folder = tmp_path_factory.mktemp("promoted")
+    (folder / "home" / "dagster").mkdir(parents=True)
+    (folder / "home" / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEXTANT_HOME", str(folder / "home"))
+        patch.setenv("DAGSTER_HOME", str(folder / "home" / "dagster"))
+        for name, value in PINNED.items():
+            patch.setenv(name, value)
+        case = Dated(folder / "home", folder / "rows.csv")
+        case.use(frame())
+        assert case.attempt(PRODUCTION, upstream=True).success
+        assert case.attempt("evaluation", upstream=True, **OTHER).success
+    return folder
+
+
+@pytest.fixture
+def case(promoted: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    """The use case `dated.Dated` with a champion, in a home of the test's own."""
+    from tests.support.dated import Dated, frame
+
+    for name, value in PINNED.items():
+        monkeypatch.setenv(name, value)
+    shutil.rmtree(home)
+    shutil.copytree(promoted / "home", home)
+    case = Dated(home, promoted / "rows.csv")  # the path is part of the declaration
+    case.use(frame())
+    return case
