@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 
 
 def main() -> None:
-    """Prints both sides and, last, one line of JSON."""
+    """Print both sides and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=50_000)
     parser.add_argument("--resamples", type=int, default=1000)
@@ -36,25 +36,25 @@ def main() -> None:
     apart = np.abs(np.subtract(sides["weights"]["interval"], sides["loop"]["interval"])).max()
     if apart > 0.25 * np.ptp(sides["weights"]["interval"]):
         raise SystemExit(f"the two intervals differ by {apart:.5f}")
-    each = {name: side["seconds"] / side["resamples"] for name, side in sides.items()}
-    print(json.dumps({"name": "bootstrap", "ratio": round(each["loop"] / each["weights"], 1), "sides": sides}))
+    cost = {name: side["seconds"] / side["resamples"] for name, side in sides.items()}
+    print(json.dumps({"name": "bootstrap", "ratio": round(cost["loop"] / cost["weights"], 1), "sides": sides}))
 
 
 def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of which one in five is positive, and probabilities with an area under the ROC curve near 0.78."""
+    """Draw labels of which one in five is positive, and probabilities with an area under the ROC curve near 0.78."""
     random = np.random.default_rng(0)
     y = (random.random(count) < 0.2).astype("int8")
     return y, 1 / (1 + np.exp(-(random.normal(size=count) + 1.1 * y - 1.5)))
 
 
 def weights(y: np.ndarray, p: np.ndarray, resamples: int) -> list[float]:
-    """The interval as the evaluation makes it."""
-    found = estimates(y, {"": METRICS["roc_auc"].prepare(y, p)}, Resampling(resamples, CONFIDENCE))[""]
-    return [found.low, found.high]
+    """Return the interval as the evaluation makes it."""
+    estimate = estimates(y, {"": METRICS["roc_auc"].prepare(y, p)}, Resampling(resamples, CONFIDENCE))[""]
+    return [estimate.low, estimate.high]
 
 
 def loop(y: np.ndarray, p: np.ndarray, resamples: int) -> list[float]:
-    """The interval by a plain loop."""
+    """Return the interval by a plain loop."""
     random, strata = np.random.default_rng(1), strata_of(y)
     scores = []
     for _ in range(resamples):
@@ -64,7 +64,7 @@ def loop(y: np.ndarray, p: np.ndarray, resamples: int) -> list[float]:
 
 
 def timed(side: Callable[[], list[float]], resamples: int) -> dict:
-    """The interval, with the time on the clock that it took."""
+    """Return the interval, with the time on the clock that it took."""
     started = time.perf_counter()
     interval = side()
     seconds = round(time.perf_counter() - started, 3)

@@ -18,7 +18,7 @@ SEXTANT = Path(sys.executable).parent / "sextant"
 
 
 def main() -> None:
-    """Prints both runs and, last, one line of JSON."""
+    """Print both runs and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--use-case", default="flight_delays")
     use_case = parser.parse_args().use_case
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def measured(use_case: str, home: str) -> dict[str, float]:
-    """Seconds and peak gigabytes of one run, over all of its processes (shared pages count once)."""
+    """Return the seconds and peak gigabytes of one run, over all of its processes (shared pages count once)."""
     environment = os.environ | {"SEXTANT_HOME": home, "DAGSTER_HOME": f"{home}/dagster"}
     started, peak = time.perf_counter(), 0.0
     process = psutil.Popen([SEXTANT, "demo", use_case], env=environment)
@@ -46,15 +46,15 @@ def measured(use_case: str, home: str) -> dict[str, float]:
 
 
 def memory(process: psutil.Popen) -> float:
-    """The proportional set size of a process and its descendants, in bytes."""
+    """Return the proportional set size of a process and its descendants, in bytes."""
     total = 0.0
     try:
         family = [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return total
-    for each in family:
+    for member in family:
         try:
-            total += each.memory_full_info().pss
+            total += member.memory_full_info().pss
         except (psutil.NoSuchProcess, psutil.AccessDenied):
             continue  # it has just ended
     return total

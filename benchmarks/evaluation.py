@@ -30,7 +30,7 @@ MINUTE_S = 60
 
 
 def main() -> None:
-    """Prints both sides and, last, one line of JSON."""
+    """Print both sides and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--home", type=Path, default=os.environ.get("SEXTANT_HOME", ROOT / ".sextant"))
     home = Path(parser.parse_args().home)
@@ -40,19 +40,19 @@ def main() -> None:
         shutil.copytree(home, Path(folder) / "home")
         project = Path(folder) / "project"
         models = yaml.safe_load((ROOT / "configs" / USE_CASE / "defs.yaml").read_text())["attributes"]["models"]
-        copy_with(project, USE_CASE, {"models": {name: each for name, each in models.items() if name != "logistic"}})
+        copy_with(project, USE_CASE, {"models": {name: model for name, model in models.items() if name != "logistic"}})
         sides = {"champion itself": measured(Path(folder) / "home", ROOT)}
         print(sides, flush=True)
         candidate = [f"{USE_CASE}/{asset}" for asset in ("models/ensemble", "leaderboard", "onnx_model")]
         if launch(Path(folder) / "home", project, *candidate).wait():
             raise SystemExit("the second candidate could not be made")
         sides["against a champion"] = measured(Path(folder) / "home", project)
-    longest = max(each["seconds"] for each in sides.values())
+    longest = max(side["seconds"] for side in sides.values())
     print(json.dumps({"name": "evaluation", "ratio": round(longest / MINUTE_S, 2), "sides": sides}))
 
 
 def launch(home: Path, project: Path, *assets: str) -> psutil.Popen:
-    """A run of some assets alone."""
+    """Start a run of some assets alone."""
     command = [Path(sys.executable).parent / "dagster", "asset", "materialize", "-m", "dagster_project.definitions"]
     places = {"SEXTANT_HOME": str(home), "DAGSTER_HOME": str(home / "dagster"), "PYTHONPATH": str(project)}
     return psutil.Popen(
@@ -65,7 +65,7 @@ def launch(home: Path, project: Path, *assets: str) -> psutil.Popen:
 
 
 def measured(home: Path, project: Path) -> dict[str, float]:
-    """Seconds of the step and peak gigabytes of the run that makes the evaluation alone."""
+    """Return the seconds of the step and the peak gigabytes of the run that makes the evaluation alone."""
     process, peak = launch(home, project, f"{USE_CASE}/evaluation"), 0.0
     while process.poll() is None:
         peak = max(peak, memory(process))

@@ -36,7 +36,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Prints every setting and, last, one line of JSON."""
+    """Print every setting and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--transactions", type=int, default=500_000)
     parser.add_argument("--cutoffs", type=int, nargs="+", default=[1_000, 5_000])
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def entity_set(transactions: int) -> ft.EntitySet:
-    """Customers, products and transactions of one year; times end in odd seconds (see `compare`)."""
+    """Draw customers, products and transactions of one year; times end in odd seconds (see `compare`)."""
     random = np.random.default_rng(0)
     customers, products = transactions // 100, 100
     frames = {
@@ -97,7 +97,7 @@ def entity_set(transactions: int) -> ft.EntitySet:
 
 
 def definitions(entities: ft.EntitySet, kind: str) -> list[Any]:
-    """Deep feature synthesis of depth 2 for customers, so that a transaction has its product's price."""
+    """Return deep feature synthesis of depth 2 for customers, so that a transaction has its product's price."""
     return sorted(
         ft.dfs(
             entityset=entities,
@@ -114,7 +114,7 @@ def definitions(entities: ft.EntitySet, kind: str) -> list[Any]:
 def compared(
     entities: ft.EntitySet, tables: dict[str, pa.Table], features: list[Any], cutoffs: int, sample: int, threads: int
 ) -> dict[str, float]:
-    """Seconds of either side for all cutoffs, and their ratio; stops if a value differs."""
+    """Return the seconds of either side for all cutoffs, and their ratio; stops if a value differs."""
     random = np.random.default_rng(1)
     seconds = random.choice(365 * 43_200, cutoffs, replace=False)
     labels = pd.DataFrame(
@@ -123,7 +123,7 @@ def compared(
             "cutoff": START + pd.to_timedelta(2 * seconds, "s"),
         }
     )
-    asked = pa.Table.from_pandas(labels, preserve_index=False)
+    arrow_labels = pa.Table.from_pandas(labels, preserve_index=False)
     drawn = labels.iloc[:sample].rename(columns={"instance": "customer_id", "cutoff": "time"})
 
     def by_sql(rows: pa.Table) -> pa.Table:
@@ -136,7 +136,7 @@ def compared(
     for _ in range(ROUNDS):
         reference, seconds = timed(by_featuretools, drawn)
         taken["featuretools"].append(seconds * cutoffs / len(drawn))
-        values, seconds = timed(by_sql, asked)
+        values, seconds = timed(by_sql, arrow_labels)
         taken["sql"].append(seconds)
     compare(reference, values.slice(0, sample).to_pandas())
     side = {name: round(min(runs), 3) for name, runs in taken.items()}
@@ -144,13 +144,13 @@ def compared(
 
 
 def timed(function: Callable[[Any], Any], rows: Any) -> tuple[Any, float]:
-    """A function's result and the seconds that it took."""
+    """Return a function's result and the seconds that it took."""
     started = time.perf_counter()
     return function(rows), time.perf_counter() - started
 
 
 def compare(reference: pd.DataFrame, values: pd.DataFrame) -> None:
-    """Raises AssertionError if values differ.
+    """Raise AssertionError if values differ.
 
     featuretools leaves the order of equally frequent values open, so N_MOST_COMMON is not compared; it takes TREND per
     second here, as all times are odd seconds, and the compiler takes it per day.

@@ -1,4 +1,4 @@
-"""How fast content is hashed on one core: a table's values in their canonical form, and plain SHA-256 of as many bytes.
+"""The speed of hashing on one core: a table's values in their canonical form, and plain SHA-256 of as many bytes.
 
 `ratio` is the first speed over the second; the speeds themselves are in megabytes of Arrow data per second.
 """
@@ -18,7 +18,7 @@ ROUNDS = 5
 
 
 def main() -> None:
-    """Prints every kind of column, both sides and, last, one line of JSON."""
+    """Print every kind of column, both sides and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_000_000)
     table = mixed(parser.parse_args().rows)
@@ -35,7 +35,7 @@ def main() -> None:
 
 
 def mixed(rows: int) -> pa.Table:
-    """Numbers, times, text and booleans, some of them missing, in shares as they are usual in business tables."""
+    """Draw numbers, times, text and booleans, some of them missing, in shares as they are usual in business tables."""
     random = np.random.default_rng(0)
     words = np.array(["EWR", "New York", "N12345", ""])
     return pa.table(
@@ -51,7 +51,7 @@ def mixed(rows: int) -> pa.Table:
 
 
 def speed(size: int, hashed: Callable[[], str]) -> float:
-    """Megabytes per second of processor time, the best of some rounds."""
+    """Return megabytes per second of processor time, the best of some rounds."""
     best = float("inf")
     for _ in range(ROUNDS):
         started = time.process_time()

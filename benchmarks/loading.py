@@ -1,4 +1,4 @@
-"""How long the code location takes to load, beside `import dagster` alone; each in fresh processes, by turns.
+"""The time in which the code location loads, beside `import dagster` alone; each in fresh processes, by turns.
 
 `ratio` is the one's median over the other's, in seconds on the clock.
 """
@@ -21,7 +21,7 @@ SIDES = {
 
 
 def seconds(code: str, home: str) -> float:
-    """Seconds on the clock until a new process has run some code."""
+    """Return the seconds on the clock until a new process has run some code."""
     environment = os.environ | {"SEXTANT_HOME": home, "DAGSTER_HOME": home, "PYTHONPATH": str(ROOT)}
     started = time.perf_counter()
     subprocess.run([sys.executable, "-W", "ignore", "-c", code], cwd=ROOT, env=environment, check=True)
@@ -29,7 +29,7 @@ def seconds(code: str, home: str) -> float:
 
 
 def main() -> None:
-    """Prints the medians and, last, one line of JSON."""
+    """Print the medians and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     rounds = parser.parse_args().rounds

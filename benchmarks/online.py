@@ -30,10 +30,10 @@ BATCH_ROWS = 5
 
 
 def main() -> None:
-    """Prints both sides and, last, one line of JSON."""
+    """Print both sides and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2000)
-    asked = parser.parse_args().rows
+    count = parser.parse_args().rows
     text = (ROOT / "configs" / "flight_delays" / "defs.yaml").read_text()
     spec = UseCaseSpec.model_validate(yaml.safe_load(text)["attributes"])
     tables = {
@@ -42,9 +42,9 @@ def main() -> None:
     definitions = define_features("flight_delays", spec, tables)
     examples = make_examples("flight_delays", spec, tables).to_pandas()
     december = examples[examples["cutoff"] >= pd.Timestamp("2013-12-01")]
-    rows = december.sample(asked, random_state=0).reset_index(drop=True)
+    rows = december.sample(count, random_state=0).reset_index(drop=True)
     places = pd.Series(range(tables["flights"].num_rows), index=tables["flights"]["flight_id"].to_pylist())
-    said = records(spec, definitions, tables["flights"].take(places[rows["flight_id"]].to_numpy()), rows)
+    requests = records(spec, definitions, tables["flights"].take(places[rows["flight_id"]].to_numpy()), rows)
     with tempfile.TemporaryDirectory() as folder:
         files = online_state("flight_delays", spec, definitions, tables, december["cutoff"])
         for name, content in files.items():
@@ -53,7 +53,7 @@ def main() -> None:
         builder = FeatureBuilder(plan, Inputs(definitions.numeric, definitions.categorical), Path(folder))
     reader, keys = RecordReader(plan), rows[["flight_id", "cutoff"]]
     sides = {
-        "service": timed(lambda row: builder.build(reader.read([said[row]])), asked),
+        "service": timed(lambda row: builder.build(reader.read([requests[row]])), count),
         "batch": timed(lambda row: feature_matrix(spec, definitions, tables, keys.iloc[[row]]), BATCH_ROWS),
     }
     sides["service"]["bundle_mb"] = round(sum(map(len, files.values())) / 1e6, 2)
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def timed(features: Callable[[int], object], rows: int) -> dict[str, float]:
-    """Median and 99th percentile of some rows, each asked alone, after one that warms up."""
+    """Return the median and 99th percentile of some rows, each asked alone, after one that warms up."""
     features(0)
     taken = []
     for row in range(rows):

@@ -1,4 +1,4 @@
-"""What Dagster costs: the same machine-learning functions as a plain script and as a Dagster run.
+"""The cost of Dagster: the same machine-learning functions as a plain script and as a Dagster run.
 
 Both start from nothing and do everything from the source tables to the batch predictions; the Bento, whose build and
 start are no machine learning, is left out. The plain script calls one function after the other in one process. Each
@@ -30,12 +30,12 @@ SIDES = ("plain", "chosen", "one_at_a_time", "in_process", "spawn", "bare_forkse
 
 
 def with_executor(executor: Any) -> dg.Definitions:
-    """Every use case under another executor."""
+    """Load every use case, under another executor."""
     return dg.Definitions.merge(load_use_cases(CONFIGS), dg.Definitions(resources=resources(), executor=executor))
 
 
 def multiprocess(start_method: dict[str, Any], max_concurrent: int = 2) -> dg.Definitions:
-    """Every use case with a process for each step."""
+    """Load every use case, with a process for each step."""
     options = {"max_concurrent": max_concurrent, "start_method": start_method}
     return with_executor(dg.multiprocess_executor.configured(options))
 
@@ -61,7 +61,7 @@ def bare_forkserver() -> dg.Definitions:
 
 
 def main() -> None:
-    """Prints every side and, last, one line of JSON."""
+    """Print every side and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--use-case", default="flight_delays")
     parser.add_argument("--sides", nargs="+", default=list(SIDES), choices=SIDES)
@@ -84,13 +84,13 @@ def main() -> None:
 
 
 def adopt_orphans() -> None:
-    """Makes processes whose parent has ended this one's, so that their processor time counts."""
+    """Adopt processes whose parent has ended, so that their processor time counts."""
     if ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1):
         raise SystemExit("this system cannot adopt orphaned processes, so their CPU time cannot be counted")
 
 
 def command(side: str, use_case: str) -> list[str]:
-    """What runs a side."""
+    """Return the command that runs a side."""
     if side == "plain":
         return [sys.executable, "-W", "ignore", __file__, "--plain", "--use-case", use_case]
     target = ("-m", "dagster_project.definitions") if side == "chosen" else ("-f", __file__, "-a", side)
@@ -99,7 +99,7 @@ def command(side: str, use_case: str) -> list[str]:
 
 
 def measured(run: list[str]) -> dict[str, float]:
-    """Seconds on the clock and of CPU, with a SEXTANT_HOME of its own."""
+    """Return the seconds on the clock and of CPU, with a SEXTANT_HOME of its own."""
     with tempfile.TemporaryDirectory() as home:
         subprocess.run([Path(sys.executable).parent / "sextant", "init"], cwd=home, env=environment(home), check=True,
                        stdout=subprocess.DEVNULL)  # fmt: skip
@@ -117,21 +117,22 @@ def measured(run: list[str]) -> dict[str, float]:
 
 
 def environment(home: str) -> dict[str, str]:
-    """The same settings for every side."""
+    """Return the settings of the environment, which are the same for every side."""
     return os.environ | PINNED | {"SEXTANT_HOME": home, "DAGSTER_HOME": f"{home}/dagster", "PYTHONPATH": str(ROOT)}
 
 
 def plain(use_case: str) -> None:
-    """What the assets compute, as a script."""
+    """Compute what the assets compute, as a script."""
     import json
 
     import yaml
 
-    from assets.evaluation import judging
-    from assets.exported import features_of, scores_of
-    from assets.models import PARITY_ROWS, reference, training
-    from assets.predictions import rows_to_score
-    from assets.step import Case
+    from assets.stages.evaluation import judging
+    from ml.exported.model import features_of, scores_of
+    from assets.stages.onnx_model import PARITY_ROWS, reference
+    from assets.stages.model import training
+    from assets.stages.predictions import rows_to_score
+    from assets.framework.case import Case
     from ml.base.hashing import canonical_json, hash_bytes
     from ml.declaration.use_case import UseCaseSpec
     from ml.evaluation.evaluate import evaluate
@@ -180,10 +181,10 @@ def plain(use_case: str) -> None:
         target=task.summary(test["target"]),
         metrics={},
     )
-    given = judging(Case(use_case, spec), content, test, tables, scores)
-    found, explained = evaluate(begun, given)
-    drawn = pictures(found, given, explained, "0" * 16)
-    html(use_case, spec, found, judge(spec.gates, found, spec.metric), drawn, {"id": "0" * 16})
+    judged_by = judging(Case(use_case, spec), content, test, tables, scores)
+    evaluation, explanations = evaluate(begun, judged_by)
+    drawn = pictures(evaluation, judged_by, explanations, "0" * 16)
+    html(use_case, spec, evaluation, judge(spec.gates, evaluation, spec.metric), drawn, {"id": "0" * 16})
     scored = rows_to_score(Case(use_case, spec), spec, tables)
     scores_of(content, features_of(content, tables, scored))
 

@@ -1,4 +1,4 @@
-"""How good the answers are: Sextant's families and their ensemble beside LightGBM, LightGBM with Optuna, and FLAML.
+"""The quality of the answers: Sextant's families and their ensemble beside LightGBM, LightGBM with Optuna, and FLAML.
 
 Every side sees the same rows: 60% train, 20% validation, 20% test, drawn anew for every seed. A side may use train and
 validation as it likes; all are judged on test, by the task's own metric. The sides that search have about the same time
@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from ml.base.text import markdown_table
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples
 from ml.features.define import define_features
@@ -70,7 +71,7 @@ class Problem:
 
     @property
     def everything(self) -> tuple[np.ndarray, np.ndarray]:
-        """Train and validation rows."""
+        """The train and validation rows together."""
         return np.concatenate([self.data.X, self.data.X_valid]), np.concatenate([self.data.y, self.data.y_valid])
 
     def judge(self, answers: np.ndarray) -> float:
@@ -78,7 +79,7 @@ class Problem:
 
 
 def main() -> None:
-    """Prints a table and, last, one line of JSON."""
+    """Print a table and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--seeds", type=int, default=3)
@@ -86,24 +87,24 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16_000, help="flights to sample")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    found: dict[str, dict[str, Any]] = {}
+    results: dict[str, dict[str, Any]] = {}
     for name in arguments.data:
         frame, kind = loaded(name, arguments.rows)
-        runs = [compared(problem(frame, kind, seed), arguments.trials, seed) for seed in range(arguments.seeds)]
-        found[name] = {
+        runs = [compared(draw_problem(frame, kind, seed), arguments.trials, seed) for seed in range(arguments.seeds)]
+        results[name] = {
             "metric": DEFAULT_METRIC[kind],
             **{side: _spread([run[side] for run in runs]) for side in runs[0]},
         }
-        print(f"{name} is done after {found[name]['seconds']['mean']:.0f} s a side", flush=True)
-    print(_table(found))
+        print(f"{name} is done after {results[name]['seconds']['mean']:.0f} s a side", flush=True)
+    print(_table(results))
     if find_spec("flaml") is None:
         print("FLAML is not installed, so it was not compared: pip install flaml")
-    ratios = [_error(each, "Sextant, ensemble") / _error(each, "LightGBM defaults") for each in found.values()]
-    print(json.dumps({"name": "quality", "ratio": round(mean(ratios), 4), "sides": found}))
+    ratios = [_error(sides, "Sextant, ensemble") / _error(sides, "LightGBM defaults") for sides in results.values()]
+    print(json.dumps({"name": "quality", "ratio": round(mean(ratios), 4), "sides": results}))
 
 
 def loaded(name: str, rows: int) -> tuple[pd.DataFrame, Kind]:
-    """A data set as a frame with the column `target`, and its kind of task."""
+    """Return a data set as a frame with the column `target`, and its kind of task."""
     if name == "flight_delays":
         return _flights(rows), "binary"
     from sklearn import datasets
@@ -123,8 +124,8 @@ def _flights(rows: int) -> pd.DataFrame:
     return matrix[[*definitions.numeric, *definitions.categorical, "target"]]
 
 
-def problem(frame: pd.DataFrame, kind: Kind, seed: int) -> Problem:
-    """Three random parts; encoded by what the first has seen."""
+def draw_problem(frame: pd.DataFrame, kind: Kind, seed: int) -> Problem:
+    """Split a data set into three random parts, encoded by what the first has seen."""
     order = np.random.default_rng(seed).permutation(len(frame))
     train, valid, test = (frame.iloc[part] for part in np.split(order, [len(order) * 3 // 5, len(order) * 4 // 5]))
     columns = frame.drop(columns="target")
@@ -133,52 +134,51 @@ def problem(frame: pd.DataFrame, kind: Kind, seed: int) -> Problem:
     task = Task.of(kind, train["target"])
     X, X_valid, X_test = map(encoder.encode, (train, valid, test))
     y, y_valid, y_test = (task.labels(part["target"]) for part in (train, valid, test))
-    kept = np.arange(len(train))
     few = len(train) < FEW_ROWS
-    folds = folded(train, y, encoder, task, random_folds(y, task, FOLDS, seed), kept) if few else None
+    folds = folded(train, y, encoder, task, random_folds(y, task, FOLDS, seed), np.arange(len(train))) if few else None
     return Problem(Training(X, y, X_valid, y_valid, encoder, task), folds, X_test, y_test)
 
 
-def compared(given: Problem, trials: int, seed: int) -> dict[str, float]:
-    """The test score of every side, and Sextant's seconds, which the others had too."""
+def compared(problem: Problem, trials: int, seed: int) -> dict[str, float]:
+    """Return the test score of every side, and Sextant's seconds, which the others had too."""
     started = time.perf_counter()
-    scores = sextant(given, trials, seed)
+    scores = sextant(problem, trials, seed)
     seconds = time.perf_counter() - started
-    scores |= {"LightGBM defaults": plain(given, seed), "LightGBM + Optuna": searched(given, seconds, seed)}
+    scores |= {"LightGBM defaults": plain(problem, seed), "LightGBM + Optuna": searched(problem, seconds, seed)}
     if find_spec("flaml") is not None:
-        scores["FLAML"] = flaml(given, seconds, seed)
+        scores["FLAML"] = flaml(problem, seconds, seed)
     return {**{side: scores[side] for side in SIDES if side in scores}, "seconds": seconds}
 
 
-def sextant(given: Problem, trials: int, seed: int) -> dict[str, float]:
-    """The family that is best on validation, and the ensemble; the winners are refitted on these rows too."""
-    data, sign = given.data, METRICS[given.metric].sign
-    again = Refit(everything=replace(data, X=given.everything[0], y=given.everything[1]))
+def sextant(problem: Problem, trials: int, seed: int) -> dict[str, float]:
+    """Return the scores of the family that is best on validation, and of the ensemble, both refitted on all rows."""
+    data, sign = problem.data, METRICS[problem.metric].sign
+    again = Refit(everything=replace(data, X=problem.everything[0], y=problem.everything[1]))
     tuned = {
-        name: tune(name, data, trials=trials, seed=seed, metric=given.metric, refit=again, folds=given.folds)
+        name: tune(name, data, trials=trials, seed=seed, metric=problem.metric, refit=again, folds=problem.folds)
         for name in FAMILIES[data.task.kind]
     }
-    best = max(tuned.values(), key=lambda each: sign * each.score)
+    best = max(tuned.values(), key=lambda model: sign * model.score)
     blended, _ = blend(tuned, data.y, data.y_valid, rounds=50)
     return {
-        "Sextant, best family": given.judge(best.model.predict(given.X_test)),
-        "Sextant, ensemble": given.judge(blended.model.predict(given.X_test)),
+        "Sextant, best family": problem.judge(best.model.predict(problem.X_test)),
+        "Sextant, ensemble": problem.judge(blended.model.predict(problem.X_test)),
     }
 
 
-def plain(given: Problem, seed: int) -> float:
-    """LightGBM as it comes, on train and validation rows."""
-    return given.judge(_answers(_lightgbm(given, seed).fit(*given.everything), given))
+def plain(problem: Problem, seed: int) -> float:
+    """Return the score of LightGBM as it comes, on train and validation rows."""
+    return problem.judge(_answers(_lightgbm(problem, seed).fit(*problem.everything), problem))
 
 
-def searched(given: Problem, seconds: float, seed: int) -> float:
-    """What many write first: an Optuna loop over cross_val_score, and a refit on all rows."""
+def searched(problem: Problem, seconds: float, seed: int) -> float:
+    """Return the score of what many write first: an Optuna loop over cross_val_score, and a refit on all rows."""
     import optuna
     from sklearn.model_selection import cross_val_score
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     scoring = {"binary": "roc_auc", "multiclass": "neg_log_loss", "regression": "neg_root_mean_squared_error"}
-    make: Callable[..., Any] = partial(_lightgbm, given, seed)
+    make: Callable[..., Any] = partial(_lightgbm, problem, seed)
 
     def objective(trial: optuna.Trial) -> float:
         params = {
@@ -189,40 +189,41 @@ def searched(given: Problem, seconds: float, seed: int) -> float:
             "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
             "n_estimators": trial.suggest_int("n_estimators", 50, 500, log=True),
         }
-        return float(cross_val_score(make(**params), *given.everything, scoring=scoring[given.data.task.kind]).mean())
+        scores = cross_val_score(make(**params), *problem.everything, scoring=scoring[problem.data.task.kind])
+        return float(scores.mean())
 
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.optimize(objective, timeout=seconds)
-    return given.judge(_answers(make(**study.best_params).fit(*given.everything), given))
+    return problem.judge(_answers(make(**study.best_params).fit(*problem.everything), problem))
 
 
-def flaml(given: Problem, seconds: float, seed: int) -> float:
-    """FLAML's search over its own families."""
+def flaml(problem: Problem, seconds: float, seed: int) -> float:
+    """Return the score of FLAML's search over its own families."""
     from flaml import AutoML
 
-    task, metric = FLAML_TASKS[given.data.task.kind]
-    X, y = given.everything
+    task, metric = FLAML_TASKS[problem.data.task.kind]
+    X, y = problem.everything
     model = AutoML()
     linear = task == "classification" and not np.isnan(X).any()  # FLAML's takes no missing values
     families = ["lgbm", "rf", "extra_tree", *(["lrl1"] if linear else [])]
     model.fit(
         X, y, task=task, metric=metric, time_budget=seconds, seed=seed, n_jobs=1, verbose=0, estimator_list=families
     )
-    return given.judge(_answers(model, given))
+    return problem.judge(_answers(model, problem))
 
 
-def _lightgbm(given: Problem, seed: int, **params: Any) -> Any:
+def _lightgbm(problem: Problem, seed: int, **params: Any) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor
 
-    made = LGBMRegressor if given.data.task.kind == "regression" else LGBMClassifier
-    return made(random_state=seed, n_jobs=1, verbose=-1, **params)
+    family = LGBMRegressor if problem.data.task.kind == "regression" else LGBMClassifier
+    return family(random_state=seed, n_jobs=1, verbose=-1, **params)
 
 
-def _answers(model: Any, given: Problem) -> np.ndarray:
-    if given.data.task.kind == "regression":
-        return np.asarray(model.predict(given.X_test), np.float64)
-    shares = np.asarray(model.predict_proba(given.X_test), np.float64)
-    return shares[:, 1] if given.data.task.kind == "binary" else shares
+def _answers(model: Any, problem: Problem) -> np.ndarray:
+    if problem.data.task.kind == "regression":
+        return np.asarray(model.predict(problem.X_test), np.float64)
+    shares = np.asarray(model.predict_proba(problem.X_test), np.float64)
+    return shares[:, 1] if problem.data.task.kind == "binary" else shares
 
 
 def _spread(values: list[float]) -> dict[str, float]:
@@ -234,14 +235,14 @@ def _error(sides: Mapping[str, Any], side: str) -> float:
     return 1 - value if METRICS[sides["metric"]].higher_is_better else value
 
 
-def _table(found: Mapping[str, Any]) -> str:
-    """A row for each data set: mean and spread over the seeds, side by side."""
-    rows = {f"{name} ({sides['metric']})": sides for name, sides in found.items()}
+def _table(results: Mapping[str, Any]) -> str:
+    """Return a row for each data set: mean and spread over the seeds, side by side."""
+    rows = {f"{name} ({sides['metric']})": sides for name, sides in results.items()}
     cells = {
         name: {side: f"{sides[side]['mean']:.4f} ± {sides[side]['spread']:.4f}" for side in SIDES if side in sides}
         for name, sides in rows.items()
     }
-    return pd.DataFrame.from_dict(cells, orient="index").to_markdown()
+    return markdown_table([{"data": name, **sides} for name, sides in cells.items()])
 
 
 if __name__ == "__main__":

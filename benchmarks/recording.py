@@ -1,4 +1,4 @@
-"""What recording costs: all of a use case but its Bento, with coordinates and without any of them.
+"""The cost of recording: all of a use case but its Bento, with coordinates and without any of them.
 
 Without them nothing is hashed, no source is read or archived, no environment is looked at, and neither the ledger nor
 MLflow's tags are written. Both sides start from nothing, by turns. `ratio` is the processor time with over the one
@@ -17,8 +17,8 @@ SIDES = ("with", "without")
 
 
 def strip() -> None:
-    """Puts constants where a coordinate is computed, and nothing where one is written."""
-    import assets.step
+    """Put constants where a coordinate is computed, and nothing where one is written."""
+    import assets.framework.asset
     import resources.storage
     from ml.provenance.source import Source
     from resources.ledger import Ledger
@@ -30,7 +30,7 @@ def strip() -> None:
         "_tags": {},
     }
     for name, value in constant.items():
-        setattr(assets.step, name, lambda *_, value=value: value)
+        setattr(assets.framework.asset, name, lambda *_, value=value: value)
     for name in ("hash_table", "hash_bytes"):
         setattr(resources.storage, name, lambda _: "0")
     setattr(Source, "hash", lambda *_: "0")  # noqa: B010
@@ -45,7 +45,7 @@ from dagster_project.definitions import defs  # noqa: E402, F401 - the code loca
 
 
 def main() -> None:
-    """Prints every round and, last, one line of JSON."""
+    """Print every round and, last, one line of JSON."""
     from overhead import adopt_orphans, measured
 
     adopt_orphans()
@@ -62,7 +62,7 @@ def main() -> None:
             taken[side].append(measured(run))
             print(f"{side:<8} {taken[side][-1]}", flush=True)
     sides = {
-        side: {name: round(statistics.median(each[name] for each in rounds), 1) for name in rounds[0]}
+        side: {name: round(statistics.median(figures[name] for figures in rounds), 1) for name in rounds[0]}
         for side, rounds in taken.items()
     }
     ratios = {name: round(sides["with"][name] / sides["without"][name], 3) for name in ("cpu_seconds", "seconds")}

@@ -31,7 +31,7 @@ NUMBERS, LEVELS = 20, (5, 50, 500)  # columns, and how many values each category
 
 
 def main() -> None:
-    """Prints every round and, last, one line of JSON."""
+    """Print every round and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--batch", type=int, default=500)
@@ -40,46 +40,46 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--width", type=int, default=64, help="units of a hidden layer")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
-    given = parser.parse_args()
-    torch.set_num_threads(given.threads)
-    device = torch.device(given.device)
-    shape = Shape("mlp", NUMBERS, LEVELS, Task(), TabularSizes(width=given.width, blocks=2, dropout=0.2))
-    rows, validation = made(given.rows, 0), made(given.rows // 5, 1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    device = torch.device(arguments.device)
+    shape = Shape("mlp", NUMBERS, LEVELS, Task(), TabularSizes(width=arguments.width, blocks=2, dropout=0.2))
+    rows, validation = draw(arguments.rows, 0), draw(arguments.rows // 5, 1)
     options = LoopOptions(
-        given.epochs,
-        given.batch,
-        patience=given.epochs,
+        arguments.epochs,
+        arguments.batch,
+        patience=arguments.epochs,
         precision="32-true",
-        device=given.device,
-        threads=given.threads,
+        device=arguments.device,
+        threads=arguments.threads,
     )
     sides: dict[str, Callable[[Network, Tensors, Tensors, LoopOptions], object]] = {"ours": train, "usual": usual}
     speeds: dict[str, list[float]] = {side: [] for side in sides}
-    for _ in range(given.rounds):
+    for _ in range(arguments.rounds):
         for side, function in sides.items():
             torch.manual_seed(0)
             network = build(shape)
             started = seconds(device)
             function(network, rows, validation, options)
-            steps = given.epochs * math.ceil(given.rows / given.batch)
+            steps = arguments.epochs * math.ceil(arguments.rows / arguments.batch)
             speeds[side].append(steps / (seconds(device) - started))
             print(f"{side:<6} {speeds[side][-1]:7.0f} steps/s", flush=True)
-    middle = {side: statistics.median(found) for side, found in speeds.items()}
-    share = operations(build(shape), tuple(each[: given.batch] for each in rows)) / most_operations(device)
-    found = {
+    medians = {side: statistics.median(speeds_of_side) for side, speeds_of_side in speeds.items()}
+    share = operations(build(shape), tuple(column[: arguments.batch] for column in rows)) / most_operations(device)
+    figures = {
         side: {
             "steps_per_s": round(value),
-            "samples_per_s": round(value * given.rows * given.epochs / steps),
+            "samples_per_s": round(value * arguments.rows * arguments.epochs / steps),
             "peak_share": float(f"{value * share:.2g}"),
         }
-        for side, value in middle.items()
+        for side, value in medians.items()
     }
-    ratio = round(middle["ours"] / middle["usual"], 2)
-    print(json.dumps({"name": "torch_loop", "ratio": ratio, "device": given.device, "sides": found}))
+    ratio = round(medians["ours"] / medians["usual"], 2)
+    print(json.dumps({"name": "torch_loop", "ratio": ratio, "device": arguments.device, "sides": figures}))
 
 
 def seconds(device: torch.device) -> float:
-    """The time that counts on a device, once it has done all that was asked of it."""
+    """Return the time that counts on a device, once it has done all that was asked of it."""
     if device.type == "cpu":
         return time.process_time()
     torch.cuda.synchronize(device)
@@ -87,7 +87,7 @@ def seconds(device: torch.device) -> float:
 
 
 def operations(network: Network, batch: Tensors) -> float:
-    """Floating-point operations of a step on a batch, forward and backward."""
+    """Return the floating-point operations of a step on a batch, forward and backward."""
     numbers, codes, target = batch
     with FlopCounterMode(display=False) as counter:
         torch.nn.functional.binary_cross_entropy_with_logits(network(numbers, codes)[:, 0], target).backward()
@@ -95,7 +95,7 @@ def operations(network: Network, batch: Tensors) -> float:
 
 
 def most_operations(device: torch.device, side: int = 4096, rounds: int = 5) -> float:
-    """Floating-point operations per second of a product of two square float32 matrices, the best of some rounds."""
+    """Return the floating-point operations per second of a product of float32 matrices, the best of some rounds."""
     left, right = (torch.randn(side, side, device=device) for _ in range(2))
     times = []
     for _ in range(rounds):
@@ -105,8 +105,8 @@ def most_operations(device: torch.device, side: int = 4096, rounds: int = 5) -> 
     return 2 * side**3 / min(times)
 
 
-def made(rows: int, seed: int) -> Tensors:
-    """Numbers, codes as the network takes them, and a target that both decide."""
+def draw(rows: int, seed: int) -> Tensors:
+    """Draw numbers, codes as the network takes them, and a target that both decide."""
     random = torch.Generator().manual_seed(seed)
     numbers = torch.randn(rows, NUMBERS, generator=random)
     columns = [torch.randint(0, levels + 1, (rows,), generator=random) for levels in LEVELS]
@@ -117,7 +117,7 @@ def made(rows: int, seed: int) -> Tensors:
 
 
 def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOptions) -> None:
-    """The loop of the tutorials."""
+    """Train by the loop of the tutorials."""
     device = torch.device(options.device)
     network.to(device)
     loader = DataLoader(TensorDataset(*rows), batch_size=options.batch, shuffle=True)
@@ -130,7 +130,7 @@ def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOpt
     for _ in range(options.epochs):
         network.train()
         for batch in loader:
-            numbers, codes, target = (each.to(device) for each in batch)
+            numbers, codes, target = (tensor.to(device) for tensor in batch)
             optimizer.zero_grad()
             loss_of(network(numbers, codes)[:, 0], target).backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), options.clip_norm)
@@ -139,7 +139,7 @@ def usual(network: Network, rows: Tensors, validation: Tensors, options: LoopOpt
         network.eval()
         with torch.no_grad():
             for batch in held_out:
-                numbers, codes, target = (each.to(device) for each in batch)
+                numbers, codes, target = (tensor.to(device) for tensor in batch)
                 loss_of(network(numbers, codes)[:, 0], target).item()
 
 

@@ -34,7 +34,7 @@ NAMES = {"feature_fraction": "colsample_bytree", "bagging_fraction": "subsample"
 
 
 def main() -> None:
-    """Prints both sides and, last, one line of JSON."""
+    """Print both sides and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=30_000)
     parser.add_argument("--trials", type=int, default=30)
@@ -60,13 +60,13 @@ def main() -> None:
 
 
 def alone(work: Any, *arguments: Any) -> Any:
-    """What a function returns, run in a fresh process."""
+    """Run a function in a fresh process and return its result."""
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(work, *arguments).result()
 
 
 def features(place: Path, rows: int) -> None:
-    """Writes the feature frame of a sample of the training examples, in their order."""
+    """Write the feature frame of a sample of the training examples, in their order."""
     from ml.declaration.use_case import UseCaseSpec
     from ml.examples.build import make_examples
     from ml.features.define import define_features
@@ -82,7 +82,7 @@ def features(place: Path, rows: int) -> None:
     # LightGBM takes no names with brackets and the like.
     names = {name: f"f{number}" for number, name in enumerate([*definitions.numeric, *definitions.categorical])}
     frame = frame[[*names, "target"]].rename(columns=names)
-    frame.attrs = {kind: [names[each] for each in getattr(definitions, kind)] for kind in ("numeric", "categorical")}
+    frame.attrs = {kind: [names[name] for name in getattr(definitions, kind)] for kind in ("numeric", "categorical")}
     frame.to_parquet(place)
 
 
@@ -94,7 +94,7 @@ def _folds(y: np.ndarray, seed: int) -> list[Any]:
 
 
 def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """Optuna as its tutorials use it."""
+    """Search with Optuna as its tutorials use it, and return its figures."""
     import lightgbm as lgb
     import optuna
     from sklearn.model_selection import cross_val_score
@@ -127,7 +127,7 @@ def plain(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """Sextant's search on the same folds."""
+    """Search as Sextant does, on the same folds, and return its figures."""
     from ml.models.trees.lightgbm import LightGBM
     from ml.search.evaluator import Evaluator, Fitter
     from ml.search.folds import folded
@@ -154,7 +154,7 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
 
 
 def sharing(place: Path, arguments: argparse.Namespace) -> float:
-    """The seconds of fits on shared bins over those of fits that bin the same fold anew."""
+    """Return the seconds of fits on shared bins over those of fits that bin the same fold anew."""
     from ml.models.trees.lightgbm import LightGBM
     from ml.search.folds import folded
     from ml.tasks.encoding import Encoder
@@ -175,9 +175,9 @@ def sharing(place: Path, arguments: argparse.Namespace) -> float:
 
 def _side(since: float, best: float, trials: int, workers: int) -> dict[str, float]:
     seconds = time.perf_counter() - since
-    own, workers_own = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peak = own.ru_maxrss + workers * workers_own.ru_maxrss  # of the workers, the kernel says the largest one's
-    cpu = sum(each.ru_utime + each.ru_stime for each in (own, workers_own))
+    driver, largest_worker = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = driver.ru_maxrss + workers * largest_worker.ru_maxrss
+    cpu = sum(usage.ru_utime + usage.ru_stime for usage in (driver, largest_worker))
     return {
         "seconds": seconds, "cpu_s": cpu, "trials_per_s": trials / seconds, "best": best, "peak_mb": peak / 1024,
     }  # fmt: skip

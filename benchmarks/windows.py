@@ -27,7 +27,7 @@ TIMES = (1, 2, 4, 8)
 
 
 def main() -> None:
-    """Prints every side and, last, one line of JSON."""
+    """Print every side and, last, one line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=5_000_000)
     parser.add_argument("--rows", type=int, default=1_200_000)
@@ -43,34 +43,34 @@ def main() -> None:
     for name, side in {**dense, **growth}.items():
         taken = f"{side['seconds']:7.1f} s, {side['processor_s']:7.1f} s of a processor, {side['peak_gb']:6.2f} GB"
         print(f"{name:<10} {side['rows']:>10,} rows {taken}", flush=True)
-    each = [side["processor_s"] / side["rows"] for side in growth.values()]
+    per_row = [side["processor_s"] / side["rows"] for side in growth.values()]
     result = {
         "name": "windows",
         "ratio": round(dense["polars"]["seconds"] / dense["sextant"]["seconds"], 2),
-        "growth": round(each[-1] / each[0], 2),
+        "growth": round(per_row[-1] / per_row[0], 2),
         "sides": dense | growth,
     }
     print(json.dumps(result))
 
 
 def measured(name: str, events: int, rows: int) -> dict:
-    """One side in a process of its own."""
+    """Run a side in a process of its own and return its figures."""
     command = [sys.executable, __file__, "--part", name, "--events", str(events), "--rows", str(rows)]
     done = subprocess.run(command, env=os.environ | {"PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def part(name: str, events: int, rows: int) -> None:
-    """Runs a side and prints its figures as JSON."""
+    """Run a side and print its figures as JSON."""
     if name in ("sextant", "polars"):
-        given = PREPARED[name](*snapshots(events, rows))
+        tables = PREPARED[name](*snapshots(events, rows))
         started, busy = time.perf_counter(), time.process_time()
-        found = {"sextant": sextant, "polars": polars}[name](*given)
-        about = {"check": np.nansum(found, axis=0).tolist(), "rows": len(found)}
+        features = {"sextant": sextant, "polars": polars}[name](*tables)
+        about = {"check": np.nansum(features, axis=0).tolist(), "rows": len(features)}
     else:
-        given = flights(int(name))
+        inputs = flights(int(name))
         started, busy = time.perf_counter(), time.process_time()
-        about = {"rows": flight_windows(*given)}
+        about = {"rows": flight_windows(*inputs)}
     taken = {"seconds": time.perf_counter() - started, "processor_s": time.process_time() - busy}
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     figures = {name: round(figure, 2) for name, figure in {**taken, "peak_gb": peak}.items()}
@@ -78,7 +78,7 @@ def part(name: str, events: int, rows: int) -> None:
 
 
 def snapshots(events: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Orders of some customers over two years, and every customer at regular times."""
+    """Draw orders of some customers over two years, and every customer at regular times."""
     random, customers = np.random.default_rng(0), rows // 60
     start, year = pd.Timestamp("2023-01-01"), 365 * 86_400
     orders = pd.DataFrame(
@@ -88,32 +88,32 @@ def snapshots(events: int, rows: int) -> tuple[pd.DataFrame, pd.DataFrame]:
             "amount": random.integers(1, 100_000, events) / 100,
         }
     )
-    asked = pd.MultiIndex.from_product(
+    questions = pd.MultiIndex.from_product(
         [range(customers), pd.date_range(start + pd.Timedelta("60D"), periods=60, freq="10D")],
         names=["customer", "cutoff"],
     ).to_frame(index=False)
-    asked["cutoff"] = asked["cutoff"].astype("datetime64[us]")
-    return orders.assign(at=orders["at"].astype("datetime64[us]")), asked
+    questions["cutoff"] = questions["cutoff"].astype("datetime64[us]")
+    return orders.assign(at=orders["at"].astype("datetime64[us]")), questions
 
 
-def arrow(orders: pd.DataFrame, asked: pd.DataFrame) -> tuple[pa.Table, pa.Table]:
-    """As `events_of` gives events: named, with whole numbers."""
+def arrow(orders: pd.DataFrame, rows: pd.DataFrame) -> tuple[pa.Table, pa.Table]:
+    """Return both tables as `events_of` gives events: named, with whole numbers."""
     events = orders.assign(_row=orders.index.astype(str), amount=(orders["amount"] * 100).round().astype("int64"))
-    return tuple(pa.Table.from_pandas(each, preserve_index=False) for each in (events, asked))
+    return tuple(pa.Table.from_pandas(table, preserve_index=False) for table in (events, rows))
 
 
-def frames(orders: pd.DataFrame, asked: pd.DataFrame) -> tuple:
-    """As Polars has them."""
+def frames(orders: pd.DataFrame, rows: pd.DataFrame) -> tuple:
+    """Return both tables as Polars has them."""
     import polars as pl
 
-    return pl.from_pandas(orders), pl.from_pandas(asked)
+    return pl.from_pandas(orders), pl.from_pandas(rows)
 
 
 PREPARED = {"sextant": arrow, "polars": frames}
 
 
-def sextant(events: pa.Table, asked: pa.Table) -> np.ndarray:
-    """The windows as Sextant computes them [n_rows, n_features]."""
+def sextant(events: pa.Table, rows: pa.Table) -> np.ndarray:
+    """Compute the windows as Sextant does, [n_rows, n_features]."""
     from ml.windows.window import Window, windows
 
     wanted = [
@@ -122,18 +122,18 @@ def sextant(events: pa.Table, asked: pa.Table) -> np.ndarray:
         for aggregation in ("count", "sum", "mean")
     ]
     wanted.append(Window("since", "time_since_last", None, None))
-    return windows(events, asked, ["customer"], "at", {"amount": 2}, wanted).to_pandas().to_numpy()
+    return windows(events, rows, ["customer"], "at", {"amount": 2}, wanted).to_pandas().to_numpy()
 
 
-def polars(orders: Any, asked: Any) -> np.ndarray:
-    """The same by hand: running totals and joins as of the cutoff and of each window's start."""
+def polars(orders: Any, rows: Any) -> np.ndarray:
+    """Compute the same by hand: running totals and joins as of the cutoff and of each window's start."""
     import polars as pl
 
     events = orders.sort("at")
     totals = events.with_columns(
         n=pl.col("at").cum_count().over("customer"), total=pl.col("amount").cum_sum().over("customer")
     ).select("customer", "at", "n", "total")
-    rows = asked.with_row_index("row")
+    rows = rows.with_row_index("row")
 
     def as_of(shift: str, name: str) -> pl.DataFrame:
         when = rows.with_columns(when=pl.col("cutoff").dt.offset_by(shift) - pl.duration(microseconds=1)).sort("when")
@@ -161,7 +161,7 @@ def polars(orders: Any, asked: Any) -> np.ndarray:
 
 
 def flights(times: int) -> tuple:
-    """The tables, declaration and examples of flight_delays, so many times over."""
+    """Return the tables, declaration and examples of flight_delays, so many times over."""
     import yaml
 
     from ml.declaration.use_case import UseCaseSpec
@@ -186,7 +186,7 @@ def flights(times: int) -> tuple:
 
 
 def flight_windows(spec: object, definitions: object, tables: object, examples: object) -> int:
-    """How many rows the whole feature matrix has."""
+    """Compute the whole feature matrix and return the number of its rows."""
     from ml.features.matrix import feature_matrix
 
     return len(feature_matrix(spec, definitions, tables, examples))  # type: ignore[arg-type]

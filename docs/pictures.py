@@ -22,23 +22,23 @@ SHORTEN = """([long, short]) => {
 
 
 def graph(page: Page, dagster: str) -> None:
-    """What comes of the feature matrix: models, evaluation, production."""
+    """Show what comes of the feature matrix: models, evaluation, production."""
     scope = f"view=lineage&lineageScope=downstream&lineageDepth=9&expanded={GROUPS}"
     page.goto(f"{dagster}/assets/flight_delays/features/development?{scope}")
     page.get_by_text("production_model").first.wait_for()
 
 
 def evaluation(page: Page, dagster: str) -> None:
-    """The latest evaluation: scores, plots, coordinates."""
+    """Show the latest evaluation: scores, plots, coordinates."""
     page.goto(f"{dagster}/assets/flight_delays/evaluation")
     page.get_by_text("test roc_auc").first.wait_for()
     page.evaluate(SHORTEN, [str(home()), ".sextant"])
 
 
 def report(page: Page, _: str) -> None:
-    """The latest report: gates, metrics with intervals, decisions."""
+    """Show the latest report: gates, metrics with intervals, decisions."""
     pages = (home() / "storage" / "flight_delays" / "report").glob("*.html")
-    page.goto(max(pages, key=lambda each: each.stat().st_mtime).as_uri())
+    page.goto(max(pages, key=lambda file: file.stat().st_mtime).as_uri())
 
 
 PICTURES: dict[Callable[[Page, str], None], tuple[int, int]] = {
@@ -47,7 +47,7 @@ PICTURES: dict[Callable[[Page, str], None], tuple[int, int]] = {
 
 
 def main() -> None:
-    """Writes every picture beside this file."""
+    """Write every picture beside this file."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dagster", default="http://127.0.0.1:3000")
     dagster = parser.parse_args().dagster

@@ -29,7 +29,7 @@ USE_CASE, FAMILY, METRIC, TRIALS = "breast_cancer", "lightgbm", "log_loss", 40
 
 
 def study() -> optuna.Study:
-    """A search on five folds of the training rows."""
+    """Run a search on five folds of the training rows."""
     text = (HERE.parent / "configs" / USE_CASE / "defs.yaml").read_text()
     spec = UseCaseSpec.model_validate(yaml.safe_load(text)["attributes"])
     tables = {name: load_table(USE_CASE, name, table, spec.times_of(name)) for name, table in spec.tables.items()}
@@ -47,7 +47,7 @@ def study() -> optuna.Study:
 
 
 def main() -> None:
-    """Writes the picture beside this file."""
+    """Write the picture beside this file."""
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         (place := Path(folder) / "study.html").write_text(page(study(), METRIC))
         chromium = shutil.which("chromium") or shutil.which("google-chrome")

@@ -11,7 +11,7 @@ CUTOFF = 12.0
 
 
 def cutoff() -> None:
-    """Three flights around a cutoff: what of them is known then."""
+    """Draw three flights around a cutoff: what of them is known then."""
     _, axes = _axes("Asked at 12:00: what is known of three earlier flights?", 3.4)
     flights = [
         ("left 9:10, arrived 11:20", 9.17, 11.33),
@@ -32,7 +32,7 @@ def cutoff() -> None:
 
 
 def windows() -> None:
-    """Two windows that end at a cutoff, and the events in them."""
+    """Draw two windows that end at a cutoff, and the events in them."""
     _, axes = _axes("The same cutoff, two windows: mean departure delay from one airport", 2.9)
     events = {7.4: 5, 8.9: 20, 10.2: 35, 10.9: 60, 11.6: 45, 12.4: 90}
     for row, (hours, label) in enumerate({2: "last 2 hours", 4: "last 4 hours"}.items()):
