@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 import yaml
 
-from resources.bentos import BentoError, BentoStore, ask
+from resources.bentos import SERVICE, BentoError, BentoStore, ask
 
 LABELS = {"use_case": "flight_delays", "coordinates": "c0ffee"}
 
 
 def bundle(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+def modules(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.py")}
 
 
 @pytest.mark.slow
@@ -38,5 +42,6 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     about = yaml.safe_load((folder / "1-aa" / "bento.yaml").read_text())
     assert about["labels"] == LABELS
     assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1", "stage": "all"} in about["envs"]
+    assert modules(folder / "1-aa" / "src" / "service") == modules(SERVICE)
     with store.serve("flight_delays:1-aa") as url:
         assert ask(url, record)["score"] == pytest.approx(json.loads(right["golden.json"])["scores"][0], abs=1e-6)
