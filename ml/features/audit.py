@@ -18,18 +18,18 @@ LEAF = 5  # rows of a leaf at least, or a few hundred rows are learned by heart
 
 
 def feature_checks(spec: UseCaseSpec, splits: Collection[str]) -> list[str]:
-    """The names of the checks of a feature matrix; those that have nothing to look at are left out."""
+    """Return the names of the checks of a feature matrix; those that have nothing to look at are left out."""
     judged = "train" in splits and spec.audit.alone_at_most is not None
     return [*([NO_LEAK] if spec.examples.timed else []), *([ALONE] if judged else [])]
 
 
 def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:
-    """The finding of the features that alone predict the target, from training rows with their target."""
+    """Find the features that alone predict the target, from training rows with their target."""
     task, at_most = Task.of(spec.task, train["target"]), spec.audit.alone_at_most or 1.0
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     metric = "r2" if task.kind == "regression" else "roc_auc"
-    found = lone_scores(rows, definitions, task, spec.key, spec.seed)
-    scores = dict(sorted(found, key=lambda each: (-each[1], each[0])))
+    scored = lone_scores(rows, definitions, task, spec.key, spec.seed)
+    scores = dict(sorted(scored, key=lambda pair: (-pair[1], pair[0])))
     best = next((f"the best is {name} with {score:.4f}" for name, score in scores.items()), "none could be judged")
     return Finding(
         ALONE,
@@ -52,7 +52,7 @@ def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: 
 def lone_scores(
     rows: pd.DataFrame, definitions: FeatureDefinitions, task: Task, key: str, seed: int
 ) -> Iterator[tuple[str, float]]:
-    """Each feature and what it alone reaches: ROC AUC (of many classes, the mean of each against the rest) or R².
+    """Yield each feature and what it alone reaches: ROC AUC (of many classes, the mean one against the rest) or R².
 
     The rows of one half of the keys are predicted from those of the other, and the other way round: of a number by a
     decision tree on its ranks, a missing value being one of its own; of a category by what rows of the same category
@@ -76,23 +76,23 @@ def lone_scores(
 
 
 def _held_out(codes: np.ndarray, truth: np.ndarray, halves: np.ndarray, numeric: bool) -> np.ndarray:
-    """Predictions [n_rows, n_outputs] of each half by the other."""
+    """Return predictions [n_rows, n_outputs] of each half by the other."""
     predicted = np.empty(truth.shape)
-    for held in (halves, ~halves):
-        known = codes[~held], truth[~held], codes[held]
-        predicted[held] = _by_tree(*known) if numeric else _by_category(*known)
+    predict = _by_tree if numeric else _by_category
+    for half in (halves, ~halves):
+        predicted[half] = predict(codes[~half], truth[~half], codes[half])
     return predicted
 
 
 def _halves(keys: pd.Series, seed: int) -> np.ndarray:
-    """Two halves of the rows, [n_rows] of booleans: those of one key are in the same."""
+    """Divide the rows into two halves, [n_rows] of booleans: those of one key are in the same."""
     codes, distinct = pd.factorize(keys, sort=True)
     drawn: np.ndarray = np.random.default_rng(seed).permutation(len(distinct)) % 2 == 0
     return drawn[codes]
 
 
 def _outputs(task: Task, target: pd.Series) -> np.ndarray:
-    """What is predicted, [n_rows, n_outputs]: the number, 0 or 1, or 0 and 1 for each class."""
+    """Return the outputs to predict, [n_rows, n_outputs]: the number, 0 or 1, or 0 and 1 for each class."""
     labels = task.labels(target)
     if task.kind != "multiclass":
         return labels.astype("float64").reshape(-1, 1)
@@ -101,13 +101,13 @@ def _outputs(task: Task, target: pd.Series) -> np.ndarray:
 
 
 def _codes(values: pd.Series) -> np.ndarray:
-    """Values as numbers in their order from 1 on, [n_rows]; 0 is a missing one."""
+    """Return values as numbers in their order from 1 on, [n_rows]; 0 is a missing one."""
     codes, _ = pd.factorize(values, sort=values.dtype.kind in "fiub")
     return np.asarray(codes) + 1
 
 
 def _by_order(codes: np.ndarray, y: np.ndarray, task: Task) -> float:
-    """What the order of the values alone reaches, in the better direction; NaN where it is undefined."""
+    """Return the score of the order of the values alone, in the better direction; NaN where it is undefined."""
     from scipy.stats import spearmanr
 
     if task.kind == "regression":
@@ -116,21 +116,21 @@ def _by_order(codes: np.ndarray, y: np.ndarray, task: Task) -> float:
     return max(upwards, 1 - upwards)
 
 
-def _by_tree(codes: np.ndarray, truth: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Predictions [n_asked, n_outputs] of a tree of LEAVES leaves, each of LEAF rows or more."""
+def _by_tree(train: np.ndarray, truth: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Predict `codes` [n_codes, n_outputs] by a tree of LEAVES leaves, each of LEAF rows or more."""
     from sklearn.tree import DecisionTreeRegressor
 
     leaves = max(LEAVES, 2 * truth.shape[1])
     tree = DecisionTreeRegressor(max_leaf_nodes=leaves, min_samples_leaf=LEAF, random_state=0)
-    found: np.ndarray = tree.fit(codes.reshape(-1, 1), truth).predict(asked.reshape(-1, 1))
-    return found.reshape(len(asked), -1)
+    predicted: np.ndarray = tree.fit(train.reshape(-1, 1), truth).predict(codes.reshape(-1, 1))
+    return predicted.reshape(len(codes), -1)
 
 
-def _by_category(codes: np.ndarray, truth: np.ndarray, asked: np.ndarray) -> np.ndarray:
-    """Predictions [n_asked, n_outputs]: the mean of the category; of one that was not there, the mean of all."""
-    size = max(int(codes.max(initial=0)), int(asked.max(initial=0))) + 1
-    rows = np.bincount(codes, minlength=size)
-    sums = np.stack([np.bincount(codes, weights=column, minlength=size) for column in truth.T], axis=1)
+def _by_category(train: np.ndarray, truth: np.ndarray, codes: np.ndarray) -> np.ndarray:
+    """Predict `codes` [n_codes, n_outputs] by the mean of the category, or of all where it was not there."""
+    size = max(int(train.max(initial=0)), int(codes.max(initial=0))) + 1
+    rows = np.bincount(train, minlength=size)
+    sums = np.stack([np.bincount(train, weights=column, minlength=size) for column in truth.T], axis=1)
     means = np.where(rows[:, None] > 0, sums / np.maximum(rows, 1)[:, None], truth.mean(axis=0))
-    found: np.ndarray = means[asked]
-    return found
+    predicted: np.ndarray = means[codes]
+    return predicted

@@ -13,12 +13,12 @@ from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
-from ml.features.synthesis import check_number, is_wanted, named, synthesized
+from ml.features.synthesis import check_number, is_wanted, matches, synthesize
 from ml.features.windows import (
     check_aggregations,
     describe_window,
     logical_types,
-    merged,
+    merge,
     target_columns,
     window_definitions,
     window_lookups,
@@ -32,7 +32,7 @@ _ROWS_FOR_TYPES = 1000
 
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
-    """Columns of the examples' table whose value is known at the cutoff and does not belong to the target."""
+    """Return the columns of the examples' table that are known at the cutoff and do not belong to the target."""
     declared = spec.tables[spec.examples.table]
     in_target = target_columns(spec)
     hidden = declared.known_later | set(declared.ignore) | set(declared.derived)
@@ -40,7 +40,7 @@ def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
 
 
 def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> FeatureDefinitions:
-    """Runs deep feature synthesis over the tables' schemas; no feature value is computed.
+    """Define the features by deep feature synthesis over the tables' schemas; no feature value is computed.
 
     Raises DataError if a declared column does not exist or nothing is left to build features from.
     """
@@ -64,16 +64,18 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         )
     row = sorted((f for f in row if _is_used(f, spec)), key=lambda feature: str(feature.get_name()))
     windows = window_lookups(use_case, spec, tables)
-    events = {name: merged(lookup for _, lookup in wanted) for name, wanted in windows.items()}
+    events = {name: merge(lookup for _, lookup in wanted) for name, wanted in windows.items()}
     history = {name: window_definitions(spec, wanted) for name, wanted in windows.items()}
     check_aggregations(use_case, windows, history)
     features = [_describe(feature) for feature in row]
-    features += [describe_window(each, name, events[name]) for name, found in history.items() for each in found]
+    features += [
+        describe_window(feature, name, events[name]) for name, aggregates in history.items() for feature in aggregates
+    ]
     record = _record(spec, table, events.values())
     _check_known(where, events.values(), record)
-    known = {feature.name for feature in features}
-    synthesis, more = synthesized(where, spec, tables, [name for name in record if name in table.column_names], known)
-    _check_patterns(where, spec, known | {feature.name for feature in more})
+    names = {feature.name for feature in features}
+    synthesis, more = synthesize(where, spec, tables, [name for name in record if name in table.column_names], names)
+    _check_patterns(where, spec, names | {feature.name for feature in more})
     features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
@@ -91,7 +93,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
 
 
 def _check_known(where: str, windows: Iterable[Lookup], record: Mapping[str, RecordType]) -> None:
-    """Raises DataError where a group is one that an example does not know of itself at its cutoff."""
+    """Raise DataError where a group is one that an example does not know of itself at its cutoff."""
     for column in sorted({column for lookup in windows for column in lookup.on} - record.keys()):
         raise DataError(
             f"{where}: features.history.group_by names {column!r}, which an example does not have at its cutoff: it is "
@@ -100,17 +102,17 @@ def _check_known(where: str, windows: Iterable[Lookup], record: Mapping[str, Rec
 
 
 def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
-    """Raises DataError where features.only or features.ignore names what is no feature."""
+    """Raise DataError where features.only or features.ignore names what is no feature."""
     for option in ("only", "ignore"):
         patterns = getattr(spec.features, option)
-        if unknown := [pattern for pattern in patterns if not any(named(name, pattern) for name in names)]:
+        if unknown := [pattern for pattern in patterns if not any(matches(name, pattern) for name in names)]:
             raise DataError(
                 f"{where}: features.{option} names {unknown}, which are no features; there are {sorted(names)}"
             )
 
 
 def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
-    """Raises DataError where a relationship joins a text to a number: no row would ever find another."""
+    """Raise DataError where a relationship joins a text to a number: no row would ever find another."""
     for link in spec.links:
         kinds = tables[link.child][link.child_column].type, tables[link.parent][link.parent_column].type
         if is_text(kinds[0]) != is_text(kinds[1]):
@@ -127,7 +129,7 @@ def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table
 
 
 def _is_used(feature: Any, spec: UseCaseSpec) -> bool:
-    """Leaves out ids and raw times: they identify rows instead of describing them."""
+    """Return whether a feature is used: ids and raw times identify rows instead of describing them."""
     column = feature.column_schema
     ids = {"index", "time_index", "foreign_key"}
     base = feature.base_features[0].column_schema if feature.base_features else column
@@ -153,7 +155,7 @@ def _calendar_options(spec: UseCaseSpec) -> dict[str, Any]:
 
 
 def plain_frame(table: pa.Table, columns: list[str]) -> pd.DataFrame:
-    """Columns of a table as floats (numbers and booleans alike), times and text."""
+    """Return columns of a table as floats (numbers and booleans alike), times and text."""
     frame: pd.DataFrame = table.select(columns).to_pandas()
     for column in columns:
         if not (pa.types.is_temporal(table[column].type) or is_text(table[column].type)):
@@ -162,7 +164,7 @@ def plain_frame(table: pa.Table, columns: list[str]) -> pd.DataFrame:
 
 
 def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.EntitySet":
-    """The examples' table as it is known at the cutoff, and the tables that its rows point at."""
+    """Return the schema of the examples' table as it is known at the cutoff, and of the tables it points at."""
     import featuretools as ft
 
     name, key = spec.examples.table, spec.key
@@ -226,18 +228,18 @@ def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
 
 
 def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> dict[str, RecordType]:
-    """The columns that a raw record to be scored may have; the key only where history belongs to it."""
+    """Return the columns that a raw record to be scored may have; the key only where history belongs to it."""
     key = spec.key
     by_key = any(key in lookup.on for lookup in windows) or any(
         link.parent == spec.examples.table for link in spec.links
     )
     columns = [name for name in known_columns(spec, table) if name != key] + ([key] if by_key else [])
-    asked: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
-    return {name: record_type(table[name].type) for name in columns} | asked
+    cutoff: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
+    return {name: record_type(table[name].type) for name in columns} | cutoff
 
 
 def require_slice_columns(where: str, spec: UseCaseSpec, allowed: Collection[str]) -> None:
-    """Raises DataError if evaluation.slices or evaluation.sensitive name what is no column and no feature."""
+    """Raise DataError if evaluation.slices or evaluation.sensitive name what is no column and no feature."""
     named = {"evaluation.slices": spec.evaluation.slices, "evaluation.sensitive": spec.evaluation.sensitive}
     for place, columns in named.items():
         if missing := sorted(set(columns) - set(allowed)):

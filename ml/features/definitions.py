@@ -1,4 +1,4 @@
-"""What the features are: each with where its value comes from, beside featuretools' own JSON of them."""
+"""Definitions of features: each with where its value comes from, beside featuretools' own JSON of them."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -62,7 +62,7 @@ class View(BaseModel):
 
 
 class Synthesis(BaseModel):
-    """What deep feature synthesis made over `views`, as featuretools' own JSON; `seeds` are SQL over an asked row."""
+    """The outcome of deep feature synthesis over `views`, as featuretools' own JSON; `seeds` are SQL over a row."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -96,17 +96,17 @@ class FeatureDefinitions(BaseModel):
         return [feature.name for feature in self.features if feature.type == "categorical"]
 
     def only(self, names: Collection[str]) -> "FeatureDefinitions":
-        """The definitions of some of the features, in their order, with the lookups that these need.
+        """Return the definitions of some of the features, in their order, with the lookups that these need.
 
         `record` stays whole: what a caller may send does not change with what a training run selects.
         """
-        features = [each for each in self.features if each.name in names]
-        used = {each.lookup for each in features}
+        features = [feature for feature in self.features if feature.name in names]
+        used = {feature.lookup for feature in features}
         lookups = {name: lookup for name, lookup in self.lookups.items() if name in used}
         return self.model_copy(update={"features": features, "lookups": lookups})
 
     def sources(self, examples_table: str) -> dict[str, list[tuple[str, str]]]:
-        """The columns of source tables that each feature is made of, as table and column, sorted."""
+        """Return the columns of source tables that each feature is made of, as table and column, sorted."""
         return {feature.name: sorted(self._sources(feature, examples_table)) for feature in self.features}
 
     def _sources(self, feature: Feature, examples_table: str) -> set[tuple[str, str]]:
@@ -115,10 +115,13 @@ class FeatureDefinitions(BaseModel):
         if feature.lookup is None:
             return {(examples_table, str(feature.column))}
         lookup = self.lookups[feature.lookup]
-        found = {(lookup.table, column) for column in [*lookup.keys, lookup.time, feature.column] if column}
-        return found | {(examples_table, column) for column in lookup.on}
+        columns = {(lookup.table, column) for column in [*lookup.keys, lookup.time, feature.column] if column}
+        return columns | {(examples_table, column) for column in lookup.on}
 
     def windows(self, lookup: str) -> list[Window]:
-        """The windows that a lookup is asked for, named as the features that they are."""
-        asked = [feature for feature in self.features if feature.kind == "window" and feature.lookup == lookup]
-        return [Window(each.name, each.aggregation, each.column, each.window_s) for each in asked if each.aggregation]
+        """Return the windows that a lookup is asked for, named as the features that they are."""
+        return [
+            Window(feature.name, feature.aggregation, feature.column, feature.window_s)
+            for feature in self.features
+            if feature.kind == "window" and feature.lookup == lookup and feature.aggregation
+        ]

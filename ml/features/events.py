@@ -12,7 +12,7 @@ from ml.windows.window import check_range, scaled_sql
 
 
 def views(lookups: Mapping[str, Lookup]) -> list[dict[str, Lookup]]:
-    """The lookups of windows, by name; those over the events of one table and time together."""
+    """Return the lookups of windows, by name; those over the events of one table and time together."""
     together: dict[tuple[str, str | None], dict[str, Lookup]] = {}
     for name, lookup in lookups.items():
         if lookup.kind == "window":
@@ -21,12 +21,12 @@ def views(lookups: Mapping[str, Lookup]) -> list[dict[str, Lookup]]:
 
 
 def event_columns(lookups: Iterable[Lookup]) -> list[str]:
-    """The columns that name the groups of some lookups over the same events, sorted."""
+    """Return the columns that name the groups of some lookups over the same events, sorted."""
     return sorted({column for lookup in lookups for column in lookup.keys})
 
 
 def events_sql(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: str, number_key: bool) -> str:
-    """The query that makes events of a table's rows: `_row`, which names one, keys, time, and scaled numbers.
+    """Return the query that makes events of a table's rows: `_row`, which names one, keys, time, and scaled numbers.
 
     `number_key`: the table's key is a whole number, which is 17 and not 17.0 wherever it comes from.
     """
@@ -41,14 +41,14 @@ def events_sql(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: st
 
 
 def _number_sql(lookup: Lookup, column: str) -> str:
-    """A column as whole numbers: a text as 40 bits of its MD5, which tell texts apart."""
+    """Return a column as whole numbers: a text as 40 bits of its MD5, which tell texts apart."""
     if column in lookup.texts:
         return f"cast(md5_number({quoted(column)}) % {2**40} as bigint) as {quoted(column)}"
     return scaled_sql(column, lookup.scales[column])
 
 
 def events_of(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: pa.Table) -> pa.Table:
-    """The events of a table; raises DataError if a number is too large to be aggregated."""
+    """Return the events of a table; raises DataError if a number is too large to be aggregated."""
     where, key = f"table {lookup.table!r}", spec.tables[lookup.table].keys[0]
     query = events_sql(spec, lookup, keys, "source", is_number(table[key].type))
     events = run_sql(where, query, source=table)

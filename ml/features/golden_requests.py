@@ -13,7 +13,7 @@ from ml.features.definitions import CUTOFF, FeatureDefinitions
 def golden_rows(
     spec: UseCaseSpec, definitions: FeatureDefinitions, table: pa.Table, rows: pd.DataFrame, count: int
 ) -> tuple[pa.Table, pd.DataFrame]:
-    """Rows to ask the service about, with nothing known of their outcome, and the key and cutoff of each.
+    """Choose rows to ask the service about, with nothing known of their outcome, and the key and cutoff of each.
 
     Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen.
     """
@@ -31,15 +31,15 @@ def golden_rows(
     ]
     golden = pd.concat(parts, ignore_index=True)
     schema = pa.schema([table.schema.field(name) for name in golden.columns])
-    made = pa.Table.from_pandas(golden, preserve_index=False)
-    asked = pa.Table.from_arrays([made[field.name].cast(field.type) for field in schema], schema=schema)
-    return asked, pd.concat([chosen] * len(parts), ignore_index=True)
+    plain = pa.Table.from_pandas(golden, preserve_index=False)
+    requests = pa.Table.from_arrays([plain[field.name].cast(field.type) for field in schema], schema=schema)
+    return requests, pd.concat([chosen] * len(parts), ignore_index=True)
 
 
 def records(
     spec: UseCaseSpec, definitions: FeatureDefinitions, golden: pa.Table, cutoffs: pd.DataFrame
 ) -> list[dict[str, Any]]:
-    """Golden rows as the JSON records that the service is asked with; missing values are left out or null."""
+    """Return golden rows as the JSON records that the service is asked with; missing values are left out or null."""
     if spec.examples.query:
         golden = golden.append_column(CUTOFF, pa.array(cutoffs["cutoff"], pa.timestamp("us")))
     rows = golden.select(list(definitions.record)).to_pylist()

@@ -1,4 +1,4 @@
-"""How much of the past lies behind the cutoffs: windows that reach back before the first event, or find none at all."""
+"""The past that lies behind the cutoffs: windows that reach back before the first event, or find none at all."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -15,11 +15,11 @@ from ml.declaration.use_case import UseCaseSpec
 def coverage(
     use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], cutoff: pd.Series
 ) -> list[dict[str, Any]]:
-    """For each time and window of a history, how many rows have less history than the window is long.
+    """Count, for each time and window of a history, the rows that have less history than the window is long.
 
     Raises DataError where a history has no event before any cutoff, or none that its longest window reaches.
     """
-    found = []
+    short = []
     for history in spec.features.histories:
         declared, table = spec.tables[history.table], tables[history.table]
         for time in declared.known_from or [str(declared.moment)]:
@@ -27,9 +27,9 @@ def coverage(
             _check_reach(f"use case {use_case!r}: features.history of {history.table!r}", time, first, last, cutoff,
                          history.longest)  # fmt: skip
             for window in history.windows:
-                short = int((cutoff - duration(window) < first).sum())
-                found.append({"events": f"{history.table}, {time}", "window": window, "first": first, "rows": short})
-    return found
+                rows = int((cutoff - duration(window) < first).sum())
+                short.append({"events": f"{history.table}, {time}", "window": window, "first": first, "rows": rows})
+    return short
 
 
 def _check_reach(

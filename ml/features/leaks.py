@@ -19,7 +19,7 @@ NO_LEAK = "no_value_from_after_the_cutoff"
 def no_leak(
     spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], rows: pd.DataFrame
 ) -> Finding:
-    """The finding of the test for leaks on a sample of the rows."""
+    """Test a sample of the rows for leaks."""
     leaks = leaking(spec, definitions, tables, rows)
     order = sorted(leaks, key=lambda name: (-leaks[name], name))
     return Finding(
@@ -31,18 +31,18 @@ def no_leak(
     )
 
 
-def scrambled(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:
-    """The tables with all that happened or became known after a moment replaced, and what can be, removed.
+def scramble(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:
+    """Return the tables with all that happened or became known after a moment replaced, and what can be, removed.
 
     Rows of the examples' table stay, for what is asked about has yet to happen.
     """
     return {
-        name: _scrambled(spec.tables[name], table, pa.scalar(moment.to_pydatetime()), name != spec.examples.table)
+        name: _scramble_table(spec.tables[name], table, pa.scalar(moment.to_pydatetime()), name != spec.examples.table)
         for name, table in tables.items()
     }
 
 
-def _scrambled(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: bool) -> pa.Table:
+def _scramble_table(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: bool) -> pa.Table:
     later = {time: pc.fill_null(pc.greater(table[time], moment), False) for time in declared.known_from}
     for time, columns in declared.known_from.items():
         for column in {*columns, time} & set(table.column_names):
@@ -54,7 +54,7 @@ def _scrambled(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: 
 
 
 def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Values of the same type that are not the column's own."""
+    """Return values of the same type that are not the column's own."""
     kind = column.type
     if pa.types.is_boolean(kind):
         return pc.invert(column)
@@ -68,18 +68,17 @@ def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
 def leaking(
     spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], rows: pd.DataFrame
 ) -> dict[str, int]:
-    """Features that tell something from after the cutoff, each with the number of rows in which it does.
+    """Return the features that tell something from after the cutoff, each with the number of rows in which it does.
 
-    `rows` (the key and `cutoff`) is a sample; asked are those before its median cutoff, with the past as it is and with
-    the future scrambled. Empty where the problem has no time.
+    `rows` (the key and `cutoff`) is a sample; those before its median cutoff are computed with the past as it is and
+    with the future scrambled. Empty where the problem has no time.
     """
     if not spec.examples.timed:
         return {}
     moment = rows["cutoff"].sort_values().iloc[len(rows) // 2]
-    asked = rows[rows["cutoff"] <= moment].reset_index(drop=True)
-    before, after = (
-        feature_matrix(spec, definitions, each, asked) for each in (tables, scrambled(spec, tables, moment))
-    )
+    early = rows[rows["cutoff"] <= moment].reset_index(drop=True)
+    before = feature_matrix(spec, definitions, tables, early)
+    after = feature_matrix(spec, definitions, scramble(spec, tables, moment), early)
     changed = {
         feature.name: int(
             (before[feature.name].ne(after[feature.name]) & ~_both_missing(before, after, feature.name)).sum()

@@ -18,23 +18,23 @@ def feature_matrix(
     definitions: FeatureDefinitions,
     tables: Mapping[str, pa.Table],
     examples: pd.DataFrame,
-    asked: pa.Table | None = None,
+    requests: pa.Table | None = None,
 ) -> pd.DataFrame:
-    """One row per row of `examples` (columns: the key and `cutoff`), in its order, with one column per feature.
+    """Compute one row per row of `examples` (columns: the key and `cutoff`), in its order, with one column per feature.
 
-    `asked` are the rows asked about, in that order, where they are not those of the examples' table.
+    `requests` are the rows asked about, in that order, where they are not those of the examples' table.
     """
     key = spec.key
-    source = tables[spec.examples.table] if asked is None else asked
+    source = tables[spec.examples.table] if requests is None else requests
     columns = [name for name in source.column_names if name in definitions.record]
     record = source.select(list(dict.fromkeys([key, *columns]))).to_pandas()
-    if asked is None:
+    if requests is None:
         record = record.set_index(key, drop=False).loc[examples[key]].reset_index(drop=True)
-    found = _windows(spec, definitions, tables, record, examples["cutoff"])
+    looked_up = _windows(spec, definitions, tables, record, examples["cutoff"])
     for name, lookup in definitions.lookups.items():
         if lookup.kind != "window":
             keys, exact = record[lookup.on[0]], definitions.at_cutoff == "included"
-            found[name] = _rows_found(lookup, tables[lookup.table], keys, examples["cutoff"], exact)
+            looked_up[name] = _rows_of(lookup, tables[lookup.table], keys, examples["cutoff"], exact)
     synthesized = pd.DataFrame()
     if any(feature.kind == "synthesis" for feature in definitions.features):
         synthesized = synthesized_values(spec, definitions, tables, record, examples["cutoff"])
@@ -47,9 +47,9 @@ def feature_matrix(
         elif feature.kind == "calendar":
             values = calendar_part(record[feature.column], str(feature.primitive))
         elif feature.kind == "window":
-            values = found[str(feature.lookup)].pop(feature.name)  # the matrix may be most of what the memory holds
+            values = looked_up[str(feature.lookup)].pop(feature.name)  # the matrix may be most of what the memory holds
         else:
-            values = found[str(feature.lookup)][feature.column]
+            values = looked_up[str(feature.lookup)][feature.column]
         if feature.type == "numeric":
             values = values.to_numpy(dtype="float64", copy=True, na_value=np.nan)
         values_of[feature.name] = values
@@ -57,7 +57,7 @@ def feature_matrix(
 
 
 def calendar_part(times: pd.Series, primitive: str) -> pd.Series:
-    """A part of a time, with featuretools' own primitive."""
+    """Return a part of a time, with featuretools' own primitive."""
     from featuretools.primitives import get_transform_primitives
 
     part = get_transform_primitives()[primitive]().get_function()(times)
@@ -71,21 +71,27 @@ def _windows(
     record: pd.DataFrame,
     cutoff: pd.Series,
 ) -> dict[str, pd.DataFrame]:
-    """The windows of each record, a column for each feature, by lookup; lookups of one time share their events."""
-    found = {}
+    """Compute the windows of each record by lookup, with a column for each feature.
+
+    Lookups of one time share their events.
+    """
+    values = {}
     for together in views(definitions.lookups):
-        lookup, keys = next(iter(together.values())), event_columns(together.values())
-        events = events_of(spec, lookup, keys, tables[lookup.table])
-        for name, each in together.items():
-            rows = pa.Table.from_pandas(record[each.on].assign(cutoff=cutoff.to_numpy()), preserve_index=False)
+        first, keys = next(iter(together.values())), event_columns(together.values())
+        events = events_of(spec, first, keys, tables[first.table])
+        for name, lookup in together.items():
+            rows = pa.Table.from_pandas(record[lookup.on].assign(cutoff=cutoff.to_numpy()), preserve_index=False)
             wanted = definitions.windows(name)
-            made = windows(events, rows, each.keys, str(each.time), each.scales, wanted, definitions.at_cutoff)
-            found[name] = made.to_pandas(split_blocks=True, self_destruct=True)
-    return found
+            table = windows(events, rows, lookup.keys, str(lookup.time), lookup.scales, wanted, definitions.at_cutoff)
+            values[name] = table.to_pandas(split_blocks=True, self_destruct=True)
+    return values
 
 
-def _rows_found(lookup: Lookup, table: pa.Table, keys: pd.Series, cutoff: pd.Series, exact: bool) -> pd.DataFrame:
-    """The lookup's row for each key and cutoff, `exact` at the very cutoff too; missing values where it has none."""
+def _rows_of(lookup: Lookup, table: pa.Table, keys: pd.Series, cutoff: pd.Series, exact: bool) -> pd.DataFrame:
+    """Return the lookup's row for each key and cutoff, `exact` at the very cutoff too.
+
+    Where it has none, the values are missing.
+    """
     if lookup.kind == "static":
         static: pd.DataFrame = table.to_pandas().set_index(lookup.keys[0])
         return static.reindex(keys).reset_index(drop=True)
@@ -93,7 +99,7 @@ def _rows_found(lookup: Lookup, table: pa.Table, keys: pd.Series, cutoff: pd.Ser
 
 
 def known_rows(table: pd.DataFrame, lookup: Lookup) -> pd.DataFrame:
-    """The rows that are the latest of their key at some time.
+    """Return the rows that are the latest of their key at some time.
 
     Never are those that became known only after one that had happened later, and those that never became known.
     """

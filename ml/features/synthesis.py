@@ -29,63 +29,66 @@ _LOGICAL: dict[SqlType, tuple[str, Any]] = {
 }
 
 
-def synthesized(
-    where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], record: Iterable[str], known: set[str]
+def synthesize(
+    where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], record: Iterable[str], elsewhere: set[str]
 ) -> tuple[Synthesis | None, list[Feature]]:
-    """What the declaration's synthesis and computed columns make, beside the features `known` by other means, and
-    whether they are wanted or not.
+    """Return the features of the declaration's synthesis and computed columns, whether they are wanted or not.
 
-    `record` are the columns of the examples' table that an asked row has. Raises DataError where a primitive fits no
-    column, a column's name is reserved or there are too many features.
+    `record` are the columns of the examples' table that an asked row has; what is named like a feature of another kind,
+    one of those `elsewhere`, is left out. Raises DataError where a primitive fits no column, a column's name is
+    reserved or there are too many features.
     """
     table, declared = tables[spec.examples.table], spec.tables[spec.examples.table]
     seeds = _seeds(declared, record)
     kinds = {name: sql_type(table[name].type) for name in seeds if name not in declared.ignore}
-    made = [
+    features = [
         Feature(name=name, kind="synthesis", type=type_of(kind), made_of=[(spec.examples.table, name)])
         for name, kind in kinds.items()
         if kind != "TIMESTAMP"
     ]
-    definitions, found = "", dict[str, View]()
+    definitions, views = "", dict[str, View]()
     if spec.features.synthesis is not None:
-        found = _views(spec, tables)
-        features = _defined(where, spec, _entities(spec, tables, found, record), known)
-        made += [each for feature in features for each in _described(spec, feature, found)]
-        definitions = _saved([feature for feature in features if _wanted(feature, spec)])
-    if not made:
+        views = _views(spec, tables)
+        synthesized = _synthesized(where, spec, _entities(spec, tables, views, record), elsewhere)
+        features += [column for feature in synthesized for column in _columns(feature, views)]
+        definitions = _saved([feature for feature in synthesized if _has_wanted_name(feature, spec)])
+    if not features:
         return None, []
     if taken := sorted(RESERVED & set(record)):
         raise DataError(f"{where}: the columns {taken} have names that features.synthesis needs; rename them")
-    return Synthesis(definitions=definitions, seeds=seeds, views=found), made
+    return Synthesis(definitions=definitions, seeds=seeds, views=views), features
 
 
 def is_wanted(name: str, declared: Features) -> bool:
-    """Whether a feature is allowed by features.only and not left out by features.ignore."""
-    allowed = not declared.only or any(named(name, pattern) for pattern in declared.only)
-    return allowed and not any(named(name, pattern) for pattern in declared.ignore)
+    """Return whether a feature is allowed by features.only and not left out by features.ignore."""
+    allowed = not declared.only or any(matches(name, pattern) for pattern in declared.only)
+    return allowed and not any(matches(name, pattern) for pattern in declared.ignore)
 
 
-def named(name: str, pattern: str) -> bool:
-    """Whether a pattern, which may be the name itself, names a feature."""
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a pattern, which may be the name itself, names a feature."""
     return name == pattern or fnmatchcase(name, pattern)
 
 
-def _wanted(feature: Any, spec: UseCaseSpec) -> bool:
+def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
     return any(is_wanted(str(name), spec.features) for name in feature.get_feature_names())
 
 
 def _seeds(declared: Table, record: Iterable[str]) -> dict[str, str]:
-    """The computed columns that an asked row's own columns yield, as SQL."""
-    own, computed = {name.lower() for name in record}, {name.lower() for name in declared.computed}
+    """Return the computed columns that a row's own columns yield, as SQL."""
+    recorded, computed = {name.lower() for name in record}, {name.lower() for name in declared.computed}
     return {
         name: expression
         for name, expression in declared.computed.items()
-        if sources_of([name], declared.computed) - computed <= own
+        if sources_of([name], declared.computed) - computed <= recorded
     }
 
 
 def _views(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> dict[str, View]:
-    """The tables that relationships connect with the examples', each once for every time at which it becomes known."""
+    """Return views of the tables that relationships connect with the examples'.
+
+    There is one for every time at which a table becomes known.
+    """
     root, reached = spec.examples.table, [spec.examples.table]
     for table in reached:  # grows as it is walked
         for link in spec.links:
@@ -99,17 +102,17 @@ def _views(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> dict[str, View]
 def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[str, View]]:
     declared = spec.tables[name]
     links = [link.child_column for link in spec.links if link.child == name]
-    own = dict.fromkeys([declared.keys[0], *links])
+    keys = dict.fromkeys([declared.keys[0], *links])
     later = {column.lower() for column in declared.known_later}
     hidden = {*declared.ignore, *declared.known_later}
-    hidden |= {each for each in declared.derived if later & sources_of([each], declared.derived)}
+    hidden |= {column for column in declared.derived if later & sources_of([column], declared.derived)}
     if declared.moment is not None or not declared.known_from:
         at = [declared.moment] if declared.moment else []
-        columns = [*own, *at, *(each for each in table.column_names if each not in hidden)]
+        columns = [*keys, *at, *(column for column in table.column_names if column not in hidden)]
         yield name, View(table=name, key=declared.keys[0], time=declared.moment, columns=_types(table, columns))
     for time, columns in sorted(declared.known_from.items()):
-        kept = [column for column in columns if column not in declared.ignore]
-        types = _types(table, [*own, time, *kept])
+        visible = [column for column in columns if column not in declared.ignore]
+        types = _types(table, [*keys, time, *visible])
         yield f"{name}_{time}", View(table=name, key=declared.keys[0], time=time, columns=types)
 
 
@@ -120,16 +123,16 @@ def _types(table: pa.Table, columns: Iterable[str]) -> dict[str, SqlType]:
 def _entities(
     spec: UseCaseSpec, tables: Mapping[str, pa.Table], views: Mapping[str, View], record: Iterable[str]
 ) -> "ft.EntitySet":
-    """The schema: the examples' table as a row is asked, and all others from the moment on at which they are known."""
+    """Return the schema: the examples' table as a row is asked, and all others as they become known."""
     import featuretools as ft
 
     root = spec.examples.table
-    asked = View(table=root, key=spec.key, columns=_types(tables[root], [spec.key, *record]))
+    row = View(table=root, key=spec.key, columns=_types(tables[root], [spec.key, *record]))
     entities = ft.EntitySet("synthesis")
-    for name, view in {root: asked, **views}.items():
+    for name, view in {root: row, **views}.items():
         _add(entities, spec, name, view)
     for link in spec.links:
-        for name, view in views.items() if link.child != root else [(root, asked)]:
+        for name, view in views.items() if link.child != root else [(root, row)]:
             if view.table == link.child and link.parent in entities.dataframe_dict:
                 entities.add_relationship(link.parent, link.parent_column, name, link.child_column)
     return entities
@@ -154,16 +157,19 @@ def _add(entities: "ft.EntitySet", spec: UseCaseSpec, name: str, view: View) -> 
         entities.add_interesting_values(dataframe_name=name, values=here)
 
 
-def _defined(where: str, spec: UseCaseSpec, entities: "ft.EntitySet", known: set[str]) -> list[Any]:
-    """featuretools' features by name; depth after depth, so that too many are refused before there are a million."""
+def _synthesized(where: str, spec: UseCaseSpec, entities: "ft.EntitySet", elsewhere: set[str]) -> list[Any]:
+    """Return featuretools' features by name.
+
+    They are made depth after depth, so that too many are refused before there are a million.
+    """
     declared = spec.features.synthesis
     assert declared is not None
     features: list[Any] = []
     for depth in range(1, declared.depth + 1):
-        made, unused = _dfs(spec, entities, depth)
-        features = [each for each in made if _is_feature(each, known) and not _is_undated(each)]
+        candidates, unused = _dfs(spec, entities, depth)
+        features = [feature for feature in candidates if _is_feature(feature, elsewhere) and not _is_undated(feature)]
         features += _windowed(spec, features)
-        check_number(where, spec, (_cause(feature) for feature in features if _wanted(feature, spec)))
+        check_number(where, spec, (_cause(feature) for feature in features if _has_wanted_name(feature, spec)))
     if unused:
         raise DataError(
             f"{where}: features.synthesis names primitives that fit no column of the connected tables: {unused}; "
@@ -173,7 +179,7 @@ def _defined(where: str, spec: UseCaseSpec, entities: "ft.EntitySet", known: set
 
 
 def _dfs(spec: UseCaseSpec, entities: "ft.EntitySet", depth: int) -> tuple[list[Any], str]:
-    """featuretools' features, and what it says of primitives that it could not use."""
+    """Run deep feature synthesis: its features, and what it says of primitives that it could not use."""
     import featuretools as ft
     from featuretools.exceptions import UnusedPrimitiveWarning
 
@@ -181,7 +187,7 @@ def _dfs(spec: UseCaseSpec, entities: "ft.EntitySet", depth: int) -> tuple[list[
     assert declared is not None
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        made = ft.dfs(
+        features = ft.dfs(
             entityset=entities,
             target_dataframe_name=spec.examples.table,
             agg_primitives=sorted({*declared.aggregations, *declared.where}),
@@ -190,23 +196,26 @@ def _dfs(spec: UseCaseSpec, entities: "ft.EntitySet", depth: int) -> tuple[list[
             max_depth=depth,
             features_only=True,
         )
-    said = [str(each.message) for each in caught if issubclass(each.category, UnusedPrimitiveWarning)]
-    names = [line.strip() for text in said for line in text.splitlines() if "_primitives" in line]
-    return list(made), "; ".join(names)
+    texts = [str(warning.message) for warning in caught if issubclass(warning.category, UnusedPrimitiveWarning)]
+    unused = [line.strip() for text in texts for line in text.splitlines() if "_primitives" in line]
+    return list(features), "; ".join(unused)
 
 
-def _is_feature(feature: Any, known: set[str]) -> bool:
-    """Leaves out ids, times, what is known by other means, and what is made of whose row it is."""
+def _is_feature(feature: Any, elsewhere: set[str]) -> bool:
+    """Return whether a candidate is no id, no time, none of those `elsewhere`, and not made of whose row it is."""
     column, target = feature.column_schema, feature.dataframe_name
     links = [link for link in feature.entityset.relationships if link.parent_name == target]
-    own = {(link.child_name, link.to_dictionary()["child_column_name"]) for link in links}
+    to_target = {(link.child_name, link.to_dictionary()["child_column_name"]) for link in links}
     made_of = {(part.dataframe_name, part.get_name()) for part in feature.get_dependencies(deep=True)}
     of_ids = {"index", "time_index", "foreign_key"} & set(column.semantic_tags)
-    return not (column.is_datetime or of_ids or known & set(feature.get_feature_names()) or own & made_of)
+    return not (column.is_datetime or of_ids or elsewhere & set(feature.get_feature_names()) or to_target & made_of)
 
 
 def _is_undated(feature: Any) -> bool:
-    """Whether rows without a time are aggregated where no row that has one leads to them, and so are seen always."""
+    """Return whether rows without a time are aggregated where no row that has one leads to them.
+
+    Such rows are seen always.
+    """
 
     def dated(part: Any) -> bool:
         way = [relationship.child_name for _, relationship in part.relationship_path]
@@ -218,7 +227,7 @@ def _is_undated(feature: Any) -> bool:
 
 
 def _windowed(spec: UseCaseSpec, features: list[Any]) -> list[Any]:
-    """The aggregations over rows that point at an example themselves, once for each window."""
+    """Return the aggregations over rows that point at an example themselves, once for each window."""
     import featuretools as ft
 
     declared = spec.features.synthesis
@@ -240,13 +249,13 @@ def _windowed(spec: UseCaseSpec, features: list[Any]) -> list[Any]:
 
 
 def check_number(where: str, spec: UseCaseSpec, causes: Iterable[str]) -> None:
-    """Raises DataError, with the three largest causes, if there are more features than the declaration allows."""
+    """Raise DataError, with the three largest causes, if there are more features than the declaration allows."""
     counted = Counter(causes)
     if counted.total() > spec.features.at_most:
-        said = ", ".join(f"{count} from {cause}" for cause, count in counted.most_common(3))
+        largest = ", ".join(f"{count} from {cause}" for cause, count in counted.most_common(3))
         raise DataError(
             f"{where}: {counted.total()} features, allowed by features.at_most: {spec.features.at_most}; most come of "
-            f"{said}. Take fewer windows, groups, primitives or levels of depth, or allow more"
+            f"{largest}. Take fewer windows, groups, primitives or levels of depth, or allow more"
         )
 
 
@@ -255,8 +264,8 @@ def _cause(feature: Any) -> str:
     return f"{feature.primitive.name} over {base}" if feature.primitive.name else str(base)
 
 
-def _described(spec: UseCaseSpec, feature: Any, views: Mapping[str, View]) -> list[Feature]:
-    """One feature for each column that featuretools makes of it, with the columns of source tables behind it."""
+def _columns(feature: Any, views: Mapping[str, View]) -> list[Feature]:
+    """Describe each column that featuretools makes of a feature, with the columns of source tables behind it."""
     parts = [feature, *feature.get_dependencies(deep=True)]
     made_of = {(part.dataframe_name, part.column_name) for part in parts if type(part).__name__ == "IdentityFeature"}
     for _, link in (edge for part in parts for edge in part.relationship_path):

@@ -25,26 +25,28 @@ _ARROW = {"DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string(),
 
 
 def query_of(spec: UseCaseSpec, definitions: FeatureDefinitions) -> FeatureQuery:
-    """The query of all synthesized features among the definitions.
+    """Return the query of all synthesized features among the definitions.
 
     It reads the definitions' views by name and `__labels` (row, instance, cutoff and the columns `record`), and returns
     row and each feature, as DOUBLE or VARCHAR, ordered by row.
     """
-    synthesis, made = definitions.synthesis, [each for each in definitions.features if each.kind == "synthesis"]
+    synthesis = definitions.synthesis
+    features = [feature for feature in definitions.features if feature.kind == "synthesis"]
     assert synthesis is not None
-    compiled = _compiled(synthesis, {each.name for each in made} - synthesis.seeds.keys(), definitions.at_cutoff)
+    names = [feature.name for feature in features]
+    compiled = _compiled(synthesis, set(names) - synthesis.seeds.keys(), definitions.at_cutoff)
     values = "".join(
-        f", cast({quoted(each.name)} as {'DOUBLE' if each.type == 'numeric' else 'VARCHAR'}) as {quoted(each.name)}"
-        for each in made
+        f", cast({quoted(name)} as {'DOUBLE' if feature.type == 'numeric' else 'VARCHAR'}) as {quoted(name)}"
+        for name, feature in zip(names, features, strict=True)
     )
     seeds = "".join(f", ({sql}) as {quoted(name)}" for name, sql in synthesis.seeds.items())
     rows = f'(select "row"{seeds} from {LABELS})'
     joined = f'{rows} join ({compiled.sql}) using ("row")' if compiled else rows
-    asked = sources_of(synthesis.seeds, spec.tables[spec.examples.table].computed)
-    record = [*(compiled.record if compiled else []), *(name for name in definitions.record if name.lower() in asked)]
+    sources = sources_of(synthesis.seeds, spec.tables[spec.examples.table].computed)
+    record = [*(compiled.record if compiled else []), *(name for name in definitions.record if name.lower() in sources)]
     return FeatureQuery(
         sql=f'select "row"{values} from {joined} order by "row"',
-        names=[each.name for each in made],
+        names=names,
         columns=compiled.columns if compiled else {},
         record=list(dict.fromkeys(record)),
     )
@@ -58,7 +60,7 @@ def _compiled(synthesis: Synthesis, names: set[str], at_cutoff: AtCutoff) -> Fea
 
 
 def _features(synthesis: Synthesis, names: Collection[str]) -> list[Any]:
-    """featuretools' own features, those of some names."""
+    """Return featuretools' own features, those of some names."""
     import featuretools as ft
 
     defined = ft.load_features(synthesis.definitions) if synthesis.definitions else []
@@ -66,19 +68,19 @@ def _features(synthesis: Synthesis, names: Collection[str]) -> list[Any]:
 
 
 def rows_sql(view: View, columns: Iterable[str], source: str) -> str:
-    """The query that makes a view's rows of its source table: columns with their types, known at some time."""
+    """Return the query that makes a view's rows of its source table: columns with their types, known at some time."""
     values = ", ".join(f"cast({quoted(name)} as {view.columns[name]}) as {quoted(name)}" for name in columns)
     return f"select {values} from {source}" + (f" where {quoted(view.time)} is not null" if view.time else "")
 
 
 def rows_of(synthesis: Synthesis, query: FeatureQuery, tables: Mapping[str, pa.Table]) -> dict[str, pa.Table]:
-    """What a query reads: of each view the columns that it names, and its key."""
-    found = {}
+    """Return the rows that a query reads: of each view the columns that it names, and its key."""
+    rows = {}
     for name, columns in query.columns.items():
         view = synthesis.views[name]
         columns = list(dict.fromkeys([view.key, *columns]))
-        found[name] = run_sql(f"table {view.table!r}", rows_sql(view, columns, "source"), source=tables[view.table])
-    return found
+        rows[name] = run_sql(f"table {view.table!r}", rows_sql(view, columns, "source"), source=tables[view.table])
+    return rows
 
 
 def synthesized_values(
@@ -88,20 +90,20 @@ def synthesized_values(
     record: pd.DataFrame,
     cutoff: pd.Series,
 ) -> pd.DataFrame:
-    """A column for each synthesized feature, a row for each record at its cutoff, in their order."""
+    """Compute a column for each synthesized feature, a row for each record at its cutoff, in their order."""
     assert definitions.synthesis is not None
     query = query_of(spec, definitions)
     labels = {"instance": pa.array(record[spec.key], from_pandas=True)}
     labels["cutoff"] = pa.array(cutoff.to_numpy("datetime64[us]"), pa.timestamp("us"))
     for name in query.record:
         labels[name] = _label(record[name], LABEL_TYPES[definitions.record[name]])
-    found = compute(
+    table = compute(
         query,
         rows_of(definitions.synthesis, query, tables),
         pa.table(labels),
         memory_limit=memory_limit() or "4GB",
     )
-    values: pd.DataFrame = found.to_pandas()
+    values: pd.DataFrame = table.to_pandas()
     return values
 
 

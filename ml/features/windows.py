@@ -1,4 +1,4 @@
-"""Windows: which aggregates of the past featuretools makes, for each group, time and window."""
+"""Windows: the aggregates of the past that featuretools makes, for each group, time and window."""
 
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 def window_lookups(
     use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 ) -> dict[str, list[tuple[History, Lookup]]]:
-    """A lookup for each group and each time at which columns of a history's table become known, and its declaration.
+    """Return a lookup for each group and time at which columns of a history's table become known, and its declaration.
 
-    Several histories may have the same group of the same table; `merged` is then what they look up together. Sorted by
-    name: the order of keys in a declaration decides nothing, as its hash does not know it.
+    Several histories may have the same group of the same table; `merge` then joins what they look up. Sorted by name:
+    the order of keys in a declaration decides nothing, as its hash does not know it.
     Raises DataError where a group's column is missing or only one of two tables has it as text.
     """
-    found: dict[str, list[tuple[History, Lookup]]] = {}
+    lookups: dict[str, list[tuple[History, Lookup]]] = {}
     for history in spec.features.histories:
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
         for time, columns in (
-            declared.known_from or {str(declared.moment): list(_known(spec, history, table))}
+            declared.known_from or {str(declared.moment): list(_value_columns(spec, history, table))}
         ).items():
             scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
             counted = columns if "num_unique" in history.aggregations else []
@@ -44,22 +44,22 @@ def window_lookups(
                     kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
                 )
                 name = f"{history.table}_{time} by {' and '.join(group)}"
-                found.setdefault(name, []).append((history, lookup))
-    return dict(sorted(found.items()))
+                lookups.setdefault(name, []).append((history, lookup))
+    return dict(sorted(lookups.items()))
 
 
-def merged(lookups: Iterable[Lookup]) -> Lookup:
-    """One lookup of all that several of the same group, table and time look up."""
+def merge(lookups: Iterable[Lookup]) -> Lookup:
+    """Return one lookup of all that several of the same group, table and time look up."""
     first, *others = lookups
     if not others:
         return first
-    scales = {name: scale for each in (first, *others) for name, scale in each.scales.items()}
-    texts = {text for each in (first, *others) for text in each.texts}
+    scales = {name: scale for lookup in (first, *others) for name, scale in lookup.scales.items()}
+    texts = {text for lookup in (first, *others) for text in lookup.texts}
     return first.model_copy(update={"scales": dict(sorted(scales.items())), "texts": sorted(texts)})
 
 
-def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
-    """The columns of a table whose rows are known whole at their time; no key, and nothing of the target."""
+def _value_columns(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
+    """Return the columns of a table whose rows are known whole at their time; no key, and nothing of the target."""
     declared = spec.tables[history.table]
     hidden = {name.lower() for name in (*declared.keys, *declared.ignore, *declared.times, str(declared.moment))}
     hidden |= {column.lower() for group in history.groups for column in group}
@@ -69,7 +69,10 @@ def _known(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str
 
 
 def target_columns(spec: UseCaseSpec) -> set[str]:
-    """The columns of the examples' table that the target is made of, in lower case; none where a query gives it."""
+    """Return the columns of the examples' table that the target is made of, in lower case.
+
+    There are none where a query gives it.
+    """
     declared = spec.tables[spec.examples.table]
     return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
 
@@ -90,13 +93,13 @@ def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa
 
 
 def window_definitions(spec: UseCaseSpec, wanted: Iterable[tuple[History, Lookup]]) -> list[Any]:
-    """What histories want of a group's events, each feature once, sorted by name."""
-    made = (feature for history, lookup in wanted for feature in _definitions(spec, history, lookup))
-    return [feature for _, feature in sorted({str(each.get_name()): each for each in made}.items())]
+    """Return the aggregates that histories want of a group's events, each feature once, sorted by name."""
+    aggregates = (feature for history, lookup in wanted for feature in _definitions(spec, history, lookup))
+    return [feature for _, feature in sorted({str(feature.get_name()): feature for feature in aggregates}.items())]
 
 
 def _definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[Any]:
-    """What deep feature synthesis makes of a group's events, once for each window."""
+    """Return the aggregates that deep feature synthesis makes of a group's events, once for each window."""
     import featuretools as ft
 
     group = "_".join(lookup.on)
@@ -129,9 +132,9 @@ def _definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[An
 def check_aggregations(
     use_case: str, windows: Mapping[str, list[tuple[History, Lookup]]], definitions: Mapping[str, Iterable[Any]]
 ) -> None:
-    """Raises DataError where an aggregation fits no column of its history's table."""
+    """Raise DataError where an aggregation fits no column of its history's table."""
     for history in [history for wanted in windows.values() for history, _ in wanted]:
-        lookups = [name for name, wanted in windows.items() if any(each is history for each, _ in wanted)]
+        lookups = [name for name, wanted in windows.items() if any(other is history for other, _ in wanted)]
         names = {feature.primitive.name for lookup in lookups for feature in definitions[lookup]}
         if unused := sorted(set(history.aggregations) - names):
             raise DataError(
@@ -142,7 +145,7 @@ def check_aggregations(
 
 
 def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | None = None) -> "ft.EntitySet":
-    """A group and its events, as featuretools knows them: `events`, or none at all where only the schema matters.
+    """Return a group and its events, as featuretools knows them: `events`, or none where only the schema matters.
 
     Each value is seen from the time on at which it became known.
     """
@@ -170,7 +173,7 @@ def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | No
 
 
 def logical_types(frame: pd.DataFrame) -> dict[str, str]:
-    """featuretools' logical type of each column, from its storage type and never from a sample of its values."""
+    """Return featuretools' logical type of each column, from its storage type and never from a sample of its values."""
 
     def name(values: pd.Series) -> str:
         if pd.api.types.is_datetime64_any_dtype(values):
@@ -181,7 +184,7 @@ def logical_types(frame: pd.DataFrame) -> dict[str, str]:
 
 
 def describe_window(feature: Any, name: str, lookup: Lookup) -> Feature:
-    """What is kept of a featuretools aggregate over the events of a lookup."""
+    """Describe a featuretools aggregate over the events of a lookup, as a feature."""
     column = str(feature.base_features[0].get_name())
     return Feature(
         name=f"{'_'.join(lookup.on)}.{feature.get_name()}",

@@ -12,7 +12,7 @@ import pytest
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.define import define_features
-from ml.features.leaks import leaking, scrambled
+from ml.features.leaks import leaking, scramble
 from ml.features.matrix import feature_matrix
 from ml.features.synthesis_query import query_of
 from ml.tables.sources import load_table
@@ -253,4 +253,4 @@ def test_a_row_known_after_a_delay_counts_from_then_on(declaration: dict[str, An
         mine = orders[(orders["customer"] == row["id"]) & (orders["at"] + pd.Timedelta("2D") < row["cutoff"])]
         assert row["COUNT(orders)"] == len(mine)
     assert "at+2d" in tables["orders"].column_names
-    assert scrambled(spec, tables, START)["orders"].num_rows == 0
+    assert scramble(spec, tables, START)["orders"].num_rows == 0
