@@ -8,7 +8,14 @@ import dagster as dg
 
 from assets.framework.case import Case
 from assets.framework.checks import KEPT, answered_again, refused, stored_checks
-from assets.framework.metadata import coordinates_metadata, origin_tags, origin_text, table_metadata, tags, without_storage
+from assets.framework.metadata import (
+    coordinates_metadata,
+    origin_tags,
+    origin_text,
+    table_metadata,
+    tags,
+    without_storage,
+)
 from assets.framework.recipe import NO_GPU, Outside, Recipe, Showing
 from assets.framework.reuse import REUSE_KEY, SHOW_KEY, reusable, reuse_key, show_key
 from assets.framework.step import Nothing, Step

@@ -1,7 +1,5 @@
 """The production model: the only asset that moves the registry's aliases `champion`, `previous` and `challenger`."""
 
-from typing import TYPE_CHECKING
-
 import dagster as dg
 
 from assets import reads
@@ -19,6 +17,7 @@ from ml.exported.model import ExportedModel
 from ml.gates.judge import gate_modules
 from ml.verdict import Verdict
 from resources.storage import Columns
+from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import (
     ANSWERS,
     CHAMPION,
@@ -26,11 +25,7 @@ from resources.tracking.registry import (
     PROMOTED,
     ROLLED_BACK,
     Registry,
-    RegistryError,
 )
-
-if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:

@@ -16,7 +16,7 @@ from resources.home import home
 from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 from resources.studies import Studies
-from resources.tracking.runs import Tracking
+from resources.tracking.tracker import Tracker
 
 UNDER_WAY = [
     dg.DagsterRunStatus.QUEUED,
@@ -47,7 +47,7 @@ def garbage(
     ledger: Ledger,
     storage: Storage,
     bentos: BentoStore,
-    tracking: Tracking,
+    tracking: Tracker,
     studies: Studies,
     older_than: timedelta,
 ) -> list[Garbage]:
@@ -67,7 +67,7 @@ def garbage(
     return sorted(pieces, key=lambda piece: (piece.kind, piece.path))
 
 
-def _needed(ledger: Ledger, tracking: Tracking, since: datetime) -> set[str]:
+def _needed(ledger: Ledger, tracking: Tracker, since: datetime) -> set[str]:
     # An alias may have moved in a step that died before its promotion was recorded, so it counts by itself.
     goals = (ledger.latest_of_all | set(tracking.aliased())) & ledger.records.keys()
     for identity, record in ledger.records.items():

@@ -8,7 +8,7 @@ from ml.base.hashing import hash_bytes
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Stored
-from resources.tracking.runs import Tracking
+from resources.tracking.tracker import Tracker
 
 _MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
 ALLOWED = (
@@ -22,7 +22,7 @@ class NotFoundError(LookupError):
     """Nothing of this name has coordinates here."""
 
 
-def locate(thing: str, tracking: Tracking, ledger: Ledger | None = None) -> dict[str, Any]:
+def locate(thing: str, tracking: Tracker, ledger: Ledger | None = None) -> dict[str, Any]:
     """Return the coordinates of a thing, whole, with the stored `result` that they belong to.
 
     Raises NotFoundError, which lists what is allowed, or says what is wrong with a file.
@@ -37,7 +37,7 @@ def locate(thing: str, tracking: Tracking, ledger: Ledger | None = None) -> dict
         raise NotFoundError(f"{thing!r} was made in another Sextant home: {error}") from error
 
 
-def _identity(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
+def _identity(thing: str, tracking: Tracker, ledger: Ledger) -> str | None:
     if Path(thing).is_file():
         return _of_file(Path(thing), ledger)
     if thing in ledger.records:
@@ -67,7 +67,7 @@ def _of_file(file: Path, ledger: Ledger) -> str | None:
     return stamp.coordinates if stamp else None
 
 
-def _of_alias(thing: str, tracking: Tracking, ledger: Ledger) -> str | None:
+def _of_alias(thing: str, tracking: Tracker, ledger: Ledger) -> str | None:
     name, _, alias = thing.partition("@")
     version = tracking.version(name, alias)
     return _of_model(f"{name}:{version}", ledger) if version else None
@@ -79,7 +79,7 @@ def _of_model(thing: str, ledger: Ledger) -> str | None:
     return str(ledger.records[promotion]["data"]["onnx_model"]["coordinates"]) if promotion else None
 
 
-def as_text(record: dict[str, Any], tracking: Tracking, ledger: Ledger) -> str:
+def as_text(record: dict[str, Any], tracking: Tracker, ledger: Ledger) -> str:
     """Return located coordinates for a terminal: a line for each part, then what they were made from and used by."""
     code, environment, run = record["code"], record["environment"], record["run"]
     pages = tracking.dagster_links(run["dagster"], run["asset"])

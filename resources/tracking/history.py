@@ -4,14 +4,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from ml.base.text import shortened
+from resources.tracking.protocol import Versions
 
-if TYPE_CHECKING:
-    from mlflow import MlflowClient
-
-PREFIX = "sextant.history."  # tags of the registered model: one row of its store each, so whole or not there
+PREFIX = "sextant.history."  # notes about the registered model: one row of its store each, so whole or not there
 LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
 
 
@@ -34,7 +31,7 @@ class Entry:
     done: bool = False
 
     def row(self) -> dict[str, str]:
-        """What a table shows of it."""
+        """Return the entry as a row of a table, by header."""
         return {
             "when (UTC)": self.at[:19].replace("T", " "),
             "version": self.version,
@@ -49,23 +46,23 @@ class Entry:
 class History:
     """The entries of one registered model, in order. Only the last one may be unfinished."""
 
-    def __init__(self, client: "MlflowClient", name: str) -> None:
-        self.client, self.name = client, name
+    def __init__(self, versions: Versions) -> None:
+        self.versions = versions
 
     def entries(self) -> list[Entry]:
-        """All of them, the first one first."""
-        tags = self.client.get_registered_model(self.name).tags
-        return [Entry(**json.loads(tags[key])) for key in sorted(tags) if key.startswith(PREFIX)]
+        """Return all of them, the first one first; none where nothing is registered."""
+        notes = self.versions.notes()
+        return [Entry(**json.loads(notes[key])) for key in sorted(notes) if key.startswith(PREFIX)]
 
     def write(self, entry: Entry) -> Entry:
-        """Announces a move, or says that it is done: one write of one row."""
+        """Announce a move, or note that it is done: one write of one row."""
         entry = replace(entry, reason=shortened(entry.reason, LONGEST))
-        self.client.set_registered_model_tag(self.name, _key(entry), json.dumps(asdict(entry)))
+        self.versions.set_note(_key(entry), json.dumps(asdict(entry)))
         return entry
 
     def withdraw(self, entry: Entry) -> None:
-        """Takes back the announcement of a move that never happened."""
-        self.client.delete_registered_model_tag(self.name, _key(entry))
+        """Take back the announcement of a move that never happened."""
+        self.versions.delete_note(_key(entry))
 
 
 def _key(entry: Entry) -> str:

@@ -355,7 +355,8 @@ def test_only_the_registry_moves_an_alias_and_only_production_model_asks_it_to()
     def using(*words: str) -> set[str]:
         return {str(file.relative_to(root)) for file in files if any(word in file.read_text() for word in words)}
 
-    assert using("set_registered_model_alias", "delete_registered_model_alias") == {"resources/tracking/registry.py"}
+    assert using("set_registered_model_alias", "delete_registered_model_alias") == {"resources/tracking/versions.py"}
+    assert using(".set_alias(", ".delete_alias(") == {"resources/tracking/registry.py"}
     assert using("registry.move(", "registry.challenge(", ".promotion(") <= {
         "assets/stages/production_model.py",
         "assets/promotion/champion.py",

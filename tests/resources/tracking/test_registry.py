@@ -10,8 +10,10 @@ import pytest
 
 from ml.base.hashing import hash_bytes
 from resources.tracking.history import History
-from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry, RegistryError
+from resources.tracking.protocol import RegistryError
+from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry
 from resources.tracking.runs import Tracking
+from resources.tracking.versions import MlflowVersions
 from tests.resources.tracking.test_runs import model
 
 WRITES = (
@@ -40,8 +42,14 @@ def move(registry: Registry, version: str, action: str = "promoted") -> None:
     registry.move(action, version, by="the gates", reason="better", run="r", figures={"roc_auc": 0.8})
 
 
+def client(registry: Registry) -> Any:
+    """MLflow's own client of the registry's store."""
+    assert isinstance(registry.versions, MlflowVersions)
+    return registry.versions.client
+
+
 def aliases(registry: Registry) -> dict[str, str]:
-    found = registry.client.get_registered_model("case").aliases
+    found = client(registry).get_registered_model("case").aliases
     return {name: str(version) for name, version in found.items()}
 
 
@@ -118,7 +126,7 @@ def dying(survived: int, monkeypatch: pytest.MonkeyPatch) -> Registry:
     found = Tracking().registry("case")
     left = iter(range(survived))
     for name in WRITES:
-        monkeypatch.setattr(found.client, name, _dying(getattr(found.client, name), left))
+        monkeypatch.setattr(client(found), name, _dying(getattr(client(found), name), left))
     return found
 
 
@@ -214,7 +222,7 @@ def test_a_recovery_that_is_killed_while_it_notes_or_takes_back_something_is_rep
 ) -> None:
     move(registry, "1")
     if moved:
-        registry.client.set_registered_model_alias("case", "champion", "3")
+        client(registry).set_registered_model_alias("case", "champion", "3")
     else:
         with monkeypatch.context() as patch:
             ends(lambda: move(dying(1, patch), "2"))
@@ -237,7 +245,7 @@ def _dying(real: Any, left: Any) -> Any:
 
 def test_an_alias_that_was_moved_by_hand_is_noted(registry: Registry) -> None:
     move(registry, "1")
-    registry.client.set_registered_model_alias("case", "champion", "3")
+    client(registry).set_registered_model_alias("case", "champion", "3")
 
     registry.recover()
     registry.recover()
@@ -260,7 +268,7 @@ def test_nothing_is_known_of_a_model_that_nobody_registered(home: Path) -> None:
 def test_a_long_reason_is_cut_to_what_postgresql_keeps_of_a_tag(registry: Registry) -> None:
     registry.move("promoted", "1", by="b", reason="x" * 9000, run="r", figures={})
 
-    tags = registry.client.get_registered_model("case").tags
+    tags = client(registry).get_registered_model("case").tags
     assert max(map(len, tags.values())) < 5000
     assert registry.entries()[0].reason.endswith("x…")
 

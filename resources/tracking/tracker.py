@@ -1,0 +1,41 @@
+"""The tracker, as assets and commands see it: runs, registries of models, and the pages of both."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from resources.tracking.protocol import RegisteredVersion, TrackedRun
+from resources.tracking.registry import Registry
+
+
+class Tracker(Protocol):
+    """Keeps one run for each asset materialization, and a registry of the models of each use case."""
+
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str], description: str = ""
+    ) -> AbstractContextManager[TrackedRun]:
+        """Open a run for a block; it has failed if the block raises, else it is finished."""
+
+    def registry(self, name: str) -> Registry:
+        """Return the registry of a model, to be looked at."""
+
+    def promotion(self, name: str) -> AbstractContextManager[Registry]:
+        """Open the registry of a model for changes; one step at a time has it."""
+
+    def version(self, name: str, alias: str) -> str | None:
+        """Return the number of the version of a model that carries an alias; None if none does."""
+
+    def champion(self, name: str) -> RegisteredVersion | None:
+        """Return the version that carries the alias `champion`; None if none does."""
+
+    def aliased(self) -> Iterator[str]:
+        """Yield the ids of the coordinates of every registered version that carries an alias."""
+
+    def onnx(self, name: str, version: str) -> bytes:
+        """Return the ONNX file of a registered version; raise RegistryError if it is not there."""
+
+    def version_link(self, name: str, version: str) -> str:
+        """Return the page of a registered version in the tracker's UI."""
+
+    def dagster_links(self, run_id: str, asset: str) -> tuple[str, str]:
+        """Return the pages of a run and of an asset in the Dagster UI."""

@@ -1,0 +1,120 @@
+"""The versions of a model in MLflow's registry."""
+
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+T = TypeVar("T")
+
+
+class MlflowVersions:
+    """The versions, aliases and tags that MLflow's registry has under one name: `Versions`."""
+
+    def __init__(self, client: "MlflowClient", name: str, tracking_uri: str) -> None:
+        self.client, self.name, self.tracking_uri = client, name, tracking_uri
+
+    def with_alias(self, alias: str) -> RegisteredVersion | None:
+        """Return the version that carries an alias; None if none does."""
+        version = _unless_missing(lambda: self.client.get_model_version_by_alias(self.name, alias))
+        return _registered(version) if version else None
+
+    def get(self, number: str) -> RegisteredVersion:
+        """Return a version; raise RegistryError with those that there are."""
+        version = _unless_missing(lambda: self.client.get_model_version(self.name, number))
+        if version is None:
+            there = sorted(int(other.version) for other in self.client.search_model_versions(f"name = '{self.name}'"))
+            raise RegistryError(f"{self.name} has no version {number!r}; there are {there or 'none'}")
+        return _registered(version)
+
+    def tagged(self, tag: str, value: str) -> list[RegisteredVersion]:
+        """Return the versions of which a tag has this value, the first one first."""
+        versions = self.client.search_model_versions(f"name = '{self.name}' and tags.`{tag}` = '{value}'")
+        return [_registered(version) for version in sorted(versions, key=lambda version: int(version.version))]
+
+    def register(self, run: TrackedRun, content: bytes, tags: Mapping[str, str], files: Mapping[str, bytes]) -> str:
+        """Register an ONNX model as a new version; its artifacts (with `files`) are `run`'s; return its number."""
+        import mlflow.onnx
+        import onnx
+        from mlflow.exceptions import MlflowException
+
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "model"
+            mlflow.onnx.save_model(onnx.load_from_string(content), str(path), pip_requirements=["onnx", "onnxruntime"])
+            (path / "model.onnx").write_bytes(content)  # these very bytes: MLflow has serialized them anew
+            for file, beside in files.items():
+                (path / file).write_bytes(beside)
+            self.client.log_artifacts(run.id, str(path), "model")
+        try:
+            self.client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
+        source = f"{self.client.get_run(run.id).info.artifact_uri}/model"
+        return str(self.client.create_model_version(self.name, source, run.id, tags=dict(tags)).version)
+
+    def file(self, version: str, name: str) -> bytes:
+        """Return a file of a version; raise RegistryError if it is not there."""
+        import mlflow
+        from mlflow.exceptions import MlflowException
+
+        source = self.client.get_model_version_download_uri(self.name, version)
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                path = mlflow.artifacts.download_artifacts(
+                    artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
+                )
+            except (MlflowException, OSError) as error:
+                raise RegistryError(f"{self.name} version {version}: {name} cannot be read: {error}") from error
+            return Path(path).read_bytes()
+
+    def set_tag(self, version: str, tag: str, value: str) -> None:
+        """Set a tag of a version."""
+        self.client.set_model_version_tag(self.name, version, tag, value)
+
+    def delete_tag(self, version: str, tag: str) -> None:
+        """Remove a tag of a version."""
+        self.client.delete_model_version_tag(self.name, version, tag)
+
+    def set_alias(self, alias: str, version: str) -> None:
+        """Let an alias lead to a version, and to no other."""
+        self.client.set_registered_model_alias(self.name, alias, version)
+
+    def delete_alias(self, alias: str) -> None:
+        """Remove an alias."""
+        self.client.delete_registered_model_alias(self.name, alias)
+
+    def notes(self) -> dict[str, str]:
+        """Return the tags of the registered model; none where nothing is registered."""
+        model = _unless_missing(lambda: self.client.get_registered_model(self.name))
+        return dict(model.tags) if model else {}
+
+    def set_note(self, key: str, text: str) -> None:
+        """Set a tag of the registered model: one row of MLflow's database, so whole or not there."""
+        self.client.set_registered_model_tag(self.name, key, text)
+
+    def delete_note(self, key: str) -> None:
+        """Remove a tag of the registered model."""
+        self.client.delete_registered_model_tag(self.name, key)
+
+
+def _registered(version: "ModelVersion") -> RegisteredVersion:
+    return RegisteredVersion(str(version.version), dict(version.tags), str(version.source))
+
+
+def _unless_missing(ask: Callable[[], T]) -> T | None:
+    """Return MLflow's answer; None where it has no such thing."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return ask()
+    except MlflowException as error:
+        if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+            return None
+        raise
