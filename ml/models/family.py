@@ -1,7 +1,8 @@
-"""What a family of models takes, makes and must be able to do."""
+"""The interface of a family of models: the rows that it takes, the models that it makes, and its abilities."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
@@ -50,113 +51,125 @@ class Training:
                 )
 
     def sample(self, rows: int, seed: int) -> Training:
-        """The same problem with those of the training rows that `sampled_rows` says, in their order."""
-        kept = sampled_rows(self.y, self.task, rows, seed)
-        return self if len(kept) == len(self.y) else replace(self, X=self.X[kept], y=self.y[kept])
+        """Return the same problem with those of the training rows that `sampled_rows` draws, in their order."""
+        drawn = sampled_rows(self.y, self.task, rows, seed)
+        return self if len(drawn) == len(self.y) else replace(self, X=self.X[drawn], y=self.y[drawn])
 
 
 def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
-    """What labels were expected, if these are others."""
-    found = np.unique(y)
+    """Return the labels that were expected, in words, if these are others; None if they are right."""
+    values = np.unique(y)
     if task.kind == "binary":
-        return None if found.tolist() == [0, 1] else "both 0 and 1"
+        return None if values.tolist() == [0, 1] else "both 0 and 1"
     if task.kind == "regression":
-        varied = len(found) > (1 if training else 0)
+        varied = len(values) > (1 if training else 0)
         return None if y.dtype == np.float64 and np.isfinite(y).all() and varied else "different, finite float64"
     codes = np.arange(len(task.classes))
-    right = np.isin(found, codes).all() and len(found) > 0 and (not training or len(found) == len(codes) > 1)
+    right = np.isin(values, codes).all() and len(values) > 0 and (not training or len(values) == len(codes) > 1)
     return None if right else f"the codes 0 to {len(codes) - 1} of at least two classes, each in training"
 
 
 class FittedModel(Protocol):
     """A model that can answer, be pickled and be exported.
 
-    A model may also have `thresholds() -> Mapping[int, np.ndarray]`, per numeric column the float32 values at which
-    its answer jumps; parity is then measured right beside them.
+    A model may also have `thresholds() -> Mapping[int, np.ndarray]`, as `thresholds_of` describes them.
     """
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Answers to X float32 [n_rows, n_features], in float64.
+        """Return the answers to X float32 [n_rows, n_features], in float64.
 
         Probabilities of the positive class or numbers [n_rows], or probabilities [n_rows, n_classes] that sum to 1.
         """
         ...
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The model as a graph from `X` float32 [n_rows, n_features] to `score` float32 [n_rows, task.outputs]."""
+        """Return a graph from `X` float32 [n_rows, n_features] to `score` float32 [n_rows, task.outputs]."""
         ...
 
 
-class Family(Protocol):
+def thresholds_of(model: FittedModel) -> dict[int, np.ndarray]:
+    """Return, per numeric column, the float32 values at which a model's answer jumps; none for one that tells none.
+
+    Parity is measured right beside them.
+    """
+    return dict(getattr(model, "thresholds", dict)())
+
+
+class Family:
     """One kind of model: its search space and how it is fitted.
 
-    It may also have `good() -> list[dict[str, Any]]`: settings known to be good, which a search tries after the
-    defaults. What they lack is taken from the defaults, and what lies outside of the space becomes the nearest inside.
+    A subclass has `name`, `tasks`, `suggest`, `defaults` and `fit`. What else it is able to do, it says by what it
+    overrides: `good`, `settled`, and by the keywords that its `fit` takes beyond those of this class, each of which is
+    passed only to those that take it:
+
+    - `prepared`: what the family's `prepare` made of `data`;
+    - `watch`: a function that hears of (progress, validation loss) after each round or epoch, and may end the fit by an
+      exception;
+    - `checkpoints`: a CheckpointFolder, where to leave what a killed fit goes on from;
+    - `report`: a function that hears of the training's Progress.
     """
 
-    @property
-    def name(self) -> str:
-        """The name that configs use."""
-        ...
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Kinds of device it can train on: "cpu", "cuda"."""
-        ...
-
-    @property
-    def tasks(self) -> tuple[Kind, ...]:
-        """The kinds of task that it can learn."""
-        ...
+    name: str
+    """The name that configs use."""
+    tasks: tuple[Kind, ...]
+    """The kinds of task that it can learn."""
+    devices: tuple[str, ...] = ("cpu",)
+    """Kinds of device it can train on: "cpu", "cuda"."""
+    requires: tuple[str, ...] = ()
+    """Packages that a family of the user's own needs; of any other, the catalogue knows."""
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Parameters for one trial of a study."""
-        ...
+        """Return parameters for one trial of a study."""
+        raise NotImplementedError
 
     def defaults(self) -> dict[str, Any]:
-        """Parameters that are good without tuning; the first trial of every study."""
-        ...
+        """Return parameters that are good without tuning; the first trial of every study."""
+        raise NotImplementedError
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedModel:
-        """A model fitted on the training rows; the same arguments give the same model.
+        """Return a model fitted on the training rows; the same arguments give the same model."""
+        raise NotImplementedError
 
-        It may take more by keyword, and is given what it has: `prepared` is what the family's `prepare` made of `data`;
-        `watch` wants to hear of (progress, validation loss) after each round or epoch and may end the fit by an
-        exception; `checkpoints` is where to leave what a killed fit goes on from; `report` hears how training goes.
+    def good(self) -> list[dict[str, Any]]:
+        """Return settings known to be good, which a search tries after the defaults.
+
+        What they lack is taken from the defaults, and what lies outside of the space becomes the nearest inside.
         """
-        ...
+        return []
 
+    def prepare(self, data: Training) -> Any:
+        """Return what every fit on the same data can share, of a family whose `fit` takes `prepared`.
 
-class NeverStops:
-    """A family whose training looks at no validation rows."""
-
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """The same settings: nothing stops by the validation rows."""
-        return dict(settings)
-
-
-class StopsByRounds:
-    """A boosting family, stopped early by the validation rows unless the parameter `rounds` says how many there are."""
+        The model is the same with and without.
+        """
+        return None
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
-        """As many rounds as the model has, and no early stopping."""
-        return {**settings, "rounds": model.rounds}
+        """Return settings that train as long as `model` was trained, and look at no validation rows.
 
-    @staticmethod
-    def of_library(params: Mapping[str, Any]) -> dict[str, Any]:
-        """The parameters that the library itself knows."""
-        return {name: value for name, value in params.items() if name != "rounds"}
+        Raises TypeError for a family that cannot do without them, which does not override this.
+        """
+        raise TypeError(f"The training of the family {self.name!r} stops by the validation rows.")
+
+    @property
+    def settles(self) -> bool:
+        """True for a family that can learn as long as it did without validation rows to tell it when to stop."""
+        return type(self).settled is not Family.settled
+
+    def takes(self, keyword: str) -> bool:
+        """Return True if `fit` has this argument."""
+        return keyword in inspect.signature(self.fit).parameters
 
 
 def require_device(family: Family, device: str) -> None:
-    """Raises ValueError unless `family` can train on `device`, such as "cpu" or "cuda:0"."""
+    """Raise ValueError unless `family` can train on `device`, such as "cpu" or "cuda:0"."""
     if device.partition(":")[0] not in family.devices:
         raise ValueError(f"The family {family.name!r} cannot train on {device!r}. It allows {list(family.devices)}.")
 
 
 def require_task(family: Family, task: Task) -> None:
-    """Raises ValueError unless `family` can learn a task of this kind."""
+    """Raise ValueError unless `family` can learn a task of this kind."""
     if task.kind not in family.tasks:
         raise ValueError(f"The family {family.name!r} cannot learn {task.kind!r}. It allows {list(family.tasks)}.")

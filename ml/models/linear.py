@@ -9,80 +9,83 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.family import IR_VERSION, OPSETS, NeverStops, Training, require_device, require_task
-from ml.tasks.metrics import BINARY, Kind, Task
+from ml.models.family import IR_VERSION, OPSETS, Family, Training, require_device, require_task
+from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import BINARY, Task
 
 if TYPE_CHECKING:
     import onnx
     import optuna
     from sklearn.pipeline import Pipeline
 
-from ml.tasks.encoding import Encoder
-
 MAX_ITERATIONS = 100
 
 
-@dataclass(frozen=True)
-class Logistic(NeverStops):
-    """scikit-learn's logistic regression on imputed, scaled numbers and one-hot categories."""
+class LinearFamily(Family):
+    """Linear models on imputed, scaled numbers and one-hot categories, whose training looks at no validation rows."""
 
-    name: str = "logistic"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass")
+    def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """Return the same settings: nothing stops by the validation rows."""
+        return dict(settings)
+
+
+class Logistic(LinearFamily):
+    """scikit-learn's logistic regression."""
+
+    name = "logistic"
+    tasks = ("binary", "multiclass")
 
     def defaults(self) -> dict[str, Any]:
-        """Little regularization: there are far more rows than columns."""
+        """Return little regularization: there are far more rows than columns."""
         return {"C": 1.0}
 
     def good(self) -> list[dict[str, Any]]:
-        """A strong penalty, which is better where rows are few or columns alike."""
+        """Return a strong penalty, which is better where rows are few or columns alike."""
         return [{"C": 0.01}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The inverse strength of the L2 penalty."""
+        """Suggest the inverse strength of the L2 penalty."""
         return {"C": trial.suggest_float("C", 1e-4, 100.0, log=True)}
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedLinear:
-        """A fitted pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
+        """Fit a pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
         from sklearn.linear_model import LogisticRegression
 
         require_device(self, device)
         require_task(self, data.task)
         last = LogisticRegression(C=params["C"], max_iter=MAX_ITERATIONS, random_state=seed)
-        return _fitted(data, last, threads)
+        return _fit_pipeline(data, last, threads)
 
 
-@dataclass(frozen=True)
-class Ridge(NeverStops):
-    """scikit-learn's ridge regression on imputed, scaled numbers and one-hot categories."""
+class Ridge(LinearFamily):
+    """scikit-learn's ridge regression."""
 
-    name: str = "ridge"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("regression",)
+    name = "ridge"
+    tasks = ("regression",)
 
     def defaults(self) -> dict[str, Any]:
-        """Little regularization: there are far more rows than columns."""
+        """Return little regularization: there are far more rows than columns."""
         return {"alpha": 1.0}
 
     def good(self) -> list[dict[str, Any]]:
-        """A strong penalty, which is better where rows are few or columns alike."""
+        """Return a strong penalty, which is better where rows are few or columns alike."""
         return [{"alpha": 100.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The strength of the L2 penalty."""
+        """Suggest the strength of the L2 penalty."""
         return {"alpha": trial.suggest_float("alpha", 1e-3, 1e5, log=True)}
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedLinear:
-        """A fitted pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
+        """Fit a pipeline; the number of threads can change its last bits, so pin it to repeat a fit."""
         from sklearn.linear_model import Ridge as LinearModel
 
         require_device(self, device)
         require_task(self, data.task)
-        return _fitted(data, LinearModel(alpha=params["alpha"], random_state=seed), threads)
+        return _fit_pipeline(data, LinearModel(alpha=params["alpha"], random_state=seed), threads)
 
 
 @dataclass(frozen=True)
@@ -94,7 +97,7 @@ class FittedLinear:
     task: Task = BINARY
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
         if self.task.kind == "regression":
             numbers: np.ndarray = self.pipeline.predict(X).astype(np.float64)
             return numbers
@@ -105,7 +108,7 @@ class FittedLinear:
         return scores[:, 1]
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The pipeline as skl2onnx converts it, reduced to what answers the task."""
+        """Return the pipeline as skl2onnx converts it, reduced to what answers the task."""
         from onnx import TensorProto, helper, numpy_helper
         from onnx.utils import Extractor
         from skl2onnx import to_onnx
@@ -131,8 +134,8 @@ class FittedLinear:
         return model
 
 
-def _fitted(data: Training, last: Any, threads: int) -> FittedLinear:
-    """A pipeline that ends in a linear model, fitted on the training rows."""
+def _fit_pipeline(data: Training, last: Any, threads: int) -> FittedLinear:
+    """Fit a pipeline that ends in a linear model on the training rows."""
     from sklearn.exceptions import ConvergenceWarning
     from threadpoolctl import threadpool_limits
 
@@ -145,6 +148,7 @@ def _fitted(data: Training, last: Any, threads: int) -> FittedLinear:
 
 
 def _pipeline(encoder: Encoder, last: Any) -> Pipeline:
+    """Return the pipeline of numbers and categories of an encoded matrix, unfitted, which ends in `last`."""
     from sklearn.compose import ColumnTransformer
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.models.family import IR_VERSION, OPSETS, FittedModel
+from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
 from ml.search.tuning import TunedModel
 from ml.tasks.metrics import METRICS, Task, score
 
@@ -54,28 +54,28 @@ class FittedEnsemble:
     task: Task
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Answers as those of the members, float64 [n_rows] or [n_rows, n_classes]."""
-        answers: np.ndarray = np.sum([each.weight * each.model.predict(X) for each in self.members], axis=0)
+        """Return answers as those of the members, float64 [n_rows] or [n_rows, n_classes]."""
+        answers: np.ndarray = np.sum([member.weight * member.model.predict(X) for member in self.members], axis=0)
         return answers
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values at which the answer of some member jumps."""
-        found: dict[int, list[np.ndarray]] = {}
-        for each in self.members:
-            for column, values in getattr(each.model, "thresholds", dict)().items():
-                found.setdefault(column, []).append(values)
-        return {column: np.unique(np.concatenate(parts)) for column, parts in sorted(found.items())}
+        """Return, per numeric column, the float32 values at which the answer of some member jumps."""
+        values: dict[int, list[np.ndarray]] = {}
+        for member in self.members:
+            for column, thresholds in thresholds_of(member.model).items():
+                values.setdefault(column, []).append(thresholds)
+        return {column: np.unique(np.concatenate(parts)) for column, parts in sorted(values.items())}
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The members' graphs side by side, over one `X`, and the weighted sum of what they answer."""
+        """Return the members' graphs side by side, over one `X`, and the weighted sum of what they answer."""
         from onnx import TensorProto, compose, helper
 
-        parts = [compose.add_prefix(each.model.to_onnx(), f"{each.name}_") for each in self.members]
+        parts = [compose.add_prefix(member.model.to_onnx(), f"{member.name}_") for member in self.members]
         nodes = [helper.make_node("Identity", ["X"], [part.graph.input[0].name]) for part in parts]
         shares = []
-        for each, part in zip(self.members, parts, strict=True):
-            weight, share = f"{each.name}_weight", f"{each.name}_share"
-            part.graph.initializer.append(helper.make_tensor(weight, TensorProto.FLOAT, [], [each.weight]))
+        for member, part in zip(self.members, parts, strict=True):
+            weight, share = f"{member.name}_weight", f"{member.name}_share"
+            part.graph.initializer.append(helper.make_tensor(weight, TensorProto.FLOAT, [], [member.weight]))
             nodes += [*part.graph.node, helper.make_node("Mul", [part.graph.output[0].name, weight], [share])]
             shares.append(share)
         graph = helper.make_graph(
@@ -85,7 +85,7 @@ class FittedEnsemble:
             [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", self.task.outputs])],
             initializer=[tensor for part in parts for tensor in part.graph.initializer],
         )
-        opsets = {each.domain: each.version for part in parts for each in part.opset_import} | OPSETS
+        opsets = {opset.domain: opset.version for part in parts for opset in part.opset_import} | OPSETS
         return helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid(domain, version) for domain, version in sorted(opsets.items())],
@@ -97,29 +97,29 @@ class FittedEnsemble:
 def blend(
     tuned: Mapping[str, TunedModel], y_train: np.ndarray, y_valid: np.ndarray, *, rounds: int
 ) -> tuple[TunedModel, Selection]:
-    """The families' ensemble as a model like any other, and how it was selected.
+    """Blend the families into a model like any other, and return how it was selected.
 
     Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
     its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
     answers by weights selected on one half of these rows for the other half. Raises ValueError if the families do not
     share one encoder, metric and task.
     """
-    if len(shared := {(repr(each.encoder.to_dict()), each.metric, each.task) for each in tuned.values()}) > 1:
+    if len(shared := {(repr(model.encoder.to_dict()), model.metric, model.task) for model in tuned.values()}) > 1:
         raise ValueError(
             f"The {len(tuned)} families {sorted(tuned)} have {len(shared)} different encoders, metrics or tasks. An "
             "ensemble needs one: declare the same `refit` for all."
         )
     first = next(iter(tuned.values()))
-    valid = {name: each.valid_predictions for name, each in tuned.items()}
-    held_out = {name: each.oof_predictions for name, each in tuned.items() if each.oof_predictions is not None}
+    valid = {name: model.valid_predictions for name, model in tuned.items()}
+    held_out = {name: model.oof_predictions for name, model in tuned.items() if model.oof_predictions is not None}
     folded = len(held_out) == len(tuned)
     seen = _answered(held_out.values(), len(y_train)) if folded else np.ones(len(y_valid), bool)
     answers, y = ({name: p[seen] for name, p in held_out.items()}, y_train[seen]) if folded else (valid, y_valid)
     weights, path = select(answers, y, first.metric, rounds)
-    found = weighted_mean(valid, weights)
-    judged = found if folded else cross_fitted(valid, y_valid, first.metric, rounds)
+    blended = weighted_mean(valid, weights)
+    judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds)
     members = tuple(Member(name, weight, tuned[name].model) for name, weight in weights.items())
-    model = TunedModel(
+    ensemble = TunedModel(
         family=NAME,
         params=weights,
         model=FittedEnsemble(members, len(first.encoder.features), first.task),
@@ -129,15 +129,15 @@ def blend(
         trials=(),
         best_trial=0,
         task=first.task,
-        valid_predictions=found,
+        valid_predictions=blended,
     )
-    return model, Selection(weights, path, len(y), folded)
+    return ensemble, Selection(weights, path, len(y), folded)
 
 
 def select(
     predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int
 ) -> tuple[dict[str, float], tuple[tuple[str, float], ...]]:
-    """Weights of the families that were added, by name, and the path of additions.
+    """Return the weights of the families that were added, by name, and the path of additions.
 
     Of additions that score the same the first by name is taken, and of numbers of additions the smallest.
     """
@@ -157,7 +157,7 @@ def select(
 
 
 def cross_fitted(predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int) -> np.ndarray:
-    """Answers to all rows, those of each half blended by weights that were selected on the other half.
+    """Return answers to all rows, those of each half blended by weights that were selected on the other half.
 
     Of rows in the order of their labels every second one is in the same half: both have the same shares of classes.
     """
@@ -171,13 +171,13 @@ def cross_fitted(predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: s
 
 
 def weighted_mean(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:
-    """The blend of the families' answers."""
+    """Return the blend of the families' answers."""
     mean: np.ndarray = np.sum([weight * predictions[name] for name, weight in weights.items()], axis=0)
     return mean
 
 
 def _answered(predictions: Iterable[np.ndarray], rows: int) -> np.ndarray:
-    """Which rows all predictions answer."""
+    """Return a mask of the rows that all predictions answer."""
     missing = [np.isnan(p).reshape(rows, -1).any(axis=1) for p in predictions]
     answered: np.ndarray = ~np.any(missing, axis=0)
     return answered

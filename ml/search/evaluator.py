@@ -1,38 +1,25 @@
-"""What one trial is worth: a setting fitted and judged on each part of a problem, with what they share made once."""
+"""The worth of one trial: a setting fitted and judged on each part of a problem, with what they share made once."""
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal
 
 import numpy as np
 
 from ml.base.seeds import derived_seed
 from ml.models.family import Family, FittedModel, Training
-from ml.models.networks.options import CheckpointFolder, Progress
+from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import METRICS, Task, score
 
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
 _ARRAYS = ("X", "y", "X_valid", "y_valid")
-
-
-@runtime_checkable
-class Preparing(Protocol):
-    """A family that can make once what every fit on the same data needs.
-
-    `fit` then takes it as `prepared`; the model is the same with and without.
-    """
-
-    def prepare(self, data: Training) -> Any:
-        """What fits on `data` share."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +37,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a trial was worth: `means[i]` is the mean score of its parts up to i, and `scores` each part's own.
+    """The worth of a trial: `means[i]` is the mean score of its parts up to i, and `scores` each part's own.
 
     `losses[i]` are the validation losses at each rung of part i and last the least one, if the family tells them.
     """
@@ -84,15 +71,12 @@ class Fitter:
         report: Callable[[Progress], None] | None = None,
         **more: Any,
     ) -> FittedModel:
-        """A model whose random numbers derive from `seed`; `report` hears how the training of a network goes.
+        """Fit a model whose random numbers derive from `seed`; `report` hears how the training of a network goes.
 
-        `more` is what only some families take, as `takes` says.
+        `more` is passed on as it is: it may hold only arguments that the family takes.
         """
-        more |= {
-            name: value
-            for name, value in {"checkpoints": self.checkpoints, "report": report}.items()
-            if self.takes(name)
-        }
+        following = {"checkpoints": self.checkpoints, "report": report}
+        more |= {keyword: value for keyword, value in following.items() if self.family.takes(keyword)}
         return self.family.fit(
             data,
             settings,
@@ -101,10 +85,6 @@ class Fitter:
             threads=self.threads,
             **more,
         )
-
-    def takes(self, name: str) -> bool:
-        """Whether the family's `fit` has this argument."""
-        return name in inspect.signature(self.family.fit).parameters
 
 
 @dataclass
@@ -136,27 +116,28 @@ class Evaluator:
     def fit(
         self, job: Job, part: int, report: Callable[[Progress], None] | None = None, watch: Watch | None = None
     ) -> FittedModel:
-        """The model of a trial on one part; `watch` may end it, if the family can be watched."""
-        shared: dict[str, Any] = {"watch": watch} if watch and self.fitter.takes("watch") else {}
-        if isinstance(self.fitter.family, Preparing):
+        """Fit the model of a trial on one part; `watch` may end it, if the family can be watched."""
+        family, data = self.fitter.family, self.parts[part]
+        more: dict[str, Any] = {"watch": watch} if watch and family.takes("watch") else {}
+        if family.takes("prepared"):
             if part not in self._prepared:
-                self._prepared[part] = self.fitter.family.prepare(self.parts[part])
-            shared["prepared"] = self._prepared[part]
-        return self.fitter(self.parts[part], job.settings, job.number, report=report, **shared)
+                self._prepared[part] = family.prepare(data)
+            more["prepared"] = self._prepared[part]
+        return self.fitter(data, job.settings, job.number, report=report, **more)
 
     def score(self, part: int, model: FittedModel) -> float:
-        """What a model is worth on the rows that the part is judged on; raises ArithmeticError if that is no number."""
+        """Score a model on the rows that the part is judged on; raises ArithmeticError if that is no number."""
         data = self.parts[part]
         answers = model.predict(data.X_valid)
         if wrong := int((~np.isfinite(answers)).sum()):
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
-        found = score(self.metric, data.y_valid, answers)
-        if not math.isfinite(found):
-            raise ArithmeticError(f"the {self.metric} is {found}")
-        return found
+        worth = score(self.metric, data.y_valid, answers)
+        if not math.isfinite(worth):
+            raise ArithmeticError(f"the {self.metric} is {worth}")
+        return worth
 
     def _worse(self, so_far: Outcome, thresholds: Sequence[float | None]) -> bool:
-        """Whether a trial need not go on; after its last part it is finished anyway."""
+        """Return True if a trial need not go on; after its last part it is finished anyway."""
         done, sign = len(so_far.scores), METRICS[self.metric].sign
         if done >= len(self.parts) or done > len(thresholds):
             return False
@@ -165,7 +146,7 @@ class Evaluator:
 
 
 def save_parts(parts: Sequence[Training], folder: Path) -> None:
-    """Writes parts as arrays that other processes map into their memory, so that all share one copy."""
+    """Write parts as arrays that other processes map into their memory, so that all share one copy."""
     for number, data in enumerate(parts):
         place = folder / str(number)
         place.mkdir(parents=True)
@@ -176,12 +157,12 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
 
 
 def load_parts(folder: Path) -> list[Training]:
-    """The parts that `save_parts` wrote."""
-    found = []
-    for place in sorted(folder.iterdir(), key=lambda each: int(each.name)):
+    """Read the parts that `save_parts` wrote."""
+    parts = []
+    for place in sorted(folder.iterdir(), key=lambda path: int(path.name)):
         about = json.loads((place / "about.json").read_text())
         # "c": a private copy of what is written to, which torch wants to be possible and nobody does.
         arrays = {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
         task = Task(about["task"]["kind"], tuple(about["task"]["classes"]))
-        found.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task))
-    return found
+        parts.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task))
+    return parts

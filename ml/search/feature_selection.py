@@ -1,4 +1,4 @@
-"""Which features models are trained on: what the training rows alone say of each."""
+"""Selection of the features that models are trained on, by what the training rows alone say of each."""
 
 from __future__ import annotations
 
@@ -45,49 +45,50 @@ def select(
     seed: int,
     kind: Kind = "binary",
 ) -> SelectedFeatures:
-    """What to train on, of a matrix with `split`, `target` and every feature; it looks at rows of the split `train`.
+    """Select what to train on, of a matrix with `split`, `target` and every feature, by rows of the split `train`.
 
     Raises DataError with the reasons if no feature is left.
     """
     train = development[development["split"] == "train"]
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
     X, task = encoder.encode(train), Task.of(kind, train["target"])
-    dropped, worth = _saying_nothing(train, encoder, X, options.missing), dict[str, float]()
+    dropped, worth = _empty_or_constant(train, encoder, X, options.missing), dict[str, float]()
     if options.correlation is not None or options.keep is not None:
         y = task.labels(train["target"])
         sample = _Sample.of(encoder, X, y, task, derived_seed(seed, "selection"))
-        more, worth = _worth_least(sample, [name for name in encoder.features if name not in dropped], options)
-        dropped |= more
-    kept = [feature.name for feature in definitions.features if feature.name not in dropped]
-    if not kept:
+        worse, worth = _outdone(sample, [name for name in encoder.features if name not in dropped], options)
+        dropped |= worse
+    selected = [feature.name for feature in definitions.features if feature.name not in dropped]
+    if not selected:
         raise DataError(_none_left(use_case, dropped))
-    worth = {name: worth[name] for name in kept if name in worth}
-    return SelectedFeatures(rows=len(train), kept=kept, dropped=dropped, worth=worth)
+    worth = {name: worth[name] for name in selected if name in worth}
+    return SelectedFeatures(rows=len(train), kept=selected, dropped=dropped, worth=worth)
 
 
 def _none_left(use_case: str, dropped: dict[str, str]) -> str:
-    said = "; ".join(f"{name}: {reason}" for name, reason in sorted(dropped.items())[:10])
+    """Return the message for a selection that leaves nothing."""
+    reasons = "; ".join(f"{name}: {reason}" for name, reason in sorted(dropped.items())[:10])
     return (
-        f"use case {use_case!r}: features.selection leaves none of {len(dropped)} features. {said}. Allow more, or "
+        f"use case {use_case!r}: features.selection leaves none of {len(dropped)} features. {reasons}. Allow more, or "
         "declare features that have values"
     )
 
 
-def _saying_nothing(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, allowed: float) -> dict[str, str]:
-    """Why to drop features that are too often missing, or that have the same value everywhere, as models see them."""
-    found, rows = {}, len(train)
+def _empty_or_constant(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, allowed: float) -> dict[str, str]:
+    """Return why to drop features that are too often missing, or of one value everywhere, as models see them."""
+    reasons, rows = {}, len(train)
     for position, name in enumerate(encoder.features):
         values, column = X[:, position], train[name]
         none = np.isnan(values) if position < encoder.n_numeric else (column.isna() | column.isin([MISSING])).to_numpy()
         missing = int(none.sum())
         if missing == rows:
-            found[name] = f"none of {rows:,} training rows has a value"
+            reasons[name] = f"none of {rows:,} training rows has a value"
         elif missing > allowed * rows:
             share = f"{missing:,} of {rows:,} training rows ({100 * missing / rows:.4g}%)"
-            found[name] = f"{share} have no value, allowed: {100 * allowed:.4g}%"
+            reasons[name] = f"{share} have no value, allowed: {100 * allowed:.4g}%"
         elif (values == values[0]).all():  # a missing value equals nothing: it says something beside another
-            found[name] = f"each of {rows:,} training rows has the value {column.iloc[0]!s}"
-    return found
+            reasons[name] = f"each of {rows:,} training rows has the value {column.iloc[0]!s}"
+    return reasons
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class _Sample:
 
     @classmethod
     def of(cls, encoder: Encoder, X: np.ndarray, y: np.ndarray, task: Task, seed: int) -> _Sample:
-        """At most `ROWS` of the rows, with the same shares of classes in both parts where none is too rare for that.
+        """Draw at most `ROWS` of the rows, with the same shares of classes in both parts unless one is too rare.
 
         A class of which no row is drawn to learn from is left out.
         """
@@ -122,15 +123,15 @@ class _Sample:
         )
         learnt, tested = np.sort(parts[0]), np.sort(parts[1])
         if task.kind == "multiclass":
-            known = np.unique(y[learnt])
-            tested = tested[np.isin(y[tested], known)]
-            y, task = np.searchsorted(known, y), Task("multiclass", tuple(task.classes[code] for code in known))
+            codes = np.unique(y[learnt])
+            tested = tested[np.isin(y[tested], codes)]
+            y, task = np.searchsorted(codes, y), Task("multiclass", tuple(task.classes[code] for code in codes))
         return cls(encoder, X, y, learnt, tested, task, seed)
 
     def worth(self, names: Sequence[str]) -> dict[str, float]:
-        """Each feature's share of all gain of boosted trees that may use these features only."""
+        """Return each feature's share of all gain of boosted trees that may use these features only."""
         numeric = tuple(name for name in self.encoder.numeric if name in names)
-        encoder = Encoder(numeric, {name: each for name, each in self.encoder.categories.items() if name in names})
+        encoder = Encoder(numeric, {name: levels for name, levels in self.encoder.categories.items() if name in names})
         X, y = self.X[:, self._places(encoder.features)], self.y
         data = Training(X[self.learnt], y[self.learnt], X[self.held_out], y[self.held_out], encoder, self.task)
         # Of features that say the same, all trees then see the best one, and its worth is not divided.
@@ -139,28 +140,29 @@ class _Sample:
         return dict(zip(encoder.features, (gain / (gain.sum() or 1)).tolist(), strict=True))
 
     def correlations(self, names: Sequence[str]) -> np.ndarray:
-        """Of numeric features, Spearman's, without its sign [n, n]; a missing value has the middle rank."""
+        """Return Spearman's correlation of numeric features, unsigned [n, n]; a missing value has the middle rank."""
         from threadpoolctl import threadpool_limits
 
         rows = np.sort(np.concatenate([self.learnt, self.held_out]))
         ranks = pd.DataFrame(self.X[rows][:, self._places(names)]).rank()
         with threadpool_limits(1), np.errstate(invalid="ignore", divide="ignore"):
-            found = np.corrcoef(ranks.fillna(ranks.mean()).fillna(0).to_numpy(), rowvar=False)
-        return np.atleast_2d(np.abs(np.nan_to_num(found)))
+            correlation = np.corrcoef(ranks.fillna(ranks.mean()).fillna(0).to_numpy(), rowvar=False)
+        return np.atleast_2d(np.abs(np.nan_to_num(correlation)))
 
     def _places(self, names: Sequence[str]) -> list[int]:
+        """Return the positions of features among the encoded columns."""
         places = {name: place for place, name in enumerate(self.encoder.features)}
         return [places[name] for name in names]
 
 
 def _frequent(y: np.ndarray, held_out: int) -> bool:
-    """Whether each class can have a row in both parts."""
+    """Return True if each class can have a row in both parts."""
     counts = np.unique(y, return_counts=True)[1]
     return bool(counts.min() > 1 and len(counts) <= held_out)
 
 
-def _worth_least(sample: _Sample, names: list[str], options: Selection) -> tuple[dict[str, str], dict[str, float]]:
-    """Why to drop features that repeat better ones, or that others outdo; and what each of `names` is worth."""
+def _outdone(sample: _Sample, names: list[str], options: Selection) -> tuple[dict[str, str], dict[str, float]]:
+    """Return why to drop features that repeat better ones, or that others outdo; and the worth of each of `names`."""
     dropped: dict[str, str] = {}
     if not names:
         return dropped, {}
@@ -178,21 +180,21 @@ def _worth_least(sample: _Sample, names: list[str], options: Selection) -> tuple
 
 
 def _repeating(sample: _Sample, worth: dict[str, float], allowed: float) -> dict[str, str]:
-    """Numeric features that correlate with one worth no less; no two that are kept do."""
-    found: dict[str, str] = {}
-    kept: list[int] = []
+    """Return why to drop numeric features that correlate with one worth no less; no two that are left do."""
+    reasons: dict[str, str] = {}
+    left: list[int] = []
     names = [name for name in _by_worth(worth) if name not in sample.encoder.categories]
     correlation = sample.correlations(names) if names else np.empty((0, 0))
     for place, name in enumerate(names):
-        like = max(kept, key=lambda other: float(correlation[place, other]), default=None)
-        if like is None or correlation[place, like] <= allowed:
-            kept.append(place)
+        nearest = max(left, key=lambda other: float(correlation[place, other]), default=None)
+        if nearest is None or correlation[place, nearest] <= allowed:
+            left.append(place)
         else:
-            said = f"correlates by {correlation[place, like]:.4f} with {names[like]}"
-            found[name] = f"{said}, which is worth no less; allowed: {allowed:g}"
-    return found
+            repeated = f"correlates by {correlation[place, nearest]:.4f} with {names[nearest]}"
+            reasons[name] = f"{repeated}, which is worth no less; allowed: {allowed:g}"
+    return reasons
 
 
 def _by_worth(worth: dict[str, float]) -> list[str]:
-    """The names, those worth most first; equals by name."""
+    """Sort the names, those worth most first; equals by name."""
     return sorted(worth, key=lambda name: (-worth[name], name))

@@ -21,7 +21,7 @@ class Leaderboard(BaseModel):
 
 
 def rank(scores: Mapping[str, float], metric: str) -> Leaderboard:
-    """Families by score, those with equal scores by name."""
+    """Rank families by score, those with equal scores by name."""
     sign = METRICS[metric].sign
-    ranking = sorted(scores.items(), key=lambda item: (-sign * item[1], item[0]))
+    ranking = sorted(scores.items(), key=lambda entry: (-sign * entry[1], entry[0]))
     return Leaderboard(metric=metric, ranking=tuple(ranking))

@@ -15,15 +15,16 @@ if TYPE_CHECKING:
 
 
 def page(study: Study, metric: str) -> str:
-    """One HTML file, complete in itself: the history, what the parameters matter, and a slice along each."""
+    """Return one HTML file, complete in itself: the history, what the parameters matter, and a slice along each."""
     figures = list(_figures(study, metric))
     # plotly.js, of 4.5 MB, comes with the first one only.
-    parts = [each.to_html(full_html=False, include_plotlyjs=number == 0) for number, each in enumerate(figures)]
+    parts = [figure.to_html(full_html=False, include_plotlyjs=number == 0) for number, figure in enumerate(figures)]
     title = f"Study {study.study_name}"
     return f'<!doctype html><meta charset="utf-8"><title>{title}</title><h1>{title}</h1>{"".join(parts)}'
 
 
 def _figures(study: Study, metric: str) -> Iterator[go.Figure]:
+    """Yield the figures of a page; where nothing varies, only the history."""
     from optuna import visualization
     from optuna.trial import TrialState
 
@@ -38,7 +39,7 @@ def _figures(study: Study, metric: str) -> Iterator[go.Figure]:
 
 
 def history(trials: Sequence[Trial], metric: str) -> bytes:
-    """The score of each trial and the best so far, as PNG."""
+    """Draw the score of each trial and the best so far, as PNG."""
     from matplotlib.figure import Figure
 
     whole = [(trial.number, trial.score) for trial in trials if trial.score is not None]

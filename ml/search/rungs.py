@@ -1,4 +1,4 @@
-"""Rungs: how far a fit has come when it is compared with earlier ones, and whether it is worth going on."""
+"""Rungs: points of progress at which a fit is compared with earlier ones, and ended if it is not worth going on."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class Pruned(Exception):
 
 
 def rung(number: int) -> float:
-    """How much progress rung 0, 1, 2, … takes: 1, 2, 4, … epochs, or rounds times the learning rate."""
+    """Return the progress that rung 0, 1, 2, … takes: 1, 2, 4, … epochs, or rounds times the learning rate."""
     return 2.0**number
 
 
@@ -29,7 +29,7 @@ class Watch:
     least: float = math.inf
 
     def __call__(self, progress: float, loss: float) -> None:
-        """Takes the loss after so much `progress`: epochs, or boosting rounds times the learning rate.
+        """Take the loss after so much `progress`: epochs, or boosting rounds times the learning rate.
 
         Rounds with a small step are compared with fewer rounds with a large one: where they have come equally far.
         """
@@ -46,7 +46,7 @@ class Watch:
 
 
 def rung_thresholds(fits: Sequence[Sequence[float]]) -> tuple[float, ...]:
-    """Per rung, the median of the least losses that whole `fits` had there; none if some fit told no losses."""
+    """Return, per rung, the median of the least losses that whole `fits` had there; none if some fit told no losses."""
     if not fits or not all(fits):
         return ()
     longest = max(map(len, fits)) - 1

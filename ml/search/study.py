@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -24,7 +24,7 @@ TRIALS_TO_COMPARE = 5  # so many finished ones must there be before any is prune
 
 @dataclass(frozen=True)
 class Search:
-    """How settings are searched for: `batch` trials at a time, each decided by what earlier batches have found.
+    """The way to search for settings: `batch` trials at a time, each decided by what earlier batches have found.
 
     `space` overrides the family's; `first` is the setting that is tried first, instead of those that the family knows
     to be good. The study is kept in `storage` under `name`; in memory, and forgotten, without one. How many `workers`
@@ -81,35 +81,35 @@ class Study:
         )
 
     def run(self, trials: int, evaluate: Run) -> Iterator[Trial]:
-        """All trials in order, those that were finished before too; the others as `evaluate` finishes them."""
+        """Yield all trials in order, those that were finished before too; the others as `evaluate` finishes them."""
         for start in range(0, trials, self.search.batch):
             numbers = range(start, min(start + self.search.batch, trials))
-            frozen = self._asked(numbers)
+            batch = self._recorded(numbers)
             thresholds, rungs = self._thresholds(start)
             jobs = [
-                Job(each.number, self.space.settings(each.params), thresholds, rungs)
-                for each in frozen
-                if not each.state.is_finished()
+                Job(frozen.number, self.space.settings(frozen.params), thresholds, rungs)
+                for frozen in batch
+                if not frozen.state.is_finished()
             ]
             outcomes = evaluate(jobs)
-            for each in frozen:
-                if not each.state.is_finished():
+            for frozen in batch:
+                if not frozen.state.is_finished():
                     self._tell(next(outcomes))
-                yield self._trial(self._study.get_trials(deepcopy=False)[each.number])
+                yield self._trial(self._study.get_trials(deepcopy=False)[frozen.number])
 
-    def _asked(self, numbers: range) -> Sequence[FrozenTrial]:
-        """The trials of a batch, all recorded: what a driver that died has asked for keeps its parameters."""
+    def _recorded(self, numbers: range) -> Sequence[FrozenTrial]:
+        """Record the trials of a batch and return them: those of a driver that died keep their parameters."""
         from optuna.trial import TrialState, create_trial
 
-        known = len(self._study.get_trials(deepcopy=False))
-        for number, params in self._drawn(range(max(known, numbers.start), numbers.stop)):
+        recorded = len(self._study.get_trials(deepcopy=False))
+        for number, params in self._drawn(range(max(recorded, numbers.start), numbers.stop)):
             distributions = self.space.distributions(params)
             self._study.add_trial(create_trial(state=TrialState.RUNNING, params=params, distributions=distributions))
             assert len(self._study.get_trials(deepcopy=False)) == number + 1, "another driver uses this study"
         return self._study.get_trials(deepcopy=False)[numbers.start : numbers.stop]
 
     def _drawn(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
-        """New parameters: those known to be good first, then what the sampler makes of the trials before the batch.
+        """Yield new parameters: those known to be good first, then what the sampler makes of trials before the batch.
 
         It draws from a copy in memory of those, with a seed of its own for each number: so it does not matter which of
         the batch are finished, or how often the driver has died.
@@ -136,48 +136,48 @@ class Study:
             yield number, trial.params
 
     def _first(self) -> list[dict[str, Any]]:
-        """The settings to begin with, as near as the space allows, each once."""
+        """Return the settings to begin with, as near as the space allows, each once."""
         family = self.space.family
-        good: Callable[[], list[Mapping[str, Any]]] = getattr(family, "good", list)
-        wanted = [self.search.first] if self.search.first is not None else [family.defaults(), *good()]
-        found: list[dict[str, Any]] = []
-        for each in wanted:
-            params, _ = self.space.near(each)
-            found += [params] if params not in found else []
-        return found
+        wanted = [self.search.first] if self.search.first is not None else [family.defaults(), *family.good()]
+        first: list[dict[str, Any]] = []
+        for settings in wanted:
+            params, _ = self.space.near(settings)
+            first += [params] if params not in first else []
+        return first
 
     def _seen(self, before: int) -> list[FrozenTrial]:
-        """Trials of earlier batches as the sampler takes them: one that failed, as pruned before all others.
+        """Return trials of earlier batches as the sampler takes them: one that failed, as pruned before all others.
 
         Failures would not count otherwise, and it would go on to search where every trial fails.
         """
         from optuna.trial import TrialState, create_trial
 
         return [
-            create_trial(state=TrialState.PRUNED, params=each.params, distributions=each.distributions)
-            if each.state == TrialState.FAIL
-            else each
-            for each in self._study.get_trials(deepcopy=False)[:before]
+            create_trial(state=TrialState.PRUNED, params=frozen.params, distributions=frozen.distributions)
+            if frozen.state == TrialState.FAIL
+            else frozen
+            for frozen in self._study.get_trials(deepcopy=False)[:before]
         ]
 
     def _thresholds(self, before: int) -> tuple[tuple[float | None, ...], tuple[tuple[float, ...], ...]]:
-        """After each part, the mean score so far that the best third of the finished trials of earlier batches had.
+        """Return, after each part, the mean score so far that the best third of finished trials of earlier batches had.
 
         And in each part, the median of their losses at each rung.
         """
         from optuna.trial import TrialState
 
         earlier = self._study.get_trials(deepcopy=False)[:before]
-        whole = [each for each in earlier if each.state == TrialState.COMPLETE]
+        whole = [frozen for frozen in earlier if frozen.state == TrialState.COMPLETE]
         if not self.search.pruning or len(whole) < TRIALS_TO_COMPARE:
             return (), ()
-        means = [Outcome(each.number, "COMPLETE", tuple(each.user_attrs["scores"])).means for each in whole]
+        means = [Outcome(frozen.number, "COMPLETE", tuple(frozen.user_attrs["scores"])).means for frozen in whole]
         best_first = self._direction == "maximize"
         after = tuple(sorted(column, reverse=best_first)[len(whole) // 3] for column in zip(*means, strict=True))
-        losses = zip(*(each.user_attrs["losses"] for each in whole), strict=True)
+        losses = zip(*(frozen.user_attrs["losses"] for frozen in whole), strict=True)
         return after, tuple(rung_thresholds(fits) for fits in losses)
 
     def _tell(self, outcome: Outcome) -> None:
+        """Record an outcome in the study."""
         from optuna.trial import TrialState
 
         study = self._storage.get_study_id_from_name(self.search.name)
@@ -186,13 +186,14 @@ class Study:
         for step, mean in enumerate(outcome.means):
             self._storage.set_trial_intermediate_value(identity, step, mean)
         self._storage.set_trial_user_attr(identity, "scores", list(outcome.scores))
-        self._storage.set_trial_user_attr(identity, "losses", [list(each) for each in outcome.losses])
+        self._storage.set_trial_user_attr(identity, "losses", [list(losses) for losses in outcome.losses])
         if outcome.reason:
             self._storage.set_trial_user_attr(identity, "reason", outcome.reason)
         value = outcome.means[-1] if outcome.state == "COMPLETE" else None
         self._study.tell(outcome.number, value, state=TrialState[outcome.state])
 
     def _trial(self, frozen: FrozenTrial) -> Trial:
+        """Return a finished trial of the study as one of ours."""
         state: Any = frozen.state.name
         return Trial(
             frozen.number,

@@ -6,15 +6,15 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
 from ml.base.seeds import derived_seed
 from ml.declaration.catalogue import CATALOGUE
 from ml.models.catalogue import family
-from ml.models.family import Family, FittedModel, Training
-from ml.models.networks.options import CheckpointFolder, Progress
+from ml.models.family import FittedModel, Training
+from ml.models.progress import CheckpointFolder, Progress
 from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space
@@ -26,23 +26,14 @@ from ml.tasks.metrics import BINARY, METRICS, Task, score
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
 
 
-@runtime_checkable
-class Settling(Protocol):
-    """A family that can learn as long as it did, without validation rows to tell it when to stop."""
-
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """Settings that train as long as `model` was trained, and look at no validation rows."""
-        ...
-
-
 def able_to_settle() -> list[str]:
-    """The families that can be refitted on the validation rows too, sorted."""
-    return sorted(name for name in CATALOGUE if isinstance(family(name), Settling))
+    """List the families that can be refitted on the validation rows too, sorted."""
+    return sorted(name for name in CATALOGUE if family(name).settles)
 
 
 @dataclass(frozen=True)
 class Refit:
-    """How the winner is refitted: with so many `seeds`, to see the spread of its score, and on `everything` if given.
+    """The way to refit the winner: with so many `seeds`, to see the spread of its score, and on `everything` if given.
 
     `everything` holds training and validation rows together. How far the winner's score may lie from the recorded one
     when it is evaluated again, `tolerance` says: above 0 only where training is not exact, as on a GPU.
@@ -95,7 +86,7 @@ def tune(
     search: Search | None = None,
     refit: Refit | None = None,
 ) -> TunedModel:
-    """The best of `trials` settings, tuned on folds, or on at most `rows` training rows, and refitted on all.
+    """Search for the best of `trials` settings, on folds or on at most `rows` training rows, and refit it on all.
 
     `fixed` parameters are the same in all trials. Networks leave and take up `checkpoints`, and `report` hears how the
     refit goes. Raises RuntimeError with the first reason if every trial failed, and if the winner's score is another
@@ -103,59 +94,60 @@ def tune(
     """
     if trials < 1:
         raise ValueError(f"`{trials=}` must be at least 1.")
-    chosen, how, again = family(family_name), search or Search(), refit or Refit()
+    chosen, search, refit = family(family_name), search or Search(), refit or Refit()
     sample = data if rows is None else data.sample(rows, derived_seed(seed, "sample"))
     fitter = Fitter(chosen, seed, device, threads, checkpoints)
     evaluator = Evaluator(fitter, folds.parts if folds else (sample,), metric)
-    study = Study(Space(chosen, how.space, fixed), how, metric, seed)
-    done = []
-    with evaluating(evaluator, how.workers, how.scratch) as evaluate:
+    study = Study(Space(chosen, search.space, fixed), search, metric, seed)
+    finished = []
+    with evaluating(evaluator, search.workers, search.scratch) as evaluate:
         for trial in study.run(trials, evaluate):
-            done.append(trial)
+            finished.append(trial)
             if on_trial is not None:
                 on_trial(trial)
-    best = _best(family_name, done, metric)
+    best = _best(family_name, finished, metric)
     whole = folds is None and sample is data
-    models = _evaluated_again(evaluator, best, again.tolerance, report if whole else None)
+    models = _evaluate_again(evaluator, best, refit.tolerance, report if whole else None)
     first = models[0] if whole else fitter(data, best.params, best.number, report=report)
     valid = first.predict(data.X_valid)
     return TunedModel(
         family=family_name,
         params=best.params,
-        model=first if again.everything is None else _on_everything(fitter, best, first, again.everything),
-        encoder=(again.everything or data).encoder,
+        model=first if refit.everything is None else _fit_on_everything(fitter, best, first, refit.everything),
+        encoder=(refit.everything or data).encoder,
         metric=metric,
         score=score(metric, data.y_valid, valid),
-        trials=tuple(done),
+        trials=tuple(finished),
         best_trial=best.number,
         task=data.task,
         valid_predictions=valid,
         oof_predictions=folds.predictions(models) if folds else None,
-        refit_scores=_refit_scores(fitter, data, best, metric, valid, again.seeds),
-        study=how.name,
+        refit_scores=_refit_scores(fitter, data, best, metric, valid, refit.seeds),
+        study=search.name,
     )
 
 
-def _best(family_name: str, done: Sequence[Trial], metric: str) -> Trial:
-    finished = [trial for trial in done if trial.score is not None]
-    if not finished:
-        raise RuntimeError(f"All {len(done)} trials of {family_name!r} failed. The first: {done[0].reason}")
-    return max(finished, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
+def _best(family_name: str, trials: Sequence[Trial], metric: str) -> Trial:
+    """Return the trial with the best score, the earliest of equals; raises RuntimeError if none has one."""
+    scored = [trial for trial in trials if trial.score is not None]
+    if not scored:
+        raise RuntimeError(f"All {len(trials)} trials of {family_name!r} failed. The first: {trials[0].reason}")
+    return max(scored, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
 
 
-def _evaluated_again(
+def _evaluate_again(
     evaluator: Evaluator, best: Trial, tolerance: float, report: Callable[[Progress], None] | None
 ) -> list[FittedModel]:
-    """The winner's models, from its recorded parameters; raises RuntimeError if its score is not the recorded one."""
+    """Fit the winner's models from its recorded parameters; raises RuntimeError unless they score as recorded."""
     job = Job(best.number, best.params)
     models = [evaluator.fit(job, part, report) for part in range(len(evaluator.parts))]
     scores = [evaluator.score(part, model) for part, model in enumerate(models)]
-    found = math.fsum(scores) / len(scores)
-    if best.score is None or abs(found - best.score) > tolerance:
+    score_now = math.fsum(scores) / len(scores)
+    if best.score is None or abs(score_now - best.score) > tolerance:
         raise RuntimeError(
-            f"Trial {best.number}, the winner, scores {found!r} when it is evaluated again from its recorded parameters"
-            f" {dict(best.params)}; the study has {best.score!r}. What it runs on is not exact, or has changed since:"
-            " search anew, or state a tolerance for this family."
+            f"Trial {best.number}, the winner, scores {score_now!r} when it is evaluated again from its recorded"
+            f" parameters {dict(best.params)}; the study has {best.score!r}. What it runs on is not exact, or has"
+            " changed since: search anew, or state a tolerance for this family."
         )
     return models
 
@@ -163,18 +155,18 @@ def _evaluated_again(
 def _refit_scores(
     fitter: Fitter, data: Training, best: Trial, metric: str, valid: np.ndarray, seeds: int
 ) -> tuple[float, ...]:
-    """The validation score for every seed, the winner's own first."""
-    found = [score(metric, data.y_valid, valid)]
+    """Return the validation score for every seed, the winner's own first."""
+    scores = [score(metric, data.y_valid, valid)]
     for number in range(1, seeds):
         model = fitter(data, best.params, best.number, "refit", number)
-        found.append(score(metric, data.y_valid, model.predict(data.X_valid)))
-    return tuple(found)
+        scores.append(score(metric, data.y_valid, model.predict(data.X_valid)))
+    return tuple(scores)
 
 
-def _on_everything(fitter: Fitter, best: Trial, first: FittedModel, everything: Training) -> FittedModel:
-    """The winner fitted on training and validation rows, for as long as the first refit was."""
-    chosen: Family = fitter.family
-    if not isinstance(chosen, Settling):
+def _fit_on_everything(fitter: Fitter, best: Trial, first: FittedModel, everything: Training) -> FittedModel:
+    """Fit the winner on training and validation rows, for as long as the first refit was."""
+    chosen = fitter.family
+    if not chosen.settles:
         raise ValueError(
             f"refit: train_and_validation is not for {chosen.name!r}, whose training stops by the validation rows. "
             f"For these it is: {able_to_settle()}."

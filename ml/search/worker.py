@@ -10,7 +10,7 @@ from ml.base.processes import die_with
 
 
 def main(handle: str, parent: str) -> None:
-    """Serves the open file `handle` of the process `parent`."""
+    """Serve the open file `handle` of the process `parent`."""
     die_with(int(parent))
     channel = Connection(int(handle))
     folder, threads, pickled = channel.recv()

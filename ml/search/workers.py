@@ -1,4 +1,4 @@
-"""Who evaluates a batch: this process, or workers of its own, which may die."""
+"""Evaluation of a batch by this process, or by workers of its own, which may die."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ Run = Callable[[Sequence[Job]], Iterator[Outcome]]
 
 @contextmanager
 def evaluating(evaluator: Evaluator, workers: int, scratch: Path | None = None) -> Iterator[Run]:
-    """A function from a batch to its outcomes, in the order of their numbers, the same for any number of workers.
+    """Yield a function from a batch to its outcomes, in the order of their numbers, the same for any number of workers.
 
     With one worker it is this process that evaluates. `scratch` is the folder of the rows that several share, emptied
-    first and removed last; a temporary one unless it is given.
+    first and removed last; a temporary one unless it is stated.
     """
     if workers == 1:
         yield lambda jobs: map(evaluator, jobs)
@@ -53,6 +53,7 @@ class _Worker:
     job: Job | None = None
 
     def ended(self) -> str:
+        """Wait for its end, and return how it ended."""
         code = self.process.wait()
         return f"signal {-code}" if code < 0 else f"exit code {code}"
 
@@ -65,7 +66,7 @@ class _Crew:
         self.size, self.workers = size, list[_Worker]()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:
-        """What each job is worth, in the order of the jobs, as soon as those before it are done."""
+        """Yield the worth of each job, in the order of the jobs, as soon as those before it are done."""
         waiting, done, deaths = list(jobs), dict[int, Outcome](), Counter[int]()
         for job in jobs:
             while job.number not in done:
@@ -83,10 +84,10 @@ class _Crew:
             yield done.pop(job.number)
 
     def _hand_out(self, waiting: list[Job]) -> None:
-        """Gives every idle worker a job, and starts workers while there are jobs for them."""
+        """Give every idle worker a job, and starts workers while there are jobs for them."""
         idle = [worker for worker in self.workers if worker.job is None]
         while waiting and (idle or len(self.workers) < self.size):
-            worker = idle.pop(0) if idle else self._started()
+            worker = idle.pop(0) if idle else self._start()
             try:
                 worker.channel.send(waiting[0])
             except (BrokenPipeError, ConnectionResetError):  # it died idle, which is no trial's fault
@@ -95,7 +96,7 @@ class _Crew:
             worker.job = waiting.pop(0)
 
     def _answers(self) -> Iterator[tuple[Job, Outcome | str]]:
-        """Waits for the busy workers: jobs with their outcomes, or with how their worker ended."""
+        """Wait for the busy workers, and yield jobs with their outcomes, or with how their worker ended."""
         busy = {worker.channel: worker for worker in self.workers if worker.job}
         for channel in wait(list(busy)):
             worker = busy[cast(Connection, channel)]
@@ -106,7 +107,8 @@ class _Crew:
             except (EOFError, ConnectionResetError):
                 yield job, self._bury(worker)
 
-    def _started(self) -> _Worker:
+    def _start(self) -> _Worker:
+        """Start a worker and tell it the problem."""
         ours, theirs = Pipe()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, "-m", program.__name__, str(theirs.fileno()), str(os.getpid())]
@@ -117,12 +119,13 @@ class _Crew:
         return self.workers[-1]
 
     def _bury(self, worker: _Worker) -> str:
+        """Forget a worker that has ended, and return how it did."""
         self.workers.remove(worker)
         worker.channel.close()
         return worker.ended()
 
     def dismiss(self) -> None:
-        """Ends all workers at once."""
+        """End all workers at once."""
         for worker in self.workers:
             worker.process.kill()
         for worker in list(self.workers):

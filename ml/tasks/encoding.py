@@ -34,7 +34,7 @@ class Encoder:
 
     @classmethod
     def fit(cls, frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> Encoder:
-        """An encoder whose vocabularies are the levels of `frame`, which should hold training rows only.
+        """Fit an encoder whose vocabularies are the levels of `frame`, which should hold training rows only.
 
         A vocabulary lists the most frequent level first, then by name, and ends after `MAX_LEVELS` levels.
         """
@@ -43,21 +43,21 @@ class Encoder:
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """Names of the encoded matrix's columns: numeric ones first."""
+        """The names of the encoded matrix's columns: numeric ones first."""
         return (*self.numeric, *self.categories)
 
     @property
     def n_numeric(self) -> int:
-        """How many of the encoded columns are numeric."""
+        """The number of encoded columns that are numeric."""
         return len(self.numeric)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
-        """Size of each categorical column's vocabulary."""
+        """The size of each categorical column's vocabulary."""
         return tuple(len(levels) for levels in self.categories.values())
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
-        """The feature matrix, float32 [n_rows, n_features]; missing, infinite and unseen values are NaN."""
+        """Return the feature matrix, float32 [n_rows, n_features]; missing, infinite and unseen values are NaN."""
         _require(frame, self.features)
         columns = np.empty((len(self.features), len(frame)), dtype=np.float32)
         for row, name in enumerate(self.numeric):
@@ -69,33 +69,36 @@ class Encoder:
         return np.ascontiguousarray(columns.T)
 
     def inputs(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
-        """What the ONNX model is fed: `numeric` float32 [n_rows, n_numeric], `categorical` str [n_rows, n_categorical].
+        """Return the ONNX model's inputs: `numeric` [n_rows, n_numeric] and `categorical` [n_rows, n_categorical].
 
-        A missing category is the empty string; an input without columns is left out.
+        The first is float32, the second str. A missing category is the empty string. An input without columns is left
+        out.
         """
         _require(frame, self.features)
         inputs: dict[str, np.ndarray] = {}
         if self.numeric:
             inputs["numeric"] = np.stack([_numbers(frame[name]) for name in self.numeric], axis=1)
         if self.categories:
-            columns = [np.array([*labels, MISSING], object)[positions] for positions, labels in self._labelled(frame)]
+            columns = [np.array([*labels, MISSING], object)[positions] for positions, labels in self._factorized(frame)]
             inputs["categorical"] = np.stack(columns, axis=1)
         return inputs
 
     def to_dict(self) -> dict[str, Any]:
-        """The encoder as plain JSON values."""
+        """Return the encoder as plain JSON values."""
         return {"numeric": list(self.numeric), "categories": {name: [*v] for name, v in self.categories.items()}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Encoder:
-        """The encoder that `to_dict` described."""
+        """Return the encoder that `to_dict` described."""
         return cls(tuple(values["numeric"]), {name: tuple(levels) for name, levels in values["categories"].items()})
 
-    def _labelled(self, frame: pd.DataFrame) -> Iterable[tuple[np.ndarray, list[str]]]:
+    def _factorized(self, frame: pd.DataFrame) -> Iterable[tuple[np.ndarray, list[str]]]:
+        """Return positions and labels of each categorical column, as `_labels` does."""
         return (_labels(frame[name]) for name in self.categories)
 
 
 def _require(frame: pd.DataFrame, names: Iterable[str]) -> None:
+    """Raise ValueError, which names them, for columns that a frame lacks."""
     if missing := sorted(set(names) - set(frame.columns)):
         raise ValueError(
             f"The frame lacks the columns {missing}, which were there when the encoder was fitted."
@@ -104,7 +107,7 @@ def _require(frame: pd.DataFrame, names: Iterable[str]) -> None:
 
 
 def _numbers(column: pd.Series) -> np.ndarray:
-    """float32 [n_rows]; what float32 cannot hold becomes NaN, so that no model has to cope with infinity."""
+    """Return float32 [n_rows]; what float32 cannot hold becomes NaN, so that no model has to cope with infinity."""
     if pd.api.types.is_datetime64_any_dtype(column.dtype) or isinstance(column.dtype, pd.CategoricalDtype):
         raise ValueError(
             f"The numeric column {column.name!r} has dtype {column.dtype}."
@@ -122,7 +125,7 @@ def _numbers(column: pd.Series) -> np.ndarray:
 
 
 def _labels(column: pd.Series) -> tuple[np.ndarray, list[str]]:
-    """Per row a position into the distinct labels, -1 where the value is missing, and these labels."""
+    """Return, per row, a position into the distinct labels, -1 where the value is missing, and these labels."""
     positions, values = pd.factorize(column)
     labels = [_label(value) for value in values]
     if MISSING in labels:
@@ -131,11 +134,13 @@ def _labels(column: pd.Series) -> tuple[np.ndarray, list[str]]:
 
 
 def _label(value: object) -> str:
+    """Return a level as text."""
     # A column of integers turns into floats as soon as one value is missing: 3 and 3.0 are one level.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def _vocabulary(column: pd.Series) -> tuple[str, ...]:
+    """Return the levels of a column, the most frequent first, then by name; at most `MAX_LEVELS`."""
     positions, labels = _labels(column)
     counts: Counter[str] = Counter()
     for label, count in zip(labels, np.bincount(positions[positions >= 0], minlength=len(labels)), strict=True):

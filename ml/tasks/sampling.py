@@ -6,7 +6,7 @@ from ml.tasks.metrics import Task
 
 
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
-    """Ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
+    """Return ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
 
     With the same seed, the rows of a smaller sample are all in a larger one.
     """
@@ -20,5 +20,5 @@ def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
     by_class = shuffled[np.argsort(codes[shuffled], kind="stable")]
     rank = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)  # of a row in its class
     share = np.where(rank == 0, 0.0, (rank + 0.5) / np.repeat(counts, counts))  # of its class that is drawn before it
-    kept: np.ndarray = np.sort(by_class[np.argsort(share, kind="stable")[:rows]])
-    return kept
+    positions: np.ndarray = np.sort(by_class[np.argsort(share, kind="stable")[:rows]])
+    return positions

@@ -15,7 +15,7 @@ Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
 
 
 def mean_of(of_rows: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Prepare:
-    """The mean of what each row has by itself."""
+    """Return the metric that is the mean of what each row has by itself."""
 
     def prepare(y: np.ndarray, p: np.ndarray) -> Weighted:
         values = of_rows(y, p).astype(np.float64)
@@ -25,15 +25,15 @@ def mean_of(of_rows: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Prepare:
 
 
 def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The negative logarithm of what the true class was given, [n_rows]; clipped as scikit-learn does."""
-    given = np.where(y == 1, p, 1 - p) if p.ndim == 1 else p[np.arange(len(y)), y.astype(int)]
+    """Return the negative logarithm of the true class's probability, [n_rows]; clipped as scikit-learn does."""
+    of_truth = np.where(y == 1, p, 1 - p) if p.ndim == 1 else p[np.arange(len(y)), y.astype(int)]
     eps = np.finfo(np.float64).eps
-    losses: np.ndarray = -np.log(np.clip(given.astype(np.float64), eps, 1 - eps))
+    losses: np.ndarray = -np.log(np.clip(of_truth.astype(np.float64), eps, 1 - eps))
     return losses
 
 
 def brier_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """The squared distance to the truth, [n_rows]; of many classes, summed over them and halved, as for two."""
+    """Return the squared distance to the truth, [n_rows]; of many classes, summed over them and halved, as for two."""
     if p.ndim == 1:
         return squared_errors(y, p)
     losses: np.ndarray = np.sum((p - np.eye(p.shape[1])[y.astype(int)]) ** 2, axis=1) / 2
@@ -41,36 +41,36 @@ def brier_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
 
 
 def hits(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Whether the likeliest class is the true one, [n_rows]."""
-    found: np.ndarray = most_likely(p) == y
-    return found
+    """Return True where the likeliest class is the true one, [n_rows]."""
+    right: np.ndarray = most_likely(p) == y
+    return right
 
 
 def squared_errors(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Squared differences, [n_rows]."""
+    """Return squared differences, [n_rows]."""
     errors: np.ndarray = (p - y) ** 2
     return errors
 
 
 def absolute_errors(y: np.ndarray, p: np.ndarray) -> np.ndarray:
-    """Differences without their sign, [n_rows]."""
+    """Return differences without their sign, [n_rows]."""
     errors: np.ndarray = np.abs(p - y)
     return errors
 
 
 def most_likely(p: np.ndarray) -> np.ndarray:
-    """The code of the likeliest class of each row, int [n_rows]; of two, 1 from a probability of 0.5 on."""
+    """Return the code of the likeliest class of each row, int [n_rows]; of two, 1 from a probability of 0.5 on."""
     return (p >= 0.5).astype(int) if p.ndim == 1 else p.argmax(axis=1)
 
 
 def rmse(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """The root of the mean squared error."""
+    """Prepare the root of the mean squared error."""
     mean = mean_of(squared_errors)(y, p)
     return lambda weights: np.sqrt(mean(weights))
 
 
 def r2(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """The share of the variance that is explained."""
+    """Prepare the share of the variance that is explained."""
     errors, truth = squared_errors(y, p), y.astype(np.float64)
 
     def weighted(weights: np.ndarray) -> np.ndarray:
@@ -82,15 +82,16 @@ def r2(y: np.ndarray, p: np.ndarray) -> Weighted:
 
 
 def f1_macro(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """The mean F1 of the classes that occur or are predicted; 0 for one that never is both."""
+    """Prepare the mean F1 of the classes that occur or are predicted; 0 for one that never is both."""
     classes, codes = np.unique(np.concatenate([y.astype(int), most_likely(p)]), return_inverse=True)
-    truth, said = codes[: len(y)], codes[len(y) :]
-    of_truth, of_said, right = Groups(truth, len(classes)), Groups(said, len(classes)), truth == said
+    truth, predicted = codes[: len(y)], codes[len(y) :]
+    by_truth, by_prediction = Groups(truth, len(classes)), Groups(predicted, len(classes))
+    right = truth == predicted
 
     def weighted(weights: np.ndarray) -> np.ndarray:
-        total, both = of_truth.sums(weights) + of_said.sums(weights), of_truth.sums(weights * right)
-        found: np.ndarray = np.divide(2 * both, total, out=np.zeros(total.shape), where=total > 0).mean(axis=-1)
-        return found
+        total, both = by_truth.sums(weights) + by_prediction.sums(weights), by_truth.sums(weights * right)
+        f1: np.ndarray = np.divide(2 * both, total, out=np.zeros(total.shape), where=total > 0).mean(axis=-1)
+        return f1
 
     return weighted
 
@@ -103,14 +104,14 @@ class Groups:
         self.present, self.starts = np.unique(codes[self.order], return_index=True)
 
     def sums(self, weights: np.ndarray) -> np.ndarray:
-        """The weights [..., n_rows] added up in each group: [..., groups]."""
+        """Add up the weights [..., n_rows] in each group: [..., groups]."""
         sums = np.zeros((*weights.shape[:-1], self.groups))
         sums[..., self.present] = np.add.reduceat(np.take(weights, self.order, axis=-1), self.starts, axis=-1)
         return sums
 
 
 def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """The area under the ROC curve; of many classes, the mean of each that occurs against the rest.
+    """Prepare the area under the ROC curve; of many classes, the mean of each that occurs against the rest.
 
     Fawcett 2006, An introduction to ROC analysis, Pattern Recognition Letters 27.
     """
@@ -119,15 +120,15 @@ def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:
     ranked = [_Ranked(y == code, p[:, code]) for code in np.unique(y.astype(int))]
 
     def weighted(weights: np.ndarray) -> np.ndarray:
-        areas = np.array([each.roc_auc(weights) for each in ranked])
-        known = ~np.isnan(areas)
-        return ratio(np.where(known, areas, 0.0).sum(axis=0), known.sum(axis=0))
+        areas = np.array([of_class.roc_auc(weights) for of_class in ranked])
+        defined = ~np.isnan(areas)
+        return ratio(np.where(defined, areas, 0.0).sum(axis=0), defined.sum(axis=0))
 
     return weighted
 
 
 def average_precision(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """The mean of the precision at each threshold, weighted by the recall that it adds."""
+    """Prepare the mean of the precision at each threshold, weighted by the recall that it adds."""
     return _Ranked(y, p).average_precision
 
 
@@ -146,7 +147,7 @@ class _Ranked:
         self.before, self.until = first[ties], np.append(first, len(p))[ties + 1]
 
     def roc_auc(self, weights: np.ndarray) -> np.ndarray:
-        above, hits, gained = self._climbed(weights)
+        above, hits, gained = self._climb(weights)
         positive = gained.sum(axis=-1)
         negative = above[..., -1] - positive
         passed = (above[..., self.before] + above[..., self.until] - 2 * hits + gained) / 2
@@ -154,13 +155,16 @@ class _Ranked:
         return ratio(area, positive * negative)
 
     def average_precision(self, weights: np.ndarray) -> np.ndarray:
-        above, hits, gained = self._climbed(weights)
+        above, hits, gained = self._climb(weights)
         precision = hits / np.maximum(above[..., self.until], 1e-300)
         return ratio((gained * precision).sum(axis=-1), gained.sum(axis=-1))
 
-    def _climbed(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """The weight above each row [..., n_rows + 1], that of the positive rows down to the end of each tie that has
-        some [..., n_ties], and how much of it came in this tie."""
+    def _climb(self, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Add up the weights from the highest score down.
+
+        Returns the weight above each row [..., n_rows + 1], that of the positive rows down to the end of each tie that
+        has some [..., n_ties], and how much of it came in this tie.
+        """
         ranked = np.take(weights, self.order, axis=-1)
         above = np.zeros((*weights.shape[:-1], len(self.order) + 1))
         np.cumsum(ranked, axis=-1, out=above[..., 1:])
@@ -169,7 +173,7 @@ class _Ranked:
 
 
 def ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
-    """NaN where there is nothing to take a part of."""
+    """Divide a part by the whole; NaN where there is nothing to take a part of."""
     whole = np.asarray(whole, dtype=np.float64)
-    found: np.ndarray = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
-    return found
+    shares: np.ndarray = np.divide(part, whole, out=np.full(whole.shape, np.nan), where=whole > 0)
+    return shares

@@ -22,12 +22,12 @@ class CheckpointFile:
         self.path, self.identity = folder / f"{identity}.pt", identity
 
     def save(self, state: dict[str, Any]) -> None:
-        """Replaces the earlier state; a kill at any moment leaves one of the two."""
+        """Replace the earlier state; a kill at any moment leaves one of the two."""
         with open_whole(self.path) as file:
             torch.save({**state, "identity": self.identity}, file)
 
     def load(self) -> dict[str, Any] | None:
-        """The state, or None where there is none; that of another training or an unreadable one is ignored, and logged.
+        """Return the state, None if there is none; that of another training, or unreadable, is ignored and logged.
 
         Only tensors and plain values are read: a file cannot run code.
         """
@@ -48,9 +48,9 @@ class CheckpointFile:
         return state
 
     def remove(self) -> None:
-        """Removes the state and what killed writers left of it."""
-        for each in self._files():
-            each.unlink(missing_ok=True)
+        """Remove the state and what killed writers left of it."""
+        for path in self._files():
+            path.unlink(missing_ok=True)
 
     def _files(self) -> Iterator[Path]:
         return self.path.parent.glob(f"{self.path.name}*")

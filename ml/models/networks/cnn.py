@@ -6,7 +6,6 @@ import logging
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,6 @@ _END = re.compile(r"(?:\d+_){0,2}\d+$")
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
 class CNN(NetworkFamily):
     """A small residual convolutional network, which can start from weights in a file and learn stage by stage.
 
@@ -38,18 +36,18 @@ class CNN(NetworkFamily):
     `unfreeze` as in LoopOptions.
     """
 
-    name: str = "cnn"
+    name = "cnn"
 
     def defaults(self) -> dict[str, Any]:
-        """Sizes that suit images of some hundred pixels."""
+        """Return sizes that suit images of some hundred pixels."""
         return {"filters": 16, "dropout": 0.1, "learning_rate": 5e-3, "weight_decay": 1e-2}
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Capacity, regularization and step size."""
+        """Suggest capacity, regularization and step size."""
         return {"filters": trial.suggest_categorical("filters", [8, 16, 32]), **super().suggest(trial)}
 
     def shape(self, data: Training, params: Mapping[str, Any]) -> Shape:
-        """Raises ValueError for categories, and for columns that make no image."""
+        """Return the image's shape; raises ValueError for categories, and for columns that make no image."""
         if data.encoder.categories:
             raise ValueError(
                 f"The family 'cnn' takes pixels, which are numbers. Got the categorical columns"
@@ -60,13 +58,13 @@ class CNN(NetworkFamily):
         return Shape("cnn", data.encoder.n_numeric, (), data.task, sizes)
 
     def statistics(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One mean and one deviation of all pixels, so that light and dark stay what they are; a median of each."""
+        """Return one mean and deviation of all pixels, so that light and dark stay what they are; a median of each."""
         mean, deviation, _ = column_statistics(numbers.reshape(-1, 1))
         _, _, median = column_statistics(numbers)
         return np.full_like(median, mean[0]), np.full_like(median, deviation[0]), median
 
     def begin(self, network: Network, params: Mapping[str, Any]) -> None:
-        """Puts the weights of the checkpoint file into the network, if there is one."""
+        """Put the weights of the checkpoint file into the network, if there is one."""
         if (path := params.get("checkpoint")) is not None:
             start_from(network, Path(path), params["checkpoint_sha256"])
         if len(params.get("unfreeze", ())) >= STAGES:
@@ -76,7 +74,7 @@ class CNN(NetworkFamily):
 
 
 def pixel_places(names: Sequence[str], height: int | None = None) -> tuple[int, int, int, tuple[int, ...]]:
-    """Height, width and channels of the image that columns make, and the column of each of its values.
+    """Return height, width and channels of the image that columns make, and the column of each of its values.
 
     A column's place is in its name: `…_<row>_<column>`, `…_<row>_<column>_<channel>`, or `…_<number>` counted row by
     row, in an image of `height` rows or else a square one. Columns whose names do not end in numbers are counted in
@@ -94,7 +92,7 @@ def pixel_places(names: Sequence[str], height: int | None = None) -> tuple[int, 
 
 
 def _places(names: Sequence[str], height: int | None) -> list[tuple[int, int, int]]:
-    """Row, column and channel of each column."""
+    """Return row, column and channel of each column."""
     ends = [end[0].split("_") for name in names if (end := _END.search(name))]
     if len(ends) < len(names):
         ends = [[str(number)] for number in range(len(names))]
@@ -107,7 +105,7 @@ def _places(names: Sequence[str], height: int | None) -> list[tuple[int, int, in
 
 
 def _by_rows(names: Sequence[str], numbers: list[int], height: int | None) -> list[tuple[int, int, int]]:
-    """The places of pixels that are counted row by row, from 0, or from 1 where only that fills the image."""
+    """Return the places of pixels that are counted row by row, from 0, or from 1 where only that fills the image."""
     for first in (0, 1):
         pixels = max(numbers) + 1 - first
         rows = height or math.isqrt(pixels)
@@ -119,6 +117,7 @@ def _by_rows(names: Sequence[str], numbers: list[int], height: int | None) -> li
 
 
 def _no_image(names: Sequence[str], reason: str) -> ValueError:
+    """Return the error for columns that make no image."""
     return ValueError(
         f"The {len(names)} numeric columns {list(names[:3])} make no image: {reason}. Name them …_<row>_<column>, or"
         " state a height that divides their number."
@@ -126,23 +125,23 @@ def _no_image(names: Sequence[str], reason: str) -> ValueError:
 
 
 def start_from(network: Network, path: Path, expected: str) -> None:
-    """Copies the weights of a file by `FittedNetwork.save_weights` into a network of the same stages.
+    """Copy the weights of a file by `FittedNetwork.save_weights` into a network of the same stages.
 
     The last layer is left as it is where the file's answers other classes; standardization is that of the new data.
     Raises ValueError if the file has another SHA-256 than `expected`, or other weights than the network.
     """
     import torch
 
-    if (found := sha256(path.read_bytes()).hexdigest()) != expected:
-        raise ValueError(f"The checkpoint {path} has the SHA-256 {found}. Declared: {expected}. Use the right file.")
-    given = torch.load(path, map_location="cpu", weights_only=True)
-    own = dict(network.named_parameters())
-    last = {name for name in own if name.startswith("head.")} & set(list(own)[-2:])
-    if any(name in given and given[name].shape != own[name].shape for name in last):
+    if (actual := sha256(path.read_bytes()).hexdigest()) != expected:
+        raise ValueError(f"The checkpoint {path} has the SHA-256 {actual}. Declared: {expected}. Use the right file.")
+    stored = torch.load(path, map_location="cpu", weights_only=True)
+    weights = dict(network.named_parameters())
+    last = {name for name in weights if name.startswith("head.")} & set(list(weights)[-2:])
+    if any(name in stored and stored[name].shape != weights[name].shape for name in last):
         _log.info("The checkpoint %s answers something else: the last layer starts anew", path)
-        own = {name: value for name, value in own.items() if name not in last}
-    if wrong := sorted(name for name in own if name not in given or given[name].shape != own[name].shape):
+        weights = {name: weight for name, weight in weights.items() if name not in last}
+    if wrong := sorted(name for name in weights if name not in stored or stored[name].shape != weights[name].shape):
         raise ValueError(f"The checkpoint {path} does not fit: missing or of another shape are {wrong[:5]}.")
     with torch.no_grad():
-        for name, value in own.items():
-            value.copy_(given[name])
+        for name, weight in weights.items():
+            weight.copy_(stored[name])

@@ -20,7 +20,7 @@ TIMEOUT = timedelta(seconds=60)  # how long processes wait for one that does not
 
 
 def fabric_for(options: LoopOptions) -> Fabric:
-    """Fabric for these devices; it looks at no cluster's variables, so that a result does not depend on them."""
+    """Return Fabric for these devices; it looks at no cluster's variables, so that a result does not depend on them."""
     kind, _, index = options.device.partition(":")
     devices: Any = [int(index or 0)] if kind == "cuda" else options.processes
     here = LightningEnvironment()
@@ -41,7 +41,7 @@ def fabric_for(options: LoopOptions) -> Fabric:
 
 
 def precision_of(options: LoopOptions) -> str:
-    """The precision that `auto` stands for on this device, or the one that is stated."""
+    """Return the precision that `auto` stands for on this device, or the one that is stated."""
     if options.precision != "auto":
         return options.precision
     if options.device == "cpu":
@@ -51,7 +51,7 @@ def precision_of(options: LoopOptions) -> str:
 
 @contextmanager
 def exact(options: LoopOptions) -> Iterator[None]:
-    """On a GPU, lets cuDNN and cuBLAS use only what gives the same bits again, for the block.
+    """Restrict cuDNN and cuBLAS, on a GPU and for the block, to operations that give the same bits again.
 
     https://docs.pytorch.org/docs/stable/notes/randomness.html
     """
@@ -70,7 +70,7 @@ def exact(options: LoopOptions) -> Iterator[None]:
 
 @contextmanager
 def own_port() -> Iterator[None]:
-    """Forgets the port on which processes met, so that the next ones look for a free one."""
+    """Forget the port on which processes met, so that the next ones look for a free one."""
     before = os.environ.get("MASTER_PORT")
     try:
         yield
@@ -81,12 +81,12 @@ def own_port() -> Iterator[None]:
 
 
 def random_state(device: torch.device) -> Tensor:
-    """Where torch's random numbers on this device stand, as bytes."""
+    """Return the state of torch's random numbers on this device, as bytes."""
     return torch.cuda.get_rng_state(device) if device.type == "cuda" else torch.get_rng_state()
 
 
 def set_random_state(device: torch.device, state: Tensor) -> None:
-    """Goes on with the random numbers where `state` stood."""
+    """Go on with the random numbers where `state` stood."""
     state = state.clone()  # torch crashes on one whose memory does not start at a multiple of 16 bytes
     if device.type == "cuda":
         torch.cuda.set_rng_state(state, device)

@@ -1,4 +1,4 @@
-"""What the families of torch networks share: preparation, the training loop, answers and ONNX."""
+"""The part that all families of torch networks share: preparation, the training loop, answers and ONNX."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.family import IR_VERSION, OPSETS, FittedModel, Training, require_device, require_task
-from ml.models.networks.options import CheckpointFolder, LoopOptions, Progress
+from ml.models.family import IR_VERSION, OPSETS, Family, Training, require_device, require_task
+from ml.models.networks.options import LoopOptions
 from ml.models.networks.shapes import Shape
-from ml.tasks.metrics import Kind
+from ml.models.progress import CheckpointFolder, Progress
 
 if TYPE_CHECKING:
     import onnx
@@ -28,23 +28,17 @@ ANSWER_ROWS = 65_536  # at a time, to bound the memory of activations
 _OPTIONS = {field.name for field in fields(LoopOptions)} - {"seed", "device", "threads"}
 
 
-@dataclass(frozen=True)
-class NetworkFamily:
+class NetworkFamily(Family):
     """A kind of network; a subclass says its name, its search space and the shape that data and parameters give it.
 
     Every field of LoopOptions but seed, device and threads may be a parameter too.
     """
 
-    name: str
-    devices: tuple[str, ...] = ("cpu", "cuda")
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
-
-    def defaults(self) -> dict[str, Any]:
-        """Parameters that are good without tuning."""
-        raise NotImplementedError
+    devices = ("cpu", "cuda")
+    tasks = ("binary", "multiclass", "regression")
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Regularization and step size; a subclass adds its capacity."""
+        """Suggest regularization and step size; a subclass adds its capacity."""
         return {
             "dropout": trial.suggest_float("dropout", 0.0, 0.5),
             "learning_rate": trial.suggest_float("learning_rate", 5e-4, 1e-2, log=True),
@@ -52,20 +46,20 @@ class NetworkFamily:
         }
 
     def shape(self, data: Training, params: Mapping[str, Any]) -> Shape:
-        """The network's shape; raises ValueError for data that it cannot learn from."""
+        """Return the network's shape; raises ValueError for data that it cannot learn from."""
         raise NotImplementedError
 
     def statistics(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Mean, standard deviation and median of each numeric column; 0, 1, 0 where all is missing."""
+        """Return mean, standard deviation and median of each numeric column; 0, 1, 0 where all is missing."""
         return column_statistics(numbers)
 
-    def settled(self, settings: Mapping[str, Any], model: FittedModel) -> dict[str, Any]:
-        """As many epochs as the model's best one, of a schedule of the same length, and no early stopping."""
+    def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """Return as many epochs as the model's best one, of a schedule of the same length, and no early stopping."""
         assert isinstance(model, FittedNetwork)
         return {**settings, "epochs": model.schedule, "stop_after": model.epochs}
 
     def begin(self, network: Network, params: Mapping[str, Any]) -> None:
-        """What is done to fresh weights before training: nothing, unless a subclass says otherwise."""
+        """Change fresh weights before training: not at all, unless a subclass does."""
 
     def fit(
         self,
@@ -79,7 +73,7 @@ class NetworkFamily:
         report: Callable[[Progress], None] | None = None,
         watch: Callable[[float, float], None] | None = None,
     ) -> FittedNetwork:
-        """The weights of the best epoch; on a CPU the same seed, threads and processes give the same weights.
+        """Fit the weights of the best epoch; on a CPU the same seed, threads and processes give the same weights.
 
         A fit that was killed goes on from its latest checkpoint, to the same weights. `watch` hears of epochs and the
         validation loss.
@@ -107,14 +101,14 @@ class NetworkFamily:
         return FittedNetwork(shape, weights, epochs, options.epochs)
 
     def _standardize(self, network: Network, data: Training) -> None:
+        """Put the statistics of the training rows into the network."""
         import torch
 
-        found = dict(
-            zip(("mean", "deviation", "median"), self.statistics(data.X[:, : data.encoder.n_numeric]), strict=True)
-        )
+        statistics = self.statistics(data.X[:, : data.encoder.n_numeric])
+        values = dict(zip(("mean", "deviation", "median"), statistics, strict=True))
         if data.task.kind == "regression":
-            found |= {"target_mean": data.y.mean(), "target_deviation": data.y.std()}
-        for name, value in found.items():
+            values |= {"target_mean": data.y.mean(), "target_deviation": data.y.std()}
+        for name, value in values.items():
             network.get_buffer(name).copy_(torch.as_tensor(value))
 
 
@@ -128,7 +122,7 @@ class FittedNetwork:
     schedule: int
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers as FittedModel says, for X float32 [n_rows, n_features]."""
+        """Return probabilities or numbers as FittedModel says, for X float32 [n_rows, n_features]."""
         import torch
 
         network = self._network()
@@ -145,7 +139,7 @@ class FittedNetwork:
         return answers[:, 0]
 
     def to_onnx(self) -> onnx.ModelProto:
-        """The network as torch exports it, with any number of rows."""
+        """Return the network as torch exports it, with any number of rows."""
         import torch
 
         from ml.models.networks.modules import Answering
@@ -167,12 +161,13 @@ class FittedNetwork:
         return model
 
     def save_weights(self, path: Path) -> None:
-        """Writes the weights as a file that a `checkpoint` option can start from: tensors by name, by torch.save."""
+        """Write the weights as a file that a `checkpoint` option can start from: tensors by name, by torch.save."""
         import torch
 
         torch.save({name: torch.from_numpy(value) for name, value in self.weights.items()}, path)
 
     def _network(self) -> Network:
+        """Build the network around its weights."""
         import torch
 
         from ml.models.networks.modules import build
@@ -183,16 +178,16 @@ class FittedNetwork:
 
 
 def loop_options(data: Training, params: Mapping[str, Any], seed: int, device: str, threads: int) -> LoopOptions:
-    """The parameters that the loop knows; epochs and batch suit the number of rows unless they are given."""
+    """Return the parameters that the loop knows; epochs and batch suit the number of rows unless they are stated."""
     batch = min(LARGEST_BATCH, max(SMALLEST_BATCH, len(data.X) // SMALL))
     epochs = EPOCHS if batch == LARGEST_BATCH else EPOCHS_OF_SMALL_DATA
-    given = {name: value for name, value in params.items() if name in _OPTIONS}
-    given["unfreeze"] = tuple(given.get("unfreeze", ()))
-    return LoopOptions(**{"epochs": epochs, "batch": batch, **given}, seed=seed, device=device, threads=threads)
+    stated = {name: value for name, value in params.items() if name in _OPTIONS}
+    stated["unfreeze"] = tuple(stated.get("unfreeze", ()))
+    return LoopOptions(**{"epochs": epochs, "batch": batch, **stated}, seed=seed, device=device, threads=threads)
 
 
 def column_statistics(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Mean, standard deviation and median of each column [n_rows, n_columns]; 0, 1, 0 where all is missing."""
+    """Return mean, standard deviation and median of each column [n_rows, n_columns]; 0, 1, 0 where all is missing."""
     numbers = numbers.astype(np.float64)
     seen = ~np.isnan(numbers)
     count = np.maximum(seen.sum(axis=0), 1)

@@ -22,7 +22,8 @@ from ml.base.hashing import hash_json
 from ml.models.networks.checkpoints import CheckpointFile
 from ml.models.networks.devices import exact, fabric_for, own_port, precision_of, random_state, set_random_state
 from ml.models.networks.modules import Network
-from ml.models.networks.options import CheckpointFolder, History, LoopOptions, Progress
+from ml.models.networks.options import History, LoopOptions
+from ml.models.progress import CheckpointFolder, Progress
 from ml.provenance.source import running
 
 VALIDATION_ROWS = 16_384  # at a time, to bound the memory of activations
@@ -43,7 +44,7 @@ def train(
     report: Report | None = None,
     watch: Callable[[float, float], None] | None = None,
 ) -> History:
-    """Trains the network in place and leaves it with the weights of its best epoch on validation, on the CPU.
+    """Train the network in place and leave it with the weights of its best epoch on validation, on the CPU.
 
     With `stop_after` it has those of the last epoch, and validation decides nothing.
 
@@ -57,17 +58,17 @@ def train(
         with exact(options):
             return _Training(fabric, network, rows, validation, options, checkpoints, report, watch).run()
     with tempfile.TemporaryDirectory() as folder, own_port():
-        file = Path(folder) / "made.pt"
+        file = Path(folder) / "trained.pt"
         # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
         work = partial(_work, file=file, rows=rows, validation=validation, options=options, checkpoints=checkpoints)
         launch: Any = fabric.launch
         launch(work, network)
-        made = torch.load(file, weights_only=True)
-    network.load_state_dict(made["network"])
+        trained = torch.load(file, weights_only=True)
+    network.load_state_dict(trained["network"])
     if report:
-        for values in made["reports"]:
+        for values in trained["reports"]:
             report(Progress(**values))
-    return History(tuple(made["losses"]))
+    return History(tuple(trained["losses"]))
 
 
 def _work(
@@ -80,12 +81,12 @@ def _work(
     options: LoopOptions,
     checkpoints: CheckpointFolder | None,
 ) -> None:
-    """What each of several processes runs; the first one's result is taken, from the file that it writes."""
+    """Train in one of several processes; the first one's result is taken, from the file that it writes."""
     reports: list[Progress] = []
     history = _Training(fabric, network, rows, validation, options, checkpoints, reports.append).run()
     if fabric.is_global_zero:
-        made = {"network": network.state_dict(), "losses": list(history.validation)}
-        torch.save({**made, "reports": [asdict(each) for each in reports]}, file)
+        trained = {"network": network.state_dict(), "losses": list(history.validation)}
+        torch.save({**trained, "reports": [asdict(progress) for progress in reports]}, file)
 
 
 class _Training:
@@ -108,8 +109,8 @@ class _Training:
         identity = _identity(network, (*rows, *validation), options) if checkpoints else ""
         self.file = CheckpointFile(checkpoints.path, identity) if checkpoints else None
         self.network = network.to(fabric.device)
-        self.rows: Tensors = tuple(each.to(fabric.device) for each in rows)
-        self.validation: Tensors = tuple(each.to(fabric.device) for each in validation)
+        self.rows: Tensors = tuple(tensor.to(fabric.device) for tensor in rows)
+        self.validation: Tensors = tuple(tensor.to(fabric.device) for tensor in validation)
         self.steps = math.ceil(len(rows[-1]) / options.batch)
         self.optimizer = adamw(network, options, fused=precision_of(options) != "16-mixed")
         self.schedule = torch.optim.lr_scheduler.LambdaLR(self.optimizer, self._share)
@@ -121,7 +122,7 @@ class _Training:
         self.step = 0
 
     def run(self) -> History:
-        """Trains to the end, from a checkpoint if there is one."""
+        """Train to the end, from a checkpoint if there is one."""
         self._resume()
         try:
             history = self._run()
@@ -136,7 +137,7 @@ class _Training:
             self.file.remove()
 
     def _run(self) -> History:
-        self._watched(self.losses)
+        self._tell_watch(self.losses)
         saved_at = time.monotonic()
         self._set_up()
         self._start_interval()
@@ -145,7 +146,7 @@ class _Training:
                 self._set_up()
             self._train_epoch()
             self._validate()
-            self._watched(self.losses[-1:])
+            self._tell_watch(self.losses[-1:])
             if self.fabric.broadcast(time.monotonic() - saved_at >= self.save_every):
                 self._save()
                 saved_at = time.monotonic()
@@ -153,8 +154,8 @@ class _Training:
         self.network.cpu().eval()
         return History(tuple(self.losses))
 
-    def _watched(self, losses: Sequence[float]) -> None:
-        """Passes on the latest losses; what the watch ends is not taken up again."""
+    def _tell_watch(self, losses: Sequence[float]) -> None:
+        """Pass on the latest losses; what the watch ends is not taken up again."""
         for epoch, loss in enumerate(losses, start=len(self.losses) - len(losses) + 1):
             try:
                 if self.watch:
@@ -177,7 +178,7 @@ class _Training:
         return self.losses.index(min(self.losses))
 
     def _set_up(self) -> None:
-        """Wraps the network for this epoch: gradients are computed and exchanged for what learns in it alone."""
+        """Wrap the network for this epoch: gradients are computed and exchanged for what learns in it alone."""
         if self.options.freeze:
             learning = 1 + sum(len(self.losses) >= epoch for epoch in self.options.unfreeze)
             for distance, stage in enumerate(reversed(self.network.stages)):
@@ -189,7 +190,7 @@ class _Training:
         self.network.train()
         order = torch.randperm(len(self.rows[-1]), generator=self.order).to(self.fabric.device)
         # One gather for the whole epoch: each batch is then a view. Batches of nearly one size, so that none is tiny.
-        batches = [each.index_select(0, order).tensor_split(self.steps) for each in self.rows]
+        batches = [tensor.index_select(0, order).tensor_split(self.steps) for tensor in self.rows]
         for batch in zip(*batches, strict=True):
             self._train_batch(batch)
             self.step += 1
@@ -200,7 +201,7 @@ class _Training:
         world, parts = self.fabric.world_size, self.options.accumulate
         scale, mine = world / len(batch[-1]), batch  # processes average their gradients: this makes it the rows' mean
         if world > 1:
-            mine = tuple(each[self.fabric.global_rank :: world] for each in batch)
+            mine = tuple(tensor[self.fabric.global_rank :: world] for tensor in batch)
         for number, (*inputs, target) in enumerate(_split(mine, parts)):
             with self.fabric.no_backward_sync(self.runner, enabled=number + 1 < parts):
                 loss = self.network.loss(self.runner(*inputs), target) * scale
@@ -214,13 +215,14 @@ class _Training:
         self.schedule.step()
 
     def _validate(self) -> None:
-        """The mean loss over the validation rows; a process takes its share of them."""
+        """Take the mean loss over the validation rows, of which a process works off its share."""
         self.network.eval()
-        mine = tuple(each[self.fabric.global_rank :: self.fabric.world_size] for each in self.validation)
+        rank, world = self.fabric.global_rank, self.fabric.world_size
+        mine = tuple(tensor[rank::world] for tensor in self.validation)
         total = torch.zeros((), device=self.fabric.device)
         with torch.inference_mode():
             for start in range(0, len(mine[-1]), VALIDATION_ROWS):
-                *inputs, target = (each[start : start + VALIDATION_ROWS] for each in mine)
+                *inputs, target = (tensor[start : start + VALIDATION_ROWS] for tensor in mine)
                 total += self.network.loss(self.runner(*inputs), target)
         loss = self._over_processes(total, "sum") / len(self.validation[-1])
         if not math.isfinite(loss):
@@ -284,17 +286,16 @@ class _Training:
 
 
 def adamw(network: nn.Module, options: LoopOptions, *, fused: bool = True) -> torch.optim.AdamW:
-    """AdamW (Loshchilov and Hutter 2019) whose decay spares biases and norms: all parameters of one dimension."""
+    """Return AdamW (Loshchilov and Hutter 2019) whose decay spares biases and norms: parameters of one dimension."""
     parameters = list(network.parameters())
-    groups = [
-        {"params": [each for each in parameters if each.ndim >= 2], "weight_decay": options.weight_decay},
-        {"params": [each for each in parameters if each.ndim < 2], "weight_decay": 0.0},
-    ]
+    matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+    others = [parameter for parameter in parameters if parameter.ndim < 2]
+    groups = [{"params": matrices, "weight_decay": options.weight_decay}, {"params": others, "weight_decay": 0.0}]
     return torch.optim.AdamW(groups, lr=options.learning_rate, fused=fused)
 
 
 def share_of_rate(step: int, steps: int, warm_up: float) -> float:
-    """The learning rate of step 0, 1, … of `steps` over the highest: a linear rise, then half a cosine down to 0."""
+    """Return the learning rate of a step from 0 on, over the highest: a linear rise, then half a cosine down to 0."""
     rise = round(warm_up * steps)
     if step < rise:
         return (step + 1) / (rise + 1)
@@ -302,13 +303,14 @@ def share_of_rate(step: int, steps: int, warm_up: float) -> float:
 
 
 def _split(rows: Tensors, parts: int) -> Sequence[Tensors]:
-    return [rows] if parts == 1 else list(zip(*(each.tensor_split(parts) for each in rows), strict=True))
+    """Split rows into parts of nearly one size."""
+    return [rows] if parts == 1 else list(zip(*(tensor.tensor_split(parts) for tensor in rows), strict=True))
 
 
 def _identity(network: Network, rows: Tensors, options: LoopOptions) -> str:
-    """The hash of all that decides a training: code, options, first weights and data."""
+    """Return the hash of all that decides a training: code, options, first weights and data."""
     digest = hashlib.sha256(hash_json([asdict(options), torch.__version__, running().hash(__name__)]).encode())
-    for each in (*network.state_dict().values(), *rows):
-        digest.update(f"{each.dtype}{tuple(each.shape)}".encode())
-        digest.update(each.cpu().contiguous().numpy().data)
+    for tensor in (*network.state_dict().values(), *rows):
+        digest.update(f"{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(tensor.cpu().contiguous().numpy().data)
     return digest.hexdigest()

@@ -38,23 +38,23 @@ class Network(nn.Module):
             self.register_buffer(name, torch.tensor(value))
 
     def prepare(self, X: Tensor) -> tuple[Tensor, ...]:
-        """What `forward` takes: numbers standardized within `CLIP`, missing ones as the median, and codes."""
+        """Return the inputs of `forward`: numbers standardized within `CLIP`, missing ones as the median, and codes."""
         raise NotImplementedError
 
     def numbers(self, X: Tensor) -> Tensor:
-        """The numeric columns, float32 [n_rows, n_numeric], as `prepare` describes them."""
+        """Return the numeric columns, float32 [n_rows, n_numeric], as `prepare` describes them."""
         numbers = X[:, : len(self.mean)]
         numbers = torch.where(torch.isnan(numbers), self.median, numbers)
         return ((numbers - self.mean) / self.deviation).clamp(-CLIP, CLIP)
 
     def answer(self, raw: Tensor) -> Tensor:
-        """Probabilities of the positive class [n_rows, 1] or of every class [n_rows, n_classes], or numbers."""
+        """Return probabilities of the positive class [n_rows, 1] or of every class [n_rows, n_classes], or numbers."""
         if self.kind == "regression":
             return raw * self.target_deviation + self.target_mean
         return raw.softmax(dim=1) if self.kind == "multiclass" else raw.sigmoid()
 
     def target(self, y: np.ndarray) -> Tensor:
-        """Labels as `loss` takes them: float32, standardized if they are numbers, or int64 codes."""
+        """Return labels as `loss` takes them: float32, standardized if they are numbers, or int64 codes."""
         if self.kind == "multiclass":
             return torch.from_numpy(y.astype(np.int64))
         numbers = (y.astype(np.float64) - float(self.target_mean)) / float(self.target_deviation)
@@ -88,8 +88,8 @@ class Dropout(nn.Dropout):
             return super().forward(x)
         dropped = round(self.p * 256)
         words = torch.empty(x.numel() // 8 + 1, dtype=torch.int64).random_(-(2**63), None)
-        kept = (words.view(torch.uint8)[: x.numel()] >= dropped).to(x.dtype).view(x.shape)
-        return x * kept.mul_(256 / (256 - dropped))
+        mask = (words.view(torch.uint8)[: x.numel()] >= dropped).to(x.dtype).view(x.shape)
+        return x * mask.mul_(256 / (256 - dropped))
 
 
 class Tabular(Network):
@@ -184,7 +184,7 @@ class Convolutional(Network):
         self.stages = [self.stem, self.stage1, self.stage2, self.head]
 
     def prepare(self, X: Tensor) -> tuple[Tensor, ...]:
-        """The images, float32 [n_rows, channels, height, width]; a pixel without a column is 0, the mean."""
+        """Return the images, float32 [n_rows, channels, height, width]; a pixel without a column is 0, the mean."""
         padded = functional.pad(self.numbers(X), (0, 1))
         images = padded.index_select(1, self.place).reshape(-1, *self.image)
         return (images.permute(0, 3, 1, 2).contiguous(),)
@@ -228,5 +228,5 @@ _KINDS: dict[str, type[Network]] = {"mlp": Perceptron, "resnet": Residual, "cnn"
 
 
 def build(shape: Shape) -> Network:
-    """A network of this shape with fresh weights from torch's global random numbers."""
+    """Build a network of this shape with fresh weights from torch's global random numbers."""
     return _KINDS[shape.kind](shape)

@@ -1,9 +1,8 @@
-"""How a network is trained, and what is said while it is."""
+"""The options of the training loop, and its history."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import get_args
 
 from ml.declaration.families import Precision
@@ -11,7 +10,7 @@ from ml.declaration.families import Precision
 
 @dataclass(frozen=True)
 class LoopOptions:
-    """What decides a training, beside the network and the data. Raises ValueError for values that make no sense."""
+    """All that decides a training beside the network and the data; raises ValueError for values that make no sense."""
 
     epochs: int = 12
     batch: int = 2048  # rows behind one step, over all processes
@@ -62,29 +61,6 @@ class LoopOptions:
 
 
 @dataclass(frozen=True)
-class Progress:
-    """How training went over the steps since the last such record, or since it started."""
-
-    step: int
-    epoch: int
-    loss: float  # the mean over these steps
-    gradient_norm: float  # at the last of them, before clipping
-    learning_rate: float  # at the last of them
-    rows_per_s: float
-    validation_loss: float | None  # after the latest whole epoch
-
-    def curves(self) -> dict[str, float]:
-        """What can be drawn over the steps, by a name for people."""
-        return {
-            "training loss": self.loss,
-            "gradient norm": self.gradient_norm,
-            "learning rate": self.learning_rate,
-            "rows per second": self.rows_per_s,
-            **({} if self.validation_loss is None else {"validation loss": self.validation_loss}),
-        }
-
-
-@dataclass(frozen=True)
 class History:
     """The validation loss after each epoch, and the epoch, from 0, whose weights were kept."""
 
@@ -93,14 +69,3 @@ class History:
     @property
     def best_epoch(self) -> int:
         return self.validation.index(min(self.validation))
-
-
-@dataclass(frozen=True)
-class CheckpointFolder:
-    """Where a training that is killed can be taken up again; the result does not depend on it.
-
-    It is saved after the first epoch that ends `every_s` seconds or more after the last save.
-    """
-
-    path: Path
-    every_s: float = 30.0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ml.models.family import Training
@@ -14,22 +13,21 @@ if TYPE_CHECKING:
     import optuna
 
 
-@dataclass(frozen=True)
 class ResNet(NetworkFamily):
     """Residual blocks with embeddings for categories (Gorishniy et al. 2021): may be deeper than `mlp`."""
 
-    name: str = "resnet"
+    name = "resnet"
 
     def defaults(self) -> dict[str, Any]:
-        """Two blocks of a width that suits tens of columns."""
+        """Return two blocks of a width that suits tens of columns."""
         return {"width": 96, "blocks": 2, "dropout": 0.2, "learning_rate": 1e-3, "weight_decay": 1e-3}
 
     def good(self) -> list[dict[str, Any]]:
-        """Wider and with little decay: near the defaults that Gorishniy et al. give for their ResNet."""
+        """Return wider blocks and little decay: near the defaults that Gorishniy et al. give for their ResNet."""
         return [{"width": 192, "blocks": 2, "dropout": 0.15, "learning_rate": 1e-3, "weight_decay": 1e-5}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Capacity, regularization and step size."""
+        """Suggest capacity, regularization and step size."""
         return {
             "width": trial.suggest_categorical("width", [64, 96, 128, 192]),
             "blocks": trial.suggest_int("blocks", 1, 4),
@@ -37,6 +35,6 @@ class ResNet(NetworkFamily):
         }
 
     def shape(self, data: Training, params: Mapping[str, Any]) -> Shape:
-        """As many blocks of such a width as `params` say."""
+        """Return as many blocks of such a width as `params` say."""
         sizes = TabularSizes(int(params["width"]), int(params["blocks"]), float(params["dropout"]))
         return Shape("resnet", data.encoder.n_numeric, data.encoder.cardinalities, data.task, sizes)

@@ -1,4 +1,4 @@
-"""What a network's modules follow from: enough to build it again around stored weights."""
+"""The shapes that a network's modules follow from: enough to build it again around stored weights."""
 
 from __future__ import annotations
 
@@ -45,5 +45,5 @@ class Shape:
 
     @property
     def features(self) -> int:
-        """How many columns the encoded matrix has."""
+        """The number of columns of the encoded matrix."""
         return self.numbers + len(self.cardinalities)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.extras import optional
-from ml.models.family import StopsByRounds, Training, require_device, require_task
+from ml.models.family import Training, require_device, require_task
+from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
@@ -20,36 +21,31 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
-MAX_ROUNDS = 1000
-PATIENCE = 30  # rounds without a better validation loss
 # CatBoost's own from 200 rounds on. Below it takes others: a fit of as many rounds as one that was stopped would be
 # another model.
 LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
-@dataclass(frozen=True)
-class CatBoost(StopsByRounds):
+class CatBoost(BoostingFamily):
     """CatBoost on numbers and codes of categories, stopped early on the validation rows.
 
     Codes count from the most frequent category. CatBoost's own statistics of categories are not used: ONNX, and so the
     service, could not repeat them.
     """
 
-    name: str = "catboost"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    name = "catboost"
 
     def defaults(self) -> dict[str, Any]:
-        """CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""
+        """Return CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""
         return {"learning_rate": 0.05, "depth": 6, "l2_leaf_reg": 3.0, "rsm": 0.5}
 
     def good(self) -> list[dict[str, Any]]:
-        """CatBoost's own defaults, at the rate that it uses for 1,000 rounds where it is given none."""
+        """Return CatBoost's own defaults, at the rate that it uses for 1,000 rounds where none is stated."""
         return [{"learning_rate": 0.03, "depth": 6, "l2_leaf_reg": 3.0, "rsm": 1.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The parameters that matter most, around the defaults."""
+        """Suggest the parameters that matter most, around the defaults."""
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
             "depth": trial.suggest_int("depth", 3, 9),
@@ -67,7 +63,7 @@ class CatBoost(StopsByRounds):
         threads: int = 1,
         watch: Callable[[float, float], None] | None = None,
     ) -> FittedCatBoost:
-        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
+        """Fit up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
         The parameter `rounds` makes it exactly that many, whatever the validation loss; `watch` hears of rounds times
         learning rate, and the validation loss. Always one thread: on many rows CatBoost adds up the sums of its
@@ -85,13 +81,12 @@ class CatBoost(StopsByRounds):
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
         rounds = params.get("rounds")
-        given = self.of_library(params)
         model = catboost.CatBoost(
             {
                 "loss_function": LOSSES[data.task.kind],
                 "random_seed": seed,
                 "leaf_estimation_iterations": LEAF_STEPS[data.task.kind],
-                **given,
+                **of_library(params),
                 "iterations": rounds or MAX_ROUNDS,
                 "thread_count": 1,
                 "allow_writing_files": False,
@@ -112,14 +107,14 @@ class CatBoost(StopsByRounds):
 
 @dataclass
 class _Watching:
-    """Passes on what CatBoost says of each round; what the watch raises is kept, for CatBoost would not pass it on."""
+    """Passes on the loss of each round; what the watch raises is kept, for CatBoost would not pass it on."""
 
     watch: Callable[[float, float], None]
     rate: float
     stopped: Exception | None = None
 
     def after_iteration(self, info: Any) -> bool:
-        """Whether to go on."""
+        """Return True to go on."""
         (loss,) = info.metrics["validation"].values()
         try:
             self.watch(info.iteration * self.rate, loss[-1])
@@ -139,7 +134,7 @@ class FittedCatBoost:
     center: float
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
         from scipy.special import expit, softmax
 
         margins: np.ndarray = self._model().predict(X, prediction_type="RawFormulaVal", thread_count=1)
@@ -150,26 +145,28 @@ class FittedCatBoost:
 
     @property
     def rounds(self) -> int:
-        """How many rounds it was trained."""
+        """The number of rounds that it was trained."""
         return len(json.loads(self.text)["oblivious_trees"])
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        """Return, per numeric column, the float32 values that are the last ones to go left at some split."""
         return {column: values for column, values in thresholds(self._trees()).items() if column < self.n_numeric}
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A tree ensemble whose routing is exactly the booster's for every float32 row."""
+        """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         _, bias = json.loads(self.text)["scale_and_bias"]
         base = [value + self.center for value in bias]
         return tree_graph(self._trees(), self.task, features=self.n_features, base=base)
 
     def _trees(self) -> list[Tree]:
-        told = json.loads(self.text)
-        features = told["features_info"]["float_features"]
-        above = {each["feature_index"] for each in features if each["nan_value_treatment"] == "AsTrue"}
-        return [_tree(tree, self.task.outputs, above) for tree in told["oblivious_trees"]]
+        """Return the booster's trees in neutral form."""
+        model = json.loads(self.text)
+        features = model["features_info"]["float_features"]
+        above = {feature["feature_index"] for feature in features if feature["nan_value_treatment"] == "AsTrue"}
+        return [_tree(tree, self.task.outputs, above) for tree in model["oblivious_trees"]]
 
     def _model(self) -> Any:
+        """Return the booster as CatBoost's own, read from its JSON once."""
         model = self.__dict__.get("_loaded")
         if model is None:
             with TemporaryDirectory() as folder:
@@ -183,17 +180,17 @@ class FittedCatBoost:
 
 
 def _text(model: Any) -> str:
-    """A model as JSON, without what differs from run to run: time, a random id, settings of the machine."""
+    """Return a model as JSON, without what differs from run to run: time, a random id, settings of the machine."""
     with TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         model.save_model(str(path), format="json")
-        told = json.loads(path.read_text())
-    kept = {name: told[name] for name in ("features_info", "oblivious_trees", "scale_and_bias")}
-    return json.dumps({**kept, "model_info": {}}, sort_keys=True)
+        whole = json.loads(path.read_text())
+    deciding = {name: whole[name] for name in ("features_info", "oblivious_trees", "scale_and_bias")}
+    return json.dumps({**deciding, "model_info": {}}, sort_keys=True)
 
 
 def _tree(tree: Mapping[str, Any], outputs: int, above: set[int]) -> list[Split | Leaf]:
-    """An oblivious tree as a heap: a level asks all its rows the same, and the last of the splits is asked first."""
+    """Return an oblivious tree as a heap: a level asks all its rows the same, and the last split is asked first."""
     nodes: list[Split | Leaf] = []
     for level, split in enumerate(reversed(tree["splits"] or [])):
         for place in range(2**level - 1, 2 ** (level + 1) - 1):

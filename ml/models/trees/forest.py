@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.family import NeverStops, Training, require_device, require_task
+from ml.models.family import Family, Training, require_device, require_task
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
@@ -18,27 +18,25 @@ if TYPE_CHECKING:
     import optuna
 
 
-@dataclass(frozen=True)
-class _ForestFamily(NeverStops):
+class ForestFamily(Family):
     """scikit-learn's forests on numbers and codes of categories, with their own treatment of missing values.
 
     Codes count from the most frequent category, so a split on them tells frequent ones from rare ones. The parameter
     `min_samples_leaf` is a share of the training rows: it bounds the size of a tree, and so of its file.
     """
 
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    tasks = ("binary", "multiclass", "regression")
 
     def defaults(self) -> dict[str, Any]:
-        """Deep trees, each split of which sees less than half of the columns."""
+        """Return deep trees, each split of which sees less than half of the columns."""
         return {"n_estimators": 200, "max_features": 0.4, "min_samples_leaf": 5e-4}
 
     def good(self) -> list[dict[str, Any]]:
-        """Near scikit-learn's own defaults, which grow every leaf to the end: few columns a split, or all of them."""
+        """Return nearly scikit-learn's defaults, which grow every leaf to the end: few columns a split, or all."""
         return [{"max_features": 0.1, "min_samples_leaf": 0.0}, {"max_features": 1.0, "min_samples_leaf": 0.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """Size of the leaves and share of the columns; more trees are never worse, so their number is not searched."""
+        """Suggest leaves and share of columns; more trees are never worse, so their number is not searched."""
         return {
             "n_estimators": self.defaults()["n_estimators"],
             "max_features": trial.suggest_float("max_features", 0.1, 1.0),
@@ -46,43 +44,45 @@ class _ForestFamily(NeverStops):
         }
 
     def estimator(self, kind: Kind) -> Any:
-        """scikit-learn's class for a kind of task."""
+        """Return scikit-learn's class for a kind of task."""
         raise NotImplementedError
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedForest:
-        """A forest whose trees have a seed each, so that the number of threads does not change them."""
-        require_device(self, device)  # type: ignore[arg-type]
-        require_task(self, data.task)  # type: ignore[arg-type]
+        """Fit a forest whose trees have a seed each, so that the number of threads does not change them."""
+        require_device(self, device)
+        require_task(self, data.task)
         center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         forest = self.estimator(data.task.kind)(**params, random_state=seed, n_jobs=threads)
         forest.fit(data.X, data.y - center if data.task.kind == "regression" else data.y)
         forest.set_params(n_jobs=None)  # threads add up the answers of trees in any order
         return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task, center)
 
+    def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
+        """Return the same settings: nothing stops by the validation rows."""
+        return dict(settings)
 
-@dataclass(frozen=True)
-class RandomForest(_ForestFamily):
+
+class RandomForest(ForestFamily):
     """Trees on bootstrap samples (Breiman 2001)."""
 
-    name: str = "random_forest"
+    name = "random_forest"
 
     def estimator(self, kind: Kind) -> Any:
-        """The classifier or the regressor."""
+        """Return the classifier or the regressor."""
         from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
 
         return RandomForestRegressor if kind == "regression" else RandomForestClassifier
 
 
-@dataclass(frozen=True)
-class ExtraTrees(_ForestFamily):
+class ExtraTrees(ForestFamily):
     """Trees with thresholds drawn at random (Geurts, Ernst and Wehenkel 2006)."""
 
-    name: str = "extra_trees"
+    name = "extra_trees"
 
     def estimator(self, kind: Kind) -> Any:
-        """The classifier or the regressor."""
+        """Return the classifier or the regressor."""
         from sklearn.ensemble import ExtraTreesClassifier, ExtraTreesRegressor
 
         return ExtraTreesRegressor if kind == "regression" else ExtraTreesClassifier
@@ -99,7 +99,7 @@ class FittedForest:
     center: float
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
         if self.task.kind == "regression":
             numbers: np.ndarray = self.forest.predict(X) + self.center
             return numbers
@@ -107,22 +107,23 @@ class FittedForest:
         return shares[:, 1] if self.task.kind == "binary" else shares
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        """Return, per numeric column, the float32 values that are the last ones to go left at some split."""
         return {column: values for column, values in thresholds(self._trees()).items() if column < self.n_numeric}
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A tree ensemble whose routing is exactly the forest's for every float32 row."""
+        """Return a tree ensemble whose routing is exactly the forest's for every float32 row."""
         # skl2onnx rounds thresholds to the nearest float32 and sends every missing value to the right.
         base = [self.center] * self.task.outputs
         return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link="answer")
 
     def _trees(self) -> list[Tree]:
-        trees = [each.tree_ for each in self.forest.estimators_]
+        """Return the forest's trees in neutral form."""
+        trees = [estimator.tree_ for estimator in self.forest.estimators_]
         return list(map(partial(_tree, share=1 / len(trees), kind=self.task.kind), trees))
 
 
 def _tree(tree: Any, share: float, kind: Kind) -> list[Split | Leaf]:
-    """One of scikit-learn's trees; `share` is its weight in the forest."""
+    """Return one of scikit-learn's trees in neutral form; `share` is its weight in the forest."""
     at = floored(tree.threshold).astype(np.float64).tolist()
     values = tree.value[:, 0, :] * share
     weights = (values[:, 1:] if kind == "binary" else values).tolist()

@@ -31,7 +31,7 @@ class Split(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """What a tree adds to the targets `first`, `first + 1` and so on."""
+    """The numbers that a tree adds to the targets `first`, `first + 1` and so on."""
 
     weights: tuple[float, ...]
     first: int = 0
@@ -41,7 +41,7 @@ Tree = Sequence[Split | Leaf]  # the root is node 0
 
 
 def floored(thresholds: np.ndarray) -> np.ndarray:
-    """Per float64 threshold the largest float32 that is not above it: the same float32 values are at most both."""
+    """Return the largest float32 not above each float64 threshold: the same float32 values are at most both."""
     with np.errstate(over="ignore"):
         nearest = thresholds.astype(np.float32)
     below: np.ndarray = np.nextafter(nearest, np.float32(-np.inf))
@@ -49,13 +49,13 @@ def floored(thresholds: np.ndarray) -> np.ndarray:
 
 
 def thresholds(trees: Sequence[Tree]) -> dict[int, np.ndarray]:
-    """Per feature, the float32 values that are the last ones to go to `yes` at some split, without float32's ends."""
-    found: dict[int, set[float]] = {}
+    """Return, per feature, the float32 values that go last to `yes` at some split, without float32's ends."""
+    values: dict[int, set[float]] = {}
     for tree in trees:
         for node in tree:
             if isinstance(node, Split) and not isinstance(node.at, tuple) and abs(node.at) < LARGEST:
-                found.setdefault(node.feature, set()).add(node.at)
-    return {feature: np.array(sorted(values), np.float32) for feature, values in sorted(found.items())}
+                values.setdefault(node.feature, set()).add(node.at)
+    return {feature: np.array(sorted(distinct), np.float32) for feature, distinct in sorted(values.items())}
 
 
 def tree_graph(
@@ -66,7 +66,7 @@ def tree_graph(
     base: Sequence[float],
     link: Literal["margin", "answer"] = "margin",
 ) -> onnx.ModelProto:
-    """A graph from `X` float32 [n_rows, features] to `score`: the sum of the trees and of `base`, float [outputs].
+    """Return a graph from `X` float32 [n_rows, features] to `score`: the sum of the trees and `base`, float [outputs].
 
     A sum that is a `margin` becomes a probability by the logistic or softmax function where the task is one of classes.
     """
@@ -103,7 +103,7 @@ def tree_graph(
 
 
 def _attributes(trees: Sequence[Tree]) -> dict[str, Any]:
-    """The attributes of TreeEnsembleRegressor, node by node."""
+    """Return the attributes of TreeEnsembleRegressor, node by node."""
     rows: list[tuple[int, int, str, int, float, int, int, int]] = []
     leaves: list[tuple[int, int, int, float]] = []
     for number, tree in enumerate(trees):
@@ -123,7 +123,7 @@ def _add(
     rows: list[tuple[int, int, str, int, float, int, int, int]],
     leaves: list[tuple[int, int, int, float]],
 ) -> None:
-    """Appends one tree; a split on a set of codes becomes a chain of equalities that share their true branch."""
+    """Append one tree; a split on a set of codes becomes a chain of equalities that share their true branch."""
     places = [0]  # where each node of the tree begins among those of ONNX
     for node in tree:
         places.append(places[-1] + (len(node.at) if isinstance(node, Split) and isinstance(node.at, tuple) else 1))

@@ -8,30 +8,26 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.family import StopsByRounds, Training, require_device, require_task
+from ml.models.family import Training, require_device, require_task
+from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.metrics import Task
 
 if TYPE_CHECKING:
     import onnx
     import optuna
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
-MAX_ROUNDS = 1000
-PATIENCE = 30  # rounds without a better validation loss
 NO_CODE = (-1.0,)  # ONNX has no split on an empty set
 
 
-@dataclass(frozen=True)
-class HistBoosting(StopsByRounds):
+class HistBoosting(BoostingFamily):
     """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
 
-    name: str = "hist_boosting"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    name = "hist_boosting"
 
     def defaults(self) -> dict[str, Any]:
-        """Moderate trees with some column sampling."""
+        """Return moderate trees with some column sampling."""
         return {
             "learning_rate": 0.05,
             "max_leaf_nodes": 31,
@@ -41,12 +37,12 @@ class HistBoosting(StopsByRounds):
         }
 
     def good(self) -> list[dict[str, Any]]:
-        """scikit-learn's own defaults."""
-        own = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
-        return [{**own, "max_features": 1.0, "l2_regularization": 0.0}]
+        """Return scikit-learn's own defaults."""
+        trees = {"learning_rate": 0.1, "max_leaf_nodes": 31, "min_samples_leaf": 20}
+        return [{**trees, "max_features": 1.0, "l2_regularization": 0.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The parameters that matter most, around the defaults."""
+        """Suggest the parameters that matter most, around the defaults."""
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.2, log=True),
             "max_leaf_nodes": trial.suggest_int("max_leaf_nodes", 7, 127, log=True),
@@ -58,7 +54,7 @@ class HistBoosting(StopsByRounds):
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedHistBoosting:
-        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss; threads do not change them.
+        """Fit up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss; threads do not change them.
 
         The parameter `rounds` makes it exactly that many, whatever the validation loss.
         """
@@ -69,7 +65,7 @@ class HistBoosting(StopsByRounds):
         require_task(self, data.task)
         numbers, rounds = data.task.kind == "regression", params.get("rounds")
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
-            **self.of_library(params),
+            **of_library(params),
             max_iter=rounds or MAX_ROUNDS,
             early_stopping=rounds is None,
             n_iter_no_change=PATIENCE,
@@ -98,11 +94,11 @@ class FittedHistBoosting:
 
     @property
     def rounds(self) -> int:
-        """How many rounds it was trained; each has a tree for each of many classes."""
+        """The number of rounds that it was trained; each has a tree for each of many classes."""
         return len(self.model._predictors)
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
         if self.task.kind == "regression":
             numbers: np.ndarray = self.model.predict(X)
             return numbers
@@ -110,41 +106,42 @@ class FittedHistBoosting:
         return shares[:, 1] if self.task.kind == "binary" else shares
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        """Return, per numeric column, the float32 values that are the last ones to go left at some split."""
         return thresholds(self._trees())
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A tree ensemble whose routing is exactly the model's for every float32 row."""
+        """Return a tree ensemble whose routing is exactly the model's for every float32 row."""
         # skl2onnx converts splits on categories as splits on numbers.
         features = self.n_numeric + len(self.cardinalities)
         base = self.model._baseline_prediction.ravel().tolist()
         return tree_graph(self._trees(), self.task, features=features, base=base)
 
     def _trees(self) -> list[Tree]:
-        known = self._known_codes()
+        """Return the ensemble's trees in neutral form; those of a round are those of the classes in turn."""
+        codes = self._known_codes()
         return [
             [
-                Leaf((float(node["value"]),), target) if node["is_leaf"] else self._split(node, at, predictor, known)
+                Leaf((float(node["value"]),), target) if node["is_leaf"] else self._split(node, at, predictor, codes)
                 for node, at in zip(predictor.nodes, floored(predictor.nodes["num_threshold"]), strict=True)
             ]
             for round_ in self.model._predictors
             for target, predictor in enumerate(round_)
         ]
 
-    def _split(self, node: np.void, at: np.float32, predictor: Any, known: list[np.ndarray]) -> Split:
-        """A split; scikit-learn moves categorical columns to the front before it grows trees."""
+    def _split(self, node: np.void, at: np.float32, predictor: Any, codes: list[np.ndarray]) -> Split:
+        """Return a split; scikit-learn moves categorical columns to the front before it grows trees."""
         column, missing = int(node["feature_idx"]), bool(node["missing_go_to_left"])
         where, ways = column - len(self.cardinalities), (int(node["left"]), int(node["right"]), missing)
         if not node["is_categorical"]:
             return Split(where, float(at), *ways)
         bits = predictor.raw_left_cat_bitsets[node["bitset_idx"]]
-        left = {float(code) for place, code in enumerate(known[column]) if bits[place // 32] >> (place % 32) & 1}
+        left = {float(code) for place, code in enumerate(codes[column]) if bits[place // 32] >> (place % 32) & 1}
         if missing:  # a code that training did not see counts as missing
-            left |= set(map(float, range(self.cardinalities[column]))) - set(known[column].tolist())
+            left |= set(map(float, range(self.cardinalities[column]))) - set(codes[column].tolist())
         return Split(self.n_numeric + column, tuple(sorted(left)) or NO_CODE, *ways)
 
     def _known_codes(self) -> list[np.ndarray]:
-        """Per categorical column, the codes that training saw: scikit-learn's own number of each is its position."""
+        """Return, per categorical column, the codes that training saw: scikit-learn numbers them by position."""
         if not self.cardinalities:
             return []
         encoder = self.model._preprocessor.named_transformers_["encoder"]

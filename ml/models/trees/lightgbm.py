@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.models.family import StopsByRounds, Training, require_device, require_task
+from ml.models.family import Training, require_device, require_task
+from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import BINARY, Kind, Task
 
@@ -17,9 +18,7 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
-MAX_ROUNDS = 1000
 ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
-PATIENCE = 30  # rounds without a better validation loss
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary", "binary_logloss"),
@@ -42,16 +41,13 @@ class Binned:
     center: float
 
 
-@dataclass(frozen=True)
-class LightGBM(StopsByRounds):
+class LightGBM(BoostingFamily):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
-    name: str = "lightgbm"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    name = "lightgbm"
 
     def defaults(self) -> dict[str, Any]:
-        """Moderate trees with some column sampling."""
+        """Return moderate trees with some column sampling."""
         return {
             "learning_rate": 0.02,
             "num_leaves": 31,
@@ -63,13 +59,13 @@ class LightGBM(StopsByRounds):
         }
 
     def good(self) -> list[dict[str, Any]]:
-        """LightGBM's own defaults, and the large trees that AutoGluon tries third (its `GBMLarge`)."""
-        own = {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 0.0, "cat_smooth": 10.0}
-        large = {**own, "learning_rate": 0.03, "num_leaves": 128, "min_data_in_leaf": 3, "feature_fraction": 0.9}
-        return [{**own, "feature_fraction": 1.0, "bagging_fraction": 1.0}, {**large, "bagging_fraction": 1.0}]
+        """Return LightGBM's own defaults, and the large trees that AutoGluon tries third (its `GBMLarge`)."""
+        usual = {"learning_rate": 0.1, "num_leaves": 31, "min_data_in_leaf": 20, "lambda_l2": 0.0, "cat_smooth": 10.0}
+        large = {**usual, "learning_rate": 0.03, "num_leaves": 128, "min_data_in_leaf": 3, "feature_fraction": 0.9}
+        return [{**usual, "feature_fraction": 1.0, "bagging_fraction": 1.0}, {**large, "bagging_fraction": 1.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The parameters that matter most, around the defaults."""
+        """Suggest the parameters that matter most, around the defaults."""
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.1, log=True),
             "num_leaves": trial.suggest_int("num_leaves", 15, 127, log=True),
@@ -105,7 +101,7 @@ class LightGBM(StopsByRounds):
         prepared: Binned | None = None,
         watch: Callable[[float, float], None] | None = None,
     ) -> FittedLightGBM:
-        """Up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them.
+        """Fit up to `MAX_ROUNDS` trees, for each of many classes; the number of threads does not change them.
 
         The parameter `rounds` makes it exactly that many, whatever the validation loss. `prepared` is what `prepare`
         made of the same data; `watch` hears of rounds times learning rate, and the validation loss.
@@ -133,7 +129,7 @@ class LightGBM(StopsByRounds):
                 "metric": metric,
                 "num_class": data.task.outputs,
                 "bagging_freq": 1,
-                **self.of_library(params),
+                **of_library(params),
                 **_BINNING,
                 "seed": seed,
                 "deterministic": True,
@@ -146,8 +142,8 @@ class LightGBM(StopsByRounds):
             valid_sets=[binned.valid] if watched else [],
             callbacks=callbacks,
         )
-        kept = None if rounds else max(1, grown[booster.best_iteration - 1])
-        text = booster.model_to_string(num_iteration=kept)
+        best = None if rounds else max(1, grown[booster.best_iteration - 1])
+        text = booster.model_to_string(num_iteration=best)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
         text = text.partition("\nparameters:")[0] + "\n"
         return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task, binned.center)
@@ -164,37 +160,38 @@ class FittedLightGBM:
     center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; any number of threads gives the same."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""
         threads = 0 if len(X) >= ROWS_WORTH_THREADS else 1
         scores: np.ndarray = np.asarray(self._booster().predict(X, num_threads=threads), dtype=np.float64)
         return scores + self.center
 
     @property
     def rounds(self) -> int:
-        """How many rounds it was trained; each has a tree for each of many classes."""
+        """The number of rounds that it was trained; each has a tree for each of many classes."""
         return int(self._booster().current_iteration())
 
     def gain(self) -> np.ndarray:
-        """What the splits on each encoded column took off the loss, float64 [n_features]."""
-        found: np.ndarray = self._booster().feature_importance("gain")
-        return found
+        """Return how much the splits on each encoded column took off the loss, float64 [n_features]."""
+        gain: np.ndarray = self._booster().feature_importance("gain")
+        return gain
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        """Return, per numeric column, the float32 values that are the last ones to go left at some split."""
         return thresholds(self._trees())
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A tree ensemble whose routing is exactly the booster's for every float32 row."""
+        """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
         outputs = self.task.outputs
         return tree_graph(self._trees(), self.task, features=self.n_features, base=[self.center] * outputs)
 
     def _trees(self) -> list[Tree]:
-        """The booster's trees; those of a round are those of the classes in turn."""
+        """Return the booster's trees in neutral form; those of a round are those of the classes in turn."""
         trees = self._booster().dump_model()["tree_info"]
-        return [_tree(each["tree_structure"], each["tree_index"] % self.task.outputs) for each in trees]
+        return [_tree(tree["tree_structure"], tree["tree_index"] % self.task.outputs) for tree in trees]
 
     def _booster(self) -> lgb.Booster:
+        """Return the booster, read from its text once."""
         import lightgbm as lgb
 
         booster: lgb.Booster | None = self.__dict__.get("_loaded")
@@ -207,7 +204,7 @@ class FittedLightGBM:
 
 
 def _nodes(root: dict[str, Any]) -> list[dict[str, Any]]:
-    """Every node of a dumped tree, the root first."""
+    """List the nodes of a dumped tree, the root first."""
     nodes, waiting = [], [root]
     while waiting:
         node = waiting.pop()
@@ -217,19 +214,21 @@ def _nodes(root: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _floor(threshold: float) -> np.float32:
-    """The largest float32 that is not above `threshold`: the same float32 values are below both."""
-    found: np.float32 = floored(np.array([threshold]))[0]
+    """Return the largest float32 that is not above `threshold`: the same float32 values are below both."""
+    below: np.float32 = floored(np.array([threshold]))[0]
     # LightGBM reads what is within 1e-35 of zero as zero, which lies above every negative threshold.
-    return np.nextafter(-ZERO, np.float32(-np.inf)) if -ZERO <= found < 0 else found
+    return np.nextafter(-ZERO, np.float32(-np.inf)) if -ZERO <= below < 0 else below
 
 
 def _tree(root: dict[str, Any], target: int) -> list[Split | Leaf]:
+    """Return a dumped tree in neutral form, which adds to one target."""
     nodes = _nodes(root)
     places = {id(node): place for place, node in enumerate(nodes)}
     return [_node(node, places, target) for node in nodes]
 
 
 def _node(node: dict[str, Any], places: Mapping[int, int], target: int) -> Split | Leaf:
+    """Return a dumped node; `places` are those of all nodes, by their identity."""
     if "split_feature" not in node:
         return Leaf((float(node["leaf_value"]),), target)
     feature, left, right = node["split_feature"], places[id(node["left_child"])], places[id(node["right_child"])]

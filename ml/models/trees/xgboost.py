@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.extras import optional
-from ml.models.family import StopsByRounds, Training, require_device, require_task
+from ml.models.family import Training, require_device, require_task
+from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
-MAX_ROUNDS = 1000
-PATIENCE = 30  # rounds without a better validation loss
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary:logistic", "logloss"),
     "multiclass": ("multi:softprob", "mlogloss"),
@@ -27,16 +26,13 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
 }
 
 
-@dataclass(frozen=True)
-class XGBoost(StopsByRounds):
+class XGBoost(BoostingFamily):
     """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
 
-    name: str = "xgboost"
-    devices: tuple[str, ...] = ("cpu",)
-    tasks: tuple[Kind, ...] = ("binary", "multiclass", "regression")
+    name = "xgboost"
 
     def defaults(self) -> dict[str, Any]:
-        """Moderate trees with some column sampling."""
+        """Return moderate trees with some column sampling."""
         return {
             "learning_rate": 0.05,
             "max_depth": 6,
@@ -47,12 +43,12 @@ class XGBoost(StopsByRounds):
         }
 
     def good(self) -> list[dict[str, Any]]:
-        """XGBoost's own defaults."""
-        own = {"learning_rate": 0.3, "max_depth": 6, "min_child_weight": 1.0, "reg_lambda": 1.0}
-        return [{**own, "subsample": 1.0, "colsample_bytree": 1.0}]
+        """Return XGBoost's own defaults."""
+        trees = {"learning_rate": 0.3, "max_depth": 6, "min_child_weight": 1.0, "reg_lambda": 1.0}
+        return [{**trees, "subsample": 1.0, "colsample_bytree": 1.0}]
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
-        """The parameters that matter most, around the defaults."""
+        """Suggest the parameters that matter most, around the defaults."""
         return {
             "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
             "max_depth": trial.suggest_int("max_depth", 3, 10),
@@ -72,7 +68,7 @@ class XGBoost(StopsByRounds):
         threads: int = 1,
         watch: Callable[[float, float], None] | None = None,
     ) -> FittedXGBoost:
-        """Up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
+        """Fit up to `MAX_ROUNDS` rounds, cut at the one with the least validation loss.
 
         The parameter `rounds` makes it exactly that many, whatever the validation loss; `watch` hears of rounds times
         learning rate, and the validation loss. Always one thread: XGBoost adds up the sums of its threads, so their
@@ -91,14 +87,14 @@ class XGBoost(StopsByRounds):
         )
         objective, metric = OBJECTIVES[data.task.kind]
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)
-        given = self.of_library(params)
-        settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed, **given}
+        settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed}
+        settings |= of_library(params)
         if data.task.kind == "multiclass":
             settings["num_class"] = data.task.outputs
 
-        def after_iteration(_self: Any, _model: Any, done: int, said: Any) -> bool:
+        def after_iteration(_self: Any, _model: Any, done: int, losses: Any) -> bool:
             assert watch
-            watch((done + 1) * rate, said["valid"][metric][-1])
+            watch((done + 1) * rate, losses["valid"][metric][-1])
             return False
 
         watching = type("Watching", (xgb.callback.TrainingCallback,), {"after_iteration": after_iteration})
@@ -127,7 +123,7 @@ class FittedXGBoost:
     center: float
 
     def predict(self, X: np.ndarray) -> np.ndarray:
-        """Probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; any number of threads gives the same."""
+        """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""
         xgb = optional("xgboost")
         types = ["q"] * self.n_numeric + ["c"] * self.n_categorical
         rows = xgb.DMatrix(X, feature_types=types, enable_categorical=True)
@@ -138,30 +134,32 @@ class FittedXGBoost:
 
     @property
     def rounds(self) -> int:
-        """How many rounds it was trained; each has a tree for each of many classes."""
+        """The number of rounds that it was trained; each has a tree for each of many classes."""
         return int(self._booster().num_boosted_rounds())
 
     def thresholds(self) -> dict[int, np.ndarray]:
-        """Per numeric column, the float32 values that are the last ones to go left at some split."""
+        """Return, per numeric column, the float32 values that are the last ones to go left at some split."""
         return thresholds(self._trees())
 
     def to_onnx(self) -> onnx.ModelProto:
-        """A tree ensemble whose routing is exactly the booster's for every float32 row."""
+        """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         base = self._base() + self.center
         features = self.n_numeric + self.n_categorical
         return tree_graph(self._trees(), self.task, features=features, base=base.tolist())
 
     def _base(self) -> np.ndarray:
-        """What the booster starts from, as margins, float64 [outputs]."""
-        told = json.loads(json.loads(self.text)["learner"]["learner_model_param"]["base_score"])
-        base: np.ndarray = np.broadcast_to(np.atleast_1d(np.array(told, np.float64)), self.task.outputs)
+        """Return the margins that the booster starts from, float64 [outputs]."""
+        stored = json.loads(json.loads(self.text)["learner"]["learner_model_param"]["base_score"])
+        base: np.ndarray = np.broadcast_to(np.atleast_1d(np.array(stored, np.float64)), self.task.outputs)
         return np.log(base / (1 - base)) if self.task.kind == "binary" else base
 
     def _trees(self) -> list[Tree]:
+        """Return the booster's trees in neutral form."""
         model = json.loads(self.text)["learner"]["gradient_booster"]["model"]
         return [_tree(tree, target) for tree, target in zip(model["trees"], model["tree_info"], strict=True)]
 
     def _booster(self) -> Any:
+        """Return the booster, read from its JSON once."""
         booster = self.__dict__.get("_loaded")
         if booster is None:
             booster = self.__dict__["_loaded"] = optional("xgboost").Booster(model_file=bytearray(self.text))
@@ -172,7 +170,7 @@ class FittedXGBoost:
 
 
 def _tree(tree: Mapping[str, Any], target: int) -> list[Split | Leaf]:
-    """A tree of XGBoost's JSON: numbers below a float32 go left, and so do codes that are not in a node's set."""
+    """Return a tree of XGBoost's JSON: numbers below a float32 go left, as do codes that are not in a node's set."""
     sets = zip(tree["categories_nodes"], tree["categories_segments"], tree["categories_sizes"], strict=True)
     starts = {place: (start, size) for place, start, size in sets}
     # The largest float32 below a number: at most that is the same as less than the number.

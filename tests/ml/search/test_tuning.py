@@ -14,7 +14,7 @@ from sklearn.metrics import log_loss
 from ml.declaration.catalogue import CATALOGUE
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.models.networks.options import CheckpointFolder
+from ml.models.progress import CheckpointFolder
 from ml.search import tuning
 from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.folds import Folded, folded, random_folds

@@ -21,7 +21,8 @@ from ml.models.family import Training
 from ml.models.networks.cnn import CNN, pixel_places
 from ml.models.networks.family import FittedNetwork, NetworkFamily, loop_options
 from ml.models.networks.modules import Convolutional, Dropout, build
-from ml.models.networks.options import CheckpointFolder, LoopOptions, Progress
+from ml.models.networks.options import LoopOptions
+from ml.models.progress import CheckpointFolder, Progress
 from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task, score

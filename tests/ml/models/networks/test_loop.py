@@ -19,8 +19,9 @@ from ml.models.networks.cnn import pixel_places
 from ml.models.networks.devices import exact
 from ml.models.networks.loop import Tensors, adamw, share_of_rate, train
 from ml.models.networks.modules import Network, Perceptron, build
-from ml.models.networks.options import CheckpointFolder, History, LoopOptions, Progress
+from ml.models.networks.options import History, LoopOptions
 from ml.models.networks.shapes import ImageSizes, Shape, TabularSizes
+from ml.models.progress import CheckpointFolder, Progress
 from ml.tasks.metrics import Task
 
 ROOT = Path(__file__).resolve().parents[4]
