@@ -160,7 +160,7 @@ def _histories(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping
         lookup, keys = next(iter(together.values())), event_columns(together.values())
         events = events_of(spec, lookup, keys, tables[lookup.table])
         number_key = is_number(tables[lookup.table][spec.tables[lookup.table].keys[0]].type)
-        query = events_sql(spec, lookup, keys, _computed(spec, lookup.table), number_key)
+        query = events_sql(spec, lookup, keys, _events_sql(spec, lookup.table), number_key)
         histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
     return histories
 
@@ -183,7 +183,7 @@ def _synthesis(
     return parts.Synthesis(query.sql, instance, labels, described, links), files
 
 
-def _computed(spec: UseCaseSpec, table: str) -> str:
+def _events_sql(spec: UseCaseSpec, table: str) -> str:
     """Return the rows of `event`, with their computed columns, as a table expression."""
     expressions = "".join(f", ({sql}) as {quoted(name)}" for name, sql in spec.tables[table].derived.items())
     return f"(select event.*{expressions} from event)"
@@ -211,7 +211,7 @@ def _sent_rows(
         view = definitions.synthesis.views[name]
         columns = [*table.columns, *([view.time] if view.time else [])]
         record = _record(columns, spec.tables[view.table].derived, tables[view.table])
-        query = rows_sql(view, table.columns, _computed(spec, view.table))
+        query = rows_sql(view, table.columns, _events_sql(spec, view.table))
         yield view.table, parts.EventTable(record, view.key, [parts.View(table.file, query)])
 
 

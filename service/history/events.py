@@ -14,7 +14,7 @@ from service.history.log import Entry, EventLog, EventLogError
 from service.history.state import Arrivals, Change, Histories
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
-from service.records.reader import InvalidRecords, Problem, RowReader, Value, shown
+from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt
 from service.synthesis.views import Query, connect
 
 logger = logging.getLogger("bentoml.sextant")
@@ -47,7 +47,7 @@ class Events:
         again changes nothing.
         """
         if not isinstance(table, str) or table not in self._tables:
-            raise InvalidRecords([Problem(self._no_table(), 0, "table", shown(table), sorted(self._tables))])
+            raise InvalidRecords([Problem(self._no_table(), 0, "table", excerpt(table), sorted(self._tables))])
         with self._lock:
             change, accepted = self._change(table, rows)
             if self._log is not None:
@@ -121,7 +121,7 @@ class _Table:
     def arrivals(self, rows: Sequence[Any]) -> tuple[dict[str, int], list[Arrivals]]:
         """Return for each event sent the last row that says it, and what becomes of it in each file."""
         read = self._reader.read(rows)
-        named = self._named(read)
+        named = self._last_by_name(read)
         latest = {name: read[index] for name, index in named.items()}
         problems: list[Problem] = []
         arrivals = [self._arrivals(query, latest, named, problems) for query in self._queries]
@@ -129,7 +129,7 @@ class _Table:
             raise InvalidRecords(problems)
         return named, arrivals
 
-    def _named(self, read: Sequence[dict[str, Value]]) -> dict[str, int]:
+    def _last_by_name(self, read: Sequence[dict[str, Value]]) -> dict[str, int]:
         problems: list[Problem] = []
         named: dict[str, int] = {}
         for index, row in enumerate(read):
@@ -140,7 +140,7 @@ class _Table:
                 named[str(int(key))] = index
             else:
                 allowed = f"a whole number from -{LARGEST_KEY} to {LARGEST_KEY}"
-                problems.append(Problem("not a key", index, self._table.key, shown(key), allowed))
+                problems.append(Problem("not a key", index, self._table.key, excerpt(key), allowed))
         if problems:
             raise InvalidRecords(problems)
         return named

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError, Plan
 from service.plan.parts import WindowLookup
 from service.records.keys import join_key
-from service.records.reader import Problem, shown
+from service.records.reader import Problem, excerpt
 from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
 from service.tables.groups import group_rows
 from service.windows.indexed import Edits, Indexed
@@ -37,7 +37,7 @@ class EventFile:
     values: Sequence[str]
     places: dict[str, Place]
 
-    def wanted(self) -> list[str]:
+    def columns(self) -> list[str]:
         """List the columns that an event needs."""
         return [ROW, *self.kinds, *self.values]
 
@@ -46,7 +46,7 @@ class EventFile:
         import pyarrow as pa
 
         kinds = {ROW: "text", **self.kinds}
-        types = {name: schema.field(name).type for name in self.wanted()}
+        types = {name: schema.field(name).type for name in self.columns()}
         wrong = {name: kind for name, kind in kinds.items() if kind_of(types[name]) != kind}
         problems = [f"{name!r} as a {kind_of(types[name])}, not a {kind}" for name, kind in wrong.items()]
         scaled = [name for name in self.values if not pa.types.is_integer(types[name])]
@@ -59,7 +59,7 @@ class EventFile:
     def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
         """List the values of one event that are too large to be summed exactly, by this model or another."""
         return [
-            Problem("too large to be summed exactly", index, name, shown(value), f"less than {LIMIT}, as scaled")
+            Problem("too large to be summed exactly", index, name, excerpt(value), f"less than {LIMIT}, as scaled")
             for name, value in row.items()
             if name != ROW and name not in self.kinds and type(value) is int and not abs(value) < LIMIT
         ]
@@ -108,14 +108,14 @@ class FileReader:
         if problems := [*self._row_problems(), *self._value_problems()]:
             raise BundleError(path.name, sorted(problems))
 
-    def indexed(self, *, named: bool) -> dict[str, Indexed]:
+    def index(self, *, named: bool) -> dict[str, Indexed]:
         """Return the lookups; `named`: with the events' names, so that they can be edited."""
         times = {lookup.time for lookup in self.lookups.values()}
         by_time = {time: sort_rows(self.rows, [time, ROW]) for time in times}
         # one text for all lookups: together they would take more memory than the numbers do
         names = {time: np.array(rows[ROW].to_pylist() if named else [], object) for time, rows in by_time.items()}
         return {
-            name: self._indexed(name, by_time[lookup.time], names[lookup.time]) for name, lookup in self.lookups.items()
+            name: self._index(name, by_time[lookup.time], names[lookup.time]) for name, lookup in self.lookups.items()
         }
 
     def event_file(self) -> EventFile:
@@ -125,11 +125,11 @@ class FileReader:
         places = dict(zip(self.rows[ROW].to_pylist(), zip(*columns, strict=True), strict=True))
         return EventFile(self.lookups, kinds, self.values, places)
 
-    def _indexed(self, name: str, rows: Any, names: NDArray[np.object_]) -> Indexed:
+    def _index(self, name: str, rows: Any, names: NDArray[np.object_]) -> Indexed:
         lookup = self.lookups[name]
         order, spans = group_rows(rows, lookup.keys)
         rows = rows.take(order)
-        series = Series.empty(self.needed[name]).continued(
+        series = Series.empty(self.needed[name]).continue_from(
             0,
             microseconds(rows[lookup.time]),
             names[order].tolist() if len(names) else [],

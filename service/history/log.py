@@ -43,7 +43,7 @@ class EventLog:
 
     def read(self) -> list[Entry]:
         """Return all entries. A last line that was never finished, and so never answered, is cut off with a warning."""
-        with self._locked() as file:
+        with self._lock() as file:
             content = file.readall()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
@@ -54,7 +54,7 @@ class EventLog:
     def append(self, table: str, rows: Sequence[Any]) -> None:
         """Add an entry; when this returns, the disk has it. If it fails, the log is as it was."""
         line = json.dumps({"table": table, "rows": rows}).encode() + b"\n"
-        with self._locked() as file:
+        with self._lock() as file:
             size = file.seek(0, os.SEEK_END)
             try:
                 written = 0
@@ -66,7 +66,7 @@ class EventLog:
                 raise
 
     @contextmanager
-    def _locked(self) -> Iterator[FileIO]:
+    def _lock(self) -> Iterator[FileIO]:
         with FileIO(self.path, "r+") as file:  # unbuffered: closing must write nothing
             fcntl.flock(file, fcntl.LOCK_EX)
             yield file

@@ -52,7 +52,7 @@ class Histories:
         self._files: dict[str, EventFile] = {}
         windows: dict[str, Indexed] = {}
         for reader in _readers(plan, features, folder):
-            windows |= reader.indexed(named=reader.path.name in accepting)
+            windows |= reader.index(named=reader.path.name in accepting)
             if reader.path.name in accepting:
                 self._files[reader.path.name] = reader.event_file()
         self._tables: dict[str, SentTable] = {}
@@ -73,10 +73,10 @@ class Histories:
             if file := self._files.get(sent.file):
                 replaced |= sent.events.keys() & file.places.keys()
                 for name in file.lookups:
-                    windows[name] = windows[name].edited(file.edits(name, sent.events))
+                    windows[name] = windows[name].edit(file.edits(name, sent.events))
             else:
                 name = self._tables[sent.file].table
-                tables[name], earlier = tables[name].edited(sent.events)
+                tables[name], earlier = tables[name].edit(sent.events)
                 replaced |= earlier
         return Change(State(windows, tables), arrivals, replaced)
 
@@ -90,14 +90,14 @@ class Histories:
 
 def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
     """Yield readers of the files of the window lookups that features use."""
-    needed = _needed(feature for feature in features if isinstance(feature, WindowFeature))
+    needed = _totals(feature for feature in features if isinstance(feature, WindowFeature))
     used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}
     for file, names in groupby(sorted(used, key=lambda name: (used[name].file, name)), lambda name: used[name].file):
         lookups = {name: lookup for name in names if isinstance(lookup := used[name], WindowLookup)}
         yield FileReader(folder / file, lookups, needed, plan)
 
 
-def _needed(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:
+def _totals(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:
     """Return for each lookup the columns that features aggregate, and the running sums that they need."""
     needed: dict[str, dict[str, Totals]] = {}
     for feature in features:

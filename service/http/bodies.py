@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 
-from service.records.reader import InvalidRecords, Problem, shown
+from service.records.reader import InvalidRecords, Problem, excerpt
 
 MAX_BODY_BYTES = 8_000_000
 MAX_RECORDS = 10_000
@@ -59,10 +59,10 @@ def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]
     """Return the list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
     entries = body.get(name)
     if others := sorted(body.keys() - {name, *beside}):
-        problem = Problem(f"unknown keys beside {name}", 0, None, [shown(o) for o in others], [*beside, name])
+        problem = Problem(f"unknown keys beside {name}", 0, None, [excerpt(o) for o in others], [*beside, name])
         raise InvalidRecords([problem])
     if not isinstance(entries, list) or not entries:
-        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, shown(entries), "an array of 1 or more")])
+        raise InvalidRecords([Problem(f"not a list of {name}", 0, name, excerpt(entries), "an array of 1 or more")])
     if len(entries) > MAX_RECORDS:
         raise BodyError(413, f"{len(entries)} {name} were given; send at most {MAX_RECORDS} at a time")
     return entries
@@ -101,7 +101,7 @@ def _check_content_type(header: str) -> None:
     media_type = header.partition(";")[0].strip().lower()
     kind, _, subtype = media_type.partition("/")
     if kind != "application" or (subtype != "json" and not subtype.endswith("+json")):
-        raise BodyError(415, f"the content type is {shown(header)!r}; send application/json")
+        raise BodyError(415, f"the content type is {excerpt(header)!r}; send application/json")
 
 
 async def _body(request: Request) -> bytes:

@@ -74,7 +74,7 @@ class FeatureBuilder:
         self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
         self.histories = Histories(plan, [*numeric, *categorical], folder)
         self._windows = Windows(plan, {i: f for i, f in enumerate(numeric) if isinstance(f, WindowFeature)})
-        self._synthesized = _synthesized(numeric), _synthesized(categorical)
+        self._synthesized = _synthesized_names(numeric), _synthesized_names(categorical)
         self._synthesizer = _synthesizer(plan, *self._synthesized)
 
     def build(self, records: Sequence[Record]) -> Matrices:
@@ -161,7 +161,7 @@ def _getter(feature: ColumnFeature | CalendarFeature) -> Getter:
     return calendar
 
 
-def _synthesized(features: Sequence[Feature]) -> dict[int, str]:
+def _synthesized_names(features: Sequence[Feature]) -> dict[int, str]:
     return {position: f.name for position, f in enumerate(features) if isinstance(f, SynthesisFeature)}
 
 
@@ -174,10 +174,10 @@ def _synthesizer(plan: Plan, numeric: Mapping[int, str], categorical: Mapping[in
 def _block(
     name: str, plan: Plan, folder: Path, *, numeric: Sequence[Feature], categorical: Sequence[Feature]
 ) -> _Block:
-    def used(features: Sequence[Feature]) -> dict[int, str]:
+    def columns_of(features: Sequence[Feature]) -> dict[int, str]:
         return {i: f.column for i, f in enumerate(features) if isinstance(f, LookupFeature) and f.lookup == name}
 
-    numbers, texts = used(numeric), used(categorical)
+    numbers, texts = columns_of(numeric), columns_of(categorical)
     lookup = plan.lookups[name]
     assert isinstance(lookup, RowLookup)  # the plan's own check
     finder = load_lookup(

@@ -68,7 +68,7 @@ def to_us(time: dt.datetime) -> int:
     return (time - EPOCH) // MICROSECOND
 
 
-def shown(value: Any) -> Any:
+def excerpt(value: Any) -> Any:
     """Return a value as an error repeats it: short, and always encodable as JSON."""
     if isinstance(value, str):
         short = value if len(value) <= SHOWN_CHARACTERS else value[:SHOWN_CHARACTERS] + "…"
@@ -148,7 +148,7 @@ class RowReader:
     def values(self, row: Any, index: int, problems: list[Problem]) -> dict[str, Value]:
         """Parse the values of one row, as far as they are sound; add what is not to `problems`."""
         if not isinstance(row, dict):
-            problems.append(Problem("not a record", index, None, shown(row), "an object"))
+            problems.append(Problem("not a record", index, None, excerpt(row), "an object"))
             return {}
         if not row.keys() <= self.columns.keys():
             problems.append(self._unknown(row, index))
@@ -159,7 +159,7 @@ class RowReader:
                 try:
                     values[name] = parse(value)
                 except _Refused as refused:
-                    problems.append(Problem(str(refused), index, name, shown(value), refused.allowed))
+                    problems.append(Problem(str(refused), index, name, excerpt(value), refused.allowed))
             elif required:
                 allowed = f"a value of type {self.columns[name]}"
                 problems.append(Problem("required, and missing or null", index, name, None, allowed))
@@ -169,7 +169,7 @@ class RowReader:
 
     def _unknown(self, row: Mapping[str, Any], index: int) -> Problem:
         unknown = sorted(row.keys() - self.columns.keys())
-        names = [shown(name) for name in unknown[:SHOWN_CHARACTERS]]
+        names = [excerpt(name) for name in unknown[:SHOWN_CHARACTERS]]
         return Problem("unknown columns", index, None, names, sorted(self.columns))
 
 

@@ -21,7 +21,7 @@ class SentTable:
     table: str
     about: SynthesisTable
 
-    def wanted(self) -> list[str]:
+    def columns(self) -> list[str]:
         """List the columns of a row."""
         return list(self.about.columns)
 

@@ -86,12 +86,12 @@ class Rows:
         stored = self.table.column(column).take(rows.positions).to_pylist() if len(rows.positions) else []
         return [*stored, *(self.added[name][column] for name in rows.names)]
 
-    def edited(self, events: Mapping[str, Row | None]) -> tuple[Rows, set[str]]:
+    def edit(self, events: Mapping[str, Row | None]) -> tuple[Rows, set[str]]:
         """Return the table after each of `events` took the place of the row of its name, and the names that had one."""
         gone, added, replaced = set(self.gone), dict(self.added), set[str]()
         holders = {column: dict(self.holders.get(column, {})) for column in self.indices}
         for name, row in events.items():
-            stored, earlier = set(self._stored(name)) - gone, added.pop(name, None)
+            stored, earlier = set(self._positions(name)) - gone, added.pop(name, None)
             gone |= stored
             if stored or earlier is not None:
                 replaced.add(name)
@@ -106,7 +106,7 @@ class Rows:
             return positions
         return np.array([position for position in positions.tolist() if position not in self.gone], np.int64)
 
-    def _stored(self, name: str) -> list[int]:
+    def _positions(self, name: str) -> list[int]:
         index = self.indices[str(self.key)]
         at: list[int] = index.find([name if index.values.dtype == object else int(name)])[0].tolist()
         return at

@@ -31,7 +31,7 @@ def quoted(name: str) -> str:
 class Target(Protocol):
     """A file in memory to which a view's rows are added."""
 
-    def wanted(self) -> list[str]:
+    def columns(self) -> list[str]:
         """List the columns that it needs."""
         ...
 
@@ -110,7 +110,7 @@ class Query:
             schema = self._result([]).schema
         except self._errors() as error:
             raise BundleError("plan.json", [f"the query for {self.file} fails: {error}"]) from None
-        if absent := sorted(set(self.target.wanted()) - set(schema.names)):
+        if absent := sorted(set(self.target.columns()) - set(schema.names)):
             raise BundleError("plan.json", [f"the query for {self.file} yields no columns {absent}"])
         if problems := self.target.type_problems(schema):
             yields = f"the query for {self.file} yields"

@@ -27,9 +27,9 @@ class Indexed:
         span = self.spans.get(key)
         return None if span is None else (self.series, *span)
 
-    def edited(self, edits: Mapping[Any, Edits]) -> Indexed:
+    def edit(self, edits: Mapping[Any, Edits]) -> Indexed:
         """Return the same after some edits of each key."""
-        changed = {key: self._series(key).edited(edit.removed, edit.added) for key, edit in edits.items()}
+        changed = {key: self._series(key).edit(edit.removed, edit.added) for key, edit in edits.items()}
         return replace(self, changed={**self.changed, **changed})
 
     def _series(self, key: Any) -> Series:

@@ -65,15 +65,15 @@ class Column:
         values[valid] = np.frombuffer(self.values, np.int64)[self.counts[start] :]
         return values, valid
 
-    def continued(self, at: int, cells: Cells) -> Column:
+    def continue_from(self, at: int, cells: Cells) -> Column:
         """Return the column of the first `at` events, then of events with these `cells`."""
         values, valid = cells
         before, values = self.counts[at], values[valid]
         return Column(
             self.counts[: at + 1] + _pack(before + np.cumsum(valid)),
             self.values[:before] + _pack(values),
-            None if self.sums is None else self.sums.continued(before, values),
-            None if self.squares is None else self.squares.continued(before, values, squared=True),
+            None if self.sums is None else self.sums.continue_from(before, values),
+            None if self.squares is None else self.squares.continue_from(before, values, squared=True),
         )
 
     def part(self, start: int, stop: int) -> Column:
@@ -106,12 +106,12 @@ class Series:
         """Return the series of no event, of the columns in `totals`."""
         return cls(array("q"), [], {name: Column.empty(needed) for name, needed in totals.items()})
 
-    def continued(self, at: int, times: Numbers, rows: list[str], cells: Mapping[str, Cells]) -> Series:
+    def continue_from(self, at: int, times: Numbers, rows: list[str], cells: Mapping[str, Cells]) -> Series:
         """Return the first `at` events, then the given ones, which are sorted and come after them."""
         return Series(
             self.times[:at] + _pack(times),
             self.rows[:at] + rows,
-            {name: column.continued(at, cells[name]) for name, column in self.columns.items()},
+            {name: column.continue_from(at, cells[name]) for name, column in self.columns.items()},
         )
 
     def part(self, start: int, stop: int) -> Series:
@@ -125,7 +125,7 @@ class Series:
             return len(self)
         return bisect_left(range(len(self)), event, start, key=lambda i: (self.times[i], self.rows[i]))
 
-    def edited(self, removed: Sequence[tuple[int, str]], added: Sequence[Event]) -> Series:
+    def edit(self, removed: Sequence[tuple[int, str]], added: Sequence[Event]) -> Series:
         """Return these events without the `removed`, which are among them, and with the `added`."""
         added = sorted(added, key=lambda event: event.order)
         out = sorted(self.position(event) for event in removed)
@@ -134,7 +134,7 @@ class Series:
             into.append(self.position(event.order, into[-1] if into else 0))
         at = min([*out[:1], *into[:1]], default=len(self))
         edit = _Edit.of(at, out, into)
-        return self.continued(
+        return self.continue_from(
             at,
             edit.apply(np.frombuffer(self.times, np.int64)[at:], [event.time_us for event in added]),
             edit.apply(np.array(self.rows[at:], object), [event.row for event in added]).tolist(),

@@ -35,7 +35,7 @@ class Sums:
         """Return the sums of some of the values, all of them greater by the same number."""
         return Sums(self.low[start : stop + 1], None if self.high is None else self.high[start : stop + 1])
 
-    def continued(self, at: int, values: NDArray[np.int64], *, squared: bool = False) -> Sums:
+    def continue_from(self, at: int, values: NDArray[np.int64], *, squared: bool = False) -> Sums:
         """Return the sums of the first `at` values, then of `values` or their squares."""
         head_low, head_high = self._words(at + 1)
         low, high = _squares(values) if squared else (values.view(np.uint64), values >> 63)

@@ -133,7 +133,7 @@ def _reference(rows: list[Row], record: Record, feature: WindowFeature) -> float
             return float(len(events))
         return (record.cutoff_us - events[-1]["at"]) / 1e6 if events else math.nan
     values = [row[feature.column] for row in events]
-    return aggregated(feature.aggregation, values, 10 ** SCALES[feature.column])
+    return aggregate(feature.aggregation, values, 10 ** SCALES[feature.column])
 
 
 def _counts(row: Row, record: Record, feature: WindowFeature, lookup: WindowLookup) -> bool:
@@ -145,7 +145,7 @@ def _counts(row: Row, record: Record, feature: WindowFeature, lookup: WindowLook
     return at <= record.cutoff_us if lookup.at_cutoff == "included" else at < record.cutoff_us
 
 
-def aggregated(name: str, values: list[int | None], k: int) -> float:
+def aggregate(name: str, values: list[int | None], k: int) -> float:
     """Compute one aggregate of stored values, of which some may be None; in the order of their events."""
     ordered = sorted(value for value in values if value is not None)
     count, total = len(ordered), sum(ordered)

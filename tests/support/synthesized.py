@@ -120,7 +120,7 @@ Row = dict[str, Any]  # times as datetime
 CITIES: list[Row] = [{"city": "Łódź's", "people": 9_007_199_254_740_993}, {"city": "Köln", "people": None}]
 
 
-def changed(**changes: Any) -> Plan:
+def plan_with(**changes: Any) -> Plan:
     """Return the plan with another synthesis."""
     plan = copy.deepcopy(SYNTHESIS_PLAN)
     plan["synthesis"] |= changes

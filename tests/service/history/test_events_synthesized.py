@@ -25,9 +25,9 @@ from tests.support.synthesized import (
     PLAN,
     RECORDS,
     Row,
-    changed,
     item,
     order,
+    plan_with,
     record,
     reference,
     sent,
@@ -237,7 +237,7 @@ def test_a_prediction_sees_all_rows_of_a_request_or_none() -> None:
     ],
 )
 def test_a_query_that_does_not_make_rows_of_the_table_is_refused(query: str, message: str) -> None:
-    plan = changed()
+    plan = plan_with()
     plan.events["orders"].views[:] = [type(plan.events["orders"].views[0])("orders.rows.parquet", query)]
 
     with pytest.raises(BundleError, match=message):
@@ -245,7 +245,7 @@ def test_a_query_that_does_not_make_rows_of_the_table_is_refused(query: str, mes
 
 
 def test_a_query_that_renames_rows_is_refused() -> None:
-    plan = changed()
+    plan = plan_with()
     query = ORDERS_QUERY.replace("cast(order_id as bigint) as", "1 + cast(order_id as bigint) as")
     plan.events["orders"].views[:] = [type(plan.events["orders"].views[0])("orders.rows.parquet", query)]
 

@@ -11,7 +11,7 @@ from service.plan.reading import read_plan
 from tests.support.synthesized import SYNTHESIS_PLAN
 
 
-def refused(plan: dict[str, Any]) -> str:
+def refusal(plan: dict[str, Any]) -> str:
     with pytest.raises(BundleError) as raised:
         read_plan(json.dumps(plan).encode())
     return str(raised.value)
@@ -64,7 +64,7 @@ def test_a_synthesis_that_contradicts_itself_is_refused(path: tuple[Any, ...], v
         target = target[key]
     target[path[-1]] = value
 
-    assert message in refused(plan)
+    assert message in refusal(plan)
 
 
 def test_all_contradictions_of_a_synthesis_are_reported_together() -> None:
@@ -73,7 +73,7 @@ def test_all_contradictions_of_a_synthesis_are_reported_together() -> None:
     plan["synthesis"]["links"][2]["table"] = "towns"
     plan["events"]["items"]["key"] = "order_id"
 
-    message = refused(plan)
+    message = refusal(plan)
 
     assert all(part in message for part in ["'years'", "'towns'", "items.rows.parquet"])
 

@@ -5,10 +5,10 @@ from typing import Any
 from service.plan.parts import Synthesis
 from service.synthesis.labels import Labels
 from service.synthesis.reach import Reach
-from tests.support.synthesized import PLAN, changed, item, order, record, shop
+from tests.support.synthesized import PLAN, item, order, plan_with, record, shop
 
 
-def reached(synthesis: Synthesis | None, tables: Any, *records: Any) -> tuple[dict[str, Any], list[list[str]]]:
+def reach(synthesis: Synthesis | None, tables: Any, *records: Any) -> tuple[dict[str, Any], list[list[str]]]:
     assert synthesis is not None
     warnings: list[list[str]] = [[] for _ in records]
     rows = Reach(synthesis).rows(Labels(synthesis).of(records), tables, warnings)
@@ -18,7 +18,7 @@ def reached(synthesis: Synthesis | None, tables: Any, *records: Any) -> tuple[di
 def test_links_are_followed_from_the_records_to_the_rows_of_their_rows() -> None:
     state = shop(orders=[order(1), order(2, 2), order(3)], items=[item("a", 3), item("b", 2), item("c", 1)]).state
 
-    rows, warnings = reached(PLAN.synthesis, state.tables, record(1))
+    rows, warnings = reach(PLAN.synthesis, state.tables, record(1))
 
     assert sorted(rows["orders"]["order_id"]) == [1, 3]
     assert sorted(rows["items"]["item_id"]) == ["a", "c"]
@@ -27,16 +27,16 @@ def test_links_are_followed_from_the_records_to_the_rows_of_their_rows() -> None
 
 
 def test_a_record_that_reaches_nothing_is_warned_of_alone() -> None:
-    _, warnings = reached(PLAN.synthesis, shop(orders=[order(1)]).state.tables, record(1), record(7), record(7.0))
+    _, warnings = reach(PLAN.synthesis, shop(orders=[order(1)]).state.tables, record(1), record(7), record(7.0))
 
     assert warnings == [[], *[["orders: no row for customer_id 7"]] * 2]
 
 
 def test_rows_that_are_reached_twice_are_there_once() -> None:
     links = [{"table": "orders", "column": "customer_id", "value": "instance"}] * 2
-    plan = changed(links=links)
+    plan = plan_with(links=links)
 
-    rows, _ = reached(plan.synthesis, shop(plan, orders=[order(1), order(2)]).state.tables, record(1), record(1))
+    rows, _ = reach(plan.synthesis, shop(plan, orders=[order(1), order(2)]).state.tables, record(1), record(1))
 
     assert rows["orders"]["order_id"] == [1, 2]
 

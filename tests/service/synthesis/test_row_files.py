@@ -34,7 +34,7 @@ def test_a_file_is_held_with_times_in_microseconds_and_no_nan(tmp_path: Path) ->
 def test_a_table_that_takes_rows_names_them_by_their_key() -> None:
     sent = SentTable("rows", TABLE)
 
-    assert sent.wanted() == ["key", "group", "at"]
+    assert sent.columns() == ["key", "group", "at"]
     assert sent.name({"key": "k", "group": None, "at": 1}) == "k"
     assert sent.type_problems(pa.schema({"key": pa.string(), "group": pa.int64(), "at": pa.timestamp("us")})) == [
         "'group' as int64, not DOUBLE"

@@ -46,7 +46,7 @@ def test_values_of_every_type_are_found(values: list[Any]) -> None:
 def test_a_changed_table_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> None:
     before = rows(tmp_path)
 
-    after, replaced = before.edited({"a": None, "d": {"key": "d", "group": 1.0, "at": None}})
+    after, replaced = before.edit({"a": None, "d": {"key": "d", "group": 1.0, "at": None}})
 
     assert replaced == {"a"}
     for table, keys in [(before, ["a", "c"]), (after, ["c", "d"])]:
@@ -56,7 +56,7 @@ def test_a_changed_table_leaves_the_earlier_one_as_it_was(tmp_path: Path) -> Non
 
 
 def test_a_missing_value_is_in_no_group(tmp_path: Path) -> None:
-    table, _ = rows(tmp_path, group=[np.nan, None, 2.0]).edited({"d": {"key": "d", "group": None, "at": 1}})
+    table, _ = rows(tmp_path, group=[np.nan, None, 2.0]).edit({"d": {"key": "d", "group": None, "at": 1}})
 
     assert table.values(table.all(), "group") == [None, None, 2.0, None]
     assert table.find("group", {1.0}).unknown == {1.0}

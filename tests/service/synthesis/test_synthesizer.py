@@ -27,9 +27,9 @@ from tests.support.synthesized import (
     RECORDS,
     SYNTHESIS_PLAN,
     Row,
-    changed,
     item,
     order,
+    plan_with,
     record,
     reference,
     shop,
@@ -127,7 +127,7 @@ def test_a_large_batch_is_answered_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_without_links_the_query_sees_whole_tables() -> None:
     orders, items = [order(1), order(2, 2), order(3, None)], [item("a", 1), item("b", 2), item("c", None)]
-    plan, records = changed(links=[]), [record(1), record(2), record(3)]
+    plan, records = plan_with(links=[]), [record(1), record(2), record(3)]
 
     values, warnings = values_of(shop(plan, orders=orders, items=items), records, synthesizer(plan))
 
@@ -147,7 +147,7 @@ def test_a_table_may_be_reached_on_several_ways() -> None:
         {"table": "orders", "column": "order_id", "value": "order_id", "parent": 1},
         {"table": "items", "column": "order_id", "value": "order_id", "parent": 2},
     ]
-    plan = changed(query=query, links=links)
+    plan = plan_with(query=query, links=links)
     assert plan.synthesis is not None
     histories = shop(plan, orders=[order(1), order(2), order(3, 2)], items=[item("a", 1), item("b", 3), item("c", 1)])
 
@@ -157,7 +157,7 @@ def test_a_table_may_be_reached_on_several_ways() -> None:
 
 
 def test_an_instance_that_records_do_not_name_is_missing() -> None:
-    plan = changed(instance={"column": "account", "type": "VARCHAR"}, links=[], query="""
+    plan = plan_with(instance={"column": "account", "type": "VARCHAR"}, links=[], query="""
         select "row", 1.0::double as one, instance as "none" from __labels order by "row" """)  # fmt: skip
     assert plan.synthesis is not None
 
@@ -195,13 +195,13 @@ def test_a_query_over_the_record_alone_needs_no_cutoff() -> None:
 )
 def test_a_query_that_does_not_return_the_features_is_refused(query: str, message: str) -> None:
     with pytest.raises(BundleError) as raised:
-        synthesizer(changed(query=query))
+        synthesizer(plan_with(query=query))
 
     assert message in str(raised.value)
 
 
 def test_a_query_that_loses_records_fails_rather_than_answers_others() -> None:
-    lossy = synthesizer(changed(query=f'select * from ({QUERY}) where "row" > 0'))
+    lossy = synthesizer(plan_with(query=f'select * from ({QUERY}) where "row" > 0'))
 
     with pytest.raises(ArithmeticError, match="made 1 rows of 2"):
         values_of(shop(), [record(1), record(2)], lossy)

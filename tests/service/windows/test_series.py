@@ -16,7 +16,7 @@ UNIQUE = st.lists(EVENTS, max_size=12, unique_by=lambda event: event.row)
 
 
 def series_of(events: list[Event]) -> Series:
-    return Series.empty(TOTALS).edited([], events)
+    return Series.empty(TOTALS).edit([], events)
 
 
 def events_in(series: Series) -> list[tuple[int, str, int | None, int | None]]:
@@ -28,7 +28,7 @@ def events_in(series: Series) -> list[tuple[int, str, int | None, int | None]]:
     return list(zip(series.times, series.rows, *columns, strict=True))
 
 
-def described(events: list[Event]) -> list[tuple[int, str, int | None, int | None]]:
+def rows_of(events: list[Event]) -> list[tuple[int, str, int | None, int | None]]:
     return [(e.time_us, e.row, e.values["v"], e.values["w"]) for e in sorted(events, key=lambda event: event.order)]
 
 
@@ -40,10 +40,10 @@ def test_an_edited_series_is_that_of_the_events_that_are_left(events: list[Event
     left = [event for event in events if event not in removed]
     before = series_of(events)
 
-    after = before.edited([event.order for event in removed], added)
+    after = before.edit([event.order for event in removed], added)
 
-    assert events_in(before) == described(events)
-    assert events_in(after) == described(left + added)
+    assert events_in(before) == rows_of(events)
+    assert events_in(after) == rows_of(left + added)
     assert after == series_of(left + added)
 
 

@@ -13,7 +13,7 @@ VALUES = st.lists(st.integers(-LIMIT + 1, LIMIT - 1) | st.sampled_from([LIMIT - 
 
 
 def summed(values: list[int], *, squared: bool) -> Sums:
-    return Sums.empty().continued(0, np.array(values, np.int64), squared=squared)
+    return Sums.empty().continue_from(0, np.array(values, np.int64), squared=squared)
 
 
 @pytest.mark.parametrize("squared", [False, True])
@@ -22,9 +22,9 @@ def test_sums_are_exact_however_they_were_made(
     squared: bool, head: list[int], tail: list[int], more: list[int]
 ) -> None:
     at = len(head) // 2
-    sums = summed(head, squared=squared).continued(at, np.array(tail, np.int64), squared=squared)
+    sums = summed(head, squared=squared).continue_from(at, np.array(tail, np.int64), squared=squared)
     values = head[:at] + tail
-    part = sums.part(at, len(values)).continued(len(tail), np.array(more, np.int64), squared=squared)
+    part = sums.part(at, len(values)).continue_from(len(tail), np.array(more, np.int64), squared=squared)
 
     exact = list(accumulate((v * v if squared else v for v in values + more), initial=0))
     for stop in range(len(values) + 1):
