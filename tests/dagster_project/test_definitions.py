@@ -79,7 +79,7 @@ MISTAKES = {  # by use case: what to write instead of what, and what the error m
 
 @pytest.fixture
 def project(tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]) -> Path:
-    """A copy of the project with a use case for each mistake."""
+    """Return a copy of the project with a use case for each mistake."""
     copy_project(tmp_path)
     text = (ROOT / "configs" / "breast_cancer" / "defs.yaml").read_text()
     for name, (right, wrong, *_) in MISTAKES.items():
@@ -94,7 +94,7 @@ def run(project: Path, *command: str) -> "subprocess.CompletedProcess[str]":
 
 
 def descriptions(project: Path) -> dict[str, str]:
-    """The description of each asset of the project's code location, loaded in a process of its own."""
+    """Return the description of each asset of the project's code location, loaded in a process of its own."""
     code = (
         "import json\n"
         "from dagster_project.definitions import defs\n"
@@ -107,14 +107,14 @@ def descriptions(project: Path) -> dict[str, str]:
 
 
 def test_a_broken_use_case_is_one_asset_that_says_where_and_what(project: Path) -> None:
-    found = descriptions(project)
+    assets = descriptions(project)
 
-    assert "breast_cancer/bento" in found
+    assert "breast_cancer/bento" in assets
     for name, (_, _, field, line, words) in MISTAKES.items():
-        assert [key for key in found if key.startswith(name)] == [f"{name}/broken"]
+        assert [key for key in assets if key.startswith(name)] == [f"{name}/broken"]
         for expected in [f"configs/{name}/defs.yaml:{line}", field, *words]:
-            assert expected in found[f"{name}/broken"]
-        assert "errors.pydantic.dev" not in found[f"{name}/broken"]
+            assert expected in assets[f"{name}/broken"]
+        assert "errors.pydantic.dev" not in assets[f"{name}/broken"]
 
 
 def test_broken_use_cases_fail_dg_check_defs_together(project: Path) -> None:
@@ -164,10 +164,10 @@ def test_a_setting_comes_from_the_environment_and_a_missing_one_is_named(
     monkeypatch.delenv("WAREHOUSE", raising=False)
     missing = descriptions(project)
     monkeypatch.setenv("WAREHOUSE", "sqlite:///orders.db")
-    found = descriptions(project)
+    assets = descriptions(project)
 
     assert "WAREHOUSE" in missing["a_key/broken"]
-    assert "a_key/raw/samples" in found
+    assert "a_key/raw/samples" in assets
 
 
 def test_the_schema_for_editors_accepts_what_is_shipped_and_describes_every_field(project: Path) -> None:
@@ -187,5 +187,5 @@ def test_the_schema_for_editors_accepts_what_is_shipped_and_describes_every_fiel
 
 
 def _as_json(file: Path) -> Any:
-    """What an editor checks: YAML's dates are texts there."""
+    """Return a file as an editor checks it: YAML's dates are texts there."""
     return json.loads(json.dumps(yaml.safe_load(file.read_text()), default=str))

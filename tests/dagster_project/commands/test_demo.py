@@ -13,8 +13,8 @@ SEXTANT = Path(sys.executable).parent / "sextant"
 
 
 def files(folder: Path) -> set[str]:
-    found = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    return {name for name in found if "__pycache__" not in name}
+    names = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    return {name for name in names if "__pycache__" not in name}
 
 
 @pytest.mark.slow

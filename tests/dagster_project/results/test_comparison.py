@@ -43,23 +43,23 @@ def test_predictions_of_two_runs_are_identical_if_their_scores_are() -> None:
 def test_a_column_of_the_data_counts_whatever_its_name(name: str) -> None:
     first = pd.DataFrame({"id": [1, 2], name: ["x", "y"]})
 
-    found = compare_results(first, first.assign(**{name: ["x", "z"]}))
+    verdict = compare_results(first, first.assign(**{name: ["x", "z"]}))
 
-    assert (found.word, found.detail) == ("different", f"1 of 2 rows, in {name}")
+    assert (verdict.word, verdict.detail) == ("different", f"1 of 2 rows, in {name}")
 
 
 @pytest.mark.parametrize(
     ("value", "word"), [(0.5, "identical"), (0.5 + 1e-12, "equal"), (0.6, "different"), (None, "different")]
 )
 def test_numbers_are_equal_within_the_tolerance_and_missing_is_no_number(value: float | None, word: str) -> None:
-    first, second = (pd.DataFrame({"x": [0.5, None, each]}, dtype="float64") for each in (0.5, value))
+    first, second = (pd.DataFrame({"x": [0.5, None, number]}, dtype="float64") for number in (0.5, value))
 
     assert compare_results(first, second).word == word
 
 
 def test_models_whose_bytes_differ_are_compared_by_their_scores() -> None:
     rows = pd.DataFrame({"x": [0.0, 0.5]})
-    first, second = (SimpleNamespace(model=Slope(each), encoder=Slope(1.0)) for each in (1.0, 1.01))
+    first, second = (SimpleNamespace(model=Slope(factor), encoder=Slope(1.0)) for factor in (1.0, 1.01))
 
     assert compare_results(first, second).word == "different"
     assert compare_results(first, second, 0.01, rows).detail == "scores of 2 rows within 0.005, allowed: 0.01"
@@ -86,20 +86,20 @@ def test_what_is_no_number_on_both_sides_is_the_same() -> None:
 
 
 def test_what_hangs_on_single_rows_counts_unless_training_need_not_be_exact() -> None:
-    found = Evaluation(model_hash="a", family="x", rows=1, metrics={"rmse": 1.0}, searched_slices=3)
-    other = found.model_copy(update={"metrics": {"rmse": 1.001}, "searched_slices": 4})
+    evaluation = Evaluation(model_hash="a", family="x", rows=1, metrics={"rmse": 1.0}, searched_slices=3)
+    other = evaluation.model_copy(update={"metrics": {"rmse": 1.001}, "searched_slices": 4})
 
-    assert compare_results(found, found.model_copy(update={"searched_slices": 4})).word == "different"
-    assert compare_results(found, other, tolerance=0.01).word == "equal"
-    assert compare_results(found, other.model_copy(update={"rows": 2}), tolerance=0.01).word == "different"
+    assert compare_results(evaluation, evaluation.model_copy(update={"searched_slices": 4})).word == "different"
+    assert compare_results(evaluation, other, tolerance=0.01).word == "equal"
+    assert compare_results(evaluation, other.model_copy(update={"rows": 2}), tolerance=0.01).word == "different"
 
 
 def test_what_a_champion_of_that_day_scored_on_a_slice_is_no_part_of_the_result() -> None:
-    known = Estimate(value=0.5, low=0.4, high=0.6)
-    both = Compared(rows=5, candidate=known, champion=known, difference=known)
+    estimate = Estimate(value=0.5, low=0.4, high=0.6)
+    both = Compared(rows=5, candidate=estimate, champion=estimate, difference=estimate)
 
     def evaluation(against: Compared | None, rows: int = 9) -> Evaluation:
-        one = Slice(column="site", value="north", rows=rows, score=known, against_champion=against)
+        one = Slice(column="site", value="north", rows=rows, score=estimate, against_champion=against)
         return Evaluation(model_hash="a", family="f", rows=10, metrics={}, slices=(one,))
 
     assert compare_results(evaluation(both), evaluation(None)).word == "identical"

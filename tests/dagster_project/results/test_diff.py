@@ -31,12 +31,12 @@ def run(*arguments: str) -> Result:
 
 
 def changed(first: str, second: str) -> set[str]:
-    """The coordinates that differ anywhere in two chains, of those that the chain itself does not bring about."""
-    ledger, found = Ledger(), set[str]()
-    chains = [{r["run"]["asset"]: i for _, i, r in ledger.upstream(each)} for each in (first, second)]
+    """Return the coordinates that differ anywhere in two chains, but for those that follow from an earlier asset."""
+    ledger, names = Ledger(), set[str]()
+    chains = [{r["run"]["asset"]: i for _, i, r in ledger.upstream(identity)} for identity in (first, second)]
     for asset in chains[0].keys() & chains[1].keys():
-        found |= set(changed_coordinates(*(ledger.get(chain[asset]) for chain in chains)))
-    return found - {"data"}
+        names |= set(changed_coordinates(*(ledger.get(chain[asset]) for chain in chains)))
+    return names - {"data"}
 
 
 def test_a_result_beside_itself_differs_in_nothing(small: Small) -> None:
@@ -64,20 +64,20 @@ def test_one_cell_of_data(small: Small) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "said"),
+    ("changes", "name", "line"),
     [
         ({"models": {"logistic": {"trials": 2}}}, "config", "models.logistic.trials: 1 and 2"),
         ({"seed": 5}, "seed", "  0 and 5"),
     ],
 )
-def test_one_value_of_the_declaration(changes: dict[str, Any], name: str, said: str, small: Small) -> None:
+def test_one_value_of_the_declaration(changes: dict[str, Any], name: str, line: str, small: Small) -> None:
     first, second = small.materialize(), small.materialize(**changes)
 
     shown = run("diff", first, second).output
 
     assert changed(first, second) == {name}
     assert f"{name}, from small/raw/rows on\n" in shown
-    assert said in shown
+    assert line in shown
     assert "roc_auc" in shown
 
 

@@ -1,4 +1,4 @@
-"""What nothing needs is removed, and nothing else."""
+"""Results that nothing needs are removed, and nothing else."""
 
 import json
 import os
@@ -26,12 +26,16 @@ def run(*arguments: str) -> Result:
     return CliRunner().invoke(main, arguments)
 
 
-def found(older_than: timedelta = timedelta(0)) -> list[Garbage]:
+def garbage_now(older_than: timedelta = timedelta(0)) -> list[Garbage]:
     return garbage(Ledger(), Storage(), BentoStore(), tracking(), studies(), older_than)
 
 
+def file_of(identity: str) -> str:
+    return Storage().uri(Stored(**Ledger().records[identity]["result"]))
+
+
 def loads(identity: str) -> bool:
-    return Path(Storage().uri(Stored(**Ledger().records[identity]["result"]))).exists()
+    return Path(file_of(identity)).exists()
 
 
 def chain(identity: str) -> set[str]:
@@ -40,7 +44,7 @@ def chain(identity: str) -> set[str]:
 
 @pytest.fixture
 def promoted(small: Small) -> str:
-    """A champion, then an evaluation that led to no promotion, then the latest one."""
+    """Make a champion, then an evaluation that led to no promotion, then the latest one."""
     champion = small.materialize()
     small.materialize(until="evaluation", seed=1)
     small.materialize(until="evaluation", seed=2)
@@ -50,19 +54,23 @@ def promoted(small: Small) -> str:
 def test_only_what_neither_a_promotion_nor_an_asset_shows_is_found(small: Small, promoted: str) -> None:
     ledger = Ledger()
     seeds = {identity: record["seed"] for identity, record in ledger.records.items()}
-    unneeded = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed == 1}
-    needed = {Storage().uri(Stored(**ledger.records[each]["result"])) for each, seed in seeds.items() if seed != 1}
+    unneeded = {
+        Storage().uri(Stored(**ledger.records[identity]["result"])) for identity, seed in seeds.items() if seed == 1
+    }
+    needed = {
+        Storage().uri(Stored(**ledger.records[identity]["result"])) for identity, seed in seeds.items() if seed != 1
+    }
 
-    paths = {each.path.removeprefix("file://") for each in found() if each.kind != "study"}
+    paths = {piece.path.removeprefix("file://") for piece in garbage_now() if piece.kind != "study"}
 
     reports = {path for path in paths if "/report/" in path}
     assert paths - reports == unneeded - needed
     assert len(reports) == 1
-    assert {each.kind for each in found()} >= {"small/models/logistic", "small/onnx_model", "small/evaluation"}
+    assert {piece.kind for piece in garbage_now()} >= {"small/models/logistic", "small/onnx_model", "small/evaluation"}
 
 
 def test_young_results_stay(small: Small, promoted: str) -> None:
-    assert found(timedelta(hours=1)) == []
+    assert garbage_now(timedelta(hours=1)) == []
 
 
 def test_a_dry_run_removes_nothing_and_says_what_it_would(small: Small, promoted: str) -> None:
@@ -78,7 +86,7 @@ def test_a_dry_run_removes_nothing_and_says_what_it_would(small: Small, promoted
 
 
 def make_old(home: Path) -> None:
-    """As if all of it had been made in 2020."""
+    """Date everything back, as if it had been made in 2020."""
     for file in (home / "coordinates").glob("*.json"):
         text = file.read_text()
         made_at = text.partition('"made_at": "')[2][:4]
@@ -99,7 +107,7 @@ def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small
 
     assert removed.exit_code == 0
     assert " removed" in removed.output
-    assert found() == []
+    assert garbage_now() == []
     assert all(map(loads, chain(promoted)))
     assert not loads(other)
     assert run("locate", other).exit_code == 0
@@ -116,9 +124,9 @@ def test_a_champion_whose_promotion_was_never_recorded_keeps_its_ancestors(small
             (small.home / "coordinates" / f"{identity}.json").unlink()
     make_old(small.home)
 
-    paths = {each.path.removeprefix("file://") for each in found()}
+    paths = {piece.path.removeprefix("file://") for piece in garbage_now()}
 
-    ancestors = {Storage().uri(Stored(**Ledger().records[each]["result"])) for each in chain(model)}
+    ancestors = {file_of(identity) for identity in chain(model)}
     assert len(ancestors) > 5
     assert not paths & ancestors
 
@@ -129,7 +137,7 @@ def test_what_a_step_that_died_left_behind_goes_once_it_is_old(small: Small, pro
     archive = small.home / "archive" / f"{'0' * 64}.tar.xz"
     archive.write_bytes(b"source of nothing")
 
-    young, old = found(timedelta(hours=1)), found()
+    young, old = garbage_now(timedelta(hours=1)), garbage_now()
 
     assert young == []
     assert {Garbage("unknown", left.as_uri(), 4), Garbage("source", archive.as_uri(), 17)} <= set(old)
@@ -139,11 +147,11 @@ def test_studies_of_needed_models_stay_and_others_go(small: Small, promoted: str
     records = Ledger().records.values()
     seed = {record["labels"]["study"]: record["seed"] for record in records if "study" in record["labels"]}
 
-    old = {each.path for each in found() if each.kind == "study"}
+    old = {piece.path for piece in garbage_now() if piece.kind == "study"}
 
     assert old == {study for study, of in seed.items() if of == 1}
     assert len(seed) == 3
-    remove([each for each in found() if each.kind == "study"], studies())
+    remove([piece for piece in garbage_now() if piece.kind == "study"], studies())
     assert set(studies().last_used()) == seed.keys() - old
 
 
@@ -153,8 +161,8 @@ def test_what_killed_fits_and_searches_left_goes_once_it_is_old(small: Small, pr
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_bytes(b"half")
 
-    assert found(timedelta(hours=1)) == []
-    assert {Garbage(kind, file.as_uri(), 4) for kind, file in left.items()} <= set(found())
+    assert garbage_now(timedelta(hours=1)) == []
+    assert {Garbage(kind, file.as_uri(), 4) for kind, file in left.items()} <= set(garbage_now())
 
 
 def test_bentos_of_promoted_versions_stay_and_superseded_ones_go(small: Small, promoted: str) -> None:
@@ -164,7 +172,7 @@ def test_bentos_of_promoted_versions_stay_and_superseded_ones_go(small: Small, p
         (bentos / version / "bento.yaml").write_text("name: small")
     (bentos / "latest").write_text("1-first")
 
-    old = [each for each in found() if each.kind == "bento"]
+    old = [piece for piece in garbage_now() if piece.kind == "bento"]
     make_old(small.home)
     run("gc")
 
@@ -181,7 +189,7 @@ def test_it_refuses_while_a_run_is_under_way(small: Small, promoted: str) -> Non
 
     assert refused.exit_code == 1
     assert under_way.run_id in refused.output
-    assert found()
+    assert garbage_now()
 
 
 @pytest.mark.parametrize("age", ["30", "-1d", "a month"])

@@ -35,7 +35,7 @@ def case() -> Case:
 
 @pytest.fixture(scope="module")
 def instance(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dg.DagsterInstance]:
-    """Everything but the Bento, in a home that the tests of this module only read."""
+    """Make everything but the Bento, in a home that the tests of this module only read."""
     with pytest.MonkeyPatch.context() as patch:
         home = tmp_path_factory.mktemp("home")
         (home / "dagster").mkdir()
@@ -50,7 +50,7 @@ def instance(case: Case, tmp_path_factory: pytest.TempPathFactory) -> Iterator[d
 
 
 def file_of(case: Case, instance: dg.DagsterInstance, asset: str, folder: Path, name: str) -> Path:
-    """A copy of an asset's file, under another name."""
+    """Copy an asset's file, under another name."""
     return Path(shutil.copy(Storage().uri(find(instance, case.key(asset))), folder / name))
 
 
@@ -181,9 +181,9 @@ def test_the_alias_is_the_one_that_mlflow_knows(case: Case, instance: dg.Dagster
     client.set_registered_model_alias("breast_cancer", "Tried", "1")
 
     for alias in ("champion", "Tried"):
-        known = client.get_model_version_by_alias("breast_cancer", alias)
-        assert tracking().version("breast_cancer", alias) == str(known.version)
-        assert locate(f"breast_cancer@{alias}", tracking())["id"] == known.tags["sextant.coordinates"]
+        version = client.get_model_version_by_alias("breast_cancer", alias)
+        assert tracking().version("breast_cancer", alias) == str(version.version)
+        assert locate(f"breast_cancer@{alias}", tracking())["id"] == version.tags["sextant.coordinates"]
 
 
 def test_the_command_prints_coordinates_chain_and_links(case: Case, instance: dg.DagsterInstance) -> None:
@@ -193,9 +193,9 @@ def test_the_command_prints_coordinates_chain_and_links(case: Case, instance: dg
     for word in ("breast_cancer/onnx_model, model breast_cancer:1", "made from", "breast_cancer/raw/samples", "used by",
                  "breast_cancer/production_model", "/assets/breast_cancer/onnx_model", "source ", "seed"):  # fmt: skip
         assert word in shown
-    found = json.loads(as_json)
-    assert found["config"]["value"]["models"]["logistic"]["trials"] == 1
-    assert found["environment"]["distributions"]["dagster"]
+    record = json.loads(as_json)
+    assert record["config"]["value"]["models"]["logistic"]["trials"] == 1
+    assert record["environment"]["distributions"]["dagster"]
 
 
 def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case, instance: dg.DagsterInstance) -> None:
@@ -207,7 +207,7 @@ def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case,
     with tarfile.open(Path(os.environ["SEXTANT_HOME"]) / "archive" / f"{tree}.tar.xz") as archive:
         member = archive.extractfile("ml/evaluation/record.py")
         assert member is not None
-        assert member.read() == (ROOT / "ml" / "evaluation.py").read_bytes()
+        assert member.read() == (ROOT / "ml" / "evaluation" / "record.py").read_bytes()
 
 
 def test_a_file_without_a_stamp_has_none(tmp_path: Path) -> None:

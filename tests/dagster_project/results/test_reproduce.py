@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 from pathlib import Path
 
 import dagster as dg
@@ -16,9 +15,6 @@ from assets.graph import all_assets
 from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from dagster_project.results.reproduction.environment import rebuild
-from dagster_project.results.reproduction.plan import ReproduceError
-from ml.provenance.coordinates import environment_coordinate
 from resources.ledger import Ledger
 from tests.support.small import Small
 
@@ -28,7 +24,7 @@ def run(*arguments: str) -> Result:
 
 
 def archive_another(home: Path, name: str, old: bytes, new: bytes) -> None:
-    """Swaps the archived source for one with another line: as if the wrong one had been recorded."""
+    """Swap the archived source for one with another line: as if the wrong one had been recorded."""
     source = ml.provenance.source.Source.read()
     assert old in source.files[name]
     files = {**source.files, name: source.files[name].replace(old, new)}
@@ -142,22 +138,3 @@ def test_a_family_that_is_not_exact_agrees_within_its_tolerance(
     for asset in ("models/logistic", "onnx_model", "predictions"):
         assert verdicts[asset]["verdict"] == verdict
     assert "scores of 240 rows within " in verdicts["onnx_model"]["detail"]
-
-
-@pytest.mark.slow
-def test_the_recorded_environment_is_made_of_the_recorded_versions(tmp_path: Path) -> None:
-    recorded = environment_coordinate() | {"distributions": {"click": "8.1.7", "sextant": "0", "six": "1.16.0+local"}}
-
-    python = rebuild(recorded, tmp_path)
-
-    code = "import click, six, sys; print(click.__version__, six.__version__, *sys.version_info[:2])"
-    assert subprocess.check_output([python, "-W", "ignore", "-c", code], text=True).split()[:2] == ["8.1.7", "1.16.0"]
-
-
-def test_an_environment_that_cannot_be_made_says_why(tmp_path: Path) -> None:
-    none = environment_coordinate() | {"distributions": {"sextant-has-no-such-package": "1.0"}}
-
-    with pytest.raises(ReproduceError, match=r"needs Python 3\.1, and there is no python3\.1 on the path"):
-        rebuild(environment_coordinate() | {"python": "3.1.7"}, tmp_path)
-    with pytest.raises(ReproduceError, match=r"cannot be installed: .*sextant-has-no-such-package"):
-        rebuild(none, tmp_path)

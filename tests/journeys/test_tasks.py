@@ -38,7 +38,7 @@ def stored(which: Case, asset: str) -> Any:
 
 
 def records(which: Case, table: str, *hidden: str) -> list[dict[str, Any]]:
-    """The first rows of a raw table as a service is asked about them."""
+    """Return the first rows of a raw table as a service is asked about them."""
     rows = stored(which, f"raw/{table}").to_pandas().drop(columns=list(hidden)).head(3)
     return list(json.loads(rows.to_json(orient="records")))
 
@@ -52,9 +52,9 @@ def test_a_regression_is_predicted_and_served(home: Path) -> None:
     rows, evaluation = stored(diabetes, "predictions").set_index("patient_id"), stored(diabetes, "evaluation")
     assert set(evaluation.metrics) == {"rmse", "mae", "r2"}
     assert evaluation.target["mean"] == pytest.approx(152, abs=20)
-    asked = records(diabetes, "patients", "patient_id", "progression")
+    questions = records(diabetes, "patients", "patient_id", "progression")
     with BentoStore().serve(stored(diabetes, "bento").tag) as url:
-        answer = ask(url, {"records": asked})
+        answer = ask(url, {"records": questions})
     assert answer["scores"] == pytest.approx(rows["score"].loc[[0, 1, 2]].tolist(), abs=1e-3)
     assert 25 < rows["score"].mean() < 346
 
@@ -72,9 +72,9 @@ def test_classes_are_predicted_and_served(home: Path) -> None:
     assert rows[names].sum(axis=1).to_numpy() == pytest.approx(np.ones(len(rows)), abs=1e-6)
     assert (rows["score"] == rows[names].max(axis=1)).all()
     assert (rows["class"] == rows[names].idxmax(axis=1).str.removeprefix("probability_")).all()
-    asked = records(digits, "images", "image_id", "digit")
+    questions = records(digits, "images", "image_id", "digit")
     with BentoStore().serve(stored(digits, "bento").tag) as url:
-        answer = ask(url, asked[2])
+        answer = ask(url, questions[2])
     assert answer["class"] == rows["class"].loc[2]
     assert list(answer["probabilities"].values()) == pytest.approx(rows[names].loc[2].tolist(), abs=1e-5)
 
@@ -88,6 +88,8 @@ def test_a_champion_of_other_classes_is_incomparable(home: Path) -> None:
     assert materialize(fewer, "predictions").success
     assert materialize(whole, "evaluation").success
 
-    found = stored(whole, "evaluation")
-    assert found.comparison is None
-    assert found.incomparable.startswith("it answers multiclass of the classes 0, 1, 2, 3, the candidate multiclass of")
+    evaluation = stored(whole, "evaluation")
+    assert evaluation.comparison is None
+    assert evaluation.incomparable.startswith(
+        "it answers multiclass of the classes 0, 1, 2, 3, the candidate multiclass of"
+    )

@@ -6,7 +6,7 @@ import pytest
 
 from dagster_project.results.locate import locate
 from resources.tracking.runs import tracking
-from tests.dagster_project.test_tasks import case, materialize, stored
+from tests.journeys.test_tasks import case, materialize, stored
 
 
 @pytest.mark.slow
@@ -16,12 +16,12 @@ def test_a_network_for_images_is_trained_as_declared_and_its_curves_are_logged(h
 
     assert materialize(digits, "onnx_model").success
 
-    found = stored(digits, "models/cnn")
-    assert found.metric == "log_loss"
-    assert found.score < 0.5
-    assert {"epochs": 6, "batch": 32, "unfreeze": (1, 1, 1)}.items() <= dict(found.params).items()
-    assert found.model.shape.numbers == 61  # of 64 pixels, three are the same in all training rows
-    assert (found.model.shape.sizes.height, found.model.shape.sizes.width) == (8, 8)
+    model = stored(digits, "models/cnn")
+    assert model.metric == "log_loss"
+    assert model.score < 0.5
+    assert {"epochs": 6, "batch": 32, "unfreeze": (1, 1, 1)}.items() <= dict(model.params).items()
+    assert model.model.shape.numbers == 61  # of 64 pixels, three are the same in all training rows
+    assert (model.model.shape.sizes.height, model.model.shape.sizes.width) == (8, 8)
     run = locate(f"{digits.name}/models/cnn", tracking())["run"]["mlflow"]
     client = tracking().client()
     for curve in ("training loss", "gradient norm", "learning rate", "rows per second", "validation loss"):

@@ -16,7 +16,7 @@ from resources.storage import Storage, find
 
 @pytest.fixture
 def orders() -> pd.DataFrame:
-    """Ninety days of orders, every third one late."""
+    """Return ninety days of orders, every third one late."""
     days = pd.date_range("2024-01-01", periods=90, freq="D").strftime("%Y-%m-%dT%H:%M:%S")
     return pd.DataFrame(
         {"order": range(90), "at": days, "amount": [float(n % 7) for n in range(90)], "late": [0, 0, 1] * 30}
@@ -25,7 +25,7 @@ def orders() -> pd.DataFrame:
 
 @pytest.fixture
 def shop(orders: pd.DataFrame, tmp_path: Path, home: Path) -> dict[str, Any]:
-    """A declaration over a CSV file."""
+    """Return a declaration over a CSV file."""
     orders.to_csv(tmp_path / "orders.csv", index=False)
     return {
         "description": "Will an order be late?",
@@ -49,7 +49,7 @@ def until_leaderboard(declared: dict[str, Any], instance: dg.DagsterInstance) ->
 
 
 def rewritten(change: Any) -> Any:
-    """A change of the CSV file."""
+    """Return a change of the CSV file."""
 
     def apply(declared: dict[str, Any], orders: pd.DataFrame) -> None:
         change(orders).to_csv(declared["tables"]["orders"]["source"]["path"], index=False)
@@ -99,7 +99,7 @@ def test_it_stops_before_training_and_keeps_the_previous_results(
     instance, (spoil, words) = dg.DagsterInstance.get(), BAD[name]
     assert until_leaderboard(shop, instance).success
     before = {key: find(instance, key) for key in instance.get_asset_keys()}
-    kept = {key: stored.path for key, stored in before.items() if key.path[1] != "raw"}
+    results = {key: stored.path for key, stored in before.items() if key.path[1] != "raw"}
     spoil(shop, orders)
 
     stopped = until_leaderboard(shop, instance)
@@ -109,6 +109,6 @@ def test_it_stops_before_training_and_keeps_the_previous_results(
     error = str(failures[0].step_failure_data.error)
     for word in ["use case 'shop', table 'orders'", *words]:
         assert word in error
-    assert {key: find(instance, key).path for key in kept} == kept
+    assert {key: find(instance, key).path for key in results} == results
     for stored in before.values():
         Storage().load(stored)

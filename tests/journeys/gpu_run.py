@@ -5,9 +5,9 @@ import sys
 
 import dagster as dg
 
+from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
-from assets.framework.asset import asset
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.gpu.pool import GpuPool, GpuWish
@@ -22,9 +22,9 @@ def main(declared: str) -> None:
 
     trained.__module__ = "assets.stages.model"  # whose code counts
     case = Case("small", UseCase.model_validate(json.loads(declared)))
-    made = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
+    trained_asset = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
     with dg.DagsterInstance.get() as instance:
-        dg.materialize([made], resources={**resources(), "gpus": GpuPool(devices=[0])}, instance=instance)
+        dg.materialize([trained_asset], resources={**resources(), "gpus": GpuPool(devices=[0])}, instance=instance)
         print("done", flush=True)
 
 

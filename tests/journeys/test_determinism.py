@@ -24,7 +24,7 @@ NAME_THE_RUN = {"onnx_model", "evaluation", "production_model", "predictions"}  
 
 
 def results(home: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stored]:
-    """What a run of breast_cancer stores in a home of its own, by asset."""
+    """Run breast_cancer in a home of its own, and return what it stores, by asset."""
     for name, value in {"SEXTANT_HOME": home, "DAGSTER_HOME": home / "dagster", "PYTHONPATH": ROOT}.items():
         monkeypatch.setenv(name, str(value))
     (home / "dagster").mkdir(parents=True)

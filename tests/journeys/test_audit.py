@@ -33,12 +33,12 @@ def run(small: Small, until: str, **changes: Any) -> dg.ExecuteInProcessResult:
 
 
 def declared(small: Small, **audit: Any) -> dict[str, Any]:
-    """The table `rows` with an audit."""
+    """Return the table `rows` with an audit."""
     return {"rows": {"source": {"path": str(small.rows)}, "key": "id", "audit": {**LIMITS, **audit}}}
 
 
 def answers(done: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
-    return {each.check_name: each for each in done.get_asset_check_evaluations()}
+    return {check.check_name: check for check in done.get_asset_check_evaluations()}
 
 
 def reason(check: dg.AssetCheckEvaluation) -> str:
@@ -77,22 +77,22 @@ def test_a_run_with_bad_data_stops_before_training_with_the_reason_and_keeps_the
     rows, instance = pd.read_csv(small.rows), dg.DagsterInstance.get()
     good = run(small, "production_model", tables=declared(small))
     assert good.success
-    assert {each.passed for each in answers(good).values()} == {True}
+    assert {check.passed for check in answers(good).values()} == {True}
 
     for check, (spoil, asset, words) in FAULTS.items():
         spoil(rows).to_csv(small.rows, index=False)
         key = dg.AssetKey(["small", *asset.split("/")])
-        kept = find(instance, key)
+        latest = find(instance, key)
 
         stopped = run(small, "production_model", tables=declared(small))
 
         assert not stopped.success
-        failed = [each for each in answers(stopped).values() if not each.passed]
-        assert [(each.asset_key, each.check_name, each.blocking) for each in failed] == [(key, check, True)]
+        failed = [answer for answer in answers(stopped).values() if not answer.passed]
+        assert [(answer.asset_key, answer.check_name, answer.blocking) for answer in failed] == [(key, check, True)]
         assert words in reason(failed[0])
         assert [event.step_key for event in stopped.get_step_failure_events()] == ["__".join(key.path)]
-        assert not [each for each in started(stopped) if each.startswith(tuple(f"small__{name}" for name in TRAINING))]
-        assert find(instance, key) == kept
+        assert not [step for step in started(stopped) if step.startswith(tuple(f"small__{name}" for name in TRAINING))]
+        assert find(instance, key) == latest
         assert str(Tracking().client().get_model_version_by_alias("small", "champion").version) == "1"
 
 
@@ -110,9 +110,9 @@ def test_a_check_that_warns_says_so_and_stops_nothing_and_a_reused_result_says_i
 
     for done in (first, again):
         assert done.success
-        failed = {name: each for name, each in answers(done).items() if not each.passed}
+        failed = {name: check for name, check in answers(done).items() if not check.passed}
         assert failed.keys() == {"ranges", alone}
-        assert {each.severity for each in failed.values()} == {dg.AssetCheckSeverity.WARN}
+        assert {check.severity for check in failed.values()} == {dg.AssetCheckSeverity.WARN}
         assert "3 of 300" in reason(failed["ranges"])
         assert "closed alone reaches" in reason(failed[alone])
         assert "| closed " in str(failed[alone].metadata["found"].value)
@@ -143,8 +143,8 @@ def test_splits_by_dates_that_share_groups_or_have_nothing_in_common_stop_the_ru
         examples={"table": "rows", "cutoff": "at", "target": "y = 1", "split": split},
     )
 
-    failed = [each for each in answers(stopped).values() if not each.passed]
-    assert [each.check_name for each in failed] == [check]
+    failed = [answer for answer in answers(stopped).values() if not answer.passed]
+    assert [evaluation.check_name for evaluation in failed] == [check]
     assert words in reason(failed[0])
     assert started(stopped)[-1] in ("small__examples", "small__feature_definitions")
     assert [event.step_key for event in stopped.get_step_failure_events()] == ["small__examples"]
@@ -165,9 +165,9 @@ def test_both_parts_of_a_matrix_with_time_are_tested_for_values_from_after_the_c
         done = run(small, f"features/{part}", **changes)
 
         assert done.success
-        found = {each.check_name: each for each in answers(done).values() if each.asset_key.path[-1] == part}
-        assert found["no_value_from_after_the_cutoff"].passed
-        assert "keep every value when the future is scrambled" in reason(found["no_value_from_after_the_cutoff"])
+        of_part = {check.check_name: check for check in answers(done).values() if check.asset_key.path[-1] == part}
+        assert of_part["no_value_from_after_the_cutoff"].passed
+        assert "keep every value when the future is scrambled" in reason(of_part["no_value_from_after_the_cutoff"])
 
 
 def test_every_check_before_training_blocks_in_every_use_case_that_comes_along() -> None:

@@ -17,7 +17,7 @@ BY_DATES = {"train_until": "2024-03-20", "validate_until": "2024-05-15"}
 
 
 def folds_of(small: Small, rows: pd.DataFrame, table: dict[str, Any] | None = None, **examples: Any) -> list[float]:
-    """The scores of a forest, which learns by heart, on the folds of these rows."""
+    """Return the scores of a forest, which learns by heart, on the folds of these rows."""
     rows.to_csv(small.rows, index=False)
     changes = {
         "tables": {"rows": {"source": {"path": str(small.rows)}, "key": "id", **(table or {})}},
@@ -31,20 +31,20 @@ def folds_of(small: Small, rows: pd.DataFrame, table: dict[str, Any] | None = No
     assert done.success, failure(done)
     stored = Ledger().latest_result("small/models/random_forest")
     assert stored is not None
-    found: TunedModel = Storage().load(stored)
-    return list(found.trials[0].folds)
+    tuned: TunedModel = Storage().load(stored)
+    return list(tuned.trials[0].folds)
 
 
 @pytest.fixture
 def patients() -> pd.DataFrame:
-    """80 patients, of whom `x` tells who they are, and so nothing about another one."""
+    """Return 80 patients, of whom `x` tells who they are, and so nothing about another one."""
     names = [f"patient {number}" for number in range(80)]
     return pd.DataFrame({"id": range(80), "x": names, "y": np.random.default_rng(0).integers(0, 2, 80)})
 
 
 @pytest.fixture
 def visits(patients: pd.DataFrame) -> pd.DataFrame:
-    """Five visits of each patient, within 17 days; nobody comes on both sides of the dates of `BY_DATES`."""
+    """Return five visits of each patient, within 17 days; nobody comes on both sides of the dates of `BY_DATES`."""
     rows = patients.rename(columns={"id": "patient"}).loc[patients.index.repeat(5)].reset_index(drop=True)
     break_days = 40 * ((rows["patient"] >= 50).astype(int) + (rows["patient"] >= 65))
     at = pd.Timestamp("2024-01-01") + pd.to_timedelta(rows["patient"] + 4 * (rows.index % 5) + break_days, "D")

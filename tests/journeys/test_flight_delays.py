@@ -23,7 +23,7 @@ import pandas as pd
 from dagster_project.examples.nycflights import flights as all_flights
 
 def flights() -> pd.DataFrame:
-    """A sample, and three flights of Christmas that nobody has seen the like of."""
+    """Return a sample, and three flights of Christmas that nobody has seen the like of."""
     sample = all_flights().iloc[::20]
     plain = {"scheduled_departure": pd.Timestamp("2013-12-25 17:45"), "scheduled_minutes": 130.0, "carrier": "UA",
              "flight": "UA1545", "tailnum": "N24211", "origin": "EWR", "dest": "ORD", "distance": 719}
@@ -34,7 +34,7 @@ def flights() -> pd.DataFrame:
 
 
 def reduce(declared: dict[str, Any]) -> dict[str, Any]:
-    """The same declaration on the sample, with a search that takes seconds."""
+    """Return the same declaration on the sample, with a search that takes seconds."""
     attributes = declared["attributes"]
     attributes["tables"]["flights"]["source"] = {"python": "sample:flights"}
     attributes["models"] = {"logistic": {"trials": 1}, "lightgbm": {"trials": 2}}
@@ -75,7 +75,7 @@ def test_a_raw_record_with_gaps_and_an_unseen_carrier_is_scored_as_in_the_batch(
         "scheduled_departure": "2013-12-25T17:45:00", "scheduled_minutes": 130, "carrier": "UA", "flight": "UA1545",
         "tailnum": "N24211", "origin": "EWR", "dest": "ORD", "distance": 719,
     }  # fmt: skip
-    asked = {
+    questions = {
         10_000_000: record,
         10_000_001: record | {"carrier": "ZZ", "flight": "ZZ9"},
         10_000_002: {name: value for name, value in record.items() if name not in ("tailnum", "distance")},
@@ -88,7 +88,7 @@ def test_a_raw_record_with_gaps_and_an_unseen_carrier_is_scored_as_in_the_batch(
     process = subprocess.Popen(serve, cwd=project, env=environment, start_new_session=True)
     try:
         assert wait_until_ready(f"http://127.0.0.1:{port}", process, timeout_s=60)
-        answers = {row: curl(f"http://127.0.0.1:{port}/predict", body) for row, body in asked.items()}
+        answers = {row: curl(f"http://127.0.0.1:{port}/predict", body) for row, body in questions.items()}
     finally:
         stop(process)
 

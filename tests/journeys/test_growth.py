@@ -99,17 +99,17 @@ def test_the_feature_matrix_shows_statistics(small: Small) -> None:
 
 
 def test_a_file_leads_to_the_snapshot_whose_new_rows_it_holds(small: Small) -> None:
-    made = []
+    snapshots = []
     for _ in range(2):
         small.materialize(until="raw/rows")
-        made.append(snapshot())
+        snapshots.append(snapshot())
         grow(small, rows=20)
 
-    found = [locate(Storage().uri(each), tracking())["id"] for each in made[1].files]
+    ids = [locate(Storage().uri(file), tracking())["id"] for file in snapshots[1].files]
 
-    assert found == [each.coordinates for each in made]
+    assert ids == [version.coordinates for version in snapshots]
     shown = CliRunner().invoke(main, ["locate", "small/raw/rows"], catch_exceptions=False).output
-    assert f"{made[0].path}, {made[1].path}" in shown
+    assert f"{snapshots[0].path}, {snapshots[1].path}" in shown
 
 
 def test_files_that_a_later_snapshot_shares_stay_and_those_it_replaced_go(small: Small) -> None:
@@ -122,10 +122,10 @@ def test_files_that_a_later_snapshot_shares_stay_and_those_it_replaced_go(small:
     for path in files(small):
         os.utime(path, (1577836800, 1577836800))
 
-    found = garbage(Ledger(), Storage(), BentoStore(), tracking(), studies(), timedelta(0))
+    pieces = garbage(Ledger(), Storage(), BentoStore(), tracking(), studies(), timedelta(0))
 
     assert third.before == first.files
-    paths = {each.path.removeprefix("file://") for each in found if each.kind == "small/raw/rows"}
+    paths = {piece.path.removeprefix("file://") for piece in pieces if piece.kind == "small/raw/rows"}
     assert paths == {Storage().uri(second)}
 
 

@@ -69,13 +69,13 @@ def test_values_at_a_cutoff_equal_a_plain_loop(matrix: pd.DataFrame, tables: dic
     for row in matrix.sample(30, random_state=0).to_dict("records"):
         mine = orders[(orders["customer_id"] == row["customer_id"]) & (orders["ordered_at"] < row["cutoff"])]
         recent = mine[mine["ordered_at"] >= row["cutoff"] - pd.Timedelta("30D")]
-        asked = tickets[(tickets["customer_id"] == row["customer_id"]) & (tickets["opened_at"] < row["cutoff"])]
-        asked = asked[asked["opened_at"] >= row["cutoff"] - pd.Timedelta("90D")]
+        recent = tickets[(tickets["customer_id"] == row["customer_id"]) & (tickets["opened_at"] < row["cutoff"])]
+        recent = recent[recent["opened_at"] >= row["cutoff"] - pd.Timedelta("90D")]
         assert row["customer_id.COUNT(orders_ordered_at, Last 30 Days)"] == len(recent)
         assert row["customer_id.SUM(orders_ordered_at.amount, Last 30 Days)"] == pytest.approx(recent["amount"].sum())
-        assert row[COMPLAINTS] == asked["complaint"].sum()
-        month = asked["opened_at"] >= row["cutoff"] - pd.Timedelta("30D")
-        assert row[RECENT_COMPLAINTS] == (month & (asked["kind"] == "complaint")).sum()
+        assert row[COMPLAINTS] == recent["complaint"].sum()
+        month = recent["opened_at"] >= row["cutoff"] - pd.Timedelta("30D")
+        assert row[RECENT_COMPLAINTS] == (month & (recent["kind"] == "complaint")).sum()
         bought = items[items["order_id"].isin(mine["order_id"])]
         assert row["COUNT(items)"] == len(bought)
         assert row["PERCENT_TRUE(items.lamp)"] == pytest.approx((bought["product"] == "lamp").mean())
@@ -102,7 +102,7 @@ def test_rows_without_a_target_are_scored_and_are_no_examples(
 
 
 @pytest.mark.parametrize(
-    ("query", "said"),
+    ("query", "message"),
     [
         ("select customer_id, ordered_at as day from orders", 'Referenced column "(cutoff|target)" not found'),
         ("select 1 as customer_id, null as cutoff, true as target", "1 of 1 rows have no cutoff"),
@@ -115,11 +115,11 @@ def test_rows_without_a_target_are_scored_and_are_no_examples(
     ],
 )
 def test_a_query_that_gives_no_examples_says_why(
-    query: str, said: str, spec: UseCaseSpec, tables: dict[str, pa.Table]
+    query: str, message: str, spec: UseCaseSpec, tables: dict[str, pa.Table]
 ) -> None:
     examples = spec.examples.model_copy(update={"query": query})
 
-    with pytest.raises(DataError, match=said) as refused:
+    with pytest.raises(DataError, match=message) as refused:
         make_examples("churn", spec.model_copy(update={"examples": examples}), tables)
 
     assert "use case 'churn', table 'customers', examples.query" in str(refused.value) or "gives" in str(refused.value)

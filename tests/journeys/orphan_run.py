@@ -7,16 +7,16 @@ from threading import Event
 
 import dagster as dg
 
+from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
-from assets.framework.asset import asset
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from resources.gpu.pool import GpuPool, GpuWish
 
 
-def made() -> dg.JobDefinition:
-    """The job, in whichever process."""
+def orphan() -> dg.JobDefinition:
+    """Return the job, in whichever process."""
 
     def trained(step: Step) -> bytes:
         with step.device():
@@ -34,7 +34,7 @@ def made() -> dg.JobDefinition:
 
 
 if __name__ == "__main__":
-    from tests.dagster_project import orphan_run  # by the name that steps import it by
+    from tests.journeys import orphan_run  # by the name that steps import it by
 
     with dg.DagsterInstance.get() as instance:
-        dg.execute_job(dg.reconstructable(orphan_run.made), instance=instance)
+        dg.execute_job(dg.reconstructable(orphan_run.orphan), instance=instance)
