@@ -1,4 +1,4 @@
-"""What is particular to tree families: exact routing, threads, extras; and families of the user's own."""
+"""Particulars of tree families: exact routing, threads, extras; and families of the user's own."""
 
 import os
 import pickle
@@ -135,27 +135,27 @@ def test_the_seed_matters(name: str, frame: pd.DataFrame) -> None:
 
 
 def test_a_suggestion_has_the_same_names_as_the_defaults(name: str, frame: pd.DataFrame) -> None:
-    found = tune(name, training(frame, "binary").sample(100, seed=0), trials=2, seed=0)
+    tuned = tune(name, training(frame, "binary").sample(100, seed=0), trials=2, seed=0)
 
-    assert found.trials[1].params.keys() == family(name).defaults().keys()
+    assert tuned.trials[1].params.keys() == family(name).defaults().keys()
 
 
 def test_a_threshold_is_the_last_float32_that_goes_left() -> None:
     values = np.array([0.1, 1.0, -0.1, 1e9 + 0.5, 1e300, np.inf])
 
-    found = floored(values)
+    floors = floored(values)
 
-    assert (found.astype(np.float64) <= values).all()
-    assert (np.nextafter(found[:4], np.float32(np.inf)).astype(np.float64) > values[:4]).all()
+    assert (floors.astype(np.float64) <= values).all()
+    assert (np.nextafter(floors[:4], np.float32(np.inf)).astype(np.float64) > values[:4]).all()
 
 
 def test_neutral_trees_split_on_numbers_sets_and_missing_values() -> None:
     tree = [Split(0, 1.0, 1, 2, True), Leaf((10.0,)), Split(1, (0.0, 2.0), 3, 4, False), Leaf((20.0,)), Leaf((30.0,))]
     X = np.array([[1, 0], [np.nextafter(np.float32(1), np.float32(2)), 0], [2, 2], [2, 1], [2, np.nan], [np.nan, 1]])
 
-    made = session(tree_graph([tree, tree], Task("regression"), features=2, base=[0.5]).SerializeToString())
+    graph = session(tree_graph([tree, tree], Task("regression"), features=2, base=[0.5]).SerializeToString())
 
-    assert made.run(None, {"X": X.astype(np.float32)})[0].ravel().tolist() == [20.5, 40.5, 40.5, 60.5, 60.5, 20.5]
+    assert graph.run(None, {"X": X.astype(np.float32)})[0].ravel().tolist() == [20.5, 40.5, 40.5, 60.5, 60.5, 20.5]
     assert {feature: values.tolist() for feature, values in thresholds([tree]).items()} == {0: [1.0]}
 
 
@@ -184,18 +184,18 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 def test_a_family_of_the_users_own_is_tuned_like_any_other(package: Path, frame: pd.DataFrame) -> None:
-    found = tune("own_families.models:MyForest", training(frame, "binary"), trials=2, seed=0)
+    tuned = tune("own_families.models:MyForest", training(frame, "binary"), trials=2, seed=0)
 
-    assert found.family == "own_families.models:MyForest"
-    assert found.score > 0.8
+    assert tuned.family == "own_families.models:MyForest"
+    assert tuned.score > 0.8
 
 
 def test_a_class_that_is_no_family_is_refused_with_what_it_lacks(package: Path) -> None:
-    with pytest.raises(ValueError, match="no model family") as told:
+    with pytest.raises(ValueError, match="no model family") as refusal:
         family("own_families.models:Half")
 
     for part in ("the attribute `devices`", "the method `defaults`", "['ranking'] are none of", "`fit` does not take"):
-        assert part in str(told.value)
+        assert part in str(refusal.value)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +232,7 @@ def test_a_declaration_names_built_in_families_and_references() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("models", "message"),
     [
         ({"lightgmb": {}}, "unknown key 'lightgmb', did you mean 'lightgbm'"),
         ({"a.b:Mine": {"trial": 1}}, "unknown key 'trial', did you mean 'trials'"),
@@ -245,6 +245,6 @@ def test_a_declaration_names_built_in_families_and_references() -> None:
         ),
     ],
 )
-def test_a_wrong_name_of_a_family_is_refused(given: dict[str, object], message: str) -> None:
+def test_a_wrong_name_of_a_family_is_refused(models: dict[str, object], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
-        Models.model_validate(given)
+        Models.model_validate(models)

@@ -143,7 +143,7 @@ def test_a_smaller_sample_is_part_of_a_larger_one(seed: int, rows: int, more: in
     y = np.random.default_rng(seed).choice([0, 1, 2], 300, p=[0.05, 0.3, 0.65])
     task = Task("multiclass", ("a", "b", "c"))
 
-    small, large = (sampled_rows(y, task, each, seed) for each in (rows, rows + more))
+    small, large = (sampled_rows(y, task, size, seed) for size in (rows, rows + more))
 
     assert len(small) == rows
     assert set(small) <= set(large)
@@ -163,7 +163,7 @@ def test_numbers_far_from_zero_keep_their_digits(frame: pd.DataFrame) -> None:
     data = training(frame, "regression")
     far = replace(data, y=data.y + 1e9, y_valid=data.y_valid + 1e9)
 
-    near, moved = (family("lightgbm").fit(each, family("lightgbm").defaults(), seed=0) for each in (data, far))
+    near, moved = (family("lightgbm").fit(problem, family("lightgbm").defaults(), seed=0) for problem in (data, far))
 
     assert moved.predict(data.X_valid) - 1e9 == pytest.approx(near.predict(data.X_valid), abs=0.01)
 
@@ -210,11 +210,11 @@ def test_the_encoder_knows_missing_unseen_and_round_trips(frame: pd.DataFrame) -
 
 
 def test_one_row_scores_as_it_does_in_a_batch(data: Training, frame: pd.DataFrame) -> None:
-    made = session(export(family("mlp").fit(data, family("mlp").defaults(), seed=0), data.encoder, {}))
+    exported = session(export(family("mlp").fit(data, family("mlp").defaults(), seed=0), data.encoder, {}))
 
-    batch = predict(made, data.encoder, frame[:5])
+    batch = predict(exported, data.encoder, frame[:5])
 
-    assert [predict(made, data.encoder, frame.iloc[[row]])[0] for row in range(5)] == pytest.approx(
+    assert [predict(exported, data.encoder, frame.iloc[[row]])[0] for row in range(5)] == pytest.approx(
         list(batch), abs=1e-6
     )
 
@@ -228,6 +228,6 @@ def test_values_that_lightgbm_reads_as_zero_are_zero_in_onnx_too() -> None:
     model = family("lightgbm").fit(Training(X, y, X, y, encoder), family("lightgbm").defaults(), seed=0)
     tiny = pd.DataFrame({"a": np.array([-1e-35, 1e-35, -1e-36, 0.0, -1.1e-35, 1.1e-35], np.float32)})
 
-    made = session(export(model, encoder, {}))
+    exported = session(export(model, encoder, {}))
 
-    assert predict(made, encoder, tiny) == pytest.approx(model.predict(encoder.encode(tiny)), abs=1e-6)
+    assert predict(exported, encoder, tiny) == pytest.approx(model.predict(encoder.encode(tiny)), abs=1e-6)

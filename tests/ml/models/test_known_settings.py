@@ -22,7 +22,7 @@ MOVED: dict[str, list[dict[str, Any]]] = {  # where the space ends before a know
 }
 
 
-def known(name: str) -> list[dict[str, Any]]:
+def known_settings(name: str) -> list[dict[str, Any]]:
     """The defaults, and then what else is known to be good."""
     chosen: Any = family(name)
     return [chosen.defaults(), *getattr(chosen, "good", list)()]
@@ -32,12 +32,12 @@ def known(name: str) -> list[dict[str, Any]]:
 def test_known_settings_lie_in_the_space_or_are_moved_to_its_end(name: str) -> None:
     space = Space(family(name))
 
-    for place, wanted in enumerate(known(name)):
+    for place, wanted in enumerate(known_settings(name)):
         params, settings = space.near(wanted)
-        assert settings == {**known(name)[0], **wanted, **MOVED.get(name, [{}] * 9)[place]}
+        assert settings == {**known_settings(name)[0], **wanted, **MOVED.get(name, [{}] * 9)[place]}
         assert params.items() <= settings.items()
-        for each, distribution in space.distributions(params).items():
-            assert distribution._contains(distribution.to_internal_repr(params[each]))
+        for parameter, distribution in space.distributions(params).items():
+            assert distribution._contains(distribution.to_internal_repr(params[parameter]))
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -45,24 +45,24 @@ def test_a_search_begins_with_the_defaults_and_then_with_what_is_known_to_be_goo
     space = Space(family(name))
     study = Study(space, Search(storage=InMemoryStorage()), "roc_auc", 0)
 
-    begun = [params for _, params in study._drawn(range(len(known(name))))]
+    begun = [params for _, params in study._drawn(range(len(known_settings(name))))]
 
-    assert begun == [space.near(wanted)[0] for wanted in known(name)]
+    assert begun == [space.near(wanted)[0] for wanted in known_settings(name)]
 
 
 def test_the_libraries_own_defaults_are_among_them() -> None:
-    own = HistGradientBoostingClassifier().get_params()
-    assert known("hist_boosting")[1] == {each: own[each] for each in family("hist_boosting").defaults()}
+    library = HistGradientBoostingClassifier().get_params()
+    assert known_settings("hist_boosting")[1] == {name: library[name] for name in family("hist_boosting").defaults()}
 
-    own = lightgbm.LGBMClassifier().get_params()
+    library = lightgbm.LGBMClassifier().get_params()
     names = {"min_data_in_leaf": "min_child_samples", "feature_fraction": "colsample_bytree",
              "bagging_fraction": "subsample", "lambda_l2": "reg_lambda"}  # fmt: skip
-    settings = known("lightgbm")[1]
+    settings = known_settings("lightgbm")[1]
     assert settings.pop("cat_smooth") == 10  # which scikit-learn's interface does not have
-    assert settings == {each: own[names.get(each, each)] for each in settings}
+    assert settings == {name: library[names.get(name, name)] for name in settings}
 
-    assert known("logistic")[0] == {"C": LogisticRegression().C}
-    assert known("ridge")[0] == {"alpha": Ridge().alpha}
+    assert known_settings("logistic")[0] == {"C": LogisticRegression().C}
+    assert known_settings("ridge")[0] == {"alpha": Ridge().alpha}
 
 
 @pytest.mark.skipif(missing_package("xgboost") is not None, reason="pip install '.[boosters]'")
@@ -76,6 +76,6 @@ def test_xgboost_s_own_defaults_are_among_them() -> None:
     tree = json.loads(booster.save_config())["learner"]["gradient_booster"]["tree_train_param"]
     names = {"reg_lambda": "lambda"}
 
-    assert known("xgboost")[1] == pytest.approx(
-        {each: float(tree[names.get(each, each)]) for each in family("xgboost").defaults()}, rel=1e-6
+    assert known_settings("xgboost")[1] == pytest.approx(
+        {name: float(tree[names.get(name, name)]) for name in family("xgboost").defaults()}, rel=1e-6
     )

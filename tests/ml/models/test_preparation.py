@@ -1,4 +1,4 @@
-"""What families do to their columns: empty ones do no harm, and only training rows decide."""
+"""Preparation of columns by their families: empty ones do no harm, and only training rows decide."""
 
 from dataclasses import replace
 from typing import Any
@@ -65,21 +65,21 @@ def test_gaps_and_scales_are_those_of_the_rows_that_are_learned_from(name: str, 
     moved[:, : len(NUMERIC)] *= 100
     judged = replace(data, X_valid=moved)
 
-    found, other = (
-        statistics(name, family(name).fit(each, family(name).defaults(), seed=1)) for each in (data, judged)
+    learned, other = (
+        statistics(name, family(name).fit(problem, family(name).defaults(), seed=1)) for problem in (data, judged)
     )
 
     numbers = data.X[:, : len(NUMERIC)].astype(np.float64)
     median = np.nanmedian(numbers, axis=0)
     seen = np.where(np.isnan(numbers), median if name == "logistic" else np.nan, numbers)
     expected = median, np.nanmean(seen, axis=0), np.nanstd(seen, axis=0)
-    for each, same, known in zip(found, other, expected, strict=True):
-        assert np.array_equal(each, same)
-        assert each == pytest.approx(known, rel=1e-5)
+    for statistic, same, expectation in zip(learned, other, expected, strict=True):
+        assert np.array_equal(statistic, same)
+        assert statistic == pytest.approx(expectation, rel=1e-5)
 
 
 def statistics(name: str, model: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What fills gaps, what is taken off, and what is divided by, of each numeric column."""
+    """Return the values that fill gaps, are taken off, and are divided by, of each numeric column."""
     if name == "mlp":
         return model.weights["median"], model.weights["mean"], model.weights["deviation"]
     numeric = model.pipeline[0].named_transformers_["numeric"]

@@ -49,14 +49,14 @@ def tuned(data: Training, kind: Kind) -> dict[str, TunedModel]:
 def test_the_graph_of_a_blend_answers_as_the_blend_does(kind: Kind) -> None:
     valid, data = problem(kind)
 
-    found, selection = blend(tuned(data, kind), data.y, data.y_valid, rounds=10)
+    ensemble, selection = blend(tuned(data, kind), data.y, data.y_valid, rounds=10)
 
-    content = export(found.model, found.encoder, {}, found.task)
-    assert content == export(found.model, found.encoder, {}, found.task)
-    measure_parity(found.model, found.encoder, content, valid).raise_for_drift()
-    assert found.valid_predictions == pytest.approx(found.model.predict(data.X_valid), abs=1e-12)
+    content = export(ensemble.model, ensemble.encoder, {}, ensemble.task)
+    assert content == export(ensemble.model, ensemble.encoder, {}, ensemble.task)
+    measure_parity(ensemble.model, ensemble.encoder, content, valid).raise_for_drift()
+    assert ensemble.valid_predictions == pytest.approx(ensemble.model.predict(data.X_valid), abs=1e-12)
     assert sum(selection.weights.values()) == pytest.approx(1)
-    assert pickle.dumps(found) == pickle.dumps(blend(tuned(data, kind), data.y, data.y_valid, rounds=10)[0])
+    assert pickle.dumps(ensemble) == pickle.dumps(blend(tuned(data, kind), data.y, data.y_valid, rounds=10)[0])
 
 
 def test_members_of_no_weight_are_left_out_of_the_model() -> None:
@@ -64,10 +64,10 @@ def test_members_of_no_weight_are_left_out_of_the_model() -> None:
     models = tuned(data, "binary")
     noise = replace(models["mlp"], valid_predictions=np.random.default_rng(0).random(300))
 
-    found, selection = blend({**models, "mlp": noise}, data.y, data.y_valid, rounds=5)
+    ensemble, selection = blend({**models, "mlp": noise}, data.y, data.y_valid, rounds=5)
 
     assert "mlp" not in selection.weights
-    assert [each.name for each in found.model.members] == sorted(selection.weights)  # type: ignore[attr-defined]
+    assert [member.name for member in ensemble.model.members] == sorted(selection.weights)  # type: ignore[attr-defined]
 
 
 @given(st.integers(0, 1000), st.sampled_from(["roc_auc", "log_loss"]))
@@ -124,8 +124,8 @@ def test_among_families_that_guess_the_score_of_a_blend_is_no_better_than_guessi
     scores, selected = [], []
     for _ in range(10):
         guesses = {f"m{i}": replace(model, valid_predictions=rng.random(300)) for i in range(8)}
-        found, selection = blend(guesses, data.y, data.y_valid, rounds=10)
-        scores.append(found.score)
+        ensemble, selection = blend(guesses, data.y, data.y_valid, rounds=10)
+        scores.append(ensemble.score)
         selected.append(max(value for _, value in selection.path))
 
     assert np.mean(scores) == pytest.approx(0.5, abs=0.025)
@@ -140,11 +140,11 @@ def test_out_of_fold_predictions_are_selected_on_where_all_families_answer() -> 
     held_out = {"logistic": good, "lightgbm": bad, "mlp": bad}
     folded = {n: replace(m, oof_predictions=np.where(first, np.nan, held_out[n])) for n, m in models.items()}
 
-    found, selection = blend(folded, data.y, data.y_valid, rounds=5)
+    ensemble, selection = blend(folded, data.y, data.y_valid, rounds=5)
 
     assert selection.weights == {"logistic": 1.0}
     assert (selection.rows, selection.out_of_fold) == (500, True)
-    assert found.score == models["logistic"].score
+    assert ensemble.score == models["logistic"].score
 
 
 def test_families_with_different_samples_are_selected_on_the_smaller_one() -> None:
@@ -154,8 +154,8 @@ def test_families_with_different_samples_are_selected_on_the_smaller_one() -> No
     data = replace(data, encoder=encoder)
     models = {}
     for name, rows in (("logistic", 120), ("lightgbm", 400)):
-        kept = sampled_rows(data.y, data.task, rows, 0)
-        folds = folded(frame, data.y, encoder, data.task, random_folds(data.y[kept], data.task, 3, 0), kept)
+        drawn = sampled_rows(data.y, data.task, rows, 0)
+        folds = folded(frame, data.y, encoder, data.task, random_folds(data.y[drawn], data.task, 3, 0), drawn)
         models[name] = tune(name, data, trials=1, seed=0, rows=rows, folds=folds)
 
     _, selection = blend(models, data.y, data.y_valid, rounds=5)

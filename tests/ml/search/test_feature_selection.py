@@ -1,4 +1,4 @@
-"""Which features are trained on: decided by training rows alone, each that is dropped with its reason."""
+"""Selection of features: decided by training rows alone, each that is dropped with its reason."""
 
 from collections.abc import Callable
 
@@ -53,18 +53,18 @@ def test_by_default_only_what_says_nothing_is_dropped(matrix: pd.DataFrame) -> N
     matrix = matrix.assign(year=2013.0, shop=None, beyond=np.inf, kind="a", empty="", flag=None)
     matrix.loc[5, "flag"] = 1.0  # beside missing ones, a single value says something
 
-    found = select("case", matrix, defined(matrix), Selection(), 0)
+    selected = select("case", matrix, defined(matrix), Selection(), 0)
 
-    assert found.kept == ["noise", "strong", "weak", "twin", "color", "flag"]
-    assert found.dropped == {
+    assert selected.kept == ["noise", "strong", "weak", "twin", "color", "flag"]
+    assert selected.dropped == {
         "year": "each of 800 training rows has the value 2013.0",
         "kind": "each of 800 training rows has the value a",
         "shop": "none of 800 training rows has a value",
         "beyond": "none of 800 training rows has a value",
         "empty": "none of 800 training rows has a value",
     }
-    assert found.rows == TRAIN
-    assert found.worth == {}
+    assert selected.rows == TRAIN
+    assert selected.worth == {}
 
 
 @pytest.mark.parametrize(
@@ -79,9 +79,9 @@ def test_validation_rows_decide_nothing(options: dict[str, float], matrix: pd.Da
     wild.loc[later, "target"] = 1 - wild.loc[later, "target"]
     wild.loc[later & (wild["noise"] > 0), ["strong", "weak"]] = None
 
-    found = [select("case", each, defined(each), Selection(**options), 0) for each in (matrix, wild)]
+    selections = [select("case", frame, defined(frame), Selection(**options), 0) for frame in (matrix, wild)]
 
-    assert found[0] == found[1]
+    assert selections[0] == selections[1]
 
 
 @pytest.mark.parametrize(("missing", "dropped"), [(0.8, False), (0.5, False), (0.499, True), (0, True)])
@@ -91,30 +91,30 @@ def test_a_feature_is_dropped_if_more_than_the_allowed_share_is_missing(
     for name, nothing in {"weak": np.nan, "color": None}.items():
         matrix.loc[: TRAIN // 2 - 1, name] = nothing
 
-    found = select("case", matrix, defined(matrix), Selection(missing=missing), 0)
+    selected = select("case", matrix, defined(matrix), Selection(missing=missing), 0)
 
-    said = f"400 of 800 training rows (50%) have no value, allowed: {100 * missing:.4g}%"
-    assert found.dropped == (dict.fromkeys(["weak", "color"], said) if dropped else {})
+    reason = f"400 of 800 training rows (50%) have no value, allowed: {100 * missing:.4g}%"
+    assert selected.dropped == (dict.fromkeys(["weak", "color"], reason) if dropped else {})
 
 
 def test_a_text_with_more_levels_than_models_tell_apart_is_not_missing(matrix: pd.DataFrame) -> None:
     matrix["name"] = [f"customer {row}" for row in range(ROWS)]
     assert TRAIN > 2 * MAX_LEVELS
 
-    found = select("case", matrix, defined(matrix), Selection(missing=0.1), 0)
+    selected = select("case", matrix, defined(matrix), Selection(missing=0.1), 0)
 
-    assert "name" in found.kept
+    assert "name" in selected.kept
 
 
 def test_of_two_that_rank_rows_alike_the_one_worth_less_is_dropped(matrix: pd.DataFrame) -> None:
     matrix["copy"] = matrix["noise"]
 
-    found = select("case", matrix, defined(matrix), Selection(correlation=0.9), 0)
+    selected = select("case", matrix, defined(matrix), Selection(correlation=0.9), 0)
 
-    assert set(found.dropped) == {"copy", "twin"}
-    assert found.dropped["twin"].endswith("with strong, which is worth no less; allowed: 0.9")
-    assert [*found.worth] == found.kept
-    assert max(found.worth, key=lambda name: found.worth[name]) == "strong"
+    assert set(selected.dropped) == {"copy", "twin"}
+    assert selected.dropped["twin"].endswith("with strong, which is worth no less; allowed: 0.9")
+    assert [*selected.worth] == selected.kept
+    assert max(selected.worth, key=lambda name: selected.worth[name]) == "strong"
 
 
 def test_no_two_kept_numbers_correlate_more_than_allowed(matrix: pd.DataFrame) -> None:
@@ -122,15 +122,15 @@ def test_no_two_kept_numbers_correlate_more_than_allowed(matrix: pd.DataFrame) -
     for step in range(6):  # a chain: neighbours are alike, its ends are not
         matrix[f"near {step}"] = matrix["weak"] + step * rng.normal(size=ROWS)
 
-    found = select("case", matrix, defined(matrix), Selection(correlation=0.6), 0)
+    selected = select("case", matrix, defined(matrix), Selection(correlation=0.6), 0)
 
     train = matrix[matrix["split"] == "train"]
-    between = train[[name for name in found.kept if name != "color"]].corr("spearman").abs().to_numpy()
+    between = train[[name for name in selected.kept if name != "color"]].corr("spearman").abs().to_numpy()
     np.fill_diagonal(between, 0)
     assert between.max() <= 0.6
-    for name, reason in found.dropped.items():
+    for name, reason in selected.dropped.items():
         like = reason.partition(" with ")[2].partition(", which")[0]
-        assert like in found.kept
+        assert like in selected.kept
         assert train[[name, like]].corr("spearman").abs().iloc[0, 1] > 0.6
 
 
@@ -138,10 +138,10 @@ def test_two_that_are_missing_in_other_rows_do_not_repeat_each_other(matrix: pd.
     half = matrix.index % 2 == 0
     matrix["even"], matrix["odd"] = matrix["weak"].where(half), matrix["weak"].where(~half)
 
-    found = select("case", matrix[["even", "odd", "split", "target"]], defined(matrix).only(["even", "odd"]),
+    selected = select("case", matrix[["even", "odd", "split", "target"]], defined(matrix).only(["even", "odd"]),
                    Selection(correlation=0.5), 0)  # fmt: skip
 
-    assert found.dropped == {}
+    assert selected.dropped == {}
 
 
 def test_of_equally_worthless_ones_the_later_by_name_goes() -> None:
@@ -158,12 +158,12 @@ def test_of_equally_worthless_ones_the_later_by_name_goes() -> None:
 def test_those_worth_most_are_kept_in_the_order_of_their_definitions(matrix: pd.DataFrame) -> None:
     matrix = matrix.drop(columns="twin")
 
-    found = select("case", matrix, defined(matrix), Selection(keep=2), 0)
+    selected = select("case", matrix, defined(matrix), Selection(keep=2), 0)
 
-    assert found.kept == ["strong", "weak"]
-    assert sum(found.worth.values()) < 1
-    assert found.dropped["color"].startswith("number 4 of 4 by worth (")
-    assert found.dropped["color"].endswith("% of the gain), kept: 2")
+    assert selected.kept == ["strong", "weak"]
+    assert sum(selected.worth.values()) < 1
+    assert selected.dropped["color"].startswith("number 4 of 4 by worth (")
+    assert selected.dropped["color"].endswith("% of the gain), kept: 2")
 
 
 def test_a_twin_does_not_lessen_what_the_other_is_counted_for(matrix: pd.DataFrame) -> None:
@@ -215,19 +215,19 @@ def test_a_feature_is_worth_what_it_says_of_the_task(kind: Kind, matrix: pd.Data
     target = numbers if kind == "regression" else pd.cut(numbers, 3, labels=["low", "mid", "top"]).astype(str)
     matrix = matrix.assign(target=target).drop(columns="twin")
 
-    found = select("case", matrix, defined(matrix), Selection(keep=1), 0, kind)
+    selected = select("case", matrix, defined(matrix), Selection(keep=1), 0, kind)
 
-    assert found.kept == ["strong"]
-    assert all("of the gain" in reason for reason in found.dropped.values())
+    assert selected.kept == ["strong"]
+    assert all("of the gain" in reason for reason in selected.dropped.values())
 
 
 def test_a_class_of_one_row_does_not_hinder(matrix: pd.DataFrame) -> None:
     matrix = matrix.assign(target=np.where(matrix["strong"] > 1, "high", "low"))
     matrix.loc[3, "target"] = "odd"
 
-    found = select("case", matrix, defined(matrix), Selection(keep=2), 0, "multiclass")
+    selected = select("case", matrix, defined(matrix), Selection(keep=2), 0, "multiclass")
 
-    assert len(found.kept) == 2
+    assert len(selected.kept) == 2
 
 
 def missing(rows: int) -> pd.Series:

@@ -26,13 +26,13 @@ BY_DATES = {"train_until": "2024-04-01", "validate_until": "2024-05-01"}
 def test_random_folds_judge_each_row_once_and_keep_the_shares(folds: int, seed: int, labels: list[int]) -> None:
     y = np.array([*labels, *[0] * folds, *[1] * folds], "int8")
 
-    found = random_folds(y, Task(), folds, seed)
+    parts = random_folds(y, Task(), folds, seed)
 
-    assert np.array_equal(np.sort(np.concatenate([each.judged for each in found])), np.arange(len(y)))
-    for each in found:
-        assert not set(each.learned) & set(each.judged)
-        assert len(each.learned) + len(each.judged) == len(y)
-        assert abs(y[each.judged].sum() - y.sum() / folds) <= 1
+    assert np.array_equal(np.sort(np.concatenate([fold.judged for fold in parts])), np.arange(len(y)))
+    for fold in parts:
+        assert not set(fold.learned) & set(fold.judged)
+        assert len(fold.learned) + len(fold.judged) == len(y)
+        assert abs(y[fold.judged].sum() - y.sum() / folds) <= 1
 
 
 def test_a_class_with_fewer_rows_than_folds_is_refused_by_name() -> None:
@@ -48,18 +48,18 @@ def test_windows_learn_from_what_is_earlier_by_the_embargo(folds: int, days: lis
     day = pd.Series(pd.Timestamp("2024-01-01") + pd.to_timedelta(days, "D"))
 
     try:
-        found = time_folds(day, np.arange(len(day), dtype=float), Task("regression"), folds, timedelta(days=embargo))
+        windows = time_folds(day, np.arange(len(day), dtype=float), Task("regression"), folds, timedelta(days=embargo))
     except FoldError:
         return
 
-    judged = np.concatenate([each.judged for each in found])
+    judged = np.concatenate([window.judged for window in windows])
     assert len(judged) == len(set(judged))
-    for earlier, later in pairwise(found):
+    for earlier, later in pairwise(windows):
         assert set(earlier.learned) <= set(later.learned)
-    for each in found:
-        assert day[each.learned].max() < day[each.judged].min() - timedelta(days=embargo) + timedelta(days=1)
-        assert day[each.judged].min() - day[each.learned].max() > timedelta(days=embargo - 1)
-    assert day[found[-1].judged].max() == day.max()
+    for window in windows:
+        assert day[window.learned].max() < day[window.judged].min() - timedelta(days=embargo) + timedelta(days=1)
+        assert day[window.judged].min() - day[window.learned].max() > timedelta(days=embargo - 1)
+    assert day[windows[-1].judged].max() == day.max()
 
 
 @pytest.mark.parametrize("task", [Task(), CLASSES, Task("regression")], ids=lambda task: task.kind)
@@ -70,12 +70,12 @@ def test_no_group_is_learned_from_and_judged(task: Task, seed: int) -> None:
     y = random.normal(size=200) if task.kind == "regression" else random.integers(0, task.outputs + 1, 200) % 3
     y = np.minimum(y, 1) if task.kind == "binary" else y
 
-    found = random_folds(y, task, 4, seed, groups)
+    parts = random_folds(y, task, 4, seed, groups)
 
-    assert np.array_equal(np.sort(np.concatenate([each.judged for each in found])), np.arange(200))
-    for each in found:
-        assert not set(groups[each.learned]) & set(groups[each.judged])
-        assert len(each.learned) + len(each.judged) == 200
+    assert np.array_equal(np.sort(np.concatenate([fold.judged for fold in parts])), np.arange(200))
+    for fold in parts:
+        assert not set(groups[fold.learned]) & set(groups[fold.judged])
+        assert len(fold.learned) + len(fold.judged) == 200
     first, again, other = (random_folds(y, task, 4, by, groups)[0].judged.tolist() for by in (seed, seed, seed + 1))
     assert first == again != other
 
@@ -101,12 +101,12 @@ def test_a_window_does_not_learn_from_the_groups_that_it_is_judged_on() -> None:
     day, groups = pd.Series(pd.date_range("2024-01-01", periods=200)), random.integers(0, 60, 200)
     y = np.arange(200.0)
 
-    plain, apart = (time_folds(day, y, Task("regression"), 3, None, each) for each in (None, groups))
+    plain, apart = (time_folds(day, y, Task("regression"), 3, None, of_rows) for of_rows in (None, groups))
 
     for fold, before in zip(apart, plain, strict=True):
         assert np.array_equal(fold.judged, before.judged)
-        kept = ~np.isin(groups[before.learned], groups[before.judged])
-        assert np.array_equal(fold.learned, before.learned[kept])
+        apart_of_groups = ~np.isin(groups[before.learned], groups[before.judged])
+        assert np.array_equal(fold.learned, before.learned[apart_of_groups])
         assert 0 < len(fold.learned) < len(before.learned)
 
 
@@ -146,15 +146,15 @@ def test_declared_folds_by_dates_are_windows_of_a_sample_less_the_embargo(
     assert whole is not None
     assert sample is not None
     assert declared_folds(declared(BY_DATES, folds=0), train, data, None) is None
-    for found, rows in ((whole, 400), (sample, 150)):
-        assert found.rows == 400
-        assert sum(map(len, found.judged)) == pytest.approx(rows * 3 / 4, abs=8)
-        for part, judged in zip(found.parts, found.judged, strict=True):
+    for folds, rows in ((whole, 400), (sample, 150)):
+        assert folds.rows == 400
+        assert sum(map(len, folds.judged)) == pytest.approx(rows * 3 / 4, abs=8)
+        for part, judged in zip(folds.parts, folds.judged, strict=True):
             learned = part.X[:, 0].astype(int)  # x is the place of the row
             assert np.array_equal(part.X_valid[:, 0], judged)
             assert np.array_equal(part.y, data.y[learned])
             gap = train["cutoff"].iloc[judged].min() - train["cutoff"].iloc[learned].max()
-            assert gap > timedelta(days=5) if found is sample else gap == timedelta(days=6)
+            assert gap > timedelta(days=5) if folds is sample else gap == timedelta(days=6)
     assert len(whole.parts[-1].y) > len(whole.parts[0].y)
 
 
@@ -164,9 +164,9 @@ def test_declared_folds_keep_the_groups_that_the_split_keeps(problem: tuple[pd.D
     brief = train["patient"].where(train.index % 3 > 0)  # a third is of no known patient
 
     for split in (shares, {**BY_DATES, "group": "patient"}):
-        found = declared_folds(declared(split, folds=2), train, data, None, brief)
-        assert found is not None
-        for part, judged in zip(found.parts, found.judged, strict=True):
+        folds = declared_folds(declared(split, folds=2), train, data, None, brief)
+        assert folds is not None
+        for part, judged in zip(folds.parts, folds.judged, strict=True):
             assert not set(brief.iloc[part.X[:, 0].astype(int)].dropna()) & set(brief.iloc[judged].dropna())
     warned = declared({**BY_DATES, "group": "patient"}, folds=2, audit={"warn": ["no_group_in_two_splits"]})
     shared, alone = (declared_folds(warned, train, data, None, groups) for groups in (brief, None))
@@ -188,10 +188,10 @@ def test_the_encoder_of_a_fold_knows_only_what_it_learns_from() -> None:
     y = np.array([0, 1, 0, 1, 1, 0], "int8")
     folds = random_folds(y, Task(), 2, 0)
 
-    found = folded(frame, y, Encoder.fit(frame, ["a"], ["c"]), Task(), folds, np.arange(6))
+    encoded = folded(frame, y, Encoder.fit(frame, ["a"], ["c"]), Task(), folds, np.arange(6))
 
-    for part, judged in zip(found.parts, found.judged, strict=True):
+    for part, judged in zip(encoded.parts, encoded.judged, strict=True):
         learned = frame.drop(index=judged)
         assert set(part.encoder.categories["c"]) == set(learned["c"])
         assert np.isnan(part.X_valid[:, 1]).tolist() == (~frame["c"].iloc[judged].isin(learned["c"])).tolist()
-    assert sorted(len(part.y_valid) for part in found.parts) == [3, 3]
+    assert sorted(len(part.y_valid) for part in encoded.parts) == [3, 3]

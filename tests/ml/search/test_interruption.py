@@ -29,7 +29,7 @@ def drive(workers: int, faults: Path, url: str) -> int:
 WAITING = """
 from ml.search.evaluator import Evaluator, Fitter, Job
 from ml.search.workers import evaluating
-from tests.ml import toy
+from tests.support import toy
 
 with evaluating(Evaluator(Fitter(toy.Waiting(), 0), toy.problem().parts, "roc_auc"), 2) as evaluate:
     list(evaluate([Job(number, toy.Toy().defaults()) for number in range(2)]))
@@ -50,15 +50,15 @@ def test_no_worker_outlives_its_driver() -> None:
     assert (rest, driver.returncode) == ("", -signal.SIGKILL)
 
 
-def kept(trials: list[Trial]) -> list[tuple[Any, ...]]:
-    return [(each.number, each.drawn, each.score, each.state, each.folds, each.reason) for each in trials]
+def results(trials: list[Trial]) -> list[tuple[Any, ...]]:
+    return [(trial.number, trial.drawn, trial.score, trial.state, trial.folds, trial.reason) for trial in trials]
 
 
 def stored(url: str) -> list[tuple[Any, ...]]:
     """The same of the stored trials, none of which may still be running."""
     storage = RDBStorage(url)
     assert all(trial.state.is_finished() for trial in optuna.load_study(study_name="toy", storage=storage).trials)
-    return kept(toy.study(Search(batch=toy.BATCH, storage=storage, name="toy")))
+    return results(toy.study(Search(batch=toy.BATCH, storage=storage, name="toy")))
 
 
 def to_come(folder: Path, *faults: str) -> Path:
@@ -84,7 +84,7 @@ def test_a_study_whose_processes_are_killed_has_the_trials_of_one_that_was_left_
     assert list(faults.iterdir()) == []
     alone = toy.study(Search(batch=toy.BATCH))
     assert {trial.state for trial in alone} == {"COMPLETE", "PRUNED", "FAIL"}
-    assert stored(url) == kept(alone)
+    assert stored(url) == results(alone)
 
 
 @pytest.mark.slow
@@ -94,7 +94,7 @@ def test_a_trial_that_kills_every_worker_fails_and_the_others_go_on(tmp_path: Pa
 
     assert drive(2, faults, url) == 0
 
-    found = stored(url)
-    assert found[1][3:] == ("FAIL", (), "its worker died 3 times, the last with signal 9")
-    assert found[0] == kept(toy.study(Search(batch=toy.BATCH), trials=1))[0]
-    assert len(found) == toy.TRIALS
+    trials = stored(url)
+    assert trials[1][3:] == ("FAIL", (), "its worker died 3 times, the last with signal 9")
+    assert trials[0] == results(toy.study(Search(batch=toy.BATCH), trials=1))[0]
+    assert len(trials) == toy.TRIALS

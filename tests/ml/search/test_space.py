@@ -18,12 +18,12 @@ def drawn(space: Space, trials: int = 30) -> list[dict[str, Any]]:
 def test_a_range_a_list_and_a_value_take_the_place_of_the_familys_own() -> None:
     override = {"num_leaves": {"low": 200, "high": 300}, "learning_rate": 0.05, "cat_smooth": [1.0, 500.0]}
 
-    found = drawn(Space(family("lightgbm"), override))
+    settings = drawn(Space(family("lightgbm"), override))
 
-    assert all(200 <= each["num_leaves"] <= 300 for each in found)
-    assert {each["learning_rate"] for each in found} == {0.05}
-    assert {each["cat_smooth"] for each in found} == {1.0, 500.0}
-    assert len({each["lambda_l2"] for each in found}) == len(found)
+    assert all(200 <= setting["num_leaves"] <= 300 for setting in settings)
+    assert {setting["learning_rate"] for setting in settings} == {0.05}
+    assert {setting["cat_smooth"] for setting in settings} == {1.0, 500.0}
+    assert len({setting["lambda_l2"] for setting in settings}) == len(settings)
 
 
 def test_what_is_fixed_is_not_drawn_and_still_part_of_the_settings() -> None:
@@ -58,7 +58,7 @@ def test_a_setting_outside_the_space_becomes_the_nearest_inside(wanted: dict[str
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "message"),
     [
         ({"depth": 3}, r"names \['depth'\], which this family does not have. Its parameters: \['noise', 'sign', 'weig"),
         ({"sign": [1, 2]}, r"search.sign cannot be \[2\]. Allowed: \[1, -1\]"),
@@ -68,8 +68,8 @@ def test_a_setting_outside_the_space_becomes_the_nearest_inside(wanted: dict[str
         ({"noise": "much"}, r"search.noise cannot be \['much'\]: it is a number"),
     ],
 )
-def test_an_impossible_override_is_refused_with_what_is_possible(override: dict[str, Any], said: str) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_an_impossible_override_is_refused_with_what_is_possible(override: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
         Space(Toy(), override)
 
 

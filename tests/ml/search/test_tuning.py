@@ -117,23 +117,23 @@ def test_other_seeds_and_batches_give_other_studies() -> None:
 
 
 def test_a_trial_is_pruned_where_it_is_worse_than_the_best_third_of_earlier_batches() -> None:
-    found = toy.study(Search(batch=4))
+    trials = toy.study(Search(batch=4))
 
     def mean(trial: Trial, parts: int) -> float:
         return sum(trial.folds[:parts]) / parts
 
-    pruned = [trial for trial in found if trial.state == "PRUNED"]
+    pruned = [trial for trial in trials if trial.state == "PRUNED"]
     assert pruned
-    for trial in found:
-        earlier = [each for each in found[: trial.number - trial.number % 4] if each.state == "COMPLETE"]
+    for trial in trials:
+        earlier = [other for other in trials[: trial.number - trial.number % 4] if other.state == "COMPLETE"]
         if trial.state == "FAIL" or len(earlier) < TRIALS_TO_COMPARE:
             assert trial.state != "PRUNED"
             continue
         for parts in range(1, min(len(trial.folds) + 1, toy.FOLDS)):
-            better = [each for each in earlier if mean(each, parts) > mean(trial, parts)]
+            better = [other for other in earlier if mean(other, parts) > mean(trial, parts)]
             worse = len(better) > len(earlier) // 3
             assert worse == (trial.state == "PRUNED" and parts == len(trial.folds))
-    assert all(each.state != "PRUNED" for each in toy.study(Search(batch=4, pruning=False)))
+    assert all(other.state != "PRUNED" for other in toy.study(Search(batch=4, pruning=False)))
 
 
 @dataclass(frozen=True)
@@ -157,21 +157,21 @@ def test_a_trial_is_pruned_at_the_rung_where_its_loss_is_above_the_median_of_ear
 ) -> None:
     name = registered(Learning())
 
-    found = tune(name, data, trials=24, seed=2, search=Search(batch=4, workers=workers)).trials
+    trials = tune(name, data, trials=24, seed=2, search=Search(batch=4, workers=workers)).trials
 
-    assert {trial.state for trial in found} == {"COMPLETE", "PRUNED"}
-    for trial in found:
-        earlier = [each.losses[0] for each in found[: trial.number - trial.number % 4] if each.state == "COMPLETE"]
+    assert {trial.state for trial in trials} == {"COMPLETE", "PRUNED"}
+    for trial in trials:
+        earlier = [other.losses[0] for other in trials[: trial.number - trial.number % 4] if other.state == "COMPLETE"]
         losses = trial.losses[0]
         assert len(losses) == (5 if trial.state == "COMPLETE" else len(losses))  # after 1, 2, 4 and 8 epochs, and last
         if len(earlier) < TRIALS_TO_COMPARE:
             assert trial.state == "COMPLETE"
             continue
         for rung in range(min(len(losses), 4)):
-            worse = losses[rung] > sorted(each[rung] for each in earlier)[len(earlier) // 2]
+            worse = losses[rung] > sorted(losses_of_other[rung] for losses_of_other in earlier)[len(earlier) // 2]
             assert worse == (trial.state == "PRUNED" and rung == len(losses) - 1)
     whole = tune(name, data, trials=24, seed=2, search=Search(batch=4, pruning=False))
-    assert all(each.state == "COMPLETE" for each in whole.trials)
+    assert all(trial.state == "COMPLETE" for trial in whole.trials)
 
 
 def test_small_steps_are_compared_where_they_have_come_as_far_as_large_ones() -> None:
@@ -196,21 +196,21 @@ def test_the_first_trials_are_the_defaults_and_what_is_known_to_be_good(data: Tr
 
     name = registered(Known(name="known"))
 
-    found = tune(name, data, trials=3, seed=0)
+    tuned = tune(name, data, trials=3, seed=0)
     begun = tune(name, data, trials=1, seed=0, search=Search(first={"weight": 0.7, "gone": 1}))
 
-    assert [each.params["weight"] for each in found.trials[:2]] == [0.1, 0.8]
+    assert [trial.params["weight"] for trial in tuned.trials[:2]] == [0.1, 0.8]
     assert begun.trials[0].params == {"weight": 0.7, "noise": 0.01, "sign": 1}
 
 
 def test_a_trial_that_fails_says_why_and_the_study_goes_on(data: Training, registered: Any) -> None:
-    found = tune(registered(Moody()), data, trials=12, seed=1)
+    tuned = tune(registered(Moody()), data, trials=12, seed=1)
 
-    reasons = {trial.reason for trial in found.trials}
-    assert found.trials[0].reason == "RuntimeError: not today"
+    reasons = {trial.reason for trial in tuned.trials}
+    assert tuned.trials[0].reason == "RuntimeError: not today"
     assert "ArithmeticError: 300 of 300 predictions are no finite numbers" in reasons
     assert None in reasons
-    assert found.params["weight"] >= 0.5
+    assert tuned.params["weight"] >= 0.5
 
 
 def test_a_search_turns_away_from_settings_that_fail(data: Training, registered: Any) -> None:
@@ -225,10 +225,10 @@ def test_a_search_turns_away_from_settings_that_fail(data: Training, registered:
                 raise RuntimeError("too light")
             return toy.Weighing(1 - params["weight"])
 
-    found = tune(registered(Limited()), data, trials=40, seed=1, search=Search(pruning=False)).trials
+    trials = tune(registered(Limited()), data, trials=40, seed=1, search=Search(pruning=False)).trials
 
-    assert {trial.state for trial in found[:10]} == {"COMPLETE", "FAIL"}
-    assert [trial.state for trial in found[20:]].count("COMPLETE") >= 5
+    assert {trial.state for trial in trials[:10]} == {"COMPLETE", "FAIL"}
+    assert [trial.state for trial in trials[20:]].count("COMPLETE") >= 5
 
 
 def test_a_study_in_which_every_trial_fails_names_the_first_reason(data: Training, registered: Any) -> None:
@@ -246,17 +246,17 @@ def test_a_winner_that_scores_otherwise_when_it_is_evaluated_again_is_refused(da
 
 
 def test_predictions_are_those_of_models_that_have_not_learned_from_the_rows(data: Training, folds: Folded) -> None:
-    found = tune("lightgbm", data, trials=3, seed=0, folds=folds)
+    tuned = tune("lightgbm", data, trials=3, seed=0, folds=folds)
 
-    best = found.trials[found.best_trial]
-    oof = found.oof_predictions
+    best = tuned.trials[tuned.best_trial]
+    oof = tuned.oof_predictions
     assert oof is not None
     assert not np.isnan(oof).any()
     scores = [score("roc_auc", data.y[rows], oof[rows]) for rows in folds.judged]
     assert tuple(scores) == best.folds
     assert best.score == pytest.approx(np.mean(scores), abs=1e-15)
-    assert score("roc_auc", data.y_valid, found.valid_predictions) == found.score
-    assert np.array_equal(found.model.predict(data.X_valid), found.valid_predictions)
+    assert score("roc_auc", data.y_valid, tuned.valid_predictions) == tuned.score
+    assert np.array_equal(tuned.model.predict(data.X_valid), tuned.valid_predictions)
     assert tune("lightgbm", data, trials=1, seed=0).oof_predictions is None
 
 
@@ -276,8 +276,8 @@ def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before
 
     for name, space in (("lightgbm", leaves), ("mlp", {})):
         plain, refitted = (
-            tune(name, data, trials=2, seed=0, search=Search(space=space), refit=Refit(everything=each))
-            for each in (None, everything)
+            tune(name, data, trials=2, seed=0, search=Search(space=space), refit=Refit(everything=rows))
+            for rows in (None, everything)
         )
 
         assert length(refitted) == length(plain) > 1
@@ -285,9 +285,9 @@ def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before
         assert not np.array_equal(refitted.model.predict(data.X_valid), plain.valid_predictions)
 
 
-def length(found: TunedModel) -> int:
-    model: Any = found.model
-    return int(model.rounds if found.family == "lightgbm" else model.epochs)
+def length(tuned: TunedModel) -> int:
+    model: Any = tuned.model
+    return int(model.rounds if tuned.family == "lightgbm" else model.epochs)
 
 
 def test_a_network_that_stops_after_so_many_epochs_is_the_one_that_had_its_best_there(data: Training) -> None:
@@ -314,8 +314,8 @@ def test_shared_bins_make_the_very_same_models(data: Training) -> None:
     settings = [{"min_data_in_leaf": 200, "num_leaves": 5}, {"min_data_in_leaf": 10}, {"min_data_in_leaf": 90}]
     shared = chosen.prepare(data)
 
-    for each in settings:
-        params = chosen.defaults() | each
+    for setting in settings:
+        params = chosen.defaults() | setting
         assert chosen.fit(data, params, seed=4, prepared=shared).text == chosen.fit(data, params, seed=4).text
 
 
@@ -327,7 +327,7 @@ def test_what_is_watched_learns_the_same_and_can_be_ended(name: str, data: Train
     params = fitter.family.defaults()
     heard: list[tuple[float, float]] = []
 
-    watched = fitter(data, params, watch=lambda *told: heard.append(told))
+    watched = fitter(data, params, watch=lambda *call: heard.append(call))
 
     assert np.array_equal(watched.predict(data.X_valid), fitter(data, params).predict(data.X_valid))
     steps = [progress for progress, _ in heard]
@@ -342,18 +342,18 @@ def test_what_is_watched_learns_the_same_and_can_be_ended(name: str, data: Train
 
 def test_a_part_is_prepared_once_for_all_trials(data: Training, monkeypatch: pytest.MonkeyPatch) -> None:
     chosen: Any = family("lightgbm")
-    made, prepare = [], type(chosen).prepare
-    monkeypatch.setattr(type(chosen), "prepare", lambda self, each: made.append(each) or prepare(self, each))
+    prepared, prepare = [], type(chosen).prepare
+    monkeypatch.setattr(type(chosen), "prepare", lambda self, part: prepared.append(part) or prepare(self, part))
     evaluate = Evaluator(Fitter(chosen, 0), (data, data), "roc_auc")
 
     outcomes = [evaluate(Job(number, chosen.defaults())) for number in range(3)]
 
-    assert len(made) == 2
-    assert [each.state for each in outcomes] == ["COMPLETE"] * 3
+    assert len(prepared) == 2
+    assert [outcome.state for outcome in outcomes] == ["COMPLETE"] * 3
 
 
 def test_rows_that_are_searched_on_are_fewer_than_those_of_the_refit(data: Training) -> None:
-    found = tune("lightgbm", data, trials=2, seed=0, rows=200)
+    tuned = tune("lightgbm", data, trials=2, seed=0, rows=200)
 
-    assert found.trials[found.best_trial].score != found.score
-    assert found.score == tune("lightgbm", replace(data), trials=2, seed=0, rows=200).score
+    assert tuned.trials[tuned.best_trial].score != tuned.score
+    assert tuned.score == tune("lightgbm", replace(data), trials=2, seed=0, rows=200).score

@@ -130,13 +130,13 @@ def backbone(model: FittedNetwork) -> np.ndarray:
 def test_a_frozen_backbone_keeps_the_weights_of_the_file_and_only_the_last_layer_is_new(
     digits: pd.DataFrame, start: tuple[FittedNetwork, dict[str, str]]
 ) -> None:
-    given, params = start
+    pretrained, params = start
 
     frozen = cnn(training(digits), seed=5, epochs=2, freeze=True, **params)
 
-    assert np.array_equal(backbone(frozen), backbone(given))
-    assert not np.array_equal(backbone(cnn(training(digits), seed=5, epochs=2, **params)), backbone(given))
-    assert not np.array_equal(backbone(cnn(training(digits), seed=5, epochs=2, freeze=True)), backbone(given))
+    assert np.array_equal(backbone(frozen), backbone(pretrained))
+    assert not np.array_equal(backbone(cnn(training(digits), seed=5, epochs=2, **params)), backbone(pretrained))
+    assert not np.array_equal(backbone(cnn(training(digits), seed=5, epochs=2, freeze=True)), backbone(pretrained))
     assert frozen.weights["head.4.weight"].shape[0] == 10
 
 
@@ -155,9 +155,9 @@ def test_a_file_that_is_another_or_does_not_fit_is_refused(
     digits: pd.DataFrame, start: tuple[FittedNetwork, dict[str, str]]
 ) -> None:
     _, params = start
-    found = params["checkpoint_sha256"]
+    declared = params["checkpoint_sha256"]
 
-    with pytest.raises(ValueError, match=rf"has the SHA-256 {found}. Declared: 00. Use the right file"):
+    with pytest.raises(ValueError, match=rf"has the SHA-256 {declared}. Declared: 00. Use the right file"):
         cnn(training(digits), **{**params, "checkpoint_sha256": "00"})
     with pytest.raises(ValueError, match=r"does not fit: missing or of another shape are \['head.0.bias',"):
         cnn(training(digits), **{**params, "filters": 16})
@@ -239,7 +239,7 @@ def test_tuning_holds_what_is_fixed_reports_the_refit_and_leaves_no_checkpoint(
     )
 
     assert all(fixed.items() <= trial.params.items() for trial in tuned.trials)
-    assert [each.step for each in reports] == [50, 100]
+    assert [progress.step for progress in reports] == [50, 100]
     assert set(reports[0].curves()) == {"training loss", "gradient norm", "learning rate", "rows per second"}
     assert list(tmp_path.iterdir()) == []
 

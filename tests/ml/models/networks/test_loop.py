@@ -93,8 +93,8 @@ def test_biases_and_norms_do_not_decay_and_all_else_does(shape: Shape) -> None:
         if isinstance(module, torch.nn.LayerNorm | torch.nn.GroupNorm)
     }
     expected = {name for name in names.values() if name.endswith("bias") or name in norms}
-    assert {names[id(each)] for each in sparing["params"]} == expected
-    assert {names[id(each)] for each in decaying["params"]} == set(names.values()) - expected
+    assert {names[id(parameter)] for parameter in sparing["params"]} == expected
+    assert {names[id(parameter)] for parameter in decaying["params"]} == set(names.values()) - expected
 
 
 def test_the_learning_rate_rises_linearly_and_falls_as_half_a_cosine() -> None:
@@ -112,14 +112,15 @@ def test_each_interval_reports_loss_gradient_rate_and_throughput() -> None:
     _, history = trained(replace(OPTIONS, log_every=2), report=reports.append)
 
     steps = 4 * 5
-    assert [each.step for each in reports] == list(range(2, steps + 1, 2))
-    assert [each.learning_rate for each in reports] == pytest.approx(
-        [OPTIONS.learning_rate * share_of_rate(each.step - 1, steps, OPTIONS.warm_up) for each in reports]
+    assert [progress.step for progress in reports] == list(range(2, steps + 1, 2))
+    assert [progress.learning_rate for progress in reports] == pytest.approx(
+        [OPTIONS.learning_rate * share_of_rate(progress.step - 1, steps, OPTIONS.warm_up) for progress in reports]
     )
     assert reports[0].loss == pytest.approx(math.log(2), abs=0.1)
     assert reports[-1].loss < reports[0].loss
-    assert all(each.gradient_norm > 0 and each.rows_per_s > 0 for each in reports)
-    assert [each.validation_loss for each in reports if each.step in (2, 8)] == [None, history.validation[0]]
+    assert all(progress.gradient_norm > 0 and progress.rows_per_s > 0 for progress in reports)
+    losses = {progress.step: progress.validation_loss for progress in reports}
+    assert (losses[2], losses[8]) == (None, history.validation[0])
 
 
 @pytest.mark.parametrize("shape", [tabular(), tabular(kind="resnet")], ids=["mlp", "resnet"])
@@ -141,13 +142,13 @@ def test_gradients_longer_than_the_norm_are_scaled_down_to_it() -> None:
     torch.manual_seed(7)
     before = weights(build(tabular()))
 
-    moved, held = (
+    moved, clipped = (
         (weights(trained(replace(OPTIONS, clip_norm=norm, weight_decay=0))[0]) - before).abs().max()
         for norm in (1.0, 1e-14)  # AdamW adds 1e-8 to the gradient's size before it divides by it
     )
 
     assert moved > 1e-3
-    assert held < 1e-7
+    assert clipped < 1e-7
 
 
 def test_training_stops_early_and_keeps_the_weights_of_the_best_epoch() -> None:
@@ -170,17 +171,17 @@ def test_a_loss_that_is_no_number_ends_training_with_its_epoch() -> None:
 
 def test_a_training_whose_loss_is_no_number_any_more_leaves_no_checkpoint(tmp_path: Path) -> None:
     validation = (*VALIDATION[:-1], VALIDATION[-1].clone())
-    kept: list[list[Path]] = []
+    checkpoints: list[list[Path]] = []
 
     def spoil(epoch: float, loss: float) -> None:
-        kept.append(list(tmp_path.iterdir()))
+        checkpoints.append(list(tmp_path.iterdir()))
         validation[-1][0] = math.nan if epoch == 2 else validation[-1][0]
 
     torch.manual_seed(7)
     with pytest.raises(ArithmeticError, match="after epoch 2"):
         train(build(tabular()), ROWS, validation, OPTIONS, checkpoints=CheckpointFolder(tmp_path, 0), watch=spoil)
 
-    assert [len(files) for files in kept] == [0, 1]  # each epoch is saved after it is watched
+    assert [len(files) for files in checkpoints] == [0, 1]  # each epoch is saved after it is watched
     assert list(tmp_path.iterdir()) == []
 
 
@@ -276,7 +277,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(
 ) -> None:
     uninterrupted, history = trained(LONG, tabular(0.3))
     child = subprocess.run([sys.executable, "-c", CHILD, str(ROOT), point, str(tmp_path)], cwd=ROOT, check=False)
-    left = [each.suffix for each in tmp_path.iterdir()]
+    left = [path.suffix for path in tmp_path.iterdir()]
 
     with caplog.at_level(logging.INFO):
         resumed, again = trained(LONG, tabular(0.3), CheckpointFolder(tmp_path, 0))
@@ -360,7 +361,7 @@ def test_two_processes_train_as_one_does_with_the_same_batch() -> None:
 
     assert shared.validation == pytest.approx(history.validation, abs=1e-6)
     assert torch.allclose(weights(one), weights(two), atol=1e-5)
-    assert [each.step for each in reports] == list(range(1, 21))
+    assert [progress.step for progress in reports] == list(range(1, 21))
     assert "MASTER_PORT" not in os.environ
 
 
@@ -410,7 +411,7 @@ def test_the_death_of_one_process_ends_all_and_they_resume_to_the_same_bits(tmp_
     child = subprocess.run(
         [sys.executable, str(script), str(ROOT), str(folder)], cwd=ROOT, capture_output=True, text=True, check=False
     )
-    left = [each.suffix for each in folder.iterdir()]
+    left = [path.suffix for path in folder.iterdir()]
     resumed, again = trained(TWO, tabular(0.3), CheckpointFolder(folder, 0))
 
     assert child.returncode == 1

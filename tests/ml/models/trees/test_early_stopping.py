@@ -36,16 +36,16 @@ def data() -> Training:
 @pytest.mark.parametrize("name", BOOSTING)
 def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, data: Training) -> None:
     chosen: Any = family(name)
-    found = chosen.fit(data, chosen.defaults(), seed=1)
+    stopped = chosen.fit(data, chosen.defaults(), seed=1)
 
     def loss(rounds: int) -> float:
         model = chosen.fit(data, {**chosen.defaults(), "rounds": rounds}, seed=1)
         return float(log_loss(data.y_valid, model.predict(data.X_valid)))
 
-    assert 1 < found.rounds < MAX_ROUNDS
-    best = loss(found.rounds)
-    assert best == pytest.approx(log_loss(data.y_valid, found.predict(data.X_valid)), rel=1e-12)
-    around = [*range(max(1, found.rounds - 4), found.rounds + 5), found.rounds + PATIENCE - 1]
+    assert 1 < stopped.rounds < MAX_ROUNDS
+    best = loss(stopped.rounds)
+    assert best == pytest.approx(log_loss(data.y_valid, stopped.predict(data.X_valid)), rel=1e-12)
+    around = [*range(max(1, stopped.rounds - 4), stopped.rounds + 5), stopped.rounds + PATIENCE - 1]
     assert best == min(map(loss, around))
 
 
@@ -54,22 +54,22 @@ def test_what_never_stops_looks_at_no_validation_rows(name: str, data: Training)
     chosen: Any = family(name)
     other = Training(data.X, data.y, data.X_valid[::-1], 1 - data.y_valid, data.encoder)
 
-    found, same = (chosen.fit(each, chosen.defaults(), seed=1) for each in (data, other))
+    first, same = (chosen.fit(problem, chosen.defaults(), seed=1) for problem in (data, other))
 
-    assert np.array_equal(found.predict(data.X_valid), same.predict(data.X_valid))
-    assert chosen.settled(chosen.defaults(), found) == chosen.defaults()
+    assert np.array_equal(first.predict(data.X_valid), same.predict(data.X_valid))
+    assert chosen.settled(chosen.defaults(), first) == chosen.defaults()
 
 
 @pytest.mark.parametrize("name", BOOSTING)
 def test_what_has_settled_has_as_many_rounds_whatever_the_validation_rows(name: str, data: Training) -> None:
     chosen: Any = family(name)
-    found = chosen.fit(data, chosen.defaults(), seed=1)
+    stopped = chosen.fit(data, chosen.defaults(), seed=1)
     other = Training(data.X, data.y, data.X_valid, 1 - data.y_valid, data.encoder)
 
-    settled = chosen.settled(chosen.defaults(), found)
+    settled = chosen.settled(chosen.defaults(), stopped)
     again = chosen.fit(other, settled, seed=1)
 
-    assert settled == {**chosen.defaults(), "rounds": found.rounds}
-    assert again.rounds == found.rounds
-    assert np.array_equal(again.predict(data.X_valid), found.predict(data.X_valid))
-    assert chosen.fit(other, chosen.defaults(), seed=1).rounds < found.rounds
+    assert settled == {**chosen.defaults(), "rounds": stopped.rounds}
+    assert again.rounds == stopped.rounds
+    assert np.array_equal(again.predict(data.X_valid), stopped.predict(data.X_valid))
+    assert chosen.fit(other, chosen.defaults(), seed=1).rounds < stopped.rounds
