@@ -1,4 +1,4 @@
-"""What a service needs to make of a raw record the features that the batch path makes: the plan, and the past.
+"""The online state: the plan and the past that a service needs to make of a record the features of the batch path.
 
 The plan is built of the structs by which the service reads it, `service.plan`: its schema is declared once.
 """
