@@ -19,7 +19,6 @@ from dagster_project.commands.main import main
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from dagster_project.results.locate import NotFoundError, locate
-from ml.provenance.stamp import read_stamp
 from resources.ledger import Ledger
 from resources.storage import Storage, find
 from resources.tracking.runs import tracking
@@ -208,10 +207,3 @@ def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case,
         member = archive.extractfile("ml/evaluation/record.py")
         assert member is not None
         assert member.read() == (ROOT / "ml" / "evaluation" / "record.py").read_bytes()
-
-
-def test_a_file_without_a_stamp_has_none(tmp_path: Path) -> None:
-    for name, text in {"a.html": "<html></html>", "a.json": "[1]", "b.json": "{", "c.json": "{}", "d.txt": "x"}.items():
-        (tmp_path / name).write_text(text)
-
-        assert read_stamp(tmp_path / name) is None

@@ -1,0 +1,126 @@
+"""The tests mirror the modules: each has a test file of its name at its place, or is listed with its tests."""
+
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGES = ("assets", "dagster_project", "ml", "resources", "service")
+
+# Modules without a test file of their own, with the test that meets what they do. A * stands for a name, not a folder.
+ELSEWHERE = {
+    # Parts of a declaration: what they accept is tested where all of it is read, and by the code that reads the part.
+    "ml/declaration/*": "ml/declaration/test_use_case.py",
+    "ml/declaration/reads": "assets/test_reads.py",
+    "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
+    "ml/declaration/sources/*": "ml/declaration/test_sources.py",
+    "ml/declaration/splits/*": "ml/examples/test_build.py",
+    # Small tools, tested by those who use them.
+    "ml/base/processes": "journeys/test_gpu.py",
+    "ml/base/references": "ml/gates/test_custom.py",
+    "ml/base/seeds": "journeys/test_determinism.py",
+    "ml/base/sql": "ml/tables/test_sources.py",
+    "ml/primitives/*": "ml/primitives/test_catalogue.py",
+    "ml/tables/types": "ml/tables/test_sources.py",
+    "ml/tasks/encoding": "ml/models/test_preparation.py",
+    "ml/tasks/folds": "ml/search/test_folds.py",
+    "ml/tasks/sampling": "ml/models/test_family.py",
+    "ml/tasks/weighted": "ml/tasks/test_metrics.py",
+    "ml/verdict": "ml/gates/test_judge.py",
+    # Steps of one computation, tested by its results.
+    "ml/compiler/*": "ml/compiler/test_compile.py",
+    "ml/evaluation/slice_names": "ml/evaluation/test_slices.py",
+    "ml/examples/groups": "ml/search/test_folds.py",
+    "ml/exported/golden_rows": "assets/promotion/test_decisions.py",
+    "ml/exported/model": "assets/stages/test_evaluation.py",
+    "ml/exported/onnx": "ml/models/test_catalogue.py",
+    "ml/features/define": "ml/features/test_matrix.py",
+    "ml/features/definitions": "ml/features/test_matrix.py",
+    "ml/features/events": "ml/features/test_matrix.py",
+    "ml/features/golden_requests": "assets/stages/test_online_state.py",
+    "ml/features/history_check": "ml/features/test_leak_library.py",
+    "ml/features/synthesis_query": "ml/features/test_synthesis.py",
+    "ml/features/windows": "ml/features/test_matrix.py",
+    "ml/intervals/conformal": "ml/exported/test_reference.py",
+    "ml/models/progress": "ml/search/test_tuning.py",
+    "ml/search/*": "ml/search/test_tuning.py",
+    "ml/windows/frames": "ml/windows/test_window.py",
+    "ml/windows/totals": "ml/windows/test_line.py",
+    # Every family of models meets the same tests.
+    "ml/models/base": "ml/models/test_custom.py",
+    "ml/models/extras": "ml/models/test_known_settings.py",
+    "ml/models/linear": "ml/models/test_catalogue.py",
+    "ml/models/trees/*": "ml/models/test_catalogue.py",
+    "ml/models/networks/*": "ml/models/networks/test_family.py",
+    "ml/models/networks/checkpoints": "ml/models/networks/test_loop.py",
+    "ml/models/networks/devices": "ml/models/networks/test_loop.py",
+    # Pictures are drawn into the page.
+    "ml/report/pictures": "ml/report/test_page.py",
+    "ml/report/plots/*": "ml/report/test_page.py",
+    # What results are stored by, and found by.
+    "resources/bentos": "journeys/test_pipeline.py",
+    "resources/formats": "resources/test_storage.py",
+    "resources/formerly": "journeys/test_stored_before.py",
+    "resources/gpu/*": "resources/gpu/test_pool.py",
+    "resources/home": "dagster_project/commands/test_demo.py",
+    "resources/kinds": "journeys/test_stored_before.py",
+    "resources/ledger": "dagster_project/results/test_locate.py",
+    "resources/tracking/*": "resources/tracking/test_registry.py",
+    # Assets are run in whole use cases.
+    "assets/graph": "journeys/test_pipeline.py",
+    "assets/framework/*": "journeys/test_pipeline.py",
+    "assets/promotion/*": "assets/promotion/test_decisions.py",
+    "assets/stages/*": "journeys/test_pipeline.py",
+    # A command prints what a function returns, and is tested with it.
+    "dagster_project/commands/diff": "dagster_project/results/test_diff.py",
+    "dagster_project/commands/gc": "dagster_project/results/test_gc.py",
+    "dagster_project/commands/history": "assets/promotion/test_decisions.py",
+    "dagster_project/commands/locate": "dagster_project/results/test_locate.py",
+    "dagster_project/commands/reproduce": "dagster_project/results/test_reproduce.py",
+    "dagster_project/commands/rollback": "assets/promotion/test_decisions.py",
+    "dagster_project/results/reproduction/*": "dagster_project/results/test_reproduce.py",
+    "dagster_project/runs/decisions": "assets/promotion/test_decisions.py",
+    "dagster_project/runs/demo": "dagster_project/commands/test_demo.py",
+    "dagster_project/runs/launch": "dagster_project/commands/test_demo.py",
+    "dagster_project/runs/options": "assets/promotion/test_decisions.py",
+    # The code location, as a whole.
+    "dagster_project/components": "dagster_project/test_definitions.py",
+    "dagster_project/location/loading": "dagster_project/test_definitions.py",
+    "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
+    "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    # Tables of use cases that are trained.
+    "dagster_project/examples/breast_cancer": "journeys/test_pipeline.py",
+    "dagster_project/examples/diabetes": "journeys/test_tasks.py",
+    "dagster_project/examples/digits": "journeys/test_tasks.py",
+    "dagster_project/examples/nycflights": "journeys/test_flight_delays.py",
+    "dagster_project/examples/shop": "journeys/test_customer_churn.py",
+}
+
+
+def modules() -> list[str]:
+    """Return the path of each module without its suffix, from the root of the project."""
+    files = [file for package in PACKAGES for file in (ROOT / package).rglob("*.py") if file.name != "__init__.py"]
+    return sorted(str(file.relative_to(ROOT).with_suffix("")) for file in files)
+
+
+def mirrored(module: str) -> bool:
+    folder, _, name = module.rpartition("/")
+    return (ROOT / "tests" / folder / f"test_{name}.py").is_file()
+
+
+def covers(pattern: str, module: str) -> bool:
+    """Check that a pattern of ELSEWHERE means a module."""
+    return pattern.count("/") == module.count("/") and fnmatch(module, pattern)
+
+
+def test_each_module_has_a_test_file_of_its_name_or_its_tests_are_named() -> None:
+    without = [module for module in modules() if not mirrored(module)]
+
+    assert [module for module in without if not any(covers(pattern, module) for pattern in ELSEWHERE)] == []
+
+
+@pytest.mark.parametrize(("pattern", "test"), ELSEWHERE.items())
+def test_a_place_that_is_named_exists_and_is_needed(pattern: str, test: str) -> None:
+    assert [module for module in modules() if covers(pattern, module) and not mirrored(module)]
+    assert (ROOT / "tests" / test).is_file()
