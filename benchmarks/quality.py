@@ -33,10 +33,11 @@ from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
 from ml.models.family import Training
 from ml.search.ensemble import blend
-from ml.search.folds import Folded, folded, random_folds
+from ml.search.folds import Folded, folded
 from ml.search.tuning import Refit, tune
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
+from ml.tasks.folds import random_folds
 from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
 
 SIDES = ("LightGBM defaults", "LightGBM + Optuna", "FLAML", "Sextant, best family", "Sextant, ensemble")

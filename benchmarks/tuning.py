@@ -87,7 +87,7 @@ def features(place: Path, rows: int) -> None:
 
 
 def _folds(y: np.ndarray, seed: int) -> list[Any]:
-    from ml.search.folds import random_folds
+    from ml.tasks.folds import random_folds
     from ml.tasks.metrics import Task
 
     return random_folds(y, Task(), FOLDS, seed)

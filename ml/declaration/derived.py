@@ -17,8 +17,7 @@ def key(spec: UseCaseSpec) -> str:
 
 def grouped(spec: UseCaseSpec) -> bool:
     """Return whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
-    split = spec.examples.split
-    return split.group is not None or (spec.examples.query is not None and not split.by_time)
+    return spec.examples.split.grouped(repeated=spec.examples.query is not None)
 
 
 def links(spec: UseCaseSpec) -> list[Link]:

@@ -1,7 +1,7 @@
 """What a use case declares of its tables, and of the rows to learn from."""
 
 import re
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -10,6 +10,7 @@ from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
+from ml.declaration.splits.catalogue import Split
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
@@ -100,50 +101,6 @@ class Table(Part):
 
     def _column_of(self, known_at: str) -> str:
         return f"{self.time}+{known_at}" if is_duration(known_at) else known_at
-
-
-class Split(Part):
-    """How examples are divided: by two dates, or at random by two shares (in each class)."""
-
-    train_until: date | None = Field(None, description="Examples whose cutoff lies before this day train.")
-    validate_until: date | None = Field(
-        None, description="Examples from train_until to before this day validate; later ones test."
-    )
-    embargo: Duration | None = Field(
-        None,
-        description="How far a target looks ahead, such as 60d: examples whose cutoff lies less than this before "
-        "train_until or validate_until are left out, for what decides them happens among the rows of the next part.",
-    )
-    validation_share: float | None = Field(None, gt=0, lt=1, description="Share of random validation examples.")
-    test_share: float | None = Field(None, gt=0, lt=1, description="Share of random test examples.")
-    group: str | None = Field(
-        None,
-        description="A column of the examples' table, such as a customer, whose values may not be in two splits: "
-        "random shares are then those of whole groups, not of each class, and a split by dates is checked. A random "
-        "split of a query's rows keeps the rows of a key together, if nothing else is said.",
-    )
-
-    @model_validator(mode="after")
-    def _one_way(self) -> "Split":
-        dates, shares = (self.train_until, self.validate_until), (self.validation_share, self.test_share)
-        if (None in dates or any(shares)) and (None in shares or any(dates)):
-            raise ValueError("a split needs train_until and validate_until, or validation_share and test_share")
-        if self.embargo and not self.by_time:
-            raise ValueError("embargo belongs to a split by train_until and validate_until")
-        if self.train_until and self.validate_until and self.train_until >= self.validate_until:
-            raise ValueError(f"train_until ({self.train_until}) must lie before validate_until ({self.validate_until})")
-        if self.validation_share and self.test_share and self.validation_share + self.test_share >= 1:
-            raise ValueError("validation_share and test_share leave nothing to train on: their sum must be below 1")
-        return self
-
-    @property
-    def by_time(self) -> bool:
-        return self.train_until is not None
-
-    @property
-    def shares_held_out(self) -> float:
-        """The share of random examples that do not train."""
-        return (self.validation_share or 0.0) + (self.test_share or 0.0)
 
 
 class Examples(Part):

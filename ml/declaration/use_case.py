@@ -129,9 +129,7 @@ class UseCaseSpec(Part):
         return self
 
     def _mistakes(self) -> list[str]:
-        table, problems = self.tables[self.examples.table], []
-        if self.examples.split.by_time and not self.examples.timed:
-            problems.append("a split by dates needs examples.cutoff")
+        table, problems = self.tables[self.examples.table], list(self.examples.split.mistakes(self.examples.timed))
         for history in self.features.histories:
             events = self.tables[history.table]
             if not self.examples.timed:

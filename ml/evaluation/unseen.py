@@ -1,7 +1,6 @@
 """Test rows that an earlier model has not learned from, and the comparison with it on these."""
 
 from collections.abc import Mapping
-from datetime import datetime, time
 from typing import Any
 
 import numpy as np
@@ -20,17 +19,14 @@ def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], 
     By dates these are the rows from `validate_until` on. At random, what decides is the split that today's tables give,
     in which a few rows next to a border may have changed sides. Raises DataError where it gives none.
     """
-    split = earlier.examples.split
-    if split.validate_until is not None:
-        until = datetime.combine(split.validate_until, time())
-        later: np.ndarray = (rows["cutoff"] >= until).to_numpy()
-        return later
     key = earlier.key
-    named = [key, "cutoff"] if earlier.examples.query else [key]  # a query asks about the same key at several times
-    examples = make_examples(use_case, earlier, tables).to_pandas()
-    learned = pd.MultiIndex.from_frame(examples.loc[examples["split"] != "test", named])
-    mask: np.ndarray = ~pd.MultiIndex.from_frame(rows[named]).isin(learned)
-    return mask
+    names = [key, "cutoff"] if earlier.examples.query else [key]  # a query asks about the same key at several times
+
+    def learned() -> pd.DataFrame:
+        examples: pd.DataFrame = make_examples(use_case, earlier, tables).to_pandas()
+        return examples.loc[examples["split"] != "test", names]
+
+    return ~earlier.examples.split.has_seen(rows, learned)
 
 
 def compare_unseen(

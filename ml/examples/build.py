@@ -1,7 +1,6 @@
 """The examples: one row for each key, with its cutoff time, target and split."""
 
-from collections.abc import Mapping
-from hashlib import blake2b
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,7 +8,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError, run_sql
-from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import groups_of
 
@@ -18,7 +16,7 @@ MOST_CLASSES = 1000
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Columns: the key, `cutoff` (null where the problem has no time), `target` and `split`.
+    """Make the examples: the key, `cutoff` (null where the problem has no time), `target` and `split`.
 
     The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
@@ -26,14 +24,16 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
+    group = spec.examples.split.group
+    _require_columns(where, "examples.split.group", [group] if group else [], tables[spec.examples.table])
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    examples = _without_embargo(spec, rows.append_column("split", _split(spec, tables, rows)))
+    examples = spec.examples.split.assign(rows, groups_of(spec, tables, rows), spec.task, spec.seed)
     _check_splits(where, spec, examples)
     return examples
 
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """The rows of the examples' table that meet the condition."""
+    """Return the rows of the examples' table that meet the condition."""
     declared, key = spec.examples, spec.key
     rows = run_sql(
         f"{where}, examples",
@@ -57,8 +57,8 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
 
 
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """The rows of the query whose target is known."""
-    rows = asked_rows(where, spec, tables, "target is not null")
+    """Return the rows of the query whose target is known."""
+    rows = query_rows(where, spec, tables, "target is not null")
     if rows.num_rows == 0:
         raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
     repeated = rows.num_rows - rows.select([0, 1]).group_by(rows.column_names[:2]).aggregate([]).num_rows
@@ -69,8 +69,8 @@ def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> p
     return rows
 
 
-def asked_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
-    """Key, cutoff and target (null where it is not known) of the query's rows that meet a condition, in order.
+def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
+    """Return key, cutoff and target (null where it is not known) of the query's rows that meet a condition, in order.
 
     Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
     """
@@ -93,14 +93,14 @@ def asked_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
 
 
 def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
-    """Key and cutoff of the rows that batch predictions cover, by cutoff and key.
+    """Return key and cutoff of the rows that batch predictions cover, by cutoff and key.
 
     Rows of a table without a cutoff time are left out, for nothing says what was known then.
     """
     table, key = spec.examples.table, spec.key
     where = f"use case {use_case!r}, table {table!r}"
     if spec.examples.query:
-        return asked_rows(f"{where}, score.where", spec, tables, condition).select([key, "cutoff"])
+        return query_rows(f"{where}, score.where", spec, tables, condition).select([key, "cutoff"])
     if spec.examples.cutoff_column:
         condition += f' and "{spec.examples.cutoff_column}" is not null'
     query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {condition} order by 2, 1'
@@ -108,13 +108,13 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 
 
 def target_sql(spec: UseCaseSpec, expression: str) -> str:
-    """The target as a SQL expression: 0 or 1, the class as a text, or a number."""
+    """Return the target as a SQL expression: 0 or 1, the class as a text, or a number."""
     kinds = {"binary": "boolean)::tinyint", "multiclass": "varchar)", "regression": "double)"}
     return f"cast(({expression}) as {kinds[spec.task]}"
 
 
 def cutoff_sql(spec: UseCaseSpec) -> str:
-    """The cutoff as a SQL expression over the examples' table."""
+    """Return the cutoff as a SQL expression over the examples' table."""
     declared = spec.examples
     if declared.cutoff_column is None:
         return "cast(null as timestamp)"
@@ -123,89 +123,29 @@ def cutoff_sql(spec: UseCaseSpec) -> str:
 
 
 def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
-    """Raises DataError if the declaration names columns that the examples' table lacks."""
+    """Raise DataError if the declaration names columns that the examples' table lacks."""
     groups = [column for history in spec.features.histories for group in history.groups for column in group]
     named = {
         "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
         "features.calendar": list(spec.features.calendar),
         "features.history.group_by": groups,
         "relationships": [link.child_column for link in spec.lookups],
-        "examples.split.group": [spec.examples.split.group] if spec.examples.split.group else [],
     }
     for place, columns in named.items():
-        if missing := sorted(set(columns) - set(table.column_names)):
-            raise DataError(
-                f"{where}: {place} names the columns {missing}, but the table has {sorted(table.column_names)}; "
-                "correct the declaration"
-            )
+        _require_columns(where, place, columns, table)
 
 
-def _split(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.Array:
-    split = spec.examples.split
-    if split.by_time:
-        day = pa.scalar(split.train_until).cast(pa.timestamp("us"))
-        later = pa.scalar(split.validate_until).cast(pa.timestamp("us"))
-        cutoff = rows["cutoff"]
-        return pc.if_else(pc.less(cutoff, day), "train", pc.if_else(pc.less(cutoff, later), "validation", "test"))
-    groups = groups_of(spec, tables, rows)
-    return pa.array(_random_split(spec, rows) if groups is None else _grouped_split(spec, rows, groups))
-
-
-def _without_embargo(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
-    """The rows without those whose target looks beyond the end of their own split."""
-    split = spec.examples.split
-    if split.embargo is None:
-        return rows
-    for name, border in (("train", split.train_until), ("validation", split.validate_until)):
-        since = pd.Timestamp(str(border)) - duration(split.embargo)
-        late = pc.greater_equal(rows["cutoff"], pa.scalar(since.to_pydatetime(), pa.timestamp("us")))
-        rows = rows.filter(pc.invert(pc.and_(pc.equal(rows["split"], name), late)))
-    return rows
-
-
-def _random_split(spec: UseCaseSpec, rows: pa.Table) -> np.ndarray:
-    """Test, validation, train along the hash of the key: almost the same for more rows. Classes are split one by one.
-
-    New rows move the two borders a little, and training rows lie beyond the second one: a model that was trained
-    before is then not tested on what it has learned from.
-    """
-    split, target = spec.examples.split, rows["target"].to_numpy()
-    if spec.task == "regression":
-        target = np.zeros(len(target))
-    draws = np.array([_draw(spec.seed, key) for key in rows[0].to_pylist()], dtype="uint64")
-    names = np.full(rows.num_rows, "train", dtype=object)
-    for label in np.unique(target):
-        drawn = np.flatnonzero(target == label)
-        drawn = drawn[np.argsort(draws[drawn], kind="stable")]
-        tests, validations = (
-            round((share or 0.0) * len(drawn)) for share in (split.test_share, split.validation_share)
+def _require_columns(where: str, place: str, columns: Iterable[str], table: pa.Table) -> None:
+    if missing := sorted(set(columns) - set(table.column_names)):
+        raise DataError(
+            f"{where}: {place} names the columns {missing}, but the table has {sorted(table.column_names)}; "
+            "correct the declaration"
         )
-        names[drawn[:tests]] = "test"
-        names[drawn[tests : tests + validations]] = "validation"
-    return names
-
-
-def _grouped_split(spec: UseCaseSpec, rows: pa.Table, groups: pa.ChunkedArray) -> np.ndarray:
-    """As the random split, but whole groups; a row whose group is not known is one of its own."""
-    pairs = zip(groups.to_pylist(), rows[0].to_pylist(), strict=True)
-    names = [f"key {key}" if group is None else f"group {group}" for group, key in pairs]
-    codes, distinct = pd.factorize(np.array(names, dtype=object))
-    order = np.argsort([_draw(spec.seed, name) for name in distinct], kind="stable")
-    drawn = np.cumsum(np.bincount(codes)[order]) / rows.num_rows
-    test, both = spec.examples.split.test_share or 0.0, spec.examples.split.shares_held_out
-    split_of = np.empty(len(distinct), dtype=object)
-    split_of[order] = np.where(drawn <= test, "test", np.where(drawn <= both, "validation", "train"))
-    return split_of[codes]
-
-
-def _draw(seed: int, key: object) -> int:
-    """A number that looks random, for a key: the same in every table that has it."""
-    return int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
 
 
 def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
     targets = {name: examples.filter(pc.equal(examples["split"], name))["target"].to_pandas() for name in SPLITS}
-    said = f"the target ({spec.examples.target or 'of examples.query'})"
+    subject = f"the target ({spec.examples.target or 'of examples.query'})"
     for name, target in targets.items():
         if len(target) == 0:
             raise DataError(
@@ -214,25 +154,25 @@ def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
             )
         if spec.task == "regression" and (wrong := int((~np.isfinite(target)).sum())):
             raise DataError(
-                f"{where}: {said} is infinite or no number in {wrong} of {len(target)} rows of the {name} split; "
+                f"{where}: {subject} is infinite or no number in {wrong} of {len(target)} rows of the {name} split; "
                 "leave these rows out with examples.where"
             )
         if target.nunique() == 1:
             only = bool(target[0]) if spec.task == "binary" else target[0]
             kind = "the same number only" if spec.task == "regression" else "one class only"
             raise DataError(
-                f"{where}: {said} has {kind} in the {name} split: all {len(target)} rows are {only}; "
+                f"{where}: {subject} has {kind} in the {name} split: all {len(target)} rows are {only}; "
                 "correct examples.target or examples.split"
             )
     if spec.task == "multiclass":
-        _check_classes(where, said, targets)
+        _check_classes(where, subject, targets)
 
 
-def _check_classes(where: str, said: str, targets: Mapping[str, pd.Series]) -> None:
-    """A class that no training row has cannot be learned, and what has very many values is none."""
+def _check_classes(where: str, subject: str, targets: Mapping[str, pd.Series]) -> None:
+    """Raise DataError for a class that no training row has, and for a target that has too many values for classes."""
     if (classes := targets["train"].nunique()) > MOST_CLASSES:
         raise DataError(
-            f"{where}: {said} has {classes} classes in the train split, allowed: {MOST_CLASSES}; if it is a number, "
+            f"{where}: {subject} has {classes} classes in the train split, allowed: {MOST_CLASSES}; if it is a number, "
             "declare task: regression"
         )
     problems = [
@@ -244,5 +184,5 @@ def _check_classes(where: str, said: str, targets: Mapping[str, pd.Series]) -> N
     if problems:
         more = f" and {len(problems) - 5} more" if len(problems) > 5 else ""
         raise DataError(
-            f"{where}: {said}: {'; '.join(problems[:5])}{more}; leave such rows out, or correct examples.split"
+            f"{where}: {subject}: {'; '.join(problems[:5])}{more}; leave such rows out, or correct examples.split"
         )

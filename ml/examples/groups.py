@@ -1,4 +1,4 @@
-"""What rows belong together, and so may not be apart in two splits or folds."""
+"""Groups: rows that belong together, and so may not be apart in two splits or folds."""
 
 from collections.abc import Mapping
 
@@ -11,25 +11,25 @@ from ml.declaration.use_case import UseCaseSpec
 
 
 def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
-    """What may not be in two splits, for each row, null where it is unknown; None where the declaration names nothing.
+    """Return the group of each row, null where it is unknown; None where the declaration names nothing.
 
     A random split of the rows of a query keeps those of a key together, if nothing else is declared.
     """
-    split, key = spec.examples.split, spec.key
-    if split.group is None:
+    column, key = spec.examples.split.group, spec.key
+    if column is None:
         return rows[key] if spec.grouped else None
     table = tables[spec.examples.table]
     keys = table[key].combine_chunks()
-    return table[split.group].take(pc.index_in(rows[key].cast(keys.type), keys))
+    return table[column].take(pc.index_in(rows[key].cast(keys.type), keys))
 
 
-def shared_between_times(spec: UseCaseSpec) -> bool:
-    """Whether groups may be in two parts of a split by dates, of which the audit then only warns."""
+def may_share_groups(spec: UseCaseSpec) -> bool:
+    """Return whether groups may be in two parts of a split by dates, of which the audit then only warns."""
     return "no_group_in_two_splits" in spec.audit.warn
 
 
 def group_codes(groups: pd.Series) -> np.ndarray:
-    """Per row the number of its group, int [n_rows]; a row whose group is not known is one of its own."""
+    """Return the number of each row's group, int [n_rows]; a row whose group is not known is one of its own."""
     codes, distinct = pd.factorize(groups)
     alone = codes < 0
     codes[alone] = len(distinct) + np.arange(alone.sum())

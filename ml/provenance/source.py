@@ -25,6 +25,7 @@ NOT_DECIDING = (
     "ml.declaration.gate_kinds.catalogue",  # the order of the gates: the code of those that are on counts
     "ml.declaration.catalogue",  # where families are: the code of those that are declared counts
     "ml.declaration.sources.catalogue",  # where kinds of sources are: the code of the kind that is declared counts
+    "ml.declaration.splits.catalogue",  # likewise of kinds of splits
     "ml.declaration.reads",
     "ml.declaration.use_case",  # checks, and defaults, which are in the config; what follows from it is in `derived`
     "ml.models.catalogue",

@@ -18,11 +18,12 @@ import pandas as pd
 from ml.base.seeds import derived_seed
 from ml.models.family import Family, Training
 from ml.search.evaluator import Evaluator, Fitter, Outcome
-from ml.search.folds import Folded, folded, random_folds
+from ml.search.folds import Folded, folded
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
+from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task
 
 TRIALS, BATCH, FOLDS, SEED = 18, 4, 3, 7

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_serializer
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 class FileSource(SourceKind):
     """A CSV or Parquet file."""
 
-    key: ClassVar[str] = "path"
+    keys = ("path",)
+
     path: str = Field(description="A CSV or Parquet file: a path, or any URL that fsspec reads (s3://, http://, …).")
 
     @field_serializer("path", when_used="json")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 class PythonSource(SourceKind):
     """A function that returns the table."""
 
-    key: ClassVar[str] = "python"
+    keys = ("python",)
+
     python: str = Field(description="A callable `package.module:function` that returns a DataFrame.")
 
     @field_validator("python")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 from pydantic import Field, field_serializer
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class QuerySource(SourceKind):
     """A SQL query to a database that SQLAlchemy knows."""
 
-    key: ClassVar[str] = "query"
+    keys = ("query",)
+
     query: str = Field(description="A SQL query that returns the table; needs `url`.")
     url: str = Field(description="The SQLAlchemy URL that `query` runs on, such as postgresql+psycopg2://host/db.")
 

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from ml.exported.onnx import export, measure_parity
 from ml.models.family import Training
 from ml.search.ensemble import blend, cross_fitted, select
-from ml.search.folds import folded, random_folds
+from ml.search.folds import folded
 from ml.search.tuning import TunedModel, tune
 from ml.tasks.encoding import Encoder
+from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task, score
 from ml.tasks.sampling import sampled_rows
 

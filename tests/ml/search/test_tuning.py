@@ -17,11 +17,12 @@ from ml.models.family import Training
 from ml.models.progress import CheckpointFolder
 from ml.search import tuning
 from ml.search.evaluator import Evaluator, Fitter, Job
-from ml.search.folds import Folded, folded, random_folds
+from ml.search.folds import Folded, folded
 from ml.search.rungs import Pruned, Watch, rung_thresholds
 from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
 from ml.search.tuning import Refit, TunedModel, able_to_settle, tune
 from ml.tasks.encoding import Encoder
+from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task, score
 from tests.support import toy
 

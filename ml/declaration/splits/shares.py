@@ -1,0 +1,100 @@
+"""A split at random, by two shares."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING
+
+from pydantic import Field, model_validator
+
+from ml.declaration.splits.kind import SplitKind
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    import pyarrow as pa
+
+    from ml.tasks import metrics
+    from ml.tasks.folds import Fold
+
+
+class SharesSplit(SplitKind):
+    """At random by two shares: of each class, or of whole groups."""
+
+    keys = ("validation_share", "test_share")
+
+    validation_share: float = Field(gt=0, lt=1, description="Share of random validation examples.")
+    test_share: float = Field(gt=0, lt=1, description="Share of random test examples.")
+
+    @model_validator(mode="after")
+    def _some_train(self) -> SharesSplit:
+        if self.validation_share + self.test_share >= 1:
+            raise ValueError("validation_share and test_share leave nothing to train on: their sum must be below 1")
+        return self
+
+    def grouped(self, repeated: bool) -> bool:
+        """Return whether rows belong to groups: as those of one key do where it has many."""
+        return repeated or self.group is not None
+
+    def assign(self, rows: pa.Table, groups: pa.ChunkedArray | None, kind: metrics.Kind, seed: int) -> pa.Table:
+        """Split along the hash of the key, or of the group: almost the same for more rows."""
+        import pyarrow as pa
+
+        names = self._by_class(rows, kind, seed) if groups is None else self._by_group(rows, groups, seed)
+        return rows.append_column("split", pa.array(names))
+
+    def _by_class(self, rows: pa.Table, kind: metrics.Kind, seed: int) -> np.ndarray:
+        """Return test, validation, train along the hash of the key, of one class after the other.
+
+        New rows move the two borders a little, and training rows lie beyond the second one: a model that was trained
+        before is then not tested on what it has learned from.
+        """
+        import numpy as np
+
+        target = rows["target"].to_numpy()
+        if kind == "regression":
+            target = np.zeros(len(target))
+        draws = np.array([_draw(seed, key) for key in rows[0].to_pylist()], dtype="uint64")
+        names = np.full(rows.num_rows, "train", dtype=object)
+        for label in np.unique(target):
+            drawn = np.flatnonzero(target == label)
+            drawn = drawn[np.argsort(draws[drawn], kind="stable")]
+            tests, validations = (round(share * len(drawn)) for share in (self.test_share, self.validation_share))
+            names[drawn[:tests]] = "test"
+            names[drawn[tests : tests + validations]] = "validation"
+        return names
+
+    def _by_group(self, rows: pa.Table, groups: pa.ChunkedArray, seed: int) -> np.ndarray:
+        """Return test, validation, train of whole groups; a row whose group is not known is one of its own."""
+        import numpy as np
+        import pandas as pd
+
+        pairs = zip(groups.to_pylist(), rows[0].to_pylist(), strict=True)
+        names = [f"key {key}" if group is None else f"group {group}" for group, key in pairs]
+        codes, distinct = pd.factorize(np.array(names, dtype=object))
+        order = np.argsort([_draw(seed, name) for name in distinct], kind="stable")
+        drawn = np.cumsum(np.bincount(codes)[order]) / rows.num_rows
+        test, both = self.test_share, self.validation_share + self.test_share
+        split_of = np.empty(len(distinct), dtype=object)
+        split_of[order] = np.where(drawn <= test, "test", np.where(drawn <= both, "validation", "train"))
+        return split_of[codes]
+
+    def folds(
+        self,
+        rows: pd.DataFrame,
+        y: np.ndarray,
+        task: metrics.Task,
+        count: int,
+        seed: int,
+        groups: np.ndarray | None,
+        may_share: bool,
+    ) -> list[Fold]:
+        """Return shuffled folds, of whole groups where there are any."""
+        from ml.tasks.folds import random_folds
+
+        return random_folds(y, task, count, seed, groups)
+
+
+def _draw(seed: int, key: object) -> int:
+    """Return a number that looks random, for a key: the same in every table that has it."""
+    return int.from_bytes(blake2b(f"{seed} {key}".encode(), digest_size=8).digest(), "big")
