@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Annotated, Any, Self, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args, get_origin
 
 from pydantic import (
     AfterValidator,
@@ -82,7 +82,7 @@ class Part(BaseModel):
 
         The values are those of a declaration that was checked when it was made: how parts fit together is not checked.
         """
-        part = cls.model_construct()
+        part = cast(Self, cls.model_construct())  # which the plugin of mypy takes for this class alone
         vars(part).update({name: _of_parts(cls.model_fields[name].annotation, value) for name, value in values.items()})
         return part
 

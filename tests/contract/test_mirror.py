@@ -15,7 +15,7 @@ ELSEWHERE = {
     "ml/declaration/reads": "assets/test_reads.py",
     "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
-    "ml/declaration/splits/*": "ml/examples/test_build.py",
+    "ml/declaration/splits/*": "ml/declaration/test_splits.py",
     # Small tools, tested by those who use them.
     "ml/base/processes": "journeys/test_gpu.py",
     "ml/base/references": "ml/gates/test_custom.py",
@@ -24,7 +24,6 @@ ELSEWHERE = {
     "ml/primitives/*": "ml/primitives/test_catalogue.py",
     "ml/tables/types": "ml/tables/test_sources.py",
     "ml/tasks/encoding": "ml/models/test_preparation.py",
-    "ml/tasks/folds": "ml/search/test_folds.py",
     "ml/tasks/sampling": "ml/models/test_family.py",
     "ml/tasks/weighted": "ml/tasks/test_metrics.py",
     "ml/verdict": "ml/gates/test_judge.py",
