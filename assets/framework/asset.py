@@ -8,13 +8,13 @@ import dagster as dg
 
 from assets.framework.case import Case
 from assets.framework.checks import KEPT, answered_again, refused, stored_checks
-from assets.framework.metadata import (
+from assets.framework.metadata import REUSED, SHOWN_ANEW, carried_over, coordinates_metadata, links, table_metadata, tags
+    carried_over,
     coordinates_metadata,
     origin_tags,
     origin_text,
     table_metadata,
     tags,
-    without_storage,
 )
 from assets.framework.recipe import NO_GPU, Outside, Recipe, Showing
 from assets.framework.reuse import REUSE_KEY, SHOW_KEY, reusable, reuse_key, show_key
@@ -33,7 +33,6 @@ from resources.tracking.protocol import TrackedRun
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetObservation
 BASE_RESOURCES = {"storage", "tracking"}
-SHOWN_ANEW = "shown anew"  # the metadata that says so of a reused result
 
 
 def asset(
@@ -177,7 +176,7 @@ class _Materialization:
         ledger.materialized(self.recipe.key.to_user_string(), identity)
         shown = self._shown(inputs)
         if not shown or earlier.get(SHOW_KEY) == shown[SHOW_KEY]:
-            return _result(stored, {**without_storage(earlier), "reused": True}, answered_again(earlier))
+            return _result(stored, {**carried_over(earlier), REUSED: True}, answered_again(earlier))
         coordinates = ledger.coordinates(identity)
         with self._tracked() as run:
             step = self._step(run, dict(coordinates.data), lambda _: coordinates)
@@ -185,10 +184,10 @@ class _Materialization:
             assert self.recipe.showing is not None
             self._show(self.recipe.showing, step, step.storage.load(stored))
             ledger.show(step.key, [step.labels["report"]] if "report" in step.labels else [])
-            metadata = {**without_storage(earlier), **step.metadata, **shown, KEPT: stored_checks(step.checks)}
+            metadata = {**carried_over(earlier), **step.metadata, **shown, KEPT: stored_checks(step.checks)}
             metadata |= {
                 "MLflow run": dg.MetadataValue.url(run.link()),
-                "reused": True,
+                REUSED: True,
                 SHOWN_ANEW: True,
             }
         return _result(stored, metadata, step.checks)

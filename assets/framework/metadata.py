@@ -11,7 +11,9 @@ import pyarrow as pa
 from ml.provenance.coordinates import Coordinates
 from resources.storage import METADATA
 
-OF_STORAGE = {METADATA, "dagster/uri", "files", "size (bytes)"}  # what the IO manager adds
+REUSED, SHOWN_ANEW = "reused", "shown anew"  # of a materialization that takes a stored result
+# What is said of one materialization alone: the last ones the IO manager adds.
+OF_ONE = {REUSED, SHOWN_ANEW, METADATA, "dagster/uri", "files", "size (bytes)"}
 
 
 def table_metadata(value: Any, descriptions: Mapping[str, str]) -> dict[str, Any]:
@@ -53,6 +55,6 @@ def coordinates_metadata(coordinates: Coordinates) -> dict[str, Any]:
     return {"coordinates id": coordinates.id, "coordinates": dg.MetadataValue.json(coordinates.summary())}
 
 
-def without_storage(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the metadata of an earlier materialization but for what the IO manager adds anew."""
-    return {name: value for name, value in metadata.items() if name not in OF_STORAGE}
+def carried_over(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the metadata of an earlier materialization that holds for its result whenever that is reused."""
+    return {name: value for name, value in metadata.items() if name not in OF_ONE}

@@ -1,0 +1,211 @@
+"""An edit costs what it changes: after a first full run, exactly those assets are made again that it can change."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from assets.framework.case import Case
+from assets.framework.metadata import REUSED, SHOWN_ANEW
+from assets.graph import all_assets
+from dagster_project.components import UseCase
+from dagster_project.definitions import PINNED, resources
+from ml.provenance.source import Source, running
+from resources.ledger import Ledger
+from resources.storage import Storage
+from resources.tracking.registry import CONFIRMED
+from resources.tracking.runs import tracking
+from tests.support.dated import Dated, frame
+
+pytestmark = pytest.mark.slow
+HISTORY = {"table": "rows", "group_by": ["g"], "windows": ["3d"], "aggregations": ["count", "mean"]}
+BASE: dict[str, Any] = {
+    "features": {"history": HISTORY},
+    "models": {"logistic": {"trials": 1}, "lightgbm": {"trials": 1}},
+    "gates": {"champion": {"not_worse_by": 1.0}, "slices": "off", "calibration": "off", "latency": "off"},
+}
+SEARCHED = {"leaderboard", "onnx_model", "evaluation"}  # what follows from a search
+MATRIX = {"feature_definitions", "features/development", "features/test", "feature_selection"}
+MODELS = {"models/logistic", "models/lightgbm"}
+SERVED = {"production_model", "online_state", "predictions", "bento"}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The assets that a run made anew, or whose content another look found changed, and those that it showed anew."""
+
+    made: set[str]
+    shown: set[str]
+
+
+class Edited(Dated):
+    """The use case in a home where it was run once."""
+
+    def declared(self, **changes: Any) -> dict[str, Any]:
+        return super().declared(**{**BASE, **changes})
+
+    def run(self, **changes: Any) -> Outcome:
+        """A run of all assets after an edit."""
+        before = {path.relative_to(self.latest).with_suffix("").as_posix(): path.read_text() for path in self.results}
+        hashes = {asset: self.content_of(asset) for asset in before}
+        case = Case("small", UseCase.model_validate(self.declared(**changes)))
+        with dg.DagsterInstance.get() as instance:
+            done = dg.materialize(all_assets(case), resources=resources(), instance=instance)
+        events = [event.materialization for event in done.get_asset_materialization_events()]
+        fresh = {event.asset_key.to_user_string() for event in events if REUSED not in event.metadata}
+        looked_at = {asset for asset in fresh if asset.startswith("small/raw/") or asset == "small/production_model"}
+        same = {asset for asset in looked_at if hashes.get(asset) == self.content_of(asset)}
+        shown = {event.asset_key.to_user_string() for event in events if SHOWN_ANEW in event.metadata}
+        return Outcome(*({asset.partition("/")[2] for asset in assets} for assets in (fresh - same, shown)))
+
+    @property
+    def latest(self) -> Path:
+        return self.home / "coordinates" / "latest"
+
+    @property
+    def results(self) -> Iterator[Path]:
+        return self.latest.rglob("*.json")
+
+    @staticmethod
+    def content_of(asset: str) -> str:
+        stored = Ledger().latest_result(asset)
+        assert stored is not None
+        return stored.hash
+
+
+def in_home(home: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("SEXTANT_HOME", str(home))
+    patch.setenv("DAGSTER_HOME", str(home / "dagster"))
+    for name, value in PINNED.items():
+        patch.setenv(name, value)
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the home of a first full run, to be copied."""
+    folder = tmp_path_factory.mktemp("first")
+    (folder / "home" / "dagster").mkdir(parents=True)
+    (folder / "home" / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        in_home(folder / "home", patch)
+        case = Edited(folder / "home", folder / "rows.csv")
+        case.use(frame())
+        assert case.run().made == {"raw/rows", "examples", *MATRIX, *MODELS, *SEARCHED, *SERVED}
+    return folder
+
+
+@pytest.fixture
+def edited(first: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Edited:
+    """The use case in a home of the test's own."""
+    in_home(home, monkeypatch)
+    shutil.rmtree(home)
+    shutil.copytree(first / "home", home)
+    return Edited(home, first / "rows.csv")  # the path is part of the declaration
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str], None]]:
+    """Change the project's source, as this process has read it."""
+    read = Source.read
+
+    def change(path: str, old: str, new: str) -> None:
+        source = read()
+        content = source.files.get(path, b"").decode()
+        assert old in content
+        files = {**source.files, path: content.replace(old, new, 1).encode()}
+        monkeypatch.setattr(Source, "read", classmethod(lambda cls, root=source.root: cls(root, files)))
+        running.cache_clear()
+
+    yield change
+    running.cache_clear()
+
+
+def versions() -> list[str]:
+    return sorted(str(version.version) for version in tracking().client().search_model_versions("name = 'small'"))
+
+
+NOTHING = set[str]()
+
+
+@pytest.mark.parametrize(
+    ("changes", "made", "shown"),
+    [
+        ({}, NOTHING, NOTHING),
+        ({"owners": ["team:a"]}, NOTHING, {"evaluation"}),
+        ({"description": "Which one?"}, NOTHING, {"evaluation"}),
+        ({"retrain": {"schedule": "0 6 1 * *"}}, NOTHING, NOTHING),
+        ({"gates": {**BASE["gates"], "roc_auc": {"at_least": 0.6}}}, NOTHING, {"evaluation"}),
+        ({"tuning": {"workers": 2}}, NOTHING, NOTHING),
+    ],
+)
+def test_words_owners_schedules_and_limits_make_nothing_and_show_what_they_change(
+    edited: Edited, changes: dict[str, Any], made: set[str], shown: set[str]
+) -> None:
+    first_shown = {"evaluation"}  # since the candidate has become the champion in the first run
+
+    assert edited.run(**changes) == Outcome(made, shown | first_shown)
+    assert versions() == ["1"]
+    assert edited.run(**changes) == Outcome(NOTHING, NOTHING)
+
+
+def test_an_option_of_the_report_makes_the_evaluation(edited: Edited) -> None:
+    evaluation = edited.declared()["evaluation"]
+
+    outcome = edited.run(evaluation={**evaluation, "slice_rows": 40})
+
+    assert outcome.made == {"evaluation"}
+    assert versions() == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("ml/features/matrix.py", '"""', '"""In other words: '),
+        ("ml/features/matrix.py", "\ndef ", "\n# a comment\n\n\ndef "),
+        ("resources/tracking/history.py", '"when (UTC)"', '"moment (UTC)"'),
+        ("assets/framework/metadata.py", "dagster/row_count", "dagster/rows"),
+        ("configs/another/defs.yaml", "", "type: dagster_project.components.UseCase\n"),
+    ],
+)
+def test_an_edit_that_can_change_no_answer_makes_nothing(
+    edited: Edited, edit: Callable[[str, str, str], None], path: str, old: str, new: str
+) -> None:
+    edit(path, old, new)
+
+    assert edited.run().made == NOTHING
+    assert versions() == ["1"]
+
+
+def test_a_search_range_makes_that_family_and_what_follows(edited: Edited) -> None:
+    models = {"logistic": {"trials": 1}, "lightgbm": {"trials": 1, "search": {"learning_rate": 0.11}}}
+
+    assert edited.run(models=models).made == {"models/lightgbm", *SEARCHED}
+    assert versions() == ["1"]  # logistic, whose answers are the same, is the candidate again
+
+
+def test_a_feature_window_makes_the_matrix_and_what_follows(edited: Edited) -> None:
+    outcome = edited.run(features={"history": {**HISTORY, "windows": ["5d"]}})
+
+    assert outcome.made == {*MATRIX, *MODELS, *SEARCHED, *SERVED}
+    assert versions() == ["1", "2"]
+
+
+def test_code_that_may_change_a_family_makes_that_alone_and_the_same_answers_register_nothing(
+    edited: Edited, edit: Callable[[str, str, str], None]
+) -> None:
+    edit("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 10 * 10")
+    before = Ledger().latest_of("small/production_model")
+
+    outcome = edited.run()
+
+    assert outcome.made == {"models/logistic", "onnx_model", "evaluation"}
+    assert versions() == ["1"]
+    entry = tracking().registry("small").entries()[-1]
+    assert (entry.action, entry.version) == (CONFIRMED, "1")
+    assert entry.reason.startswith("the same answers as version 1")
+    assert before != Ledger().latest_of("small/production_model")
+    assert Storage().load(Ledger().latest_result("small/predictions"))["model_version"].unique().tolist() == ["1"]
