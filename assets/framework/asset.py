@@ -8,11 +8,12 @@ import dagster as dg
 
 from assets.framework.case import Case
 from assets.framework.checks import KEPT, answered_again, refused, stored_checks
-from assets.framework.metadata import REUSED, SHOWN_ANEW, carried_over, coordinates_metadata, links, table_metadata, tags
+from assets.framework.metadata import (
+    REUSED,
+    SHOWN_ANEW,
     carried_over,
     coordinates_metadata,
     origin_tags,
-    origin_text,
     table_metadata,
     tags,
 )
