@@ -84,7 +84,7 @@ class _Crew:
             yield done.pop(job.number)
 
     def _hand_out(self, waiting: list[Job]) -> None:
-        """Give every idle worker a job, and starts workers while there are jobs for them."""
+        """Give every idle worker a job, and start workers while there are jobs for them."""
         idle = [worker for worker in self.workers if worker.job is None]
         while waiting and (idle or len(self.workers) < self.size):
             worker = idle.pop(0) if idle else self._start()

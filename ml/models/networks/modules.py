@@ -61,7 +61,7 @@ class Network(nn.Module):
         return torch.from_numpy(numbers.astype(np.float32))
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
-        """Log loss, or half the squared error of the standardized number: the sum over the rows."""
+        """Return the log loss, or half the squared error of the standardized number, summed over the rows."""
         if self.kind == "multiclass":
             return functional.cross_entropy(raw, target, reduction="sum")
         if self.kind == "regression":

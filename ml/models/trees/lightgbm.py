@@ -77,7 +77,7 @@ class LightGBM(BoostingFamily):
         }
 
     def prepare(self, data: Training) -> Binned:
-        """Both parts binned: what takes long before the first tree, and is the same for all parameters."""
+        """Bin both parts, which takes long before the first tree, and is the same for all parameters."""
         import lightgbm as lgb
 
         n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
