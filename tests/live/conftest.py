@@ -50,13 +50,13 @@ class Live:
     folder: Path
 
     def arrive(self, use_case: str, rows: pd.DataFrame) -> None:
-        """Gives the table that a use case looks at another content, all at once."""
+        """Give the table that a use case looks at another content, all at once."""
         arriving = self.folder / "arriving.csv"
         rows.to_csv(arriving, index=False)
         arriving.rename(self.folder / f"{use_case}.csv")
 
     def command(self, name: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
-        """Runs one of the project's commands."""
+        """Run one of the project's commands."""
         return subprocess.run(
             [str(BIN / name), *arguments], cwd=self.project, env=self.environment, capture_output=True, text=True
         )
@@ -68,14 +68,14 @@ class Live:
 
 
 def rows(seed: int, noise: float = 0.5) -> pd.DataFrame:
-    """300 rows of which `x` says something about `y`, less the more noise there is."""
+    """Return 300 rows of which `x` says something about `y`, less the more noise there is."""
     random = np.random.default_rng(seed)
     y = random.integers(0, 2, 300)
     return pd.DataFrame({"id": range(300), "x": y + random.normal(scale=noise, size=300), "y": y})
 
 
 def wait_until(done: Callable[[], object], timeout_s: float = 300.0) -> None:
-    """Polls until `done` holds."""
+    """Poll until `done` holds."""
     deadline = time.monotonic() + timeout_s
     while not done():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"

@@ -29,7 +29,7 @@ def ended(live: Live, filters: dg.RunsFilter) -> list[dg.DagsterRun]:
 
 
 def refusal(live: Live, run: dg.DagsterRun) -> str:
-    """Why production_model failed."""
+    """Return the error of production_model."""
     assert run.status is dg.DagsterRunStatus.FAILURE
     with live.instance() as instance:
         events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id) if entry.is_dagster_event]

@@ -1,4 +1,4 @@
-"""What a user meets: both UIs in a browser, commands beside them, and a daemon that retrains."""
+"""The live project: both UIs in a browser, commands beside them, and a daemon that retrains."""
 
 import json
 import re
@@ -22,7 +22,7 @@ def watched_runs(live: Live) -> list[dg.DagsterRun]:
 
 
 def ticks(live: Live) -> int:
-    """How often the sensor has looked, so far."""
+    """Return how often the sensor has looked, so far."""
     with live.instance() as instance:
         states = [state for state in instance.all_instigator_state() if state.name == "watched_new_data"]
         return sum(len(instance.get_ticks(state.instigator_origin_id, state.selector_id)) for state in states)
@@ -156,8 +156,8 @@ def test_an_asset_materialized_by_a_click_is_reused(trained: Live, page: "Page")
 def test_locate_names_the_run_behind_the_champion(trained: Live) -> None:
     done = trained.command("sextant", "locate", "breast_cancer@champion", "--json")
 
-    found = json.loads(done.stdout)
+    record = json.loads(done.stdout)
     with trained.instance() as instance:
-        run = instance.get_run_by_id(found["run"]["dagster"])
+        run = instance.get_run_by_id(record["run"]["dagster"])
     assert run is not None
     assert run.job_name == "breast_cancer_retrain"

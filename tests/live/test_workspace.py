@@ -17,7 +17,7 @@ from .conftest import BIN, answers, free_port, wait_until
 QUERY = "{repositoriesOrError {... on RepositoryConnection {nodes {location {name} jobs {name} assetNodes {id}}}}}"
 
 
-def asked(url: str) -> list[dict[str, object]]:
+def nodes_of(url: str) -> list[dict[str, object]]:
     body = json.dumps({"query": QUERY}).encode()
     request = urllib.request.Request(f"{url}/graphql", body, {"content-type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as answer:
@@ -41,8 +41,8 @@ def test_dagster_dev_serves_the_workspace(tmp_path: Path, home: Path, copy_proje
     )
     try:
         wait_until(lambda: process.poll() is not None or answers(f"http://127.0.0.1:{port}/server_info"))
-        wait_until(lambda: asked(f"http://127.0.0.1:{port}"))
-        (location,) = asked(f"http://127.0.0.1:{port}")
+        wait_until(lambda: nodes_of(f"http://127.0.0.1:{port}"))
+        (location,) = nodes_of(f"http://127.0.0.1:{port}")
     finally:
         os.killpg(process.pid, signal.SIGINT)
         process.wait(60)
