@@ -17,6 +17,7 @@ import yaml
 
 from dagster_project.definitions import defs
 from ml.declaration import use_case as spec
+from ml.declaration.kinds import Kind
 
 ROOT = Path(__file__).parents[2]
 
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 def parts_of(base: type[spec.Part]) -> Iterator[str]:
     """Yield the names of the parts that a declaration may have; what several of them are made from is none."""
     for part in base.__subclasses__():
-        if isabstract(part) or part.__name__.startswith("_"):
+        if part is Kind or isabstract(part) or part.__name__.startswith("_"):
             yield from parts_of(part)
         else:
             yield part.__name__
