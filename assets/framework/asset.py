@@ -14,6 +14,7 @@ from assets.framework.metadata import (
     carried_over,
     coordinates_metadata,
     origin_tags,
+    origin_text,
     table_metadata,
     tags,
 )
