@@ -59,21 +59,21 @@ def labels_of(instances: Any, cutoffs: Any) -> pa.Table:
 
 def synthesis(entities: ft.EntitySet, target: str, **options: Any) -> list[Any]:
     features = ft.dfs(entityset=entities, target_dataframe_name=target, features_only=True, **options)
-    kept = [feature for feature in features if not any(crash in feature.get_name() for crash in _CRASHES)]
-    return sorted(kept, key=lambda feature: str(feature.get_name()))
+    supported = [feature for feature in features if not any(crash in feature.get_name() for crash in _CRASHES)]
+    return sorted(supported, key=lambda feature: str(feature.get_name()))
 
 
 def reference(entities: ft.EntitySet, features: list[Any], labels: pa.Table, at_cutoff: AtCutoff) -> pd.DataFrame:
     """featuretools' matrix in the order of the labels; it takes each (instance, cutoff) only once."""
-    asked = labels.to_pandas().rename(columns={"instance": "instance_id", "cutoff": "time"})
+    times = labels.to_pandas().rename(columns={"instance": "instance_id", "cutoff": "time"})
     matrix = ft.calculate_feature_matrix(
         features,
         entities,
-        cutoff_time=asked.drop_duplicates(),
+        cutoff_time=times.drop_duplicates(),
         cutoff_time_in_index=True,
         include_cutoff_time=at_cutoff == "included",
     )
-    return pd.DataFrame(matrix).loc[list(asked.itertuples(index=False, name=None))].reset_index(drop=True)
+    return pd.DataFrame(matrix).loc[list(times.itertuples(index=False, name=None))].reset_index(drop=True)
 
 
 def assert_same(expected: pd.DataFrame, actual: pd.DataFrame) -> None:
@@ -141,12 +141,14 @@ def test_rows_may_come_with_the_labels() -> None:
     rows = pd.DataFrame(entities["customers"])
     labels = labels_of(list(rows["customer_id"]) * 2, [entities["transactions"]["transaction_time"].max()] * 30)
     query = compile_features(entities, features, at_cutoff="included", labels_are_rows=True)
-    given = pa.Table.from_pandas(pd.concat([rows, rows.assign(zip_code="never seen")]), preserve_index=False)
+    records = pa.Table.from_pandas(pd.concat([rows, rows.assign(zip_code="never seen")]), preserve_index=False)
 
-    asked = labels.append_column("zip_code", given["zip_code"])
+    with_records = labels.append_column("zip_code", records["zip_code"])
     for name in set(query.record) - {"zip_code"}:
-        asked = asked.append_column(name, given[name])
-    actual = compute(query, {name: t for name, t in arrow(entities).items() if name != "customers"}, asked).to_pandas()
+        with_records = with_records.append_column(name, records[name])
+    actual = compute(
+        query, {name: t for name, t in arrow(entities).items() if name != "customers"}, with_records
+    ).to_pandas()
 
     assert "customers" not in query.columns
     expected = reference(entities, features, labels, "included").astype({"zip_code": object})
@@ -373,16 +375,18 @@ def _numbered(key: str, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[
         flag=st.sampled_from([True, False, None]),
     ),
     items=_numbered("item", order=_KEYS, price=_NUMBERS, count=st.none() | st.integers(0, 3)),
-    asked=st.lists(st.tuples(st.sampled_from(["k0", "k1", "k2", "k99"]), st.integers(-1, 10)), min_size=1, max_size=4),
+    questions=st.lists(
+        st.tuples(st.sampled_from(["k0", "k1", "k2", "k99"]), st.integers(-1, 10)), min_size=1, max_size=4
+    ),
     chosen=st.sets(st.integers(0, 10_000), min_size=10, max_size=30),
     at_cutoff=st.sampled_from(BOTH),
 )
 def test_random_data_equal_featuretools(
-    persons: Any, orders: Any, items: Any, asked: Any, chosen: Any, at_cutoff: AtCutoff
+    persons: Any, orders: Any, items: Any, questions: Any, chosen: Any, at_cutoff: AtCutoff
 ) -> None:
     entities = random_shop({"persons": persons, "orders": orders, "items": items})
     features = [library()[place] for place in sorted({number % len(library()) for number in chosen})]
-    labels = labels_of([instance for instance, _ in asked], [START + pd.Timedelta(s, "s") for _, s in asked])
+    labels = labels_of([instance for instance, _ in questions], [START + pd.Timedelta(s, "s") for _, s in questions])
 
     assert_equals_featuretools(entities, features, labels, at_cutoff)
 

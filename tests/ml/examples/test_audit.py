@@ -19,14 +19,14 @@ DAYS = {"train_until": "2024-01-04", "validate_until": "2024-01-07"}
 
 
 def declared(split: dict[str, Any], *, query: bool = False, **changes: Any) -> UseCaseSpec:
-    asked = (
+    question = (
         {"query": "select id, seen as cutoff, y as target from rows"} if query else {"target": "y", "cutoff": "seen"}
     )
     return UseCaseSpec.model_validate(
         {
             "description": "Which?",
             "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "seen"}},
-            "examples": {"table": "rows", "split": split, **asked},
+            "examples": {"table": "rows", "split": split, **question},
             "models": {"logistic": {}},
             **changes,
         }
@@ -40,50 +40,50 @@ def rows(count: int = 9, **changes: Any) -> pa.Table:
 
 
 def examples(**columns: Any) -> pd.DataFrame:
-    made = pd.DataFrame(columns)
-    return made.assign(cutoff=pd.to_datetime(made["cutoff"]) if "cutoff" in made else pd.NaT)
+    frame = pd.DataFrame(columns)
+    return frame.assign(cutoff=pd.to_datetime(frame["cutoff"]) if "cutoff" in frame else pd.NaT)
 
 
 def test_rows_in_two_splits_are_counted_for_each_pair() -> None:
     splits = ["train", "test", "train", "validation", "train", "test", "validation"]
 
-    found = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), "id")
+    finding = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), "id")
 
-    assert not found.passed
-    assert found.reason.startswith(
+    assert not finding.passed
+    assert finding.reason.startswith(
         "2 rows with the same id and cutoff are in train (2 rows) and test (2 rows), first 1; "
         "1 rows with the same id and cutoff are in train (1 rows) and validation (1 rows), first 2; "
     )
-    assert [each["shared"] for each in found.table] == [1, 2, 1]
+    assert [row["shared"] for row in finding.table] == [1, 2, 1]
 
 
 def test_the_same_key_at_another_cutoff_is_another_row() -> None:
-    asked = examples(id=[1, 1], cutoff=["2024-01-01", "2024-02-01"], split=["train", "test"])
+    rows = examples(id=[1, 1], cutoff=["2024-01-01", "2024-02-01"], split=["train", "test"])
 
-    assert shared_rows(asked, "id").passed
+    assert shared_rows(rows, "id").passed
 
 
 def test_groups_in_two_splits_are_counted_with_their_rows_and_an_unknown_group_is_none() -> None:
-    asked = examples(group=["a", "a", "a", "b", None, None], split=["train", "train", "test", "train", "train", "test"])
+    rows = examples(group=["a", "a", "a", "b", None, None], split=["train", "train", "test", "train", "train", "test"])
 
-    found = shared_groups(asked, "customer")
+    finding = shared_groups(rows, "customer")
 
-    assert found.reason.startswith("1 values of customer are in train (2 rows) and test (1 rows), first a; ")
-    assert shared_groups(asked.drop(index=2), "customer").passed
+    assert finding.reason.startswith("1 values of customer are in train (2 rows) and test (1 rows), first a; ")
+    assert shared_groups(rows.drop(index=2), "customer").passed
 
 
 @pytest.mark.parametrize("embargo", [None, "2d"])
 def test_rows_of_a_split_that_are_not_asked_before_the_next_are_counted(embargo: str | None) -> None:
     splits = ["train"] * 3 + ["validation"] * 3 + ["test"] * 3
-    asked = examples(cutoff=pd.date_range("2024-01-01", periods=9), split=splits)
+    rows = examples(cutoff=pd.date_range("2024-01-01", periods=9), split=splits)
 
-    found = order_of_splits(asked, embargo)
-    swapped = order_of_splits(asked.assign(split=[*splits[:2], "validation", "train", *splits[4:]]), embargo)
+    finding = order_of_splits(rows, embargo)
+    swapped = order_of_splits(rows.assign(split=[*splits[:2], "validation", "train", *splits[4:]]), embargo)
 
-    assert found.passed == (embargo is None)
+    assert finding.passed == (embargo is None)
     if embargo:
-        assert "2 of 3 rows of train are asked at or after 2024-01-04 00:00:00 or within 2d before it" in found.reason
-        assert "2 of 3 rows of validation" in found.reason
+        assert "2 of 3 rows of train are asked at or after 2024-01-04 00:00:00 or within 2d before it" in finding.reason
+        assert "2 of 3 rows of validation" in finding.reason
     else:
         assert swapped.reason.startswith(
             "1 of 3 rows of train are asked at or after 2024-01-03 00:00:00, when validation begins; "
@@ -103,39 +103,41 @@ def split_targets(train: tuple[int, int], validation: tuple[int, int], test: tup
     ids=["the same", "beyond chance, but little", "wild", "by chance"],
 )
 def test_a_share_must_differ_both_wildly_and_beyond_chance(validation: tuple[int, int], passed: bool) -> None:
-    found = targets_apart(split_targets((400, 2000), validation, (200, 1000)), numbers=False, at_most=0.8)
+    finding = targets_apart(split_targets((400, 2000), validation, (200, 1000)), numbers=False, at_most=0.8)
 
-    assert found.passed == passed
+    assert finding.passed == passed
 
 
 def test_the_split_whose_share_lies_apart_is_named_with_both_shares_and_their_rows() -> None:
-    found = targets_apart(split_targets((200, 2000), (100, 1000), (600, 1000)), numbers=False, at_most=0.8)
+    finding = targets_apart(split_targets((200, 2000), (100, 1000), (600, 1000)), numbers=False, at_most=0.8)
 
     # 2 asin √0.6 - 2 asin √0.1 = 1.7722 - 0.6435
-    assert found.reason.startswith(
+    assert finding.reason.startswith(
         "10.0% of 2,000 train rows and 60.0% of 1,000 test rows have target 1 (Cohen's h 1.13); correct examples.split"
     )
-    assert [each["split"] for each in found.table] == ["test", "validation"]
+    assert [row["split"] for row in finding.table] == ["test", "validation"]
 
 
 def test_the_class_whose_share_lies_apart_is_named() -> None:
     names = np.repeat(["train", "validation", "test"], 300)
     train, test = np.repeat(["a", "b", "c"], [100, 190, 10]), np.repeat(["a", "b", "c"], [100, 50, 150])
 
-    found = targets_apart(examples(split=names, target=[*train, *train, *test]), numbers=False, at_most=0.8)
+    finding = targets_apart(examples(split=names, target=[*train, *train, *test]), numbers=False, at_most=0.8)
 
-    assert found.reason.startswith("3.3% of 300 train rows and 50.0% of 300 test rows have target c (Cohen's h 1.20); ")
-    assert "target b" in found.reason
-    assert "target a" not in found.reason
+    assert finding.reason.startswith(
+        "3.3% of 300 train rows and 50.0% of 300 test rows have target c (Cohen's h 1.20); "
+    )
+    assert "target b" in finding.reason
+    assert "target a" not in finding.reason
 
 
 def test_numbers_that_lie_apart_are_told_by_the_share_up_to_a_value() -> None:
     names = np.repeat(["train", "validation", "test"], 500)
     target = [*range(500), *range(500), *range(400, 900)]
 
-    found = targets_apart(examples(split=names, target=np.array(target, dtype=float)), numbers=True, at_most=0.8)
+    finding = targets_apart(examples(split=names, target=np.array(target, dtype=float)), numbers=True, at_most=0.8)
 
-    assert found.reason.startswith("80.0% of 500 train rows and 0.0% of 500 test rows have targets up to 399 ")
+    assert finding.reason.startswith("80.0% of 500 train rows and 0.0% of 500 test rows have targets up to 399 ")
 
 
 @pytest.mark.parametrize("numbers", [False, True])
@@ -168,10 +170,10 @@ def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: 
     spec = declared(split, query=query)
     table = rows(60, shop=[row // 2 for row in range(60)])
 
-    found = audit_examples(spec, {"rows": table}, make_examples("case", spec, {"rows": table}))
+    findings = audit_examples(spec, {"rows": table}, make_examples("case", spec, {"rows": table}))
 
     assert example_checks(spec) == checks
-    assert [each.check for each in found] == checks
+    assert [finding.check for finding in findings] == checks
 
 
 def test_the_comparison_of_targets_can_be_switched_off() -> None:
@@ -184,10 +186,10 @@ def test_a_group_that_a_split_by_dates_tears_apart_is_found() -> None:
     spec = declared({**DAYS, "group": "shop"})
     table = rows(shop=["a", "a", None, "b", "b", "b", "c", None, "a"])
 
-    found = audit_examples(spec, {"rows": table}, make_examples("case", spec, {"rows": table}))
+    findings = audit_examples(spec, {"rows": table}, make_examples("case", spec, {"rows": table}))
 
-    assert [each.check for each in found if not each.passed] == ["no_group_in_two_splits"]
-    assert found[1].reason.startswith("1 values of shop are in train (2 rows) and test (1 rows), first a; ")
+    assert [finding.check for finding in findings if not finding.passed] == ["no_group_in_two_splits"]
+    assert findings[1].reason.startswith("1 values of shop are in train (2 rows) and test (1 rows), first a; ")
 
 
 @settings(max_examples=30, deadline=None)
@@ -197,11 +199,11 @@ def test_a_random_split_keeps_groups_together_in_the_declared_shares(seed: int, 
     shops = [None if row % 10 == 0 else row % groups for row in range(1200)]
     table = rows(1200, shop=pd.array(shops, dtype="Int64"))
 
-    made = make_examples("case", spec, {"rows": table})
+    examples = make_examples("case", spec, {"rows": table})
 
-    found = {each.check: each for each in audit_examples(spec, {"rows": table}, made)}
-    assert found["no_group_in_two_splits"].passed
-    shares = made.to_pandas()["split"].value_counts(normalize=True)
+    findings = {finding.check: finding for finding in audit_examples(spec, {"rows": table}, examples)}
+    assert findings["no_group_in_two_splits"].passed
+    shares = examples.to_pandas()["split"].value_counts(normalize=True)
     assert shares["test"] == pytest.approx(0.3, abs=0.06)
     assert shares["validation"] == pytest.approx(0.2, abs=0.06)
 
@@ -213,10 +215,10 @@ def test_a_random_split_of_a_query_keeps_the_rows_of_a_key_together() -> None:
     examples_of = spec.examples.model_copy(update={"query": query})
     spec = spec.model_copy(update={"examples": examples_of})
 
-    made = make_examples("case", spec, {"rows": rows(300)}).to_pandas()
+    examples = make_examples("case", spec, {"rows": rows(300)}).to_pandas()
 
-    assert len(made) == 600
-    assert made.groupby("id")["split"].nunique().max() == 1
+    assert len(examples) == 600
+    assert examples.groupby("id")["split"].nunique().max() == 1
 
 
 def test_a_group_that_is_no_column_is_refused_with_the_columns_that_there_are() -> None:

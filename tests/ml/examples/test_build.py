@@ -29,15 +29,15 @@ def split(keys: list[int], seed: int = 0) -> dict[int, tuple[str, int]]:
             "models": {"logistic": {}},
         }
     )
-    made = make_examples("case", spec, {spec.examples.table: pa.table({"id": keys})}).to_pylist()
-    return {row["id"]: (row["split"], row["target"]) for row in made}
+    rows = make_examples("case", spec, {spec.examples.table: pa.table({"id": keys})}).to_pylist()
+    return {row["id"]: (row["split"], row["target"]) for row in rows}
 
 
 def test_each_class_has_the_declared_shares() -> None:
-    found = list(split(list(range(3000))).values())
+    rows = list(split(list(range(3000))).values())
 
     for target, size in ((1, 1000), (0, 2000)):
-        shares = {name: found.count((name, target)) / size for name in ("train", "validation", "test")}
+        shares = {name: rows.count((name, target)) / size for name in ("train", "validation", "test")}
         assert shares == pytest.approx({"train": 0.5, "validation": 0.2, "test": 0.3})
 
 
@@ -59,10 +59,10 @@ def test_new_rows_never_turn_a_training_row_into_a_test_row(added: int, before: 
     assert sum(first[key] != then[key] for key in keys) < 0.05 * len(keys)
 
 
-def made(task: Kind, targets: list[Any], *, query: bool = False) -> list[dict[str, Any]]:
+def examples_of(task: Kind, targets: list[Any], *, query: bool = False) -> list[dict[str, Any]]:
     """The examples of a table of targets, split by time: two fifths train, two validate, one tests."""
     times = [datetime(2024, 1, 1) + timedelta(days=10 * (5 * row // len(targets))) for row in range(len(targets))]
-    asked = (
+    question = (
         {"query": "select id, seen as cutoff, y as target from rows"} if query else {"target": "y", "cutoff": "seen"}
     )
     spec = UseCaseSpec.model_validate(
@@ -73,7 +73,7 @@ def made(task: Kind, targets: list[Any], *, query: bool = False) -> list[dict[st
             "examples": {
                 "table": "rows",
                 "split": {"train_until": "2024-01-21", "validate_until": "2024-02-10"},
-                **asked,
+                **question,
             },
             "models": {"lightgbm": {}},
         }
@@ -93,11 +93,11 @@ def made(task: Kind, targets: list[Any], *, query: bool = False) -> list[dict[st
     ],
 )
 def test_a_target_becomes_what_the_task_needs(task: Kind, targets: list[Any], expected: list[Any], query: bool) -> None:
-    assert [row["target"] for row in made(task, targets, query=query)] == expected
+    assert [row["target"] for row in examples_of(task, targets, query=query)] == expected
 
 
 def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
-    assert len(made("multiclass", ["a", "b", "a", "b", None] * 4, query=True)) == 16
+    assert len(examples_of("multiclass", ["a", "b", "a", "b", None] * 4, query=True)) == 16
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
 )
 def test_a_target_that_cannot_be_learned_is_refused_with_a_remedy(task: Kind, targets: list[Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
-        made(task, targets)
+        examples_of(task, targets)
 
 
 def test_numbers_are_split_by_their_keys_alone() -> None:
@@ -134,7 +134,7 @@ def test_numbers_are_split_by_their_keys_alone() -> None:
         rows = make_examples("case", spec, {"rows": pa.table({"id": range(1000)})}).to_pylist()
         return [row["split"] for row in rows]
 
-    found = drawn("id")
+    splits = drawn("id")
 
-    assert found == drawn("id % 7")
-    assert {name: found.count(name) for name in set(found)} == {"train": 500, "validation": 200, "test": 300}
+    assert splits == drawn("id % 7")
+    assert {name: splits.count(name) for name in set(splits)} == {"train": 500, "validation": 200, "test": 300}

@@ -62,12 +62,12 @@ def test_leaks_of_any_shape_are_named_with_their_score_and_the_rest_is_not() -> 
         infinite=np.where(y == 1, np.inf, -np.inf),
     )
 
-    found = no_feature_alone(spec(), definitions(rows), rows)
+    finding = no_feature_alone(spec(), definitions(rows), rows)
 
-    named = {fault.split(" alone")[0] for fault in found.faults}
+    named = {fault.split(" alone")[0] for fault in finding.faults}
     assert named == {"amount", "backwards", "filled", "infinite", "outside", "word"}
-    assert "amount alone reaches roc_auc 1.0000 on 1,000 training rows, allowed: 0.99; " in found.reason
-    assert {row["feature"]: row["rows"] for row in found.table}["filled"] == f"{int(y.sum()):,}"
+    assert "amount alone reaches roc_auc 1.0000 on 1,000 training rows, allowed: 0.99; " in finding.reason
+    assert {row["feature"]: row["rows"] for row in finding.table}["filled"] == f"{int(y.sum()):,}"
 
 
 def test_the_order_of_a_number_counts_as_scikit_learn_counts_it() -> None:
@@ -78,10 +78,10 @@ def test_the_order_of_a_number_counts_as_scikit_learn_counts_it() -> None:
         up=rows["target"] + random.normal(size=300), down=-2.0 * rows["target"] + random.normal(size=300)
     )
 
-    found = scores(rows)
+    alone = scores(rows)
 
-    assert found["up"] == pytest.approx(roc_auc_score(rows["target"], rows["up"]))
-    assert found["down"] == pytest.approx(roc_auc_score(rows["target"], -rows["down"]))
+    assert alone["up"] == pytest.approx(roc_auc_score(rows["target"], rows["up"]))
+    assert alone["down"] == pytest.approx(roc_auc_score(rows["target"], -rows["down"]))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -90,9 +90,9 @@ def test_features_that_tell_nothing_are_no_better_than_chance_whatever_they_hold
     names = np.array([f"name {number}" for number in random.permutation(2000)], dtype=object)
     rows = rows.assign(noise=random.normal(size=2000), code=names, few=random.choice(["a", "b"], 2000).astype(object))
 
-    found = scores(rows)
+    alone = scores(rows)
 
-    assert all(0.4 < score < 0.6 for score in found.values()), found
+    assert all(0.4 < score < 0.6 for score in alone.values()), alone
 
 
 def test_what_is_the_same_for_all_rows_of_a_key_is_judged_by_other_keys() -> None:
@@ -109,9 +109,9 @@ def test_a_number_that_follows_from_a_feature_is_found_in_few_rows_and_in_many(c
     rows = pd.DataFrame({"id": range(count), "target": target, "line": 3 - 2 * target, "curve": np.exp(target)})
     rows = rows.assign(half=target + random.normal(size=count))
 
-    found = no_feature_alone(spec("regression"), definitions(rows), rows)
+    finding = no_feature_alone(spec("regression"), definitions(rows), rows)
 
-    assert [fault.split(" alone")[0] for fault in found.faults] == ["curve", "line"]
+    assert [fault.split(" alone")[0] for fault in finding.faults] == ["curve", "line"]
     assert 0.2 < scores(rows, "regression")["half"] < 0.7
 
 
@@ -121,9 +121,9 @@ def test_a_class_that_follows_from_a_feature_is_found() -> None:
     codes = pd.Series(target).map({"a": 1.0, "b": 2.0, "c": 3.0})
     rows = pd.DataFrame({"id": range(900), "target": target, "code": codes, "one": (target == "b").astype(float)})
 
-    found = no_feature_alone(spec("multiclass"), definitions(rows), rows)
+    finding = no_feature_alone(spec("multiclass"), definitions(rows), rows)
 
-    assert [fault.split(" alone")[0] for fault in found.faults] == ["code"]
+    assert [fault.split(" alone")[0] for fault in finding.faults] == ["code"]
 
 
 def test_what_is_allowed_is_declared() -> None:
@@ -138,19 +138,19 @@ def test_many_rows_are_judged_by_a_sample_that_the_seed_decides() -> None:
     rows, random = binary(ROWS + 5000)
     rows = rows.assign(good=rows["target"] + random.normal(size=len(rows)))
 
-    found = [no_feature_alone(spec(), definitions(rows), rows) for _ in range(2)]
+    findings = [no_feature_alone(spec(), definitions(rows), rows) for _ in range(2)]
 
-    assert found[0] == found[1]
-    assert "on 20,000 training rows" in found[0].reason
+    assert findings[0] == findings[1]
+    assert "on 20,000 training rows" in findings[0].reason
 
 
 def test_what_has_one_value_only_has_no_score() -> None:
     rows, _ = binary(100)
 
-    found = no_feature_alone(spec(), definitions(rows.assign(same=1.0)), rows.assign(same=1.0))
+    finding = no_feature_alone(spec(), definitions(rows.assign(same=1.0)), rows.assign(same=1.0))
 
-    assert found.passed
-    assert found.reason.endswith("none could be judged")
+    assert finding.passed
+    assert finding.reason.endswith("none could be judged")
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ BEFORE = prices("2024-02-01T00:00:00", "2024-02-20T00:00:00")
 
 
 def first_row(spec: UseCaseSpec, cutoff: pd.Timestamp = CUTOFF) -> dict[str, Any]:
-    """What is known of the first customer."""
+    """Return the feature values of the first customer."""
     tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
     rows = pd.DataFrame({"id": [0], "cutoff": [cutoff]})
     return feature_matrix(spec, define_features("shop", spec, tables), tables, rows).to_dict("records")[0]
@@ -85,11 +85,9 @@ def test_a_row_that_arrives_late_is_seen_once_it_has_arrived(tmp_path: Path) -> 
 
 
 def test_a_row_known_after_a_delay_is_seen_after_it(tmp_path: Path) -> None:
-    known = first_row(
-        declared(tmp_path, orders("2024-02-28T11:59:59", "2024-02-28T12:00:00"), BEFORE, {"orders": "2d"})
-    )
+    row = first_row(declared(tmp_path, orders("2024-02-28T11:59:59", "2024-02-28T12:00:00"), BEFORE, {"orders": "2d"}))
 
-    assert known[HISTORY.format("at+2d")] == known[SYNTHESIS] == 1
+    assert row[HISTORY.format("at+2d")] == row[SYNTHESIS] == 1
 
 
 def test_a_correction_is_seen_once_it_was_made_and_the_latest_one_holds(tmp_path: Path) -> None:
@@ -108,9 +106,9 @@ def test_an_event_at_the_very_cutoff_counts_as_declared(at_cutoff: str, seen: in
     spec = declared(tmp_path, orders("2024-02-01T00:00:00", "2024-03-01T12:00:00"), twice)
     features = spec.features.model_copy(update={"at_cutoff": at_cutoff})
 
-    known = first_row(spec.model_copy(update={"features": features}))
+    row = first_row(spec.model_copy(update={"features": features}))
 
-    assert known[HISTORY.format("at")] == known[SYNTHESIS] == known[LATEST] == seen
+    assert row[HISTORY.format("at")] == row[SYNTHESIS] == row[LATEST] == seen
 
 
 def test_the_hour_that_daylight_saving_repeats_keeps_its_order(tmp_path: Path) -> None:
@@ -134,11 +132,11 @@ def test_a_key_born_after_the_cutoff_has_no_past(tmp_path: Path) -> None:
     born_later = orders("2024-03-02T00:00:00", "2024-03-03T00:00:00")
     spec = declared(tmp_path, born_later, prices("2024-03-02T00:00:00"))
 
-    known = first_row(spec)
+    row = first_row(spec)
 
-    assert known[SYNTHESIS] == known[HISTORY.format("at")] == 0
-    assert np.isnan(known["MAX(orders.amount)"])
-    assert np.isnan(known[LATEST])
+    assert row[SYNTHESIS] == row[HISTORY.format("at")] == 0
+    assert np.isnan(row["MAX(orders.amount)"])
+    assert np.isnan(row[LATEST])
 
 
 @pytest.mark.parametrize("known_at", [{}, {"orders": "3d", "prices": "6h"}])

@@ -17,9 +17,11 @@ from ml.tables.sources import load_table
 @pytest.fixture
 def spec(tmp_path: Path) -> UseCaseSpec:
     random = np.random.default_rng(0)
-    asked = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300), unit="h")
-    orders = pd.DataFrame({"id": range(300), "shop": random.choice(["a", "b"], 300), "asked": asked})
-    orders = orders.assign(paid=asked + pd.to_timedelta(random.integers(1, 50, 300), unit="h"), days=random.random(300))
+    asked_at = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(300), unit="h")
+    orders = pd.DataFrame({"id": range(300), "shop": random.choice(["a", "b"], 300), "asked": asked_at})
+    orders = orders.assign(
+        paid=asked_at + pd.to_timedelta(random.integers(1, 50, 300), unit="h"), days=random.random(300)
+    )
     orders.to_csv(tmp_path / "orders.csv", index=False)
     days = pd.date_range("2024-01-01", periods=20)
     pd.DataFrame({"shop": "a", "at": days, "rain": random.random(20)}).to_csv(tmp_path / "weather.csv", index=False)
@@ -44,10 +46,10 @@ def spec(tmp_path: Path) -> UseCaseSpec:
     )  # fmt: skip
 
 
-def asked(
+def problem(
     spec: UseCaseSpec, leak: str | None = None
 ) -> tuple[UseCaseSpec, FeatureDefinitions, dict[str, pa.Table], pd.DataFrame]:
-    """What the test for leaks is asked about: 100 rows, where the feature `leak` reads what is known only later."""
+    """Return 100 rows to test for leaks, where the feature `leak` reads what is known only later."""
     tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
     rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
     definitions = define_features("shop", spec, tables)
@@ -61,16 +63,16 @@ def asked(
     return spec, definitions, tables, rows.sample(100, random_state=0)
 
 
-def found(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
-    return leaking(*asked(spec, leak))
+def leaks_of(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
+    return leaking(*problem(spec, leak))
 
 
 def test_nothing_leaks_from_windows_and_latest_rows(spec: UseCaseSpec) -> None:
-    assert found(spec) == {}
+    assert leaks_of(spec) == {}
 
 
 def test_a_feature_that_reads_what_is_known_later_is_named_with_its_rows(spec: UseCaseSpec) -> None:
-    leaks = found(spec, "shop.MEAN(orders_paid.days, Last 3 Days)")
+    leaks = leaks_of(spec, "shop.MEAN(orders_paid.days, Last 3 Days)")
 
     assert leaks.keys() == {"shop.MEAN(orders_paid.days, Last 3 Days)"}
     assert 0 < leaks["shop.MEAN(orders_paid.days, Last 3 Days)"] <= 60
@@ -79,7 +81,7 @@ def test_a_feature_that_reads_what_is_known_later_is_named_with_its_rows(spec: U
 def test_the_finding_says_in_how_many_rows_which_feature_leaks(spec: UseCaseSpec) -> None:
     leak = "shop.MEAN(orders_paid.days, Last 3 Days)"
 
-    good, bad = no_leak(*asked(spec)), no_leak(*asked(spec, leak))
+    good, bad = no_leak(*problem(spec)), no_leak(*problem(spec, leak))
 
     assert good.passed
     rows = bad.table[0]["rows"]
@@ -93,4 +95,4 @@ def test_a_problem_without_time_has_no_future(spec: UseCaseSpec) -> None:
     declared["examples"] |= {"cutoff": None, "split": {"validation_share": 0.2, "test_share": 0.2}}
     declared |= {"relationships": [], "features": {}}
 
-    assert found(UseCaseSpec.model_validate(declared)) == {}
+    assert leaks_of(UseCaseSpec.model_validate(declared)) == {}

@@ -127,17 +127,17 @@ def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: Us
     trips = (
         tables["trips"].to_pandas().dropna(subset=["line"]).assign(cutoff=lambda t: t["scheduled"] - pd.Timedelta("2h"))
     )
-    asked = trips.sample(25, random_state=0)
-    asked["cutoff"] = [*trips["ended"].head(10), *asked["cutoff"].iloc[10:]]  # some events fall on a cutoff
+    rows = trips.sample(25, random_state=0)
+    rows["cutoff"] = [*trips["ended"].head(10), *rows["cutoff"].iloc[10:]]  # some events fall on a cutoff
     definitions = define_features("trips", spec, tables)
 
-    found = feature_matrix(spec, definitions, tables, asked[["id", "cutoff"]])
+    computed = feature_matrix(spec, definitions, tables, rows[["id", "cutoff"]])
 
     for name, lookup in definitions.lookups.items():
         if lookup.kind == "window":
             group = "_".join(lookup.on)
             keyed = trips.assign(line_bus=trips["line"] + trips["bus"], delay=trips["delay"].astype(float))
-            cutoffs = keyed.loc[asked.index, [group]].set_axis(["instance_id"], axis=1).assign(time=asked["cutoff"])
+            cutoffs = keyed.loc[rows.index, [group]].set_axis(["instance_id"], axis=1).assign(time=rows["cutoff"])
             expected = ft.calculate_feature_matrix(
                 ft.load_features(definitions.history[name]),
                 window_entities(spec, lookup, keyed),
@@ -146,7 +146,7 @@ def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: Us
             )
             for column in expected:
                 values = pd.to_numeric(expected[column]).to_numpy(dtype=float, na_value=np.nan)
-                np.testing.assert_allclose(found[f"{group}.{column}"], values, rtol=1e-9, err_msg=f"{name} {column}")
+                np.testing.assert_allclose(computed[f"{group}.{column}"], values, rtol=1e-9, err_msg=f"{name} {column}")
 
 
 def test_outcomes_ids_and_raw_times_are_no_features(spec: UseCaseSpec) -> None:
@@ -293,25 +293,25 @@ def test_a_history_feature_can_be_left_out(spec: UseCaseSpec) -> None:
     fewer = UseCaseSpec.model_validate(declared)
 
     definitions = define_features("trips", *both(fewer))
-    made = matrix(fewer, load(fewer))
+    values = matrix(fewer, load(fewer))
 
     assert [feature.name for feature in definitions.features] == [name for name in names if name != chosen]
-    assert chosen not in made.columns
+    assert chosen not in values.columns
 
 
 def test_the_order_of_keys_in_a_declaration_decides_nothing(spec: UseCaseSpec) -> None:
     def turned(value: Any) -> Any:
         if isinstance(value, dict):
-            return {name: turned(each) for name, each in reversed(value.items())}
-        return [turned(each) for each in value] if isinstance(value, list) else value
+            return {name: turned(part) for name, part in reversed(value.items())}
+        return [turned(part) for part in value] if isinstance(value, list) else value
 
     declared = spec.resolved()
     declared["tables"]["trips"]["known_at"] = {"started": ["driver"], "ended": ["delay"]}
     tables = load(spec)
     trips = tables["trips"].append_column("started", tables["trips"]["scheduled"])
-    both_orders = [UseCaseSpec.model_validate(each) for each in (declared, turned(declared))]
+    both_orders = [UseCaseSpec.model_validate(part) for part in (declared, turned(declared))]
 
-    first, second = (define_features("trips", each, {**tables, "trips": trips}) for each in both_orders)
+    first, second = (define_features("trips", part, {**tables, "trips": trips}) for part in both_orders)
 
     assert first.features == second.features
     assert first.history == second.history

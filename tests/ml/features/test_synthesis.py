@@ -95,7 +95,7 @@ def case(declaration: dict[str, Any]) -> tuple[UseCaseSpec, dict[str, pa.Table]]
     return spec, {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
 
 
-def asked() -> pd.DataFrame:
+def asked_rows() -> pd.DataFrame:
     """Every customer at several times, some of them those of an order."""
     orders = _frames()["orders"]["at"]
     cutoffs = [orders.iloc[50], orders.iloc[200], START + pd.Timedelta("45D"), orders.max()]
@@ -111,7 +111,7 @@ def test_values_equal_a_plain_loop(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     frames = {name: table.to_pandas() for name, table in tables.items()}
 
-    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked())
+    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked_rows())
 
     for row in matrix.to_dict("records"):
         orders = frames["orders"].query("customer == @row['id'] and at < @row['cutoff']")
@@ -131,15 +131,15 @@ def test_values_equal_a_plain_loop(declaration: dict[str, Any]) -> None:
             "MAX(items.products.weight)": items["weight"].max(),
             "old": float(row["age"] > 60),
         }
-        found = {name: row[name] for name in expected}
-        assert found == pytest.approx(expected, nan_ok=True), row["id"]
+        computed = {name: row[name] for name in expected}
+        assert computed == pytest.approx(expected, nan_ok=True), row["id"]
 
 
 def test_every_value_equals_what_featuretools_computes(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     definitions = define_features("shop", spec, tables)
-    rows = asked().assign(cutoff=lambda frame: frame["cutoff"] - pd.Timedelta("1us"))  # featuretools' is inclusive
-    matrix = feature_matrix(spec, definitions, tables, asked())
+    rows = asked_rows().assign(cutoff=lambda frame: frame["cutoff"] - pd.Timedelta("1us"))  # featuretools' is inclusive
+    matrix = feature_matrix(spec, definitions, tables, asked_rows())
     assert definitions.synthesis is not None
     features = ft.load_features(definitions.synthesis.definitions)
     entities = ft.EntitySet("shop")
@@ -171,7 +171,7 @@ def test_every_value_equals_what_featuretools_computes(declaration: dict[str, An
 def test_no_feature_tells_of_the_future_and_one_row_alone_gives_the_same(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     definitions = define_features("shop", spec, tables)
-    rows = asked()
+    rows = asked_rows()
     matrix = feature_matrix(spec, definitions, tables, rows)
 
     assert leaking(spec, definitions, tables, rows) == {}
@@ -194,7 +194,7 @@ def test_a_seed_feature_is_made_of_the_record_that_is_asked(declaration: dict[st
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         ({"features": {"synthesis": {"aggregations": ["average"]}}}, r"\['average'\] are no primitives that have SQL"),
         ({"features": {"synthesis": None}}, "declare features.synthesis, which follows it, or leave it out"),
@@ -206,13 +206,13 @@ def test_a_seed_feature_is_made_of_the_record_that_is_asked(declaration: dict[st
         ({"relationships": ["orders.customer -> customers.age"]}, r"must end at the key \['id'\] of 'customers'"),
     ],
 )
-def test_a_wrong_declaration_is_refused(change: dict[str, Any], said: str, declaration: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=said):
+def test_a_wrong_declaration_is_refused(change: dict[str, Any], message: str, declaration: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=message):
         UseCaseSpec.model_validate(declaration | change)
 
 
 @pytest.mark.parametrize(
-    ("synthesis", "features", "said"),
+    ("synthesis", "features", "message"),
     [
         ({"aggregations": ["count", "trend"], "transforms": ["hour"]}, {}, r"fit no column .*hour"),
         ({"depth": 2, "transforms": ["divide_numeric", "add_numeric"]}, {"at_most": 200}, r"\d+ features, .* come of"),
@@ -220,14 +220,14 @@ def test_a_wrong_declaration_is_refused(change: dict[str, Any], said: str, decla
     ],
 )  # fmt: skip
 def test_what_fits_no_data_is_refused(
-    synthesis: dict[str, Any], features: dict[str, Any], said: str, declaration: dict[str, Any]
+    synthesis: dict[str, Any], features: dict[str, Any], message: str, declaration: dict[str, Any]
 ) -> None:
     if "transforms" in synthesis and "hour" in synthesis["transforms"]:
         declaration["tables"]["orders"]["known_at"] = {}
         declaration["tables"]["orders"]["ignore"] = ["rated_at", "at"]
     spec, tables = case(declaration | {"features": {"synthesis": synthesis, **features}})
 
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(DataError, match=message):
         define_features("shop", spec, tables)
 
 
@@ -247,7 +247,7 @@ def test_a_row_known_after_a_delay_counts_from_then_on(declaration: dict[str, An
     spec, tables = case(declaration)
     orders = tables["orders"].to_pandas()
 
-    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked())
+    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked_rows())
 
     for row in matrix.to_dict("records"):
         mine = orders[(orders["customer"] == row["id"]) & (orders["at"] + pd.Timedelta("2D") < row["cutoff"])]

@@ -72,21 +72,24 @@ def cases() -> dict[str, list[Case]]:
         ([P.NumCharacters, P.NumWords], [["text"]]),
         ([P.Age], [["birth"]]),
     ]
-    found = [(kind(), columns) for kinds, choices in applied for kind in kinds for columns in choices]
+    primitives = [(kind(), columns) for kinds, choices in applied for kind in kinds for columns in choices]
     scalar = [
         P.AddNumericScalar, P.SubtractNumericScalar, P.ScalarSubtractNumericFeature, P.MultiplyNumericScalar,
         P.DivideNumericScalar, P.DivideByFeature, P.ModuloNumericScalar, P.ModuloByFeature, P.GreaterThanScalar,
         P.GreaterThanEqualToScalar, P.LessThanScalar, P.LessThanEqualToScalar, P.EqualScalar, P.NotEqualScalar,
     ]  # fmt: skip
-    found += [(kind(value), [column]) for kind in scalar for value in _SCALARS for column in ("x", "y")]
-    found += [(kind(value), [column]) for kind in scalar[-6:] for value in (3, 0) for column in ("whole",)]
-    found += [(kind("a"), ["kind"]) for kind in (P.EqualScalar, P.NotEqualScalar)]
-    found += [(kind(None), ["x"]) for kind in (P.EqualScalar, P.NotEqualScalar)]
-    found += [(P.IsIn(values), ["kind"]) for values in (["a", "O'Hara"], [], None, ["zz"])]
-    found += [(P.IsIn([2.5, float("nan")]), ["x"]), (P.IsIn([3, 5]), ["whole"])]
-    found += [(P.TimeSince(unit), ["time"]) for unit in ("days", "years", "months", "hours", "minutes")]
-    found += [(P.IsLunchTime(6), ["time"]), (P.IsWorkingHours(4, 6), ["time"])]
-    return {name: [case for case in found if case[0].name == name] for name in sorted({case[0].name for case in found})}
+    primitives += [(kind(value), [column]) for kind in scalar for value in _SCALARS for column in ("x", "y")]
+    primitives += [(kind(value), [column]) for kind in scalar[-6:] for value in (3, 0) for column in ("whole",)]
+    primitives += [(kind("a"), ["kind"]) for kind in (P.EqualScalar, P.NotEqualScalar)]
+    primitives += [(kind(None), ["x"]) for kind in (P.EqualScalar, P.NotEqualScalar)]
+    primitives += [(P.IsIn(values), ["kind"]) for values in (["a", "O'Hara"], [], None, ["zz"])]
+    primitives += [(P.IsIn([2.5, float("nan")]), ["x"]), (P.IsIn([3, 5]), ["whole"])]
+    primitives += [(P.TimeSince(unit), ["time"]) for unit in ("days", "years", "months", "hours", "minutes")]
+    primitives += [(P.IsLunchTime(6), ["time"]), (P.IsWorkingHours(4, 6), ["time"])]
+    return {
+        name: [case for case in primitives if case[0].name == name]
+        for name in sorted({case[0].name for case in primitives})
+    }
 
 
 def entity_set() -> ft.EntitySet:
@@ -191,10 +194,17 @@ def aggregations() -> dict[str, list[Case]]:
         (["trend"], [["amount", "time"]]),
     ]
     kinds = P.get_aggregation_primitives()
-    found = [(kinds[name](), columns) for names, choices in applied for name in names for columns in choices]
-    found += [(OrderedNMostCommon(n), ["kind"]) for n in (2, 5)]
-    found += [(P.Entropy(base=2), ["kind"]), (P.Mean(skipna=False), ["amount"]), (P.AvgTimeBetween("hours"), ["time"])]
-    return {name: [case for case in found if case[0].name == name] for name in sorted({case[0].name for case in found})}
+    primitives = [(kinds[name](), columns) for names, choices in applied for name in names for columns in choices]
+    primitives += [(OrderedNMostCommon(n), ["kind"]) for n in (2, 5)]
+    primitives += [
+        (P.Entropy(base=2), ["kind"]),
+        (P.Mean(skipna=False), ["amount"]),
+        (P.AvgTimeBetween("hours"), ["time"]),
+    ]
+    return {
+        name: [case for case in primitives if case[0].name == name]
+        for name in sorted({case[0].name for case in primitives})
+    }
 
 
 @pytest.mark.parametrize("name", sorted(AGGREGATIONS))
@@ -238,11 +248,11 @@ def test_a_sum_loses_nothing_and_knows_no_order(values: list[float], data: st.Da
         row = compute(query, {"parents": pa.table({"parent": ["one"]}), "events": pa.table(events)}, labels)
         return [row[name][0].as_py() for name in query.names]
 
-    found = computed(values)
+    total = computed(values)
 
-    assert computed(data.draw(st.permutations(values))) == found
+    assert computed(data.draw(st.permutations(values))) == total
     largest = max(map(abs, values))
-    assert found[0] == pytest.approx(math.fsum(values), rel=1e-15, abs=max(largest * 2.0**-85, 1e-290))
+    assert total[0] == pytest.approx(math.fsum(values), rel=1e-15, abs=max(largest * 2.0**-85, 1e-290))
 
 
 def test_the_promised_number_of_primitives_has_sql() -> None:

@@ -40,13 +40,13 @@ class RowsSource(FileSource):
 def audited(columns: dict[str, Any], rows: dict[str, Any] | None = None, **audit: Any) -> dict[str, Finding]:
     """The findings of a table whose columns are declared so, by check."""
     declared = Table.model_validate({"source": {"path": "x.csv"}, "key": "id", "audit": {"columns": columns, **audit}})
-    found = audit_table(pa.table({**GOOD, **(rows or {})}), declared)
-    assert [each.check for each in found] == table_checks(declared)
-    return {each.check: each for each in found}
+    findings = audit_table(pa.table({**GOOD, **(rows or {})}), declared)
+    assert [finding.check for finding in findings] == table_checks(declared)
+    return {finding.check: finding for finding in findings}
 
 
 def test_a_table_that_is_as_declared_passes_every_check() -> None:
-    found = audited(
+    findings = audited(
         {
             "id": {"type": "integer", "unique": True, "missing_at_most": 0},
             "size": {"type": "number", "between": [1, 4], "missing_at_most": 0.25},
@@ -58,9 +58,9 @@ def test_a_table_that_is_as_declared_passes_every_check() -> None:
         unexpected="refuse",
     )
 
-    assert [each.reason for each in found.values() if not each.passed] == []
-    assert found["schema"].reason == "6 columns, of which 6 are declared; others are not allowed"
-    assert found["ranges"].reason == "all values lie within the limits of size, count, kind, at"
+    assert [finding.reason for finding in findings.values() if not finding.passed] == []
+    assert findings["schema"].reason == "6 columns, of which 6 are declared; others are not allowed"
+    assert findings["ranges"].reason == "all values lie within the limits of size, count, kind, at"
 
 
 @pytest.mark.parametrize(
@@ -115,28 +115,28 @@ def test_a_table_that_is_as_declared_passes_every_check() -> None:
 def test_a_fault_fails_its_own_check_alone_and_is_counted(
     column: str, declared: dict[str, Any], values: list[Any] | None, check: str, reason: str
 ) -> None:
-    found = audited({column: declared}, {column: values} if values else None)
+    findings = audited({column: declared}, {column: values} if values else None)
 
-    assert [name for name, each in found.items() if not each.passed] == [check]
-    assert reason in found[check].reason
+    assert [name for name, finding in findings.items() if not finding.passed] == [check]
+    assert reason in findings[check].reason
 
 
 def test_the_column_with_the_most_wrong_values_comes_first() -> None:
-    found = audited(
+    findings = audited(
         {"id": {"between": [4, None]}, "size": {"between": [2, None]}, "at": {"between": ["2025-01-01", None]}}
     )
 
-    assert [row["column"] for row in found["ranges"].table] == ["at", "id", "size"]
-    assert [row["rows"] for row in found["ranges"].table] == ["4", "3", "1"]
-    assert found["ranges"].reason.startswith("column 'at': 4 of 4")
+    assert [row["column"] for row in findings["ranges"].table] == ["at", "id", "size"]
+    assert [row["rows"] for row in findings["ranges"].table] == ["4", "3", "1"]
+    assert findings["ranges"].reason.startswith("column 'at': 4 of 4")
 
 
 def test_columns_that_nobody_expects_are_refused_where_that_is_asked_for() -> None:
     assert audited({"size": {}})["schema"].passed
 
-    found = audited({"size": {}, "kind": {}, "none": {"required": False}}, unexpected="refuse")
+    findings = audited({"size": {}, "kind": {}, "none": {"required": False}}, unexpected="refuse")
 
-    assert found["schema"].reason == (
+    assert findings["schema"].reason == (
         "the column at is not expected; the column count is not expected; the column paid is not expected; correct "
         "the source, or audit.columns"
     )
@@ -145,9 +145,9 @@ def test_columns_that_nobody_expects_are_refused_where_that_is_asked_for() -> No
 def test_missing_values_are_no_values_out_of_range() -> None:
     gaps = {"size": [None, None, None, 1.0], "kind": [None, None, None, "a"]}
 
-    found = audited({"size": {"between": [0, 2], "unique": True}, "kind": {"one_of": ["a"], "unique": True}}, gaps)
+    findings = audited({"size": {"between": [0, 2], "unique": True}, "kind": {"one_of": ["a"], "unique": True}}, gaps)
 
-    assert all(each.passed for each in found.values())
+    assert all(finding.passed for finding in findings.values())
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
     with pytest.raises(AuditError) as refused:
         load_table("shop", "orders", table)
 
-    assert [each.check for each in refused.value.findings] == [check]
+    assert [finding.check for finding in refused.value.findings] == [check]
     assert words in refused.value.findings[0].reason
     assert check in table_checks(table)
 
@@ -186,9 +186,9 @@ def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min_size=1, max_size=12))
 def test_a_row_repeats_another_exactly_if_all_parts_of_their_keys_are_equal(keys: list[tuple[int, str]]) -> None:
-    found = duplicates(pd.DataFrame(keys, columns=["number", "letter"]))
+    shared = duplicates(pd.DataFrame(keys, columns=["number", "letter"]))
 
-    assert found.tolist() == [keys.count(key) > 1 for key in keys]
+    assert shared.tolist() == [keys.count(key) > 1 for key in keys]
 
 
 def test_the_flights_are_as_the_documentation_declares_and_what_it_shows_of_a_refusal_is_true() -> None:
@@ -200,9 +200,9 @@ def test_the_flights_are_as_the_documentation_declares_and_what_it_shows_of_a_re
     audit["columns"]["dep_delay"]["between"] = [-60, 900]
     table = load_table("flight_delays", "flights", declared)
 
-    good, bad = (audit_table(table, each) for each in (declared, Table.model_validate(flights)))
+    good, bad = (audit_table(table, expected) for expected in (declared, Table.model_validate(flights)))
 
-    assert [each.reason for each in good if not each.passed] == []
-    refused = [each.reason for each in bad if not each.passed]
+    assert [finding.reason for finding in good if not finding.passed] == []
+    refused = [finding.reason for finding in bad if not finding.passed]
     assert len(refused) == 1
     assert f"use case 'flight_delays', raw/flights: {refused[0]}" in " ".join(page.split())

@@ -4,21 +4,21 @@ from ml.tables.findings import AuditError, Finding, worst_first
 
 
 def test_without_a_fault_a_finding_has_passed_and_says_what_was_looked_at() -> None:
-    found = Finding("ranges", "all 3 values lie within the limits", remedy="correct the source")
+    finding = Finding("ranges", "all 3 values lie within the limits", remedy="correct the source")
 
-    assert found.passed
-    assert found.reason == "all 3 values lie within the limits"
+    assert finding.passed
+    assert finding.reason == "all 3 values lie within the limits"
 
 
 def test_a_long_list_is_cut_and_says_how_much_more_there_is() -> None:
     faults = worst_first((count, f"column {count:02}: {count} rows") for count in range(13))
-    found = Finding("ranges", "", faults, "correct the source", tuple({"rows": count} for count in range(13)))
+    finding = Finding("ranges", "", faults, "correct the source", tuple({"rows": count} for count in range(13)))
 
-    assert not found.passed
-    assert found.reason.startswith("column 12: 12 rows; column 11: 11 rows; ")
-    assert found.reason.endswith("column 03: 3 rows; and 3 more; correct the source")
-    assert found.markdown.endswith("and 3 more")
-    assert found.markdown.count("\n| ") == 10
+    assert not finding.passed
+    assert finding.reason.startswith("column 12: 12 rows; column 11: 11 rows; ")
+    assert finding.reason.endswith("column 03: 3 rows; and 3 more; correct the source")
+    assert finding.markdown.endswith("and 3 more")
+    assert finding.markdown.count("\n| ") == 10
 
 
 def test_equal_faults_stand_in_the_order_of_their_words() -> None:

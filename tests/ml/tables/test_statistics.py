@@ -20,9 +20,9 @@ def lines(table: pa.Table) -> dict[str, dict[str, str]]:
 
 
 def test_numbers_have_missing_and_distinct_values_limits_mean_and_deviation() -> None:
-    found = lines(pa.table({"x": [1.0, 2.0, None, 4.5, 2.0], "n": [3, 1, 2, 3, 1]}))
+    described = lines(pa.table({"x": [1.0, 2.0, None, 4.5, 2.0], "n": [3, 1, 2, 3, 1]}))
 
-    assert found == {
+    assert described == {
         "x": {"column": "`x`", "type": "double", "missing": "1 (20.0%)", "distinct": "3", "min": "1", "max": "4.5",
               "mean": "2.375", "std": "1.49304", "most frequent": ""},
         "n": {"column": "`n`", "type": "int64", "missing": "0", "distinct": "3", "min": "1", "max": "3",
@@ -32,19 +32,21 @@ def test_numbers_have_missing_and_distinct_values_limits_mean_and_deviation() ->
 
 def test_times_have_limits() -> None:
     at = [datetime(2024, 1, 1), None, datetime(2024, 3, 1, 12, 30, 0, 500000)]
-    found = lines(pa.table({"at": pa.array(at, pa.timestamp("ns")), "day": [date(2024, 1, 1), None, None]}))
+    described = lines(pa.table({"at": pa.array(at, pa.timestamp("ns")), "day": [date(2024, 1, 1), None, None]}))
 
-    assert (found["at"]["min"], found["at"]["max"]) == ("2024-01-01 00:00:00", "2024-03-01 12:30:00.5")
-    assert (found["day"]["min"], found["day"]["distinct"], found["day"]["mean"]) == ("2024-01-01", "1", "")
+    assert (described["at"]["min"], described["at"]["max"]) == ("2024-01-01 00:00:00", "2024-03-01 12:30:00.5")
+    assert (described["day"]["min"], described["day"]["distinct"], described["day"]["mean"]) == ("2024-01-01", "1", "")
 
 
 @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int8(), pa.string())])
 def test_texts_have_their_most_frequent_value(kind: pa.DataType) -> None:
-    found = lines(pa.table({"t": pa.array(["b", "a", None, "b"], kind), "tie": pa.array(["b", "a", "a", "b"], kind)}))
+    described = lines(
+        pa.table({"t": pa.array(["b", "a", None, "b"], kind), "tie": pa.array(["b", "a", "a", "b"], kind)})
+    )
 
-    assert found["t"]["distinct"] == "2"
-    assert found["t"]["most frequent"] == "`b` 50.0%"
-    assert found["tie"]["most frequent"] == "`a` 50.0%"
+    assert described["t"]["distinct"] == "2"
+    assert described["t"]["most frequent"] == "`b` 50.0%"
+    assert described["tie"]["most frequent"] == "`a` 50.0%"
 
 
 def test_a_text_that_names_each_row_shows_none_of_its_values() -> None:
@@ -71,10 +73,10 @@ def test_a_text_can_neither_break_the_table_nor_become_markup() -> None:
     [([[1], None], pa.list_(pa.int64())), ([None, None], pa.null()), ([1, None], pa.duration("s"))],
 )
 def test_what_cannot_be_counted_has_a_type_and_what_is_missing(values: list[object], kind: pa.DataType) -> None:
-    found = lines(pa.table({"x": pa.array(values, kind)}))["x"]
+    described = lines(pa.table({"x": pa.array(values, kind)}))["x"]
 
-    assert (found["type"], found["distinct"], found["min"]) == (str(kind), "", "")
-    assert found["missing"].startswith(str(values.count(None)))
+    assert (described["type"], described["distinct"], described["min"]) == (str(kind), "", "")
+    assert described["missing"].startswith(str(values.count(None)))
 
 
 @pytest.mark.parametrize(
@@ -99,11 +101,11 @@ def test_many_rows_have_an_estimate_of_their_distinct_values(monkeypatch: pytest
     rows = 10_000
     table = pa.table({"n": range(rows), "N": [1] * rows, "t": ["often", "seldom", "often", "once"] * (rows // 4)})
 
-    found = lines(table)
+    described = lines(table)
 
-    assert float(found["n"]["distinct"].strip("~").replace(",", "")) == pytest.approx(rows, rel=0.1)
-    assert found["N"]["distinct"] == "~1"
-    assert found["t"]["most frequent"] == "`often` 50.0%"
+    assert float(described["n"]["distinct"].strip("~").replace(",", "")) == pytest.approx(rows, rel=0.1)
+    assert described["N"]["distinct"] == "~1"
+    assert described["t"]["most frequent"] == "`often` 50.0%"
 
 
 def test_chunks_make_no_difference() -> None:

@@ -23,21 +23,21 @@ YEAR = 365 * 86_400 * 10**6
     ],
 )
 def test_equal_keys_have_one_number_and_missing_ones_none(events: pa.Array, rows: pa.Array) -> None:
-    past, asked = numbered(pa.table({"a": events}), pa.table({"a": rows}), ["a"])
+    past, present = numbered(pa.table({"a": events}), pa.table({"a": rows}), ["a"])
 
-    assert past[0] == past[3] == asked[1] != past[1] == asked[0]
-    assert past[2] == asked[2] == -1
-    assert asked[3] not in past[[0, 1]]
+    assert past[0] == past[3] == present[1] != past[1] == present[0]
+    assert past[2] == present[2] == -1
+    assert present[3] not in past[[0, 1]]
 
 
 def test_several_keys_are_equal_only_together() -> None:
     events = pa.table({"a": ["x", "x", "y", "y", None], "b": [1, 2, 1, 2, 1]})
     rows = pa.table({"a": ["y", "x", "x"], "b": [2, 1, None]})
 
-    past, asked = numbered(events, rows, ["a", "b"])
+    past, present = numbered(events, rows, ["a", "b"])
 
     assert len(set(past)) == 5
-    assert list(asked) == [past[3], past[0], -1]
+    assert list(present) == [past[3], past[0], -1]
     assert past[4] == -1
 
 
@@ -46,15 +46,15 @@ def test_the_events_before_a_moment_are_counted_on_a_line_of_any_length(last_key
     random = np.random.default_rng(0)
     keys = random.choice([0, 3, last_key], 300)
     times = random.integers(-200 * YEAR, 200 * YEAR, 300) // YEAR * YEAR
-    asked = random.choice([0, 2, 3, last_key], 500)
+    row_keys = random.choice([0, 2, 3, last_key], 500)
     moments = np.append(random.choice(times, 498) + random.integers(-1, 2, 498), [-(10**18), 10**18])
 
     line = Line(keys, times)
 
     before = [
-        int(((keys < key) | ((keys == key) & (times < at))).sum()) for key, at in zip(asked, moments, strict=True)
+        int(((keys < key) | ((keys == key) & (times < at))).sum()) for key, at in zip(row_keys, moments, strict=True)
     ]
-    assert list(line.before(asked, moments)) == before
+    assert list(line.before(row_keys, moments)) == before
     assert sorted(zip(keys, times, strict=True)) == [(keys[place], times[place]) for place in line.order]
 
 

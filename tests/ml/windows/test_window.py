@@ -99,10 +99,10 @@ def as_double(number: int) -> float:
 @settings(max_examples=40, deadline=None)
 @given(events=EVENTS, rows=ROWS)
 def test_every_aggregate_equals_a_plain_loop(at_cutoff: AtCutoff, events: list[Any], rows: list[Any]) -> None:
-    found = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL, at_cutoff)
+    computed = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, ALL, at_cutoff)
 
-    for row, values in zip(rows, found.to_pylist(), strict=True):
-        assert values == {each.name: plain(events, *row, each, at_cutoff) for each in ALL}
+    for row, values in zip(rows, computed.to_pylist(), strict=True):
+        assert values == {window.name: plain(events, *row, window, at_cutoff) for window in ALL}
 
 
 @settings(max_examples=20, deadline=None)
@@ -134,9 +134,9 @@ def test_one_value_can_be_asked_without_the_others() -> None:
         [(("a", 1), START + timedelta(hours=1))],
     )
 
-    for each in ALL:
-        found = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, [each])
-        assert found.to_pylist() == [{each.name: plain(events, *rows[0], each, "excluded")}]
+    for window in ALL:
+        computed = windows(event_table(events), row_table(rows), ["a", "b"], "at", SCALES, [window])
+        assert computed.to_pylist() == [{window.name: plain(events, *rows[0], window, "excluded")}]
 
 
 @pytest.mark.parametrize(
