@@ -127,17 +127,17 @@ def plain(use_case: str) -> None:
 
     import yaml
 
-    from assets.stages.evaluation import judging
-    from ml.exported.model import features_of, scores_of
-    from assets.stages.onnx_model import PARITY_ROWS, reference
-    from assets.stages.model import training
-    from assets.stages.predictions import rows_to_score
     from assets.framework.case import Case
+    from assets.stages.evaluation import judging
+    from assets.stages.model import training
+    from assets.stages.onnx_model import PARITY_ROWS, reference
+    from assets.stages.predictions import rows_to_score
     from ml.base.hashing import canonical_json, hash_bytes
     from ml.declaration.use_case import UseCaseSpec
     from ml.evaluation.evaluate import evaluate
     from ml.evaluation.record import Evaluation
     from ml.examples.build import make_examples
+    from ml.exported.model import features_of, scores_of
     from ml.exported.onnx import export, measure_parity
     from ml.exported.reference import KEY as REFERENCE
     from ml.features.define import define_features
