@@ -1,4 +1,4 @@
-"""What every kind of source has: the key that a declaration picks it by, and how its rows are read."""
+"""The base of every kind of source: the key that a declaration picks it by, and the reading of its rows."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class SourceKind(Kind):
-    """Where the rows of a table come from, in one way."""
+    """A way in which the rows of a table come from somewhere."""
 
     recorded = ("python", "path", "query", "url")
 

@@ -1,4 +1,4 @@
-"""What every kind of split answers: who trains, how training rows are folded, and which rows a model has seen."""
+"""The base of every kind of split: it says who trains, how rows are folded, and which rows a model has seen."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class SplitKind(Kind):
-    """How examples are divided into train, validation and test, in one way."""
+    """A way to divide examples into train, validation and test."""
 
     recorded = ("train_until", "validate_until", "embargo", "validation_share", "test_share", "group")
     in_order_of_time: ClassVar[bool] = False
