@@ -11,7 +11,7 @@ import pytest
 from ml.provenance.source import PACKAGES
 from resources.home import QUIET
 
-pytest_plugins = ["tests.support.small"]
+pytest_plugins = ["tests.support.small", "tests.support.edited"]
 
 ROOT = Path(__file__).parents[1]
 

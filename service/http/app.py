@@ -91,7 +91,7 @@ class Application:
     def __init__(self, served: Served) -> None:
         self.served = served
         self._app: ASGIApp = Starlette(
-            routes=_routes(served),
+            routes=routes(served),
             exception_handlers={HTTPException: _http_error, Exception: _server_error},
         )
 
@@ -118,7 +118,9 @@ def _header(value: str) -> bytes:
     return value.encode("latin-1", "replace")
 
 
-def _routes(served: Served) -> list[Route]:
+def routes(served: Served) -> list[Route]:
+    """Return the routes that answer by what is `served`; until its predictor is loaded, most answer 503."""
+
     def predictor() -> Predictor:
         if served.predictor is None:
             raise HTTPException(503, served.not_ready)
