@@ -39,11 +39,13 @@ test: .venv/installed  ## Run every test
 test-fast: .venv/installed  ## Run the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-lint: .venv/installed  ## Check style, types and the direction of imports
+lint: .venv/installed  ## Check style, types, the direction of imports and what they need
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict ml resources assets dagster_project service
 	$(BIN)/lint-imports
+	$(BIN)/deptry . --extend-exclude 'benchmarks|docs'
+	$(BIN)/deptry . --exclude '\.venv' --ignore DEP002,DEP004
 
 format: .venv/installed  ## Rewrite the code in the project's style
 	$(BIN)/ruff check --fix .
