@@ -39,11 +39,12 @@ test: .venv/installed  ## Run every test
 test-fast: .venv/installed  ## Run the tests that take seconds
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
 
-lint: .venv/installed  ## Check style, types, the direction of imports and what they need
+lint: .venv/installed  ## Check style, types, words, the direction of imports and what they need
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy --strict ml resources assets dagster_project service
 	$(BIN)/lint-imports
+	$(BIN)/python tests/words.py
 	$(BIN)/deptry . --extend-exclude 'benchmarks|docs'
 	$(BIN)/deptry . --exclude '\.venv' --ignore DEP002,DEP004
 
