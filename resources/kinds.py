@@ -17,7 +17,7 @@ KINDS: Mapping[str, str] = {
     "explained": "ml.evaluation.explanations:Explained",
     "evaluation": "ml.evaluation.record:Evaluation",
     "feature_definitions": "ml.features.definitions:FeatureDefinitions",
-    "feature_selection": "ml.search.feature_selection:SelectedFeatures",
+    "feature_selection": "ml.search.selected_features:SelectedFeatures",
     "fitted_catboost": "ml.models.trees.catboost:FittedCatBoost",
     "fitted_ensemble": "ml.search.ensemble:FittedEnsemble",
     "fitted_forest": "ml.models.trees.forest:FittedForest",

@@ -9,7 +9,8 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.features.definitions import FeatureDefinitions
-from ml.search.feature_selection import SelectedFeatures, select
+from ml.search.feature_selection import select
+from ml.search.selected_features import SelectedFeatures
 
 
 def feature_selection(case: Case) -> dg.AssetsDefinition:

@@ -16,7 +16,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
-from ml.search.feature_selection import SelectedFeatures
+from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
 from ml.search.tuning import TunedModel, able_to_settle
 from ml.tasks.encoding import Encoder

@@ -10,7 +10,6 @@ from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.hashing import canonical_json
-from ml.declaration.catalogue import module_of
 from ml.declaration.use_case import UseCaseSpec
 from ml.exported.model import COPIED
 from ml.exported.onnx import PARITY, annotated, export, measure_parity
@@ -41,7 +40,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         kinds={"onnx"},
         reads=reads.ONNX_MODEL,
         ins=ins,
-        code=sorted({module_of(models.references.get(name, name)) for name in models.families}),
+        code=models.modules,
         gpu=_parity_gpu(case),
     )
     def onnx_model(

@@ -21,6 +21,6 @@ def family(name: str) -> Family:
 def require_packages(name: str) -> None:
     """Raise ValueError, which says what to install, if a package that the family needs is not there."""
     chosen = family(name)
-    required = getattr(chosen, "requires", ()) if ":" in name else entry(name).requires
+    required = chosen.requires if ":" in name else entry(name).requires
     if problems := [problem for package in required if (problem := missing_package(package))]:
         raise ValueError(f"The family {chosen.name!r} cannot run: {'; '.join(problems)}")

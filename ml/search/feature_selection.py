@@ -7,34 +7,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict
 
+from ml.base.seeds import derived_seed
 from ml.base.sql import DataError
 from ml.declaration.features import Selection
 from ml.features.definitions import FeatureDefinitions
 from ml.models.family import Training
 from ml.models.trees.lightgbm import LightGBM
-from ml.search.tuning import derived_seed
+from ml.search.selected_features import SelectedFeatures
 from ml.tasks.encoding import MISSING, Encoder
 from ml.tasks.metrics import Kind, Task
 
 ROWS = 100_000  # training rows that correlations and gains are taken of, at most
 HELD_OUT = 0.2  # of them, to stop the trees before they learn rows by heart and count noise as worth something
-
-
-class SelectedFeatures(BaseModel):
-    """The features that models are trained on, in the order of their definitions, and why each other one is not.
-
-    `rows`: how many training rows there were. `worth`: each kept feature's share of the gain of boosted trees, empty
-    where no option asks for it.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    rows: int
-    kept: list[str]
-    dropped: dict[str, str]
-    worth: dict[str, float] = {}
 
 
 def select(

@@ -13,7 +13,7 @@ from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
 from ml.exported.model import declared_in, encoder_of, features_of
-from ml.search.feature_selection import SelectedFeatures
+from ml.search.selected_features import SelectedFeatures
 from resources.storage import Storage, Stored, find
 from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
