@@ -1,4 +1,4 @@
-"""What each asset reads of a declaration: it is handed these parts and no others.
+"""The parts of a declaration that each asset reads: it is handed these and no others.
 
 Reuse, the identity of a study, whether an evaluation belongs to its model, and what a model carries of its declaration
 follow from this page: a change of a part makes anew what reads it, and what is made of that.
@@ -20,8 +20,8 @@ EXAMPLES = TABLES.and_also(
 FEATURE_DEFINITIONS = TABLES.and_also(
     Reads(
         ("relationships", "examples", "features"),
-        without=("features.selection",),
-        beside=("examples.split", "evaluation.slices", "evaluation.sensitive"),  # to check the names in these
+        without=("features.selection", "examples.split"),
+        beside=("evaluation.slices", "evaluation.sensitive"),  # to check the names in these
     )
 )
 MATRIX = TABLES.and_also(

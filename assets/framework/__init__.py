@@ -1,1 +1,1 @@
-"""What every asset has in common: storage, reuse, tracking, coordinates, checks, metadata."""
+"""The framework around every asset: storage, reuse, tracking, coordinates, checks, metadata."""

@@ -13,8 +13,6 @@ from assets.framework.metadata import (
     SHOWN_ANEW,
     carried_over,
     coordinates_metadata,
-    origin_tags,
-    origin_text,
     table_metadata,
     tags,
 )
@@ -32,6 +30,7 @@ from resources.ledger import Ledger
 from resources.settings import settings
 from resources.storage import METADATA, Columns, Stored
 from resources.tracking.protocol import TrackedRun
+from resources.tracking.tracker import asset_run
 
 Event = dg.MaterializeResult[Any] | dg.AssetCheckResult | dg.AssetObservation
 BASE_RESOURCES = {"storage", "tracking"}
@@ -213,9 +212,8 @@ class _Materialization:
         return values, loaded
 
     def _tracked(self) -> Any:
-        key, run_id, tracking = self.recipe.key, self.context.run.run_id, self.resources.tracking
-        pages = tracking.dagster_links(run_id, "/".join(key.path))
-        return tracking.run(self.case.name, self.recipe.name, origin_tags(run_id, key), origin_text(pages, key))
+        fluent = self.case.spec.tracking.fluent  # decides no result, so it is no part that an asset reads
+        return asset_run(self.resources.tracking, self.recipe.key, self.context.run.run_id, fluent=fluent)
 
     def _step(
         self, run: TrackedRun, loaded: dict[str, Loaded], coordinates_of: Callable[[dict[str, Loaded]], Coordinates]

@@ -15,15 +15,15 @@ def check_result(
     name: str,
     passed: bool,
     reason: str,
-    found: str = "",
+    table: str = "",
     warns: bool = False,
     figures: Mapping[str, float] | None = None,
 ) -> dg.AssetCheckResult:
-    """Return the answer of a check; a table in Markdown, `found`, shows the rows that it is about."""
+    """Return the answer of a check; a `table` in Markdown shows the rows that it is about."""
     severity = dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR
-    table = {"found": dg.MetadataValue.md(found)} if found else {}
+    shown = {"found": dg.MetadataValue.md(table)} if table else {}
     numbers = {figure: _number(float(value)) for figure, value in (figures or {}).items()}
-    metadata: dict[str, Any] = {"reason": reason, **table, **numbers}
+    metadata: dict[str, Any] = {"reason": reason, **shown, **numbers}
     return dg.AssetCheckResult(check_name=name, passed=passed, severity=severity, metadata=metadata)
 
 
@@ -40,11 +40,16 @@ def stored_checks(checks: Sequence[dg.AssetCheckResult]) -> dg.JsonMetadataValue
 def answered_again(metadata: Mapping[str, Any]) -> list[dg.AssetCheckResult]:
     """Return the checks that an earlier materialization answered."""
     stored = metadata[KEPT].value if KEPT in metadata else {}
-    return [check_result(name, **answer) for name, answer in stored.items()]
+    return [check_result(name, **_renamed(answer)) for name, answer in stored.items()]
+
+
+def _renamed(answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored answer by the names of today: what is `found` was the name of the table."""
+    return {"table" if name == "found" else name: value for name, value in answer.items()}
 
 
 def _stored(check: dg.AssetCheckResult) -> dict[str, Any]:
-    table = {"found": check.metadata["found"].value} if "found" in check.metadata else {}
+    table = {"table": check.metadata["found"].value} if "found" in check.metadata else {}
     figures = {name: value.value for name, value in check.metadata.items() if isinstance(value, dg.FloatMetadataValue)}
     warns = check.severity == dg.AssetCheckSeverity.WARN
     reason = check.metadata["reason"].value
@@ -62,4 +67,4 @@ def refused(
 
 def failed_finding(finding: Finding) -> dg.AssetCheckResult:
     """Return a finding of the audit as the failed answer of its check."""
-    return check_result(finding.check, False, finding.reason, found=finding.markdown)
+    return check_result(finding.check, False, finding.reason, table=finding.markdown)

@@ -1,4 +1,4 @@
-"""Metadata: what the UI shows of a materialization, and the tags that lead from MLflow to Dagster."""
+"""Metadata: what the UI shows of a materialization, and the coordinates as tags of its run."""
 
 import json
 from collections.abc import Mapping
@@ -29,17 +29,6 @@ def table_metadata(value: Any, descriptions: Mapping[str, str]) -> dict[str, Any
         "dagster/row_count": rows,
         "dagster/column_schema": dg.MetadataValue.table_schema(dg.TableSchema(columns=columns)),
     }
-
-
-def origin_tags(run_id: str, key: dg.AssetKey) -> dict[str, str]:
-    """Return tags that lead from a tracked run to the Dagster run and the asset."""
-    return {"dagster.run_id": run_id, "dagster.asset_key": key.to_user_string()}
-
-
-def origin_text(pages: tuple[str, str], key: dg.AssetKey) -> str:
-    """Return the description of a tracked run: links to the pages of the Dagster run and of the asset."""
-    run, asset = pages
-    return f"[Dagster run]({run}), which materialized the asset [{key.to_user_string()}]({asset})"
 
 
 def tags(coordinates: Coordinates) -> dict[str, str]:

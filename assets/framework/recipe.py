@@ -9,6 +9,7 @@ import dagster as dg
 from assets.framework.case import Case
 from ml.declaration.reads import Reads, modules_of
 from ml.declaration.use_case import UseCaseSpec
+from ml.provenance.source import decides
 from resources.bentos import BentoStore
 from resources.gpu.pool import GpuWish
 from resources.storage import Stored
@@ -23,7 +24,7 @@ DERIVED = "ml.declaration.derived"  # what follows from a declaration, which bel
 
 @dataclass(frozen=True)
 class Showing:
-    """How a result is shown, where that depends on more of the declaration than the result does.
+    """The way a result is shown, where that depends on more of the declaration than the result does.
 
     `function(step, value)` adds metadata and answers checks. It runs when a result is made, and again for a reused one
     if the parts of the declaration that it reads, the modules `code`, or what it looks at `outside`, are others than
@@ -38,7 +39,7 @@ class Showing:
 
 @dataclass(frozen=True)
 class Recipe:
-    """How an asset is made; see `assets.framework.asset.asset` for what each of these is."""
+    """The way an asset is made; `assets.framework.asset.asset` explains each of these."""
 
     declared: Case
     name: str
@@ -63,8 +64,8 @@ class Recipe:
     @property
     def roots(self) -> tuple[str, ...]:
         """The modules that decide the result, with what they import: its own, and those of the parts that it reads."""
-        view = self.declared.only(self.reads).spec
-        return tuple(dict.fromkeys((self.function.__module__, DERIVED, *sorted(modules_of(view)), *self.code)))
+        parts = filter(decides, modules_of(self.declared.only(self.reads).spec))
+        return tuple(dict.fromkeys((self.function.__module__, DERIVED, *sorted(parts), *self.code)))
 
     def as_set(self, config: Mapping[str, Any]) -> Case:
         """Return the use case with what a run's config sets; raise ValueError for a value that may not be declared."""

@@ -31,7 +31,7 @@ class Nothing(Exception):
 
 @dataclass
 class Step:
-    """What an asset function works with, beside its inputs.
+    """The tools of an asset function beside its inputs.
 
     `case` has only those parts of the declaration that the asset reads, with what the run's config sets in them.
     """
@@ -75,7 +75,7 @@ class Step:
 
     @cached_property
     def coordinates(self) -> Coordinates:
-        """Where the result comes from; once it has been asked for, nothing else may be loaded."""
+        """The coordinates of the result; once it has been asked for, nothing else may be loaded."""
         return self.coordinates_of(dict(self.loaded))
 
     @property
@@ -166,7 +166,7 @@ class Step:
         for finding in findings:
             blocks = self.audited[finding.check]
             self.checks.append(
-                check_result(finding.check, finding.passed, finding.reason, found=finding.markdown, warns=not blocks)
+                check_result(finding.check, finding.passed, finding.reason, table=finding.markdown, warns=not blocks)
             )
             if not finding.passed and not blocks:
                 self.log.warning(f"{finding.check}: {finding.reason}")

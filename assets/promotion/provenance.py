@@ -1,4 +1,4 @@
-"""Whether a model, the rows that judge it and its evaluation belong together: made of the same, and as declared."""
+"""The check that a model, the rows that judge it and its evaluation belong together: made of the same, as declared."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from resources.ledger import Ledger, LedgerError
 
 
 class MismatchError(ValueError):
-    """What was to be judged does not belong to what it was to be judged by."""
+    """The judged and that by which it was to be judged do not belong together."""
 
 
 def require_same_origin(name: str, loaded: Mapping[str, Loaded], declared: Mapping[str, Any], ledger: Ledger) -> None:

@@ -116,7 +116,7 @@ def _require_belonging(step: Step) -> None:
 
 @dataclass(frozen=True)
 class _Champion:
-    """What is known of the champion: fields of the evaluation, its answers to all test rows, and which it has not seen.
+    """The champion: fields of the evaluation, its answers to all test rows, and which of these it has not seen.
 
     There are no answers where there is no champion, where it is the candidate, and where the two cannot be compared.
     """

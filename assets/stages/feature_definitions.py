@@ -28,7 +28,7 @@ def feature_definitions(case: Case) -> dg.AssetsDefinition:
         ins=raw_inputs(case),
     )
     def feature_definitions(step: Step, **tables: pa.Table) -> FeatureDefinitions:
-        """What deep feature synthesis decided to compute, as featuretools' own JSON."""
+        """The features that deep feature synthesis decided to compute, as featuretools' own JSON."""
         definitions = define_features(step.case.name, step.case.spec, raw_tables(tables))
         rows = [feature.model_dump(include=set(SHOWN)) for feature in definitions.features]
         step.show(features=len(rows), names=dg.MetadataValue.md(markdown_table(rows)))

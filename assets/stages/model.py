@@ -67,7 +67,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         kinds={icon_of(reference), "optuna"},
         reads=reads.model(reference),
         ins=ins,
-        code=[module_of(reference)],
+        code=[module_of(reference), *(["ml.models.custom"] if ":" in reference else [])],
         # torch's are the only ones that can use a GPU
         gpu=GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda()),
         resources=["studies"],

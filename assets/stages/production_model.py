@@ -98,11 +98,11 @@ def _the_champion_again(
 
 def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedModel) -> None:
     """Raise dagster.Failure if a version that answers alike was rolled back."""
-    for known in [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]:
-        if why := known.tags.get(ROLLED_BACK):
+    for other in [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]:
+        if why := other.tags.get(ROLLED_BACK):
             raise dg.Failure(
-                f"not promoted: this model is version {known.version}, which was rolled back {why}. If it shall serve "
-                f"all the same: sextant rollback {step.case.name} --to {known.version} --reason …",
+                f"not promoted: this model is version {other.version}, which was rolled back {why}. If it shall serve "
+                f"all the same: sextant rollback {step.case.name} --to {other.version} --reason …",
                 allow_retries=False,
             )
 
@@ -110,9 +110,9 @@ def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedMode
 def _registered(step: Step, registry: Registry, model: ExportedModel, test: Columns) -> str:
     """Return the version that is this very model; a step that died may have registered it: it is not done twice."""
     about = {EVALUATED: as_tag(step.loaded["evaluation"]), ANSWERS: model.answers}
-    if (known := _intact(step, registry, model.hash)) is not None:
-        registry.tag(known, about)
-        return known
+    if (registered := _intact(step, registry, model.hash)) is not None:
+        registry.tag(registered, about)
+        return registered
     golden = golden_inputs(model.session, model.encoder, test.read(set(model.encoder.features)))
     tags = {MODEL_HASH: model.hash, "sextant.coordinates": str(model.coordinates["id"]), **about}
     return registry.register(step.run, model.content, tags, {GOLDEN: golden})
@@ -120,8 +120,8 @@ def _registered(step: Step, registry: Registry, model: ExportedModel, test: Colu
 
 def _intact(step: Step, registry: Registry, model_hash: str) -> str | None:
     """Return the first version that was registered as this model, and whose file still is it."""
-    for known in registry.tagged(MODEL_HASH, model_hash):
-        version = known.version
+    for registered in registry.tagged(MODEL_HASH, model_hash):
+        version = registered.version
         try:
             if hash_bytes(registry.file(version)) == model_hash:
                 return version

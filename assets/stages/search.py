@@ -66,6 +66,7 @@ def searched(
             folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
             refit=_refit(declared, rows, data),
+            around=step.run.trials(),
         )
         _show_study(step, tuned, storage)
     _show(step, tuned)

@@ -1,1 +1,1 @@
-"""What a use case declares: configs/<use_case>/defs.yaml as typed, frozen models."""
+"""The declaration of a use case: configs/<use_case>/defs.yaml as typed, frozen models."""

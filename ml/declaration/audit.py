@@ -1,4 +1,4 @@
-"""What a use case declares of the audit that comes before training: how its tables look, and what is a leak."""
+"""The declaration of the audit before training: how tables must look, and what is a leak."""
 
 from datetime import UTC, datetime
 from typing import Literal
@@ -20,7 +20,7 @@ AuditCheck = Literal[
 
 
 class ColumnAudit(Part):
-    """What the values of a column must be."""
+    """Conditions on the values of a column."""
 
     required: bool = Field(True, description="Whether the table must have the column.")
     type: ColumnType | None = Field(
@@ -66,7 +66,7 @@ class ColumnAudit(Part):
 
 
 class TableAudit(Part):
-    """What a source table must look like, beside what its declaration says of key and times."""
+    """Conditions on a source table, beside those that its key and times imply."""
 
     columns: dict[str, ColumnAudit] = Field(default_factory=dict, description="What must hold, by column.")
     unexpected: Literal["allow", "refuse"] = Field(
@@ -91,7 +91,7 @@ class TableAudit(Part):
 
 
 class Audit(Part):
-    """What stops a run before training: leaks, and splits that have nothing in common."""
+    """Findings that stop a run before training: leaks, and splits that have nothing in common."""
 
     alone_at_most: float | None = Field(
         0.99,

@@ -1,4 +1,4 @@
-"""What a use case declares of the evaluation on the test split."""
+"""The declaration of the evaluation on the test split."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -9,7 +9,7 @@ from ml.declaration.part import Part
 
 
 class Cost(Part):
-    """What a wrong decision costs, in any unit; a right one costs nothing."""
+    """Costs of wrong decisions, in any unit; a right one costs nothing."""
 
     false_positive: float = Field(1, ge=0, description="The cost of a yes that should be a no.")
     false_negative: float = Field(1, ge=0, description="The cost of a no that should be a yes.")
@@ -27,11 +27,13 @@ class PrecisionAtRecall(Part):
     precision_at_recall: float = Field(gt=0, le=1, description="The recall to reach.")
 
 
-def _kind(given: Any) -> str:
-    """Which objective is meant, so that a mistake is reported of that one alone."""
-    if isinstance(given, LeastCost) or (isinstance(given, Mapping) and "cost" in given):
+def _kind(threshold: Any) -> str:
+    """Return which objective is meant, so that a mistake is reported of that one alone."""
+    if isinstance(threshold, LeastCost) or (isinstance(threshold, Mapping) and "cost" in threshold):
         return "cost"
-    recall = isinstance(given, PrecisionAtRecall) or (isinstance(given, Mapping) and "precision_at_recall" in given)
+    if isinstance(threshold, PrecisionAtRecall):
+        return "recall"
+    recall = isinstance(threshold, Mapping) and "precision_at_recall" in threshold
     return "recall" if recall else "f1"
 
 
@@ -44,7 +46,7 @@ Objective = Annotated[
 
 
 class EvaluationPlan(Part):
-    """What the report on the test split looks at, and how closely."""
+    """The subjects of the report on the test split, and how closely it looks at them."""
 
     resamples: int = Field(1000, ge=50, le=100_000, description="Bootstrap resamples behind each interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="How often an interval holds the true value.")
@@ -71,7 +73,7 @@ class EvaluationPlan(Part):
 
     @property
     def objective(self) -> Objective:
-        """What the threshold of a binary task is chosen by."""
+        """The objective that the threshold of a binary task is chosen by."""
         return self.threshold or "f1"
 
     @field_validator("threshold", mode="before")

@@ -1,4 +1,4 @@
-"""What a use case declares of a model family: how it is tuned and trained."""
+"""The declaration of a model family: how it is tuned and trained."""
 
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ Precision = Literal["auto", "32-true", "bf16-mixed", "16-mixed"]
 
 
 class Family(Part):
-    """How one model family is tuned."""
+    """Settings of one model family and of its search."""
 
     trials: int = Field(5, ge=1, le=10_000, description="How many settings the search tries.")
     rows: int | None = Field(
@@ -67,7 +67,7 @@ class Family(Part):
 
 
 class TorchFamily(Family):
-    """How a family of torch networks is tuned and trained; what is not stated suits the number of rows."""
+    """Settings of a family of torch networks and of its search; what is not stated suits the number of rows."""
 
     epochs: int | None = Field(None, ge=1, description="How often training sees each row, at most.")
     batch: int | None = Field(None, ge=1, description="Rows behind one step, over all processes.")
@@ -121,7 +121,7 @@ class StartingWeights(Part):
 
 
 class ImageFamily(TorchFamily):
-    """How a network for images is tuned and trained; its columns are pixels."""
+    """Settings of a network for images, its search and its training; its columns are pixels."""
 
     height: int | None = Field(
         None, ge=1, description="Rows of an image, where the names of the columns do not tell and it is no square."
@@ -146,4 +146,4 @@ class ImageFamily(TorchFamily):
 
 
 class CustomFamily(Family):
-    """How a family of your own is tuned, which is a class that `ml.models.family.Family` describes."""
+    """Settings of a family of your own and of its search, which is a class that `ml.models.family.Family` describes."""

@@ -1,4 +1,4 @@
-"""What a use case declares of its features."""
+"""The declaration of the features."""
 
 from datetime import timedelta
 from typing import Literal
@@ -72,7 +72,7 @@ class Synthesis(Part):
 
 
 class Selection(Part):
-    """Which features a model is trained on, decided by training rows alone.
+    """The choice of the features that a model is trained on, decided by training rows alone.
 
     One without any value, or with the same value in every training row, is always dropped.
     """
@@ -93,7 +93,7 @@ class Selection(Part):
 
 
 class Features(Part):
-    """What featuretools may build the features from."""
+    """The sources from which featuretools may build features."""
 
     calendar: dict[str, list[Calendar]] = Field(
         default_factory=dict, description="Parts of a time column of the examples' table: {departure: [hour, weekday]}."

@@ -40,7 +40,7 @@ def _off_in_schema(schema: dict[str, Any]) -> None:
 
 
 class Gates(_CatalogueFields):
-    """What a candidate must pass before it becomes the champion. What has a default is on unless it is `off`."""
+    """The gates before a candidate becomes the champion. What has a default is on unless it is `off`."""
 
     model_config = ConfigDict(json_schema_extra=_off_in_schema)
 

@@ -1,4 +1,4 @@
-"""Which models a use case declares."""
+"""The declaration of the models."""
 
 import re
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from ml.declaration.part import Part
 
 
 class Ensemble(Part):
-    """How the other families are blended."""
+    """The blend of the other families."""
 
     rounds: int = Field(50, ge=1, le=1000, description="How often the selection adds a family, at most.")
 

@@ -38,7 +38,7 @@ def duration(text: str) -> timedelta:
 
 
 def is_duration(text: str) -> bool:
-    """Whether a text is written as a duration, such as 3h."""
+    """Return whether a text is written as a duration, such as 3h."""
     return _DURATION.match(text) is not None
 
 

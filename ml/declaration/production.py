@@ -1,4 +1,4 @@
-"""What a use case declares of its production model."""
+"""The declaration of the production model."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from ml.declaration.part import Part
 
 
 class Production(Part):
-    """Who decides that a candidate becomes the champion, and whether it does."""
+    """The decision that a candidate becomes the champion: whose it is, and whether it is carried out."""
 
     approval: Literal["automatic", "required"] = Field(
         "automatic",

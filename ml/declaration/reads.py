@@ -19,9 +19,9 @@ class Reads:
     """The parts of a declaration that something reads, as dotted paths such as `examples.split` or `tables.*.key`.
 
     Those that are `deciding` decide its result. What lies inside of these and is not read is named in `without`. What
-    is read and decides nothing, such as the number of processes, is `beside`. Of a part that decides only by a fact that
-    follows from it, `facts` give that fact: by name, what the resolved declaration says. A name with dots in it is one
-    element of a path that is given as a tuple.
+    is read and decides nothing, such as the number of processes, is `beside`. Of a part that decides only by some
+    fact that follows from it, `facts` give that: by name, what the resolved declaration says. A name with dots in it is
+    one element of a path that is given as a tuple.
     """
 
     deciding: tuple[str | Path, ...] = ()

@@ -28,7 +28,7 @@ class Link:
 
 
 def ambiguous(links: Iterable[Link]) -> Iterator[str]:
-    """What is wrong with some relationships together: a table led to twice from one, or from itself in a cycle."""
+    """Yield what is wrong with relationships together: a table led to twice from one, or from itself in a cycle."""
     pairs = [(link.child, link.parent) for link in links]
     for child, parent in sorted({pair for pair in pairs if pairs.count(pair) > 1}):
         yield f"lead from {child!r} to {parent!r} twice; declare {parent!r} again under another name"

@@ -1,4 +1,4 @@
-"""What a use case declares of the search for its models' settings."""
+"""The declaration of the search for the models' settings."""
 
 from pydantic import Field, field_validator, model_validator
 
@@ -26,7 +26,7 @@ class Range(Part):
 
 
 class Tuning(Part):
-    """How the families' settings are judged and searched for."""
+    """The search for the families' settings, and how they are judged."""
 
     folds: int = Field(
         0,

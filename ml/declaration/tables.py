@@ -1,4 +1,4 @@
-"""What a use case declares of its tables, and of the rows to learn from."""
+"""The declaration of the tables, and of the rows to learn from."""
 
 import re
 from datetime import timedelta
@@ -104,7 +104,7 @@ class Table(Part):
 
 
 class Examples(Part):
-    """Which rows are examples, what is asked of them, and when."""
+    """The rows that are examples, the question about them, and its moment."""
 
     table: str = Field(description="The table whose rows are the examples, or are asked about at several times.")
     query: str | None = Field(
@@ -142,7 +142,7 @@ class Examples(Part):
 
     @property
     def timed(self) -> bool:
-        """Whether each example has a cutoff."""
+        """True where each example has a cutoff."""
         return self.query is not None or self.cutoff is not None
 
     @property
@@ -152,6 +152,6 @@ class Examples(Part):
 
     @property
     def cutoff_before(self) -> timedelta:
-        """How long before the time in the cutoff's column the prediction is made."""
+        """The time between the prediction and the time in the cutoff's column, which comes later."""
         match = _CUTOFF.match(self.cutoff) if self.cutoff else None
         return duration(match[2]) if match and match[2] else timedelta(0)

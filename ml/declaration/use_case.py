@@ -1,4 +1,4 @@
-"""What a use case declares: the attributes of configs/<use_case>/defs.yaml, as typed, frozen models."""
+"""The declaration of a use case: the attributes of configs/<use_case>/defs.yaml, as typed, frozen models."""
 
 from collections.abc import Iterator
 from typing import Any, Literal
@@ -17,6 +17,7 @@ from ml.declaration.production import Production
 from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
+from ml.declaration.tracking import TrackingPlan
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
 
 
@@ -32,7 +33,7 @@ class Retrain(Part):
 
 
 class Score(Part):
-    """Which rows the batch predictions cover."""
+    """The rows that the batch predictions cover."""
 
     where: str | None = Field(None, description="A SQL condition on the examples' table; all its rows if absent.")
 
@@ -74,6 +75,7 @@ class UseCaseSpec(Part):
         default_factory=Production, description="How a candidate that passed its gates becomes the champion."
     )
     score: Score = Field(default_factory=Score, description="The rows of the batch predictions.")
+    tracking: TrackingPlan = Field(default_factory=TrackingPlan, description="What else is logged to MLflow.")
     retrain: Retrain = Field(default_factory=Retrain, description="When the retrain job starts by itself.")
     reuse: Literal["always", "never"] = Field(
         "always", description="Whether a result that would come out again the same is taken from where it is stored."
@@ -181,7 +183,7 @@ class UseCaseSpec(Part):
             yield f"the relationship {link} needs tables.{link.child}.time, or its rows are seen at every cutoff"
 
     def _is_dated(self, table: str) -> bool:
-        """Whether what is known of a table's rows depends on the cutoff."""
+        """Return whether what is known of a table's rows depends on the cutoff."""
         return self.tables[table].moment is not None and table != self.examples.table
 
     @property
@@ -191,7 +193,7 @@ class UseCaseSpec(Part):
 
     @property
     def grouped(self) -> bool:
-        """Whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
+        """True where rows belong to groups that may not be in two splits, as those of a key do in a random split."""
         return derived.grouped(self)
 
     @property

@@ -54,8 +54,10 @@ class Parity:
 
 
 def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], task: Task = BINARY) -> bytes:
-    """A self-contained model: `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left
-    out if it has no columns) to `score` float32: [N], the probability of the positive class or a number, or
+    """Return a self-contained model.
+
+    It maps `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left out if it has no
+    columns) to `score` float32: [N], the probability of the positive class or a number, or
     [N, n_classes], the probability of each class.
 
     A missing category is the empty string. The same model gives the same bytes, and `task_of` them its task.
@@ -67,14 +69,14 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
     inputs, nodes = _front(encoder)
     nodes.append(helper.make_node("Concat", _parts(encoder), ["model_X"], name="join", axis=1))
     nodes.extend(inner.graph.node)
-    each = [task.outputs] if task.kind == "multiclass" else []
-    shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(each)], [-1, *each])
+    classes = [task.outputs] if task.kind == "multiclass" else []
+    shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(classes)], [-1, *classes])
     nodes.append(helper.make_node("Reshape", ["model_score", "shape"], ["score"], name="answer"))
     graph = helper.make_graph(
         nodes,
         "sextant",
         inputs,
-        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows", *each])],
+        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows", *classes])],
         initializer=[*inner.graph.initializer, shape],
     )
     opsets = sorted({entry.domain: entry.version for entry in inner.opset_import}.items() | OPSETS.items())
@@ -95,7 +97,7 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
 
 
 def annotated(content: bytes, metadata: Mapping[str, str]) -> bytes:
-    """An exported model with more metadata; it answers as before."""
+    """Return an exported model with more metadata; it answers as before."""
     import onnx
     from onnx import helper
 
@@ -106,7 +108,7 @@ def annotated(content: bytes, metadata: Mapping[str, str]) -> bytes:
 
 
 def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeProto]]:
-    """The inputs, and the nodes that turn categories into codes."""
+    """Return the inputs, and the nodes that turn categories into codes."""
     from onnx import TensorProto, helper
 
     inputs, nodes = [], []
@@ -118,7 +120,7 @@ def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeP
         texts = [f"text_{column}" for column in range(width)]
         nodes.append(helper.make_node("Split", ["categorical"], texts, name="columns", axis=1, num_outputs=width))
     for column, levels in enumerate(encoder.categories.values()):
-        known = levels or ("",)
+        vocabulary = levels or ("",)
         nodes.append(
             helper.make_node(
                 "LabelEncoder",
@@ -126,8 +128,8 @@ def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeP
                 [f"code_{column}"],
                 name=f"encode_{column}",
                 domain="ai.onnx.ml",
-                keys_strings=list(known),
-                values_floats=[float(code) for code in range(len(known))] if levels else [float("nan")],
+                keys_strings=list(vocabulary),
+                values_floats=[float(code) for code in range(len(vocabulary))] if levels else [float("nan")],
                 default_float=float("nan"),
             )
         )
@@ -140,7 +142,7 @@ def _parts(encoder: Encoder) -> list[str]:
 
 
 def _strip(model: onnx.ModelProto) -> None:
-    """Removes source paths and other traces of the exporting process."""
+    """Remove source paths and other traces of the exporting process."""
     for part in (model.graph, *model.graph.node, *model.graph.initializer, *model.graph.value_info):
         del part.metadata_props[:]
     for function in model.functions:
@@ -151,26 +153,26 @@ def _strip(model: onnx.ModelProto) -> None:
 
 
 def session(content: bytes, *, device: str = "cpu", threads: int = 1) -> ort.InferenceSession:
-    """An ONNX Runtime session on "cpu", or on "cuda:0" where a GPU is leased; if it gets none, that is logged."""
+    """Return an ONNX Runtime session on "cpu", or on "cuda:0" where a GPU is leased; log it if it gets none."""
     import onnxruntime as ort
 
-    asked = ["CPUExecutionProvider"]
+    providers = ["CPUExecutionProvider"]
     options_of = [dict[str, str]()]
     if device != "cpu":
         ort.preload_dlls()  # finds the CUDA libraries that pip installed
         # TF32 would round to 10 bits of mantissa: scores would differ from those of a CPU in the third digit
-        asked, options_of = ["CUDAExecutionProvider", *asked], [{"use_tf32": "0"}, *options_of]
+        providers, options_of = ["CUDAExecutionProvider", *providers], [{"use_tf32": "0"}, *options_of]
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    made = ort.InferenceSession(content, options, providers=asked, provider_options=options_of)
-    if lost := [provider for provider in asked if provider not in made.get_providers()]:
-        _log.warning("ONNX Runtime did not give %s; the model runs on %s", lost, made.get_providers())
-    return made
+    onnx_session = ort.InferenceSession(content, options, providers=providers, provider_options=options_of)
+    if lost := [provider for provider in providers if provider not in onnx_session.get_providers()]:
+        _log.warning("ONNX Runtime did not give %s; the model runs on %s", lost, onnx_session.get_providers())
+    return onnx_session
 
 
 def described(content: bytes) -> dict[str, str]:
-    """The metadata that `export` put into a model."""
+    """Return the metadata that `export` put into a model."""
     import onnx
 
     return {entry.key: entry.value for entry in onnx.load_from_string(content).metadata_props}
@@ -187,9 +189,9 @@ def task_in(metadata: Mapping[str, str]) -> Task:
     return Task(task["kind"], tuple(task["classes"])) if task else BINARY
 
 
-def predict(made: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
-    """Answers to a feature frame, float64 [n_rows] or [n_rows, n_classes]."""
-    scores: np.ndarray = np.asarray(made.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)
+def predict(onnx_session: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
+    """Return the answers to a feature frame, float64 [n_rows] or [n_rows, n_classes]."""
+    scores: np.ndarray = np.asarray(onnx_session.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)
     return scores
 
 
@@ -201,17 +203,17 @@ def measure_parity(
     tolerance: float = 1e-5,
     device: str = "cpu",
 ) -> Parity:
-    """Compares both models on real rows, on what breaks conversions, and one row alone against the batch."""
-    made, task = session(content, device=device), task_of(content)
+    """Compare both models on real rows, on what breaks conversions, and one row alone against the batch."""
+    onnx_session, task = session(content, device=device), task_of(content)
     unit = task.unit(model.predict(encoder.encode(frame)))
     cases = {}
     for name, rows in _cases(model, encoder, frame).items():
-        native, converted = model.predict(encoder.encode(rows)), predict(made, encoder, rows)
+        native, converted = model.predict(encoder.encode(rows)), predict(onnx_session, encoder, rows)
         cases[name] = float(np.max(np.abs(native - converted))) / unit
-    alone = [predict(made, encoder, frame.iloc[[row]])[0] for row in range(min(20, len(frame)))]
-    apart = np.abs(np.array(alone) - predict(made, encoder, frame)[: len(alone)])
+    alone = [predict(onnx_session, encoder, frame.iloc[[row]])[0] for row in range(min(20, len(frame)))]
+    apart = np.abs(np.array(alone) - predict(onnx_session, encoder, frame)[: len(alone)])
     cases["one row alone"] = float(np.max(apart)) / unit
-    return Parity(len(frame), tolerance, cases, tuple(made.get_providers()))
+    return Parity(len(frame), tolerance, cases, tuple(onnx_session.get_providers()))
 
 
 def _cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -227,12 +229,12 @@ def _cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[st
 
 
 def _beside_thresholds(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
-    """Each number replaced by one at, just below or just above a value at which the model's answer may jump."""
+    """Return each number replaced by one at, just below or just above a value at which the model's answer may jump."""
     rng = np.random.default_rng(0)
-    found = thresholds_of(model)
+    thresholds = thresholds_of(model)
     columns = {}
     for position, name in enumerate(encoder.numeric):
-        values = found.get(position, frame[name].to_numpy(dtype=np.float32, na_value=np.nan))
+        values = thresholds.get(position, frame[name].to_numpy(dtype=np.float32, na_value=np.nan))
         at = rng.choice(values, len(frame)).astype(np.float32)
         step = rng.choice([-np.inf, np.nan, np.inf], len(frame)).astype(np.float32)
         columns[name] = np.where(np.isnan(step), at, np.nextafter(at, step))

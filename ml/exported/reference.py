@@ -1,4 +1,4 @@
-"""What only training and validation rows can tell of a model; it travels inside of the exported one."""
+"""The reference of a model: what only training and validation rows can tell of it, inside of the exported one."""
 
 from collections.abc import Sequence
 
@@ -33,7 +33,7 @@ class Reference(BaseModel):
     validation: dict[str, float] = {}
 
     def answers(self, rows: int, task: Task) -> np.ndarray:
-        """What the baseline answers to so many rows: [rows], or [rows, n_classes]."""
+        """Return what the baseline answers to so many rows: [rows], or [rows, n_classes]."""
         alike = np.tile(np.array(self.baseline), (rows, 1))
         return alike if task.kind == "multiclass" else alike[:, 0]
 

@@ -1,1 +1,1 @@
-"""Where a result comes from: source, coordinates, stamps inside of files."""
+"""The origin of a result: source, coordinates, stamps inside of files."""

@@ -28,7 +28,7 @@ class Loaded:
 
 @dataclass(frozen=True)
 class Coordinates:
-    """Where a result came from. `id` is the hash of all of it."""
+    """The origin of a result. `id` is the hash of all of it."""
 
     data: dict[str, Loaded]
     code: dict[str, Any]
@@ -103,7 +103,11 @@ def git_state(root: Path) -> dict[str, Any] | None:
 def _installed() -> dict[str, str]:
     # Importing setuptools adds a folder of copies of other packages to the path, which nobody has installed.
     path = [entry for entry in sys.path if "_vendor" not in Path(entry).parts]
-    return dict(sorted((str(each.name).lower(), str(each.version)) for each in distributions(path=path) if each.name))
+    return dict(
+        sorted(
+            (str(package.name).lower(), str(package.version)) for package in distributions(path=path) if package.name
+        )
+    )
 
 
 def environment_coordinate(device: str | None = None) -> dict[str, Any]:

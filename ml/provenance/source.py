@@ -22,7 +22,7 @@ NOT_DECIDING = (
     "assets.reads",  # parts of a declaration by name: what they say is the config
     "resources",  # storage, tracking, leases
     "ml.declaration.case",
-    "ml.declaration.gate_kinds.catalogue",  # the order of the gates: the code of those that are on counts
+    "ml.declaration.gate_kinds",  # verdicts on results: they count, as roots, where verdicts are shown or enforced
     "ml.declaration.catalogue",  # where families are: the code of those that are declared counts
     "ml.declaration.sources.catalogue",  # where kinds of sources are: the code of the kind that is declared counts
     "ml.declaration.splits.catalogue",  # likewise of kinds of splits
@@ -56,12 +56,12 @@ class Source:
         """Reads the files from disk."""
         paths = [path for package in PACKAGES for path in (root / package).rglob("*") if path.is_file()]
         paths += [root / name for name in BESIDE if (root / name).exists()]
-        kept = sorted(path for path in paths if "__pycache__" not in path.parts)
-        return cls(root, {str(path.relative_to(root)): path.read_bytes() for path in kept})
+        files = sorted(path for path in paths if "__pycache__" not in path.parts)
+        return cls(root, {str(path.relative_to(root)): path.read_bytes() for path in files})
 
     @classmethod
     def unpack(cls, root: Path, archive: bytes) -> "Source":
-        """What `archive` made; `root` is where it lies."""
+        """Return the source that `archive` packed; `root` is where it lies."""
         with tarfile.open(fileobj=io.BytesIO(archive)) as opened:
             files = {member.name: opened.extractfile(member) for member in opened}
             return cls(root, {path: file.read() for path, file in files.items() if file is not None})
@@ -70,7 +70,7 @@ class Source:
     def modules(self) -> dict[str, Module]:
         """The project's modules by name; a file that shares a module's name, such as its template, is part of it."""
         names = {module_name(path): path for path in self.files if path.endswith(".py")}
-        found = {}
+        modules = {}
         for name, path in names.items():
             tree = ast.parse(self.files[path], path)
             beside = {
@@ -78,9 +78,9 @@ class Source:
                 for other, content in self.files.items()
                 if other != path and other.rpartition(".")[0] == path.removesuffix(".py")
             }
-            imports = frozenset(each for imported in _imported(tree, name, path) for each in _known(imported, names))
-            found[name] = Module(hash_json([_canonical(tree), beside]), imports)
-        return found
+            imports = frozenset(other for imported in _imported(tree, name, path) for other in _known(imported, names))
+            modules[name] = Module(hash_json([_canonical(tree), beside]), imports)
+        return modules
 
     def reach(self, *roots: str) -> list[str]:
         """The project's modules that are imported once the roots are and every function in them has run, sorted.
@@ -93,7 +93,7 @@ class Source:
         while rest:
             name = rest.pop()
             reached.add(name)
-            rest |= {other for other in self.modules[name].imports - reached if _decides(other)}
+            rest |= {other for other in self.modules[name].imports - reached if decides(other)}
         return sorted(reached)
 
     def hash(self, *roots: str) -> str:
@@ -102,8 +102,8 @@ class Source:
         Of a root outside of the project its whole package counts, to the byte, but not what that imports: installed
         packages are part of the environment.
         """
-        own = {name: self.modules[name].hash for name in self.reach(*roots)}
-        return hash_json(own | {root: outside(root.partition(".")[0]) for root in roots if not is_ours(root)})
+        modules = {name: self.modules[name].hash for name in self.reach(*roots)}
+        return hash_json(modules | {root: outside(root.partition(".")[0]) for root in roots if not is_ours(root)})
 
     @cached_property
     def tree(self) -> str:
@@ -135,7 +135,7 @@ def running() -> Source:
 
 
 def is_ours(module: str) -> bool:
-    """Whether a module lies in one of the project's packages."""
+    """Return whether a module lies in one of the project's packages."""
     return module.partition(".")[0] in PACKAGES
 
 
@@ -148,15 +148,15 @@ def outside(package: str) -> str:
     spec = find_spec(package)
     if spec is None:
         raise ModuleNotFoundError(f"there is no module {package!r}; install it, or set PYTHONPATH", name=package)
-    folders = [Path(each) for each in spec.submodule_search_locations or ()]
+    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
     files = {str(path.relative_to(folder)): path for folder in folders for path in folder.rglob("*.py")}
     if not folders:
         files = {package: Path(str(spec.origin))}
     return hash_json({name: hash_bytes(path.read_bytes()) for name, path in sorted(files.items())})
 
 
-def _decides(module: str) -> bool:
-    """Return whether a module can change results."""
+def decides(module: str) -> bool:
+    """Return whether a module can change results where it is not a root."""
     return not any(module == other or module.startswith(f"{other}.") for other in NOT_DECIDING)
 
 
@@ -178,7 +178,7 @@ def _known(name: str, modules: Mapping[str, object]) -> Iterator[str]:
 
 
 def _imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
-    """What a module imports anywhere in it, except for type checkers only."""
+    """Yield what a module imports anywhere in it, except for type checkers only."""
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -45,11 +45,11 @@ def read_stamp(file: Path) -> Stamp | None:
 
 def _html(file: Path) -> Stamp | None:
     page = file.read_text(errors="replace")
-    found = _IN_HTML.search(page)
-    if found is None:
+    match = _IN_HTML.search(page)
+    if match is None:
         return None
-    stamp = json.loads(found[1])
-    unsigned = page.replace(found[0] + "\n", _script(stamp[KEY], ""))
+    stamp = json.loads(match[1])
+    unsigned = page.replace(match[0] + "\n", _script(stamp[KEY], ""))
     return Stamp(stamp[KEY], hash_bytes(unsigned.encode()) == stamp["sha256"])
 
 
@@ -68,8 +68,8 @@ def _png(file: Path) -> Stamp | None:
     from PIL import Image
 
     with Image.open(file) as image:
-        found = image.info.get(KEY)
-    return Stamp(str(found), None) if found else None
+        identity = image.info.get(KEY)
+    return Stamp(str(identity), None) if identity else None
 
 
 def _onnx(file: Path) -> Stamp | None:
@@ -80,8 +80,8 @@ def _onnx(file: Path) -> Stamp | None:
         model = onnx.load_from_string(file.read_bytes())
     except DecodeError:
         return None
-    found = {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
-    return Stamp(str(json.loads(found)["id"]), None) if found else None
+    summary = {entry.key: entry.value for entry in model.metadata_props}.get(KEY)
+    return Stamp(str(json.loads(summary)["id"]), None) if summary else None
 
 
 def _parquet(file: Path) -> Stamp | None:

@@ -131,9 +131,7 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
 ) -> None:
     assert case.retrain(**REQUIRED).success
     with monkeypatch.context() as patch:
-        patch.setattr(
-            "assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0)
-        )
+        patch.setattr("assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0))
         assert case.attempt("evaluation", **REQUIRED).success
     assert case.attempt("evaluation", upstream=True, models={"logistic": {"trials": 3}}).success  # of another one
 

@@ -14,7 +14,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.evaluation.record import Evaluation
-from ml.exported.model import reference_of, scores_of
+from ml.exported.model import ExportedModel
 from ml.intervals.thresholds import choose_threshold
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
@@ -96,7 +96,7 @@ def test_all_models_are_judged_on_the_same_rows_with_intervals(sited: Any) -> No
     found: Evaluation = stored("evaluation")
 
     test = stored("features/test")
-    y, candidate = test["target"].to_numpy(), scores_of(stored("onnx_model"), test)
+    y, candidate = test["target"].to_numpy(), ExportedModel(stored("onnx_model")).scores(test)
     assert found.rows == len(y)
     assert found.metrics["roc_auc"] == METRICS["roc_auc"](y, candidate)
     assert found.baseline_metrics["roc_auc"] == 0.5
@@ -116,7 +116,7 @@ def test_the_champions_metrics_are_scikit_learns_on_the_same_test_rows(sited: An
     found: Evaluation = stored("evaluation")
 
     test = stored("features/test")
-    y, p = test["target"].to_numpy(), scores_of(champion, test)
+    y, p = test["target"].to_numpy(), ExportedModel(champion).scores(test)
     assert found.champion_metrics == pytest.approx(
         {
             "roc_auc": reference.roc_auc_score(y, p),
@@ -157,13 +157,13 @@ def test_the_threshold_is_chosen_on_validation_and_no_test_row_has_a_say(sited: 
 
     found: Evaluation = stored("evaluation")
 
-    chosen = choose_threshold(valid["target"].to_numpy(), scores_of(onnx_model, valid))
-    assert found.reference == reference_of(onnx_model)
+    chosen = choose_threshold(valid["target"].to_numpy(), ExportedModel(onnx_model).scores(valid))
+    assert found.reference == ExportedModel(onnx_model).reference
     assert found.reference is not None
     assert found.reference.threshold is not None
     assert found.reference.threshold.value == pytest.approx(chosen.value, abs=1e-5)
     test = stored("features/test")
-    on_test = choose_threshold(test["target"].to_numpy(), scores_of(onnx_model, test))
+    on_test = choose_threshold(test["target"].to_numpy(), ExportedModel(onnx_model).scores(test))
     assert found.reference.threshold.value != pytest.approx(on_test.value, abs=1e-3)
 
 

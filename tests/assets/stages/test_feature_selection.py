@@ -12,7 +12,7 @@ from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
-from ml.exported.model import declared_in, encoder_of, features_of
+from ml.exported.model import ExportedModel
 from ml.search.selected_features import SelectedFeatures
 from resources.storage import Storage, Stored, find
 from service.plan.reading import read_plan
@@ -122,7 +122,8 @@ def test_a_service_computes_only_what_was_selected_of_the_records_that_it_always
         (tmp_path / file).write_bytes(written)
     source = made(customers, "raw/customers").select(["country", "income", "tax", "shop", "city"])
 
-    (_, definitions), encoder = declared_in(content), encoder_of(content)
+    model = ExportedModel(content)
+    definitions, encoder = model.definitions, model.encoder
     plan = read_plan((tmp_path / "plan.json").read_bytes())
     builder = FeatureBuilder(plan, Inputs(encoder.numeric, [*encoder.categories]), tmp_path)
     found = builder.build(RecordReader(plan).read(source.to_pylist()))
@@ -131,5 +132,5 @@ def test_a_service_computes_only_what_was_selected_of_the_records_that_it_always
     assert [*definitions.lookups] == [*plan.lookups] == ["shops"]
     tables = {name: made(customers, f"raw/{name}") for name in customers.spec.tables}
     rows = pd.DataFrame({"id": tables["customers"]["id"].to_pandas(), "cutoff": pd.NaT})
-    expected = encoder.inputs(features_of(content, tables, rows))
+    expected = encoder.inputs(model.features(tables, rows))
     np.testing.assert_array_equal(found.numeric, expected["numeric"])
