@@ -13,6 +13,7 @@ from resources.home import keep_to_home
 from resources.settings import settings
 from resources.storage import StorageIOManager, storage
 from resources.studies import studies
+from resources.tracking.resource import Mlflow
 from resources.tracking.runs import tracking
 
 # Pinned before any step starts: results then do not depend on how busy the machine is.
@@ -41,11 +42,12 @@ PRELOAD = [
 
 def resources() -> dict[str, object]:
     """Return the resources of the assets, by the settings of the environment: a deployment changes nothing else."""
-    results = storage()
+    results, tracker = storage(), tracking()
     return {
         "storage": results,
         "io_manager": StorageIOManager(storage=results),
-        "tracking": tracking(),
+        "tracking": tracker,
+        "mlflow": Mlflow(tracking=tracker),
         "gpus": GpuPool(wait_s=settings().gpu_wait_s),
         "bentos": BentoStore(),
         "studies": studies(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import METRICS, Task, score
 
+Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
 _ARRAYS = ("X", "y", "X_valid", "y_valid")
 
@@ -89,14 +91,19 @@ class Fitter:
 
 @dataclass
 class Evaluator:
-    """Evaluates trials on `parts`: the validation split, or the folds."""
+    """Evaluates trials on `parts`: the validation split, or the folds; each within what `around` makes."""
 
     fitter: Fitter
     parts: Sequence[Training]
     metric: str
+    around: Around | None = None
     _prepared: dict[int, Any] = field(default_factory=dict)
 
     def __call__(self, job: Job) -> Outcome:
+        with self.around(job.number) if self.around else nullcontext():
+            return self._outcome(job)
+
+    def _outcome(self, job: Job) -> Outcome:
         scores: list[float] = []
         losses: list[tuple[float, ...]] = []
         try:

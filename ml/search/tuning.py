@@ -15,7 +15,7 @@ from ml.declaration.catalogue import CATALOGUE
 from ml.models.catalogue import family
 from ml.models.family import FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
-from ml.search.evaluator import Evaluator, Fitter, Job
+from ml.search.evaluator import Around, Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
@@ -85,11 +85,13 @@ def tune(
     folds: Folded | None = None,
     search: Search | None = None,
     refit: Refit | None = None,
+    around: Around | None = None,
 ) -> TunedModel:
     """Search for the best of `trials` settings, on folds or on at most `rows` training rows, and refit it on all.
 
     `fixed` parameters are the same in all trials. Networks leave and take up `checkpoints`, and `report` hears how the
-    refit goes. Raises RuntimeError with the first reason if every trial failed, and if the winner's score is another
+    refit goes. Each trial is evaluated within what `around` makes of its number, here or in a worker, to which it is
+    pickled. Raises RuntimeError with the first reason if every trial failed, and if the winner's score is another
     when it is evaluated again.
     """
     if trials < 1:
@@ -97,7 +99,7 @@ def tune(
     chosen, search, refit = family(family_name), search or Search(), refit or Refit()
     sample = data if rows is None else data.sample(rows, derived_seed(seed, "sample"))
     fitter = Fitter(chosen, seed, device, threads, checkpoints)
-    evaluator = Evaluator(fitter, folds.parts if folds else (sample,), metric)
+    evaluator = Evaluator(fitter, folds.parts if folds else (sample,), metric, around)
     study = Study(Space(chosen, search.space, fixed), search, metric, seed)
     finished = []
     with evaluating(evaluator, search.workers, search.scratch) as evaluate:

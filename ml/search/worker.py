@@ -21,9 +21,9 @@ def main(handle: str, parent: str) -> None:
 
     from ml.search.evaluator import Evaluator, load_parts
 
-    fitter, metric = pickle.loads(pickled)
+    fitter, metric, around = pickle.loads(pickled)
     with threadpool_limits(threads):
-        evaluate = Evaluator(fitter, load_parts(Path(folder)), metric)
+        evaluate = Evaluator(fitter, load_parts(Path(folder)), metric, around)
         while True:
             try:
                 job = channel.recv()

@@ -62,7 +62,8 @@ class _Crew:
     """Worker processes; one that dies is replaced, and its trial evaluated again."""
 
     def __init__(self, evaluator: Evaluator, size: int, folder: Path) -> None:
-        self._about = str(folder), evaluator.fitter.threads, pickle.dumps((evaluator.fitter, evaluator.metric))
+        pickled = pickle.dumps((evaluator.fitter, evaluator.metric, evaluator.around))
+        self._about = str(folder), evaluator.fitter.threads, pickled
         self.size, self.workers = size, list[_Worker]()
 
     def run(self, jobs: Sequence[Job]) -> Iterator[Outcome]:

@@ -1,6 +1,7 @@
 """The parts of any tracker: runs, and a store of the versions of a model. MLflow's classes stay behind these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -44,6 +45,9 @@ class TrackedRun(Protocol):
         self, name: str, params: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], tags: Mapping[str, str]
     ) -> None:
         """Log a finished run below this one: params, metrics with a value for each step, tags; `state` is its own."""
+
+    def trials(self) -> Callable[[int], AbstractContextManager[None]] | None:
+        """Return what lets the code of a trial log on the child `trial <number>`, in any process; None if not asked."""
 
     def file(self, name: str, content: bytes) -> None:
         """Log an artifact file."""

@@ -3,8 +3,8 @@
 import sqlite3
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ import dagster as dg
 from resources.home import home
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
+from resources.tracking.fluent import TrialRuns, attach
 from resources.tracking.protocol import RegisteredVersion
 from resources.tracking.registry import CHAMPION, Registry
 from resources.tracking.versions import MlflowVersions
@@ -29,8 +30,11 @@ _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the ru
 class MlflowRun:
     """An open MLflow run: `TrackedRun`."""
 
-    def __init__(self, client: "MlflowClient", run_id: str, experiment_id: str, ui: str) -> None:
+    def __init__(
+        self, client: "MlflowClient", run_id: str, experiment_id: str, ui: str, trials: TrialRuns | None = None
+    ) -> None:
         self.client, self.id, self.experiment_id, self.ui = client, run_id, experiment_id, ui
+        self._trials = trials
 
     def link(self, file: str = "") -> str:
         """Return the page of the run in the MLflow UI, or of a file that it has logged."""
@@ -55,22 +59,26 @@ class MlflowRun:
         self.client.log_batch(self.id, [Metric(name, float(value), now, step) for name, value in values.items()])
 
     def params(self, values: Mapping[str, Any]) -> None:
-        """Log parameters by name."""
-        for name, value in values.items():
+        """Log parameters by name; where other code has logged one, its value stays, for MLflow changes none."""
+        for name, value in self._unlogged(self.id, values).items():
             self.client.log_param(self.id, name, value)
 
     def child(
         self, name: str, params: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], tags: Mapping[str, str]
     ) -> None:
         """Log a finished run below this one: params, metrics with a value for each step, tags; `state` is its own."""
-        from mlflow.entities import Metric, Param
+        from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
-        about = {**tags, "mlflow.parentRunId": self.id}
-        run = self.client.create_run(self.experiment_id, run_name=name, tags=about).info.run_id
+        run = self._child(name)
         points = [Metric(metric, v, now, step) for metric, steps in metrics.items() for step, v in enumerate(steps)]
-        self.client.log_batch(run, points, [Param(param, str(value)) for param, value in params.items()])
+        parameters = [Param(param, str(value)) for param, value in self._unlogged(run, params).items()]
+        self.client.log_batch(run, points, parameters, [RunTag(tag, text) for tag, text in tags.items()])
         self.client.set_terminated(run, _ENDED[tags["state"]])
+
+    def trials(self) -> Callable[[int], AbstractContextManager[None]] | None:
+        """Return what puts the fluent API on the child `trial <number>`, in any process; None if this is not fluent."""
+        return self._trials
 
     def file(self, name: str, content: bytes) -> None:
         """Log an artifact file."""
@@ -78,6 +86,18 @@ class MlflowRun:
             path = Path(folder) / name
             path.write_bytes(content)
             self.client.log_artifact(self.id, str(path))
+
+    def _child(self, name: str) -> str:
+        """Return the id of a run below this one: where it is fluent, code may have logged to that already."""
+        if self._trials:
+            return self._trials.find_or_create(name)
+        parent = {"mlflow.parentRunId": self.id}
+        return str(self.client.create_run(self.experiment_id, run_name=name, tags=parent).info.run_id)
+
+    def _unlogged(self, run_id: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Return the parameters that other code has not logged to a run."""
+        logged = self.client.get_run(run_id).data.params if self._trials else {}
+        return {name: value for name, value in values.items() if name not in logged}
 
 
 class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -118,16 +138,26 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return str(experiment.experiment_id)
 
     @contextmanager
-    def run(self, experiment: str, name: str, tags: Mapping[str, str], description: str = "") -> Iterator[MlflowRun]:
-        """Open an MLflow run for the block; it ends FINISHED, or FAILED if the block raises."""
+    def run(
+        self, experiment: str, name: str, tags: Mapping[str, str], description: str = "", *, fluent: bool = False
+    ) -> Iterator[MlflowRun]:
+        """Open an MLflow run for the block; it ends FINISHED, or FAILED if the block raises.
+
+        If it is `fluent`, MLflow's fluent API is on this run in the block, and off it before the run ends.
+        """
         client = self.client()
         experiment_id = self.experiment(client, experiment)
         about = {**tags, **({_DESCRIPTION: description} if description else {})}
         run_id = client.create_run(experiment_id, run_name=name, tags=about).info.run_id
+        uri, dagster_run = self.tracking_uri(), tags.get("dagster.run_id", "")
+        trials = TrialRuns(uri, experiment_id, run_id, dagster_run) if fluent else None
         try:
-            yield MlflowRun(client, run_id, experiment_id, self.ui)
+            with attach(uri, run_id, dagster_run) if fluent else nullcontext():
+                yield MlflowRun(client, run_id, experiment_id, self.ui, trials)
         except BaseException:
             client.set_terminated(run_id, "FAILED")
+            if trials:
+                trials.kill_open()
             raise
         client.set_terminated(run_id, "FINISHED")
 

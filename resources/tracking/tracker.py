@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
 
+import dagster as dg
+
 from resources.tracking.protocol import RegisteredVersion, TrackedRun
 from resources.tracking.registry import Registry
 
@@ -12,9 +14,12 @@ class Tracker(Protocol):
     """Keeps one run for each asset materialization, and a registry of the models of each use case."""
 
     def run(
-        self, experiment: str, name: str, tags: Mapping[str, str], description: str = ""
+        self, experiment: str, name: str, tags: Mapping[str, str], description: str = "", *, fluent: bool = False
     ) -> AbstractContextManager[TrackedRun]:
-        """Open a run for a block; it has failed if the block raises, else it is finished."""
+        """Open a run for a block; it has failed if the block raises, else it is finished.
+
+        If it is `fluent`, what other code logs in the block by the tracker's own functions is in this run as well.
+        """
 
     def registry(self, name: str) -> Registry:
         """Return the registry of a model, to be looked at."""
@@ -39,3 +44,18 @@ class Tracker(Protocol):
 
     def dagster_links(self, run_id: str, asset: str) -> tuple[str, str]:
         """Return the pages of a run and of an asset in the Dagster UI."""
+
+
+def asset_run(
+    tracker: Tracker, key: dg.AssetKey, dagster_run: str, *, fluent: bool = False
+) -> AbstractContextManager[TrackedRun]:
+    """Open the run of an asset in the experiment of its use case; tags and text lead to the Dagster run and the asset.
+
+    The use case is what the key begins with.
+    """
+    case, *rest = key.path
+    name = key.to_user_string()
+    run, asset = tracker.dagster_links(dagster_run, "/".join(key.path))
+    tags = {"dagster.run_id": dagster_run, "dagster.asset_key": name}
+    text = f"[Dagster run]({run}), which materialized the asset [{name}]({asset})"
+    return tracker.run(case, "/".join(rest) or case, tags, text, fluent=fluent)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ml.provenance.source import PACKAGES
 from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun
 from resources.tracking.registry import ROLLED_BACK, Registry
 from resources.tracking.runs import Tracking
@@ -105,12 +106,37 @@ def test_mlflow_is_imported_behind_the_tracker_alone(package: str) -> None:
     assert importing == set()
 
 
-def test_within_resources_it_is_imported_by_two_modules() -> None:
+def test_within_resources_it_is_imported_by_three_modules() -> None:
     files = {path: ast.parse(path.read_text()) for path in (ROOT / "resources").rglob("*.py")}
 
     importing = {str(path.relative_to(ROOT)) for path, tree in files.items() if "mlflow" in set(_imported(tree))}
 
-    assert importing == {"resources/tracking/runs.py", "resources/tracking/versions.py"}
+    assert importing == {f"resources/tracking/{module}.py" for module in ("fluent", "runs", "versions")}
+
+
+def test_dagster_mlflow_is_imported_by_the_function_that_attaches_alone() -> None:
+    importing = set()
+    for path in (path for package in PACKAGES for path in (ROOT / package).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.FunctionDef | ast.Module) and "dagster_mlflow" in set(_at_run_time(node)):
+                importing.add(getattr(node, "name", path.name))
+
+    assert importing == {"attach"}
+
+
+def _at_run_time(scope: ast.FunctionDef | ast.Module) -> Iterator[str]:
+    """Yield the packages that a module or function imports by itself, not in its functions or for type checkers."""
+    nodes = list(scope.body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield from _imported(node)
+        elif not (isinstance(node, ast.FunctionDef) or (isinstance(node, ast.If) and _for_types(node))):
+            nodes += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+def _for_types(node: ast.If) -> bool:
+    return ast.unparse(node.test) == "TYPE_CHECKING"
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:
