@@ -20,6 +20,12 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 os.environ |= QUIET
 
+MEMORY, ENOUGH = Path("/dev/shm"), 6 << 30  # bytes that must be free there: a whole run leaves about 3 GB
+if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= ENOUGH:
+    # A fresh home makes some eight hundred commits to databases, each of which waits for a disk. What a test kills
+    # loses nothing that it has written; only a machine without power would, which no test plays.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(MEMORY))
+
 
 @pytest.fixture(scope="session")
 def need() -> Callable[[object, str], None]:

@@ -77,8 +77,25 @@ def failure(result: dg.ExecuteInProcessResult) -> str:
     return str(event.step_failure_data.error)
 
 
+@pytest.fixture(scope="session")
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home whose databases are there and empty: to make them takes seconds, to copy them none."""
+    folder = tmp_path_factory.mktemp("empty") / "home"
+    (folder / "dagster").mkdir(parents=True)
+    (folder / "dagster" / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEXTANT_HOME", str(folder))
+        patch.setenv("DAGSTER_HOME", str(folder / "dagster"))
+        with dg.DagsterInstance.get() as instance:
+            instance.get_runs(limit=1)
+            instance.get_asset_keys(limit=1)
+        tracking().client()
+    return folder
+
+
 @pytest.fixture
-def small(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+def small(home: Path, empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    shutil.copytree(empty_home, home, dirs_exist_ok=True)
     for name, value in PINNED.items():  # runs in this process then have the environment of a reproduction
         monkeypatch.setenv(name, value)
     random = np.random.default_rng(0)
@@ -88,7 +105,7 @@ def small(home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     return Small(home, tmp_path / "rows.csv")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def promoted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a home in which version 1 is champion and another candidate has been evaluated, to be copied."""
     from tests.support.dated import OTHER, PRODUCTION, Dated, frame

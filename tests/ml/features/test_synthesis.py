@@ -114,10 +114,11 @@ def test_values_equal_a_plain_loop(declaration: dict[str, Any]) -> None:
     matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked_rows())
 
     for row in matrix.to_dict("records"):
-        orders = frames["orders"].query("customer == @row['id'] and at < @row['cutoff']")
+        of_customer = frames["orders"][frames["orders"]["customer"] == row["id"]]
+        orders = of_customer[of_customer["at"] < row["cutoff"]]
         items = frames["items"][frames["items"]["order_id"].isin(orders["order_id"])].merge(frames["products"])
         recent = orders[orders["at"] >= row["cutoff"] - pd.Timedelta("30D")]
-        rated = frames["orders"].query("customer == @row['id'] and rated_at < @row['cutoff']")
+        rated = of_customer[of_customer["rated_at"] < row["cutoff"]]
         expected = {
             "COUNT(orders)": len(orders),
             "COUNT(orders, Last 30 Days)": len(recent),

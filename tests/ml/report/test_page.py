@@ -2,6 +2,7 @@
 
 import json
 import re
+from functools import cache
 from html.parser import HTMLParser
 from typing import Any
 
@@ -24,11 +25,16 @@ PICTURES = {
 COORDINATES: dict[str, Any] = {"id": "0123456789abcdef", "data": {"raw_rows": "f" * 64}, "seed": 0}
 
 
+@cache
+def pictures_of(kind: Kind, champion: bool, seeds: int) -> dict[str, bytes]:
+    """The pictures, which take a second, once for all tests that only read the page."""
+    return pictures(*made(kind, champion=champion, seeds=seeds), COORDINATES["id"])
+
+
 def page(kind: Kind, *, passed: bool = True, champion: bool = True, seeds: int = 3) -> str:
     found, given, explained = made(kind, champion=champion, seeds=seeds)
     verdicts = [Verdict("roc_auc", True, "it is"), Verdict("champion", passed, "it is not")]
-    drawn = pictures(found, given, explained, COORDINATES["id"])
-    return html("zoo", given.spec, found, verdicts, drawn, COORDINATES)
+    return html("zoo", given.spec, found, verdicts, pictures_of(kind, champion, seeds), COORDINATES)
 
 
 class Sources(HTMLParser):
