@@ -8,7 +8,7 @@ from ml.evaluation.fairness import Fairness
 from ml.evaluation.slices import Slice
 from ml.evaluation.wrong_rows import WrongRow
 from ml.exported.reference import Reference
-from ml.intervals.bootstrap import Estimate, Resampling, resampled_values
+from ml.intervals.bootstrap import Estimate, Resampling, quantiles, resampled_values
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
@@ -141,7 +141,7 @@ def paired_difference(
     return Interval(
         metric=metric,
         difference=sign * (exact[0] - exact[1]),
-        lower=float(np.nanquantile(sign * (values[0] - values[1]), 1 - confidence)),
+        lower=float(quantiles(sign * (values[0] - values[1]), [1 - confidence])[0]),
         against=exact[1],
         confidence=confidence,
         resamples=len(values[0]),

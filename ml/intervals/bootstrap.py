@@ -5,7 +5,7 @@ gives each row as a weight how often it was drawn. Rows are drawn within their c
 of a class as the data; the rows of a regression are drawn from all.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,9 +28,16 @@ class Resampling:
     def ends(self, values: np.ndarray) -> np.ndarray:
         """Return both ends of the interval [2, ...] of resampled values [resamples, ...]; NaN if all of these are."""
         beyond = (1 - self.confidence) / 2
-        if np.isnan(values).all():
-            return np.full((2, *values.shape[1:]), np.nan)
-        return np.asarray(np.nanquantile(values, [beyond, 1 - beyond], axis=0))
+        return quantiles(values, [beyond, 1 - beyond])
+
+
+def quantiles(values: np.ndarray, shares: Sequence[float]) -> np.ndarray:
+    """Return quantiles [n_shares, ...] of resampled values [resamples, ...] that are not NaN; NaN where all are."""
+    some = ~np.isnan(values).all(axis=0)
+    of_all = np.full((len(shares), *values.shape[1:]), np.nan)
+    if some.any():
+        of_all[:, some] = np.nanquantile(values[:, some], shares, axis=0)
+    return of_all
 
 
 def weights(y: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:

@@ -7,7 +7,7 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.intervals import bootstrap
-from ml.intervals.bootstrap import Resampling, estimates, resampled_values, weights
+from ml.intervals.bootstrap import Resampling, estimates, quantiles, resampled_values, weights
 from ml.tasks.metrics import METRICS
 
 
@@ -94,3 +94,11 @@ def test_there_is_no_interval_where_every_resample_is_undefined() -> None:
     found = estimates(y, {"": METRICS["roc_auc"].prepare(y, np.linspace(0, 1, 20))}, Resampling(resamples=10))[""]
 
     assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_a_quantile_passes_over_what_is_missing_and_is_missing_where_all_is() -> None:
+    values = np.array([[1.0, np.nan, 1.0], [2.0, np.nan, np.nan], [3.0, np.nan, 3.0]])
+
+    assert quantiles(values, [0.5]).tolist()[0][::2] == [2.0, 2.0]
+    assert np.isnan(quantiles(values, [0.1, 0.9])[:, 1]).all()
+    assert np.isnan(quantiles(np.full(5, np.nan), [0.5])).all()
