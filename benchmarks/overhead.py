@@ -128,16 +128,16 @@ def plain(use_case: str) -> None:
     import yaml
 
     from assets.framework.case import Case
-    from assets.stages.evaluation import judging
+    from assets.stages.evaluation import evaluation_inputs
+    from assets.stages.inputs import rows_to_score
     from assets.stages.model import training
     from assets.stages.onnx_model import PARITY_ROWS, reference
-    from assets.stages.predictions import rows_to_score
-    from ml.base.hashing import canonical_json, hash_bytes
+    from ml.base.hashing import canonical_json
     from ml.declaration.use_case import UseCaseSpec
-    from ml.evaluation.evaluate import evaluate
+    from ml.evaluation.evaluate import evaluate, explained
     from ml.evaluation.record import Evaluation
     from ml.examples.build import make_examples
-    from ml.exported.model import features_of, scores_of
+    from ml.exported.model import COPIED, ExportedModel
     from ml.exported.onnx import export, measure_parity
     from ml.exported.reference import KEY as REFERENCE
     from ml.features.define import define_features
@@ -166,27 +166,28 @@ def plain(use_case: str) -> None:
     metadata = {
         "sextant.encoder": json.dumps(best.encoder.to_dict()),
         "sextant.definitions": definitions.model_dump_json(),
-        "sextant.spec": canonical_json(spec.of_model()),
+        "sextant.spec": canonical_json(COPIED.decide(spec.resolved())),
         REFERENCE: reference(spec, best, development).model_dump_json(),
     }
     content = export(best.model, best.encoder, metadata, best.task)
     rows = development[development["split"] == "validation"].head(PARITY_ROWS)
     measure_parity(best.model, best.encoder, content, rows).raise_for_drift()
-    task = best.task
-    y, scores = task.labels(test["target"]), scores_of(content, test)
+    task, model = best.task, ExportedModel(content)
+    y, scores = task.labels(test["target"]), model.scores(test)
     begun = Evaluation(
-        model_hash=hash_bytes(content),
+        model_hash=model.hash,
         family=best.family,
         rows=len(y),
         target=task.summary(test["target"]),
         metrics={},
     )
-    judged_by = judging(Case(use_case, spec), content, test, tables, scores)
-    evaluation, explanations = evaluate(begun, judged_by)
-    drawn = pictures(evaluation, judged_by, explanations, "0" * 16)
+    inputs = evaluation_inputs(spec, model, test, tables, scores)
+    explanations = explained(inputs)
+    evaluation = evaluate(begun, inputs, explanations)
+    drawn = pictures(evaluation, inputs, explanations, "0" * 16)
     html(use_case, spec, evaluation, judge(spec.gates, evaluation, spec.metric), drawn, {"id": "0" * 16})
     scored = rows_to_score(Case(use_case, spec), spec, tables)
-    scores_of(content, features_of(content, tables, scored))
+    model.scores(model.features(tables, scored))
 
 
 if __name__ == "__main__":

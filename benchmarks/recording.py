@@ -20,23 +20,25 @@ def strip() -> None:
     """Put constants where a coordinate is computed, and nothing where one is written."""
     import assets.framework.asset
     import resources.storage
+    from ml.declaration.reads import Reads
     from ml.provenance.source import Source
     from resources.ledger import Ledger
 
     constant: dict[str, Any] = {
         "code_coordinate": {"source": "", "roots": [], "tree": "", "commit": None, "dirty": None},
         "environment_coordinate": {"id": "", "threads": {}, "distributions": {}},
-        "config_coordinate": {"hash": "", "value": {}},
-        "_tags": {},
+        "tags": {},
     }
     for name, value in constant.items():
         setattr(assets.framework.asset, name, lambda *_, value=value: value)
+    setattr(Reads, "coordinate", lambda *_: {"hash": "", "reads": [], "value": {}})  # noqa: B010
     for name in ("hash_table", "hash_bytes"):
         setattr(resources.storage, name, lambda _: "0")
     setattr(Source, "hash", lambda *_: "0")  # noqa: B010
     setattr(Source, "changed", lambda *_: [])  # noqa: B010
     setattr(Ledger, "keep", lambda *_: None)  # noqa: B010
     setattr(Ledger, "materialized", lambda *_: None)  # noqa: B010
+    setattr(Ledger, "show", lambda *_: None)  # noqa: B010
 
 
 if os.environ.get(SIDE) == "without":
