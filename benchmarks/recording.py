@@ -30,7 +30,7 @@ def strip() -> None:
         "tags": {},
     }
     for name, value in constant.items():
-        setattr(assets.framework.asset, name, lambda *_, value=value: value)
+        setattr(assets.framework.asset, name, lambda *_, value=value, **_named: value)
     setattr(Reads, "coordinate", lambda *_: {"hash": "", "reads": [], "value": {}})  # noqa: B010
     for name in ("hash_table", "hash_bytes"):
         setattr(resources.storage, name, lambda _: "0")

@@ -31,11 +31,11 @@ def test_a_build_of_torch_without_cuda_is_known_without_importing_it() -> None:
 @pytest.mark.gpu
 def test_a_network_trained_on_a_gpu_is_the_cpu_s_within_rounding_and_its_use_is_measured(data: Training, home) -> None:  # type: ignore[no-untyped-def]
     from resources.gpu.pool import GpuPool, GpuWish
-    from resources.gpu.usage import measured
+    from resources.gpu.usage import measure
 
     mlp = family("mlp")
     exact = {**mlp.defaults(), "dropout": 0.0}  # what it drops is drawn by other generators on a GPU
-    with GpuPool().lease(GpuWish("required")) as lease, measured(lease.gpus[0]) as usage:
+    with GpuPool().lease(GpuWish("required")) as lease, measure(lease.gpus[0]) as usage:
         on_gpu = mlp.fit(data, exact, seed=1, device=lease.device).predict(data.X_valid)
     on_cpu = mlp.fit(data, exact, seed=1).predict(data.X_valid)
 

@@ -326,8 +326,8 @@ def test_the_use_of_a_gpu_is_measured_and_what_it_does_not_tell_is_left_out(
     utilization: bool, driver: Path, home: Path
 ) -> None:
     code = """
-from resources.gpu.usage import measured
-with GpuPool(devices=[1]).lease(wish) as lease, measured(lease.gpus[0]) as usage: pass
+from resources.gpu.usage import measure
+with GpuPool(devices=[1]).lease(wish) as lease, measure(lease.gpus[0]) as usage: pass
 print(json.dumps(usage.metadata()))
 """
     found = with_driver(driver, code, **({} if utilization else {"NO_UTILIZATION": "1"}))
@@ -340,12 +340,12 @@ print(json.dumps(usage.metadata()))
 def test_the_memory_of_workers_counts_and_that_of_strangers_does_not(driver: Path, home: Path) -> None:
     code = f"""
 import subprocess
-from resources.gpu.usage import measured
+from resources.gpu.usage import measure
 found = []
 for started_here in (True, False):
     worker = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
     os.environ["ALSO_RUNNING"] = str(worker.pid if started_here else os.getppid())
-    with GpuPool(devices=[1]).lease(wish) as lease, measured(lease.gpus[0], period_s=60) as usage: pass
+    with GpuPool(devices=[1]).lease(wish) as lease, measure(lease.gpus[0], period_s=60) as usage: pass
     worker.communicate()
     found.append(usage.metadata()[{PEAK!r}])
 print(json.dumps(found))
