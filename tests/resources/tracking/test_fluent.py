@@ -25,6 +25,7 @@ from tests.support.small import Small
 ROOT = Path(__file__).parents[3]
 EXAMPLES = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "models.md").read_text(), re.S)
 LOGGED, SURVEY = EXAMPLES
+pytestmark = pytest.mark.filterwarnings("ignore:`y_pred` was renamed:FutureWarning")  # MLflow's call of scikit-learn
 VARIABLES = {"MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID"}
 
 
@@ -226,7 +227,7 @@ def test_families_and_sources_log_to_the_runs_of_their_assets_and_trials_to_thei
     declared = {
         "tables": {"rows": {"source": {"python": "of_the_user:rows"}, "key": "id"}},
         "models": {"of_the_user:Logged": {"trials": 2}},
-        "tuning": {"workers": 2},
+        "tuning": {"workers": 2, "batch": 1},  # trials are in a process of a worker
         "tracking": {"fluent": True},
     }
 

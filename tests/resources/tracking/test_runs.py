@@ -46,10 +46,13 @@ def model() -> bytes:
 
 @pytest.mark.slow
 def test_a_model_is_registered_and_read_back_through_the_server_alone(server: str, home: Path) -> None:
+    import mlflow
+
     tracking, content = Tracking(uri=server), model()
     before = tracking.champion("case")
 
-    with tracking.run("case", "onnx_model", {"stage": "models"}) as run:
+    with tracking.run("case", "onnx_model", {"stage": "models"}, fluent=True) as run:
+        mlflow.log_metric("of the user", 1)
         run.metrics({"roc_auc": 0.9})
         run.file("plot.png", b"png")
         version = tracking.registry("case").register(run, content, {"sextant.coordinates": "0123"})
@@ -63,5 +66,7 @@ def test_a_model_is_registered_and_read_back_through_the_server_alone(server: st
     assert champion.tags == {"sextant.coordinates": "0123"}
     assert champion.source == f"mlflow-artifacts:/{run.experiment_id}/{run.id}/artifacts/model"
     assert tracking.onnx("case", version) == content
-    assert tracking.client().get_run(run.id).info.status == "FINISHED"
+    ended = tracking.client().get_run(run.id)
+    assert ended.info.status == "FINISHED"
+    assert ended.data.metrics == {"of the user": 1, "roc_auc": 0.9}
     assert not (home / "mlflow").exists()
