@@ -254,9 +254,11 @@ class _Materialization:
         return stored
 
     def _coordinates(self, run: TrackedRun, data: dict[str, Loaded]) -> Coordinates:
+        code = code_coordinate(*self.recipe.roots, commit=settings().commit)
+        code["roots"] += self.recipe.showing.code if self.recipe.showing else ()  # recorded, and decides no reuse
         return Coordinates(
             data=data,
-            code=code_coordinate(*self.recipe.roots, commit=settings().commit),
+            code=code,
             config=self.recipe.reads.coordinate(self.case.spec.resolved()),
             environment=environment_coordinate(self.device),
             run={"dagster": self.context.run.run_id, "asset": self.recipe.key.to_user_string(), "mlflow": run.id},

@@ -18,6 +18,7 @@ from assets.framework.recipe import Showing
 from assets.framework.step import Step
 from assets.promotion.provenance import MismatchError, require_same_origin
 from assets.stages.inputs import raw_inputs, raw_tables
+from ml.base.hashing import hash_bytes
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.cost import serving_of
 from ml.evaluation.evaluate import EvaluationInputs, evaluate, explained
@@ -96,9 +97,11 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
 
 
 def compared_champion(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:
-    """Return version and hash of the champion that the candidate is compared with; None if there is no other."""
+    """Return version, hash and content of the champion that a candidate is compared with; None if there is no other."""
     champion = champion_now(name, tracking, inputs)
-    return None if champion is None or champion[1] == inputs["onnx_model"].hash else champion
+    if champion is None or champion[1] == inputs["onnx_model"].hash:
+        return None
+    return [*champion, hash_bytes(tracking.onnx(name, champion[0]))]  # what is there, whatever was registered
 
 
 def champion_now(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:

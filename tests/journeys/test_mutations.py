@@ -332,12 +332,14 @@ def test_a_direct_call_of_the_asset_does_not_lead_around_a_gate(case: Dated) -> 
     declared = Case("small", UseCase.model_validate(case.declared(**STRICT)))
     asset = next(each for each in all_assets(declared) if each.key == declared.key(PRODUCTION))
     names = {"onnx_model": "onnx_model", "evaluation": "evaluation", "test": "features/test"}
-    given = {name: value for name, value in resources().items() if name != "io_manager"}
     with dg.DagsterInstance.get() as instance:
-        given |= {name: find(instance, declared.key(source)) for name, source in names.items()}
+        inputs = {name: find(instance, declared.key(source)) for name, source in names.items()}
 
-        with pytest.raises(dg.DagsterError, match="dagster_run"):  # outside of a run it does not even begin
-            list(asset(dg.build_asset_context(instance=instance), **given))  # type: ignore[call-overload]
+        with (
+            dg.build_asset_context(instance=instance, resources=resources()) as context,
+            pytest.raises(dg.DagsterError, match="dagster_run"),  # outside of a run it does not even begin
+        ):
+            list(asset(context, **inputs))  # type: ignore[call-overload]
         others = [dg.AssetSpec(declared.key(source)) for source in names.values()]
         alone = dg.materialize([asset, *others], resources=resources(), instance=instance, raise_on_error=False)
 
@@ -368,7 +370,7 @@ def own(function: str) -> dict[str, Any]:
 
 
 def test_a_gate_of_ones_own_refuses_and_is_part_of_the_code_that_decided(case: Dated) -> None:
-    said = refused(case, case.retrain(**own("enough_rows"), **OTHER))
+    said = refused(case, case.retrain(**own("enough_rows"), models={"logistic": {"trials": 3}}))
 
     assert "enough_rows: there are 300 rows" in said
     assert "tests.support.own_gates" in locate("small/evaluation", tracking())["code"]["roots"]

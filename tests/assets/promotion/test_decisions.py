@@ -132,7 +132,7 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     assert case.retrain(**REQUIRED).success
     with monkeypatch.context() as patch:
         patch.setattr("assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0))
-        assert case.attempt("evaluation", **REQUIRED).success
+        assert case.attempt("evaluation", reuse="never", **REQUIRED).success
     assert case.attempt("evaluation", upstream=True, models={"logistic": {"trials": 3}}).success  # of another one
 
     refused = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
@@ -140,6 +140,8 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     assert "Refused by the gate latency: the median time for one row is 1e+03 ms" in failure(refused)
     assert aliases() == {"champion": "1", "challenger": "2"}
 
+    assert case.attempt("onnx_model", upstream=True, **REQUIRED).success
+    assert case.attempt("evaluation", reuse="never", **REQUIRED).success  # measured again
     assert case.retrain(**REQUIRED).success
     assert case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED).success
     evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])

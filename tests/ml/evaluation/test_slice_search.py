@@ -50,7 +50,9 @@ def test_a_slice_of_which_every_answer_is_wrong_is_found_though_its_rows_do_not_
 
 
 def test_where_nothing_is_wrong_a_slice_is_rarely_found() -> None:
-    found = [worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).findings for seed in range(40)]
+    found = [
+        worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).findings for seed in range(40)
+    ]
 
     assert sum(map(bool, found)) <= 5
 

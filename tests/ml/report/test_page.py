@@ -32,7 +32,7 @@ def pictures_of(kind: Kind, champion: bool, seeds: int) -> dict[str, bytes]:
 
 
 def page(kind: Kind, *, passed: bool = True, champion: bool = True, seeds: int = 3) -> str:
-    found, given, explained = made(kind, champion=champion, seeds=seeds)
+    found, given, _ = made(kind, champion=champion, seeds=seeds)
     verdicts = [Verdict("roc_auc", True, "it is"), Verdict("champion", passed, "it is not")]
     return html("zoo", given.spec, found, verdicts, pictures_of(kind, champion, seeds), COORDINATES)
 
