@@ -64,19 +64,19 @@ def test_one_cell_of_data(small: Small) -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "name", "line"),
+    ("changes", "name", "asset", "line"),
     [
-        ({"models": {"logistic": {"trials": 2}}}, "config", "models.logistic.trials: 1 and 2"),
-        ({"seed": 5}, "seed", "  0 and 5"),
+        ({"models": {"logistic": {"trials": 2}}}, "config", "models/logistic", "models.logistic.trials: 1 and 2"),
+        ({"seed": 5}, "seed", "raw/rows", "  0 and 5"),
     ],
 )
-def test_one_value_of_the_declaration(changes: dict[str, Any], name: str, line: str, small: Small) -> None:
+def test_one_value_of_the_declaration(changes: dict[str, Any], name: str, asset: str, line: str, small: Small) -> None:
     first, second = small.materialize(), small.materialize(**changes)
 
     shown = run("diff", first, second).output
 
     assert changed(first, second) == {name}
-    assert f"{name}, from small/raw/rows on\n" in shown
+    assert f"{name}, from small/{asset} on\n" in shown
     assert line in shown
     assert "roc_auc" in shown
 
