@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # What an exported model carries of its use case's declaration: all that features, and the rows that have any, follow
 # from, and nothing of where tables come from and what they must be like.
 COPIED = Reads(
-    ("task", "tables", "relationships", "examples", "features"),
+    ("task", "seed", "tables", "relationships", "examples", "features"),
     without=("tables.*.source", "tables.*.audit", "features.selection"),
 )
 
