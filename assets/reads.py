@@ -32,7 +32,7 @@ FEATURE_SELECTION = Reads(("task", "features.selection"))
 LEADERBOARD = Reads(("metric",))
 ENSEMBLE = Reads(("models.ensemble",))
 REFERENCE = Reads(("evaluation.threshold", "evaluation.interval"))  # by which a model brings these from validation
-ONNX_MODEL = COPIED.and_also(REFERENCE).and_also(Reads(("metric",)))
+ONNX_MODEL = COPIED.but_for("seed").and_also(REFERENCE).and_also(Reads(("metric",)))
 COMPARISON = ("gates.champion.confidence", "gates.champion.resamples", "gates.champion.rows")
 
 

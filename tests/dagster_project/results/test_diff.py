@@ -109,7 +109,7 @@ def test_one_helper_function_in_a_dirty_tree_and_a_reproduction_of_both_once_it_
     git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@example.org"]
     for arguments in (["init", "-q"], ["add", "."], ["commit", "-qm", "clean"]):
         subprocess.run([*git, *arguments], check=True)
-    helper = project / "ml" / "features.py"
+    helper = project / "ml" / "features" / "matrix.py"
     text = helper.read_text()
     line = 'values.to_numpy(dtype="float64", copy=True, na_value=np.nan)'
     assert line in text

@@ -6,6 +6,7 @@ import sqlite3
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -54,12 +55,13 @@ def promoted(small: Small) -> str:
 def test_only_what_neither_a_promotion_nor_an_asset_shows_is_found(small: Small, promoted: str) -> None:
     ledger = Ledger()
     seeds = {identity: record["seed"] for identity, record in ledger.records.items()}
-    unneeded = {
-        Storage().uri(Stored(**ledger.records[identity]["result"])) for identity, seed in seeds.items() if seed == 1
-    }
-    needed = {
-        Storage().uri(Stored(**ledger.records[identity]["result"])) for identity, seed in seeds.items() if seed != 1
-    }
+
+    def files(record: dict[str, Any]) -> set[str]:
+        """The file of a result, and those that are stored with it."""
+        return {Storage().uri(Stored(**stored)) for stored in (record["result"], *record["attached"].values())}
+
+    unneeded = {file for identity, seed in seeds.items() if seed == 1 for file in files(ledger.records[identity])}
+    needed = {file for identity, seed in seeds.items() if seed != 1 for file in files(ledger.records[identity])}
 
     paths = {piece.path.removeprefix("file://") for piece in garbage_now() if piece.kind != "study"}
 
