@@ -1,8 +1,9 @@
 """The comparison of two results, apart from what names the runs that made them."""
 
+import io
 import json
 import pickle
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -51,10 +52,8 @@ def compare_results(first: Any, second: Any, tolerance: float = TOLERANCE, rows:
         return _tables(_frame(first), _frame(second), tolerance)
     if isinstance(first, BaseModel):
         return _models(_plain(first), _plain(second), tolerance)
-    if isinstance(first, bytes):
-        same = _model(first) == _model(second)
-    else:
-        same = pickle.dumps(first, protocol=5) == pickle.dumps(second, protocol=5)
+    content = _model if isinstance(first, bytes) else _pickled
+    same = content(first) == content(second)
     if same or rows is None:
         return Verdict("identical") if same else Verdict("different", "their bytes differ")
     gap = float(np.abs(_scores(first, rows) - _scores(second, rows)).max())
@@ -95,6 +94,19 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
             return Verdict("equal", f"within {worst:.2g}")
     rows = int((one.ne(other) & ~missing).any(axis=1).sum())
     return Verdict("different", f"{rows} of {len(first)} rows, in {', '.join(map(str, changed[:5]))}")
+
+
+def _pickled(value: Any) -> bytes:
+    """Return a value as bytes; of a tuned model without the name of its study, which tells the environment.
+
+    Which equal texts in it are one object is up to the process that stored it, so each is written out.
+    """
+    unnamed = replace(value, study="") if hasattr(value, "study") else value
+    content = io.BytesIO()
+    pickler = pickle.Pickler(content, protocol=5)
+    pickler.fast = True
+    pickler.dump(unnamed)
+    return content.getvalue()
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:

@@ -26,6 +26,14 @@ class Slope:
         return rows["x"].to_numpy()
 
 
+@dataclass(frozen=True)
+class Tuned:
+    """A tuned model without a model."""
+
+    score: float
+    study: str
+
+
 PREDICTIONS = pd.DataFrame(
     {"id": [1, 2], "score": [0.1, 0.2], "model_version": "1", "model_coordinates": "a", "coordinates": "b",
      "scored_at": pd.Timestamp("2024-01-01")}
@@ -65,6 +73,20 @@ def test_models_whose_bytes_differ_are_compared_by_their_scores() -> None:
     assert compare_results(first, second, 0.01, rows).detail == "scores of 2 rows within 0.005, allowed: 0.01"
     assert compare_results(first, second, 0.01, rows).word == "equal"
     assert compare_results(first, second, 0.001, rows).word == "different"
+
+
+def test_the_study_of_a_model_is_no_part_of_the_result() -> None:
+    verdicts = [compare_results(Tuned(0.5, "small/a/1"), Tuned(score, "small/a/2")).word for score in (0.5, 0.6)]
+
+    assert verdicts == ["identical", "different"]
+
+
+def test_equal_texts_may_be_one_object_or_two() -> None:
+    text, same = "drop", "".join(["dr", "op"])
+
+    assert text is not same
+    assert compare_results([text, text], [text, same]).word == "identical"
+    assert compare_results([text, text], [text, "keep"]).word == "different"
 
 
 def test_other_shapes_types_and_values_are_named() -> None:
