@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -102,15 +103,18 @@ def shap_of_one(explained: Explained, encoder: Encoder, unit: str) -> Draw:
         state = np.random.get_state()
         np.random.seed(0)
         try:
-            shap.plots.beeswarm(
-                explanation,
-                max_display=MOST_FEATURES,
-                ax=axes,
-                show=False,
-                plot_size=None,
-                s=9,
-                group_remaining_features=False,
-            )
+            with warnings.catch_warnings():
+                # shap looks for the colours' ends in every column, also where none has a colour.
+                warnings.filterwarnings("ignore", "All-NaN slice encountered", RuntimeWarning)
+                shap.plots.beeswarm(
+                    explanation,
+                    max_display=MOST_FEATURES,
+                    ax=axes,
+                    show=False,
+                    plot_size=None,
+                    s=9,
+                    group_remaining_features=False,
+                )
         finally:
             np.random.set_state(state)
         axes.tick_params(labelsize=9)
