@@ -17,7 +17,7 @@ import yaml
 from dagster_project.definitions import PINNED
 
 ROOT = Path(__file__).parents[2]
-PAGE = ROOT / "docs" / "extending.md"
+PAGE, GATES = ROOT / "docs" / "extending.md", ROOT / "docs" / "gates.md"
 RUN = """
 import json, sys
 import dagster as dg
@@ -40,13 +40,13 @@ with dg.DagsterInstance.get() as instance:
 """
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.S)
+def blocks(language: str, page: Path = PAGE) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
 
 
 def extend(project: Path) -> None:
     """Write the files of the page, and its lines into the files that it names."""
-    for block in blocks("python"):
+    for block in blocks("python") + blocks("python", GATES):
         heading, _, code = block.partition("\n")
         place = re.fullmatch(r"# ([\w/]+\.py)(?:: a line of (\w+))?", heading)
         assert place is not None, heading
@@ -115,8 +115,8 @@ def test_all_extensions_work_together(project: Path) -> None:
     results = json.loads(done.stdout.splitlines()[-1])
     assert {"lasso", "stumps"} < set(results["models"])
     assert 0.5 < results["metrics"]["spherical"] < 1
-    assert {name: results["checks"][name] for name in ("enough_leavers", "rows", "spherical")} == {
-        "enough_leavers": True, "rows": True, "spherical": True,
+    assert {name: results["checks"][name] for name in ("enough_test_rows", "rows", "spherical")} == {
+        "enough_test_rows": True, "rows": True, "spherical": True,
     }  # fmt: skip
     assert len(results["calls"]) == 10
     assert results["calls"] == sorted(results["calls"], reverse=True)
