@@ -128,7 +128,7 @@ def test_one_helper_function_in_a_dirty_tree_and_a_reproduction_of_both_once_it_
 
     assert "(dirty)" in located
     assert changed(first, second) == {"code"}
-    assert "code, from small/feature_definitions on" in shown
+    assert "code, from small/features/development on" in shown
     assert f"2 * {line}" in shown
     for reproduction in reproductions:
         assert reproduction.exit_code == 0, reproduction.output

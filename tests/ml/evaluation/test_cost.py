@@ -37,7 +37,7 @@ def content(frame: pd.DataFrame, encoder: Encoder) -> bytes:
 def exported(frame: pd.DataFrame, encoder: Encoder, y: np.ndarray) -> bytes:
     X, logistic = encoder.encode(frame), family("logistic")
     model = logistic.fit(Training(X, y, X, y, encoder, BINARY), logistic.defaults(), seed=0)
-    return export(model, encoder, {"k": "v"})
+    return export(model, encoder, {"k": "v", "sextant.encoder": json.dumps(encoder.to_dict())})
 
 
 def test_more_metadata_changes_neither_the_answers_nor_what_was_said(
