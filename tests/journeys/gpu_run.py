@@ -10,6 +10,7 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
+from ml.declaration.reads import Reads
 from resources.gpu.pool import GpuPool, GpuWish
 
 
@@ -22,7 +23,9 @@ def main(declared: str) -> None:
 
     trained.__module__ = "assets.stages.model"  # whose code counts
     case = Case("small", UseCase.model_validate(json.loads(declared)))
-    trained_asset = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
+    trained_asset = asset(
+        case, "trained", stage="models", kinds=set(), reads=Reads(), always=True, gpu=GpuWish("required")
+    )(trained)
     with dg.DagsterInstance.get() as instance:
         dg.materialize([trained_asset], resources={**resources(), "gpus": GpuPool(devices=[0])}, instance=instance)
         print("done", flush=True)

@@ -12,6 +12,7 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from dagster_project.components import UseCase
 from dagster_project.definitions import resources
+from ml.declaration.reads import Reads
 from resources.gpu.pool import GpuPool, GpuWish
 
 
@@ -26,7 +27,9 @@ def orphan() -> dg.JobDefinition:
 
     trained.__module__ = "assets.stages.model"  # whose code counts
     case = Case("small", UseCase.model_validate(json.loads(os.environ["DECLARED"])))
-    step = asset(case, "trained", stage="models", kinds=set(), always=True, gpu=GpuWish("required"))(trained)
+    step = asset(case, "trained", stage="models", kinds=set(), reads=Reads(), always=True, gpu=GpuWish("required"))(
+        trained
+    )
     executor = dg.multiprocess_executor.configured({"start_method": {"forkserver": {}}})
     job = dg.define_asset_job("orphan", [step], executor_def=executor)
     using = {**resources(), "gpus": GpuPool(devices=[0])}
