@@ -84,7 +84,7 @@ class _Numbers:
     def unit(self) -> str:
         """The power of two that makes fractions of the values; missing if one of them is infinite."""
         low, high = self.ends
-        power = f"pow(2.0::DOUBLE, -ceil(log2(greatest(-{low}, {high}, 1e-200::DOUBLE))))"
+        power = f"pow(2.0::DOUBLE, -ceil(log2(greatest(-{low}, {high}, 1e-300::DOUBLE))))"
         return self.group.derive(f"CASE WHEN isfinite({low}) AND isfinite({high}) THEN {power} END")
 
     @property
