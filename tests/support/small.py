@@ -89,20 +89,26 @@ def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with dg.DagsterInstance.get() as instance:
             instance.get_runs(limit=1)
             instance.get_asset_keys(limit=1)
-        tracking().client()
+        tracking().client().search_experiments()
     return folder
 
 
 @pytest.fixture
-def small(home: Path, empty_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+def stocked_home(home: Path, empty_home: Path) -> Path:
+    """The test's home, with its databases."""
     shutil.copytree(empty_home, home, dirs_exist_ok=True)
+    return home
+
+
+@pytest.fixture
+def small(stocked_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     for name, value in PINNED.items():  # runs in this process then have the environment of a reproduction
         monkeypatch.setenv(name, value)
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 300)
     frame = pd.DataFrame({"id": range(300), "x": (y + random.normal(size=300)).round(3), "y": y})
     frame.to_csv(tmp_path / "rows.csv", index=False)
-    return Small(home, tmp_path / "rows.csv")
+    return Small(stocked_home, tmp_path / "rows.csv")
 
 
 @pytest.fixture(scope="session")

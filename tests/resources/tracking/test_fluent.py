@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -62,26 +61,15 @@ class Store:
         }
 
 
-@pytest.fixture(scope="module")
-def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database of MLflow, made once: its tables take seconds."""
-    folder = tmp_path_factory.mktemp("empty")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("SEXTANT_HOME", str(folder))
-        Tracking().client().search_experiments()
-    return folder / "mlflow"
-
-
 @pytest.fixture
-def store(empty: Path, home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
+def store(stocked_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Store]:
     """A store; after the test the process is as it was before, and nothing has made a store elsewhere."""
     import mlflow
 
-    shutil.copytree(empty, home / "mlflow")
     workplace = tmp_path / "workplace"
     workplace.mkdir()
     monkeypatch.chdir(workplace)  # where MLflow makes a store for runs that are not ours
-    yield Store(home)
+    yield Store(stocked_home)
     assert list(workplace.iterdir()) == []
     assert VARIABLES & os.environ.keys() == set()
     assert mlflow.active_run() is None
