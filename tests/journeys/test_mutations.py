@@ -427,3 +427,7 @@ def test_a_refusal_tells_the_ui_what_refused_with_which_figures_and_what_stays(c
     assert not checks["roc_auc"].passed
     assert checks["roc_auc"].metadata["at least"].value == 0.99999
     assert checks["champion"].passed
+    client = tracking().client()
+    experiment = client.get_experiment_by_name("small").experiment_id
+    runs = client.search_runs([experiment], "tags.`dagster.asset_key` = 'small/production_model'")
+    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]

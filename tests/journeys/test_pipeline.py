@@ -35,11 +35,6 @@ def materialize(which: Case, instance: dg.DagsterInstance, **options: Any) -> dg
     return dg.materialize(all_assets(which), resources=resources(), instance=instance, raise_on_error=False, **options)
 
 
-def failure(result: dg.ExecuteInProcessResult) -> str:
-    event = next(event for event in result.all_events if event.is_step_failure)
-    return str(event.step_failure_data.error)
-
-
 SPLIT = {"train_until": "2024-01-01", "validate_until": "2024-02-01"}
 QUICK = {"models": {"logistic": {"trials": 1}}}
 
@@ -125,25 +120,6 @@ def test_a_lost_or_damaged_result_is_made_again(home: Path) -> None:
         Storage().load(version)
 
 
-def test_a_champion_that_changed_after_the_evaluation_is_not_replaced(home: Path) -> None:
-    instance, small = dg.DagsterInstance.get(), case(**QUICK)
-    until = dg.AssetSelection.assets(small.key("production_model")).upstream()
-    alone = dg.AssetSelection.assets(small.key("production_model"))
-    assert materialize(small, instance, selection=until).success
-    other = case(**QUICK, seed=1, gates={"champion": {"not_worse_by": 1.0}})
-    evaluated = dg.AssetSelection.assets(small.key("evaluation")).upstream()
-    assert materialize(other, instance, selection=evaluated).success
-    tracking().client().copy_model_version("models:/breast_cancer/1", "breast_cancer")
-    tracking().client().set_registered_model_alias("breast_cancer", "champion", "2")
-
-    refused = materialize(other, instance, selection=alone)
-
-    assert "the champion has changed since the evaluation, from version 1 to 2; " in failure(refused)
-    champion = tracking().champion("breast_cancer")
-    assert champion is not None
-    assert str(champion.version) == "2"
-
-
 def test_batch_rows_have_the_cutoff_that_the_model_was_made_for_and_those_without_one_are_left_out() -> None:
     def declared(cutoff: str) -> Case:
         examples = {"table": "rows", "cutoff": cutoff, "target": "y", "split": SPLIT}
@@ -165,41 +141,6 @@ def test_training_never_depends_on_the_test_rows() -> None:
     for key in graph.get_all_asset_keys():
         if key.path[1] in ("models", "leaderboard", "onnx_model"):
             assert case().key("features/test") not in graph.get_ancestor_asset_keys(key), key
-
-
-def test_a_refused_candidate_leaves_the_champion_as_it_was(home: Path) -> None:
-    instance, good = dg.DagsterInstance.get(), case(**QUICK)
-    until = dg.AssetSelection.assets(good.key("production_model")).upstream()
-    assert materialize(good, instance, selection=until).success
-    bad = case(**QUICK, gates={"roc_auc": {"at_least": 0.99999}}, seed=1)
-
-    refused = materialize(bad, instance, selection=until)
-
-    assert not refused.success
-    assert "not promoted, version 1 stays champion. Refused by the gate roc_auc" in failure(refused)
-    champion = tracking().champion("breast_cancer")
-    assert champion is not None
-    assert str(champion.version) == "1"
-    runs = (
-        tracking()
-        .client()
-        .search_runs([champion_experiment()], "tags.`dagster.asset_key` = 'breast_cancer/production_model'")
-    )
-    assert sorted(run.info.status for run in runs) == ["FAILED", "FINISHED"]
-
-
-def champion_experiment() -> str:
-    return str(tracking().client().get_experiment_by_name("breast_cancer").experiment_id)
-
-
-def test_the_same_candidate_is_not_registered_twice(home: Path) -> None:
-    instance, small = dg.DagsterInstance.get(), case(**QUICK)
-    until = dg.AssetSelection.assets(small.key("production_model")).upstream()
-
-    assert materialize(small, instance, selection=until).success
-    assert materialize(small, instance, selection=until).success
-
-    assert len(tracking().client().search_model_versions("name='breast_cancer'")) == 1
 
 
 def test_a_champion_with_other_features_is_compared_on_the_same_rows(home: Path) -> None:
