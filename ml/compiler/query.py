@@ -85,7 +85,7 @@ def _computed(connection: "duckdb.DuckDBPyConnection", query: FeatureQuery, labe
 
     _create_view(connection, LABELS, labels.column_names, {LABELS: labels})
     try:
-        result: pa.Table = connection.execute(query.sql).to_arrow_table()
+        result: pa.Table = connection.sql(query.sql).to_arrow_table()
     except duckdb.OutOfMemoryException as error:
         if labels.num_rows < 2:
             raise FeatureSqlError(f"not even one label fits into the memory; raise memory_limit ({error})") from error
