@@ -8,7 +8,8 @@ from pathlib import Path
 
 import bentoml
 
-from service.http.app import Application, Served
+from service.http.app import Application
+from service.http.served import Served
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}

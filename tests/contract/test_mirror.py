@@ -88,6 +88,8 @@ ELSEWHERE = {
     "dagster_project/location/loading": "dagster_project/test_definitions.py",
     "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
     "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    # A route and a response are tested by what the application answers.
+    "service/http/endpoint": "service/http/test_app.py",
     # Tables of use cases that are trained.
     "dagster_project/examples/breast_cancer": "journeys/test_pipeline.py",
     "dagster_project/examples/diabetes": "journeys/test_tasks.py",

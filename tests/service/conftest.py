@@ -17,7 +17,8 @@ import pyarrow.parquet as pq
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from service.http.app import Application, Served
+from service.http.app import Application
+from service.http.served import Served
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have httpx2, and BentoML's import uses what pathspec deprecates

@@ -14,7 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from starlette.testclient import TestClient
 
-from service.http.app import Application, Served
+from service.http.app import Application
+from service.http.served import Served
 from service.plan.document import BundleError
 from service.predict.predictor import load_predictor
 from tests.service.conftest import NUMERIC, PLAN, RECORD, WEIGHTS, onnx_model

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from service.http.app import Application, Served
+from service.http.app import Application
+from service.http.served import Served
 from service.plan.document import BundleError
 from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs

@@ -1,0 +1,66 @@
+"""The predictor of a process and the events that it takes in, once its bundle is loaded."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+
+from service.history.events import Events
+from service.history.log import EventLog, EventLogError
+from service.plan.document import BundleError
+from service.predict.predictor import Predictor, load_predictor
+
+logger = logging.getLogger("bentoml.sextant")
+
+
+class Served:
+    """The predictor of this process, once it is loaded; `not_ready` says why requests should go elsewhere."""
+
+    def __init__(self) -> None:
+        self.predictor: Predictor | None = None
+        self.events: Events | None = None
+        self.not_ready: str | None = "the model is being loaded"
+
+    def load(self, folder: Path, log_folder: Path | None = None) -> None:
+        """Load the bundle, replay its golden records, and take in the events of the log.
+
+        In this order, as events may change the past of the golden records. Raises if the bundle or the log
+        cannot be served at all.
+        """
+        predictor = load_predictor(folder)
+        difference, tolerance = predictor.difference(), predictor.golden.tolerance
+        plan = predictor.plan
+        log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
+        events = Events(plan, predictor.histories, log)
+        events.replay()
+        self.predictor, self.events, self.not_ready = predictor, events, None
+        if not difference <= tolerance:
+            self.not_ready = f"a golden score differs by {difference:.3g}; at most {tolerance:.3g} is allowed"
+            logger.error("%s is not ready: %s", predictor.name, self.not_ready)
+
+    def start(self, folder: Path, log_folder: Path | None = None) -> None:
+        """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
+
+        Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
+        and answers nobody, so that neither a probe nor a caller learns anything.
+        """
+        try:
+            self.load(folder, log_folder)
+        except Exception as error:
+            explained = isinstance(error, BundleError | EventLogError)
+            self.not_ready = str(error) if explained else "the model failed to load; see the log"
+            logger.exception("the bundle in %s cannot be served", folder)
+
+    def require_predictor(self) -> Predictor:
+        """Return the predictor; raises HTTPException, 503, with the reason while there is none."""
+        if self.predictor is None:
+            raise HTTPException(503, self.not_ready)
+        return self.predictor
+
+    def require_events(self) -> Events:
+        """Return what takes events; raises HTTPException, 503, with the reason while there is none."""
+        if self.events is None:
+            raise HTTPException(503, self.not_ready)
+        return self.events
