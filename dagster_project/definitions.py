@@ -27,16 +27,19 @@ PINNED = {
 # Loading a component makes Dagster warn of its own beta classes, once for each use case and process.
 warnings.filterwarnings("ignore", category=dg.BetaWarning)
 CONFIGS = Path(__file__).resolve().parent.parent / "configs"
-# A preloaded module is imported once for a run instead of once for each step.
+# What nearly every step imports, once for a run: a step is a fork of a process that has it.
 PRELOAD = [
     "dagster_project.preloaded",
     "dagster._core.storage.sqlite_storage",
+    "dagster._core.storage.local_compute_log_manager",
     "dagster._cli",
-    "upath",
+    "upath.implementations.local",
     "pandas",
     "pyarrow.parquet",
-    "mlflow",
+    "mlflow.store.tracking.sqlalchemy_store",
+    "mlflow.store.model_registry.sqlalchemy_store",
     "sklearn.metrics",
+    "tabulate",
 ]
 
 

@@ -1,6 +1,7 @@
 """Loads each folder of configs/ on its own, so that a broken use case is visible and harms no other."""
 
 import os
+from importlib import import_module
 from pathlib import Path
 
 import dagster as dg
@@ -12,17 +13,21 @@ VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dag
 LONGEST = 80  # characters: a longer value is not repeated
 
 
+class BrokenUseCaseError(ValueError):
+    """A use case that cannot be loaded; says where the mistake is."""
+
+
 def load_use_cases(configs: Path) -> dg.Definitions:
     """Return the definitions of every use case; a broken one is an asset that carries its error.
 
     While definitions are being validated, a broken use case raises instead.
     """
-    loaded, broken = [], {}
+    loaded, broken = [], dict[str, str]()
     for folder in sorted(path.parent for path in configs.glob("*/defs.yaml")):
         try:
-            loaded.append(_load(folder, configs.parent))
-        except Exception as error:  # whatever it is, it concerns this use case alone
-            broken[folder.name] = f"configs/{folder.name}/defs.yaml cannot be loaded: {_message(_cause(error))}"
+            loaded.append(load_use_case(folder))
+        except BrokenUseCaseError as error:
+            broken[folder.name] = str(error)
     if broken and os.environ.get(VALIDATING):
         raise dg.DagsterInvalidDefinitionError("\n".join(broken.values()))
     return dg.Definitions.merge(
@@ -30,9 +35,15 @@ def load_use_cases(configs: Path) -> dg.Definitions:
     )
 
 
-def _load(folder: Path, root: Path) -> dg.Definitions:
-    tree = dg.ComponentTree.for_project(root)
-    return tree.build_defs(folder)
+def load_use_case(folder: Path) -> dg.Definitions:
+    """Return the definitions of one folder, without a look at those beside it; raises BrokenUseCaseError."""
+    try:
+        module = import_module(f"{folder.parent.name}.{folder.name}")
+        return dg.ComponentTree.from_module(module, folder.parents[1]).build_defs(folder)
+    except Exception as error:  # whatever it is, it concerns this use case alone
+        raise BrokenUseCaseError(
+            f"configs/{folder.name}/defs.yaml cannot be loaded: {_message(_cause(error))}"
+        ) from error
 
 
 def _cause(error: BaseException) -> BaseException:

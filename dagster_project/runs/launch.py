@@ -14,7 +14,8 @@ import click
 import dagster as dg
 import yaml
 
-from dagster_project.definitions import CONFIGS, defs
+from dagster_project.definitions import CONFIGS
+from dagster_project.location.loading import BrokenUseCaseError, load_use_case
 from dagster_project.runs.outcome import Outcome, read_outcome
 from dagster_project.runs.progress import follow
 from resources.home import home
@@ -62,7 +63,7 @@ def check_name(use_case: str) -> None:
 
 def check_declaration(use_case: str) -> None:
     """Raise ClickException with the reason if a declaration is broken."""
-    graph = defs().resolve_asset_graph()
-    broken = dg.AssetKey([use_case, "broken"])
-    if graph.has(broken):
-        raise click.ClickException(str(graph.get(broken).description))
+    try:
+        load_use_case(CONFIGS / use_case)
+    except BrokenUseCaseError as error:
+        raise click.ClickException(str(error)) from error
