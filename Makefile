@@ -34,10 +34,10 @@ serve: .venv/installed  ## Serve the newest Bento of flight_delays (port 3001)
 	$(BIN)/sextant serve flight_delays
 
 test: .venv/installed  ## Run every test
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --durations 10
+	$(BIN)/python -m pytest -n 2 --durations 10
 
 test-fast: .venv/installed  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow"
 
 lint: .venv/installed  ## Check style, types, words, the direction of imports and what they need
 	$(BIN)/ruff check .

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import pytest
 
+from xdist.scheduler import LoadScopeScheduling
+
 from ml.provenance.source import PACKAGES
 from resources.home import QUIET
 
@@ -95,3 +97,30 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
         if lacking := torch_without_cuda() if present() else "there is no GPU":
             pytest.skip(lacking)
+
+
+class ByModule(LoadScopeScheduling):
+    """Give a worker all tests of a module, as what they share is made once; those of one running Sextant are one lot."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return str(Path(module).parent) if "/live/" in module else module
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
+    """Return the scheduler of workers: modules in their order, not those with most tests first."""
+    config.option.loadscopereorder = False
+    return ByModule(config, log)
+
+
+LONGEST_FIRST = ("live", "journeys", "dagster_project", "deploy", "docs", "assets", "resources", "contract", "service")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the folders whose modules take longest, so that no worker is left alone with one in the end."""
+
+    def place(item: pytest.Item) -> int:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+
+    items.sort(key=place)

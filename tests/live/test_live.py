@@ -13,7 +13,7 @@ from .conftest import Live, rows, wait_until
 if TYPE_CHECKING:
     from playwright.sync_api import Page
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("live")]
+pytestmark = pytest.mark.slow
 
 
 def watched_runs(live: Live) -> list[dg.DagsterRun]:
