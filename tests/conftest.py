@@ -7,7 +7,6 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-
 from xdist.scheduler import LoadScopeScheduling
 
 from ml.provenance.source import PACKAGES
@@ -100,7 +99,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 class ByModule(LoadScopeScheduling):
-    """Give a worker all tests of a module, as what they share is made once; those of one running Sextant are one lot."""
+    """Give a worker all tests of a module, or of one running Sextant: what they share is made once."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
