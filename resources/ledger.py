@@ -133,6 +133,14 @@ class Ledger:
 
         return next((identity for identity, record in reversed(self.records.items()) if fits(record)), None)
 
+    def with_content(self, asset: str, content: str) -> list[str]:
+        """Return the ids of the coordinates that an asset had whenever its content had this hash, the oldest first."""
+        return [
+            identity
+            for identity, record in self.records.items()
+            if record["run"]["asset"] == asset and record["result"]["hash"] == content
+        ]
+
     def upstream(self, identity: str) -> Iterator[tuple[int, str, dict[str, Any]]]:
         """Yield depth, id and record of all that a result was made from, down to the raw snapshots, each once."""
         seen: set[str] = set()

@@ -16,7 +16,7 @@ from assets.framework.metadata import (
     table_metadata,
     tags,
 )
-from assets.framework.recipe import NO_GPU, Outside, Recipe, Showing
+from assets.framework.recipe import NO_GPU, Outside, Recipe, Require, Showing
 from assets.framework.reuse import REUSE_KEY, SHOW_KEY, reusable, reuse_key, show_key
 from assets.framework.step import Nothing, Step
 from ml.base.processes import end_with_run
@@ -49,6 +49,7 @@ def asset(
     usable: Callable[[BentoStore, Any], bool] | None = None,
     outside: Outside | None = None,
     showing: Showing | None = None,
+    require: Require | None = None,
     checks: Sequence[str] = (),
     audit: Mapping[str, bool] | None = None,
     code: Sequence[str] = (),
@@ -61,22 +62,22 @@ def asset(
     """Make an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
     A result whose inputs, code, config, environment and seed equal those of a stored one is taken from there, unless
-    `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer `usable`.
-    The config is the parts of the declaration that it `reads`: it sees no other. The code is the function's module and
-    what it imports, that of the parts it reads, and that of the modules `code`. What it looks at `outside`, beside its
-    inputs, is a value that decides too. `showing` is how a result is shown, where that reads more. A function may
-    raise: nothing is stored then. An input annotated as Columns is read when the function asks for columns of it. A
-    table that `grows` shares files with the one before where it starts with all rows of that. `settable` are the names
-    of numbers that a run's config may set for this asset, and where they stand in the declaration: what was set is then
-    part of the config, as if it had been declared. `checks` are answered by the function; those of the `audit` may
-    block: where one of these has failed, nothing is stored and what is downstream does not run. What `config` names a
-    run may say to this asset, as `Step.config`. Beside storage and tracking it is given the named `resources`. An
-    `optional` one may raise Nothing.
+    `always` (what reads or changes the outside world runs always), or unless it is lost, damaged or no longer
+    `usable`. The config is the parts of the declaration that it `reads`: it sees no other. The code is the function's
+    module and what it imports, that of the parts it reads, and that of the modules `code`. What it looks at `outside`,
+    beside its inputs, is a value that decides too. `showing` is how a result is shown, where that reads more. What the
+    inputs must meet, be it made or reused, is for `require` to raise. A function may raise: nothing is stored then. An
+    input annotated as Columns is read when the function asks for columns of it. A table that `grows` shares files with
+    the one before where it starts with all rows of that. `settable` are the names of numbers that a run's config may
+    set for this asset, and where they stand in the declaration: what was set is then part of the config, as if it had
+    been declared. `checks` are answered by the function; those of the `audit` may block: where one of these has
+    failed, nothing is stored and what is downstream does not run. What `config` names a run may say to this asset, as
+    `Step.config`. Beside storage and tracking it is given the named `resources`. An `optional` one may raise Nothing.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
         recipe = Recipe(
-            declared, name, function, reads, always, grows, usable, outside, showing, audit or {}, code, gpu,
+            declared, name, function, reads, always, grows, usable, outside, showing, require, audit or {}, code, gpu,
             settable or {}, config is not None,
         )  # fmt: skip
 
@@ -132,6 +133,8 @@ class _Materialization:
     def events(self, inputs: Mapping[str, Any]) -> Iterator[Event]:
         """Yield the materialization with its checks; of an asset that may be absent, an observation that says so."""
         resources = self.resources
+        if self.recipe.require:
+            self.recipe.require(self.case, _origins(inputs))
         key = reuse_key(self.recipe, self.case, inputs, self.device, resources.tracking)
         if not (self.recipe.always or self.once):
             bentos = resources.bentos if self.recipe.usable else None
@@ -203,13 +206,12 @@ class _Materialization:
 
     def _loaded(self, inputs: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Loaded]]:
         """Return the inputs' values, and what was loaded."""
-        values, loaded, annotations = {}, {}, self.recipe.function.__annotations__
+        values, annotations = {}, self.recipe.function.__annotations__
         for argument, version in sorted(inputs.items()):
             later = annotations.get(argument) is Columns
             storage = self.resources.storage
             values[argument] = Columns(storage, version) if later else storage.load(version)
-            loaded[argument] = Loaded(version.asset, version.hash, version.coordinates)
-        return values, loaded
+        return values, _origins(inputs)
 
     def _tracked(self) -> Any:
         fluent = self.case.spec.tracking.fluent  # decides no result, so it is no part that an asset reads
@@ -264,6 +266,13 @@ class _Materialization:
             run={"dagster": self.context.run.run_id, "asset": self.recipe.key.to_user_string(), "mlflow": run.id},
             seed=self.case.spec.seed,
         )
+
+
+def _origins(inputs: Mapping[str, Any]) -> dict[str, Loaded]:
+    return {
+        argument: Loaded(version.asset, version.hash, version.coordinates)
+        for argument, version in sorted(inputs.items())
+    }
 
 
 def _result(

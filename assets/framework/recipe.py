@@ -9,6 +9,7 @@ import dagster as dg
 from assets.framework.case import Case
 from ml.declaration.reads import Reads, modules_of
 from ml.declaration.use_case import UseCaseSpec
+from ml.provenance.coordinates import Loaded
 from ml.provenance.source import decides
 from resources.bentos import BentoStore
 from resources.gpu.pool import GpuWish
@@ -17,6 +18,8 @@ from resources.tracking.tracker import Tracker
 
 # What is looked at beside the inputs: of a use case's name, the tracker and the stored inputs, a JSON value.
 Outside: TypeAlias = Callable[[str, Tracker, Mapping[str, Stored]], Any]
+# Raises what to do unless a use case and the origins of an asset's inputs, by argument, fit together.
+Require: TypeAlias = Callable[[Case, Mapping[str, Loaded]], None]
 NO_GPU = GpuWish("never")
 ALWAYS_READ = Reads(("seed",))
 DERIVED = "ml.declaration.derived"  # what follows from a declaration, which belongs to no part of it alone
@@ -50,6 +53,7 @@ class Recipe:
     usable: Callable[[BentoStore, Any], bool] | None = None
     outside: Outside | None = None
     showing: Showing | None = None
+    require: Require | None = None
     audit: Mapping[str, bool] = field(default_factory=dict)
     code: Sequence[str] = ()
     gpu: GpuWish = NO_GPU

@@ -33,7 +33,7 @@ def require_passed(
     the evaluation is about another model, another champion or no rows, or was made of other examples than the model or
     under another declaration.
     """
-    if reason := _unfit(step, evaluation, model_hash, champion):
+    if reason := unfit(step, evaluation, model_hash, champion):
         raise _refusal(reason, champion)
     if champion is not None and champion.tags.get(MODEL_HASH) == model_hash:
         evaluation = evaluation.of_champion(champion.version)
@@ -43,7 +43,7 @@ def require_passed(
     return verdicts
 
 
-def _unfit(step: Step, evaluation: Evaluation, model_hash: str, champion: RegisteredVersion | None) -> str | None:
+def unfit(step: Step, evaluation: Evaluation, model_hash: str, champion: RegisteredVersion | None) -> str | None:
     """Return why no gate may go by this evaluation; None if the gates may."""
     if evaluation.model_hash != model_hash:
         return (

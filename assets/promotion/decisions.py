@@ -1,9 +1,12 @@
 """Decisions of people about the champion: to approve a waiting candidate, to go back to an older version."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 
 from assets.framework.step import Step
-from assets.promotion.champion import EVALUATED, GOLDEN, as_tag, data_of, keep, move, promote, require_passed
+from assets.promotion.champion import EVALUATED, GOLDEN, as_tag, data_of, keep, move, promote, require_passed, unfit
 from assets.promotion.requests import Request
 from assets.stages.values import ProductionModel
 from ml.base.hashing import hash_bytes
@@ -12,7 +15,7 @@ from ml.exported.golden_rows import GoldenError, check_golden
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger
 from resources.storage import StorageError, Stored
-from resources.tracking.protocol import RegistryError
+from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import (
     APPROVED,
     BY_HAND,
@@ -35,7 +38,7 @@ def approve(step: Step, registry: Registry, request: Request) -> ProductionModel
     model_hash = hash_bytes(registry.file(request.version))
     if model_hash != challenger.tags.get(MODEL_HASH):
         raise _refusal(f"version {request.version} is not the model that was registered: its hash is {model_hash[:12]}")
-    origin, evaluation = _evaluation(step, request.version, model_hash)
+    origin, evaluation = _evaluation(step, request.version, model_hash, champion)
     require_passed(step, evaluation, model_hash, champion)
     if step.case.spec.production.dry_run:
         return keep(step, registry, champion, f"dry run: version {request.version} would become the champion")
@@ -44,19 +47,31 @@ def approve(step: Step, registry: Registry, request: Request) -> ProductionModel
     return promote(step, registry, request.version, APPROVED, request.by, request.reason, evaluation)
 
 
-def _evaluation(step: Step, version: str, model_hash: str) -> tuple[Loaded, Evaluation]:
-    """Return the latest evaluation of this model: it may say something else than the one that made the model wait."""
+def _evaluation(
+    step: Step, version: str, model_hash: str, champion: RegisteredVersion | None
+) -> tuple[Loaded, Evaluation]:
+    """Return the latest evaluation of this model that gates may go by today, or else the latest one.
+
+    It may say something else than the one that made the model wait.
+    """
     asset, records = step.case.key("evaluation").to_user_string(), Ledger().records.items()
     evaluations = [(identity, record) for identity, record in records if record["run"]["asset"] == asset]
-    about = [pair for pair in evaluations if pair[1]["data"]["onnx_model"]["hash"] == model_hash]
+    about = [pair for pair in reversed(evaluations) if pair[1]["data"]["onnx_model"]["hash"] == model_hash]
     if not about:
         raise _refusal(f"nothing is known of an evaluation of version {version}; run the retrain job")
-    identity, record = about[-1]
+    read = ((identity, record["result"], _read(step, version, record)) for identity, record in about)
+    first = next(read)
+    fit = (entry for entry in (first, *read) if unfit(step, entry[2], model_hash, champion) is None)
+    identity, result, evaluation = next(fit, first)
+    return Loaded(asset, result["hash"], identity), evaluation
+
+
+def _read(step: Step, version: str, record: Mapping[str, Any]) -> Evaluation:
     try:
         evaluation: Evaluation = step.storage.load(Stored(**record["result"]))
     except StorageError as error:
         raise _refusal(f"the evaluation of version {version} cannot be read ({error}); run the retrain job") from error
-    return Loaded(asset, record["result"]["hash"], identity), evaluation
+    return evaluation
 
 
 def roll_back(step: Step, registry: Registry, request: Request) -> ProductionModel:

@@ -39,10 +39,10 @@ def _mismatches(loaded: Mapping[str, Loaded], declared: Mapping[str, Any], ledge
             "features/test",
         )
     for matrix in [loaded["test"], *(origin for name, origin in reached if name == "development")]:
-        if parts := changed(_then(ledger, matrix, reads.MATRIX), reads.MATRIX.decide(declared)):
+        if parts := _made_otherwise(ledger, matrix, reads.MATRIX, declared):
             yield _other_declaration(matrix, parts), "features/test"
     model = loaded["onnx_model"]
-    if parts := changed(_then(ledger, model, reads.REFERENCE), reads.REFERENCE.decide(declared)):
+    if parts := _made_otherwise(ledger, model, reads.REFERENCE, declared):
         yield _other_declaration(model, parts), "onnx_model"
     for name, table in sorted(loaded.items()):
         if name.startswith("raw_") and inputs[name].hash != table.hash:
@@ -53,9 +53,15 @@ def _mismatches(loaded: Mapping[str, Loaded], declared: Mapping[str, Any], ledge
             )
 
 
-def _then(ledger: Ledger, result: Loaded, parts: Reads) -> dict[str, Any]:
-    """Return what parts of the declaration said when something was made."""
-    return parts.decide(_record(ledger, result)["config"]["value"])
+def _made_otherwise(ledger: Ledger, result: Loaded, parts: Reads, declared: Mapping[str, Any]) -> list[str]:
+    """Return the parts of the declaration that have changed since something was made, each time that it was made.
+
+    The same content may be made under several declarations; what was made of it is not made again for that.
+    """
+    now = parts.decide(declared)
+    differing = changed(parts.decide(_record(ledger, result)["config"]["value"]), now)
+    alike = ledger.with_content(result.asset, result.hash) if differing else []
+    return [] if any(parts.decide(ledger.get(one)["config"]["value"]) == now for one in alike) else differing
 
 
 def _other_declaration(result: Loaded, parts: Iterable[str]) -> str:

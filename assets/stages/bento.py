@@ -54,7 +54,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
             "model_version": production_model.version,
             "bento": {"tag": tag, **step.coordinates.summary()},
         }
-        golden = _golden(model, sources, rows_to_score(step.case, model.spec, sources))
+        golden = _golden(model, sources, rows_to_score(step.case, model.served, sources))
         unit = model.task.unit(np.array(golden["scores"]))
         bundle = {
             "model.onnx": model.content,
@@ -80,7 +80,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
 
 def _golden(model: ExportedModel, tables: dict[str, pa.Table], scored: pd.DataFrame) -> dict[str, Any]:
     """Return golden requests with the scores that the batch path gives them."""
-    spec, definitions = model.spec, model.definitions
+    spec, definitions = model.served, model.definitions
     rows, cutoffs = golden_rows(spec, definitions, tables[spec.examples.table], scored, GOLDEN_ROWS)
     scores = model.scores(feature_matrix(spec, definitions, tables, cutoffs, rows))
     return {"records": records(spec, definitions, rows, cutoffs), "scores": scores.tolist()}

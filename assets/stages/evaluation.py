@@ -58,12 +58,12 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         ins=ins,
         outside=compared_champion,
         showing=showing,
+        require=require_belonging,
         checks=gate_names(case.spec.gates),
         code=["ml.report.pictures"],
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
-        _require_belonging(step)
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.features}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
@@ -110,9 +110,10 @@ def champion_now(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> 
     return [champion.version, champion.tags.get(MODEL_HASH, "")] if champion else None
 
 
-def _require_belonging(step: Step) -> None:
+def require_belonging(case: Case, loaded: Mapping[str, Loaded]) -> None:
+    """Raise dagster.Failure unless the inputs belong together, as declared."""
     try:
-        require_same_origin(step.case.name, step.loaded, step.declared, Ledger())
+        require_same_origin(case.name, loaded, case.spec.resolved(), Ledger())
     except MismatchError as error:
         raise dg.Failure(f"nothing was evaluated: {error}", allow_retries=False) from error
 
@@ -212,8 +213,8 @@ def _champion(
 ) -> _Champion:
     """Return the comparison on the same test rows; the champion sees the features that it was trained on."""
     spec, registered = step.case.spec, step.tracking.champion(step.case.name)
-    if registered is None:
-        return _Champion({})
+    if registered is None or registered.tags.get(MODEL_HASH) == model.hash:
+        return _Champion({})  # what the candidate is by now is added where it matters
     name = f"{step.case.name}:{registered.version}"
     champion = ExportedModel(step.tracking.onnx(step.case.name, registered.version))
     if champion.hash != registered.tags.get(MODEL_HASH, champion.hash):

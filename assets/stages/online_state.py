@@ -26,8 +26,8 @@ def online_state(case: Case) -> dg.AssetsDefinition:
         """The plan of the features and the recent history that they need, as the files that the Bento carries."""
         model = ExportedModel(step.tracking.onnx(production_model.name, production_model.version))
         sources = raw_tables(tables)
-        rows = rows_to_score(step.case, model.spec, sources)
-        files = state.online_state(step.case.name, model.spec, model.definitions, sources, rows["cutoff"], model.task)
+        rows = rows_to_score(step.case, model.served, sources)
+        files = state.online_state(step.case.name, model.served, model.definitions, sources, rows["cutoff"], model.task)
         step.show(files=dg.MetadataValue.md(_listed(files)), size_in_MB=round(sum(map(len, files.values())) / 1e6, 2))
         return files
 

@@ -36,9 +36,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         """Batch scores, each row with the model version and time."""
         model = ExportedModel(step.tracking.onnx(production_model.name, production_model.version))
         sources = raw_tables(tables)
-        rows = rows_to_score(step.case, model.spec, sources)
-        if model.spec.examples.query is None:
-            step.show(rows_left_out=sources[model.spec.examples.table].num_rows - len(rows))
+        rows = rows_to_score(step.case, model.served, sources)
+        if model.served.examples.query is None:
+            step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
         return rows.assign(
             **answer_columns(model.task, model.scores(model.features(sources, rows))),
             model_version=production_model.version,

@@ -30,6 +30,13 @@ COPIED = Reads(
     ("task", "seed", "tables", "relationships", "examples", "features"),
     without=("tables.*.source", "tables.*.audit", "features.selection"),
 )
+# Of that, what a record and a row of a batch are read by, beside the definitions of its features.
+SERVED = Reads(
+    (
+        *("examples.table", "examples.query", "examples.cutoff"),
+        *("tables.*.key", "tables.*.time", "tables.*.known_at", "tables.*.computed"),
+    )
+)
 
 
 class ExportedModel:
@@ -84,6 +91,12 @@ class ExportedModel:
         return copied
 
     @cached_property
+    def served(self) -> UseCaseSpec:
+        """The parts of the declaration that records and rows of a batch are read by; no others are there."""
+        served: UseCaseSpec = view(self.spec, SERVED)
+        return served
+
+    @cached_property
     def definitions(self) -> FeatureDefinitions:
         """The definitions of its features."""
         return FeatureDefinitions.model_validate_json(self.metadata["sextant.definitions"])
@@ -103,10 +116,21 @@ class ExportedModel:
         """The largest difference from the native model, as measured at the export; NaN if it was not."""
         return float(self.metadata.get(PARITY, "nan"))
 
+    def answers_as(self, other: "ExportedModel") -> bool:
+        """Return whether two models answer every record alike: what they compute of it, and how they read it."""
+        return self.answers == other.answers and self._reading == other._reading
+
+    @property
+    def _reading(self) -> dict[str, Any]:
+        """The declaration of the tables that its features need, and of the rows that it is asked about."""
+        reading = SERVED.decide(json.loads(self.metadata["sextant.spec"]))
+        needed = self.definitions.tables | {reading["examples"]["table"]}
+        return reading | {"tables": {name: table for name, table in reading["tables"].items() if name in needed}}
+
     def scores(self, matrix: pd.DataFrame) -> np.ndarray:
         """Return its answers to a feature matrix, float64 [n_rows] or [n_rows, n_classes]."""
         return predict(self.session, self.encoder, matrix)
 
     def features(self, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
         """Return the features of rows (key and cutoff) as it defines them, whatever is declared today."""
-        return feature_matrix(self.spec, self.definitions, tables, rows[[self.spec.key, "cutoff"]])
+        return feature_matrix(self.served, self.definitions, tables, rows[[self.served.key, "cutoff"]])

@@ -95,6 +95,12 @@ class FeatureDefinitions(BaseModel):
     def categorical(self) -> list[str]:
         return [feature.name for feature in self.features if feature.type == "categorical"]
 
+    @property
+    def tables(self) -> set[str]:
+        """The tables whose rows the features are made of, beside that of the examples."""
+        views = self.synthesis.views.values() if self.synthesis else ()
+        return {source.table for source in (*self.lookups.values(), *views)}
+
     def only(self, names: Collection[str]) -> "FeatureDefinitions":
         """Return the definitions of some of the features, in their order, with the lookups that these need.
 

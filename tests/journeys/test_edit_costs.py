@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ml.provenance.source import Source, running
@@ -12,6 +13,7 @@ from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.registry import CONFIRMED
 from resources.tracking.runs import tracking
+from tests.support.dated import frame
 from tests.support.edited import BASE, HISTORY, MATRIX, MODELS, SEARCHED, SERVED, Edited, Outcome, in_home
 
 pytestmark = pytest.mark.slow
@@ -111,6 +113,51 @@ def test_a_feature_window_makes_the_matrix_and_what_follows(edited: Edited) -> N
 
     assert outcome.made == {*MATRIX, *MODELS, *SEARCHED, *SERVED}
     assert versions() == ["1", "2"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"features": {"history": HISTORY, "at_most": 2000}},
+        {"examples": {"where": "true"}},
+        {"examples": {"target": "y=1"}},
+        {"tables": {"interesting_values": {"g": ["a"]}}},
+    ],
+)
+def test_another_way_to_the_same_matrix_is_judged_and_registers_nothing(edited: Edited, change: dict[str, Any]) -> None:
+    declared = edited.declared()
+    changes = {
+        "features": change.get("features", declared["features"]),
+        "examples": declared["examples"] | change.get("examples", {}),
+        "tables": {"rows": declared["tables"]["rows"] | change.get("tables", {})},
+    }
+
+    outcome = edited.run(**changes)
+
+    assert outcome.made & {*MODELS, *SERVED} == NOTHING
+    assert versions() == ["1"]
+    assert edited.run(**changes) == Outcome(NOTHING, NOTHING)
+    assert edited.run().made == NOTHING
+
+
+def test_an_expression_that_no_training_row_shows_reaches_production(edited: Edited) -> None:
+    rows = frame()
+    rows["code"] = np.where(np.arange(len(rows)) % 5 < 2, "a", "b")
+    rows.loc[(rows["at"] >= "2024-02-10") & (rows["code"] == "a"), "code"] = "c"
+    edited.use(rows)
+
+    def tables(late: str) -> dict[str, Any]:
+        table = edited.declared()["tables"]["rows"]
+        return {"rows": {**table, "computed": {"late": late}, "ignore": ["code"]}}
+
+    edited.run(tables=tables("code = 'a'"))
+    outcome = edited.run(tables=tables("code in ('a', 'c')"))
+
+    assert outcome.made.isdisjoint(MODELS)
+    assert versions() == ["1", "2", "3"]
+    stored = Ledger().latest_result("small/online_state")
+    assert stored is not None
+    assert "code in ('a', 'c')" in Storage().load(stored)["plan.json"].decode()
 
 
 def test_code_that_may_change_a_family_makes_that_alone_and_the_same_answers_register_nothing(

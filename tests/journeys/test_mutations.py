@@ -84,6 +84,24 @@ def test_the_champion_itself_stays_champion_and_is_not_registered_again(case: Da
     assert [entry.version for entry in registry().entries()] == ["1"]
 
 
+def test_a_champion_whose_alias_was_taken_is_promoted_again(case: Dated) -> None:
+    declared = {"evaluation": {**case.declared()["evaluation"], "slice_rows": 40}}
+    assert case.retrain(**declared).success
+    tracking().client().delete_registered_model_alias("small", "champion")
+
+    assert case.retrain(**declared).success
+
+    assert (case.champion(), versions()) == ("1", ["1"])
+
+
+def test_an_evaluation_is_not_reused_for_a_candidate_that_is_not_as_declared(case: Dated) -> None:
+    history = {"table": "rows", "group_by": ["g"], "windows": ["5d"], "aggregations": ["count"]}
+
+    result = case.attempt("evaluation", features={"history": history})
+
+    assert "features/test was made under another declaration (features.history" in failure(result)
+
+
 def present(instance: dg.DagsterInstance, key: dg.AssetKey, stored: Stored, coordinates: str) -> None:
     """Makes a stored result the latest materialization of its asset."""
     kept = {field.name: getattr(stored, field.name) for field in fields(Stored)}

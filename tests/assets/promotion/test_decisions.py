@@ -126,6 +126,17 @@ def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) ->
     assert set(value("predictions")["model_version"]) == {"1"}
 
 
+def test_an_approval_goes_by_the_evaluation_that_is_as_declared_be_it_an_older_one(case: Dated) -> None:
+    evaluation = case.declared()["evaluation"]
+    for slice_rows in (30, 40, 30):
+        assert case.retrain(**REQUIRED, evaluation={**evaluation, "slice_rows": slice_rows}).success
+
+    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+
+    assert approved.success
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
 def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     case: Dated, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -25,6 +25,9 @@ class Known(Ledger):
             raise LedgerError(f"no coordinates {identity!r}")
         return self.kept[identity]
 
+    def with_content(self, asset: str, content: str) -> list[str]:
+        return [identity for identity in self.kept if identity.startswith(content)]
+
 
 def given(asset: str, identity: str, content: str | None = None) -> dict[str, str]:
     """An input; its content has the name of its coordinates unless said otherwise."""
@@ -87,6 +90,12 @@ def test_features_that_were_made_under_another_declaration_are_refused(asset: st
 
     with pytest.raises(MismatchError, match=f"{asset} was made under another declaration \\(features.ignore changed"):
         judged(**changed)
+
+
+def test_features_that_today_s_declaration_makes_alike_belong_together() -> None:
+    other = {**KEPT["d1"], "config": {"value": resolved(features={"ignore": ["x"]})}}
+
+    judged(d1=other, d1_again=KEPT["d1"])
 
 
 def test_a_threshold_of_another_objective_is_refused() -> None:
