@@ -113,13 +113,20 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
 
 
 LONGEST_FIRST = ("live", "journeys", "dagster_project", "deploy", "docs", "assets", "resources", "contract", "service")
+# With these a whole use case is run, or commands in processes of their own.
+SLOW_FIXTURES = {"small", "case", "project", "copy_project", "promoted", "edited"}
+SLOW_FOLDERS = {"live", "journeys", "deploy"}
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the folders whose modules take longest, so that no worker is left alone with one in the end."""
+    """Mark the slow ones, and begin with the folders whose modules take longest: no worker is left with one alone."""
 
-    def place(item: pytest.Item) -> int:
-        folder = item.path.relative_to(ROOT / "tests").parts[0]
-        return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
+    def folder(item: pytest.Item) -> str:
+        return item.path.relative_to(ROOT / "tests").parts[0]
 
-    items.sort(key=place)
+    for item in items:
+        if folder(item) in SLOW_FOLDERS or SLOW_FIXTURES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    order = {name: place for place, name in enumerate(LONGEST_FIRST)}
+    items.sort(key=lambda item: order.get(folder(item), len(order)))

@@ -34,6 +34,7 @@ def parts_of(base: type[spec.Part]) -> Iterator[str]:
 PARTS = sorted({*parts_of(spec.Part)} - {"UseCaseSpec"})
 
 
+@pytest.mark.slow
 def test_heavy_libraries_are_not_imported_by_the_code_location(home: Path) -> None:
     code = (
         "import sys; from dagster_project.definitions import defs; defs();"

@@ -20,6 +20,7 @@ def holding(name: str, channel: Connection) -> None:
         channel.recv()
 
 
+@pytest.mark.slow
 def test_a_driver_waits_for_another_and_goes_on_when_that_is_killed(home: Path) -> None:
     context = multiprocessing.get_context("spawn")
     (first, its), (second, others) = context.Pipe(), context.Pipe()

@@ -19,6 +19,8 @@ from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import RecordReader
 
+pytestmark = pytest.mark.slow
+
 PARTS = ["development", "test"]
 read: list[tuple[str, frozenset[str] | None]] = []  # asset and columns
 

@@ -14,6 +14,8 @@ from dagster_project.location.automation import automation
 from dagster_project.location.instance import _SETTINGS
 from ml.declaration.use_case import UseCaseSpec
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def watched(tmp_path: Path, home: Path) -> Case:

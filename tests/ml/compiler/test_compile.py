@@ -108,6 +108,7 @@ def customers() -> ft.EntitySet:
     return entities
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_cutoff", BOTH)
 def test_depth_two_with_filters_equals_featuretools(at_cutoff: AtCutoff) -> None:
     entities = customers()
@@ -230,6 +231,7 @@ def shop_labels(count: int, seed: int = 1) -> pa.Table:
     return labels_of(instances, START + pd.to_timedelta(random.integers(0, 24 * 50, count) * 3_600, "s"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_cutoff", BOTH)
 def test_windows_equal_featuretools(at_cutoff: AtCutoff) -> None:
     entities = shop()
@@ -363,6 +365,7 @@ def _numbered(key: str, **columns: st.SearchStrategy[Any]) -> st.SearchStrategy[
     return rows.map(lambda rows: [{key: f"k{number}", **row} for number, row in enumerate(rows)])
 
 
+@pytest.mark.slow
 @settings(max_examples=80, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(
     persons=_numbered("person", joined=_SECONDS),
@@ -485,6 +488,7 @@ def test_what_became_known_later_counts_as_if_it_came_later() -> None:
         assert row["MAX(transactions.amount)"] == pytest.approx(expected, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_a_row_does_not_depend_on_the_others_or_on_threads() -> None:
     entities = history(20_000, 5)
     query = compile_features(entities, all_features(entities), at_cutoff="excluded", known_at=KNOWN)

@@ -75,6 +75,7 @@ def test_numbers_are_compared_by_their_errors_and_classes_by_what_is_right(rows:
     assert classes.differences["accuracy"].value == 1
 
 
+@pytest.mark.slow
 def test_the_interval_of_many_equal_groups_holds_no_difference_as_often_as_its_confidence_says() -> None:
     task = Task("multiclass", ("no", "yes"))
 

@@ -192,6 +192,7 @@ def test_a_group_that_a_split_by_dates_tears_apart_is_found() -> None:
     assert findings[1].reason.startswith("1 values of shop are in train (2 rows) and test (1 rows), first a; ")
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 1000), groups=st.integers(20, 200))
 def test_a_random_split_keeps_groups_together_in_the_declared_shares(seed: int, groups: int) -> None:

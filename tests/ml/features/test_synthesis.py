@@ -169,6 +169,7 @@ def test_every_value_equals_what_featuretools_computes(declaration: dict[str, An
         np.testing.assert_allclose(matrix[name], values, rtol=1e-9, err_msg=name)
 
 
+@pytest.mark.slow
 def test_no_feature_tells_of_the_future_and_one_row_alone_gives_the_same(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     definitions = define_features("shop", spec, tables)

@@ -83,6 +83,7 @@ def test_a_family_learns_and_repeats_itself_exactly(name: str, kind: Kind, frame
     assert np.array_equal(pickle.loads(pickle.dumps(first)).predict(data.X_valid), p)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), EVERY)
 def test_the_onnx_model_answers_the_same_and_has_the_same_bytes(name: str, kind: Kind, frame: pd.DataFrame) -> None:
     data = training(frame, kind)

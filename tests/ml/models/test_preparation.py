@@ -46,6 +46,7 @@ def training(frame: pd.DataFrame, name: str) -> Training:
     return Training(encoder.encode(train), y[:600], encoder.encode(valid), y[600:], encoder, Task(kind))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EVERY)
 def test_columns_that_are_constant_or_missing_do_no_harm_and_convert(name: str, frame: pd.DataFrame) -> None:
     frame = frame.assign(pixel_2=3.0, pixel_3=np.nan, empty=None)

@@ -231,6 +231,7 @@ def test_an_aggregation_equals_featuretools_function(name: str) -> None:
         )
 
 
+@pytest.mark.slow
 @settings(max_examples=50, deadline=None, derandomize=True)
 @given(values=st.lists(st.floats(-1e300, 1e300), min_size=1, max_size=20), data=st.data())
 @pytest.mark.parametrize("scale", [1.0, 1e-200])

@@ -64,6 +64,7 @@ def test_a_page_has_every_section_in_order_and_is_complete_in_itself(kind: Kind)
     assert "nan" not in re.sub(r"base64,[^\"]+", "", content).lower()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_the_pictures_of_a_task_are_on_the_page_and_the_same_each_time(kind: Kind) -> None:
     found, given, explained = made(kind)
@@ -125,6 +126,7 @@ def test_figures_have_the_decimals_that_their_size_calls_for(value: float, said:
     assert figure(value) == said
 
 
+@pytest.mark.slow
 def test_where_the_champion_has_seen_rows_both_models_are_shown_on_the_others() -> None:
     found, given, explained = made("binary", seen=150)
 

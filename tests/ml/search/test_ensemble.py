@@ -46,6 +46,7 @@ def tuned(data: Training, kind: Kind) -> dict[str, TunedModel]:
     return {name: tune(name, data, trials=1, seed=0, metric=METRIC[kind]) for name in FAMILIES[kind]}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAMILIES)
 def test_the_graph_of_a_blend_answers_as_the_blend_does(kind: Kind) -> None:
     valid, data = problem(kind)

@@ -234,6 +234,7 @@ def missing(rows: int) -> pd.Series:
     return pd.Series(np.full(rows, np.nan))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(set(CATALOGUE) - {"cnn"}))
 @pytest.mark.parametrize("nothing", [constant, missing])
 @pytest.mark.parametrize("alone", [False, True])

@@ -78,6 +78,7 @@ class Moody(toy.Toy):
         return toy.Weighing(params["weight"] + (np.random.default_rng().normal() if self.restless else 0.0))
 
 
+@pytest.mark.slow
 def test_the_study_does_not_depend_on_the_number_of_workers(data: Training, folds: Folded) -> None:
     first, second = (
         tune("logistic", data, trials=8, seed=3, folds=folds, search=Search(batch=3, workers=workers))
@@ -89,6 +90,7 @@ def test_the_study_does_not_depend_on_the_number_of_workers(data: Training, fold
     assert np.array_equal(first.valid_predictions, second.valid_predictions)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "fixed"), [("lightgbm", {}), ("mlp", {"epochs": 4})])
 def test_what_workers_share_and_prune_does_not_depend_on_their_number(
     name: str, fixed: dict[str, Any], data: Training, folds: Folded
@@ -152,6 +154,7 @@ class Learning(toy.Toy):
         return toy.Weighing(params["weight"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_trial_is_pruned_at_the_rung_where_its_loss_is_above_the_median_of_earlier_batches(
     workers: int, data: Training, registered: Any
@@ -269,6 +272,7 @@ def test_several_seeds_of_the_refit_show_the_spread_and_keep_the_first(data: Tra
     assert np.array_equal(one.valid_predictions, three.valid_predictions)
 
 
+@pytest.mark.slow
 def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before(
     frame: pd.DataFrame, data: Training
 ) -> None:

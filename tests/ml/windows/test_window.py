@@ -95,6 +95,7 @@ def as_double(number: int) -> float:
     return float(number) if number < 2**63 else float(number % 2**64) + float(number >> 64) * 2.0**64
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_cutoff", get_args(AtCutoff))
 @settings(max_examples=40, deadline=None)
 @given(events=EVENTS, rows=ROWS)
@@ -105,6 +106,7 @@ def test_every_aggregate_equals_a_plain_loop(at_cutoff: AtCutoff, events: list[A
         assert values == {window.name: plain(events, *row, window, at_cutoff) for window in ALL}
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(events=EVENTS, rows=ROWS, data=st.data())
 def test_a_value_depends_on_its_own_events_alone(events: list[Any], rows: list[Any], data: st.DataObject) -> None:
@@ -118,6 +120,7 @@ def test_a_value_depends_on_its_own_events_alone(events: list[Any], rows: list[A
     assert alone.to_pylist() == together.to_pylist()[:1]
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(events=EVENTS, rows=ROWS)
 def test_keys_may_be_worked_on_a_few_at_a_time(events: list[Any], rows: list[Any]) -> None:

@@ -18,6 +18,8 @@ import pytest
 from ml.base.gpus import Gpu, allowed
 from resources.gpu.pool import GpuBusyError, GpuPool, GpuWish, NoGpuError
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 ROOT = HERE.parents[2]
 PEAK = "peak GPU memory of the step's processes (bytes)"
@@ -231,6 +233,7 @@ def test_a_device_stays_taken_while_a_child_of_its_killed_holder_lives(hold: Cal
     assert free(0)
 
 
+@pytest.mark.slow
 def test_nobody_passes_a_whole_device_that_was_asked_for_before(hold: Callable[..., Holder]) -> None:
     first = hold(devices=[0], share=0.5)
     assert first.says() == "holds 0"

@@ -16,6 +16,8 @@ from resources.tracking.runs import Tracking
 from resources.tracking.versions import MlflowVersions
 from tests.resources.tracking.test_runs import model
 
+pytestmark = pytest.mark.slow
+
 WRITES = (
     "set_registered_model_tag",
     "set_model_version_tag",
@@ -280,6 +282,7 @@ def _promote(version: str, ready: Any, order: Any) -> None:
         move(registry, version)
 
 
+@pytest.mark.slow
 def test_two_promotions_at_once_come_one_after_the_other(registry: Registry) -> None:
     context = multiprocessing.get_context("spawn")
     ready, order = context.Barrier(2), context.Queue()

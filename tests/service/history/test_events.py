@@ -41,6 +41,7 @@ def replace_in(plan: Any, changes: dict[str, Any]) -> Any:
     )
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(IN_FILE, REQUESTS, st.lists(RECORDS, min_size=1, max_size=3))
 def test_events_in_any_order_make_the_histories_of_the_table_that_they_leave(

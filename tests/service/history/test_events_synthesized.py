@@ -49,6 +49,7 @@ def unique(rows: st.SearchStrategy[Row], key: str) -> st.SearchStrategy[list[Row
     return st.lists(rows, max_size=6, unique_by=lambda row: str(row[key]))
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(unique(ORDERS, "order_id"), unique(ITEMS, "item_id"), REQUESTS, st.lists(RECORDS, min_size=1, max_size=3))
 def test_events_in_any_order_make_the_tables_that_they_leave(

@@ -12,6 +12,7 @@ from tests.support.past import FEATURES, RECORDS, ROWS, WINDOWS, Row, histories_
 TABLES = st.lists(ROWS, max_size=25, unique_by=lambda row: row["id"])
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(TABLES, st.lists(RECORDS, min_size=1, max_size=5))
 def test_every_window_feature_equals_a_loop_over_all_events(rows: list[Row], records: list[Record]) -> None:

@@ -7,6 +7,8 @@ from dagster_project.results.reproduction.environment import differences, rebuil
 from dagster_project.results.reproduction.plan import ReproduceError
 from ml.provenance.coordinates import environment_coordinate
 
+pytestmark = pytest.mark.slow
+
 
 def test_this_environment_differs_in_nothing_from_itself() -> None:
     assert differences(environment_coordinate()) == []

@@ -50,6 +50,7 @@ def cnn(data: Training, seed: int = 0, **params: Any) -> FittedNetwork:
     return chosen.fit(data, {**chosen.defaults(), "filters": 8, **params}, seed=seed)
 
 
+@pytest.mark.slow
 def test_digits_are_read_the_same_again_and_in_onnx(digits: pd.DataFrame) -> None:
     data = training(digits)
 

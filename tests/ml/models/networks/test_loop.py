@@ -271,6 +271,7 @@ def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", ["amid an epoch", "before the rename", "after the rename"])
 def test_a_killed_training_goes_on_to_the_same_bits(
     point: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
