@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
 
@@ -86,6 +86,19 @@ class Metric:
     default_of: Kind | None = None
     ranks: bool = False
 
+    @classmethod
+    def named(cls, name: str) -> Metric:
+        """Return a metric of the catalogue; raises ValueError, which lists the allowed names, for an unknown one."""
+        if name not in METRICS:
+            raise ValueError(f"There is no metric {name!r}. Allowed: {sorted(METRICS)}.")
+        return METRICS[name]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
+        """Let a metric of the catalogue be stored by its name: its function may move, and no pickle takes some."""
+        if METRICS.get(self.name) is self:
+            return Metric.named, (self.name,)
+        return super().__reduce_ex__(protocol)
+
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         return float(self.prepare(y, p)(np.ones(len(y))))
 
@@ -122,9 +135,7 @@ else:
 
 def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
     """Compute a metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
-    if metric not in METRICS:
-        raise ValueError(f"There is no metric {metric!r}. Allowed: {sorted(METRICS)}.")
-    return METRICS[metric](y, p)
+    return Metric.named(metric)(y, p)
 
 
 def metrics_of(kind: Kind) -> list[str]:

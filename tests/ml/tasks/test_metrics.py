@@ -1,12 +1,14 @@
 """A metric is one line of the catalogue: names, defaults and what else is known of it follow from that."""
 
+import pickle
+from dataclasses import replace
 from typing import get_args
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, MetricName, metrics_of, score
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Metric, MetricName, metrics_of, score
 
 
 def test_every_task_has_one_default_that_fits_it() -> None:
@@ -34,3 +36,22 @@ def test_a_metric_that_ranks_goes_by_the_order_of_the_answers_and_no_other_does(
     same_order = score(name, y, p) == pytest.approx(score(name, y, p**3), abs=1e-12)
 
     assert same_order == METRICS[name].ranks
+
+
+@pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
+def test_a_metric_of_the_catalogue_is_pickled_by_its_name(metric: Metric) -> None:
+    content = pickle.dumps(metric)
+
+    assert b"weighted" not in content
+    assert pickle.loads(content) is metric
+
+
+def test_a_metric_of_a_users_own_is_pickled_with_its_function() -> None:
+    own = replace(METRICS["rmse"], name="own")
+
+    assert pickle.loads(pickle.dumps(own)) == own
+
+
+def test_a_metric_that_there_is_no_longer_is_named() -> None:
+    with pytest.raises(ValueError, match=r"There is no metric 'gone'\. Allowed: "):
+        Metric.named("gone")
