@@ -1,7 +1,7 @@
 """The places of classes of stored results, from when they were stored under the names of their modules.
 
-Results, models and pickles of then name these places. Nothing is added here: what is stored today has a
-stable name.
+Results, models and pickles of then name these places. What is stored today has a stable name; a class without one that
+a user may have stored is added here when it moves, with the name that it gets in the catalogue.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,9 @@
-"""The catalogue of stored kinds: a stable name for each class of ours that is stored, so that a class may move."""
+"""The catalogue of stored kinds: a stable name for each class of ours that is stored, so that a class may move.
+
+It has those of results, what these hold, and what code of a user's own is handed. Any other class, a user's own or one
+of ours that they store all the same, goes by its place, as in any pickle; one of ours that moves is then a line of
+`FORMERLY`.
+"""
 
 import io
 import pickle
@@ -8,16 +13,31 @@ from typing import Any
 from pydantic import BaseModel
 
 from ml.base.references import resolve
-from ml.provenance.source import is_ours
+from ml.declaration.catalogue import CATALOGUE
 from resources.formerly import FORMERLY
 
 KINDS: Mapping[str, str] = {
+    "adapted_family": "ml.models.custom:Adapted",
+    "calibration": "ml.intervals.calibration:Calibration",
+    "checkpoint_folder": "ml.models.progress:CheckpointFolder",
+    "compared": "ml.evaluation.slices:Compared",
+    "conformal_interval": "ml.intervals.conformal:ConformalInterval",
+    "coordinates": "ml.provenance.coordinates:Coordinates",
+    "coverage": "ml.intervals.conformal:Coverage",
+    "decisions": "ml.intervals.thresholds:Decisions",
     "encoder": "ml.tasks.encoding:Encoder",
     "ensemble_member": "ml.search.ensemble:Member",
-    "explained": "ml.evaluation.explanations:Explained",
+    "estimate": "ml.intervals.bootstrap:Estimate",
     "evaluation": "ml.evaluation.record:Evaluation",
+    "explained": "ml.evaluation.explanations:Explained",
+    "fairness": "ml.evaluation.fairness:Fairness",
+    "fairness_group": "ml.evaluation.fairness:Group",
+    "feature": "ml.features.definitions:Feature",
     "feature_definitions": "ml.features.definitions:FeatureDefinitions",
+    "feature_lookup": "ml.features.definitions:Lookup",
     "feature_selection": "ml.search.selected_features:SelectedFeatures",
+    "feature_synthesis": "ml.features.definitions:Synthesis",
+    "feature_view": "ml.features.definitions:View",
     "fitted_catboost": "ml.models.trees.catboost:FittedCatBoost",
     "fitted_ensemble": "ml.search.ensemble:FittedEnsemble",
     "fitted_forest": "ml.models.trees.forest:FittedForest",
@@ -26,47 +46,64 @@ KINDS: Mapping[str, str] = {
     "fitted_linear": "ml.models.linear:FittedLinear",
     "fitted_network": "ml.models.networks.family:FittedNetwork",
     "fitted_xgboost": "ml.models.trees.xgboost:FittedXGBoost",
-    "importance": "ml.evaluation.explanations:Importance",
+    "history_entry": "resources.tracking.history:Entry",
     "image_sizes": "ml.models.networks.shapes:ImageSizes",
+    "importance": "ml.evaluation.explanations:Importance",
+    "interval": "ml.evaluation.record:Interval",
     "leaderboard": "ml.search.leaderboard:Leaderboard",
+    "leak_audit": "ml.evaluation.record:LeakAudit",
+    "loaded": "ml.provenance.coordinates:Loaded",
+    "metric": "ml.tasks.metrics:Metric",
     "network_shape": "ml.models.networks.shapes:Shape",
     "packaged_bento": "assets.stages.values:PackagedBento",
     "production_model": "assets.stages.values:ProductionModel",
+    "progress": "ml.models.progress:Progress",
+    "reference": "ml.exported.reference:Reference",
+    "registered_version": "resources.tracking.protocol:RegisteredVersion",
+    "serving": "ml.evaluation.record:Serving",
+    "slice": "ml.evaluation.slices:Slice",
+    "stored": "resources.storage:Stored",
+    "stored_file": "resources.storage:File",
+    "stored_version": "resources.storage:Version",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
     "task": "ml.tasks.metrics:Task",
+    "threshold": "ml.intervals.thresholds:Threshold",
+    "training": "ml.models.family:Training",
     "trial": "ml.search.study:Trial",
     "tuned_model": "ml.search.tuning:TunedModel",
+    "verdict": "ml.verdict:Verdict",
+    "wrong_row": "ml.evaluation.wrong_rows:WrongRow",
+    **{f"family_{line.name}": line.place for line in CATALOGUE.values()},
 }
 _NAMES = {place: name for name, place in KINDS.items()}
 
 
 class UnknownKindError(LookupError):
-    """A stored kind names nothing that there is, or a class of ours has no stable name."""
+    """A stored kind names nothing that there is, or there is no name by which a class could be found again."""
 
 
 def kind_of(value: BaseModel) -> str:
-    """Return the stored kind of a Pydantic model: its stable name, or `json:module:name` of a user's own.
+    """Return the stored kind of a Pydantic model: its stable name, or `json:module:name` of a class without one.
 
-    Raises UnknownKindError for a class of this project that the catalogue lacks.
+    Raises UnknownKindError for a class that its place does not lead to, as one within a function: pickle refuses those.
     """
-    return stable_name(type(value)) or f"json:{_place(type(value))}"
+    kind = type(value)
+    if name := stable_name(kind):
+        return name
+    if resolve(_place(kind)) is not kind:
+        raise UnknownKindError(
+            f"a result of the class {_place(kind)} cannot be loaded by that name: define it at the top of a module"
+        )
+    return f"json:{_place(kind)}"
 
 
 def stable_name(kind: type) -> str | None:
-    """Return the stable name of a class of this project, None for any other class.
-
-    Raises UnknownKindError for a class of this project that the catalogue lacks.
-    """
-    if not is_ours(kind.__module__) or kind.__module__.startswith("configs."):
-        return None
-    name = _NAMES.get(_place(kind))
-    if name is None:
-        raise UnknownKindError(f"{_place(kind)} is stored and has no stable name: add one to resources/kinds.py")
-    return name
+    """Return the stable name of a class of this project, None for any class that the catalogue lacks."""
+    return _NAMES.get(_place(kind))
 
 
 def class_of(kind: str) -> Any:
-    """Return the class of a stored kind, by its stable name or, as in older results, by its place.
+    """Return the class of a stored kind, by its stable name or by its place.
 
     Raises UnknownKindError where there is none.
     """
