@@ -1,6 +1,6 @@
 """Decisions of people about the champion: to approve a waiting candidate, to go back to an older version."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,8 +12,9 @@ from assets.stages.values import ProductionModel
 from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Evaluation
 from ml.exported.golden_rows import GoldenError, check_golden
+from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
-from resources.ledger import Ledger
+from resources.ledger import Ledger, LedgerError
 from resources.storage import StorageError, Stored
 from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import (
@@ -35,10 +36,11 @@ def approve(step: Step, registry: Registry, request: Request) -> ProductionModel
     if challenger is None or challenger.version != request.version:
         waits = f"version {challenger.version} does" if challenger else "none does"
         raise _refusal(f"version {request.version} does not wait for an approval; {waits}")
-    model_hash = hash_bytes(registry.file(request.version))
+    model = ExportedModel(registry.file(request.version))
+    model_hash = model.hash
     if model_hash != challenger.tags.get(MODEL_HASH):
         raise _refusal(f"version {request.version} is not the model that was registered: its hash is {model_hash[:12]}")
-    origin, evaluation = _evaluation(step, request.version, model_hash, champion)
+    origin, evaluation = _evaluation(step, request.version, model, champion)
     require_passed(step, evaluation, model_hash, champion)
     if step.case.spec.production.dry_run:
         return keep(step, registry, champion, f"dry run: version {request.version} would become the champion")
@@ -48,30 +50,50 @@ def approve(step: Step, registry: Registry, request: Request) -> ProductionModel
 
 
 def _evaluation(
-    step: Step, version: str, model_hash: str, champion: RegisteredVersion | None
+    step: Step, version: str, model: ExportedModel, champion: RegisteredVersion | None
 ) -> tuple[Loaded, Evaluation]:
-    """Return the latest evaluation of this model that gates may go by today, or else the latest one.
+    """Return the latest evaluation of what answers as this model that gates may go by today, or else the latest one.
 
     It may say something else than the one that made the model wait.
     """
     asset, records = step.case.key("evaluation").to_user_string(), Ledger().records.items()
     evaluations = [(identity, record) for identity, record in records if record["run"]["asset"] == asset]
-    about = [pair for pair in reversed(evaluations) if pair[1]["data"]["onnx_model"]["hash"] == model_hash]
+    alike = _alike(step, [record["data"]["onnx_model"] for _, record in evaluations], model)
+    about = [pair for pair in reversed(evaluations) if pair[1]["data"]["onnx_model"]["hash"] in alike]
     if not about:
         raise _refusal(f"nothing is known of an evaluation of version {version}; run the retrain job")
-    read = ((identity, record["result"], _read(step, version, record)) for identity, record in about)
+    read = ((identity, record["result"], _read(step, version, record, model.hash)) for identity, record in about)
     first = next(read)
-    fit = (entry for entry in (first, *read) if unfit(step, entry[2], model_hash, champion) is None)
+    fit = (entry for entry in (first, *read) if unfit(step, entry[2], model.hash, champion) is None)
     identity, result, evaluation = next(fit, first)
     return Loaded(asset, result["hash"], identity), evaluation
 
 
-def _read(step: Step, version: str, record: Mapping[str, Any]) -> Evaluation:
+def _read(step: Step, version: str, record: Mapping[str, Any], model_hash: str) -> Evaluation:
+    """Return the evaluation of a record, as one of the model with this hash, whose answers were evaluated."""
     try:
         evaluation: Evaluation = step.storage.load(Stored(**record["result"]))
     except StorageError as error:
         raise _refusal(f"the evaluation of version {version} cannot be read ({error}); run the retrain job") from error
-    return evaluation
+    return evaluation.model_copy(update={"model_hash": model_hash})
+
+
+def _alike(step: Step, evaluated: Sequence[Mapping[str, str]], model: ExportedModel) -> set[str]:
+    """Return the hashes of a model and of those that answer as it does, of the models evaluated since it first was."""
+    hashes = [origin["hash"] for origin in evaluated]
+    if model.hash not in hashes:
+        return set()
+    since = {origin["hash"]: origin["coordinates"] for origin in evaluated[hashes.index(model.hash) :]}
+    return {other for other, made in since.items() if other == model.hash or _answers_as(step, made, model)}
+
+
+def _answers_as(step: Step, coordinates: str, model: ExportedModel) -> bool:
+    """Return whether a stored model answers as another one does; False for one that is gone."""
+    try:
+        content: bytes = step.storage.load(Stored(**Ledger().get(coordinates)["result"]))
+    except (LedgerError, StorageError):
+        return False
+    return ExportedModel(content).answers_as(model)
 
 
 def roll_back(step: Step, registry: Registry, request: Request) -> ProductionModel:

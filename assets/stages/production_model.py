@@ -20,6 +20,7 @@ from resources.storage import Columns
 from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import (
     ANSWERS,
+    CHALLENGER,
     CHAMPION,
     MODEL_HASH,
     PROMOTED,
@@ -62,7 +63,7 @@ def _candidate(
 ) -> ProductionModel:
     """Let the candidate into production if every gate does, and it needs nobody's approval.
 
-    One that answers as the champion does is the champion: nothing is registered.
+    One that answers as the champion does, or as another version, is that one: nothing is registered.
     """
     champion = registry.with_alias(CHAMPION)
     verdicts = require_passed(step, evaluation, model.hash, champion)
@@ -79,8 +80,7 @@ def _candidate(
     version = _registered(step, registry, model, test)
     if declared.approval == "required":
         registry.challenge(version)
-        waits = f"every gate passed, and version {version} waits as the challenger: sextant approve {step.case.name} "
-        return keep(step, registry, champion, f"{waits}{version} --reason …", waits=version)
+        return keep(step, registry, champion, _waits(registry.version(version), step.case.name, model), waits=version)
     reason = f"every gate passed: {_about_champion(verdicts)}"
     return promote(step, registry, version, PROMOTED, "the gates", reason, evaluation)
 
@@ -101,6 +101,15 @@ def _the_champion_again(
     return keep(step, registry, champion, f"the candidate gives {same}")
 
 
+def _waits(version: RegisteredVersion, name: str, model: ExportedModel) -> str:
+    """Return the words for a candidate that needs an approval, and is this version."""
+    command = f"sextant approve {name} {version.version} --reason …"
+    if version.tags.get(MODEL_HASH) == model.hash:
+        return f"every gate passed, and version {version.version} waits as the challenger: {command}"
+    same = f"the same answers as version {version.version}"
+    return f"every gate passed, and the candidate gives {same}, which waits for approval: {command}"
+
+
 def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedModel) -> None:
     """Raise dagster.Failure if a version that answers alike was rolled back."""
     for other in [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]:
@@ -113,9 +122,9 @@ def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedMode
 
 
 def _registered(step: Step, registry: Registry, model: ExportedModel, test: Columns) -> str:
-    """Return the version that is this very model; a step that died may have registered it: it is not done twice."""
+    """Return the version that answers as this model; a step that died may have registered it: it is not done twice."""
     about = {EVALUATED: as_tag(step.loaded["evaluation"]), ANSWERS: model.answers}
-    if (registered := _intact(step, registry, model.hash)) is not None:
+    if (registered := _intact(step, registry, model)) is not None:
         registry.tag(registered, about)
         return registered
     golden = golden_inputs(model.session, model.encoder, test.read(set(model.encoder.features)))
@@ -123,14 +132,19 @@ def _registered(step: Step, registry: Registry, model: ExportedModel, test: Colu
     return registry.register(step.run, model.content, tags, {GOLDEN: golden})
 
 
-def _intact(step: Step, registry: Registry, model_hash: str) -> str | None:
-    """Return the first version that was registered as this model, and whose file still is it."""
-    for registered in registry.tagged(MODEL_HASH, model_hash):
+def _intact(step: Step, registry: Registry, model: ExportedModel) -> str | None:
+    """Return the version that waits, or else the first one, of those that answer alike and are what was registered."""
+    waiting = registry.with_alias(CHALLENGER)
+    alike = [*registry.tagged(MODEL_HASH, model.hash), *registry.tagged(ANSWERS, model.answers)]
+    distinct = {registered.version: registered for registered in alike}.values()
+    for registered in sorted(distinct, key=lambda other: waiting is None or other.version != waiting.version):
         version = registered.version
         try:
-            if hash_bytes(registry.file(version)) == model_hash:
+            content = registry.file(version)
+            if hash_bytes(content) != registered.tags.get(MODEL_HASH):
+                step.log.warning(f"version {version} is damaged: its file is not the model that was registered")
+            elif ExportedModel(content).answers_as(model):
                 return version
-            step.log.warning(f"version {version} is damaged: its file is not the model that was registered")
         except RegistryError as error:
             step.log.warning(str(error))
     return None

@@ -26,6 +26,7 @@ from tests.support.dated import OTHER, PRODUCTION, Dated, frame
 from tests.support.small import failure
 
 REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
+ANOTHER: dict[str, Any] = {"models": {"logistic": {"trials": 1, "search": {"C": 0.5}}}}  # with answers of its own
 pytestmark = pytest.mark.slow
 DECISION = {"reason": "the report looks good", "by": "ada"}
 
@@ -144,7 +145,7 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     with monkeypatch.context() as patch:
         patch.setattr("assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0))
         assert case.attempt("evaluation", reuse="never", **REQUIRED).success
-    assert case.attempt("evaluation", upstream=True, models={"logistic": {"trials": 3}}).success  # of another one
+    assert case.attempt("evaluation", upstream=True, **ANOTHER).success
 
     refused = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
 
@@ -157,6 +158,44 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     assert case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED).success
     evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
     assert evaluated["coordinates"] == value("evaluation").coordinates
+
+
+def seeded(refit_seeds: int) -> dict[str, Any]:
+    """A declaration of which the number of seeds changes the bytes of the model and none of its answers."""
+    return {**REQUIRED, "models": {"logistic": {"trials": 2, "refit_seeds": refit_seeds}}}
+
+
+def test_a_candidate_that_answers_as_a_version_does_is_that_version_and_its_evaluation_counts(case: Dated) -> None:
+    candidates = [seeded(1), seeded(2), {**REQUIRED, **ANOTHER}, seeded(3)]
+
+    waiting = [shown(case.retrain(**candidate))["outcome"] for candidate in candidates]
+
+    assert [text.partition(": ")[0] for text in waiting] == [
+        "every gate passed, and version 2 waits as the challenger",
+        "every gate passed, and the candidate gives the same answers as version 2, which waits for approval",
+        "every gate passed, and version 3 waits as the challenger",
+        "every gate passed, and the candidate gives the same answers as version 2, which waits for approval",
+    ]
+    assert waiting[-1].endswith(": sextant approve small 2 --reason …; version 1 stays champion")
+    assert (aliases(), versions()) == ({"champion": "1", "challenger": "2"}, ["1", "2", "3"])
+    assert hash_bytes(value("onnx_model")) != tracking().registry("small").version("2").tags[MODEL_HASH]
+
+    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **seeded(3))
+
+    assert approved.success
+    assert moves() == [("promoted", "1", None), ("approved", "2", "1")]
+    evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
+    assert evaluated["coordinates"] == value("evaluation").coordinates
+
+
+def test_a_version_that_waits_is_promoted_once_no_approval_is_needed_by_whatever_answers_as_it_does(
+    case: Dated,
+) -> None:
+    assert case.retrain(**REQUIRED).success
+
+    assert case.retrain(**{**seeded(2), "production": {}}).success
+
+    assert (aliases(), versions()) == ({"champion": "2", "previous": "1"}, ["1", "2"])
 
 
 @pytest.mark.parametrize(
@@ -182,7 +221,7 @@ def test_a_version_that_was_made_the_challenger_by_hand_is_not_approved(
 
 def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(case: Dated) -> None:
     assert case.retrain(**REQUIRED).success
-    assert case.retrain(models={"logistic": {"trials": 3}}).success
+    assert case.retrain(**ANOTHER).success
 
     result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
 
@@ -240,8 +279,8 @@ def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_onc
     assert case.retrain(**REQUIRED).success
     damage(artifact("2", "model.onnx"))
 
-    for _ in range(2):
-        assert case.retrain(**REQUIRED).success
+    for refit_seeds in (2, 3):
+        assert case.retrain(**seeded(refit_seeds)).success
 
     assert (aliases(), versions()) == ({"champion": "1", "challenger": "3"}, ["1", "2", "3"])
     assert case.attempt(PRODUCTION, config={"approve": "3", **DECISION}, **REQUIRED).success
