@@ -18,6 +18,7 @@ import dagster as dg
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -101,8 +102,12 @@ def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path]
     folder = tmp_path_factory.mktemp("live")
     project, home = copy_project(folder / "project"), folder / "home"
     (project / "configs" / "flight_delays" / "defs.yaml").unlink()
-    declared = {name: WATCHED.format(csv=folder / f"{name}.csv", gates=gates) for name, gates in GATES.items()}
-    for name, text in {**declared, "broken": "type: dagster_project.components.UseCase\n"}.items():
+    trained = project / "configs" / "breast_cancer" / "defs.yaml"
+    declared = yaml.safe_load(trained.read_text())
+    declared["attributes"]["models"] = {"logistic": {"trials": 1}, "lightgbm": {"trials": 2}}
+    trained.write_text(yaml.safe_dump(declared))
+    watched = {name: WATCHED.format(csv=folder / f"{name}.csv", gates=gates) for name, gates in GATES.items()}
+    for name, text in {**watched, "broken": "type: dagster_project.components.UseCase\n"}.items():
         (project / "configs" / name).mkdir()
         (project / "configs" / name / "defs.yaml").write_text(text)
         rows(seed=0).to_csv(folder / f"{name}.csv", index=False)
