@@ -7,7 +7,7 @@ of ours that they store all the same, goes by its place, as in any pickle; one o
 
 import io
 import pickle
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import BaseModel
@@ -120,9 +120,20 @@ def _place(kind: type) -> str:
 
 
 def dumps(value: Any) -> bytes:
-    """Return the pickle of a value, in which classes of this project go by their stable names."""
+    """Return the pickle of a value, in which classes of this project go by their stable names.
+
+    Equal texts are written once, whichever of them are one object. That would be up to the process: a text that is read
+    from a pickle becomes one object with another where some imported module has interned it, and two objects elsewhere.
+    """
+    try:
+        return _written(_SharingPickler, value)
+    except RecursionError:  # a value of more than about 240 levels, for which only the pickler in C has room
+        return _written(_Pickler, value)
+
+
+def _written(pickler: Callable[..., Any], value: Any) -> bytes:
     sink = io.BytesIO()
-    _Pickler(sink, protocol=5).dump(value)
+    pickler(sink, protocol=5).dump(value)
     return sink.getvalue()
 
 
@@ -131,9 +142,23 @@ def loads(content: bytes) -> Any:
     return _Unpickler(io.BytesIO(content)).load()
 
 
-class _Pickler(pickle.Pickler):
+class _ByStableNames:
     def persistent_id(self, obj: Any) -> str | None:
         return stable_name(obj) if isinstance(obj, type) else None
+
+
+class _Pickler(_ByStableNames, pickle.Pickler):
+    pass
+
+
+class _SharingPickler(_ByStableNames, pickle._Pickler):
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._texts: dict[str, str] = {}
+
+    def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        same = self._texts.setdefault(obj, obj) if type(obj) is str else obj
+        super().save(same, save_persistent_id)  # type: ignore[misc]  # typeshed does not know it
 
 
 class _Unpickler(pickle.Unpickler):

@@ -57,6 +57,23 @@ def test_equal_content_is_kept_once_and_other_content_beside_it(storage: Storage
     assert storage.load(first) == b"content"
 
 
+def test_the_hash_of_a_pickle_does_not_say_which_of_its_equal_texts_are_one_object(storage: Storage) -> None:
+    text, copied = "remainder", "".join(["remain", "der"])
+
+    stored = storage.save("model", {text: [text, text]})
+
+    assert storage.save("model", {text: [copied, "".join(["remain", "der"])]}) == stored
+    assert storage.save("model", storage.load(stored)) == stored
+
+
+def test_a_value_of_many_levels_is_stored(storage: Storage) -> None:
+    value: list[Any] = []
+    for _ in range(400):
+        value = [value]
+
+    assert storage.load(storage.save("model", value)) == value
+
+
 def test_a_damaged_or_missing_result_is_named(storage: Storage) -> None:
     stored = storage.save("a/b", b"content")
     fs, base = fsspec.core.url_to_fs(storage.base())
