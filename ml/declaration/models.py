@@ -18,6 +18,7 @@ class Ensemble(Part):
     rounds: int = Field(50, ge=1, le=1000, description="How often the selection adds a family, at most.")
 
 
+BLENDS = "ml.search.ensemble"  # the module of what an ensemble fits
 REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
@@ -108,8 +109,9 @@ class Models(_CatalogueFields, extra="allow", json_schema_extra=_described_extra
 
     @property
     def modules(self) -> list[str]:
-        """The modules that hold the families' classes, sorted: code of all that fits, asks or converts their models."""
-        return sorted({module_of(self.references.get(name, name)) for name in self.families})
+        """The modules of the classes of all that compete, sorted: code of what fits, asks or converts their models."""
+        families = {module_of(self.references.get(name, name)) for name in self.families}
+        return sorted({*families, *([BLENDS] if self.ensemble else [])})
 
     @property
     def names(self) -> list[str]:

@@ -1,20 +1,18 @@
 """An edit costs what it changes: after a first full run, exactly those assets are made again that it can change."""
 
 import shutil
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ml.provenance.source import Source, running
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.registry import CONFIRMED
 from resources.tracking.runs import tracking
 from tests.support.dated import frame
-from tests.support.edited import BASE, HISTORY, MATRIX, MODELS, SEARCHED, SERVED, Edited, Outcome, in_home
+from tests.support.edited import BASE, HISTORY, MATRIX, MODELS, SEARCHED, SERVED, Edit, Edited, Outcome, in_home
 
 pytestmark = pytest.mark.slow
 
@@ -26,23 +24,6 @@ def edited(first: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Edited:
     shutil.rmtree(home)
     shutil.copytree(first / "home", home)
     return Edited(home, first / "rows.csv")  # the path is part of the declaration
-
-
-@pytest.fixture
-def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str], None]]:
-    """Change the project's source, as this process has read it."""
-    read = Source.read
-
-    def change(path: str, old: str, new: str) -> None:
-        source = read()
-        content = source.files.get(path, b"").decode()
-        assert old in content
-        files = {**source.files, path: content.replace(old, new, 1).encode()}
-        monkeypatch.setattr(Source, "read", classmethod(lambda cls, root=source.root: cls(root, files)))
-        running.cache_clear()
-
-    yield change
-    running.cache_clear()
 
 
 def versions() -> list[str]:
@@ -93,7 +74,7 @@ def test_an_option_of_the_report_makes_the_evaluation(edited: Edited) -> None:
     ],
 )
 def test_an_edit_that_can_change_no_answer_makes_nothing(
-    edited: Edited, edit: Callable[[str, str, str], None], path: str, old: str, new: str
+    edited: Edited, edit: Edit, path: str, old: str, new: str
 ) -> None:
     edit(path, old, new)
 
@@ -161,7 +142,7 @@ def test_an_expression_that_no_training_row_shows_reaches_production(edited: Edi
 
 
 def test_code_that_may_change_a_family_makes_that_alone_and_the_same_answers_register_nothing(
-    edited: Edited, edit: Callable[[str, str, str], None]
+    edited: Edited, edit: Edit
 ) -> None:
     edit("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 10 * 10")
     before = Ledger().latest_of("small/production_model")

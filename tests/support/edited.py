@@ -1,6 +1,6 @@
 """A use case that takes seconds, with history and two families; and the home of its first full run."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from assets.framework.metadata import REUSED, SHOWN_ANEW
 from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import PINNED, resources
+from ml.provenance.source import Source, running
 from resources.ledger import Ledger
 from tests.support.dated import Dated, frame
 
@@ -25,6 +26,7 @@ BASE: dict[str, Any] = {
 SEARCHED = {"leaderboard", "onnx_model", "evaluation"}  # what follows from a search
 MATRIX = {"feature_definitions", "features/development", "features/test", "feature_selection"}
 MODELS = {"models/logistic", "models/lightgbm"}
+Edit = Callable[[str, str, str], None]  # the path of a file of the project, a text in it, and another one for it
 SERVED = {"production_model", "online_state", "predictions", "bento"}
 
 
@@ -90,3 +92,20 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
         case.use(frame())
         assert case.run().made == {"raw/rows", "examples", *MATRIX, *MODELS, *SEARCHED, *SERVED}
     return folder
+
+
+@pytest.fixture
+def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
+    """Change the project's source, as this process has read it."""
+    read = Source.read
+
+    def change(path: str, old: str, new: str) -> None:
+        source = read()
+        content = source.files.get(path, b"").decode()
+        assert old in content
+        files = {**source.files, path: content.replace(old, new, 1).encode()}
+        monkeypatch.setattr(Source, "read", classmethod(lambda cls, root=source.root: cls(root, files)))
+        running.cache_clear()
+
+    yield change
+    running.cache_clear()

@@ -34,12 +34,12 @@ def test_a_declaration_has_a_field_for_each_line() -> None:
         assert (field.description, get_args(field.annotation)[0]) == (entry.description, entry.declared_by)
 
 
-def test_a_declaration_knows_the_modules_of_its_families() -> None:
+def test_a_declaration_knows_the_modules_of_all_that_compete() -> None:
     models = Models.model_validate(
         {"extra_trees": {}, "random_forest": {}, "my_package.nets:MyNet": {}, "ensemble": {}}
     )
 
-    assert models.modules == ["ml.models.trees.forest", "my_package.nets"]
+    assert models.modules == ["ml.models.trees.forest", "ml.search.ensemble", "my_package.nets"]
     assert all(find_spec(module_of(name)) for name in CATALOGUE)
 
 

@@ -1,0 +1,53 @@
+"""The code of an asset is what can change its result: an edit changes that of some assets and of no others."""
+
+from typing import Any
+
+import pytest
+
+from assets.framework.case import Case
+from assets.graph import all_assets
+from dagster_project.components import UseCase
+from ml.declaration.catalogue import CATALOGUE
+from ml.declaration.models import Models
+from ml.provenance.source import running
+from resources.kinds import KINDS
+from tests.support.edited import Edit
+
+DECLARED: dict[str, Any] = {
+    "description": "Which?",
+    "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+    "examples": {"table": "rows", "target": "y = 1", "split": {"validation_share": 0.2, "test_share": 0.2}},
+    "models": {"logistic": {}, "lightgbm": {}, "ensemble": {}},
+    "gates": {"roc_auc": {"at_least": 0.7}},
+}
+
+
+def code_versions() -> dict[str, str | None]:
+    assets = all_assets(Case("small", UseCase.model_validate(DECLARED)))
+    return {"/".join(spec.key.path[1:]): spec.code_version for each in assets for spec in each.specs}
+
+
+@pytest.mark.parametrize(
+    ("path", "old", "new", "changed"),
+    [
+        ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model"}),
+        ("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 99", {"models/logistic", "onnx_model"}),
+    ],
+)
+def test_an_edit_changes_the_code_of_what_it_can_change(
+    path: str, old: str, new: str, changed: set[str], edit: Edit
+) -> None:
+    before = code_versions()
+
+    edit(path, old, new)
+
+    after = code_versions()
+    assert {asset for asset in before if after[asset] != before[asset]} == changed
+
+
+def test_the_code_of_the_exported_model_has_the_class_of_whatever_may_be_the_candidate() -> None:
+    fitted = {place.partition(":")[0] for name, place in KINDS.items() if name.startswith("fitted_")}
+
+    models = Models.model_validate({name: {} for name in (*CATALOGUE, "ensemble")})
+
+    assert fitted <= set(running().reach(*models.modules))
