@@ -1,7 +1,7 @@
 """A step: what an asset function works with beside its inputs."""
 
 import base64
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -14,6 +14,7 @@ from assets.framework.checks import check_result
 from ml.base.hashing import hash_json
 from ml.declaration.reads import Reads
 from ml.provenance.coordinates import Coordinates, Loaded
+from ml.provenance.source import running
 from ml.tables.findings import AuditError, Finding
 from resources.bentos import BentoStore
 from resources.gpu.pool import Lease
@@ -119,14 +120,15 @@ class Step:
             raise StorageError(f"nothing called {name!r} was stored with {self.key}; materialize it again")
         return self.storage.load(self.attached[name])
 
-    def recalled(self, name: str, about: Mapping[str, Any], make: Callable[[], Any]) -> Any:
+    def recalled(self, name: str, about: Mapping[str, Any], code: Sequence[str], make: Callable[[], Any]) -> Any:
         """Return a part of the result, from an earlier result of this asset if it was made of the same.
 
-        `about` is all that decides the part beside code, environment and seed: hashes and plain values.
+        What decides the part is `about`, hashes and plain values, and the modules `code` with what they import, beside
+        environment and seed.
         """
         coordinates = self.coordinates_of(dict(self.loaded))
         key = hash_json(
-            [dict(about), coordinates.code["source"], coordinates.environment["id"], coordinates.seed, self.once]
+            [dict(about), running().hash(*code), coordinates.environment["id"], coordinates.seed, self.once]
         )
         for record in reversed(Ledger().records.values()):
             if record["run"]["asset"] == self.key and record["labels"].get(f"{name} of") == key:

@@ -60,7 +60,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         showing=showing,
         require=require_belonging,
         checks=gate_names(case.spec.gates),
-        code=["ml.report.pictures"],
+        code=["ml.report.pictures"],  # figures need the test rows, which are there only while an evaluation is made
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
@@ -88,7 +88,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             "rows": step.loaded["test"].hash,
             "plan": [spec.metric, plan.importance_rows, plan.shap_rows],
         }
-        explanations = step.recalled(EXPLANATIONS, about, lambda: explained(inputs))
+        explanations = step.recalled(EXPLANATIONS, about, [__name__], lambda: explained(inputs))
         record = evaluate(begun, inputs, explanations)
         step.attach(FIGURES, pictures(record, inputs, explanations, step.coordinates.id))
         return record

@@ -31,8 +31,8 @@ def gate_names(gates: Gates) -> list[str]:
 
 def gate_modules(gates: Gates) -> list[str]:
     """Return the modules whose code decides what the gates of a declaration answer, the user's own included."""
-    kinds = {type(kind).__module__ for kind in gates.kinds.values()}
-    return sorted({"ml.gates.judge", *kinds, *gates.modules})
+    declared = {type(gate).__module__ for gate in (*gates.bounds.values(), *gates.kinds.values())}
+    return sorted({"ml.gates.judge", *declared, *gates.modules})
 
 
 def judge(gates: Gates, evaluation: Evaluation, metric: str) -> list[Verdict]:

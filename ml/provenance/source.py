@@ -16,7 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
 BESIDE = ("pyproject.toml", "requirements.lock", "workspace.yaml")
 # What decides no result, though results could not be made without it. All of it is archived and recorded with each
-# result. A module of these counts all the same where it is named as a root, as that which packs a Bento is.
+# result. A module of these counts all the same where it is named as a root, as that which packs a Bento is, and with
+# it what it imports from the same entry.
 NOT_DECIDING = (
     "assets.framework",  # recording, reuse, metadata
     "assets.reads",  # parts of a declaration by name: what they say is the config
@@ -28,6 +29,7 @@ NOT_DECIDING = (
     "ml.declaration.splits.catalogue",  # likewise of kinds of splits
     "ml.declaration.reads",
     "ml.declaration.use_case",  # checks, and defaults, which are in the config; what follows from it is in `derived`
+    "ml.gates",  # as `gate_kinds`
     "ml.models.catalogue",
     "ml.provenance",
     "ml.report",  # how results are shown
@@ -86,14 +88,16 @@ class Source:
         """The project's modules that are imported once the roots are and every function in them has run, sorted.
 
         Raises KeyError if a root in one of the project's packages is not one of its modules. What lies outside of
-        the project is left out, and so is what decides no result, unless it is a root.
+        the project is left out, and so is what decides no result, unless it is a root, or is imported from one of the
+        same entry of NOT_DECIDING.
         """
         reached: set[str] = set()
         rest = {name for root in roots if is_ours(root) for name in [*_known(root, self.modules), root]}
         while rest:
             name = rest.pop()
             reached.add(name)
-            rest |= {other for other in self.modules[name].imports - reached if decides(other)}
+            imports, entry = self.modules[name].imports - reached, _not_deciding(name)
+            rest |= {other for other in imports if _not_deciding(other) in (None, entry)}
         return sorted(reached)
 
     def hash(self, *roots: str) -> str:
@@ -157,7 +161,12 @@ def outside(package: str) -> str:
 
 def decides(module: str) -> bool:
     """Return whether a module can change results where it is not a root."""
-    return not any(module == other or module.startswith(f"{other}.") for other in NOT_DECIDING)
+    return _not_deciding(module) is None
+
+
+def _not_deciding(module: str) -> str | None:
+    """Return the entry of NOT_DECIDING that a module belongs to; None if it decides."""
+    return next((entry for entry in NOT_DECIDING if module == entry or module.startswith(f"{entry}.")), None)
 
 
 def _same(path: Path, content: bytes) -> bool:

@@ -13,6 +13,7 @@ from ml.provenance.source import running
 from resources.kinds import KINDS
 from tests.support.edited import Edit
 
+PROMOTED = "production_model"
 DECLARED: dict[str, Any] = {
     "description": "Which?",
     "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
@@ -32,6 +33,13 @@ def code_versions() -> dict[str, str | None]:
     [
         ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model"}),
         ("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 99", {"models/logistic", "onnx_model"}),
+        ("ml/report/plots/style.py", "#1f5fa8", "#1f5fa9", {"evaluation"}),  # its figures
+        ("ml/report/card.py", "That is no proof", "It is no proof", set()),
+        ("ml/report/page.html", "<h1>", "<h1 class='page'>", set()),
+        ("ml/gates/judge.py", 'return list(gates_of(gates, ""))', 'return [*gates_of(gates, "")]', {PROMOTED}),
+        ("ml/declaration/gate_kinds/bound.py", "value >= self", "value > self", {PROMOTED}),
+        ("ml/declaration/gate_kinds/kind.py", "value <= limit", "value < limit", {PROMOTED}),
+        ("ml/declaration/gate_kinds/comparison.py", "else chosen", "else float(chosen)", {PROMOTED}),
     ],
 )
 def test_an_edit_changes_the_code_of_what_it_can_change(

@@ -82,6 +82,34 @@ def test_an_edit_that_can_change_no_answer_makes_nothing(
     assert versions() == ["1"]
 
 
+@pytest.mark.parametrize(
+    ("path", "old", "new"),
+    [
+        ("ml/report/card.py", "That is no proof", "It is no proof"),
+        ("ml/declaration/gate_kinds/comparison.py", "no champion yet", "no champion so far"),
+    ],
+)
+def test_words_of_the_report_and_code_of_gates_make_nothing_and_show_the_evaluation_anew(
+    edited: Edited, edit: Edit, path: str, old: str, new: str
+) -> None:
+    edited.run()  # shows it as the champion's
+
+    edit(path, old, new)
+
+    assert edited.run() == Outcome(NOTHING, {"evaluation"})
+    assert edited.run() == Outcome(NOTHING, NOTHING)
+
+
+def test_a_colour_of_the_report_makes_the_evaluation_with_the_explanations_that_there_are(
+    edited: Edited, edit: Edit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr("assets.stages.evaluation.explained")
+    edit("ml/report/plots/style.py", "#1f5fa8", "#1f5fa9")
+
+    assert edited.run().made == {"evaluation"}
+    assert versions() == ["1"]
+
+
 def test_a_search_range_makes_that_family_and_what_follows(edited: Edited) -> None:
     models = {"logistic": {"trials": 1}, "lightgbm": {"trials": 1, "search": {"learning_rate": 0.11}}}
 

@@ -20,8 +20,12 @@ FILES = {
     "ml/deep/third.py": '"""What it is."""\n\ndef three():\n    """Three."""\n    return 3  # a number\n',
     "ml/deep/third.html": "<p>three</p>",
     "ml/real.py": "",
+    "ml/report/card.py": "",
+    "ml/report/page.py": "from ml.report import card\nfrom resources import storage\n",
     "ml/tables/types.py": "",
     "ml/unrelated.py": "x = 1\n",
+    "assets/shown.py": "from ml.report import page\n",
+    "resources/storage.py": "",
     "pyproject.toml": "[project]\n",
 }
 REACHED = ["assets", "assets.models", "ml", "ml.deep", "ml.deep.third", "ml.first", "ml.real", "ml.second"]
@@ -37,6 +41,13 @@ def project(tmp_path: Path) -> Path:
 
 def test_it_reaches_what_is_imported_anywhere_and_not_what_type_checkers_import(project: Path) -> None:
     assert Source.read(project).reach("assets.models") == REACHED
+
+
+def test_what_decides_nothing_counts_as_a_root_and_with_it_what_belongs_to_it(project: Path) -> None:
+    source = Source.read(project)
+
+    assert source.reach("assets.shown") == ["assets", "assets.shown", "ml"]
+    assert source.reach("ml.report.page") == ["ml", "ml.report.card", "ml.report.page"]
 
 
 @pytest.mark.parametrize(
