@@ -36,11 +36,12 @@ NOT_DECIDING = (
     "ml.search.plots",
     "ml.tables.statistics",
 )
+DESCRIBED = ("Field", "Metric")  # what these call the `description` of a part, editors show and no code reads
 
 
 @dataclass(frozen=True)
 class Module:
-    """One module: the hash of its syntax tree, without comments and docstrings, and the modules that it imports."""
+    """One module: the hash of its syntax tree, without comments and descriptions, and the modules that it imports."""
 
     hash: str
     imports: frozenset[str]
@@ -101,7 +102,7 @@ class Source:
         return sorted(reached)
 
     def hash(self, *roots: str) -> str:
-        """SHA-256 over the modules that the roots can reach. Comments, docstrings and formatting do not count.
+        """SHA-256 over the modules that the roots can reach. Comments, descriptions and formatting do not count.
 
         Of a root outside of the project its whole package counts, to the byte, but not what that imports: installed
         packages are part of the environment.
@@ -203,14 +204,24 @@ def _imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
 
 
 def _canonical(tree: ast.Module) -> str:
-    """The syntax tree as text, without docstrings."""
-    for node in ast.walk(tree):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or not node.body:
-            continue
-        match node.body[0]:
-            case ast.Expr(value=ast.Constant(value=str())):
-                node.body = node.body[1:] or [ast.Pass()]
-    return ast.dump(tree)
+    """The syntax tree as text, without words that are there to be read only."""
+    return ast.dump(_Wordless().visit(tree))
+
+
+class _Wordless(ast.NodeTransformer):
+    """Drops docstrings, other texts that stand alone, and what DESCRIBED calls say of what they make."""
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        match node.value:
+            case ast.Constant(value=str()):
+                return None
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        match node.func:
+            case ast.Name(id=name) if name in DESCRIBED:
+                node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
+        return self.generic_visit(node)
 
 
 running()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args
 
 import numpy as np
@@ -79,12 +79,12 @@ class Metric:
     """
 
     name: str
-    description: str
     higher_is_better: bool
     tasks: tuple[Kind, ...]
     prepare: Prepare
     default_of: Kind | None = None
     ranks: bool = False
+    description: str = field(kw_only=True)
 
     @classmethod
     def named(cls, name: str) -> Metric:
@@ -112,15 +112,18 @@ _CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Kind, ...] = ("regression",)
 # fmt: off
 _ENTRIES = (
-    Metric("roc_auc", "the area under the ROC curve", True, _CLASSES, weighted.roc_auc, "binary", ranks=True),
-    Metric("average_precision", "the average precision", True, ("binary",), weighted.average_precision, ranks=True),
-    Metric("log_loss", "the log loss", False, _CLASSES, mean_of(weighted.log_losses), "multiclass"),
-    Metric("brier", "the Brier score", False, _CLASSES, mean_of(weighted.brier_losses)),
-    Metric("accuracy", "the share of rows whose likeliest class is right", True, _CLASSES, mean_of(weighted.hits)),
-    Metric("f1_macro", "the mean F1 of the classes", True, _CLASSES, weighted.f1_macro),
-    Metric("rmse", "the root of the mean squared error", False, _NUMBERS, weighted.rmse, "regression"),
-    Metric("mae", "the mean absolute error", False, _NUMBERS, mean_of(weighted.absolute_errors)),
-    Metric("r2", "the share of the target's variance that is explained", True, _NUMBERS, weighted.r2),
+    Metric("roc_auc", True, _CLASSES, weighted.roc_auc, "binary", ranks=True,
+           description="the area under the ROC curve"),
+    Metric("average_precision", True, ("binary",), weighted.average_precision, ranks=True,
+           description="the average precision"),
+    Metric("log_loss", False, _CLASSES, mean_of(weighted.log_losses), "multiclass", description="the log loss"),
+    Metric("brier", False, _CLASSES, mean_of(weighted.brier_losses), description="the Brier score"),
+    Metric("accuracy", True, _CLASSES, mean_of(weighted.hits),
+           description="the share of rows whose likeliest class is right"),
+    Metric("f1_macro", True, _CLASSES, weighted.f1_macro, description="the mean F1 of the classes"),
+    Metric("rmse", False, _NUMBERS, weighted.rmse, "regression", description="the root of the mean squared error"),
+    Metric("mae", False, _NUMBERS, mean_of(weighted.absolute_errors), description="the mean absolute error"),
+    Metric("r2", True, _NUMBERS, weighted.r2, description="the share of the target's variance that is explained"),
 )
 # fmt: on
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ENTRIES}

@@ -34,6 +34,9 @@ def code_versions() -> dict[str, str | None]:
         ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model"}),
         ("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 99", {"models/logistic", "onnx_model"}),
         ("ml/report/plots/style.py", "#1f5fa8", "#1f5fa9", {"evaluation"}),  # its figures
+        ("ml/declaration/features.py", "How far back to look", "How far to look back", set()),  # words
+        ("ml/declaration/splits/kind.py", '"""Whether all rows', '"""True if all rows', set()),
+        ("ml/tasks/metrics.py", "the mean absolute error", "the mean of absolute errors", set()),
         ("ml/report/card.py", "That is no proof", "It is no proof", set()),
         ("ml/report/page.html", "<h1>", "<h1 class='page'>", set()),
         ("ml/gates/judge.py", 'return list(gates_of(gates, ""))', 'return [*gates_of(gates, "")]', {PROMOTED}),

@@ -9,6 +9,21 @@ import pytest
 from ml.declaration.catalogue import CATALOGUE, module_of
 from ml.provenance.source import Source, running
 
+THIRD = '''"""What it is."""
+
+NAME = 'n'
+"""How many."""
+
+
+class Limits(Part):
+    most: int = Field(5, le=7, description=f"The limit of {NAME}.")
+    other = dict(description='d')
+
+
+def three():
+    """Three."""
+    return 3  # a number
+'''
 FILES = {
     "assets/__init__.py": "",
     "assets/models.py": "from ml import first\n\ndef asset():\n    return first.one()\n",
@@ -17,7 +32,7 @@ FILES = {
     "ml/second.py": "from typing import TYPE_CHECKING\nfrom .deep import three\n"
     "if TYPE_CHECKING:\n    import ml.tables.types\nelse:\n    import ml.real\n\ndef two():\n    return three()\n",
     "ml/deep/__init__.py": "from ml.deep.third import three\n",
-    "ml/deep/third.py": '"""What it is."""\n\ndef three():\n    """Three."""\n    return 3  # a number\n',
+    "ml/deep/third.py": THIRD,
     "ml/deep/third.html": "<p>three</p>",
     "ml/real.py": "",
     "ml/report/card.py": "",
@@ -55,7 +70,10 @@ def test_what_decides_nothing_counts_as_a_root_and_with_it_what_belongs_to_it(pr
     [
         ("ml/unrelated.py", "x = 2\n"),
         ("ml/tables/types.py", "x = 2\n"),
-        ("ml/deep/third.py", '"""It."""\n\n\ndef three():\n    # the number\n    return (3)\n'),
+        ("ml/deep/third.py", THIRD.replace('"""What it is."""', '"""It."""').replace("3  # a number", "(3)")),
+        ("ml/deep/third.py", THIRD.replace("Three.", "The number.")),
+        ("ml/deep/third.py", THIRD.replace("How many.", "The count.")),
+        ("ml/deep/third.py", THIRD.replace("The limit", "A limit")),
         ("pyproject.toml", "[tool]\n"),
     ],
 )
@@ -73,7 +91,10 @@ def test_what_cannot_run_and_what_is_only_said_changes_nothing(path: str, text: 
 @pytest.mark.parametrize(
     ("path", "text", "changed"),
     [
-        ("ml/deep/third.py", "def three():\n    return 4\n", "ml.deep.third"),
+        ("ml/deep/third.py", THIRD.replace("return 3", "return 4"), "ml.deep.third"),
+        ("ml/deep/third.py", THIRD.replace("le=7", "le=8"), "ml.deep.third"),
+        ("ml/deep/third.py", THIRD.replace("NAME = 'n'", "NAME = 'm'"), "ml.deep.third"),
+        ("ml/deep/third.py", THIRD.replace("dict(description='d')", "dict(description='e')"), "ml.deep.third"),
         ("ml/deep/third.html", "<p>four</p>", "ml.deep.third"),
         ("ml/deep/__init__.py", "three = int\n", "ml.deep"),
         ("assets/models.py", "from ml import first\n\ndef asset():\n    return -first.one()\n", "assets.models"),
