@@ -4,7 +4,7 @@ Reuse, the identity of a study, whether an evaluation belongs to its model, and 
 follow from this page: a change of a part makes anew what reads it, and what is made of that.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml.declaration.reads import Reads
@@ -15,7 +15,10 @@ NOTHING = Reads()
 TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit"))
 
 EXAMPLES = TABLES.and_also(
-    Reads(("task", "examples", "audit"), beside=("relationships", "features"))  # to check the names in these
+    Reads(
+        ("task", "examples", "audit.target_apart_at_most", "audit.warn"),
+        beside=("relationships", "features"),  # to check the names in these
+    )
 )
 FEATURE_DEFINITIONS = TABLES.and_also(
     Reads(
@@ -27,7 +30,6 @@ FEATURE_DEFINITIONS = TABLES.and_also(
 MATRIX = TABLES.and_also(
     Reads(("task", "relationships", "examples", "features"), without=("features.selection", "examples.split"))
 )
-FEATURES = MATRIX.and_also(Reads(("audit",)))
 FEATURE_SELECTION = Reads(("task", "features.selection"))
 LEADERBOARD = Reads(("metric",))
 ENSEMBLE = Reads(("models.ensemble",))
@@ -60,6 +62,11 @@ def raw(table: str, examples: bool) -> Reads:
     """Return what the snapshot of a table is made by; that of the `examples` has times where features need them."""
     times = ("features.calendar", "examples.cutoff") if examples else ()
     return Reads((("tables", table), "examples.table", *times))
+
+
+def features(splits: Collection[str]) -> Reads:
+    """Return what a feature matrix of these splits is made by; single features are judged on training rows alone."""
+    return MATRIX.and_also(Reads(("audit.warn", *(["audit.alone_at_most"] if "train" in splits else []))))
 
 
 def _groups(declared: Mapping[str, Any]) -> dict[str, bool]:

@@ -46,7 +46,13 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
     matrix.__doc__ = f"The feature matrix of the {' and '.join(splits)} rows, every value known at the row's cutoff."
     ins = {"examples": "examples", "feature_definitions": "feature_definitions", **raw_inputs(case)}
     return asset(
-        case, f"features/{part}", stage="features", kinds={"duckdb"}, reads=reads.FEATURES, ins=ins, audit=audit
+        case,
+        f"features/{part}",
+        stage="features",
+        kinds={"duckdb"},
+        reads=reads.features(splits),
+        ins=ins,
+        audit=audit,
     )(matrix)
 
 

@@ -66,3 +66,22 @@ def test_a_matrix_is_made_by_tables_examples_and_features_alone() -> None:
     other = resolved(features={"ignore": ["x"]}, metric="log_loss", evaluation={"slices": ["g"]})
 
     assert changed(reads.MATRIX.decide(resolved()), reads.MATRIX.decide(other)) == ["features.ignore"]
+
+
+@pytest.mark.parametrize(
+    ("audit", "examples", "development", "test"),
+    [
+        ({"alone_at_most": 0.9}, False, True, False),
+        ({"target_apart_at_most": 0.5}, True, False, False),
+        ({"warn": ["no_row_in_two_splits"]}, True, True, True),
+    ],
+)
+def test_a_limit_of_the_audit_makes_what_it_is_a_limit_of(
+    audit: dict[str, Any], examples: bool, development: bool, test: bool
+) -> None:
+    first, second = resolved(), resolved(audit=audit)
+
+    assert bool(changed(reads.EXAMPLES.decide(first), reads.EXAMPLES.decide(second))) is examples
+    for splits, made in ((["train", "validation"], development), (["test"], test)):
+        of_part = reads.features(splits)
+        assert bool(changed(of_part.decide(first), of_part.decide(second))) is made
