@@ -3,6 +3,7 @@
 import ast
 import io
 import lzma
+import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from ml.base.hashing import hash_bytes, hash_json
+from ml.provenance.syntax import canonical, imported
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
@@ -36,12 +38,11 @@ NOT_DECIDING = (
     "ml.search.plots",
     "ml.tables.statistics",
 )
-DESCRIBED = ("Field", "Metric")  # what these call the `description` of a part, editors show and no code reads
 
 
 @dataclass(frozen=True)
 class Module:
-    """One module: the hash of its syntax tree, without comments and descriptions, and the modules that it imports."""
+    """A module of the project, or a package outside of it: the hash of its code, and what it imports."""
 
     hash: str
     imports: frozenset[str]
@@ -81,8 +82,8 @@ class Source:
                 for other, content in self.files.items()
                 if other != path and other.rpartition(".")[0] == path.removesuffix(".py")
             }
-            imports = frozenset(other for imported in _imported(tree, name, path) for other in _known(imported, names))
-            modules[name] = Module(hash_json([_canonical(tree), beside]), imports)
+            imports = {other for there in imported(tree, name, path) for other in _known(there, names)}
+            modules[name] = Module(hash_json([canonical(tree), beside]), frozenset(imports))
         return modules
 
     def reach(self, *roots: str) -> list[str]:
@@ -94,21 +95,24 @@ class Source:
         """
         reached: set[str] = set()
         rest = {name for root in roots if is_ours(root) for name in [*_known(root, self.modules), root]}
+        apart = {_top(root) for root in roots if not is_ours(root)}
+        imports = {there for top in apart if _files(top) for there in outside(top).imports}  # an archive may outlive it
+        rest |= {name for there in imports for name in _known(there, self.modules) if decides(name)}
         while rest:
             name = rest.pop()
             reached.add(name)
-            imports, entry = self.modules[name].imports - reached, _not_deciding(name)
-            rest |= {other for other in imports if _not_deciding(other) in (None, entry)}
+            entry = _not_deciding(name)
+            rest |= {other for other in self.modules[name].imports - reached if _not_deciding(other) in (None, entry)}
         return sorted(reached)
 
     def hash(self, *roots: str) -> str:
         """SHA-256 over the modules that the roots can reach. Comments, descriptions and formatting do not count.
 
-        Of a root outside of the project its whole package counts, to the byte, but not what that imports: installed
-        packages are part of the environment.
+        Of a root outside of the project its whole package counts, to the byte, and what that imports, unless it is
+        installed: installed packages are part of the environment.
         """
         modules = {name: self.modules[name].hash for name in self.reach(*roots)}
-        return hash_json(modules | {root: outside(root.partition(".")[0]) for root in roots if not is_ours(root)})
+        return hash_json(modules | {root: outside(_top(root)).hash for root in roots if not is_ours(root)})
 
     @cached_property
     def tree(self) -> str:
@@ -141,23 +145,59 @@ def running() -> Source:
 
 def is_ours(module: str) -> bool:
     """Return whether a module lies in one of the project's packages."""
-    return module.partition(".")[0] in PACKAGES
+    return _top(module) in PACKAGES
 
 
 @cache
-def outside(package: str) -> str:
-    """SHA-256 over the Python files of a package or module that is not the project's, when first asked for.
+def outside(package: str) -> Module:
+    """Return a package or module that is not the project's, as it is when first asked for.
+
+    Its hash is over its Python files, to the byte. What is not installed is the user's own: of that, packages and
+    modules that it imports and that are not installed either count with it, and so do what these import.
 
     Raises ModuleNotFoundError if it cannot be found.
     """
-    spec = find_spec(package)
-    if spec is None:
+    if (files := _files(package)) is None:
         raise ModuleNotFoundError(f"there is no module {package!r}; install it, or set PYTHONPATH", name=package)
-    folders = [Path(folder) for folder in spec.submodule_search_locations or ()]
-    files = {str(path.relative_to(folder)): path for folder in folders for path in folder.rglob("*.py")}
-    if not folders:
-        files = {package: Path(str(spec.origin))}
-    return hash_json({name: hash_bytes(path.read_bytes()) for name, path in sorted(files.items())})
+    imports, rest, seen = set[str](), {package}, set[str]()
+    while rest:
+        seen.add(name := rest.pop())
+        own = {path: file for path, file in (_files(name) or {}).items() if not _is_installed(file)}
+        files |= own
+        imports |= {there for path, file in own.items() for there in _imported_by(file, path)}
+        rest = {_top(there) for there in imports if not is_ours(there)} - seen - sys.stdlib_module_names
+    content = {path: hash_bytes(file.read_bytes()) for path, file in sorted(files.items())}
+    return Module(hash_json(content), frozenset(imports))
+
+
+def _files(package: str) -> dict[str, Path] | None:
+    """Return the Python files of a package or module by their paths from its parent on; None if it is not there."""
+    try:
+        spec = find_spec(package)
+    except ValueError:  # it is there without being a file, as `__main__` may be
+        return None
+    if spec is None:
+        return None
+    if spec.submodule_search_locations is None:
+        return {f"{package}.py": Path(str(spec.origin))}
+    folders = map(Path, spec.submodule_search_locations)
+    return {f"{package}/{path.relative_to(folder)}": path for folder in folders for path in folder.rglob("*.py")}
+
+
+def _is_installed(file: Path) -> bool:
+    return not {"site-packages", "dist-packages"}.isdisjoint(file.parts)
+
+
+def _imported_by(file: Path, path: str) -> Iterator[str]:
+    try:
+        tree = ast.parse(file.read_bytes())
+    except (SyntaxError, ValueError):  # a template, or compiled
+        return
+    yield from imported(tree, module_name(path), path)
+
+
+def _top(module: str) -> str:
+    return module.partition(".")[0]
 
 
 def decides(module: str) -> bool:
@@ -185,43 +225,6 @@ def _known(name: str, modules: Mapping[str, object]) -> Iterator[str]:
     for length in range(1, len(parts) + 1):
         if (prefix := ".".join(parts[:length])) in modules:
             yield prefix
-
-
-def _imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
-    """Yield what a module imports anywhere in it, except for type checkers only."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            package = module if path.endswith("/__init__.py") else module.rpartition(".")[0]
-            parts = package.split(".")
-            base = ".".join([*parts[: len(parts) - node.level + 1], node.module or ""]) if node.level else node.module
-            yield from (f"{str(base).rstrip('.')}.{alias.name}" for alias in node.names)
-        elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
-            yield from _imported(ast.Module(node.orelse, []), module, path)
-        else:
-            yield from _imported(node, module, path)
-
-
-def _canonical(tree: ast.Module) -> str:
-    """The syntax tree as text, without words that are there to be read only."""
-    return ast.dump(_Wordless().visit(tree))
-
-
-class _Wordless(ast.NodeTransformer):
-    """Drops docstrings, other texts that stand alone, and what DESCRIBED calls say of what they make."""
-
-    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
-        match node.value:
-            case ast.Constant(value=str()):
-                return None
-        return self.generic_visit(node)
-
-    def visit_Call(self, node: ast.Call) -> ast.AST:
-        match node.func:
-            case ast.Name(id=name) if name in DESCRIBED:
-                node.keywords = [keyword for keyword in node.keywords if keyword.arg != "description"]
-        return self.generic_visit(node)
 
 
 running()

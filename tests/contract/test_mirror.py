@@ -21,6 +21,7 @@ ELSEWHERE = {
     "ml/base/references": "ml/gates/test_custom.py",
     "ml/base/seeds": "journeys/test_determinism.py",
     "ml/base/sql": "ml/tables/test_sources.py",
+    "ml/provenance/syntax": "ml/provenance/test_source.py",
     "ml/primitives/*": "ml/primitives/test_catalogue.py",
     "ml/tables/types": "ml/tables/test_sources.py",
     "ml/tasks/encoding": "ml/models/test_preparation.py",

@@ -2,12 +2,13 @@
 
 import io
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ml.declaration.catalogue import CATALOGUE, module_of
-from ml.provenance.source import Source, running
+from ml.provenance.source import Source, outside, running
 
 THIRD = '''"""What it is."""
 
@@ -123,6 +124,62 @@ def test_the_archive_holds_every_file_and_is_repeatable(project: Path) -> None:
         found = {member.name: opened.extractfile(member).read().decode() for member in opened}  # type: ignore[union-attr]
     assert found == FILES
     assert Source.read(project).archive() == archive
+
+
+BESIDE = {
+    "mine.py": "import __main__, json, numpy\nfrom helpers import scale\nfrom ml.tasks.metrics import METRICS\n"
+    "import ml.report.page\n",
+    "helpers/__init__.py": "",
+    "helpers/scale.py": "def scale():\n    import constants\n    return constants.TEN\n",
+    "helpers/template.py": "{{ no Python }}",
+    "constants.py": "TEN = 10\n",
+    "unrelated.py": "",
+    "site-packages/installed.py": "import constants\n",
+}
+
+
+@pytest.fixture
+def beside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder of the user's own, outside of the project."""
+    for path, text in BESIDE.items():
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path / "site-packages")
+    outside.cache_clear()
+    yield tmp_path
+    outside.cache_clear()
+
+
+@pytest.mark.parametrize(
+    ("root", "path", "counts"),
+    [
+        ("mine", "mine.py", True),
+        ("mine", "helpers/scale.py", True),
+        ("mine", "constants.py", True),
+        ("mine", "unrelated.py", False),
+        ("helpers.scale", "constants.py", True),
+        ("installed", "site-packages/installed.py", True),
+        ("installed", "constants.py", False),
+    ],
+)
+def test_code_of_the_users_own_counts_with_what_it_imports_that_is_not_installed(
+    root: str, path: str, counts: bool, beside: Path
+) -> None:
+    before = running().hash(root)
+
+    (beside / path).write_text(BESIDE[path] + "# changed\n")
+    outside.cache_clear()
+
+    assert (running().hash(root) != before) is counts
+
+
+def test_what_code_of_the_users_own_imports_of_the_project_counts(beside: Path) -> None:
+    reached = running().reach("mine")
+
+    assert {"ml.tasks.metrics", "ml.tasks.weighted"} <= set(reached)
+    assert not {"mine", "numpy", "ml.report.page"} & set(reached)
+    assert running().reach("installed") == running().reach("no_longer_there") == []
 
 
 def imported_by(source: Source, *roots: str) -> set[str]:
