@@ -7,7 +7,7 @@ import sys
 import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -48,6 +48,45 @@ class Module:
     imports: frozenset[str]
 
 
+class _Modules(Mapping[str, Module]):
+    """The modules of some files; a file that shares a module's name, such as its template, is part of it."""
+
+    def __init__(self, files: Mapping[str, bytes]) -> None:
+        self._files = files
+        self._paths = {module_name(path): path for path in files if path.endswith(".py")}
+        self._parsed: dict[str, Module] = {}
+        self._beside: dict[str, dict[str, str]] = {}
+        for path in files:
+            stem, _, suffix = path.rpartition(".")
+            if suffix != "py" and f"{stem}.py" in files:
+                self._beside.setdefault(f"{stem}.py", {})[path] = hash_bytes(files[path])
+
+    def __getitem__(self, name: str) -> Module:
+        if name not in self._parsed:
+            path = self._paths[name]
+            code, imports = _parsed(path, self._files[path], tuple(self._beside.get(path, {}).items()))
+            known = frozenset(other for there in imports for other in _known(there, self._paths))
+            self._parsed[name] = Module(code, known)
+        return self._parsed[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._paths
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._paths)
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+
+@lru_cache(maxsize=4096)
+def _parsed(path: str, content: bytes, beside: tuple[tuple[str, str], ...]) -> tuple[str, tuple[str, ...]]:
+    """Return the hash of a module's code and what it imports; kept, as sources differ in a few files."""
+    tree = ast.parse(content, path)
+    imports = tuple(imported(tree, module_name(path), path))
+    return hash_json([canonical(tree), dict(beside)]), imports
+
+
 @dataclass(frozen=True)
 class Source:
     """The project's files as they were at one moment: content by path, relative to the project's folder."""
@@ -71,20 +110,9 @@ class Source:
             return cls(root, {path: file.read() for path, file in files.items() if file is not None})
 
     @cached_property
-    def modules(self) -> dict[str, Module]:
-        """The project's modules by name; a file that shares a module's name, such as its template, is part of it."""
-        names = {module_name(path): path for path in self.files if path.endswith(".py")}
-        modules = {}
-        for name, path in names.items():
-            tree = ast.parse(self.files[path], path)
-            beside = {
-                other: hash_bytes(content)
-                for other, content in self.files.items()
-                if other != path and other.rpartition(".")[0] == path.removesuffix(".py")
-            }
-            imports = {other for there in imported(tree, name, path) for other in _known(there, names)}
-            modules[name] = Module(hash_json([canonical(tree), beside]), frozenset(imports))
-        return modules
+    def modules(self) -> Mapping[str, Module]:
+        """The project's modules by name, each parsed once it is asked for."""
+        return _Modules(self.files)
 
     def reach(self, *roots: str) -> list[str]:
         """The project's modules that are imported once the roots are and every function in them has run, sorted.
