@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import click
 import dagster as dg
 
-POLL_S = 0.2
+POLL_S = 0.5
 SILENCE_S = 15.0
 
 
