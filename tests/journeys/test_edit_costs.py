@@ -23,7 +23,9 @@ def edited(first: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Edited:
     in_home(home, monkeypatch)
     shutil.rmtree(home)
     shutil.copytree(first / "home", home)
-    return Edited(home, first / "rows.csv")  # the path is part of the declaration
+    case = Edited(home, first / "rows.csv")  # the path is part of the declaration
+    case.use(frame())
+    return case
 
 
 def versions() -> list[str]:

@@ -100,14 +100,19 @@ def stocked_home(home: Path, empty_home: Path) -> Path:
     return home
 
 
+def write_rows(file: Path) -> None:
+    """Write 300 rows of which `x` says something about `y`."""
+    random = np.random.default_rng(0)
+    y = random.integers(0, 2, 300)
+    frame = pd.DataFrame({"id": range(300), "x": (y + random.normal(size=300)).round(3), "y": y})
+    frame.to_csv(file, index=False)
+
+
 @pytest.fixture
 def small(stocked_home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     for name, value in PINNED.items():  # runs in this process then have the environment of a reproduction
         monkeypatch.setenv(name, value)
-    random = np.random.default_rng(0)
-    y = random.integers(0, 2, 300)
-    frame = pd.DataFrame({"id": range(300), "x": (y + random.normal(size=300)).round(3), "y": y})
-    frame.to_csv(tmp_path / "rows.csv", index=False)
+    write_rows(tmp_path / "rows.csv")
     return Small(stocked_home, tmp_path / "rows.csv")
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import timedelta
@@ -20,7 +21,8 @@ from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 from resources.studies import studies
 from resources.tracking.runs import tracking
-from tests.support.small import Small
+from tests.support.edited import in_home
+from tests.support.small import Small, write_rows
 
 
 def run(*arguments: str) -> Result:
@@ -43,13 +45,32 @@ def chain(identity: str) -> set[str]:
     return {identity, *(other for _, other, _ in Ledger().upstream(identity))}
 
 
+@pytest.fixture(scope="module")
+def made(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Make a champion, then an evaluation that led to no promotion, then the latest one, to be copied."""
+    folder = tmp_path_factory.mktemp("made")
+    shutil.copytree(empty_home, folder / "home")
+    write_rows(folder / "rows.csv")
+    with pytest.MonkeyPatch.context() as patch:
+        in_home(folder / "home", patch)
+        use_case = Small(folder / "home", folder / "rows.csv")
+        champion = use_case.materialize()
+        use_case.materialize(until="evaluation", seed=1)
+        use_case.materialize(until="evaluation", seed=2)
+    return folder, champion
+
+
 @pytest.fixture
-def promoted(small: Small) -> str:
-    """Make a champion, then an evaluation that led to no promotion, then the latest one."""
-    champion = small.materialize()
-    small.materialize(until="evaluation", seed=1)
-    small.materialize(until="evaluation", seed=2)
-    return champion
+def promoted(made: tuple[Path, str]) -> str:
+    return made[1]
+
+
+@pytest.fixture
+def small(made: tuple[Path, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
+    in_home(home, monkeypatch)
+    shutil.rmtree(home)
+    shutil.copytree(made[0] / "home", home)
+    return Small(home, made[0] / "rows.csv")
 
 
 def test_only_what_neither_a_promotion_nor_an_asset_shows_is_found(small: Small, promoted: str) -> None:
