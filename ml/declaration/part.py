@@ -63,7 +63,7 @@ class UnreadPartError(RuntimeError):
 class Part(BaseModel):
     """A piece of a declaration: immutable, strict about types, and without unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     if not TYPE_CHECKING:  # or every attribute would seem to be there
 
