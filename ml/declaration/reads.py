@@ -30,16 +30,28 @@ class Reads:
     facts: tuple[Fact, ...] = ()
 
     def and_also(self, other: "Reads") -> "Reads":
-        """Return the parts of both; what only one of them leaves out is read."""
+        """Return the parts of both: what only one of them leaves out is read, and what one decides by decides.
+
+        Raises ValueError where one leaves out, or reads beside, a part inside of which the other decides by some.
+        """
         shared = tuple(path for path in self.without if path in other.without)
-        alone = [
-            path
-            for one, two in ((self, other), (other, self))
-            for path in one.without
-            if path not in shared and not any(_covers(_path(top), _path(path)) for top in two.deciding)
-        ]
-        beside, facts = self.beside + other.beside, self.facts + other.facts
-        return Reads(self.deciding + other.deciding, (*shared, *alone), beside, facts)
+        without, beside = list[str | Path](), list[str | Path]()
+        for one, two in ((self, other), (other, self)):
+            without += [path for path in one.without if path not in shared and not two.decides_by(path)]
+            beside += [path for path in one.beside if not two.decides_by(path)]
+        deciding, facts = self.deciding + other.deciding, self.facts + other.facts
+        return Reads(deciding, (*shared, *without), tuple(beside), facts)
+
+    def decides_by(self, path: str | Path) -> bool:
+        """Return whether a whole part is deciding; raises ValueError if only some inside of it is."""
+        part = _path(path)
+        if any(_covers(_path(deciding), part) for deciding in self.deciding):
+            return True
+        if inside := [".".join(_path(deciding)) for deciding in self.deciding if _lies_in(_path(deciding), part)]:
+            raise ValueError(
+                f"{'.'.join(part)} does not decide here, and {inside} do there; name what lies beside them"
+            )
+        return False
 
     def but_for(self, *paths: str | Path) -> "Reads":
         """Return the parts without these."""

@@ -12,7 +12,6 @@ PACKAGES = ("assets", "dagster_project", "ml", "resources", "service")
 ELSEWHERE = {
     # Parts of a declaration: what they accept is tested where all of it is read, and by the code that reads the part.
     "ml/declaration/*": "ml/declaration/test_use_case.py",
-    "ml/declaration/reads": "assets/test_reads.py",
     "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
     "ml/declaration/splits/*": "ml/declaration/test_splits.py",
