@@ -34,6 +34,6 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
         reads=reads.raw(table, table == case.spec.examples.table),
         always=True,
         grows=True,
-        code=[module] if module in running().modules else [],
+        code=[module] if module and module in running().modules else [],
         audit={check: check not in declared.audit.warn for check in table_checks(declared)},
     )(snapshot)
