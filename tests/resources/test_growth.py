@@ -54,6 +54,7 @@ def rows_in(storage: Storage, stored: Stored) -> list[int]:
     return [pq.ParquetFile(fs.open(f"{base}/{file.path}")).metadata.num_rows for file in stored.files]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=50)
 @given(ROWS, st.lists(st.integers(0, 40), max_size=10))
 def test_however_a_table_grows_every_version_is_what_it_would_be_in_one_file(

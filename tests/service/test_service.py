@@ -48,6 +48,7 @@ def test_events_are_logged_where_the_environment_says(monkeypatch: pytest.Monkey
     assert module.log_folder() == tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("restored")
 def test_bentoml_serves_the_application_and_asks_it_for_readiness(
     monkeypatch: pytest.MonkeyPatch, write_bundle: Any, record: dict[str, Any]
@@ -70,6 +71,7 @@ def test_bentoml_serves_the_application_and_asks_it_for_readiness(
         assert client.get("/readyz").status_code == 503
 
 
+@pytest.mark.slow
 def test_importing_the_service_needs_no_bundle_and_nothing_heavy(tmp_path: Path) -> None:
     heavy = "{'duckdb', 'onnxruntime', 'pandas', 'pyarrow', 'sklearn', 'dagster', 'mlflow', 'torch'}"
     code = f"import sys, service.service; print(sorted({heavy} & set(sys.modules)))"

@@ -157,6 +157,7 @@ def test_rows_may_come_with_the_labels() -> None:
     assert_same(expected, actual)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", ["sessions", "transactions", "products"])
 def test_features_through_parents_equal_featuretools(target: str) -> None:
     entities = customers()
@@ -447,6 +448,7 @@ def scrambled(transactions: pd.DataFrame, is_later: Callable[[pd.Series], pd.Ser
     return pd.concat([added, hidden, transactions[~later]])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_cutoff", BOTH)
 def test_nothing_after_a_cutoff_changes_a_value(at_cutoff: AtCutoff) -> None:
     entities = history(800, 3)
@@ -518,6 +520,7 @@ def test_tables_may_be_relations_over_parquet_files(tmp_path) -> None:
     assert compute(query, read, labels, memory_limit="300MB").equals(compute(query, tables, labels))
 
 
+@pytest.mark.slow
 def test_what_does_not_fit_the_memory_is_computed_in_parts_with_the_same_values() -> None:
     entities = history(10_000, 7)
     query = compile_features(entities, all_features(entities), at_cutoff="excluded", known_at=KNOWN)

@@ -49,6 +49,7 @@ def test_a_slice_of_which_every_answer_is_wrong_is_found_though_its_rows_do_not_
     assert found.findings[0].p_value < 1e-6
 
 
+@pytest.mark.slow
 def test_where_nothing_is_wrong_a_slice_is_rarely_found() -> None:
     found = [
         worst_slices(*(data := rows(seed))[:1], FEATURES, search(*data[1:]), most=5).findings for seed in range(40)

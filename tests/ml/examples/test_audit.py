@@ -140,6 +140,7 @@ def test_numbers_that_lie_apart_are_told_by_the_share_up_to_a_value() -> None:
     assert finding.reason.startswith("80.0% of 500 train rows and 0.0% of 500 test rows have targets up to 399 ")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("numbers", [False, True])
 @pytest.mark.parametrize("size", [20, 60, 400])
 def test_splits_of_one_distribution_are_called_wild_in_one_of_a_hundred_cases_at_most(size: int, numbers: bool) -> None:

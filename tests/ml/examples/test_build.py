@@ -48,6 +48,7 @@ def test_the_order_of_rows_does_not_matter_and_the_seed_does() -> None:
     assert split(keys) != split(keys, seed=1)
 
 
+@pytest.mark.slow
 @settings(max_examples=20, deadline=None)
 @given(added=st.integers(1, 1500), before=st.booleans())
 def test_new_rows_never_turn_a_training_row_into_a_test_row(added: int, before: bool) -> None:

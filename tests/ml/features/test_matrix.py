@@ -116,6 +116,7 @@ def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
         assert row["weather.rain"] == pytest.approx(rain, nan_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_cutoff", ["excluded", "included"])
 def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: UseCaseSpec) -> None:
     import featuretools as ft

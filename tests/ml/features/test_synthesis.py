@@ -136,6 +136,7 @@ def test_values_equal_a_plain_loop(declaration: dict[str, Any]) -> None:
         assert computed == pytest.approx(expected, nan_ok=True), row["id"]
 
 
+@pytest.mark.slow
 def test_every_value_equals_what_featuretools_computes(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     definitions = define_features("shop", spec, tables)

@@ -105,6 +105,7 @@ def small(name: str) -> dict[str, object]:
     return family(name).defaults() | SMALL[name]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 @pytest.mark.parametrize("rows", [60, 2000], ids=["levels that training lacks", "all levels"])
 def test_onnx_routes_every_row_as_the_trees_do(name: str, kind: Kind, rows: int, frame: pd.DataFrame) -> None:
@@ -117,6 +118,7 @@ def test_onnx_routes_every_row_as_the_trees_do(name: str, kind: Kind, rows: int,
     assert parity.largest_difference < 4e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
 def test_threads_do_not_change_a_byte(name: str, kind: Kind, frame: pd.DataFrame) -> None:
     data = training(frame, kind)
@@ -134,6 +136,7 @@ def test_the_seed_matters(name: str, frame: pd.DataFrame) -> None:
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.slow
 def test_a_suggestion_has_the_same_names_as_the_defaults(name: str, frame: pd.DataFrame) -> None:
     tuned = tune(name, training(frame, "binary").sample(100, seed=0), trials=2, seed=0)
 

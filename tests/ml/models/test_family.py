@@ -64,6 +64,7 @@ def data(frame: pd.DataFrame) -> Training:
     return training(frame, "binary")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "kind"), EVERY)
 def test_a_family_learns_and_repeats_itself_exactly(name: str, kind: Kind, frame: pd.DataFrame) -> None:
     chosen, data = family(name), training(frame, kind)
@@ -178,6 +179,7 @@ def test_drift_is_refused_with_its_case(data: Training, frame: pd.DataFrame) -> 
         parity.raise_for_drift()
 
 
+@pytest.mark.slow
 def test_a_study_repeats_itself_and_its_refit_is_scored(data: Training) -> None:
     first, second = (tune("lightgbm", data, trials=4, seed=3, rows=400) for _ in range(2))
 
@@ -210,6 +212,7 @@ def test_the_encoder_knows_missing_unseen_and_round_trips(frame: pd.DataFrame) -
         encoder.encode(frame[["a", "c"]])
 
 
+@pytest.mark.slow
 def test_one_row_scores_as_it_does_in_a_batch(data: Training, frame: pd.DataFrame) -> None:
     exported = session(export(family("mlp").fit(data, family("mlp").defaults(), seed=0), data.encoder, {}))
 

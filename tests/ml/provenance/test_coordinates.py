@@ -29,6 +29,7 @@ def test_without_git_the_commit_is_what_the_image_was_built_with(
     assert (state["commit"], state["dirty"]) == (commit, dirty)
 
 
+@pytest.mark.slow
 def test_the_environment_does_not_depend_on_what_has_been_imported() -> None:
     """setuptools puts a folder of packages of its own on the path as soon as it is imported, as featuretools does."""
     code = "from ml.provenance.coordinates import environment_coordinate; print(environment_coordinate()['id'])"

@@ -48,6 +48,7 @@ class Sources(HTMLParser):
         self.found += [value or "" for name, value in attributes if name in ("src", "href")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(TASKS))
 def test_a_page_has_every_section_in_order_and_is_complete_in_itself(kind: Kind) -> None:
     content = page(kind)

@@ -61,6 +61,7 @@ def test_the_graph_of_a_blend_answers_as_the_blend_does(kind: Kind) -> None:
     assert pickle.dumps(ensemble) == pickle.dumps(blend(tuned(data, kind), data.y, data.y_valid, rounds=10)[0])
 
 
+@pytest.mark.slow
 def test_members_of_no_weight_are_left_out_of_the_model() -> None:
     _, data = problem("binary")
     models = tuned(data, "binary")
@@ -134,6 +135,7 @@ def test_among_families_that_guess_the_score_of_a_blend_is_no_better_than_guessi
     assert np.mean(selected) > 0.55
 
 
+@pytest.mark.slow
 def test_out_of_fold_predictions_are_selected_on_where_all_families_answer() -> None:
     _, data = problem("binary")
     models = tuned(data, "binary")
@@ -165,6 +167,7 @@ def test_families_with_different_samples_are_selected_on_the_smaller_one() -> No
     assert (selection.rows, selection.out_of_fold) == (120, True)
 
 
+@pytest.mark.slow
 def test_families_that_see_other_columns_are_not_blended() -> None:
     _, data = problem("binary")
     models = tuned(data, "binary")

@@ -36,6 +36,7 @@ with evaluating(Evaluator(Fitter(toy.Waiting(), 0), toy.problem().parts, "roc_au
 """
 
 
+@pytest.mark.slow
 def test_no_worker_outlives_its_driver() -> None:
     environment = {**os.environ, "PYTHONPATH": str(SUPPORT.parents[1])}
     piped = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}

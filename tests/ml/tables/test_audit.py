@@ -191,6 +191,7 @@ def test_a_row_repeats_another_exactly_if_all_parts_of_their_keys_are_equal(keys
     assert shared.tolist() == [keys.count(key) > 1 for key in keys]
 
 
+@pytest.mark.slow
 def test_the_flights_are_as_the_documentation_declares_and_what_it_shows_of_a_refusal_is_true() -> None:
     page = (Path(__file__).parents[3] / "docs" / "audit.md").read_text()
     audit = yaml.safe_load(re.findall(r"```yaml\n(.*?)```", page, re.S)[0])["tables"]["flights"]["audit"]

@@ -68,6 +68,7 @@ def column(values: list[Any]) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(values, pa.int64())])
 
 
+@pytest.mark.slow
 def test_sums_of_many_large_numbers_are_exact_or_refused() -> None:
     everything = np.array([0]), np.array([2**22])
     largest = 2**41 - 1

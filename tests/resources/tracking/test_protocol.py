@@ -95,6 +95,7 @@ def test_mlflow_has_all_that_a_tracker_has() -> None:
     assert {"run", "promotion", "champion"} <= members
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("package", ["assets", "dagster_project", "ml"])
 def test_mlflow_is_imported_behind_the_tracker_alone(package: str) -> None:
     """Type checkers' imports count: whoever names MLflow's classes depends on them."""

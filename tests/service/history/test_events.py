@@ -179,6 +179,7 @@ def test_a_file_that_names_events_otherwise_than_by_digits_is_refused() -> None:
         )
 
 
+@pytest.mark.slow
 def test_a_prediction_sees_all_events_of_a_request_or_none() -> None:
     histories = histories_of([])
     events, done, seen = events_of(histories), Event(), set()

@@ -22,6 +22,7 @@ def test_every_window_feature_equals_a_loop_over_all_events(rows: list[Row], rec
         np.testing.assert_array_equal(values_of(histories, record), reference(rows, record), strict=True)
 
 
+@pytest.mark.slow
 def test_many_events_equal_a_loop_too() -> None:
     random = np.random.default_rng(11)
     rows = [

@@ -34,6 +34,7 @@ def test_sums_are_exact_however_they_were_made(
         assert part.between(0, stop) == exact[at + stop] - exact[at]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("largest", [LIMIT - 1, 1 - LIMIT])
 def test_sums_beyond_64_bits_are_exact(largest: int) -> None:
     count = 2**22 + 1

@@ -245,6 +245,7 @@ def test_tuning_holds_what_is_fixed_reports_the_refit_and_leaves_no_checkpoint(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mlp", "resnet"])
 def test_numbers_of_any_size_are_learned(name: str) -> None:
     rng = np.random.default_rng(0)

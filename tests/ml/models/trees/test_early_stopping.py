@@ -33,6 +33,7 @@ def data() -> Training:
     return Training(X[:800], y[:800], X[800:], y[800:], encoder)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOOSTING)
 def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, data: Training) -> None:
     chosen: Any = family(name)
@@ -49,6 +50,7 @@ def test_boosting_stops_at_the_round_with_the_least_validation_loss(name: str, d
     assert best == min(map(loss, around))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["logistic", "random_forest", "extra_trees"])
 def test_what_never_stops_looks_at_no_validation_rows(name: str, data: Training) -> None:
     chosen: Any = family(name)
