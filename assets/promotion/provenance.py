@@ -61,7 +61,7 @@ def _made_otherwise(ledger: Ledger, result: Loaded, parts: Reads, declared: Mapp
     now = parts.decide(declared)
     differing = changed(parts.decide(_record(ledger, result)["config"]["value"]), now)
     alike = ledger.with_content(result.asset, result.hash) if differing else []
-    return [] if any(parts.decide(ledger.get(one)["config"]["value"]) == now for one in alike) else differing
+    return [] if any(parts.decide(ledger.get(origin)["config"]["value"]) == now for origin in alike) else differing
 
 
 def _other_declaration(result: Loaded, parts: Iterable[str]) -> str:

@@ -190,9 +190,9 @@ def outside(package: str) -> Module:
     imports, rest, seen = set[str](), {package}, set[str]()
     while rest:
         seen.add(name := rest.pop())
-        own = {path: file for path, file in (_files(name) or {}).items() if not _is_installed(file)}
-        files |= own
-        imports |= {there for path, file in own.items() for there in _imported_by(file, path)}
+        uninstalled = {path: file for path, file in (_files(name) or {}).items() if not _is_installed(file)}
+        files |= uninstalled
+        imports |= {there for path, file in uninstalled.items() for there in _imported_by(file, path)}
         rest = {_top(there) for there in imports if not is_ours(there)} - seen - sys.stdlib_module_names
     content = {path: hash_bytes(file.read_bytes()) for path, file in sorted(files.items())}
     return Module(hash_json(content), frozenset(imports))

@@ -23,7 +23,7 @@ def imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
 
 
 def canonical(tree: ast.Module) -> str:
-    """The syntax tree as text, without words that are there to be read only."""
+    """Return the syntax tree as text, without words that are there to be read only."""
     return ast.dump(_Wordless().visit(tree))
 
 
