@@ -213,8 +213,8 @@ def _champion(
 ) -> _Champion:
     """Return the comparison on the same test rows; the champion sees the features that it was trained on."""
     spec, registered = step.case.spec, step.tracking.champion(step.case.name)
-    if registered is None or registered.tags.get(MODEL_HASH) == model.hash:
-        return _Champion({})  # what the candidate is by now is added where it matters
+    if registered is None:
+        return _Champion({})
     name = f"{step.case.name}:{registered.version}"
     champion = ExportedModel(step.tracking.onnx(step.case.name, registered.version))
     if champion.hash != registered.tags.get(MODEL_HASH, champion.hash):
@@ -223,6 +223,8 @@ def _champion(
             f"back to another version: sextant rollback {step.case.name} --reason …",
             allow_retries=False,
         )
+    if champion.hash == model.hash:
+        return _Champion({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
     if champion.answers == model.answers:

@@ -377,12 +377,14 @@ def test_a_version_that_does_not_answer_as_it_did_does_not_come_back(
     assert (aliases(), len(moves())) == ({"champion": "2", "previous": "1"}, 2)
 
 
-def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated) -> None:
+@pytest.mark.parametrize("itself", [False, True])
+def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated, itself: bool) -> None:
+    changes = {"evaluation": {**case.declared()["evaluation"], "slice_rows": 40}} if itself else OTHER
     file = artifact("1", "model.onnx")
     before = file.read_bytes()
     try:
         file.write_bytes(before[:-1] + b"x")
-        result = case.attempt("evaluation", **OTHER)
+        result = case.attempt("evaluation", upstream=True, **changes)
     finally:
         file.write_bytes(before)
 
