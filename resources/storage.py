@@ -1,22 +1,27 @@
 """Storage: results as immutable, content-addressed files, and the Dagster IO manager over them."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
+from tempfile import NamedTemporaryFile
+from typing import Any, TypeVar
 
 import dagster as dg
 import fsspec
 import pyarrow as pa
 from pydantic import dataclasses as checked
 
-from ml.base.files import write_whole
-from ml.base.hashing import hash_bytes
-from resources.formats import TABLES, Content, decode, decode_table, encode, hash_of, join, plain, rows_that_stay, shape
+from ml.base.files import open_whole
+from ml.base.hashing import hash_bytes, hash_file, hash_table
+from ml.base.table_file import TableFile
+from resources.formats import TABLES, Content, decode, decode_table, hash_of, join, plain, rows_that_stay, write
 from resources.home import home
 from resources.settings import settings
 
 METADATA = "stored"
+_Read = TypeVar("_Read")
 
 
 class StorageError(RuntimeError):
@@ -89,32 +94,44 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         before, rows = self._shared(kind, content, grown_from)
         if grown_from and before and grown_from.hash == whole:
             return grown_from
-        added = content.slice(rows) if isinstance(content, pa.Table) and before else content
+        added = content.slice(rows) if before and not isinstance(content, bytes) else content
         name = hash_of(added) if before else whole
-        path = f"{key}/{name}{suffix or usual}"
-        file = self._ensure(path, kind, added, name)
-        return Stored(path=path, hash=whole, digest=hash_bytes(file), size=len(file), kind=kind, before=before)
+        file = self._ensure(f"{key}/{name}{suffix or usual}", kind, added, name)
+        return Stored(**asdict(file), hash=whole, kind=kind, before=before)
 
     def _shared(self, kind: str, content: Content, earlier: Stored | None) -> tuple[tuple[File, ...], int]:
         """Return an earlier version's files with this table's first rows, and their number; none if one is damaged."""
-        if earlier is None or kind != earlier.kind or not isinstance(content, pa.Table):
+        if earlier is None or kind != earlier.kind or isinstance(content, bytes):
             return (), 0
         try:
-            shapes = [shape(self.content(file)) for file in earlier.files]
+            with ExitStack() as stack:
+                files = [stack.enter_context(self._table_file(file)) for file in earlier.files]
+                rows = rows_that_stay(content, files, earlier.hash)
         except StorageError:
             return (), 0
-        rows = rows_that_stay(content, shapes, earlier.hash)
         return earlier.files[: len(rows)], sum(rows)
 
-    def _ensure(self, path: str, kind: str, content: Content, name: str) -> bytes:
-        """Write the file with this content, unless it is there and whole; return its bytes."""
+    @contextmanager
+    def _table_file(self, file: File) -> Iterator[TableFile]:
+        """Yield a stored table as a file on this machine; raise StorageError if it is missing or damaged."""
+        fs, base = fsspec.core.url_to_fs(self.base())
+        if "file" in fs.protocol:
+            self._check(file)
+            yield TableFile(Path(f"{base}/{file.path}"))
+            return
+        with NamedTemporaryFile(prefix="sextant-", suffix=".parquet") as beside:
+            beside.write(self.content(file))
+            beside.flush()
+            yield TableFile(Path(beside.name))
+
+    def _ensure(self, path: str, kind: str, content: Content, name: str) -> File:
+        """Write the file with this content, unless it is there and whole."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{path}"
-        file = _whole(fs, target, kind, name)
-        if file is None:
-            file = encode(content)
-            _write(fs, target, file)
-        return file
+        if not _is_whole(fs, target, kind, name):
+            _write(fs, target, content)
+        digest, size = _digest(fs, target)
+        return File(path=path, digest=digest, size=size)
 
     def load(self, stored: Stored, columns: Collection[str] | None = None) -> Any:
         """Return the value of a stored version, of a table those of `columns` that it has.
@@ -122,24 +139,32 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
         Raises StorageError if a file of it is missing or not what was written.
         """
         if stored.kind not in TABLES:
-            return decode(stored.kind, self.content(stored))
+            return decode(stored.kind, bytes(self.content(stored)))
         table = join([decode_table(self.content(file), columns) for file in stored.files])
         return table.to_pandas() if stored.kind == "frame" else table
 
     def verify(self, stored: Stored) -> None:
         """Raise StorageError if a file of a stored version is missing or not what was written."""
         for file in stored.files:
-            self.content(file)
+            self._check(file)
 
-    def content(self, file: File) -> bytes:
+    def content(self, file: File) -> memoryview:
         """Return the bytes of a stored file; raise StorageError if it is missing or not what was written."""
+        return self._checked(file, lambda fs, target: (content := _read(fs, target), hash_bytes(content)))
+
+    def _check(self, file: File) -> None:
+        """Raise StorageError if a stored file is missing or not what was written; little of it is in memory at once."""
+        self._checked(file, lambda fs, target: (None, _digest(fs, target)[0]))
+
+    def _checked(self, file: File, read: Callable[[Any, str], tuple[_Read, str]]) -> _Read:
+        """Return what is read of a stored file, once its SHA-256, which is read beside it, is the expected one."""
         fs, base = fsspec.core.url_to_fs(self.base())
         target = f"{base}/{file.path}"
         try:
-            content: bytes = fs.cat_file(target)
+            content, digest = read(fs, target)
         except FileNotFoundError as error:
             raise StorageError(f"{target} is missing; materialize the asset that makes it again") from error
-        if hash_bytes(content) != file.digest:
+        if digest != file.digest:
             raise StorageError(
                 f"{target} is damaged: its SHA-256 is not {file.digest[:12]}…; materialize the asset that makes it "
                 "again"
@@ -156,22 +181,41 @@ def storage() -> Storage:
     return Storage(url=settings().storage_url)
 
 
-def _whole(fs: Any, target: str, kind: str, expected: str) -> bytes | None:
-    """Return the file's bytes if its content has the expected hash; None where it is missing or damaged."""
+def _digest(fs: Any, target: str) -> tuple[str, int]:
+    """Return the SHA-256 of a file and the number of its bytes, of which few are in memory at a time."""
+    with fs.open(target, "rb") as file:
+        return hash_file(file), file.tell()
+
+
+def _read(fs: Any, target: str) -> memoryview:
+    """Return the bytes of a file; those of one on this machine come into memory as they are looked at."""
+    if "file" in fs.protocol and Path(target).stat().st_size:
+        with open(target, "rb") as file:
+            return memoryview(mmap(file.fileno(), 0, access=ACCESS_READ))
+    return memoryview(fs.cat_file(target))
+
+
+def _is_whole(fs: Any, target: str, kind: str, expected: str) -> bool:
+    """Return whether a file is there, and its content has the expected hash."""
     try:
-        file: bytes = fs.cat_file(target)
-        content = decode_table(file) if kind in TABLES else file
+        if kind not in TABLES:
+            return _digest(fs, target)[0] == expected
+        table = TableFile(Path(target)) if "file" in fs.protocol else decode_table(_read(fs, target))
+        return hash_table(table) == expected
     except (FileNotFoundError, pa.ArrowException, OSError):
-        return None
-    return file if hash_of(content) == expected else None
+        return False
 
 
-def _write(fs: Any, target: str, content: bytes) -> None:
+def _write(fs: Any, target: str, content: Content) -> None:
     if "file" in fs.protocol:
-        write_whole(Path(target), content)
+        with open_whole(Path(target)) as file:
+            write(content, file)
         return
     fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-    fs.pipe_file(target, content)  # object stores make an object visible whole or not at all
+    with NamedTemporaryFile(prefix="sextant-") as beside:
+        write(content, beside.file)
+        beside.flush()
+        fs.put_file(beside.name, target)  # object stores make an object visible whole or not at all
 
 
 class StorageIOManager(dg.ConfigurableIOManager):

@@ -1,6 +1,7 @@
 """The one decorator behind every asset: storage, reuse, tracking and coordinates around a plain function."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
@@ -146,8 +147,9 @@ class _Materialization:
     def _made(self, inputs: Mapping[str, Any], key: str) -> Iterator[Event]:
         recipe, context = self.recipe, self.context
         values, loaded = self._loaded(inputs)
-        with self._tracked() as run:
+        with self._tracked() as run, ExitStack() as closing:
             step = self._step(run, loaded, partial(self._coordinates, run))
+            step.closing = closing
             try:
                 value = recipe.function(step, **values)
                 coordinates = step.coordinates

@@ -8,6 +8,7 @@ import dagster as dg
 import pandas as pd
 import pyarrow as pa
 
+from ml.base.table_file import TableFile
 from ml.provenance.coordinates import Coordinates
 from resources.storage import METADATA
 
@@ -20,7 +21,7 @@ def table_metadata(value: Any, descriptions: Mapping[str, str]) -> dict[str, Any
     """Return the number of rows and the columns of a table or frame; nothing of any other value."""
     if isinstance(value, pd.DataFrame):
         schema, rows = pa.Schema.from_pandas(value, preserve_index=False), len(value)
-    elif isinstance(value, pa.Table):
+    elif isinstance(value, pa.Table | TableFile):
         schema, rows = value.schema, value.num_rows
     else:
         return {}

@@ -2,9 +2,11 @@
 
 import base64
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
@@ -56,6 +58,7 @@ class Step:
     labels: dict[str, str] = field(default_factory=dict)
     attached: dict[str, Stored] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)  # descriptions of a table's columns
+    closing: ExitStack = field(default_factory=ExitStack)  # what ends with the step
 
     @property
     def key(self) -> str:
@@ -78,6 +81,11 @@ class Step:
     def coordinates(self) -> Coordinates:
         """The coordinates of the result; once it has been asked for, nothing else may be loaded."""
         return self.coordinates_of(dict(self.loaded))
+
+    @cached_property
+    def folder(self) -> Path:
+        """An empty folder for files that the result is stored from; it is gone after that."""
+        return Path(self.closing.enter_context(TemporaryDirectory(prefix="sextant-")))
 
     @property
     def dagster_run(self) -> str:

@@ -1,15 +1,15 @@
 """Source tables as snapshots."""
 
 import dagster as dg
-import pyarrow as pa
 
 from assets import reads
 from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
+from ml.base.table_file import TableFile
 from ml.provenance.source import running
 from ml.tables.audit import audit_table, table_checks
-from ml.tables.sources import load_table
+from ml.tables.sources import write_table
 from ml.tables.statistics import statistics
 
 
@@ -17,12 +17,12 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
     """Return the asset of one source table."""
     declared = case.spec.tables[table]
 
-    def snapshot(step: Step) -> pa.Table:
+    def snapshot(step: Step) -> TableFile:
         spec = step.case.spec
-        loaded = load_table(step.case.name, table, spec.tables[table], spec.times_of(table))
-        step.show(statistics=dg.MetadataValue.md(statistics(loaded)))
-        step.audit(*audit_table(loaded, spec.tables[table]))
-        return loaded
+        written = write_table(step.case.name, table, spec.tables[table], spec.times_of(table), step.folder)
+        step.show(statistics=dg.MetadataValue.md(statistics(written)))
+        step.audit(*audit_table(written, spec.tables[table]))
+        return written
 
     snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."
     module = declared.source.module

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,14 @@ def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnectio
 def quoted(name: str) -> str:
     """Return a column's or table's name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def parquet_sql(path: Path) -> str | None:
+    """Return the SQL that reads a Parquet file; None for a path that DuckDB would take for a pattern."""
+    if set(str(path)) & set("*?["):
+        return None
+    place = str(path).replace("'", "''")
+    return f"read_parquet('{place}', hive_partitioning = false)"
 
 
 def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import featuretools as ft
 
 _ROWS_FOR_TYPES = 1000
+EXAMPLE = (CUTOFF, "target", "split")
 
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
@@ -77,6 +78,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     synthesis, more = synthesize(where, spec, tables, [name for name in record if name in table.column_names], names)
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
+    _check_names(where, features)
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
         raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
@@ -98,6 +100,15 @@ def _check_known(where: str, windows: Iterable[Lookup], record: Mapping[str, Rec
         raise DataError(
             f"{where}: features.history.group_by names {column!r}, which an example does not have at its cutoff: it is "
             f"computed, ignored or known later. Group by some of {sorted(record)}, or make {column!r} in the source"
+        )
+
+
+def _check_names(where: str, features: Iterable[Feature]) -> None:
+    """Raise DataError for a feature with the name of a column that every example has beside its features."""
+    for name in sorted({feature.name for feature in features if feature.name.lower() in EXAMPLE}):
+        raise DataError(
+            f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
+            f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
         )
 
 

@@ -16,7 +16,7 @@ from ml.base.sql import quoted, sources_of
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features.events import event_columns, events_of, events_sql, views
-from ml.features.matrix import known_rows
+from ml.features.matrix import known_places
 from ml.features.synthesis_query import LABEL_TYPES, links_of, query_of, rows_of, rows_sql
 from ml.tables.types import is_number, record_type, sql_type
 from ml.tasks.metrics import BINARY, Task
@@ -120,13 +120,13 @@ def _window_lookup(lookup: Lookup, file: str, since: pd.Timestamp, at_cutoff: At
 
 def _rows(lookup: Lookup, columns: Iterable[str], table: pa.Table, cutoffs: pd.Series) -> pa.Table:
     """Return the rows of a static lookup, or those of a latest one that some cutoff may need."""
-    rows: pd.DataFrame = table.to_pandas()
     if lookup.kind == "latest":
         if lookup.valid_for_s is not None:
-            rows = rows[rows[str(lookup.time)] >= cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)]
-        rows = known_rows(rows, lookup)
+            first = cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)
+            table = table.filter(pc.greater_equal(table[str(lookup.time)], pa.scalar(first.to_pydatetime())))
+        table = table.take(pa.array(known_places(table, lookup)))
     times = [lookup.time] if lookup.time else []
-    return pa.Table.from_pandas(rows[[*lookup.keys, *times, *columns]], preserve_index=False)
+    return table.select(list(dict.fromkeys([*lookup.keys, *times, *columns])))
 
 
 @dataclass(frozen=True)

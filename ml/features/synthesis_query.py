@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.base.sql import memory_limit, quoted, run_sql, sources_of
 from ml.compiler.compile import FeatureQuery, compile_features, compute
@@ -21,6 +21,7 @@ LABEL_TYPES: dict[RecordType, SqlType] = {
     "text": "VARCHAR",
     "time": "TIMESTAMP",
 }
+_EPOCH = pa.scalar(0, pa.timestamp("us"))
 _ARROW = {"DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string(), "TIMESTAMP": pa.timestamp("us")}
 
 
@@ -87,31 +88,27 @@ def synthesized_values(
     spec: UseCaseSpec,
     definitions: FeatureDefinitions,
     tables: Mapping[str, pa.Table],
-    record: pd.DataFrame,
-    cutoff: pd.Series,
-) -> pd.DataFrame:
-    """Compute a column for each synthesized feature, a row for each record at its cutoff, in their order."""
+    record: pa.Table,
+    cutoff: pa.ChunkedArray,
+) -> pa.Table:
+    """Compute a column for each synthesized feature, a row for each record at its cutoff, in their order.
+
+    Records without a cutoff are asked about in 1970, as the service does: no time matters to them.
+    """
     assert definitions.synthesis is not None
     query = query_of(spec, definitions)
-    labels = {"instance": pa.array(record[spec.key], from_pandas=True)}
-    labels["cutoff"] = pa.array(cutoff.to_numpy("datetime64[us]"), pa.timestamp("us"))
+    labels = {"instance": record[spec.key], "cutoff": cutoff if spec.examples.timed else pc.fill_null(cutoff, _EPOCH)}
     for name in query.record:
-        labels[name] = _label(record[name], LABEL_TYPES[definitions.record[name]])
-    table = compute(
+        labels[name] = record[name].cast(_ARROW[LABEL_TYPES[definitions.record[name]]], safe=False)
+    return compute(
         query,
         rows_of(definitions.synthesis, query, tables),
         pa.table(labels),
         memory_limit=memory_limit() or "4GB",
     )
-    values: pd.DataFrame = table.to_pandas()
-    return values
 
 
 def links_of(synthesis: Synthesis, query: FeatureQuery) -> list[dict[str, Any]]:
     """Return the steps from key to key by which a query reaches rows from one label, as `ml.compiler.links` says."""
     features = _features(synthesis, query.names)
     return reach(features) if features else []
-
-
-def _label(values: pd.Series, kind: SqlType) -> Any:
-    return pa.array(values, from_pandas=True).cast(_ARROW[kind])

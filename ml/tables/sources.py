@@ -1,48 +1,68 @@
-"""The reading of a source table: its rows as they are, checked against the declaration, with times in UTC."""
+"""The one door through which tables come in: from a source to rows that were checked, in a file or in memory.
 
-from collections.abc import Iterable
+Every source ends as Arrow or Parquet; DuckDB reads it in parts and writes it with the types that are declared. What
+comes after may rely on the types of ml.tables.columns, on unique names, on a key, and on times in UTC.
+"""
 
-import pandas as pd
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from ml.base.sql import DataError, quoted, run_sql
+from ml.base.sql import DataError, connection, parquet_sql, quoted
+from ml.base.table_file import TableFile
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
+from ml.declaration.sources.rows import Rows
 from ml.declaration.tables import Table
-from ml.tables.audit import duplicates
+from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred
 from ml.tables.findings import AuditError, Finding
+
+if TYPE_CHECKING:
+    from duckdb import DuckDBPyConnection
+
+ROW_GROUP = 131_072  # rows that a reader which streams holds at once: of 150 columns of numbers 160 MB
+_CELLS = 1 << 23  # of a row group, which is held while it is written
+_SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 
 def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
-    """Return one source table, checked against its declaration, with its computed columns, as Arrow.
+    """Return one source table in memory, as `write_table` writes it."""
+    with TemporaryDirectory(prefix="sextant-") as folder:
+        return write_table(use_case, name, table, times, Path(folder)).read()
+
+
+def write_table(use_case: str, name: str, table: Table, times: Iterable[str], folder: Path) -> TableFile:
+    """Write one source table, checked against its declaration, with its computed columns, to a file in a folder.
 
     Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
     UTC; what this machine takes for its own time zone does not matter.
 
-    Raises AuditError if a declared column is missing, the key is not unique or has nulls, or a time does not parse: of
-    such a table nothing can be made. Raises DataError if the source cannot be read.
+    Raises AuditError if a declared column is missing, two names differ by case only, a column cannot be read, the key
+    is not unique or has nulls, or a time does not parse: of such a table nothing can be made. Raises DataError if the
+    source cannot be read.
     """
     where = f"use case {use_case!r}, table {name!r}"
-    frame = _read_or_name(where, table.source)
-    _check_columns(where, table, list(frame.columns))
-    frame = _parse_times(where, table, frame, set(times) & set(frame.columns))
-    _check_key(where, table, frame)
-    try:
-        arrow = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except pa.ArrowException as error:
-        finding = Finding("types", "", ("; ".join(map(str, error.args)),), "give each column values of one type")
-        raise AuditError(where, [finding]) from error
-    arrow = _retyped(where, table, _normalized(arrow))
-    return _compute(where, table, arrow) if table.derived else arrow
+    with connection() as opened, _readable(where, table.source):
+        opened.execute("SET TimeZone = 'UTC'")
+        with table.source.rows() as rows:
+            return _Reading(where, table, frozenset(times), opened, folder).written(rows)
 
 
-def _read_or_name(where: str, source: SourceKind) -> pd.DataFrame:
-    """Return the rows of a source; whatever stops the reading, the error names the table and its source."""
+@contextmanager
+def _readable(where: str, source: SourceKind) -> Iterator[None]:
+    """Name the table and its source in whatever stops the reading."""
     try:
-        return source.read()
+        yield
+    except AuditError:
+        raise
     except DataError as error:
-        raise DataError(f"{where}: {error}") from error
+        raise (error if str(error).startswith(where) else DataError(f"{where}: {error}")) from error
     except Exception as error:  # a callable may raise anything, and so may the driver of a file system or a database
         shown = without_secrets(source.named)
         reason = f"{type(error).__name__}: {error}".strip().splitlines()[0].replace(source.named, shown)
@@ -51,98 +71,191 @@ def _read_or_name(where: str, source: SourceKind) -> pd.DataFrame:
         ) from error
 
 
-def _check_columns(where: str, table: Table, columns: list[str]) -> None:
-    if missing := sorted(table.named - set(columns) - set(table.derived)):
-        fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, columns))}"
-        raise AuditError(where, [Finding("schema", "", (fault,), "correct the declaration or the source")])
+@dataclass(frozen=True)
+class _Reading:
+    """The reading of one table."""
 
+    where: str
+    table: Table
+    times: frozenset[str]
+    connection: "DuckDBPyConnection"
+    folder: Path
 
-def _parse_times(where: str, table: Table, frame: pd.DataFrame, others: set[str]) -> pd.DataFrame:
-    times = table.times | others | {name for name, kind in table.logical_types.items() if kind == "time"}
-    parsed = {}
-    for column in sorted(times):
-        values = _as_times(frame[column]) if _is_text(frame[column]) else frame[column]
-        if not pd.api.types.is_datetime64_any_dtype(values):
-            fault = f"column {column!r}: must hold times, but holds {values.dtype}"
-            raise AuditError(where, [Finding("types", "", (fault,), "store ISO 8601 times in it")])
-        unparsed = frame[column][values.isna() & frame[column].notna()]
-        if len(unparsed):
-            fault = (
-                f"column {column!r}: {len(unparsed)} of {len(frame)} values do not parse as a time, "
-                f"first {unparsed.iloc[0]!r}"
-            )
-            remedy = "write them as ISO 8601, such as 2013-01-31T18:30:00"
-            raise AuditError(where, [Finding("types", "", (fault,), remedy)])
-        if column == table.time and values.isna().any():
-            fault = f"column {column!r}: {int(values.isna().sum())} rows have no time"
-            raise AuditError(where, [Finding("missing_shares", "", (fault,), "fill or remove them")])
-        parsed[column] = values
-    frame = frame.assign(**parsed)
-    if isinstance(table.known_at, str) and table.time and table.known_at in parsed:
-        early = frame[frame[table.known_at] < frame[table.time]]
-        if len(early):
+    def written(self, rows: Rows) -> TableFile:
+        """Write the table; return its file."""
+        names = self._usable(rows)
+        relation = self._relation(rows, names)
+        columns = self._columns(rows, names, relation)
+        self._check_values(relation, columns)
+        return self._checked(self._copied(f"({_select(columns, relation)})", "table"))
+
+    def _usable(self, rows: Rows) -> list[str]:
+        """Return the columns that the table has: those that are ignored are left out where they could not be any."""
+        table, names = self.table, list(rows.schema.names)
+        if missing := sorted(table.named - {*names, *rows.refused} - set(table.derived)):
+            fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, names))}"
+            raise self._error("schema", fault, "correct the declaration or the source")
+        ignored = set(table.ignore)
+        unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
+        if unfit:
+            raise self._error("types", "; ".join(unfit), "give each column values of one type")
+        if faults := list(_shared_names(names, ignored, table.derived)):
+            raise self._error("schema", "; ".join(faults), _SCHEMA)
+        repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
+        usable = [name for name in names if not (name in ignored and name.lower() in repeated)]
+        return [name for name in usable if not (name in ignored and self._is_unknown(rows.schema.field(name)))]
+
+    def _is_unknown(self, field: pa.Field) -> bool:
+        try:
+            column(field, self._logical(field.name))
+        except UnknownType:
+            return True
+        return False
+
+    def _logical(self, name: str) -> str | None:
+        is_time = name in self.times or name in self.table.times
+        return "time" if is_time else self.table.logical_types.get(name)
+
+    def _relation(self, rows: Rows, names: Sequence[str]) -> str:
+        """Return what DuckDB reads the rows from, as often as it likes."""
+        source = rows.scan(names)
+        if isinstance(source, str):
+            return source
+        self.connection.register("source", source)
+        if rows.again:
+            return "source"
+        return _scanned(self._copied("source", "source", "snappy"))
+
+    def _columns(self, rows: Rows, names: Sequence[str], relation: str) -> list[Column]:
+        """Return how each column is read."""
+        unknown = [] if rows.typed else [name for name in names if self._logical(name) is None]
+        typed = {}
+        if unknown:
+            counts = self._row(f"select {', '.join(sql for name in unknown for sql in counts_sql(name))}", relation)
+            typed = {name: inferred(name, *counts[4 * at : 4 * at + 4]) for at, name in enumerate(unknown)}
+        return [typed[name] if name in typed else self._column(rows.schema.field(name)) for name in names]
+
+    def _column(self, field: pa.Field) -> Column:
+        logical = self._logical(field.name)
+        try:
+            return column(field, logical)
+        except UnknownType as error:
+            if logical == "time":
+                fault = f"column {field.name!r}: must hold times, but holds {field.type}"
+                raise self._error("types", fault, "store ISO 8601 times in it") from error
+            raise self._error("types", f"column {field.name!r} {error}", error.remedy) from error
+
+    def _check_values(self, relation: str, columns: Sequence[Column]) -> None:
+        """Raise AuditError for the first column with values that cannot be read as it says."""
+        doubtful = [column for column in columns if column.wrong]
+        if not doubtful:
+            return
+        counts = self._row(f"select count(*), {', '.join(f'count_if({c.wrong})' for c in doubtful)}", relation)
+        for count, doubt in zip(counts[1:], doubtful, strict=True):
+            if count:
+                first = self._row(f"select {quoted(doubt.name)}", relation, f"where {doubt.wrong} limit 1")[0]
+                fault = doubt.fault.format(some=f"{count} of {counts[0]}")
+                fault = f"column {doubt.name!r}: {fault}, first {first!r}"
+                raise self._error("types", fault, doubt.remedy)
+
+    def _checked(self, file: TableFile) -> TableFile:
+        """Return the file, with its computed columns, once times and key are checked."""
+        relation = _scanned(file)
+        self._check_times(file, relation)
+        self._check_key(relation)
+        return self._computed(relation) if self.table.derived else file
+
+    def _check_times(self, file: TableFile, relation: str) -> None:
+        table = self.table
+        if table.time is None:
+            return
+        if unknown := self._row(f"select count_if({quoted(table.time)} is null)", relation)[0]:
+            fault = f"column {table.time!r}: {unknown} rows have no time"
+            raise self._error("missing_shares", fault, "fill or remove them")
+        if table.known_at not in file.column_names:
+            return
+        known = str(table.known_at)
+        early = f"{quoted(known)} < {quoted(table.time)}"
+        count, rows = self._row(f"select count_if({early}), count(*)", relation)
+        if count:
+            first = self._row(f"select {_listed(table.keys)}", relation, f"where {early} limit 1")
             raise DataError(
-                f"{where}: {len(early)} of {len(frame)} rows are known ({table.known_at}) before they happen "
-                f"({table.time}), first {table.keys} = {early[table.keys].iloc[0].tolist()}; what is planned ahead has "
-                "its outcome in columns of its own: known_at: {time: [columns]}; else correct the rows"
+                f"{self.where}: {count} of {rows} rows are known ({known}) before they happen ({table.time}), first "
+                f"{table.keys} = {list(first)}; what is planned ahead has its outcome in columns of its own: "
+                "known_at: {time: [columns]}; else correct the rows"
             )
-    return frame
+
+    def _check_key(self, relation: str) -> None:
+        keys, names = self.table.keys, _listed(self.table.keys)
+        nulls = " or ".join(f"{quoted(key)} is null" for key in keys)
+        if count := self._row(f"select count_if({nulls})", relation)[0]:
+            fault = f"key {keys}: {count} rows have no key"
+            raise self._error("missing_shares", fault, "remove them or declare another key")
+        groups = f"(select {names}, count(*) as shared from {relation} group by {names} having count(*) > 1)"
+        if shared := self._row("select sum(shared)", groups)[0]:
+            first = dict(zip(keys, self._row(f"select {names}", groups, "order by all limit 1"), strict=True))
+            fault = f"key {keys}: {shared} rows share their key with another, first {first}"
+            raise self._error("uniqueness", fault, "remove the duplicates or declare a key that is unique")
+
+    def _computed(self, relation: str) -> TableFile:
+        """Return a file with the computed columns too."""
+        import duckdb
+
+        expressions = ", ".join(f"({sql}) as {quoted(name)}" for name, sql in self.table.derived.items())
+        query = f"(select source.*, {expressions} from {relation} as source)"
+        try:
+            schema = self.connection.sql(f"from {query} limit 0").to_arrow_table().schema
+            columns = [self._column(field) for field in schema]
+            return self._copied(f"({_select(columns, query)})", "computed")
+        except duckdb.Error as error:
+            raise DataError(f"{self.where}: {error}; correct the expression in the declaration") from error
+
+    def _copied(self, relation: str, name: str, compression: str = "zstd") -> TableFile:
+        """Write rows to a file of the folder."""
+        width = max(len(self.connection.sql(f"from {relation} limit 0").columns), 1)
+        group = max(min(ROW_GROUP, _CELLS // width) // 2048 * 2048, 2048)
+        path = self.folder / f"{name}.parquet"
+        place = str(path).replace("'", "''")
+        self.connection.execute(
+            f"copy (from {relation}) to '{place}' (format parquet, compression {compression}, row_group_size {group})"
+        )
+        return TableFile(path)
+
+    def _row(self, select: str, relation: str, rest: str = "") -> tuple[Any, ...]:
+        """Return the one row of a query."""
+        rows = self.connection.execute(f"{select} from {relation} {rest}").fetchall()
+        return tuple(rows[0])
+
+    def _error(self, check: str, fault: str, remedy: str) -> AuditError:
+        return AuditError(self.where, [Finding(check, "", (fault,), remedy)])
 
 
-def _as_times(texts: pd.Series) -> pd.Series:
-    """Parse texts (or dates) as times, those with an offset in UTC; what does not parse is missing."""
-    return pd.to_datetime(texts, errors="coerce", format="ISO8601", utc=True).dt.tz_localize(None)
+def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str]) -> Iterator[str]:
+    """Yield what is wrong with names that SQL, which does not tell cases apart, takes for one."""
+    needed = [name for name in names if name not in ignored]
+    computed = list(derived)
+    for lower, count in Counter(name.lower() for name in [*needed, *computed]).items():
+        if count > 1:
+            same = [name for name in needed if name.lower() == lower]
+            made = [name for name in computed if name.lower() == lower]
+            if made:
+                yield f"{made[0]!r} is computed, and the source has a column {same[0] if same else made[1]!r} too"
+            elif len(set(same)) == 1:
+                yield f"the source has {count} columns {same[0]!r}"
+            else:
+                yield f"the columns {', '.join(map(repr, same))} differ by case only"
 
 
-def _is_text(values: pd.Series) -> bool:
-    return bool(values.dtype == object or pd.api.types.is_string_dtype(values))
+def _select(columns: Iterable[Column], relation: str) -> str:
+    return f"select {', '.join(f'{c.value} as {quoted(c.name)}' for c in columns)} from {relation}"
 
 
-def _check_key(where: str, table: Table, frame: pd.DataFrame) -> None:
-    keys = frame[table.keys]
-    if nulls := int(keys.isna().any(axis=1).sum()):
-        fault = f"key {table.keys}: {nulls} rows have no key"
-        raise AuditError(where, [Finding("missing_shares", "", (fault,), "remove them or declare another key")])
-    shared = duplicates(keys).to_numpy()
-    if shared.any():
-        first = keys[shared].iloc[0].to_dict()
-        fault = f"key {table.keys}: {int(shared.sum())} rows share their key with another, first {first}"
-        remedy = "remove the duplicates or declare a key that is unique"
-        raise AuditError(where, [Finding("uniqueness", "", (fault,), remedy)])
+def _scanned(file: TableFile) -> str:
+    sql = parquet_sql(file.path)
+    if sql is None:
+        raise DataError(f"the folder for temporary files, {file.path.parent}, has one of *?[ in its name; set TMPDIR")
+    return sql
 
 
-def _normalized(table: pa.Table) -> pa.Table:
-    """Return the table with missing numbers as nulls, which SQL's `is null` sees, and all dates as times in UTC."""
-    for index, field in enumerate(table.schema):
-        kind, column = field.type, table.column(index)
-        if pa.types.is_floating(kind):
-            column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
-        elif pa.types.is_date(kind):
-            column = column.cast(pa.timestamp("us"))
-        elif pa.types.is_timestamp(kind) and kind.tz:
-            column = column.cast(pa.timestamp(kind.unit))
-        else:
-            continue
-        table = table.set_column(index, field.name, column)
-    return table
-
-
-def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
-    """Return the table with each column whose logical type is declared as that type."""
-    kinds = {"category": pa.string(), "number": pa.float64(), "boolean": pa.bool_()}
-    for name, logical in table.logical_types.items():
-        if logical in kinds and name not in table.derived:
-            try:
-                column = arrow[name].cast(kinds[logical])
-            except pa.ArrowException as error:
-                reason = str(error).splitlines()[0]
-                fault = f"column {name!r}: {arrow[name].type} cannot be read as {logical}: {reason}"
-                finding = Finding("types", "", (fault,), "correct logical_types or the source")
-                raise AuditError(where, [finding]) from error
-            arrow = arrow.set_column(arrow.schema.get_field_index(name), name, column)
-    return arrow
-
-
-def _compute(where: str, table: Table, arrow: pa.Table) -> pa.Table:
-    expressions = ", ".join(f"({expression}) as {quoted(name)}" for name, expression in table.derived.items())
-    return run_sql(where, f"select source.*, {expressions} from source", source=arrow)
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))

@@ -1,68 +1,120 @@
 """Statistics of the columns of a table, as one Markdown table."""
 
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import run_sql
+from ml.base.sql import connection, parquet_sql
+from ml.base.table_file import TableFile
 from ml.base.text import markdown_table, shortened
 
 EXACT = 1_000_000  # rows up to which distinct values are counted exactly, which takes memory for each of them
 SHOWN = 41  # characters of a text
 
 
-def statistics(table: pa.Table) -> str:
+def statistics(table: pa.Table | TableFile) -> str:
     """Return a line for each column: its type, missing and distinct values, range and most frequent text.
 
     The standard deviation is that of a sample. Beyond EXACT rows distinct values are DuckDB's estimate (HyperLogLog, a
     few percent off), marked ~. Of texts and booleans only the most frequent value is shown, the first in order among
     equals, and none if no value occurs twice: names and keys stay unsaid. What Arrow cannot count or order is blank.
     """
+    if table.num_rows > EXACT:
+        figures, about = _estimated(table), "~"
+    else:
+        figures, about = [_exact(table.select([name]).column(name)) for name in table.column_names], ""
     lines = [
-        {"column": _quoted(name), "type": str(column.type), **_line(column)}
-        for name, column in zip(table.column_names, table.columns, strict=True)
+        {"column": _quoted(field.name), "type": str(field.type), **_line(column, table.num_rows, about)}
+        for field, column in zip(table.schema, figures, strict=True)
     ]
     return markdown_table(lines)
 
 
-def _line(column: pa.ChunkedArray) -> dict[str, str]:
+def _kinds(kind: pa.DataType) -> tuple[bool, bool, bool]:
+    """Return whether a type is one of texts or booleans, one of numbers, and one whose values have an order."""
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind)
+    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
+    return text, number, number or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
+
+
+def _exact(column: pa.ChunkedArray) -> dict[str, pa.Scalar]:
+    """Return the figures of a column, as far as its type has them."""
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     if pa.types.is_float16(column.type):
         column = column.cast(pa.float32())
-    kind = column.type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_boolean(kind)
-    number = pa.types.is_integer(kind) or pa.types.is_floating(kind)
-    ordered = number or pa.types.is_timestamp(kind) or pa.types.is_date(kind)
-    distinct, top = _counted(column, text) if text or ordered else (None, None)
+    text, number, ordered = _kinds(column.type)
+    figures = {"missing": pa.scalar(column.null_count)}
+    if text:
+        values, frequencies = pc.value_counts(column.drop_null()).flatten()
+        times = pc.max(frequencies)
+        top = pc.min(values.filter(pc.equal(frequencies, times)))
+        figures |= {"distinct": pa.scalar(len(values)), "top": top, "times": times}
+    if ordered:
+        figures |= {"distinct": pc.count_distinct(column), "min": pc.min(column), "max": pc.max(column)}
+    if number:
+        figures |= {"mean": pc.mean(column), "std": pc.stddev(column, ddof=1)}
+    return figures
+
+
+def _estimated(table: pa.Table | TableFile) -> list[dict[str, pa.Scalar]]:
+    """Return the figures of the columns of a table of many rows, which is read in parts."""
+    aggregates = []
+    for place, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        text, number, ordered = _kinds(kind)
+        queries = {"missing": "count(*) - count({x})"}
+        if text:
+            queries |= {"distinct": "approx_count_distinct({x})", "top": "approx_top_k({x}, 1)[1]"}
+        if ordered:
+            queries |= {"distinct": "approx_count_distinct({x})", "min": "min({x})", "max": "max({x})"}
+        if number:
+            queries |= {"mean": "avg({x})", "std": "if(isfinite(sum({x})), stddev_samp({x}), null)"}
+        aggregates.append({name: sql.format(x=f"column{place}") for name, sql in queries.items()})
+    figures = _values(table, aggregates)
+    times = _values(
+        table,
+        [
+            {"times": f"count_if(column{place} = {_literal(column['top'])})"} if "top" in column else {}
+            for place, column in enumerate(figures)
+        ],
+    )
+    return [{**column, **count} for column, count in zip(figures, times, strict=True)]
+
+
+def _values(table: pa.Table | TableFile, aggregates: Sequence[Mapping[str, str]]) -> list[dict[str, pa.Scalar]]:
+    """Return the values of some aggregates of each column, which is called by `column` and its place."""
+    queries = [sql for column in aggregates for sql in column.values()]
+    if not queries:
+        return [{} for _ in aggregates]
+    names = ", ".join(f"column{place}" for place in range(len(aggregates)))
+    with connection(threads=1) as opened:  # with more, the last bits of a sum would depend on which part came first
+        if isinstance(table, pa.Table):
+            opened.register("source", table.rename_columns(names.split(", ")))
+        source = "source" if isinstance(table, pa.Table) else parquet_sql(table.path)
+        row = opened.sql(f"select {', '.join(queries)} from {source} as source({names})").to_arrow_table()
+    values = iter([column[0] for column in row.columns])
+    return [{name: next(values) for name in column} for column in aggregates]
+
+
+def _literal(value: pa.Scalar) -> str:
+    """Return a text or a boolean as SQL."""
+    if not value.is_valid:
+        return "null"
+    text = str(value.as_py()).replace("'", "''")
+    return f"'{text}'" if isinstance(value.as_py(), str) else text
+
+
+def _line(figures: Mapping[str, pa.Scalar], rows: int, about: str) -> dict[str, str]:
+    """Return the figures of a column as texts, blank where there are none; `about` marks what is an estimate."""
+    times = (figures["times"].as_py() if "times" in figures else 0) or 0
     return {
-        "missing": _share(column.null_count, len(column)),
-        "distinct": "" if distinct is None else f"{'~' if len(column) > EXACT else ''}{distinct:,}",
-        "min": _value(pc.min(column)) if ordered else "",
-        "max": _value(pc.max(column)) if ordered else "",
-        "mean": _value(pc.mean(column)) if number else "",
-        "std": _value(pc.stddev(column, ddof=1)) if number else "",
-        "most frequent": "" if top is None else _frequent(column, top),
+        "missing": _share(figures["missing"].as_py(), rows),
+        "distinct": f"{about}{figures['distinct'].as_py():,}" if "distinct" in figures else "",
+        **{name: _value(figures[name]) if name in figures else "" for name in ("min", "max", "mean", "std")},
+        "most frequent": f"{_quoted(str(figures['top'].as_py()))} {times / rows:.1%}" if times > 1 else "",
     }
-
-
-def _counted(column: pa.ChunkedArray, text: bool) -> tuple[int, Any]:
-    """Return the count of distinct values and, of texts, the most frequent one."""
-    if len(column) > EXACT:
-        top = "approx_top_k(x, 1)[1]" if text else "null"
-        query = f"select approx_count_distinct(x) as distinct_values, {top} as top from t"
-        counts = run_sql("statistics", query, t=pa.table({"x": column})).to_pylist()[0]
-        return counts["distinct_values"], counts["top"]
-    if not text:
-        return pc.count_distinct(column).as_py(), None
-    values, frequencies = pc.value_counts(column.drop_null()).flatten()
-    return len(values), pc.min(values.filter(pc.equal(frequencies, pc.max(frequencies)))).as_py()
-
-
-def _frequent(column: pa.ChunkedArray, value: str | bool) -> str:
-    count = pc.sum(pc.equal(column, value)).as_py()
-    return f"{_quoted(str(value))} {count / len(column):.1%}" if count > 1 else ""
 
 
 def _share(count: int, rows: int) -> str:

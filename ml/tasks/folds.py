@@ -75,10 +75,10 @@ def time_folds(
     window is not learned from, and neither is what belongs to one of its `groups`, the number of which each row has.
     Raises FoldError where a window lacks rows or classes.
     """
-    times = cutoff.to_numpy("datetime64[ns]")
+    times = cutoff.to_numpy("datetime64[us]")
     ordered = np.sort(times)
     starts = [ordered[round(len(times) * part / (folds + 1))] for part in range(1, folds + 1)]
-    known_until = [start - np.timedelta64(pd.Timedelta(embargo or timedelta(0)).value, "ns") for start in starts]
+    known_until = [start - np.timedelta64(embargo or timedelta(0)) for start in starts]
     windows = []
     for number, (until, start) in enumerate(zip(known_until, starts, strict=True), start=1):
         later = times < starts[number] if number < folds else np.ones(len(times), bool)

@@ -7,6 +7,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.keys import alike
+
 Integers = npt.NDArray[np.int64]
 
 
@@ -17,21 +19,13 @@ def numbered(events: pa.Table, rows: pa.Table, keys: Sequence[str]) -> tuple[Int
     """
     numbers = np.zeros(len(events) + len(rows), np.int64)
     for key in keys:
-        encoded = _alike(events[key], rows[key]).dictionary_encode()
+        of_events, of_rows = alike(events[key], rows[key])
+        encoded = pa.chunked_array([*of_events.chunks, *of_rows.chunks], of_events.type).dictionary_encode()
         codes = pc.fill_null(pa.chunked_array([chunk.indices for chunk in encoded.chunks], pa.int32()), -1).to_numpy()
         pairs = numbers * (int(codes.max(initial=0)) + 1) + codes
         together = pa.array(pairs).dictionary_encode().indices.to_numpy().astype(np.int64)
         numbers = np.where((numbers < 0) | (codes < 0), -1, together)
     return numbers[: len(events)], numbers[len(events) :]
-
-
-def _alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return two columns as one, of a type in which equal values are equal."""
-    left, right = (pc.cast(c, c.type.value_type) if pa.types.is_dictionary(c.type) else c for c in (left, right))
-    kind = left.type
-    if kind != right.type and any(map(pa.types.is_floating, (kind, right.type))):
-        kind = pa.float64()
-    return pa.chunked_array([*left.cast(kind).chunks, *right.cast(kind).chunks], kind)
 
 
 class Line:

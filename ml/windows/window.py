@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.sql import DataError, quoted
+from ml.base.times import microseconds
 from ml.windows.frames import FRAMED, framed, reach
 from ml.windows.line import Integers, Line, numbered
 from ml.windows.totals import TOTALLED, Totals
@@ -95,7 +96,7 @@ def windows(
     now = int(at_cutoff == "included")
     event_keys, row_keys = numbered(events, rows, keys)
     row_keys[pc.is_null(rows["cutoff"]).to_numpy()] = -1
-    times, cutoffs = (_microseconds(column) for column in (events[time], rows["cutoff"]))
+    times, cutoffs = (microseconds(column) for column in (events[time], rows["cutoff"]))
     values = {window.name: np.full(len(rows), np.nan) for window in wanted}
     totalled = [window for window in wanted if window.aggregation not in FRAMED]
     for chosen, part in _parts(event_keys, row_keys) if totalled else ():
@@ -109,13 +110,6 @@ def windows(
         happened, here = {"k": event_keys, "t": times}, {"k": row_keys, "cut": cutoffs}
         values |= framed(happened, events, here, rest, scales, 1 - now, threads)
     return pa.table({name: pa.array(column, from_pandas=True) for name, column in values.items()})
-
-
-def _microseconds(column: pa.ChunkedArray) -> Integers:
-    """Return the microseconds since 1970, in UTC; 0 where a time is missing."""
-    times = pc.cast(column, pa.timestamp("us", getattr(column.type, "tz", None)), safe=False)
-    microseconds: Integers = pc.fill_null(pc.cast(times, pa.int64()), 0).to_numpy()
-    return microseconds
 
 
 def _parts(event_keys: Integers, row_keys: Integers) -> Iterator[tuple[Integers, Integers]]:

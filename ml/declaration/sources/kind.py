@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import TYPE_CHECKING, Any
 
 from ml.declaration.kinds import Kind
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from ml.declaration.sources.rows import Rows
 
 
 class SourceKind(Kind):
@@ -32,5 +34,26 @@ class SourceKind(Kind):
         return None
 
     @abstractmethod
-    def read(self) -> pd.DataFrame:
-        """Return the rows as they are. Raises DataError where a mistake in the declaration is the cause."""
+    def rows(self) -> AbstractContextManager[Rows]:
+        """Yield the rows as they are, and close what they come from.
+
+        Raises DataError where a mistake in the declaration is the cause.
+        """
+
+
+class TableSource(SourceKind):
+    """A source whose rows come at once, as a table in memory."""
+
+    @abstractmethod
+    def read(self) -> Any:
+        """Return the rows as a pandas DataFrame, or as a table that speaks Arrow's stream interface (polars, Arrow).
+
+        Raises DataError where a mistake in the declaration is the cause.
+        """
+
+    @contextmanager
+    def rows(self) -> Iterator[Rows]:
+        """Yield the rows that were read. Raises DataError for anything but a table."""
+        from ml.declaration.sources.rows import table_rows
+
+        yield table_rows(self.named, self.read())

@@ -4,24 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from pydantic import Field, field_validator
 
 from ml.base.references import resolve
 from ml.base.sql import DataError
-from ml.declaration.sources.kind import SourceKind
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ml.declaration.sources.kind import TableSource
 
 
-class PythonSource(SourceKind):
+class PythonSource(TableSource):
     """A function that returns the table."""
 
     keys = ("python",)
 
-    python: str = Field(description="A callable `package.module:function` that returns a DataFrame.")
+    python: str = Field(description="A callable `package.module:function` that returns a DataFrame or an Arrow table.")
 
     @field_validator("python")
     @classmethod
@@ -34,14 +30,9 @@ class PythonSource(SourceKind):
     def module(self) -> str:
         return self.python.partition(":")[0]
 
-    def read(self) -> pd.DataFrame:
-        """Call the function. Raises DataError if it cannot be imported or returns anything but a DataFrame."""
-        import pandas as pd
-
-        frame = self._function()()
-        if not isinstance(frame, pd.DataFrame):
-            raise DataError(f"{self.python} returned {type(frame).__name__}; it must return a pandas DataFrame")
-        return frame
+    def read(self) -> object:
+        """Call the function. Raises DataError if it cannot be imported."""
+        return self._function()()
 
     def _function(self) -> Callable[[], object]:
         try:

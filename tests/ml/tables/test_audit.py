@@ -1,6 +1,8 @@
 """The audit of a table counts what is wrong in it, column by column, and lets good tables pass."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.rows import Rows, table_rows
 from ml.declaration.tables import Table
 from ml.tables.audit import audit_table, duplicates, table_checks
 from ml.tables.findings import AuditError, Finding
@@ -31,10 +34,11 @@ GOOD = {
 class RowsSource(FileSource):
     """A file that is never read, for its rows are there."""
 
-    rows: dict[str, Any]
+    values: dict[str, Any]
 
-    def read(self) -> pd.DataFrame:
-        return pd.DataFrame(self.rows)
+    @contextmanager
+    def rows(self) -> Iterator[Rows]:
+        yield table_rows("rows", pd.DataFrame(self.values))
 
 
 def audited(columns: dict[str, Any], rows: dict[str, Any] | None = None, **audit: Any) -> dict[str, Finding]:
@@ -158,7 +162,7 @@ def test_missing_values_are_no_values_out_of_range() -> None:
         ({"id": [1, 2, 3]}, {"time": "at"}, "schema", "the columns ['at'] are declared but the source has none such"),
         (
             {"id": [1, 2, 3], "at": ["2024-01-01", "soon", "later"]}, {"time": "at"}, "types",
-            "column 'at': 2 of 3 values do not parse as a time, first 'soon'",
+            "column 'at': must hold times, but 2 of 3 values do not parse as a time, first 'soon'",
         ),
         (
             {"id": [1, 2, 3], "at": ["2024-01-01", None, None]}, {"time": "at"}, "missing_shares",
@@ -166,14 +170,14 @@ def test_missing_values_are_no_values_out_of_range() -> None:
         ),
         (
             {"id": [1, 2, 3], "size": ["1", "2", "x"]}, {"logical_types": {"size": "number"}}, "types",
-            "column 'size': string cannot be read as number",
+            "column 'size': 1 of 3 values are no numbers, first 'x'",
         ),
     ],
 )  # fmt: skip
 def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
     rows: dict[str, Any], declared: dict[str, Any], check: str, words: str
 ) -> None:
-    table = Table.model_validate({"source": RowsSource(path="rows.csv", rows=rows), "key": "id", **declared})
+    table = Table.model_validate({"source": RowsSource(path="rows.csv", values=rows), "key": "id", **declared})
 
     with pytest.raises(AuditError) as refused:
         load_table("shop", "orders", table)

@@ -1,6 +1,7 @@
 """Source tables: the three kinds of source, and bad input."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -12,6 +13,7 @@ from sqlalchemy import create_engine
 
 from ml.declaration.sources.file import FileSource
 from ml.declaration.sources.query import QuerySource
+from ml.declaration.sources.rows import Rows, table_rows
 from ml.declaration.tables import Table
 from ml.tables.sources import DataError, load_table
 
@@ -123,7 +125,7 @@ def test_a_table_comes_from_s3(orders: pd.DataFrame, s3: str) -> None:
         ({"python": "math:sqrt"}, ["source.python 'math:sqrt'", "TypeError"]),
         ({"python": "builtins:list"}, ["returned list", "must return a pandas DataFrame"]),
         ({"path": "orders.xlsx"}, ["neither CSV nor Parquet", ".parquet"]),
-        ({"path": "empty.csv"}, ["source.path 'empty.csv'", "No columns to parse"]),
+        ({"path": "empty.csv"}, ["source.path 'empty.csv'", "Empty CSV file"]),
         ({"path": "damaged.parquet"}, ["source.path 'damaged.parquet'", "cannot be read"]),
     ],
 )
@@ -142,12 +144,13 @@ def test_a_source_that_cannot_be_read_is_named_with_the_reason(
 
 
 class MixedSource(FileSource):
-    def read(self) -> pd.DataFrame:
-        return pd.DataFrame({"id": [1, 2], "size": ["large", 3]})
+    @contextmanager
+    def rows(self) -> Iterator[Rows]:
+        yield table_rows("x", pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
 
 
 def test_a_column_of_mixed_types_is_named() -> None:
-    with pytest.raises(DataError, match=r"table 'orders'.*column size.*values of one type"):
+    with pytest.raises(DataError, match=r"table 'orders'.*column 'size'.*values of one type"):
         load_table("shop", "orders", Table(source=MixedSource(path="x.csv"), key="id"))
 
 

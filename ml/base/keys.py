@@ -1,0 +1,37 @@
+"""Keys of two tables that are to find each other, whatever types of numbers or texts they came as."""
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+def alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return two columns of keys in one type in which equal values are equal.
+
+    Numbers of any type meet as whole ones where one side has those: one with a fraction equals none of them and becomes
+    missing, and none is rounded on the way. Raises ArrowInvalid for types that have no common one.
+    """
+    left, right = _plain(left), _plain(right)
+    if left.type.equals(right.type):
+        return left, right
+    if pa.types.is_integer(left.type) or pa.types.is_integer(right.type):
+        return _whole(left), _whole(right)
+    return left, right.cast(left.type)
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+
+
+def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if not pa.types.is_floating(column.type):
+        return column.cast(pa.int64())
+    is_whole = pc.and_(pc.equal(column, pc.trunc(column)), pc.less(pc.abs(column), 2.0**63))
+    return pc.if_else(is_whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
+
+
+def places(keys: pa.ChunkedArray, of: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the place of each key among some keys, the first among equal ones; null where it is missing or not there."""
+    keys, of = alike(keys, of)
+    return pc.index_in(
+        keys, value_set=pa.concat_arrays(of.chunks) if of.num_chunks else pa.array([], of.type), skip_nulls=True
+    )

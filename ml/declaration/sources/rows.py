@@ -1,0 +1,77 @@
+"""The rows of a source in Arrow's types, before anything is made of them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from ml.base.sql import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of a source: their columns, and what reads some of these.
+
+    `scan` returns what DuckDB reads: SQL of a table function, or an object of Arrow's. `typed` is False where all
+    columns are texts whose types only their values can tell, as in a CSV file. `again`: they may be read many times.
+    `refused` are columns that Arrow cannot hold, and why.
+    """
+
+    schema: pa.Schema
+    scan: Callable[[Sequence[str]], Any]
+    typed: bool = True
+    again: bool = True
+    refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def table_rows(source: str, table: object) -> Rows:
+    """Return the rows of a DataFrame, or of a table of another library. Raises DataError for anything else."""
+    import pandas as pd
+
+    if isinstance(table, pd.DataFrame):
+        return frame_rows(table)
+    if hasattr(table, "__arrow_c_stream__"):
+        return arrow_rows(pa.table(table))
+    raise DataError(
+        f"{source} returned {type(table).__name__}; it must return a pandas DataFrame, or a table that speaks Arrow's "
+        "stream interface, such as one of polars or Arrow"
+    )
+
+
+def arrow_rows(table: pa.Table, refused: Mapping[str, str] | None = None) -> Rows:
+    """Return the rows of a table in memory."""
+    return Rows(table.schema, table.select, refused=refused or {})
+
+
+def frame_rows(frame: "pd.DataFrame") -> Rows:
+    """Return the rows of a DataFrame, without its index; of a column with values of several types the reason."""
+    import pandas as pd
+
+    columns = {position: str(name) for position, name in enumerate(frame.columns)}
+    arrays, names, refused = [], [], {}
+    for position, name in columns.items():
+        values = frame.iloc[:, position]
+        try:
+            dense = values.astype(values.dtype.subtype) if isinstance(values.dtype, pd.SparseDtype) else values
+            arrays.append(pa.array(dense, from_pandas=True))
+            names.append(name)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            refused[name] = str(error).splitlines()[0]
+    chunks = [array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]) for array in arrays]
+    return arrow_rows(pa.Table.from_arrays(chunks, names), refused)
+
+
+def values_rows(names: Sequence[str], values: Sequence[Sequence[Any]]) -> Rows:
+    """Return rows of Python's values, those of a column one after the other; of several types in one the reason."""
+    arrays, kept, refused = [], [], {}
+    for name, column in zip(names, values, strict=True):
+        try:
+            arrays.append(pa.array(column))
+            kept.append(name)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            refused[name] = str(error).splitlines()[0]
+    return arrow_rows(pa.Table.from_arrays(arrays, kept), refused)

@@ -1,0 +1,211 @@
+"""Columns of a source: the value that each has in a table of Sextant, and what cannot be read so.
+
+A table holds whole numbers (64 bits), numbers (doubles, missing ones null), booleans, texts, and times (microseconds
+in UTC, without a zone). Everything that comes in is one of these, or refused by its name.
+"""
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from ml.base.sql import quoted
+from ml.tables.types import is_text
+
+WHOLE = r"-?(0|[1-9][0-9]*)"
+_POINT = r"([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+"
+NUMBER = rf"{WHOLE}|[+-]?({_POINT}|(?i:nan|inf|infinity))"
+_WRITTEN = rf"[+-]?([0-9]+|{_POINT}|(?i:nan|inf|infinity))"
+_TRUE, _FALSE = "'true', '1'", "'false', '0'"
+_COMPACT = "['%Y%m%dT%H%M%S%z', '%Y%m%dT%H%M%S', '%Y%m%dT%H%M', '%Y%m%d', '%Y-%m-%dT%H']"
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column as SQL over its source: the value, and the condition under which it cannot be read so, if any.
+
+    `fault` says what is then wrong with {some} of its values, and `remedy` what to do.
+    """
+
+    name: str
+    value: str
+    wrong: str | None = None
+    fault: str = ""
+    remedy: str = ""
+
+
+class UnknownType(ValueError):
+    """A column is of a type that no column may have; the message says which, `remedy` what to do."""
+
+    def __init__(self, message: str, remedy: str) -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+
+def column(field: pa.Field, logical: str | None) -> Column:
+    """Return how a column of a source is read as what it is, or as its declared logical type.
+
+    Raises UnknownType for one of a type that cannot be a column, or cannot be read as that.
+    """
+    kind, name, x = field.type, field.name, quoted(field.name)
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if isinstance(kind, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
+        return _extension(field, logical)
+    if is_text(kind) or pa.types.is_string_view(kind):
+        return _of_text(name, f"cast({x} as varchar)", logical)
+    if pa.types.is_null(kind):
+        return Column(name, f"cast(null as {_SQL.get(logical or 'number', 'DOUBLE')})")
+    if pa.types.is_boolean(kind):
+        return _of_boolean(name, x, logical)
+    if pa.types.is_integer(kind):
+        return _of_whole(name, x, logical, wide=pa.types.is_uint64(kind))
+    if pa.types.is_decimal128(kind) and kind.scale == 0:
+        return _of_whole(name, x, logical, wide=kind.precision > 18)
+    if pa.types.is_floating(kind) or pa.types.is_decimal128(kind):
+        return _of_number(name, x, logical)
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _of_time(name, x, logical, zoned=pa.types.is_timestamp(kind) and kind.tz is not None)
+    raise UnknownType(
+        f"holds {kind}, which cannot be a column",
+        f"make {_INSTEAD.get(kind.id, 'texts, numbers, booleans or times')} of it at the source, or list it under "
+        "ignore",
+    )
+
+
+_SQL = {"category": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "time": "TIMESTAMP"}
+_INSTEAD = {
+    pa.lib.Type_DURATION: "a number of seconds",
+    pa.lib.Type_TIME32: "a number of seconds or a text",
+    pa.lib.Type_TIME64: "a number of seconds or a text",
+    pa.lib.Type_BINARY: "texts",
+    pa.lib.Type_LARGE_BINARY: "texts",
+    pa.lib.Type_FIXED_SIZE_BINARY: "texts",
+    pa.lib.Type_LIST: "a table of its own, with a row for each element,",
+    pa.lib.Type_LARGE_LIST: "a table of its own, with a row for each element,",
+    pa.lib.Type_STRUCT: "a column of each field",
+}
+
+
+def _extension(field: pa.Field, logical: str | None) -> Column:
+    kind = field.type
+    name = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else field.metadata[b"ARROW:extension:name"]
+    name = name.decode() if isinstance(name, bytes) else name
+    if name == "arrow.uuid":
+        return _of_text(field.name, f"cast({quoted(field.name)} as varchar)", logical)
+    if name == "arrow.bool8":
+        return _of_boolean(field.name, f"cast({quoted(field.name)} as boolean)", logical)
+    raise UnknownType(
+        f"holds {name}, which cannot be a column",
+        "make texts, numbers, booleans or times of it at the source, or list it under ignore",
+    )
+
+
+def _of_text(name: str, x: str, logical: str | None) -> Column:
+    """Return texts as they are, or what they spell: numbers, true and false, or times by ISO 8601."""
+    spelled = f"trim({x})"
+    if logical == "number":
+        value = number(f"try_cast({spelled} as double)")
+        wrong = f"{x} is not null and not regexp_full_match({spelled}, '{_WRITTEN}')"
+        return Column(name, value, wrong, "{some} values are no numbers", "correct them, or logical_types")
+    if logical == "boolean":
+        value = f"case when lower({spelled}) in ({_TRUE}) then true when lower({spelled}) in ({_FALSE}) then false end"
+        wrong = f"lower({spelled}) not in ({_TRUE}, {_FALSE})"
+        return Column(
+            name, value, wrong, "{some} values are neither true nor false", "write them so, or correct logical_types"
+        )
+    if logical == "time":
+        value = time(spelled)
+        return Column(name, value, f"{x} is not null and {value} is null", _NO_TIME, _ISO)
+    return Column(name, x)
+
+
+_NO_TIME = "must hold times, but {some} values do not parse as a time"
+_ISO = "write them as ISO 8601, such as 2013-01-31T18:30:00"
+
+
+def time(text: str) -> str:
+    """Return SQL of the time that a text spells, in UTC if it has an offset; null where it spells none."""
+    parsed = f"coalesce(try_cast({text} as timestamptz), try_strptime({text}, {_COMPACT})::timestamptz)"
+    return f"case when isfinite({parsed}) then cast({parsed} as timestamp) end"
+
+
+def number(x: str) -> str:
+    """Return SQL of a double, null where it is not a number: SQL's `is null` shall see it."""
+    return f"case when not isnan({x}) then {x} end"
+
+
+def _of_boolean(name: str, x: str, logical: str | None) -> Column:
+    if logical == "time":
+        raise _unreadable("boolean", "time")
+    return Column(name, f"cast({x} as {_SQL.get(logical or 'boolean', 'BOOLEAN')})")
+
+
+def _of_whole(name: str, x: str, logical: str | None, wide: bool) -> Column:
+    """Return whole numbers; beyond 64 bits (`wide`) they cannot be one column of them."""
+    if logical == "time":
+        raise _unreadable("whole numbers", "time")
+    if logical:
+        text = f"cast(cast({x} as decimal(38, 0)) as varchar)" if wide else f"cast({x} as varchar)"
+        return Column(name, text if logical == "category" else f"cast({x} as {_SQL[logical]})")
+    beyond = f"{x} is not null and try_cast({x} as bigint) is null" if wide else None
+    return Column(name, f"cast({x} as bigint)", beyond, _BEYOND, _DIGITS)
+
+
+_BEYOND = "{some} values are no whole numbers of 64 bits"
+_DIGITS = "declare it in logical_types as a category, which keeps every digit, or as a number, which rounds"
+
+
+def _of_number(name: str, x: str, logical: str | None) -> Column:
+    if logical == "time":
+        raise _unreadable("numbers", "time")
+    value = number(f"cast({x} as double)")
+    if logical == "category":
+        return Column(name, spelled_number(value))
+    return Column(name, f"cast({value} as boolean)" if logical == "boolean" else value)
+
+
+def spelled_number(x: str) -> str:
+    """Return SQL of the text of a double: that of a whole one is that of the whole number, 7 and not 7.0."""
+    whole = f"{x} = trunc({x}) and abs({x}) < {2**53}"
+    return f"case when {whole} then cast(cast({x} as bigint) as varchar) else cast({x} as varchar) end"
+
+
+def _of_time(name: str, x: str, logical: str | None, zoned: bool) -> Column:
+    if logical in ("number", "boolean"):
+        raise _unreadable("times", str(logical))
+    value = f"cast(cast({x} as timestamptz) as timestamp)" if zoned else f"cast({x} as timestamp)"
+    return Column(name, f"cast({value} as varchar)" if logical == "category" else value)
+
+
+def _unreadable(kind: str, logical: str) -> UnknownType:
+    return UnknownType(f"holds {kind}, which cannot be read as {logical}", "correct logical_types or the source")
+
+
+def inferred(name: str, values: int, whole: int, numbers: int, flags: int) -> Column:
+    """Return how a column of texts is read whose type only its values tell.
+
+    Of its `values` that many are whole numbers, numbers, and `flags`: true or false. Where all are of one kind, that is
+    its type. A leading zero or plus makes a text of what else would be a whole number: 00501 is a code.
+    """
+    text = quoted(name)
+    spelled = f"trim({text})"
+    if values == whole and values:
+        value = f"try_cast({spelled} as bigint)"
+        return Column(name, value, f"{text} is not null and {value} is null", _BEYOND, _DIGITS)
+    if values == numbers:
+        return Column(name, number(f"try_cast({spelled} as double)"))
+    if values == flags:
+        return Column(name, f"lower({spelled}) = 'true'")
+    return Column(name, text)
+
+
+def counts_sql(name: str) -> list[str]:
+    """Return the SQL of the numbers that `inferred` takes of a column of texts."""
+    text = quoted(name)
+    spelled = f"trim({text})"
+    return [
+        f"count({text})",
+        f"count_if(regexp_full_match({spelled}, '{WHOLE}'))",
+        f"count_if(regexp_full_match({spelled}, '{NUMBER}'))",
+        f"count_if(lower({spelled}) in ('true', 'false'))",
+    ]
