@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 import dagster as dg
 import fsspec
@@ -213,7 +213,7 @@ def _write(fs: Any, target: str, content: Content) -> None:
         return
     fs.makedirs(target.rpartition("/")[0], exist_ok=True)
     with NamedTemporaryFile(prefix="sextant-") as beside:
-        write(content, beside.file)
+        write(content, cast(BinaryIO, beside))
         beside.flush()
         fs.put_file(beside.name, target)  # object stores make an object visible whole or not at all
 

@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 
 from ml.base.table_file import TableFile
 
+_LONG = 1 << 24  # values of a column in a file that are in memory at once
+
 
 def hash_bytes(content: bytes | memoryview) -> str:
     """Return the SHA-256 of some bytes, in hex."""
@@ -36,21 +38,28 @@ def hash_table(table: pa.Table | TableFile) -> str:
     """Return the SHA-256 of a table's values, in hex.
 
     The order of rows counts; the order of columns, chunks, dictionary encoding and the width of string offsets do not.
-    Of a table in a file one batch of one column is in memory at a time.
+    Of a table in a file one column, or a batch of a long one, is in memory at a time.
     """
     digest = hashlib.sha256(f"rows={table.num_rows}".encode())
-    for name in sorted(table.column_names):
-        for kind in _plain(table.schema.field(name).type):
+    for name, columns in _held(table):
+        for kind in _plain(columns.schema.field(name).type):
             with_column = digest.copy()
             with_column.update(canonical_json([name, str(kind)]).encode())
             try:
-                for part in _parts(table, name, kind):
+                for part in _parts(columns, name, kind):
                     with_column.update(part)
             except pa.ArrowInvalid:  # nanoseconds end in the year 2262
                 continue
             digest = with_column
             break
     return digest.hexdigest()
+
+
+def _held(table: pa.Table | TableFile) -> Iterator[tuple[str, pa.Table | TableFile]]:
+    """Yield each column in the order of their names, with what to read it from: memory, but for a long one in a file."""
+    for name in sorted(table.column_names):
+        in_memory = isinstance(table, TableFile) and table.num_rows <= _LONG
+        yield name, table.select([name]) if in_memory else table
 
 
 def _plain(kind: pa.DataType) -> tuple[pa.DataType, ...]:
@@ -69,8 +78,7 @@ def _plain(kind: pa.DataType) -> tuple[pa.DataType, ...]:
 
 def _parts(table: pa.Table | TableFile, name: str, kind: pa.DataType) -> Iterator[Any]:
     """Yield the parts that decide a column's values: what is missing, and the bytes of what is not."""
-    nulls = table.has_nulls(name) if isinstance(table, TableFile) else table.column(name).null_count > 0
-    if nulls:
+    if any(array.null_count for array in _arrays(table, name)):
         yield from _packed(array.is_null() for array in _arrays(table, name))
     else:
         yield b"complete"

@@ -30,7 +30,7 @@ def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def places(keys: pa.ChunkedArray, of: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the place of each key among some keys, the first among equal ones; null where it is missing or not there."""
+    """Return the place of each key among some keys, the first of equal ones; null where it is missing or not there."""
     keys, of = alike(keys, of)
     return pc.index_in(
         keys, value_set=pa.concat_arrays(of.chunks) if of.num_chunks else pa.array([], of.type), skip_nulls=True

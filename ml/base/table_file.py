@@ -40,16 +40,6 @@ class TableFile:
         """True where these are all rows of the file."""
         return self.start == 0 and (self.length is None or self.length >= pq.read_metadata(self.path).num_rows)
 
-    def has_nulls(self, name: str) -> bool:
-        """Return whether a value of a column is missing."""
-        metadata = pq.read_metadata(self.path)
-        if self.is_whole and name in (names := metadata.schema.to_arrow_schema().names):
-            groups = (metadata.row_group(group) for group in range(metadata.num_row_groups))
-            counts = [group.column(names.index(name)).statistics for group in groups]
-            if all(count is not None and count.has_null_count for count in counts):
-                return any(count.null_count for count in counts)
-        return any(batch.column(name).null_count for batch in self.batches([name]))
-
     def slice(self, start: int, length: int | None = None) -> "TableFile":
         """Return some of these rows."""
         rest = self.num_rows - start
@@ -69,15 +59,15 @@ class TableFile:
 
     def select(self, columns: Collection[str]) -> pa.Table:
         """Return some columns of these rows as a table in memory."""
-        schema = pa.schema([self.schema.field(name) for name in columns])
-        batches = [batch.select(schema.names) for batch in self.batches(schema.names)] if schema.names else []
-        return pa.Table.from_batches(batches, schema) if schema.names else _rows_alone(self.num_rows)
+        if not columns:
+            return pa.table({"": pa.nulls(self.num_rows)}).select([])
+        names = list(columns)
+        if self.is_whole:
+            with pq.ParquetFile(self.path) as file:
+                return file.read(names).select(names)  # which reads `a.b` too for `a`
+        schema = pa.schema([self.schema.field(name) for name in names])
+        return pa.Table.from_batches((batch.select(names) for batch in self.batches(names)), schema)
 
     def read(self) -> pa.Table:
         """Return all columns of these rows as a table in memory."""
         return pq.read_table(self.path, memory_map=True).slice(self.start, self.length)
-
-
-def _rows_alone(rows: int) -> pa.Table:
-    """Return a table without columns that has a number of rows."""
-    return pa.table({"": pa.nulls(rows)}).select([])

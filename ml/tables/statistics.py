@@ -60,40 +60,42 @@ def _exact(column: pa.ChunkedArray) -> dict[str, pa.Scalar]:
 
 def _estimated(table: pa.Table | TableFile) -> list[dict[str, pa.Scalar]]:
     """Return the figures of the columns of a table of many rows, which is read in parts."""
-    aggregates = []
+    numbers: list[dict[str, str]] = []
+    texts: list[dict[str, str]] = []
     for place, field in enumerate(table.schema):
         kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
         text, number, ordered = _kinds(kind)
         queries = {"missing": "count(*) - count({x})"}
-        if text:
-            queries |= {"distinct": "approx_count_distinct({x})", "top": "approx_top_k({x}, 1)[1]"}
+        if text or ordered:
+            queries["distinct"] = "approx_count_distinct({x})"
         if ordered:
-            queries |= {"distinct": "approx_count_distinct({x})", "min": "min({x})", "max": "max({x})"}
+            queries |= {"min": "min({x})", "max": "max({x})"}
         if number:
             queries |= {"mean": "avg({x})", "std": "if(isfinite(sum({x})), stddev_samp({x}), null)"}
-        aggregates.append({name: sql.format(x=f"column{place}") for name, sql in queries.items()})
-    figures = _values(table, aggregates)
-    times = _values(
-        table,
-        [
-            {"times": f"count_if(column{place} = {_literal(column['top'])})"} if "top" in column else {}
-            for place, column in enumerate(figures)
-        ],
-    )
-    return [{**column, **count} for column, count in zip(figures, times, strict=True)]
+        numbers.append({name: sql.format(x=f"column{place}") for name, sql in queries.items()})
+        texts.append({"top": f"approx_top_k(column{place}, 1)[1]"} if text else {})
+    figures = _values(table, numbers)
+    tops = _values(table, texts, threads=1)  # with more, it would depend on which part came first
+    counts = [
+        {"times": f"count_if(column{place} = {_literal(column['top'])})"} if column else {}
+        for place, column in enumerate(tops)
+    ]
+    return [a | b | c for a, b, c in zip(figures, tops, _values(table, counts), strict=True)]
 
 
-def _values(table: pa.Table | TableFile, aggregates: Sequence[Mapping[str, str]]) -> list[dict[str, pa.Scalar]]:
+def _values(
+    table: pa.Table | TableFile, aggregates: Sequence[Mapping[str, str]], threads: int | None = None
+) -> list[dict[str, pa.Scalar]]:
     """Return the values of some aggregates of each column, which is called by `column` and its place."""
     queries = [sql for column in aggregates for sql in column.values()]
     if not queries:
         return [{} for _ in aggregates]
-    names = ", ".join(f"column{place}" for place in range(len(aggregates)))
-    with connection(threads=1) as opened:  # with more, the last bits of a sum would depend on which part came first
+    names = [f"column{place}" for place in range(len(aggregates))]
+    with connection(threads) as opened:
         if isinstance(table, pa.Table):
-            opened.register("source", table.rename_columns(names.split(", ")))
+            opened.register("source", table.rename_columns(names))
         source = "source" if isinstance(table, pa.Table) else parquet_sql(table.path)
-        row = opened.sql(f"select {', '.join(queries)} from {source} as source({names})").to_arrow_table()
+        row = opened.sql(f"select {', '.join(queries)} from {source} as source({', '.join(names)})").to_arrow_table()
     values = iter([column[0] for column in row.columns])
     return [{name: next(values) for name in column} for column in aggregates]
 
