@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.base.hashing import hash_table
+from ml.base.table_file import TableFile
 from resources.storage import Storage, StorageError, Stored
 
 COLUMNS = {
@@ -200,3 +201,28 @@ def test_equal_rows_that_lie_there_in_another_form_are_read_in_the_form_of_the_f
 
     assert len(sizes(storage)) == 2
     assert storage.load(second) == whole
+
+
+def test_a_table_in_a_file_is_stored_as_the_same_table_in_memory_is(tmp_path: Path) -> None:
+    beside = tmp_path / "rows.parquet"
+    memory, files = Storage(url=f"{tmp_path}/a"), Storage(url=f"{tmp_path}/b")
+    first, second = None, None
+    for rows in (100, 103, 350):
+        pq.write_table(table(rows), beside)
+        first = memory.save("t", table(rows), grown_from=first)
+        second = files.save("t", TableFile(beside), grown_from=second)
+
+        assert (first.hash, len(first.before)) == (second.hash, len(second.before))
+        assert files.load(second).equals(table(rows))
+        assert [file.path for file in first.files] == [file.path for file in second.files]
+
+
+def test_a_table_in_a_file_goes_to_an_object_store(s3: str, tmp_path: Path) -> None:
+    storage = Storage(url=s3)
+    pq.write_table(table(100), tmp_path / "rows.parquet")
+    earlier = storage.save("t", TableFile(tmp_path / "rows.parquet"))
+    pq.write_table(table(103), tmp_path / "rows.parquet")
+    stored = storage.save("t", TableFile(tmp_path / "rows.parquet"), grown_from=earlier)
+
+    assert storage.load(stored).equals(table(103))
+    assert stored.before == earlier.files

@@ -36,7 +36,7 @@ class FileSource(SourceKind):
     @contextmanager
     def rows(self) -> Iterator[Rows]:
         """Read the file by its ending. Raises DataError for one that does not exist, or ends otherwise."""
-        suffix = self.path.split("?")[0].lower()
+        suffix = (self.path.split("?")[0] if "://" in self.path else self.path).lower()
         try:
             if suffix.endswith((".parquet", ".pq")):
                 with _parquet_rows(self.path) as rows:

@@ -2,16 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 from sqlalchemy import create_engine
 
 from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
 from ml.declaration.sources.rows import Rows, table_rows
 from ml.declaration.tables import Table
@@ -177,3 +181,156 @@ def test_a_secret_in_the_place_of_a_source_is_in_no_error() -> None:
         load_table("shop", "orders", table)
 
     assert "hunter2" not in str(refused.value)
+
+
+def of_csv(folder: Path, content: bytes, **declared: Any) -> pa.Table:
+    (folder / "rows.csv").write_bytes(content)
+    source = {"path": str(folder / "rows.csv")}
+    return load_table("shop", "orders", Table.model_validate({"source": source, "key": "id", **declared}))
+
+
+@pytest.mark.parametrize("content", [b"id,x\n1,2,\n3,4,\n", b"id,x\n1,2\n3,4,5\n", b"id,x\n1,2\n3\n"])
+def test_a_csv_row_with_more_or_fewer_cells_than_the_header_is_refused(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'orders': source.path .* cannot be read: .*Expected 2 columns, got \d"):
+        of_csv(tmp_path, content)
+
+
+def test_a_quote_that_never_ends_does_not_swallow_rows(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'orders'.* a quote begins a text that never ends; it holds 'b'"):
+        of_csv(tmp_path, b'id,x\n1,a\n2,"b\n3,c\n4,d\n')
+    assert of_csv(tmp_path, b'id,x\n1,"a\n"\n2,"b\nc"\n')["x"].to_pylist() == ["a\n", "b\nc"]
+    assert of_csv(tmp_path, b'id,x\n1,5" pipe\n2,6" pipe\n')["x"].to_pylist() == ['5" pipe', '6" pipe']
+
+
+def test_csv_files_of_other_programs_are_read(tmp_path: Path) -> None:
+    assert of_csv(tmp_path, "\ufeffid,name\r\n1,Zoë\r\n".encode()).to_pylist() == [{"id": 1, "name": "Zoë"}]
+    assert of_csv(tmp_path, b",id\n0,7\n").to_pylist() == [{"Unnamed: 0": 0, "id": 7}]
+    with pytest.raises(DataError, match="invalid UTF8"):
+        of_csv(tmp_path, "id,name\n1,Zoë\n".encode("latin-1"))
+
+
+@pytest.mark.parametrize("header", ["id,size,Size", "id,size,size", "Ä,id,ä"])
+def test_names_that_sql_takes_for_one_are_refused_unless_no_one_needs_them(header: str, tmp_path: Path) -> None:
+    content = f"{header}\n1,2,3\n".encode()
+    same = [name for name in header.split(",") if name != "id"]
+
+    with pytest.raises(DataError, match=r"'shop', table 'orders': the (columns .* differ by case only|source has 2 columns)"):  # fmt: skip
+        of_csv(tmp_path, content)
+    assert "id" in of_csv(tmp_path, content, ignore=[same[0]]).column_names
+
+
+def test_a_computed_column_cannot_take_the_name_of_another(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'Size' is computed, and the source has a column 'size' too"):
+        of_csv(tmp_path, b"id,size\n1,2\n", computed={"Size": "id + 1"})
+
+
+@pytest.mark.parametrize(
+    "name", ['say "hi"', "it's", "a.b", "a b", "select", "%s", ":x", "\\", "{{x}}", "тест", "_row"]
+)
+def test_a_column_may_have_any_name(name: str, tmp_path: Path) -> None:
+    pd.DataFrame({"id": [1], name: [2]}).to_parquet(tmp_path / "rows.parquet")
+    pd.DataFrame({"id": [1], name: [2]}).to_csv(tmp_path / "rows.csv", index=False)
+
+    for file in ("rows.parquet", "rows.csv"):
+        table = Table.model_validate({"source": {"path": str(tmp_path / file)}, "key": [name, "id"]})
+        assert load_table("shop", "orders", table).to_pylist() == [{"id": 1, name: 2}]
+
+
+@pytest.mark.parametrize("folder", ["with ' quote", "with [brackets]", "a=1", "with ? and *"])
+def test_a_path_is_a_path_and_no_pattern(folder: str, tmp_path: Path) -> None:
+    place = tmp_path / folder
+    place.mkdir()
+    (tmp_path / "with b").mkdir()
+    pd.DataFrame({"id": [1]}).to_parquet(place / "rows.parquet")
+    pd.DataFrame({"id": [2]}).to_parquet(tmp_path / "with b" / "rows.parquet")
+    table = Table(source=FileSource(path=str(place / "rows.parquet")), key="id")
+
+    assert load_table("shop", "orders", table).to_pylist() == [{"id": 1}]
+
+
+def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
+    folder = tmp_path / "rows.parquet"
+    for number, part in enumerate([[1, 2], [3]]):
+        (folder / f"day={number}").mkdir(parents=True)
+        pd.DataFrame({"id": part}).to_parquet(folder / f"day={number}" / "part.parquet")
+    table = Table(source=FileSource(path=str(folder)), key="id")
+
+    assert load_table("shop", "orders", table).to_pylist() == [
+        {"id": 1, "day": 0}, {"id": 2, "day": 0}, {"id": 3, "day": 1}
+    ]  # fmt: skip
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> str:
+    url = f"sqlite:///{tmp_path}/orders.db"
+    pd.DataFrame({"id": [1, 2], "x": [2.5, None], "who": ["a:b", "50%"]}).to_sql("t", create_engine(url), index=False)
+    return url
+
+
+@pytest.mark.parametrize(
+    ("query", "rows"),
+    [
+        ("select id, who from t where who = 'a:b'", [{"id": 1, "who": "a:b"}]),
+        ("select id, who from t where who like '%:b'", [{"id": 1, "who": "a:b"}]),
+        ("select id, ':who' as label from t where id = 1", [{"id": 1, "label": ":who"}]),
+        ("select id, '%(id)s %s' as label from t where id = 2 -- 100%", [{"id": 2, "label": "%(id)s %s"}]),
+        ("select id, x from t where id > 5", []),
+    ],
+)
+def test_a_query_runs_as_it_is_written(query: str, rows: list[dict[str, Any]], database: str) -> None:
+    table = Table(source=QuerySource(query=query, url=database), key="id")
+
+    assert load_table("shop", "orders", table).to_pylist() == rows
+
+
+@pytest.mark.parametrize(
+    "query", ["select a.*, b.x from t a, t b", "select a.*, b.id from t a join t b on a.id = b.id"]
+)
+def test_a_query_with_a_column_twice_is_refused_with_table_and_column(query: str, database: str) -> None:
+    with pytest.raises(DataError, match=r"use case 'shop', table 'orders': the source has 2 columns '(x|id)'"):
+        load_table("shop", "orders", Table(source=QuerySource(query=query, url=database), key="id"))
+
+
+def test_values_of_a_database_are_typed_by_all_of_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/mixed.db"
+    with create_engine(url).begin() as connection:
+        connection.exec_driver_sql("create table t (id integer, x, y)")
+        connection.exec_driver_sql(f"insert into t values (1, null, 1), (2, {2**60 + 1}, 'a')")
+    query = "select id, x from t"
+
+    assert load_table("shop", "t", Table(source=QuerySource(query=query, url=url), key="id"))["x"].to_pylist() == [
+        None, 2**60 + 1
+    ]  # fmt: skip
+    mixed = Table(source=QuerySource(query="select * from t", url=url), key="id")
+    with pytest.raises(DataError, match=r"table 't': column 'y': .*values of one type"):
+        load_table("shop", "t", mixed)
+    assert load_table("shop", "t", mixed.model_copy(update={"ignore": ["y"]})).column_names == ["id", "x"]
+
+
+FRAME = {
+    "id": [1, 2],
+    "kind": pd.Categorical(["a", None]),
+    "size": pd.arrays.SparseArray([0.0, 1.5]),
+    "whole": pd.array([1, None], "Int64"),
+    "flag": [True, None],
+    "at": pd.to_datetime(["2024-01-01T00:00:00Z", None]).tz_convert("Asia/Tokyo"),
+    7: ["x", "y"],
+}
+
+
+def frame() -> pd.DataFrame:
+    return pd.DataFrame(FRAME, index=[5, 5])
+
+
+def arrow() -> pa.RecordBatchReader:
+    return pa.table({"id": [1, 2]}).to_reader()
+
+
+def test_a_function_may_return_a_frame_of_any_types_or_a_table_of_arrow() -> None:
+    table = load_table("shop", "orders", Table(source=PythonSource(python=f"{__name__}:frame"), key="id"))
+
+    assert table.to_pylist() == [
+        {"id": 1, "kind": "a", "size": 0.0, "whole": 1, "flag": True, "at": datetime(2024, 1, 1), "7": "x"},
+        {"id": 2, "kind": None, "size": 1.5, "whole": None, "flag": None, "at": None, "7": "y"},
+    ]
+    assert load_table("shop", "o", Table(source=PythonSource(python=f"{__name__}:arrow"), key="id")).num_rows == 2

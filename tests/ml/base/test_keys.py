@@ -1,0 +1,38 @@
+"""Keys find each other by value, whatever types they came as, and none is rounded on the way."""
+
+import pyarrow as pa
+import pytest
+
+from ml.base.keys import alike, places
+
+HUGE = 2**60 + 1
+
+
+def chunked(values: list[object], kind: pa.DataType) -> pa.ChunkedArray:
+    half = len(values) // 2
+    return pa.chunked_array([pa.array(values[:half], kind), pa.array(values[half:], kind)])
+
+
+@pytest.mark.parametrize("kind", [pa.int8(), pa.int64(), pa.uint8(), pa.float64(), pa.float32()], ids=str)
+@pytest.mark.parametrize("of", [pa.int32(), pa.int64(), pa.uint16(), pa.float64()], ids=str)
+def test_numbers_of_all_types_find_each_other(kind: pa.DataType, of: pa.DataType) -> None:
+    place = places(chunked([3, None, 1, 9], kind), chunked([1, 2, 3, None], of))
+
+    assert place.to_pylist() == [2, None, 0, None]
+
+
+def test_large_whole_numbers_are_not_rounded_to_meet() -> None:
+    assert places(chunked([HUGE, HUGE + 1], pa.int64()), chunked([HUGE + 1, None], pa.int64())).to_pylist() == [None, 0]
+    halves = places(chunked([1.5, 1.0, float("inf"), 2.0**63], pa.float64()), chunked([1, 2], pa.int64()))
+    assert halves.to_pylist() == [None, 0, None, None]
+
+
+def test_texts_find_each_other_however_they_are_encoded() -> None:
+    texts = chunked(["b", "a", None], pa.string())
+
+    assert places(texts.dictionary_encode(), chunked(["a", "b"], pa.large_string())).to_pylist() == [1, 0, None]
+
+
+def test_keys_without_a_common_type_are_refused() -> None:
+    with pytest.raises(pa.ArrowInvalid):
+        alike(chunked(["a"], pa.string()), chunked([1], pa.int64()))
