@@ -62,13 +62,18 @@ def flights() -> pd.DataFrame:
             "origin": raw["origin"],
             "dest": raw["dest"],
             "distance": raw["distance"],
-            "departed_at": scheduled_departure + pd.to_timedelta(raw["dep_delay"], unit="min"),
+            "departed_at": scheduled_departure + _minutes(raw["dep_delay"]),
             "dep_delay": raw["dep_delay"],
-            "arrived_at": arrival + pd.to_timedelta(raw["arr_delay"], unit="min"),
+            "arrived_at": arrival + _minutes(raw["arr_delay"]),
             "arr_delay": raw["arr_delay"],
             "air_time": raw["air_time"],
         }
     )
+
+
+def _minutes(values: pd.Series) -> pd.Series:
+    """Return whole minutes as time spans; as doubles, missing ones make pandas warn of what lies in the memory."""
+    return pd.to_timedelta(values.astype("Int64"), unit="min")
 
 
 def planes() -> pd.DataFrame:

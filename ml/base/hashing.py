@@ -56,7 +56,7 @@ def hash_table(table: pa.Table | TableFile) -> str:
 
 
 def _held(table: pa.Table | TableFile) -> Iterator[tuple[str, pa.Table | TableFile]]:
-    """Yield each column in the order of their names, with what to read it from: memory, but for a long one in a file."""
+    """Yield each column in the order of their names, with what to read it from: a long one of a file stays there."""
     for name in sorted(table.column_names):
         in_memory = isinstance(table, TableFile) and table.num_rows <= _LONG
         yield name, table.select([name]) if in_memory else table

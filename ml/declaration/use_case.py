@@ -111,6 +111,16 @@ class UseCaseSpec(Part):
         return self
 
     @model_validator(mode="after")
+    def _key_of_the_examples(self) -> "UseCaseSpec":
+        table = self.tables.get(self.examples.table)
+        if table and (taken := sorted({"cutoff", "target", "split"} & {key.lower() for key in table.keys})):
+            raise ValueError(
+                f"the key {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
+                "give it another name at its source"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _references(self) -> "UseCaseSpec":
         named = {
             "examples.table": [self.examples.table],

@@ -1,6 +1,7 @@
 """Deep feature synthesis: featuretools decides what the features are."""
 
 import warnings
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +76,11 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     record = _record(spec, table, events.values())
     _check_known(where, events.values(), record)
     names = {feature.name for feature in features}
+    if len(names) < len(features):
+        twice = sorted(name for name, count in Counter(feature.name for feature in features).items() if count > 1)
+        raise DataError(
+            f"{where}: {twice} would each be the name of two features; rename a column of those at its source"
+        )
     synthesis, more = synthesize(where, spec, tables, [name for name in record if name in table.column_names], names)
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
@@ -190,19 +196,28 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
         hidden |= {name for name in declared.derived if later & sources_of([name], declared.derived)}
         visible = [column for column in tables[link.parent].column_names if column not in hidden]
         parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
-        parents[link.parent] = parent.assign(row=range(len(parent)))
-        examples[f"{link.parent}_row"] = 0
+        index, column = unused("row", parent), unused(f"{link.parent}_row", [*examples, *tables[name].column_names])
+        parents[link.parent] = parent.assign(**{index: range(len(parent))}), index, column
+        examples[column] = 0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         entities.add_dataframe(
             dataframe_name=name, dataframe=examples, index=key, logical_types=logical_types(examples) | {key: "Unknown"}
         )
-        for parent_name, parent in parents.items():
+        for parent_name, (parent, index, column) in parents.items():
             entities.add_dataframe(
-                dataframe_name=parent_name, dataframe=parent, index="row", logical_types=logical_types(parent)
+                dataframe_name=parent_name, dataframe=parent, index=index, logical_types=logical_types(parent)
             )
-            entities.add_relationship(parent_name, "row", name, f"{parent_name}_row")
+            entities.add_relationship(parent_name, index, name, column)
     return entities
+
+
+def unused(name: str, columns: Iterable[str]) -> str:
+    """Return a name that none of some columns has: this one, or one that is longer."""
+    taken = set(columns)
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _describe(feature: Any) -> Feature:

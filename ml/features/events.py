@@ -50,7 +50,5 @@ def _number_sql(lookup: Lookup, column: str) -> str:
 def events_of(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: pa.Table) -> pa.Table:
     """Return the events of a table; raises DataError if a number is too large to be aggregated."""
     where, key = f"table {lookup.table!r}", spec.tables[lookup.table].keys[0]
-    query = events_sql(spec, lookup, keys, "source", is_number(table[key].type))
-    events = run_sql(where, query, source=table)
-    check_range(where, events, lookup.scales)
-    return events
+    check_range(where, table, {name: scale for name, scale in lookup.scales.items() if name not in lookup.texts})
+    return run_sql(where, events_sql(spec, lookup, keys, "source", is_number(table[key].type)), source=table)

@@ -13,7 +13,9 @@ from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import Feature, Lookup
 from ml.tables.types import is_number, is_text
-from ml.windows.window import scale_of
+from ml.windows.window import check_range, scale_of
+
+EVENT = "_row"  # the column that names an event
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -32,10 +34,16 @@ def window_lookups(
     for history in spec.features.histories:
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
+        if EVENT in table.column_names and EVENT not in declared.ignore:
+            raise DataError(
+                f"use case {use_case!r}, table {history.table!r}: a column {EVENT!r} has the name by which events are "
+                "told apart; give it another name at its source, or list it under ignore"
+            )
         for time, columns in (
             declared.known_from or {str(declared.moment): list(_value_columns(spec, history, table))}
         ).items():
             scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
+            check_range(f"use case {use_case!r}, table {history.table!r}", table, scales)
             counted = columns if "num_unique" in history.aggregations else []
             texts = [name for name in counted if is_text(table[name].type)]
             scales |= dict.fromkeys(texts, 0)

@@ -8,6 +8,7 @@ Events are put in order, those of a few keys at a time. What running totals give
 window; this takes some 35 bytes for each event and row and 200 MB, beside the tables. DuckDB computes the rest.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +29,8 @@ Aggregation = Literal[
 ]
 AtCutoff = Literal["excluded", "included"]
 LARGEST = 2**41  # of a scaled value: the squares of four million of them then fit 128 bits
-MOST_DIGITS = 9
+SMALLEST = 1000  # of the largest value at the finest scale: below, too few are told apart
+MOST_DIGITS = 18  # above, 10**scale is no int64
 _AT_ONCE = 2_000_000  # events, or rows, of the keys that are at work
 
 
@@ -48,14 +50,16 @@ class Window:
 def scale_of(values: pa.ChunkedArray) -> int:
     """Return how many decimal digits behind the point a column is kept with.
 
-    As few as hold every value exactly, at most six; if none do, as many as fit the largest value, at most nine: what
-    is smaller is then rounded.
+    As few as hold every value exactly, at most six; if none do, nine beside the zeros that the largest value has behind
+    the point, as far as they fit: what is smaller is then rounded.
     """
-    numbers = np.unique(np.abs(pc.cast(values.drop_null(), pa.float64()).to_numpy()))
+    numbers = np.unique(np.abs(pc.cast(values.drop_null(), pa.float64(), safe=False).to_numpy()))
+    numbers = numbers[np.isfinite(numbers)]
     largest = float(numbers[-1]) if len(numbers) else 0.0
     fitting = [digits for digits in range(MOST_DIGITS + 1) if largest * 10**digits < LARGEST]
     exact = [d for d in fitting if d <= 6 and (np.round(numbers * 10**d) / 10**d == numbers).all()]
-    return (exact[:1] or fitting[-1:] or [0])[0]
+    zeros = max(-math.floor(math.log10(largest)) - 1, 0) if largest else 0
+    return (exact[:1] or [d for d in fitting if d <= 9 + zeros][-1:] or [0])[0]
 
 
 def scaled_sql(column: str, scale: int) -> str:
@@ -63,14 +67,21 @@ def scaled_sql(column: str, scale: int) -> str:
     return f"cast(round(cast({quoted(column)} as double) * {10**scale}) as bigint) as {quoted(column)}"
 
 
-def check_range(where: str, events: pa.Table, scales: Mapping[str, int]) -> None:
-    """Raise DataError if a scaled value is too large to be added up exactly."""
+def check_range(where: str, table: pa.Table, scales: Mapping[str, int]) -> None:
+    """Raise DataError if a column has a number too large to be added up exactly at its scale, or all are too small."""
     for column, scale in scales.items():
-        largest = pc.max(pc.abs(events[column])).as_py() or 0
-        if largest >= LARGEST:
+        ends = pc.min_max(table[column]).as_py()
+        largest = max(abs(float(end)) for end in ends.values() if end is not None) if ends["min"] is not None else 0.0
+        if largest * 10**scale >= LARGEST:
             raise DataError(
-                f"{where}, column {column!r}: {largest / 10**scale:g} is too large to be added up exactly with {scale} "
-                f"decimal digits, which {LARGEST / 10**scale:g} would be: correct it, or compute it in another unit"
+                f"{where}, column {column!r}: {largest:g} is too large to be added up exactly with {scale} decimal "
+                f"digits, which {LARGEST / 10**scale:g} would be: correct it, compute it in another unit, or list the "
+                "column under ignore"
+            )
+        if 0 < largest * 10**scale < SMALLEST and scale == MOST_DIGITS:
+            raise DataError(
+                f"{where}, column {column!r}: its largest number, {largest:g}, is too small for {scale} decimal "
+                "digits, the most there are: compute it in another unit, or list the column under ignore"
             )
 
 

@@ -214,7 +214,8 @@ def test_names_that_sql_takes_for_one_are_refused_unless_no_one_needs_them(heade
     content = f"{header}\n1,2,3\n".encode()
     same = [name for name in header.split(",") if name != "id"]
 
-    with pytest.raises(DataError, match=r"'shop', table 'orders': the (columns .* differ by case only|source has 2 columns)"):  # fmt: skip
+    words = r"'shop', table 'orders': the (columns .* differ by case only|source has 2 columns)"
+    with pytest.raises(DataError, match=words):
         of_csv(tmp_path, content)
     assert "id" in of_csv(tmp_path, content, ignore=[same[0]]).column_names
 

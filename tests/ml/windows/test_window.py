@@ -153,6 +153,10 @@ def test_one_value_can_be_asked_without_the_others() -> None:
         ([1e6 / 3], 6),
         ([], 0),
         ([True, None], 0),
+        ([1e-12, 3e-13], 18),
+        ([0.01 / 3], 11),
+        ([float("inf"), 0.5], 1),
+        ([2**60], 0),
     ],
 )
 def test_a_scale_is_as_small_as_it_can_be(values: list[Any], scale: int) -> None:
@@ -163,4 +167,21 @@ def test_a_value_that_cannot_be_added_up_exactly_is_named() -> None:
     with pytest.raises(
         DataError, match=r"table 't', column 'x': 2.2e\+10 is too large to be added up exactly with 2 decimal"
     ):
-        check_range("table 't'", pa.table({"x": [1, 2_200_000_000_000, None]}), {"x": 2})
+        check_range("table 't'", pa.table({"x": [1, 22_000_000_000, None]}), {"x": 2})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ([float("inf")], "inf is too large"),
+        ([-(2**60), None], "1.15292e\\+18 is too large"),
+        ([1e-18, 0.0], "its largest number, 1e-18, is too small for 18 decimal digits"),
+    ],
+)
+def test_values_that_no_scale_fits_are_named(values: list[Any], words: str) -> None:
+    table = pa.table({"x": values})
+    with pytest.raises(DataError, match=rf"table 't', column 'x': {words}.*ignore"):
+        check_range("table 't'", table, {"x": scale_of(table["x"])})
+    check_range("table 't'", pa.table({"x": [1e-12, None]}), {"x": 18})
+    check_range("table 't'", pa.table({"x": [True, None]}), {"x": 0})
+    check_range("table 't'", pa.table({"x": pa.nulls(2, pa.float64())}), {"x": 0})
