@@ -6,6 +6,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml.base.expressions import query_sql, row_sql
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
@@ -43,6 +44,13 @@ class Table(Part):
     )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
     audit: TableAudit = Field(default_factory=TableAudit, description="What its columns must be, or the run stops.")
+
+    @field_validator("computed")
+    @classmethod
+    def _check_expressions(cls, computed: dict[str, str]) -> dict[str, str]:
+        for expression in computed.values():
+            row_sql(expression)
+        return computed
 
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
@@ -123,6 +131,20 @@ class Examples(Part):
         "multiclass one, the number of a regression.",
     )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
+
+    @field_validator("where", "target")
+    @classmethod
+    def _check_expression(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            row_sql(expression)
+        return expression
+
+    @field_validator("query")
+    @classmethod
+    def _check_query(cls, query: str | None) -> str | None:
+        if query is not None:
+            query_sql(query)
+        return query
 
     @field_validator("cutoff")
     @classmethod

@@ -8,7 +8,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import DataError, sources_of
+from ml.base.expressions import sources_of
+from ml.base.sql import DataError
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns

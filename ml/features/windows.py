@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.sql import DataError, columns_of, sources_of
+from ml.base.expressions import columns_of, sources_of
+from ml.base.sql import DataError
 from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec

@@ -6,11 +6,12 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import DataError, quoted, run_sql
+from ml.base.sql import DataError
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.tables import Table
 from ml.tables.audit import duplicates
+from ml.tables.computed import with_computed
 from ml.tables.findings import AuditError, Finding
 
 
@@ -34,7 +35,7 @@ def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()
         finding = Finding("types", "", ("; ".join(map(str, error.args)),), "give each column values of one type")
         raise AuditError(where, [finding]) from error
     arrow = _retyped(where, table, _normalized(arrow))
-    return _compute(where, table, arrow) if table.derived else arrow
+    return with_computed(where, table, arrow) if table.derived else arrow
 
 
 def _read_or_name(where: str, source: SourceKind) -> pd.DataFrame:
@@ -141,8 +142,3 @@ def _retyped(where: str, table: Table, arrow: pa.Table) -> pa.Table:
                 raise AuditError(where, [finding]) from error
             arrow = arrow.set_column(arrow.schema.get_field_index(name), name, column)
     return arrow
-
-
-def _compute(where: str, table: Table, arrow: pa.Table) -> pa.Table:
-    expressions = ", ".join(f"({expression}) as {quoted(name)}" for name, expression in table.derived.items())
-    return run_sql(where, f"select source.*, {expressions} from source", source=arrow)

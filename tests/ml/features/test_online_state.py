@@ -11,10 +11,13 @@ import pytest
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.define import define_features
+from ml.features.events import events_of
 from ml.features.online_state import online_state
 from ml.provenance.source import running
+from ml.tables.computed import with_computed
 from ml.tasks.metrics import Task
 from service.plan.reading import read_plan
+from service.synthesis.views import connect
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -118,6 +121,45 @@ def test_the_files_that_the_plan_names_hold_the_past_that_the_first_cutoff_needs
     assert {lookup.file for lookup in plan.lookups.values()} == set(rows)
     assert rows["trips.ended.parquet"]["ended"][0].as_py() == START + pd.Timedelta("1D")  # a window of a day
     assert rows["weather.parquet"]["seen"][0].as_py() == START + pd.Timedelta("42h")  # valid for six hours
+
+
+def test_an_event_that_is_sent_has_the_computed_columns_of_the_batch_path() -> None:
+    declared = json.loads(json.dumps(DECLARED))
+    computed = {
+        "ratio": "delay / (seats - 3)", "half": "seats // 2", "named": "'bus ' || seats", "root": "sqrt(delay - 3) > 1",
+        "third": "small / 3",
+    }  # fmt: skip
+    declared["tables"]["trips"] |= {"computed": computed, "known_at": {"ended": ["delay", "seats", "small", *computed]}}
+    declared["examples"]["target"] = "delay > 3"
+    declared["features"]["history"]["aggregations"] = ["mean", "num_unique"]
+    spec = UseCaseSpec.model_validate(declared)
+    trips = tables()["trips"].drop_columns(["late"])
+    seats = pa.array([row % 7 for row in range(96)], pa.int32())
+    small = pa.array([row / 7 for row in range(96)], pa.float32())
+    stored = trips.append_column("seats", seats).append_column("small", small)
+    batch = {**tables(), "trips": with_computed("trips", spec.tables["trips"], stored)}
+    plan = read_plan(
+        online_state("trips", spec, define_features("trips", spec, batch), batch, pd.Series([START]), Task())[
+            "plan.json"
+        ]
+    )
+    (view,) = plan.events["trips"].views
+    numbers = {name for name, kind in plan.events["trips"].record.items() if kind == "number"}
+    sent = pa.table(
+        {
+            name: stored[name].cast(pa.float64()) if name in numbers else stored[name]
+            for name in plan.events["trips"].record
+        }
+    )
+
+    connection = connect()
+    connection.register("event", sent)
+    online = connection.sql(view.query).to_arrow_table()
+
+    lookup = define_features("trips", spec, batch).lookups["trips_ended by stop"]
+    expected = events_of(spec, lookup, ["stop"], batch["trips"])
+    assert expected["ratio"].null_count == 14
+    assert online.select(expected.column_names).to_pylist() == expected.to_pylist()
 
 
 def test_the_code_of_a_plan_is_its_structs_and_nothing_else_of_the_service() -> None:
