@@ -1,12 +1,13 @@
 """The declaration of the tables, and of the rows to learn from."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import query_sql, row_sql
+from ml.base.expressions import query_sql, row_sql, sources_of
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
@@ -93,9 +94,15 @@ class Table(Part):
 
     @property
     def known_later(self) -> set[str]:
-        """Columns whose value is not known when the row happens, the times themselves included."""
+        """Columns whose value is not known when the row happens: the times themselves, and all computed of any."""
         later = set(self.known_from) | {column for columns in self.known_from.values() for column in columns}
-        return later | ({self.moment} if self.moment and self.moment != self.time else set())
+        later |= {self.moment} if self.moment and self.moment != self.time else set()
+        return later | self.made_of(later)
+
+    def made_of(self, columns: Iterable[str]) -> set[str]:
+        """Return the columns that are computed of some of these, directly or not."""
+        origins = {name.lower() for name in columns}
+        return {name for name in self.derived if origins & (sources_of([name], self.derived) - {name.lower()})}
 
     @property
     def derived(self) -> dict[str, str]:
@@ -129,6 +136,12 @@ class Examples(Part):
         None,
         description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
         "multiclass one, the number of a regression.",
+    )
+    known: list[str] | None = Field(
+        None,
+        description="The columns of its own row that an example knows at its cutoff; nothing else of the row is then a "
+        "feature. If absent: all but those of the target and those that known_at names; none where known_at says that "
+        "the whole row becomes known later.",
     )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 

@@ -92,7 +92,22 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
         raise DataError(
             f"{place}: {unknown} of {rows.num_rows} rows have a {key} that is not in the table; leave them out"
         )
+    _check_known(place, spec, tables[table], rows)
     return rows
+
+
+def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> None:
+    """Raise DataError where a row is asked about before the table's row of its key is known."""
+    declared = spec.tables[spec.examples.table]
+    if declared.moment in (None, declared.time) or spec.examples.known is not None:
+        return
+    moments = table.select([spec.key, declared.moment]).to_pandas().set_index(spec.key)[declared.moment]
+    known_at = rows[spec.key].to_pandas().map(moments)
+    if early := int((known_at.isna() | (known_at > rows["cutoff"].to_pandas())).sum()):
+        raise DataError(
+            f"{place}: {early} of {rows.num_rows} rows are asked about before their row of {spec.examples.table!r} is "
+            f"known (from {declared.moment!r} on); leave them out, or name the columns that are known in examples.known"
+        )
 
 
 def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:

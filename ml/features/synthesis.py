@@ -106,9 +106,7 @@ def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[s
     declared = spec.tables[name]
     links = [link.child_column for link in spec.links if link.child == name]
     keys = dict.fromkeys([declared.keys[0], *links])
-    later = {column.lower() for column in declared.known_later}
     hidden = {*declared.ignore, *declared.known_later}
-    hidden |= {column for column in declared.derived if later & sources_of([column], declared.derived)}
     if declared.moment is not None or not declared.known_from:
         at = [declared.moment] if declared.moment else []
         columns = [*keys, *at, *(column for column in table.column_names if column not in hidden)]

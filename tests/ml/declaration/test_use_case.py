@@ -92,7 +92,7 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
             r"tables\.rows\.computed\n.*has a window function, but an expression sees its own row alone",
         ),
         (
-            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "computed": {"c": "current_date - at"}}}},
+            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "computed": {"c": "current_date - seen"}}}},
             r"tables\.rows\.computed\n.*says current_date, which differs from run to run",
         ),
         ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the row"),
