@@ -50,12 +50,14 @@ def row_sql(expression: str, types: Mapping[str, str] | None = None) -> str:
 def query_sql(query: str) -> str:
     """Return a query over tables as SQL in which a number that does not exist is null.
 
-    Raises DataError where the text is no single query.
+    Raises DataError where the text is no single query, or looks at what differs from run to run.
     """
     with _named_if_deep(query):
         tree = _parsed(query)
         if len(tree["statements"]) != 1:
             raise DataError(f"{query!r} is not one query but {len(tree['statements'])}; correct the declaration")
+        for reason in _changes(tree, query, 0):
+            raise DataError(f"{shortened(query, SHOWN)!r} {reason}")
         return _text(_Guard(in_query=True).of(tree))
 
 
@@ -121,8 +123,9 @@ def _checked(expression: str) -> Node:
         raise DataError(f"{expression!r} is not one SQL expression; correct the declaration")
     if _item(tree).get("function_name") == "row":  # which is what DuckDB makes of (), of (a,) and of (a, b)
         raise DataError(f"{expression!r} is not one SQL expression; correct the declaration")
-    for reason in _faults(_item(tree), expression):
-        raise DataError(f"{expression!r} {reason}")
+    faults = [*_faults(_item(tree)), *_changes(_item(tree), expression, len("select ("))]
+    if faults:
+        raise DataError(f"{shortened(expression, SHOWN)!r} {faults[0]}")
     return tree
 
 
@@ -214,23 +217,21 @@ def _is_time_of_day(name: str) -> bool:
     return str(kind).startswith(_TIMES)
 
 
-def _faults(node: Any, expression: str) -> Iterator[str]:
+def _faults(node: Any) -> Iterator[str]:
     """Yield what an expression looks at beside its row, with the remedy."""
     if isinstance(node, list):
         for child in node:
-            yield from _faults(child, expression)
-        return
-    if not isinstance(node, dict):
-        return
-    kind = node.get("class")
-    if kind == "FUNCTION":
-        yield from _wrong_function(node, expression)
-    elif kind == "COLUMN_REF":
-        yield from _wrong_column(node, expression)
-    elif (kind is not None and kind not in _IN_A_ROW) or node.get("type") == "GROUPING_FUNCTION":
-        yield _looks_at_others(_OF_MANY_ROWS.get(str(kind), str(kind).lower()))
-    for child in node.values():
-        yield from _faults(child, expression)
+            yield from _faults(child)
+    elif isinstance(node, dict):
+        kind = node.get("class")
+        if kind == "FUNCTION":
+            yield from _of_many_rows(str(node["function_name"]).lower())
+        elif kind == "COLUMN_REF" and len(node["column_names"]) > 1 and node["column_names"][0].lower() == "source":
+            yield f"names the table of {'.'.join(node['column_names'])}; write the column's name alone"
+        elif (kind is not None and kind not in _IN_A_ROW) or node.get("type") == "GROUPING_FUNCTION":
+            yield _looks_at_others(_OF_MANY_ROWS.get(str(kind), str(kind).lower()))
+        for child in node.values():
+            yield from _faults(child)
 
 
 def _looks_at_others(what: str) -> str:
@@ -240,36 +241,52 @@ def _looks_at_others(what: str) -> str:
     )
 
 
-def _wrong_function(node: Node, expression: str) -> Iterator[str]:
-    name = str(node["function_name"]).lower()
+def _of_many_rows(name: str) -> Iterator[str]:
     function = _functions().get(name)
     if function is None:
         yield f"calls {name}(), which is no function of DuckDB; correct the declaration"
-        return
-    if {"aggregate", "window"} & function.kinds or not {"scalar", "macro"} & function.kinds:
+    elif {"aggregate", "window"} & function.kinds or not {"scalar", "macro"} & function.kinds:
         yield _looks_at_others(f"{name}(), which is of many rows")
-    if (
-        not function.is_stable
-        or function.is_clock(len(node["arguments"]))
-        or (name, len(node["arguments"])) == _TO_TODAY
-    ):
+    else:
+        for macro in function.macros:
+            yield from _faults(_item(_parsed(f"select ({macro})")))
+
+
+def _changes(node: Any, sql: str, start: int) -> Iterator[str]:
+    """Yield what in some SQL differs from run to run; the SQL begins at a place of the text that was parsed."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _changes(child, sql, start)
+    elif isinstance(node, dict):
+        if node.get("class") in ("FUNCTION", "WINDOW"):
+            yield from _unstable(str(node["function_name"]).lower(), len(node.get("arguments", [])))
+        elif node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            place = max(node.get("query_location", 0) - start, 0)  # in bytes
+            yield from _present(node["column_names"][0], sql.encode()[place:])
+        if node.get("sample"):
+            yield "takes a sample, which differs from run to run. Take rows by a condition, such as hash(key) % 10 = 0"
+        for child in node.values():
+            yield from _changes(child, sql, start)
+
+
+def _unstable(name: str, arguments: int) -> Iterator[str]:
+    function = _functions().get(name)
+    if function is None:
+        return
+    if not function.is_stable or function.is_clock(arguments) or (name, arguments) == _TO_TODAY:
         yield (
-            f"calls {name}(), whose value is not of the row: it differs from run to run. Write a constant, or make the "
-            "column in the source"
+            f"calls {name}(), whose value is not of the data: it differs from run to run. Write a constant, or make "
+            "the column in the source"
         )
     for macro in function.macros:
-        yield from _faults(_item(_parsed(f"select ({macro})")), macro)
+        yield from _changes(_item(_parsed(f"select ({macro})")), macro, len("select ("))
 
 
-def _wrong_column(node: Node, expression: str) -> Iterator[str]:
-    first, *inner = node["column_names"]
-    start = node.get("query_location", 0) - len("select (")
-    if inner and first.lower() == "source":
-        yield f"names the table of {'.'.join((first, *inner))}; write {inner[0]!r} alone"
-    elif not inner and not expression[max(start, 0) :].startswith('"') and _is_time_of_day(first.lower()):
+def _present(name: str, written: bytes) -> Iterator[str]:
+    if not written.startswith(b'"') and _is_time_of_day(name.lower()):
         yield (
-            f"says {first}, which differs from run to run. Write a constant, or make the column in the source; if it "
-            f'names a column, write it as "{first}"'
+            f"says {name}, which differs from run to run. Write a constant, or make the column in the source; if it "
+            f'names a column, write it as "{name}"'
         )
 
 

@@ -71,7 +71,8 @@ def _scrambled(declared: Table, table: pa.Table, after: pa.Scalar) -> pa.Table:
 
 
 def _is_later(times: pa.ChunkedArray, after: pa.Scalar) -> pa.ChunkedArray:
-    return pc.fill_null(pc.greater(times, after), False)
+    """Return which times lie after a moment; a missing one is never."""
+    return pc.fill_null(pc.greater(times, after), True)
 
 
 def _replaced(table: pa.Table, columns: Iterable[str], where: pa.ChunkedArray | pa.Scalar) -> pa.Table:
@@ -95,7 +96,7 @@ def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.invert(column)
     if pa.types.is_timestamp(kind):
         return pc.add(column, pa.scalar(np.timedelta64(1, "h").astype(f"timedelta64[{kind.unit}]")))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_signed_integer(kind) or pa.types.is_floating(kind):
         return pc.cast(pc.subtract(pc.multiply(column, -1), 1), kind)
     return pa.chunked_array([pa.nulls(len(column), kind)])
 
