@@ -1,23 +1,17 @@
 """The component `UseCase`: configs/<use_case>/defs.yaml as Dagster definitions."""
 
-from collections.abc import Mapping
+import os
 from typing import Any
 
 import dagster as dg
-from dagster.components.resolved.scopes import EnvScope
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 
 from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.location.automation import automation
 from dagster_project.location.scaffolding import UseCaseScaffolder
+from dagster_project.location.templates import resolved, unresolved
 from ml.declaration.use_case import UseCaseSpec
-
-
-class _Environment(EnvScope):
-    """An environment whose `env.X` raises if X is not set, as `env('X')` does; Dagster's own gives None."""
-
-    def __getattr__(self, key: str) -> Any:
-        return super().__getattr__(key) if key.startswith("jinja") else self(key)
 
 
 @dg.scaffold_with(UseCaseScaffolder)
@@ -29,11 +23,20 @@ class UseCase(UseCaseSpec, dg.Component):
         """Return the class itself: so every mistake of a declaration is reported at its own line."""
         return cls
 
+    @model_validator(mode="wrap")
+    @classmethod
+    def _from_environment(cls, values: Any, handler: ModelWrapValidatorHandler["UseCase"]) -> "UseCase":
+        """Replace `{{ env.NAME }}`, and nothing else: Dagster's own resolution would read each text as Python too."""
+        replaced = resolved(values, os.environ)
+        try:
+            return handler(replaced)
+        except ValidationError as error:
+            raise unresolved(error, values, os.environ) from None
+
     @classmethod
     def load(cls, attributes: Any, context: dg.ComponentLoadContext) -> "UseCase":
-        """Resolve templates such as `{{ env.X }}` and check the values again."""
-        values: Mapping[str, Any] = attributes.model_dump(exclude_unset=True)
-        return cls.model_validate(context.resolution_context.with_scope(env=_Environment()).resolve_value(values))
+        """Return the declaration, which is what it was read as."""
+        return cls.model_validate(attributes or {})
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build all assets, checks, jobs, schedules and sensors of the use case named after the folder."""

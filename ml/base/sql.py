@@ -1,8 +1,7 @@
 """SQL of the declaration, run and read by DuckDB."""
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +11,10 @@ import pyarrow as pa
 
 if TYPE_CHECKING:
     import duckdb
+
+
+# A division by zero is null, of whole numbers too; the time zone of this machine is nobody's.
+SETTINGS = "set error_on_division_by_zero = false; set TimeZone = 'UTC'"
 
 
 class DataError(ValueError):
@@ -31,11 +34,12 @@ def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnectio
     """Yield an empty DuckDB; $SEXTANT_MEMORY_LIMIT, such as 4GB, makes it spill to disk beyond that."""
     import duckdb
 
-    config: dict[str, Any] = {"threads": threads} if threads else {}
+    config: dict[str, Any] = {"python_enable_replacements": False, **({"threads": threads} if threads else {})}
     with TemporaryDirectory(prefix="sextant-") as folder:
         if limit := memory_limit():
             config |= {"memory_limit": limit, "temp_directory": folder}
         with duckdb.connect(config=config) as opened:
+            opened.execute(SETTINGS)
             yield opened
 
 
@@ -52,7 +56,7 @@ def parquet_sql(path: Path) -> str | None:
     return f"read_parquet('{place}', hive_partitioning = false)"
 
 
-def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
+def run_sql(where: str, query: str, /, **tables: pa.Table) -> pa.Table:
     """Return the result of a DuckDB query over Arrow tables; one thread, so that its order and sums are repeatable.
 
     Raises DataError with `where` in front if the query is wrong.
@@ -66,41 +70,3 @@ def run_sql(where: str, query: str, **tables: pa.Table) -> pa.Table:
             return opened.sql(query).to_arrow_table()
         except duckdb.Error as error:
             raise DataError(f"{where}: {error}; correct the expression in the declaration") from error
-
-
-def columns_of(expression: str) -> set[str]:
-    """Return the columns that a SQL expression refers to, in lower case: DuckDB's names do not tell cases apart.
-
-    Raises DataError if it is no expression.
-    """
-    import duckdb
-
-    with duckdb.connect() as connection:
-        row = connection.execute("select json_serialize_sql(?)", [f"select ({expression})"]).fetchone()
-    tree = json.loads(row[0]) if row else {}
-    if tree.get("error"):
-        raise DataError(f"{expression!r} is no SQL expression: {tree.get('error_message')}; correct the declaration")
-    return set(_names(tree))
-
-
-def _names(node: Any) -> Iterable[str]:
-    if isinstance(node, list):
-        for child in node:
-            yield from _names(child)
-    elif isinstance(node, dict):
-        if node.get("class") == "COLUMN_REF":
-            yield from (str(name).lower() for name in node["column_names"])
-        for child in node.values():
-            yield from _names(child)
-
-
-def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
-    """Return these columns and all that they are computed from, in lower case."""
-    expressions = {name.lower(): expression for name, expression in computed.items()}
-    sources: set[str] = set()
-    rest = {name.lower() for name in columns}
-    while rest:
-        name = rest.pop()
-        sources.add(name)
-        rest |= (columns_of(expressions[name]) if name in expressions else set()) - sources
-    return sources

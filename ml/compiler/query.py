@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ml.base.sql import quoted
+from ml.base.sql import SETTINGS, quoted
 
 if TYPE_CHECKING:
     import duckdb
@@ -65,7 +65,7 @@ def compute(
         tempfile.TemporaryDirectory() as spill,
         duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as connection,
     ):
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(SETTINGS)
         # The compiler writes joins in the order in which they are quick; DuckDB's own costs a quarter of the time.
         connection.execute("SET disabled_optimizers = 'join_order'")
         if threads:

@@ -1,11 +1,13 @@
 """The declaration of the tables, and of the rows to learn from."""
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml.base.expressions import query_sql, row_sql, sources_of
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
@@ -43,6 +45,13 @@ class Table(Part):
     )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
     audit: TableAudit = Field(default_factory=TableAudit, description="What its columns must be, or the run stops.")
+
+    @field_validator("computed")
+    @classmethod
+    def _check_expressions(cls, computed: dict[str, str]) -> dict[str, str]:
+        for expression in computed.values():
+            row_sql(expression)
+        return computed
 
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
@@ -85,9 +94,15 @@ class Table(Part):
 
     @property
     def known_later(self) -> set[str]:
-        """Columns whose value is not known when the row happens, the times themselves included."""
+        """Columns whose value is not known when the row happens: the times themselves, and all computed of any."""
         later = set(self.known_from) | {column for columns in self.known_from.values() for column in columns}
-        return later | ({self.moment} if self.moment and self.moment != self.time else set())
+        later |= {self.moment} if self.moment and self.moment != self.time else set()
+        return later | self.made_of(later)
+
+    def made_of(self, columns: Iterable[str]) -> set[str]:
+        """Return the columns that are computed of some of these, directly or not."""
+        origins = {name.lower() for name in columns}
+        return {name for name in self.derived if origins & (sources_of([name], self.derived) - {name.lower()})}
 
     @property
     def derived(self) -> dict[str, str]:
@@ -122,7 +137,27 @@ class Examples(Part):
         description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
         "multiclass one, the number of a regression.",
     )
+    known: list[str] | None = Field(
+        None,
+        description="The columns of its own row that an example knows at its cutoff; nothing else of the row is then a "
+        "feature. If absent: all but those of the target and those that known_at names; none where known_at says that "
+        "the whole row becomes known later.",
+    )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
+
+    @field_validator("where", "target")
+    @classmethod
+    def _check_expression(cls, expression: str | None) -> str | None:
+        if expression is not None:
+            row_sql(expression)
+        return expression
+
+    @field_validator("query")
+    @classmethod
+    def _check_query(cls, query: str | None) -> str | None:
+        if query is not None:
+            query_sql(query)
+        return query
 
     @field_validator("cutoff")
     @classmethod

@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml.base.expressions import row_sql
 from ml.declaration import derived
 from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
@@ -36,6 +37,13 @@ class Score(Part):
     """The rows that the batch predictions cover."""
 
     where: str | None = Field(None, description="A SQL condition on the examples' table; all its rows if absent.")
+
+    @field_validator("where")
+    @classmethod
+    def _check_condition(cls, condition: str | None) -> str | None:
+        if condition is not None:
+            row_sql(condition)
+        return condition
 
 
 class UseCaseSpec(Part):

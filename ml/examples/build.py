@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Mapping
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import DataError, run_sql
+from ml.base.expressions import check_columns_of, query_sql, row_sql
+from ml.base.sql import DataError, quoted, run_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import groups_of
 
@@ -34,12 +34,14 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
-    declared, key = spec.examples, spec.key
+    declared, key, source = spec.examples, quoted(spec.key), tables[spec.examples.table]
+    for expression in filter(None, (declared.target, declared.where)):
+        check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f'select "{key}", {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or "")} as target '
-        f'from source where {declared.where or "true"} order by cutoff, "{key}"',
-        source=tables[declared.table],
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target "
+        f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
+        source=source,
     )
     if rows.num_rows == 0:
         raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
@@ -59,6 +61,7 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the query whose target is known."""
     rows = query_rows(where, spec, tables, "target is not null")
+    rows = rows.filter(pc.is_valid(rows["target"]))  # of which some were texts that are no numbers
     if rows.num_rows == 0:
         raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
     repeated = rows.num_rows - rows.select([0, 1]).group_by(rows.column_names[:2]).aggregate([]).num_rows
@@ -78,9 +81,9 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     key = spec.key
     rows = run_sql(
         place,
-        f'select "{key}", cast(cutoff as timestamp) as cutoff, {target_sql(spec, "target")} as target '
-        f'from ({spec.examples.query}) where {condition} order by cutoff, "{key}"',
-        **tables,
+        f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
+        f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {quoted(key)}",
+        **{name: finite(source) for name, source in tables.items()},
     )
     if nulls := rows["cutoff"].null_count:
         raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
@@ -89,7 +92,22 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
         raise DataError(
             f"{place}: {unknown} of {rows.num_rows} rows have a {key} that is not in the table; leave them out"
         )
+    _check_known(place, spec, tables[table], rows)
     return rows
+
+
+def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> None:
+    """Raise DataError where a row is asked about before the table's row of its key is known."""
+    declared = spec.tables[spec.examples.table]
+    if declared.moment in (None, declared.time) or spec.examples.known is not None:
+        return
+    moments = table.select([spec.key, declared.moment]).to_pandas().set_index(spec.key)[declared.moment]
+    known_at = rows[spec.key].to_pandas().map(moments)
+    if early := int((known_at.isna() | (known_at > rows["cutoff"].to_pandas())).sum()):
+        raise DataError(
+            f"{place}: {early} of {rows.num_rows} rows are asked about before their row of {spec.examples.table!r} is "
+            f"known (from {declared.moment!r} on); leave them out, or name the columns that are known in examples.known"
+        )
 
 
 def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
@@ -97,20 +115,32 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 
     Rows of a table without a cutoff time are left out, for nothing says what was known then.
     """
-    table, key = spec.examples.table, spec.key
-    where = f"use case {use_case!r}, table {table!r}"
+    table, key = spec.examples.table, quoted(spec.key)
+    where = f"use case {use_case!r}, table {table!r}, score.where"
     if spec.examples.query:
-        return query_rows(f"{where}, score.where", spec, tables, condition).select([key, "cutoff"])
+        return query_rows(where, spec, tables, condition).select([spec.key, "cutoff"])
+    check_columns_of(where, condition, [*tables[table].column_names, "cutoff"])
+    conditions = f"({row_sql(condition)})"
     if spec.examples.cutoff_column:
-        condition += f' and "{spec.examples.cutoff_column}" is not null'
-    query = f'select "{key}", {cutoff_sql(spec)} as cutoff from source where {condition} order by 2, 1'
-    return run_sql(f"{where}, score.where", query, source=tables[table])
+        conditions += f" and {quoted(spec.examples.cutoff_column)} is not null"
+    query = f"select {key}, {cutoff_sql(spec)} as cutoff from source where {conditions} order by 2, 1"
+    return run_sql(where, query, source=tables[table])
+
+
+def finite(table: pa.Table) -> pa.Table:
+    """Return a table with null for each number that is infinite or none."""
+    for index, field in enumerate(table.schema):
+        if pa.types.is_floating(field.type):
+            column = table.column(index)
+            column = pc.if_else(pc.is_finite(column), column, pa.scalar(None, field.type))
+            table = table.set_column(index, field.name, column)
+    return table
 
 
 def target_sql(spec: UseCaseSpec, expression: str) -> str:
     """Return the target as a SQL expression: 0 or 1, the class as a text, or a number."""
     kinds = {"binary": "boolean)::tinyint", "multiclass": "varchar)", "regression": "double)"}
-    return f"cast(({expression}) as {kinds[spec.task]}"
+    return row_sql(f"cast(({expression}\n) as {kinds[spec.task]}")
 
 
 def cutoff_sql(spec: UseCaseSpec) -> str:
@@ -119,7 +149,7 @@ def cutoff_sql(spec: UseCaseSpec) -> str:
     if declared.cutoff_column is None:
         return "cast(null as timestamp)"
     seconds = int(declared.cutoff_before.total_seconds())
-    return f'cast("{declared.cutoff_column}" as timestamp) - interval {seconds} seconds'
+    return f"cast({quoted(declared.cutoff_column)} as timestamp) - interval {seconds} seconds"
 
 
 def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
@@ -151,11 +181,6 @@ def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
             raise DataError(
                 f"{where}: the {name} split is empty; cutoffs run from {pc.min(examples['cutoff'])} to "
                 f"{pc.max(examples['cutoff'])}: correct examples.split"
-            )
-        if spec.task == "regression" and (wrong := int((~np.isfinite(target)).sum())):
-            raise DataError(
-                f"{where}: {subject} is infinite or no number in {wrong} of {len(target)} rows of the {name} split; "
-                "leave these rows out with examples.where"
             )
         if target.nunique() == 1:
             only = bool(target[0]) if spec.task == "binary" else target[0]

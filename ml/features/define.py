@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import DataError, sources_of
+from ml.base.sql import DataError
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
@@ -35,10 +35,48 @@ EXAMPLE = (CUTOFF, "target", "split")
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Return the columns of the examples' table that are known at the cutoff and do not belong to the target."""
+    declared, in_target, own = spec.tables[spec.examples.table], target_columns(spec), own_columns(spec)
+    at_moment = {str(declared.moment)} if _is_asked_when_known(spec) else set()
+    hidden = declared.known_later - at_moment | set(declared.ignore) | set(declared.derived)
+    names = [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
+    return names if own is None else [name for name in names if name in own]
+
+
+def own_columns(spec: UseCaseSpec) -> set[str] | None:
+    """Return the columns of its own row that an example may know at its cutoff; None: all that are not known later.
+
+    A row that `known_at` says becomes known after its time is not known before; of a query, whose cutoffs are not in
+    the declaration, each row has been checked to be known at its cutoff.
+    """
+    examples, declared = spec.examples, spec.tables[spec.examples.table]
+    cutoff = {examples.cutoff_column} if examples.cutoff_column else set()
+    if examples.known is not None:
+        return {*examples.known, *cutoff}
+    becomes_known = declared.moment != declared.time and examples.query is None and examples.timed
+    return set(cutoff) if becomes_known and not _is_asked_when_known(spec) else None
+
+
+def _is_asked_when_known(spec: UseCaseSpec) -> bool:
+    """Return whether the cutoff is the very moment from which on the row is known."""
+    moment = spec.tables[spec.examples.table].moment
+    at_moment = moment is not None and spec.examples.cutoff_column == moment
+    return at_moment and not spec.examples.cutoff_before
+
+
+def _own_row(spec: UseCaseSpec) -> str:
+    """Say what an example knows of its own row at its cutoff."""
     declared = spec.tables[spec.examples.table]
-    in_target = target_columns(spec)
-    hidden = declared.known_later | set(declared.ignore) | set(declared.derived)
-    return [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
+    if spec.examples.known is not None:
+        return "of its own row an example knows at its cutoff what examples.known names, and nothing else"
+    if own_columns(spec) is not None:
+        return (
+            f"a row of {spec.examples.table!r} is known only from {declared.moment!r} on, which is not the cutoff: "
+            "name the columns that are known before in examples.known"
+        )
+    return (
+        "of its own row an example knows at its cutoff all columns but those of the target, those that known_at names, "
+        "what is computed of them, and ignored ones"
+    )
 
 
 def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> FeatureDefinitions:
@@ -51,6 +89,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     table = tables[spec.examples.table]
     check_columns(where, spec, table)
+    _check_own(where, spec, table)
     _check_links(use_case, spec, tables)
     entities = _row_entities(spec, tables)
     with warnings.catch_warnings():
@@ -74,7 +113,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         describe_window(feature, name, events[name]) for name, aggregates in history.items() for feature in aggregates
     ]
     record = _record(spec, table, events.values())
-    _check_known(where, events.values(), record)
+    _check_known(where, spec, events.values(), record)
     names = {feature.name for feature in features}
     if len(names) < len(features):
         twice = sorted(name for name, count in Counter(feature.name for feature in features).items() if count > 1)
@@ -87,7 +126,9 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     _check_names(where, features)
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
-        raise DataError(f"{where}: no column is known at the cutoff, so there is nothing to build features from")
+        raise DataError(
+            f"{where}: no column is known at the cutoff, so there is nothing to build features from: {_own_row(spec)}"
+        )
     check_number(where, spec, (feature.lookup or f"the {feature.kind} of the examples" for feature in features))
     return FeatureDefinitions(
         row=str(ft.save_features(row)) if row else "",
@@ -100,13 +141,36 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     )
 
 
-def _check_known(where: str, windows: Iterable[Lookup], record: Mapping[str, RecordType]) -> None:
-    """Raise DataError where a group is one that an example does not know of itself at its cutoff."""
-    for column in sorted({column for lookup in windows for column in lookup.on} - record.keys()):
-        raise DataError(
-            f"{where}: features.history.group_by names {column!r}, which an example does not have at its cutoff: it is "
-            f"computed, ignored or known later. Group by some of {sorted(record)}, or make {column!r} in the source"
-        )
+def _check_known(where: str, spec: UseCaseSpec, windows: Iterable[Lookup], record: Mapping[str, RecordType]) -> None:
+    """Raise DataError where something needs a column that an example does not know of itself at its cutoff."""
+    needed = {
+        "features.history.group_by": {column for lookup in windows for column in lookup.on},
+        "features.calendar": set(spec.features.calendar),
+        "relationships": {link.child_column for link in spec.lookups} - {spec.key},
+    }
+    for place, columns in needed.items():
+        for column in sorted(columns - record.keys()):
+            raise DataError(
+                f"{where}: {place} names {column!r}, which an example does not have at its cutoff: {_own_row(spec)}. "
+                f"Take some of {sorted(record)}, or make {column!r} in the source"
+            )
+
+
+def _check_own(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
+    """Raise DataError where examples.known names what cannot be known at the cutoff."""
+    known, declared = set(spec.examples.known or []), spec.tables[spec.examples.table]
+    if missing := sorted(known - set(table.column_names)):
+        raise DataError(f"{where}: examples.known names {missing}, but the table has {sorted(table.column_names)}")
+    reasons = {
+        "belong to the target": {name for name in known if name.lower() in target_columns(spec)},
+        "become known later, as known_at says": known
+        & {name for names in declared.known_from.values() for name in names},
+        "are ignored": known & set(declared.ignore),
+        "are computed, so that what they are made of must be named": known & set(declared.derived),
+    }
+    for reason, names in reasons.items():
+        if names:
+            raise DataError(f"{where}: examples.known names {sorted(names)}, which {reason}; leave them out")
 
 
 def _check_names(where: str, features: Iterable[Feature]) -> None:
@@ -191,12 +255,13 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     parents = {}
     for link in spec.lookups:
         declared = spec.tables[link.parent]
-        later = {column.lower() for column in declared.known_later}
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
-        hidden |= {name for name in declared.derived if later & sources_of([name], declared.derived)}
         visible = [column for column in tables[link.parent].column_names if column not in hidden]
         parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
-        index, column = unused("row", parent), unused(f"{link.parent}_row", [*examples, *tables[name].column_names])
+        index, column = (
+            unused("row", map(str, parent)),
+            unused(f"{link.parent}_row", [*examples, *tables[name].column_names]),
+        )
         parents[link.parent] = parent.assign(**{index: range(len(parent))}), index, column
         examples[column] = 0
     with warnings.catch_warnings():

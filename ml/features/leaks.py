@@ -1,6 +1,6 @@
 """The test for leaks: what happened after a moment is scrambled, and no feature of a row asked before may change."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 import pandas as pd
@@ -9,8 +9,10 @@ import pyarrow.compute as pc
 
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
+from ml.features.define import own_columns
 from ml.features.definitions import FeatureDefinitions
 from ml.features.matrix import feature_matrix
+from ml.tables.computed import with_computed
 from ml.tables.findings import Finding
 
 NO_LEAK = "no_value_from_after_the_cutoff"
@@ -32,25 +34,59 @@ def no_leak(
 
 
 def scramble(spec: UseCaseSpec, tables: Mapping[str, pa.Table], moment: pd.Timestamp) -> dict[str, pa.Table]:
-    """Return the tables with all that happened or became known after a moment replaced, and what can be, removed.
+    """Return the tables with all rows that happened or became known after a moment removed, and all columns replaced.
 
-    Rows of the examples' table stay, for what is asked about has yet to happen.
+    What is computed is computed anew, of the columns as they then are.
     """
-    return {
-        name: _scramble_table(spec.tables[name], table, pa.scalar(moment.to_pydatetime()), name != spec.examples.table)
-        for name, table in tables.items()
-    }
+    after = pa.scalar(moment.to_pydatetime())
+    return {name: _without_later(name, spec.tables[name], table, after) for name, table in tables.items()}
 
 
-def _scramble_table(declared: Table, table: pa.Table, moment: pa.Scalar, may_remove: bool) -> pa.Table:
-    later = {time: pc.fill_null(pc.greater(table[time], moment), False) for time in declared.known_from}
+def asked_rows(spec: UseCaseSpec, table: pa.Table, rows: pd.DataFrame, moment: pd.Timestamp) -> pa.Table:
+    """Return the rows of the examples' table that are asked about, with all replaced that they do not yet know.
+
+    A row itself may lie after its cutoff, for what is asked about has yet to happen.
+    """
+    declared, own, after = spec.tables[spec.examples.table], own_columns(spec), pa.scalar(moment.to_pydatetime())
+    asked = table.take(pc.index_in(pa.array(rows[spec.key], table[spec.key].type), table[spec.key].combine_chunks()))
+    unknown = {name for name in asked.column_names if own is not None and name not in own} - {spec.key}
+    if own is None and declared.moment != declared.time:
+        asked = _replaced(asked, set(asked.column_names) - {spec.key}, _is_later(asked[declared.moment], after))
+    asked = _replaced(asked, unknown, pa.scalar(True))
+    return _computed("asked rows", declared, _scrambled(declared, asked, after))
+
+
+def _without_later(name: str, declared: Table, table: pa.Table, after: pa.Scalar) -> pa.Table:
+    if declared.moment is not None:
+        table = table.filter(pc.invert(_is_later(table[declared.moment], after)))
+    return _computed(f"table {name!r}", declared, _scrambled(declared, table, after))
+
+
+def _scrambled(declared: Table, table: pa.Table, after: pa.Scalar) -> pa.Table:
+    """Return a table with the columns replaced that a row has only after some moment."""
+    later = {time: _is_later(table[time], after) for time in declared.known_from}
     for time, columns in declared.known_from.items():
-        for column in {*columns, time} & set(table.column_names):
-            place = table.schema.get_field_index(column)
-            table = table.set_column(place, column, pc.if_else(later[time], _other(table[column]), table[column]))
-    if may_remove and declared.moment is not None:
-        table = table.filter(pc.fill_null(pc.less_equal(table[declared.moment], moment), True))
+        table = _replaced(table, {*columns, time} & set(table.column_names), later[time])
     return table
+
+
+def _is_later(times: pa.ChunkedArray, after: pa.Scalar) -> pa.ChunkedArray:
+    """Return which times lie after a moment; a missing one is never."""
+    return pc.fill_null(pc.greater(times, after), True)
+
+
+def _replaced(table: pa.Table, columns: Iterable[str], where: pa.ChunkedArray | pa.Scalar) -> pa.Table:
+    for column in columns:
+        values, place = table[column], table.schema.get_field_index(column)
+        table = table.set_column(place, column, pc.if_else(where, _other(values), values))
+    return table
+
+
+def _computed(where: str, declared: Table, table: pa.Table) -> pa.Table:
+    """Return a table with what is computed made anew, its columns in their order."""
+    names = table.column_names
+    table = table.drop_columns([name for name in names if name in declared.derived])
+    return with_computed(where, declared, table).select(names) if declared.derived else table
 
 
 def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -60,7 +96,7 @@ def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:
         return pc.invert(column)
     if pa.types.is_timestamp(kind):
         return pc.add(column, pa.scalar(np.timedelta64(1, "h").astype(f"timedelta64[{kind.unit}]")))
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_signed_integer(kind) or pa.types.is_floating(kind):
         return pc.cast(pc.subtract(pc.multiply(column, -1), 1), kind)
     return pa.chunked_array([pa.nulls(len(column), kind)])
 
@@ -70,15 +106,18 @@ def leaking(
 ) -> dict[str, int]:
     """Return the features that tell something from after the cutoff, each with the number of rows in which it does.
 
-    `rows` (the key and `cutoff`) is a sample; those before its median cutoff are computed with the past as it is and
-    with the future scrambled. Empty where the problem has no time.
+    `rows` (the key and `cutoff`) is a sample; those before its median cutoff are computed among the others with the
+    sources as they are, and alone with the future of the sources scrambled. Empty where the problem has no time.
     """
     if not spec.examples.timed:
         return {}
     moment = rows["cutoff"].sort_values().iloc[len(rows) // 2]
-    early = rows[rows["cutoff"] <= moment].reset_index(drop=True)
-    before = feature_matrix(spec, definitions, tables, early)
-    after = feature_matrix(spec, definitions, scramble(spec, tables, moment), early)
+    is_early = (rows["cutoff"] <= moment).to_numpy()
+    early = rows[is_early].reset_index(drop=True)
+    # All of the sample is asked at once before: what a row is told must not depend on rows that are asked later.
+    before = feature_matrix(spec, definitions, tables, rows.reset_index(drop=True))[is_early].reset_index(drop=True)
+    asked = asked_rows(spec, tables[spec.examples.table], early, moment)
+    after = feature_matrix(spec, definitions, scramble(spec, tables, moment), early, asked)
     changed = {
         feature.name: int(
             (before[feature.name].ne(after[feature.name]) & ~_both_missing(before, after, feature.name)).sum()

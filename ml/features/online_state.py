@@ -12,12 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml.base.sql import quoted, sources_of
+from ml.base.expressions import row_sql, sources_of
+from ml.base.sql import quoted
+from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features.events import event_columns, events_of, events_sql, views
 from ml.features.matrix import known_places
 from ml.features.synthesis_query import LABEL_TYPES, links_of, query_of, rows_of, rows_sql
+from ml.tables.computed import sent_types
 from ml.tables.types import is_number, record_type, sql_type
 from ml.tasks.metrics import BINARY, Task
 from ml.windows.window import AtCutoff
@@ -158,9 +161,10 @@ def _histories(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping
     histories = []
     for together in views(lookups):
         lookup, keys = next(iter(together.values())), event_columns(together.values())
-        events = events_of(spec, lookup, keys, tables[lookup.table])
-        number_key = is_number(tables[lookup.table][spec.tables[lookup.table].keys[0]].type)
-        query = events_sql(spec, lookup, keys, _events_sql(spec, lookup.table), number_key)
+        table, declared = tables[lookup.table], spec.tables[lookup.table]
+        number_key = is_number(table[declared.keys[0]].type)
+        query = events_sql(spec, lookup, keys, _events_sql(declared, table), number_key)
+        events = events_of(spec, lookup, keys, table)
         histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
     return histories
 
@@ -183,9 +187,10 @@ def _synthesis(
     return parts.Synthesis(query.sql, instance, labels, described, links), files
 
 
-def _events_sql(spec: UseCaseSpec, table: str) -> str:
+def _events_sql(declared: Table, table: pa.Table) -> str:
     """Return the rows of `event`, with their computed columns, as a table expression."""
-    expressions = "".join(f", ({sql}) as {quoted(name)}" for name, sql in spec.tables[table].derived.items())
+    types, derived = sent_types(declared, table), declared.derived.items()
+    expressions = "".join(f", {row_sql(expression, types)} as {quoted(name)}" for name, expression in derived)
     return f"(select event.*{expressions} from event)"
 
 
@@ -211,7 +216,7 @@ def _sent_rows(
         view = definitions.synthesis.views[name]
         columns = [*table.columns, *([view.time] if view.time else [])]
         record = _record(columns, spec.tables[view.table].derived, tables[view.table])
-        query = rows_sql(view, table.columns, _events_sql(spec, view.table))
+        query = rows_sql(view, table.columns, _events_sql(spec.tables[view.table], tables[view.table]))
         yield view.table, parts.EventTable(record, view.key, [parts.View(table.file, query)])
 
 

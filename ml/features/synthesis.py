@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.sql import DataError, sources_of
+from ml.base.expressions import row_sql, sources_of
+from ml.base.sql import DataError
 from ml.declaration.features import Features
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import Feature, Synthesis, View
+from ml.tables.computed import sent_types
 from ml.tables.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def synthesize(
     reserved or there are too many features.
     """
     table, declared = tables[spec.examples.table], spec.tables[spec.examples.table]
-    seeds = _seeds(declared, record)
+    seeds = _seeds(declared, table, record)
     kinds = {name: sql_type(table[name].type) for name in seeds if name not in declared.ignore}
     features = [
         Feature(name=name, kind="synthesis", type=type_of(kind), made_of=[(spec.examples.table, name)])
@@ -74,11 +76,12 @@ def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
     return any(is_wanted(str(name), spec.features) for name in feature.get_feature_names())
 
 
-def _seeds(declared: Table, record: Iterable[str]) -> dict[str, str]:
-    """Return the computed columns that a row's own columns yield, as SQL."""
+def _seeds(declared: Table, table: pa.Table, record: Iterable[str]) -> dict[str, str]:
+    """Return the computed columns that a row's own columns yield, as SQL over an asked row."""
     recorded, computed = {name.lower() for name in record}, {name.lower() for name in declared.computed}
+    types = sent_types(declared, table)
     return {
-        name: expression
+        name: row_sql(expression, types)
         for name, expression in declared.computed.items()
         if sources_of([name], declared.computed) - computed <= recorded
     }
@@ -103,9 +106,7 @@ def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[s
     declared = spec.tables[name]
     links = [link.child_column for link in spec.links if link.child == name]
     keys = dict.fromkeys([declared.keys[0], *links])
-    later = {column.lower() for column in declared.known_later}
     hidden = {*declared.ignore, *declared.known_later}
-    hidden |= {column for column in declared.derived if later & sources_of([column], declared.derived)}
     if declared.moment is not None or not declared.known_from:
         at = [declared.moment] if declared.moment else []
         columns = [*keys, *at, *(column for column in table.column_names if column not in hidden)]

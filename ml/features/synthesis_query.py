@@ -6,7 +6,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.sql import memory_limit, quoted, run_sql, sources_of
+from ml.base.expressions import sources_of
+from ml.base.sql import memory_limit, quoted, run_sql
 from ml.compiler.compile import FeatureQuery, compile_features, compute
 from ml.compiler.links import reach
 from ml.declaration.use_case import UseCaseSpec

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.sql import DataError, columns_of, sources_of
+from ml.base.expressions import columns_of, sources_of
+from ml.base.sql import DataError
 from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
@@ -72,7 +73,8 @@ def _value_columns(spec: UseCaseSpec, history: History, table: pa.Table) -> Iter
     hidden = {name.lower() for name in (*declared.keys, *declared.ignore, *declared.times, str(declared.moment))}
     hidden |= {column.lower() for group in history.groups for column in group}
     if history.table == spec.examples.table:
-        hidden |= target_columns(spec)
+        in_target = target_columns(spec)
+        hidden |= in_target | {name.lower() for name in declared.made_of(in_target)}
     return (name for name in table.column_names if name.lower() not in hidden)
 
 

@@ -41,23 +41,12 @@ def table_checks(declared: Table) -> list[str]:
     return ["schema", "types", "uniqueness", "missing_shares", *(["ranges"] if declared.audit.limited else [])]
 
 
-def duplicates(keys: pd.DataFrame) -> pd.Series:
-    """Return which rows share their key, [n_rows] of booleans; `keys` has a column for each part of the key."""
-    from pandera.pandas import Column, DataFrameSchema
-
-    number = keys.groupby(list(keys.columns), sort=False, dropna=False).ngroup()
-    schema = DataFrameSchema({"key": Column(unique=True)})
-    rows = _failed(schema, pd.DataFrame({"key": number.to_numpy()})).get(("key", "field_uniqueness"), [])
-    shared = pd.Series(False, index=range(len(keys)))
-    shared.iloc[list(rows)] = True
-    return shared
-
-
 def _columns(declared: Table, names: list[str]) -> Finding:
     """Check that the columns are those that are expected."""
     from pandera.pandas import Column, DataFrameSchema
 
-    expected = declared.named | set(declared.derived) | set(declared.audit.columns)
+    ignored = set(declared.ignore) - set(names)  # what could be no column was left out
+    expected = (declared.named - ignored) | set(declared.derived) | set(declared.audit.columns)
     optional = {name for name, audit in declared.audit.columns.items() if not audit.required}
     schema = DataFrameSchema(
         {name: Column(required=name not in optional) for name in sorted(expected)},

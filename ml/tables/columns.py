@@ -4,11 +4,13 @@ A table holds whole numbers (64 bits), numbers (doubles, missing ones null), boo
 in UTC, without a zone). Everything that comes in is one of these, or refused by its name.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from ml.base.sql import quoted
+from ml.tables.findings import AuditError, Finding
 from ml.tables.types import is_text
 
 WHOLE = r"-?(0|[1-9][0-9]*)"
@@ -209,3 +211,19 @@ def counts_sql(name: str) -> list[str]:
         f"count_if(regexp_full_match({spelled}, '{NUMBER}'))",
         f"count_if(lower({spelled}) in ('true', 'false'))",
     ]
+
+
+def read_column(where: str, field: pa.Field, logical: str | None) -> Column:
+    """Return how a column is read; raise AuditError, with `where` in front, for one that cannot be."""
+    try:
+        return column(field, logical)
+    except UnknownType as error:
+        fault, remedy = f"column {field.name!r} {error}", error.remedy
+        if logical == "time":
+            fault, remedy = f"column {field.name!r}: must hold times, but {error}", "store ISO 8601 times in it"
+        raise AuditError(where, [Finding("types", "", (fault,), remedy)]) from error
+
+
+def select_sql(columns: Iterable[Column], relation: str) -> str:
+    """Return the query that reads columns of some rows."""
+    return f"select {', '.join(f'{column.value} as {quoted(column.name)}' for column in columns)} from {relation}"

@@ -20,7 +20,8 @@ from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
 from ml.declaration.tables import Table
-from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred
+from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred, read_column, select_sql
+from ml.tables.computed import check_known, computed_sql
 from ml.tables.findings import AuditError, Finding
 
 if TYPE_CHECKING:
@@ -49,10 +50,8 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     source cannot be read.
     """
     where = f"use case {use_case!r}, table {name!r}"
-    with connection() as opened, _readable(where, table.source):
-        opened.execute("SET TimeZone = 'UTC'")
-        with table.source.rows() as rows:
-            return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+    with connection() as opened, _readable(where, table.source), table.source.rows() as rows:
+        return _Reading(where, table, frozenset(times), opened, folder).written(rows)
 
 
 @contextmanager
@@ -88,7 +87,7 @@ class _Reading:
         relation = self._relation(rows, names)
         columns = self._columns(rows, names, relation)
         self._check_values(relation, columns)
-        return self._checked(self._copied(f"({_select(columns, relation)})", "table"))
+        return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
@@ -134,17 +133,10 @@ class _Reading:
         if unknown:
             counts = self._row(f"select {', '.join(sql for name in unknown for sql in counts_sql(name))}", relation)
             typed = {name: inferred(name, *counts[4 * at : 4 * at + 4]) for at, name in enumerate(unknown)}
-        return [typed[name] if name in typed else self._column(rows.schema.field(name)) for name in names]
-
-    def _column(self, field: pa.Field) -> Column:
-        logical = self._logical(field.name)
-        try:
-            return column(field, logical)
-        except UnknownType as error:
-            if logical == "time":
-                fault = f"column {field.name!r}: must hold times, but holds {field.type}"
-                raise self._error("types", fault, "store ISO 8601 times in it") from error
-            raise self._error("types", f"column {field.name!r} {error}", error.remedy) from error
+        return [
+            typed[name] if name in typed else read_column(self.where, rows.schema.field(name), self._logical(name))
+            for name in names
+        ]
 
     def _check_values(self, relation: str, columns: Sequence[Column]) -> None:
         """Raise AuditError for the first column with values that cannot be read as it says."""
@@ -200,16 +192,9 @@ class _Reading:
 
     def _computed(self, relation: str) -> TableFile:
         """Return a file with the computed columns too."""
-        import duckdb
-
-        expressions = ", ".join(f"({sql}) as {quoted(name)}" for name, sql in self.table.derived.items())
-        query = f"(select source.*, {expressions} from {relation} as source)"
-        try:
-            schema = self.connection.sql(f"from {query} limit 0").to_arrow_table().schema
-            columns = [self._column(field) for field in schema]
-            return self._copied(f"({_select(columns, query)})", "computed")
-        except duckdb.Error as error:
-            raise DataError(f"{self.where}: {error}; correct the expression in the declaration") from error
+        file = self._copied(f"({computed_sql(self.where, self.table, self.connection, relation)})", "computed")
+        check_known(self.where, self.table, file)
+        return file
 
     def _copied(self, relation: str, name: str, compression: str = _SMALL) -> TableFile:
         """Write rows to a file of the folder."""
@@ -245,10 +230,6 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
                 yield f"the source has {count} columns {same[0]!r}"
             else:
                 yield f"the columns {', '.join(map(repr, same))} differ by case only"
-
-
-def _select(columns: Iterable[Column], relation: str) -> str:
-    return f"select {', '.join(f'{c.value} as {quoted(c.name)}' for c in columns)} from {relation}"
 
 
 def _scanned(file: TableFile) -> str:

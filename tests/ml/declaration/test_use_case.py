@@ -76,9 +76,27 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
             "lead from 'rows' to 'ports' twice; declare 'ports' again under another name",
         ),
         (
-            {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "now()"}}}},
+            {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "id"}}}},
             r"\['at'\] are computed, but time and known_at must be columns of the source",
         ),
+        (
+            {
+                "tables": {
+                    "rows": {
+                        "source": {"path": "x"},
+                        "key": "id",
+                        "computed": {"c": "v - avg(v) over (partition by g)"},
+                    }
+                }
+            },
+            r"tables\.rows\.computed\n.*has a window function, but an expression sees its own row alone",
+        ),
+        (
+            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "computed": {"c": "current_date - seen"}}}},
+            r"tables\.rows\.computed\n.*says current_date, which differs from run to run",
+        ),
+        ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the data"),
+        ({"score": {"where": "a = 1; drop table rows"}}, r"score\.where\n.*is no SQL expression"),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
         ({"tables": {"rows": {"source": {}, "key": "id"}}}, "exactly one of python, path or query"),
         (

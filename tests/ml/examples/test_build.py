@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples.build import make_examples
+from ml.examples.build import make_examples, scored_rows
 from ml.tasks.metrics import Kind
 
 
@@ -109,7 +109,7 @@ def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
         ("multiclass", ["a", None] * 5, "is null in 5 of 10 rows; leave these rows out with examples.where"),
         ("multiclass", [*map(str, range(5000))], "2000 classes in the train split, allowed: 1000; .* task: regression"),
         ("regression", [1.0, 2.0] * 4 + [3.0, 3.0], "the same number only in the test split: all 2 rows are 3.0"),
-        ("regression", [1.0, 2.0] * 4 + [3.0, float("inf")], "infinite or no number in 1 of 2 rows of the test split"),
+        ("regression", [1.0, 2.0] * 4 + [3.0, float("inf")], "is null in 1 of 10 rows"),
         ("regression", ["one", "two"] * 5, "Could not convert string 'one' to DOUBLE"),
         ("binary", [True, False] * 4 + [True, True], "one class only in the test split: all 2 rows are True"),
     ],
@@ -139,3 +139,77 @@ def test_numbers_are_split_by_their_keys_alone() -> None:
 
     assert splits == drawn("id % 7")
     assert {name: splits.count(name) for name in set(splits)} == {"train": 500, "validation": 200, "test": 300}
+
+
+ODD = 'my "key" is :x, 100 %s'
+
+
+def odd_examples(question: dict[str, Any], key: str = ODD) -> tuple[UseCaseSpec, dict[str, pa.Table]]:
+    """Return a declaration with a key of an odd name, and forty rows: of the ratio a / b eight are not known."""
+    declared = {
+        "description": "Which?",
+        "tables": {name: {"source": {"path": "rows.csv"}, "key": key} for name in ("rows", "query", "where")},
+        "examples": {"table": "rows", "split": {"validation_share": 0.2, "test_share": 0.2}, **question},
+        "models": {"logistic": {}},
+    }
+    numbers = range(40)
+    at = [datetime(2024, 1, 1) + timedelta(days=number) for number in numbers]
+    rows = {key: numbers, "a": [n % 2 for n in numbers], "b": [min(n % 5, 1) * 1.0 for n in numbers], "seen": at}
+    return UseCaseSpec.model_validate(declared), dict.fromkeys(("rows", "query", "where"), pa.table(rows))
+
+
+@pytest.mark.parametrize("table", ["rows", "query", "where"])
+@pytest.mark.parametrize("end", ["", ";", " -- the end"])
+def test_a_query_runs_as_it_is_written_whatever_names_and_texts_it_has(table: str, end: str) -> None:
+    name = ODD.replace('"', '""')
+    columns, condition = f'"{name}", seen as cutoff, a / b > 0.5 as target', "':x::text %s' like '%:x%'"
+    query = f'select {columns} from "{table}" where {condition}{end}'
+    spec, tables = odd_examples({"query": query})
+
+    rows = make_examples("case", spec, tables).to_pylist()
+
+    known = [number for number in range(40) if number % 5]
+    assert {row[ODD]: row["target"] for row in rows} == {number: number % 2 for number in known}
+    assert scored_rows("case", spec, tables, "target is null").num_rows == 8
+
+
+def test_a_target_of_a_ratio_that_does_not_exist_is_null_and_never_positive() -> None:
+    spec, tables = odd_examples({"target": "a / b > 0.5"})
+    with pytest.raises(DataError, match="is null in 8 of 40 rows"):
+        make_examples("case", spec, tables)
+
+    spec, tables = odd_examples({"target": "a / b > 0.5", "where": "a / b is not null -- the others"})
+
+    rows = make_examples("case", spec, tables).to_pylist()
+
+    assert {row[ODD]: row["target"] for row in rows} == {number: number % 2 for number in range(40) if number % 5}
+
+
+def test_a_condition_with_or_is_one_condition() -> None:
+    spec, tables = odd_examples({"target": "a = 1", "where": "a = 1 or b = 1 -- both", "cutoff": "seen"})
+    seen = tables["rows"]["seen"].to_pylist()
+    tables["rows"] = tables["rows"].set_column(3, "seen", pa.array([None, None, *seen[2:]], pa.timestamp("us")))
+
+    rows = scored_rows("case", spec, tables, "a = 1 or b = 1 -- both")
+
+    assert rows["cutoff"].null_count == 0
+    assert rows[ODD].to_pylist() == [number for number in range(2, 40) if number % 2 or number % 5]
+
+
+def test_a_word_for_the_present_in_quotes_needs_a_column_of_its_name() -> None:
+    spec, tables = odd_examples({"target": "a = 1", "where": '"current_date" is not null'})
+
+    with pytest.raises(DataError, match=r"'rows', examples: .* names \['current_date'\], which are no columns"):
+        make_examples("case", spec, tables)
+
+
+def test_a_text_that_is_no_number_makes_no_number_of_a_query() -> None:
+    name = ODD.replace('"', '""')
+    target = f"case a when 1 then 'nan' else \"{name}\"::varchar end"
+    query = f'select "{name}", seen as cutoff, {target} as target from rows'
+    spec, tables = odd_examples({"query": query})
+    spec = spec.model_copy(update={"task": "regression"})
+
+    rows = make_examples("case", spec, tables).to_pylist()
+
+    assert {row[ODD] % 2 for row in rows} == {0}

@@ -1,13 +1,18 @@
 """The test for leaks finds one where there is one, and none where there is none."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
 
+from ml.base.sql import DataError
+from ml.declaration.gate_kinds.leaks import LeakGate
 from ml.declaration.use_case import UseCaseSpec
+from ml.evaluation.record import Evaluation, LeakAudit
+from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.definitions import FeatureDefinitions
 from ml.features.leaks import leaking, no_leak
@@ -96,3 +101,194 @@ def test_a_problem_without_time_has_no_future(spec: UseCaseSpec) -> None:
     declared |= {"relationships": [], "features": {}}
 
     assert leaks_of(UseCaseSpec.model_validate(declared)) == {}
+
+
+START = pd.Timestamp("2024-01-01")
+
+
+def declared(folder: Path, **orders: Any) -> dict[str, Any]:
+    """Return a declaration of 200 orders, asked about as they are placed, and 300 visits of their shops."""
+    random = np.random.default_rng(1)
+    asked = START + pd.to_timedelta(np.sort(random.integers(0, 86400 * 60, 200)), "s")
+    frames = {
+        "orders": pd.DataFrame(
+            {
+                "id": range(200), "shop": random.choice(["a", "b", "c"], 200), "asked": asked, "v": random.random(200),
+                "entered": asked + pd.Timedelta("5D"), "left": asked + pd.Timedelta("1D"),
+                "came": asked + pd.to_timedelta(random.integers(30, 90, 200), "h"), "days": random.random(200),
+                "y": random.integers(0, 2, 200),
+            }
+        ),
+        "visits": pd.DataFrame(
+            {
+                "visit": range(300), "shop": random.choice(["a", "b", "c"], 300), "v": random.random(300),
+                "seen": START + pd.to_timedelta(np.sort(random.integers(0, 86400 * 60, 300)), "s"),
+            }
+        ),
+    }  # fmt: skip
+    for name, frame in frames.items():
+        frame.to_parquet(folder / f"{name}.parquet")
+    history = {"table": "visits", "group_by": ["shop"], "windows": ["30d"], "aggregations": ["mean"]}
+    return {
+        "description": "Late?",
+        "tables": {
+            "orders": {"source": {"path": str(folder / "orders.parquet")}, "key": "id", "time": "asked", **orders},
+            "visits": {"source": {"path": str(folder / "visits.parquet")}, "key": "visit", "time": "seen"},
+        },
+        "examples": {
+            "table": "orders", "cutoff": "asked", "target": "y = 1",
+            "split": {"validation_share": 0.2, "test_share": 0.2},
+        },
+        "features": {"history": history},
+        "models": {"logistic": {}},
+    }  # fmt: skip
+
+
+def audited(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, without: str | None = None) -> set[str]:
+    """Return the features that leak, by the check and by the gate alike, once the guard `without` is not there."""
+    with monkeypatch.context() as patch:
+        if without is not None:
+            patch.setattr(without, {"own_columns": lambda spec: None}.get(without.split(".")[-1], lambda *_: []))
+        spec = UseCaseSpec.model_validate(values)
+        tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+        definitions = define_features("shop", spec, tables)
+        rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
+        with patch.context() as inner:
+            if without == "ml.features.define.own_columns":
+                inner.undo()
+            finding = no_leak(spec, definitions, tables, rows)
+    evaluation = Evaluation.model_construct(leak_audit=LeakAudit(passed=finding.passed, reason=finding.reason))
+    assert LeakGate().judge("roc_auc", evaluation).passed == finding.passed
+    return {row["feature"] for row in finding.table}
+
+
+GUARD = "ml.base.expressions._faults"
+
+
+def test_without_any_leak_check_and_gate_let_the_features_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = declared(tmp_path, known_at={"came": ["days"]}, computed={"twice": "v * 2"})
+
+    assert audited(values, monkeypatch) == set()
+
+
+def test_a_window_function_over_a_history_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = declared(tmp_path)
+    values["tables"]["visits"]["computed"] = {"apart": "v - avg(v) over (partition by shop)"}
+    with pytest.raises(ValueError, match="window function"):
+        UseCaseSpec.model_validate(values)
+
+    assert audited(values, monkeypatch, without=GUARD) == {"shop.MEAN(visits_seen.apart, Last 30 Days)"}
+
+
+def test_a_window_function_over_the_asked_rows_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = declared(tmp_path, computed={"others": "count(*) over (partition by shop)"})
+    with pytest.raises(ValueError, match="window function"):
+        UseCaseSpec.model_validate(values)
+
+    assert audited(values, monkeypatch, without=GUARD) == {"others"}
+
+
+@pytest.mark.parametrize("known_at", ["entered", "5d"])
+def test_a_row_that_becomes_known_after_the_cutoff_is_no_feature_of_itself(
+    known_at: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = declared(tmp_path, known_at=known_at, computed={"twice": "v * 2"})
+    values["features"] = {}
+    with pytest.raises(DataError, match=r"a row of 'orders' is known only from .*name the columns .* examples\.known"):
+        audited(values, monkeypatch)
+
+    assert {"v", "days", "twice"} <= audited(values, monkeypatch, without="ml.features.define.own_columns")
+
+
+def test_a_history_of_the_examples_own_rows_that_are_known_later_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = declared(tmp_path)
+    values["features"]["history"] |= {"table": "orders"}
+    assert audited(values, monkeypatch) == set()
+
+    later = values | {"tables": values["tables"] | {"orders": values["tables"]["orders"] | {"known_at": "5d"}}}
+    early = UseCaseSpec.model_validate(values)
+    tables = {name: load_table("shop", name, table, early.times_of(name)) for name, table in early.tables.items()}
+    definitions = define_features("shop", early, tables)
+    late = UseCaseSpec.model_validate(later)
+    tables["orders"] = load_table("shop", "orders", late.tables["orders"], late.times_of("orders"))
+    rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
+
+    assert "shop.MEAN(orders_asked.v, Last 30 Days)" in leaking(late, definitions, tables, rows)
+
+
+def test_a_computed_column_is_not_known_before_what_it_is_made_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    computed = {"more": "days + 1", "most": "more * 2"}
+    values = declared(tmp_path, known_at={"left": ["v", "most"], "came": ["days"]}, computed=computed)
+    values["features"]["history"] |= {"table": "orders"}
+    with pytest.raises(
+        DataError, match=r"'most' is declared as known from 'left' .* is computed of 'days', .*'came' on"
+    ):
+        audited(values, monkeypatch)
+    assert "shop.MEAN(orders_left.most, Last 30 Days)" in audited(
+        values, monkeypatch, without="ml.tables.computed._check_times"
+    )
+
+    values["tables"]["orders"]["known_at"] = {"left": ["v"], "came": ["days", "most"]}
+
+    assert audited(values, monkeypatch) == set()
+    assert UseCaseSpec.model_validate(values).tables["orders"].known_later == {
+        "left", "came", "v", "days", "more", "most",
+    }  # fmt: skip
+
+
+def test_what_examples_know_of_their_own_row_may_be_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = declared(tmp_path, known_at="5d", computed={"twice": "v * 2", "sum": "v + days"})
+    values["examples"]["known"] = ["shop", "v"]
+    spec = UseCaseSpec.model_validate(values)
+    tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+
+    definitions = define_features("shop", spec, tables)
+
+    assert {feature.name for feature in definitions.features} == {
+        "shop", "v", "twice", "shop.MEAN(visits_seen.v, Last 30 Days)",
+    }  # fmt: skip
+    assert definitions.record == {"shop": "text", "asked": "time", "v": "number"}
+    assert audited(values, monkeypatch) == set()
+    found = audited(values, monkeypatch, without="ml.features.define.own_columns")
+    assert found == {"came", "days", "entered", "left", "sum"} & found
+    assert {"days", "sum"} <= found
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        (["v", "nothing"], r"examples\.known names \['nothing'\], but the table has"),
+        (["v", "y"], r"examples\.known names \['y'\], which belong to the target"),
+        (["v", "days"], r"examples\.known names \['days'\], which become known later"),
+        (["v", "twice"], r"examples\.known names \['twice'\], which are computed"),
+        (["v"], r"features\.history\.group_by names 'shop', .* what examples\.known names, and nothing else"),
+    ],
+)
+def test_what_examples_cannot_know_is_refused(
+    known: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = declared(tmp_path, known_at={"came": ["days"]}, computed={"twice": "v * 2"})
+    values["examples"]["known"] = known
+
+    with pytest.raises(DataError, match=words):
+        audited(values, monkeypatch)
+
+
+def test_a_query_that_asks_before_the_row_is_known_is_refused(tmp_path: Path) -> None:
+    values = declared(tmp_path, known_at="5d")
+    split = {"split": {"validation_share": 0.2, "test_share": 0.2}, "table": "orders"}
+    query = "select id, asked + interval {} days as cutoff, y = 1 as target from orders"
+
+    def examples(days: int, **known: Any) -> pa.Table:
+        spec = UseCaseSpec.model_validate(values | {"examples": {**split, "query": query.format(days), **known}})
+        tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+        return make_examples("shop", spec, tables)
+
+    with pytest.raises(DataError, match=r"200 of 200 rows are asked about before their row of 'orders' is known"):
+        examples(4)
+
+    assert examples(5).num_rows == examples(4, known=["shop", "v"]).num_rows == 200

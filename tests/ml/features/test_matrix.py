@@ -282,7 +282,7 @@ def test_a_group_that_an_example_does_not_know_is_refused(spec: UseCaseSpec) -> 
     declared["tables"]["trips"]["computed"] = {"city": "'Bern'"}
     declared["features"]["history"]["group_by"] = ["city"]
 
-    with pytest.raises(DataError, match=r"names 'city', which .* Group by some of \['bus', "):
+    with pytest.raises(DataError, match=r"names 'city', which .* Take some of \['bus', "):
         define_features("trips", *both(UseCaseSpec.model_validate(declared)))
 
 

@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,10 +12,16 @@ import pytest
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.define import define_features
+from ml.features.events import events_of
+from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.provenance.source import running
+from ml.tables.computed import with_computed
 from ml.tasks.metrics import Task
 from service.plan.reading import read_plan
+from service.records.reader import RecordReader
+from service.synthesis.synthesizer import Synthesizer
+from service.synthesis.views import connect
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -118,6 +125,80 @@ def test_the_files_that_the_plan_names_hold_the_past_that_the_first_cutoff_needs
     assert {lookup.file for lookup in plan.lookups.values()} == set(rows)
     assert rows["trips.ended.parquet"]["ended"][0].as_py() == START + pd.Timedelta("1D")  # a window of a day
     assert rows["weather.parquet"]["seen"][0].as_py() == START + pd.Timedelta("42h")  # valid for six hours
+
+
+def test_an_event_that_is_sent_has_the_computed_columns_of_the_batch_path() -> None:
+    declared = json.loads(json.dumps(DECLARED))
+    computed = {
+        "ratio": "delay / (seats - 3)", "half": "seats // 2", "named": "'bus ' || seats", "root": "sqrt(delay - 3) > 1",
+        "third": "small / 3",
+    }  # fmt: skip
+    declared["tables"]["trips"] |= {"computed": computed, "known_at": {"ended": ["delay", "seats", "small", *computed]}}
+    declared["examples"]["target"] = "delay > 3"
+    declared["features"]["history"]["aggregations"] = ["mean", "num_unique"]
+    spec = UseCaseSpec.model_validate(declared)
+    trips = tables()["trips"].drop_columns(["late"])
+    seats = pa.array([row % 7 for row in range(96)], pa.int32())
+    small = pa.array([row / 7 for row in range(96)], pa.float32())
+    stored = trips.append_column("seats", seats).append_column("small", small)
+    batch = {**tables(), "trips": with_computed("trips", spec.tables["trips"], stored)}
+    plan = read_plan(
+        online_state("trips", spec, define_features("trips", spec, batch), batch, pd.Series([START]), Task())[
+            "plan.json"
+        ]
+    )
+    (view,) = plan.events["trips"].views
+    numbers = {name for name, kind in plan.events["trips"].record.items() if kind == "number"}
+    sent = pa.table(
+        {
+            name: stored[name].cast(pa.float64()) if name in numbers else stored[name]
+            for name in plan.events["trips"].record
+        }
+    )
+
+    connection = connect()
+    connection.register("event", sent)
+    online = connection.sql(view.query).to_arrow_table()
+
+    lookup = define_features("trips", spec, batch).lookups["trips_ended by stop"]
+    expected = events_of(spec, lookup, ["stop"], batch["trips"])
+    assert expected["ratio"].null_count == 14
+    assert online.select(expected.column_names).to_pylist() == expected.to_pylist()
+
+
+def test_a_computed_column_of_an_asked_row_is_that_of_its_snapshot_in_batch_and_service() -> None:
+    computed = {"ratio": "a / b", "more": "a / b > 0.5", "half": "a // 2", "text": "'n' || a", "none": "a / b is null"}
+    declared = {
+        "description": "Late?",
+        "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "seen", "computed": computed}},
+        "examples": {
+            "table": "rows", "cutoff": "seen", "target": "y = 1", "split": {"validation_share": 0.2, "test_share": 0.2},
+        },
+        "models": {"logistic": {}},
+    }  # fmt: skip
+    spec = UseCaseSpec.model_validate(declared)
+    seen = START + pd.to_timedelta(pd.Series(range(12)), "h")
+    frame = pd.DataFrame(
+        {"id": range(12), "seen": seen, "a": [n % 4 for n in range(12)], "b": [n % 3 - 1 for n in range(12)]}
+    )
+    stored = pa.Table.from_pandas(frame.assign(y=1), preserve_index=False)
+    snapshot = with_computed("rows", spec.tables["rows"], stored)
+    batch = {"rows": snapshot}
+    definitions = define_features("rows", spec, batch)
+    matrix = feature_matrix(spec, definitions, batch, pd.DataFrame({"id": range(12), "cutoff": seen}))
+    numeric = [name for name in computed if name != "text"]
+
+    plan = read_plan(online_state("rows", spec, definitions, batch, seen, Task())["plan.json"])
+    assert plan.synthesis is not None
+    sent = frame.drop(columns="id").assign(seen=seen.astype(str)).to_dict("records")
+    records = RecordReader(plan).read(sent)
+    online, texts = Synthesizer(plan.synthesis, numeric, ["text"]).values(records, {}, [[] for _ in records])
+
+    expected = snapshot.select(numeric).to_pandas().astype("float64").to_numpy()
+    np.testing.assert_array_equal(matrix[numeric].to_numpy(), expected)
+    np.testing.assert_array_equal(online, expected.astype("float32"))
+    assert np.isnan(expected[:, 0]).sum() == np.isnan(expected[:, 1]).sum() == 4
+    assert matrix["text"].tolist() == [text for (text,) in texts] == snapshot["text"].to_pylist()
 
 
 def test_the_code_of_a_plan_is_its_structs_and_nothing_else_of_the_service() -> None:

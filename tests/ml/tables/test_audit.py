@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from ml.declaration.sources.file import FileSource
 from ml.declaration.sources.rows import Rows, table_rows
 from ml.declaration.tables import Table
-from ml.tables.audit import audit_table, duplicates, table_checks
+from ml.tables.audit import audit_table, table_checks
 from ml.tables.findings import AuditError, Finding
 from ml.tables.sources import load_table
 
@@ -190,9 +190,15 @@ def test_a_table_of_which_nothing_can_be_made_carries_its_finding(
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 3), st.sampled_from("ab")), min_size=1, max_size=12))
 def test_a_row_repeats_another_exactly_if_all_parts_of_their_keys_are_equal(keys: list[tuple[int, str]]) -> None:
-    shared = duplicates(pd.DataFrame(keys, columns=["number", "letter"]))
+    numbers, letters = map(list, zip(*keys, strict=True))
+    source = RowsSource(path="rows.csv", values={"number": numbers, "letter": letters})
+    table = Table.model_validate({"source": source, "key": ["number", "letter"]})
 
-    assert shared.tolist() == [keys.count(key) > 1 for key in keys]
+    if shared := sum(keys.count(key) > 1 for key in keys):
+        with pytest.raises(AuditError, match=rf": {shared} rows share their key with another"):
+            load_table("shop", "orders", table)
+    else:
+        assert load_table("shop", "orders", table).num_rows == len(keys)
 
 
 @pytest.mark.slow
