@@ -34,12 +34,18 @@ EXAMPLE = (CUTOFF, "target", "split")
 
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
-    """Return the columns of the examples' table that are known at the cutoff and do not belong to the target."""
-    declared, in_target, own = spec.tables[spec.examples.table], target_columns(spec), own_columns(spec)
-    at_moment = {str(declared.moment)} if _is_asked_when_known(spec) else set()
-    hidden = declared.known_later - at_moment | set(declared.ignore) | set(declared.derived)
-    names = [name for name in table.column_names if name not in hidden and name.lower() not in in_target]
-    return names if own is None else [name for name in names if name in own]
+    """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
+
+    That of the cutoff is, for it says when a row is asked about.
+    """
+    declared, own = spec.tables[spec.examples.table], own_columns(spec)
+    hidden = {*declared.known_later, *declared.ignore, *declared.derived}
+    in_target = target_columns(spec)
+
+    def is_known(name: str) -> bool:
+        return name not in hidden and name.lower() not in in_target and (own is None or name in own)
+
+    return [name for name in table.column_names if name == spec.examples.cutoff_column or is_known(name)]
 
 
 def own_columns(spec: UseCaseSpec) -> set[str] | None:

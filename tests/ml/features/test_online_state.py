@@ -127,6 +127,25 @@ def test_the_files_that_the_plan_names_hold_the_past_that_the_first_cutoff_needs
     assert rows["weather.parquet"]["seen"][0].as_py() == START + pd.Timedelta("42h")  # valid for six hours
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"target": "ended - planned > interval 1 hour"},
+        {"cutoff": "ended - 2h", "target": "delay > 3"},
+        {"known": ["bus", "stop"]},
+    ],
+)
+def test_a_record_has_the_time_of_its_cutoff_whatever_else_it_has(change: dict[str, Any]) -> None:
+    spec = UseCaseSpec.model_validate({**DECLARED, "examples": {**DECLARED["examples"], **change}})
+    cutoffs = pd.Series([START + pd.Timedelta("2D")])
+
+    plan = read_plan(
+        online_state("trips", spec, define_features("trips", spec, tables()), tables(), cutoffs)["plan.json"]
+    )
+
+    assert plan.record[str(spec.examples.cutoff_column)] == "time"
+
+
 def test_an_event_that_is_sent_has_the_computed_columns_of_the_batch_path() -> None:
     declared = json.loads(json.dumps(DECLARED))
     computed = {
