@@ -1,7 +1,8 @@
 """The evaluation on the test split, and the report of it."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,6 @@ from assets.framework.recipe import Showing
 from assets.framework.step import Step
 from assets.promotion.provenance import MismatchError, require_same_origin
 from assets.stages.inputs import raw_inputs, raw_tables
-from ml.base.hashing import hash_bytes
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.cost import serving_of
 from ml.evaluation.evaluate import EvaluationInputs, evaluate, explained
@@ -37,6 +37,7 @@ from ml.report.pictures import pictures
 from ml.tasks.metrics import Task
 from resources.ledger import Ledger
 from resources.storage import Columns, Stored
+from resources.tracking.protocol import RegistryError
 from resources.tracking.registry import MODEL_HASH
 from resources.tracking.tracker import Tracker
 
@@ -97,17 +98,29 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
 
 
 def compared_champion(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:
-    """Return version, hash and content of the champion that a candidate is compared with; None if there is no other."""
+    """Return version and hash of the champion that a candidate is compared with; None if there is no other."""
     champion = champion_now(name, tracking, inputs)
     if champion is None or champion[1] == inputs["onnx_model"].hash:
         return None
-    return [*champion, hash_bytes(tracking.onnx(name, champion[0]))]  # what is there, whatever was registered
+    with _nothing_lost():
+        tracking.onnx(name, champion[0])
+    return champion
 
 
 def champion_now(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:
     """Return version and hash of the champion; None if there is none."""
-    champion = tracking.champion(name)
+    with _nothing_lost():
+        champion = tracking.champion(name)
     return [champion.version, champion.tags.get(MODEL_HASH, "")] if champion else None
+
+
+@contextmanager
+def _nothing_lost() -> Iterator[None]:
+    """Raise dagster.Failure, with the way out, where the champion or its file turns out to be lost."""
+    try:
+        yield
+    except RegistryError as error:
+        raise dg.Failure(f"nothing was evaluated: {error}", allow_retries=False) from error
 
 
 def require_belonging(case: Case, loaded: Mapping[str, Loaded]) -> None:
@@ -212,17 +225,14 @@ def _champion(
     model: ExportedModel,
 ) -> _Champion:
     """Return the comparison on the same test rows; the champion sees the features that it was trained on."""
-    spec, registered = step.case.spec, step.tracking.champion(step.case.name)
+    spec = step.case.spec
+    with _nothing_lost():
+        registered = step.tracking.champion(step.case.name)
+        content = step.tracking.onnx(step.case.name, registered.version) if registered else b""
     if registered is None:
         return _Champion({})
     name = f"{step.case.name}:{registered.version}"
-    champion = ExportedModel(step.tracking.onnx(step.case.name, registered.version))
-    if champion.hash != registered.tags.get(MODEL_HASH, champion.hash):
-        raise dg.Failure(
-            f"nothing was evaluated: the champion {name} is damaged, its file is not the model that was registered; go "
-            f"back to another version: sextant rollback {step.case.name} --reason …",
-            allow_retries=False,
-        )
+    champion = ExportedModel(content)
     if champion.hash == model.hash:
         return _Champion({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))

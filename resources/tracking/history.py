@@ -16,7 +16,8 @@ LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
 class Entry:
     """One move of the alias `champion`: to which version, from which one, when, by whom, why, with which figures.
 
-    `done` is false between the announcement of a move and its end.
+    `done` is false between the announcement of a move and its end. `model_hash` is that of the version's file, and
+    empty where the entry is older than that field.
     """
 
     number: int
@@ -29,6 +30,7 @@ class Entry:
     run: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
     done: bool = False
+    model_hash: str = ""
 
     def row(self) -> dict[str, str]:
         """Return the entry as a row of a table, by header."""
