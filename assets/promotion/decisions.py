@@ -16,18 +16,9 @@ from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
 from resources.ledger import Ledger, LedgerError
 from resources.storage import StorageError, Stored
+from resources.tracking.history import APPROVED, CONFIRMED, PROMOTED, RETIRED, ROLLBACK, Standing
 from resources.tracking.protocol import RegisteredVersion, RegistryError
-from resources.tracking.registry import (
-    APPROVED,
-    CHALLENGER,
-    CONFIRMED,
-    MODEL_HASH,
-    PROMOTED,
-    RETIRED,
-    ROLLBACK,
-    Registry,
-    Standing,
-)
+from resources.tracking.registry import CHALLENGER, MODEL_HASH, Registry
 
 GATED = (PROMOTED, APPROVED, ROLLBACK, CONFIRMED)  # what is done to a version that has passed its gates
 

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import dagster as dg
 
-from resources.tracking.registry import Standing
+from resources.tracking.history import Standing
 
 Action = Literal["approve", "rollback", "retire"]
 ACTIONS: tuple[Action, ...] = ("approve", "rollback", "retire")

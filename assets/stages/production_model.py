@@ -17,15 +17,9 @@ from ml.exported.model import ExportedModel
 from ml.gates.judge import gate_modules
 from ml.verdict import Verdict
 from resources.storage import Columns
+from resources.tracking.history import PROMOTED
 from resources.tracking.protocol import RegisteredVersion, RegistryError
-from resources.tracking.registry import (
-    ANSWERS,
-    CHALLENGER,
-    MODEL_HASH,
-    PROMOTED,
-    ROLLED_BACK,
-    Registry,
-)
+from resources.tracking.registry import ANSWERS, CHALLENGER, MODEL_HASH, ROLLED_BACK, Registry
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:

@@ -11,7 +11,8 @@ from assets.promotion.requests import Action, name_of
 from dagster_project.runs.launch import check_declaration, check_name, execute
 from dagster_project.runs.outcome import Outcome
 from resources.ledger import Ledger
-from resources.tracking.registry import APPROVED, CHAMPION, PROMOTED, Registry
+from resources.tracking.history import APPROVED, PROMOTED
+from resources.tracking.registry import CHAMPION, Registry
 from resources.tracking.runs import tracking
 
 

@@ -2,31 +2,29 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import NamedTuple
 
 from ml.base.hashing import hash_bytes
-from resources.tracking.history import Entry, History
+from resources.tracking.history import (
+    APPROVED,
+    BY_HAND,
+    CONFIRMED,
+    DELETED,
+    PROMOTED,
+    RESTORED,
+    RETIRED,
+    ROLLBACK,
+    Entry,
+    History,
+    Standing,
+    standing_of,
+)
 from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun, Versions
 
 CHAMPION, PREVIOUS, CHALLENGER = "champion", "previous", "challenger"
-# What an entry of the history says was done:
-PROMOTED, APPROVED, ROLLBACK, RETIRED = "promoted", "approved", "rolled back", "retired"
-CONFIRMED = "confirmed"  # by a candidate that gives the same answers
-BY_HAND, DELETED, RESTORED = "moved by hand", "deleted by hand", "restored"  # after changes outside of Sextant
-# Tags of a version: the hash of its bytes, that of all that decides its answers, and who went back from it.
+# Tags of a version: the hash of its bytes, that of all that decides its answers, who went back from it, and the id of
+# the coordinates that it was exported with.
 MODEL_HASH, ANSWERS, ROLLED_BACK = "sextant.model_hash", "sextant.answers_hash", "sextant.rolled_back"
 COORDINATES = "sextant.coordinates"
-
-
-class Standing(NamedTuple):
-    """The number of a version that is the champion, and the hash of its file; that is empty where nobody knows it."""
-
-    version: str
-    model_hash: str
-
-    def is_of(self, version: str, model_hash: str) -> bool:
-        """Return whether a number is this version's and does not stand for another model."""
-        return self.version == version and (not (self.model_hash and model_hash) or self.model_hash == model_hash)
 
 
 class Registry:
@@ -101,7 +99,7 @@ class Registry:
                 "nothing: the model was deleted or renamed, an earlier state of the registry was put back, or this is "
                 "another registry. Undo that; else"
             )
-        standing = _standing(entries)
+        standing = standing_of(entries)
         if version is None and standing is not None:
             try:
                 version = self.version(standing.version)
@@ -121,7 +119,7 @@ class Registry:
         entries, version = self.entries(), self.with_alias(CHAMPION)
         if version is not None:
             return Standing(version.version, version.tags.get(MODEL_HASH, ""))
-        return _standing(entries) or (None if self._remembered(entries, version) else self.promoted)
+        return standing_of(entries) or (None if self._remembered(entries, version) else self.promoted)
 
     def recover(self) -> None:
         """End or take back a move that a killed step left; note one that was made by hand, restore a deleted alias."""
@@ -132,7 +130,7 @@ class Registry:
             return
         if last is not None:
             self.history.withdraw(last)
-        standing = _standing(entries)
+        standing = standing_of(entries)
         recorded = standing.version if standing else None
         if champion not in (recorded, None):
             reason = "the alias was moved outside of Sextant, or before there was a history"
@@ -230,8 +228,8 @@ class Registry:
         promoted = self.promoted
         if promoted is None:
             return True
-        as_alias = version is not None and promoted.is_of(version.version, version.tags.get(MODEL_HASH, ""))
-        return as_alias or any(promoted.is_of(entry.version, entry.model_hash) for entry in entries)
+        by_alias = version is not None and promoted.is_of(version.version, version.tags.get(MODEL_HASH, ""))
+        return by_alias or any(promoted.is_of(entry.version, entry.model_hash) for entry in entries)
 
     def _damaged(self, version: str, how: str) -> RegistryError:
         role = "champion" if version == self._champion() else "version"
@@ -242,12 +240,6 @@ class Registry:
             f"{reason} go back to another version: sextant rollback {self.name} --to VERSION --reason …, or begin "
             f"without a champion: sextant retire {self.name} --reason …"
         )
-
-
-def _standing(entries: Sequence[Entry]) -> Standing | None:
-    """Return the champion by the history; None if there never was one, or it was retired."""
-    last = entries[-1] if entries else None
-    return None if last is None or last.action == RETIRED else Standing(last.version, last.model_hash)
 
 
 def _decided(entry: Entry, champion: str | None) -> bool:

@@ -16,8 +16,9 @@ from resources.ledger import Ledger
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
 from resources.tracking.fluent import TrialRuns, attach
+from resources.tracking.history import Standing
 from resources.tracking.protocol import RegisteredVersion
-from resources.tracking.registry import Registry, Standing
+from resources.tracking.registry import Registry
 from resources.tracking.versions import MlflowVersions
 
 if TYPE_CHECKING:

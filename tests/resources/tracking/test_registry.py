@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ml.base.hashing import hash_bytes
-from resources.tracking.history import History
+from resources.tracking.history import History, Standing
 from resources.tracking.protocol import RegistryError
-from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry, Standing
+from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry
 from resources.tracking.runs import Tracking
 from resources.tracking.versions import MlflowVersions
 from tests.resources.tracking.test_runs import model
