@@ -131,7 +131,7 @@ def plain(use_case: str) -> None:
     from assets.stages.evaluation import evaluation_inputs
     from assets.stages.inputs import rows_to_score
     from assets.stages.model import training
-    from assets.stages.onnx_model import PARITY_ROWS, reference
+    from assets.stages.onnx_model import reference
     from ml.base.hashing import canonical_json
     from ml.declaration.use_case import UseCaseSpec
     from ml.evaluation.evaluate import evaluate, explained
@@ -170,7 +170,7 @@ def plain(use_case: str) -> None:
         REFERENCE: reference(spec, best, development).model_dump_json(),
     }
     content = export(best.model, best.encoder, metadata, best.task)
-    rows = development[development["split"] == "validation"].head(PARITY_ROWS)
+    rows = development[development["split"] == "validation"]
     measure_parity(best.model, best.encoder, content, rows).raise_for_drift()
     task, model = best.task, ExportedModel(content)
     y, scores = task.labels(test["target"]), model.scores(test)

@@ -5,11 +5,13 @@ from pathlib import Path
 
 from resources.settings import settings
 
-# Read by libraries when they are imported: then none reports to its maker, or leaves an id in the user's home to do so.
+# Read by libraries when they are imported: then none reports to its maker, or leaves an id in the user's home to do so,
+# and none draws a bar of its progress between what a command prints.
 QUIET = {
     "BENTOML_DO_NOT_TRACK": "True",
     "DO_NOT_TRACK": "1",
     "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "ORT_DISABLE_TELEMETRY": "1",
 }
 

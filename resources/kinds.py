@@ -54,6 +54,8 @@ KINDS: Mapping[str, str] = {
     "leak_audit": "ml.evaluation.record:LeakAudit",
     "loaded": "ml.provenance.coordinates:Loaded",
     "metric": "ml.tasks.metrics:Metric",
+    "move": "ml.models.near_zero:Move",
+    "moved_model": "ml.models.near_zero:Moved",
     "network_shape": "ml.models.networks.shapes:Shape",
     "packaged_bento": "assets.stages.values:PackagedBento",
     "production_model": "assets.stages.values:ProductionModel",

@@ -82,6 +82,14 @@ class Ledger:
         identity = self.latest_of(asset)
         return Stored(**_read(self.folder / f"{identity}.json")["result"]) if identity else None
 
+    def promoted(self, use_case: str) -> tuple[str, str] | None:
+        """Return the champion of the latest `production_model`: its version and its model's hash, empty if not kept."""
+        identity = self.latest_of(f"{use_case}/production_model")
+        if identity is None:
+            return None
+        labels = _read(self.folder / f"{identity}.json")["labels"]
+        return str(labels["model"]).rpartition(":")[2], str(labels.get("model hash", ""))
+
     @property
     def latest_of_all(self) -> set[str]:
         """Return the ids of the coordinates of every asset's latest materialization."""

@@ -51,7 +51,8 @@ def unfit(step: Step, evaluation: Evaluation, model_hash: str, champion: Registe
             f"{model_hash[:12]}; materialize evaluation again"
         )
     now = champion.version if champion else None
-    if evaluation.champion_version != now and not (champion and champion.tags.get(MODEL_HASH) == model_hash):
+    champion_hash = champion.tags.get(MODEL_HASH) if champion else None
+    if evaluation.champion_hash != champion_hash and champion_hash != model_hash:
         return (
             f"the champion has changed since the evaluation, from version {evaluation.champion_version} to {now}; "
             "materialize evaluation again"
@@ -117,7 +118,7 @@ def keep(step: Step, registry: Registry, champion: RegisteredVersion | None, why
 def answer(step: Step, registry: Registry, version: RegisteredVersion) -> ProductionModel:
     """Return the asset's value for a version that is the champion, and show it with the history."""
     number, tags = version.version, version.tags
-    step.labels["model"] = f"{step.case.name}:{number}"
+    step.labels |= {"model": f"{step.case.name}:{number}", "model hash": tags.get(MODEL_HASH, "")}
     page = step.tracking.version_link(step.case.name, number)
     history = markdown_table([entry.row() for entry in reversed(registry.entries())][:ENTRIES])
     step.show(version=number, registry=dg.MetadataValue.url(page), history=dg.MetadataValue.md(history))

@@ -2,14 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from pyarrow import ArrowInvalid
 
 from assets import reads
 from assets.framework.asset import asset
@@ -17,16 +14,17 @@ from assets.framework.case import Case
 from assets.framework.recipe import Showing
 from assets.framework.step import Step
 from assets.promotion.provenance import MismatchError, require_same_origin
+from assets.stages.compared import champion_now, compare_with_champion, compared_champion
 from assets.stages.inputs import raw_inputs, raw_tables
-from ml.base.hashing import hash_bytes
+from assets.stages.native import native_model
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.cost import serving_of
 from ml.evaluation.evaluate import EvaluationInputs, evaluate, explained
 from ml.evaluation.explanations import Exported
 from ml.evaluation.record import Evaluation, LeakAudit
 from ml.evaluation.slices import columns_of
-from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.model import ExportedModel
+from ml.exported.onnx import Parity, measure_parity
 from ml.features.define import require_slice_columns
 from ml.features.leaks import no_leak
 from ml.gates.judge import gate_modules, gate_names, judge
@@ -34,11 +32,9 @@ from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
-from ml.tasks.metrics import Task
-from resources.ledger import Ledger
-from resources.storage import Columns, Stored
+from resources.ledger import Ledger, LedgerError
+from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
-from resources.tracking.tracker import Tracker
 
 AUDITED = 400  # test rows that the test for leaks looks at
 FIGURES, EXPLANATIONS = "figures", "explanations"  # what is stored with an evaluation
@@ -60,7 +56,8 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         showing=showing,
         require=require_belonging,
         checks=gate_names(case.spec.gates),
-        code=["ml.report.pictures"],  # figures need the test rows, which are there only while an evaluation is made
+        # Figures need the test rows, which are there only while an evaluation is made; parity needs the native model.
+        code=["ml.report.pictures", *case.spec.models.modules],
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
@@ -69,7 +66,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
         rows = test.read({spec.key, "cutoff", "target", *model.encoder.features, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
-        champion = _champion(step, sources, rows, y, candidate, model)
+        champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
             model_hash=model.hash,
             family=model.family,
@@ -78,7 +75,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             metrics={},
             period=_period(rows["cutoff"]),
             leak_audit=_leak_audit(model, sources, rows, spec.seed),
-            serving=serving_of(model, rows),
+            serving=serving_of(model, rows, _parity(step, model, rows)),
             coordinates=step.coordinates.id,
         ).model_copy(update=champion.fields)
         inputs = evaluation_inputs(spec, model, rows, sources, candidate, champion.scores, champion.unseen)
@@ -96,38 +93,12 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     return evaluation
 
 
-def compared_champion(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:
-    """Return version, hash and content of the champion that a candidate is compared with; None if there is no other."""
-    champion = champion_now(name, tracking, inputs)
-    if champion is None or champion[1] == inputs["onnx_model"].hash:
-        return None
-    return [*champion, hash_bytes(tracking.onnx(name, champion[0]))]  # what is there, whatever was registered
-
-
-def champion_now(name: str, tracking: Tracker, inputs: Mapping[str, Stored]) -> list[str] | None:
-    """Return version and hash of the champion; None if there is none."""
-    champion = tracking.champion(name)
-    return [champion.version, champion.tags.get(MODEL_HASH, "")] if champion else None
-
-
 def require_belonging(case: Case, loaded: Mapping[str, Loaded]) -> None:
     """Raise dagster.Failure unless the inputs belong together, as declared."""
     try:
         require_same_origin(case.name, loaded, case.spec.resolved(), Ledger())
     except MismatchError as error:
         raise dg.Failure(f"nothing was evaluated: {error}", allow_retries=False) from error
-
-
-@dataclass(frozen=True)
-class _Champion:
-    """The champion: fields of the evaluation, its answers to all test rows, and which of these it has not seen.
-
-    There are no answers where there is no champion, where it is the candidate, and where the two cannot be compared.
-    """
-
-    fields: dict[str, Any]
-    scores: np.ndarray | None = None
-    unseen: np.ndarray | None = None
 
 
 def _sliced_by(spec: UseCaseSpec) -> set[str]:
@@ -137,6 +108,19 @@ def _sliced_by(spec: UseCaseSpec) -> set[str]:
 
 def _period(cutoff: pd.Series) -> tuple[str, str] | None:
     return None if cutoff.isna().all() else (f"{cutoff.min():%Y-%m-%d}", f"{cutoff.max():%Y-%m-%d}")
+
+
+def _parity(step: Step, model: ExportedModel, rows: pd.DataFrame) -> Parity:
+    """Compare the model with the native one on the test rows, which no asset that trains or exports may see."""
+    try:
+        native = native_model(step)
+    except (LedgerError, StorageError) as error:
+        raise dg.Failure(
+            f"nothing was evaluated: the model that onnx_model was exported from is lost ({error}); run "
+            f"{step.case.name}_retrain",
+            allow_retries=False,
+        ) from error
+    return measure_parity(native.model, native.encoder, model.content, rows)
 
 
 def _leak_audit(model: ExportedModel, tables: dict[str, pa.Table], rows: pd.DataFrame, seed: int) -> LeakAudit | None:
@@ -201,46 +185,3 @@ def _as_of_now(step: Step, evaluation: Evaluation) -> Evaluation:
     if champion is None or champion.tags.get(MODEL_HASH) != evaluation.model_hash:
         return evaluation
     return evaluation.of_champion(champion.version)
-
-
-def _champion(
-    step: Step,
-    tables: dict[str, pa.Table],
-    test: pd.DataFrame,
-    y: np.ndarray,
-    candidate: np.ndarray,
-    model: ExportedModel,
-) -> _Champion:
-    """Return the comparison on the same test rows; the champion sees the features that it was trained on."""
-    spec, registered = step.case.spec, step.tracking.champion(step.case.name)
-    if registered is None:
-        return _Champion({})
-    name = f"{step.case.name}:{registered.version}"
-    champion = ExportedModel(step.tracking.onnx(step.case.name, registered.version))
-    if champion.hash != registered.tags.get(MODEL_HASH, champion.hash):
-        raise dg.Failure(
-            f"nothing was evaluated: the champion {name} is damaged, its file is not the model that was registered; go "
-            f"back to another version: sextant rollback {step.case.name} --reason …",
-            allow_retries=False,
-        )
-    if champion.hash == model.hash:
-        return _Champion({})  # what the candidate is by now is added where it matters
-    step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
-    fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
-    if champion.answers == model.answers:
-        return _Champion({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
-    if champion.task != model.task:
-        reason = f"it answers {_described(champion.task)}, the candidate {_described(model.task)}"
-        return _Champion({**fields, "incomparable": reason})
-    try:
-        scores = champion.scores(champion.features(tables, test))
-        fair = unseen(step.case.name, champion.spec, tables, test)
-    except (ArrowInvalid, KeyError, ValueError) as error:
-        reason = f"its features cannot be computed from today's tables: {error}"
-        return _Champion({**fields, "incomparable": reason})
-    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair)
-    return _Champion(fields) if "incomparable" in fields else _Champion(fields, scores, fair)
-
-
-def _described(task: Task) -> str:
-    return f"{task.kind} of the classes {', '.join(task.classes)}" if task.classes else task.kind

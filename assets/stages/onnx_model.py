@@ -21,8 +21,6 @@ from ml.search.tuning import TunedModel
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
-PARITY_ROWS = 5000
-
 
 def onnx_model(case: Case) -> dg.AssetsDefinition:
     """Return the asset `onnx_model`."""
@@ -68,7 +66,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
             },
             candidate.task,
         )
-        parity_rows = rows[rows["split"] == "validation"].head(PARITY_ROWS)
+        parity_rows = rows[rows["split"] == "validation"]
         with step.device() as device:
             parity = measure_parity(candidate.model, candidate.encoder, content, parity_rows, device=device)
         parity.raise_for_drift()

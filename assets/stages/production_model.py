@@ -7,8 +7,8 @@ from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
 from assets.promotion.champion import EVALUATED, GOLDEN, answer, as_tag, keep, promote, require_passed
-from assets.promotion.decisions import approve, roll_back
-from assets.promotion.requests import FIELDS, requests
+from assets.promotion.decisions import decide
+from assets.promotion.requests import FIELDS, request_of
 from assets.stages.values import ProductionModel
 from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Evaluation
@@ -17,16 +17,9 @@ from ml.exported.model import ExportedModel
 from ml.gates.judge import gate_modules
 from ml.verdict import Verdict
 from resources.storage import Columns
+from resources.tracking.history import PROMOTED
 from resources.tracking.protocol import RegisteredVersion, RegistryError
-from resources.tracking.registry import (
-    ANSWERS,
-    CHALLENGER,
-    CHAMPION,
-    MODEL_HASH,
-    PROMOTED,
-    ROLLED_BACK,
-    Registry,
-)
+from resources.tracking.registry import ANSWERS, CHALLENGER, MODEL_HASH, ROLLED_BACK, Registry
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:
@@ -47,12 +40,10 @@ def production_model(case: Case) -> dg.AssetsDefinition:
     )
     def production_model(step: Step, onnx_model: Columns, evaluation: Columns, test: Columns) -> ProductionModel:
         """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
-        approval, rollback = requests(step.config)
+        request = request_of(step.config)
         with step.tracking.promotion(step.case.name) as registry:
-            if rollback:
-                return roll_back(step, registry, rollback)
-            if approval:
-                return approve(step, registry, approval)
+            if request is not None:
+                return decide(step, registry, request)
             return _candidate(step, registry, ExportedModel(onnx_model.read()), evaluation.read(), test)
 
     return production_model
@@ -65,7 +56,7 @@ def _candidate(
 
     One that answers as the champion does, or as another version, is that one: nothing is registered.
     """
-    champion = registry.with_alias(CHAMPION)
+    champion = _intact_champion(registry)
     verdicts = require_passed(step, evaluation, model.hash, champion)
     step.show(reasons=[verdict.reason for verdict in verdicts], promoted=False)
     if champion is not None and champion.tags.get(MODEL_HASH) == model.hash:
@@ -83,6 +74,17 @@ def _candidate(
         return keep(step, registry, champion, _waits(registry.version(version), step.case.name, model), waits=version)
     reason = f"every gate passed: {_about_champion(verdicts)}"
     return promote(step, registry, version, PROMOTED, "the gates", reason, evaluation)
+
+
+def _intact_champion(registry: Registry) -> RegisteredVersion | None:
+    """Return the champion; raise dagster.Failure, which says how to get out, if it or its file is lost."""
+    try:
+        champion = registry.champion()
+        if champion is not None:
+            registry.model(champion.version)
+    except RegistryError as error:
+        raise dg.Failure(f"not promoted: {error}", allow_retries=False) from error
+    return champion
 
 
 def _answers_alike(registry: Registry, version: RegisteredVersion, model: ExportedModel) -> bool:

@@ -68,21 +68,25 @@ def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
             for name in declared.on_new_data
         }
         content = hash_json(hashes)
-        if hashes == _learned(context.instance, case, str(job.name), list(hashes)):
+        filters = dg.RunsFilter(job_name=str(job.name), statuses=[dg.DagsterRunStatus.SUCCESS])
+        latest = next(iter(context.instance.get_runs(filters, limit=1)), None)
+        if latest is not None and hashes == _learned(context.instance, case, latest, list(hashes)):
             yield dg.SkipReason("the latest retrain has seen this content")
             return
-        yield dg.RunRequest(run_key=content, tags={"sextant/content": content})
+        # Dagster starts each key once: former content that comes back after another was learned is new again.
+        after = latest.run_id if latest else "none"
+        yield dg.RunRequest(run_key=f"{content} after {after}", tags={"sextant/content": content})
 
     return new_data
 
 
-def _learned(instance: dg.DagsterInstance, case: Case, job: str, tables: list[str]) -> dict[str, str]:
-    """Return the content hashes of some tables in the latest successful run of the retrain job."""
-    runs = instance.get_runs(dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.SUCCESS]), limit=1)
-    hashes = {}
-    for name in tables if runs else []:
-        records = instance.fetch_materializations(case.key(f"raw/{name}"), limit=50).records
-        snapshot = next((record.asset_materialization for record in records if record.run_id == runs[0].run_id), None)
-        if snapshot is not None and snapshot.tags:
-            hashes[name] = snapshot.tags.get("dagster/data_version", "")
+def _learned(instance: dg.DagsterInstance, case: Case, run: dg.DagsterRun, tables: list[str]) -> dict[str, str]:
+    """Return the content hashes of some tables in a run, or in those whose failure it took up."""
+    keys = {case.key(f"raw/{name}"): name for name in tables}
+    hashes: dict[str, str] = {}
+    for run_id in dict.fromkeys(filter(None, (run.root_run_id, run.parent_run_id, run.run_id))):
+        made = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+        for event in (record.event_log_entry.asset_materialization for record in made):
+            if event is not None and event.asset_key in keys:
+                hashes[keys[event.asset_key]] = (event.tags or {}).get("dagster/data_version", "")
     return hashes

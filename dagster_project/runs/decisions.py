@@ -1,52 +1,77 @@
-"""Decisions of people about a champion: an approval or a rollback, as a run of the job `<use case>_production`."""
+"""Decisions of people about a champion: approve, roll back, retire, as a run of the job `<use case>_production`."""
 
 import getpass
 import os
-from typing import Literal
+from collections.abc import Mapping
 
 import click
 import dagster as dg
 
+from assets.promotion.requests import Action, name_of
 from dagster_project.runs.launch import check_declaration, check_name, execute
 from dagster_project.runs.outcome import Outcome
-from resources.tracking.registry import APPROVED, CHAMPION, PROMOTED, Registry
+from resources.ledger import Ledger
+from resources.tracking.history import APPROVED, PROMOTED
+from resources.tracking.registry import CHAMPION, Registry
 from resources.tracking.runs import tracking
 
 
-def decide(
-    action: Literal["approve", "rollback"], use_case: str, version: str | None, reason: str, by: str | None
-) -> None:
-    """Make a version the champion through `production_model`, and make its Bento and predictions.
+def decide(action: Action, use_case: str, version: str | None, reason: str, by: str | None) -> None:
+    """Decide about a champion through `production_model`, and make Bento and predictions of the one that there is then.
 
-    Without a version it is the one before the current champion; without `by`, the user of the operating system decides.
-    Raises ClickException if another version is the champion afterwards, or the run fails.
+    An absent version is, of a rollback, the one before the current champion, and of a retirement that champion; without
+    `by`, the user of the operating system decides. The run is told which champion this is about, and refuses if it has
+    changed by then. Raises ClickException if another version is the champion afterwards, or the run fails.
     """
     check_name(use_case)
-    version = version or former(tracking().registry(use_case))
+    registry = tracking().registry(use_case)
+    about = name_of(registry.standing())  # before the version is looked up, that depends on it
+    version = version or (former(registry) if action == "rollback" else current(registry))
     decider = by or _user()
     click.echo(f"{action} of version {version} of {use_case}, by {decider}")
-    config = {action: version, "reason": reason, "by": decider}
+    config = {action: version, "champion": about, "reason": reason, "by": decider, **_evaluated(action, use_case)}
     outcome = execute(use_case, "production", config=config, meanwhile=lambda: check_declaration(use_case))
-    champion = tracking().version(use_case, CHAMPION)
+    champion, wanted = tracking().version(use_case, CHAMPION), None if action == "retire" else version
     if not outcome.succeeded:
-        raise click.ClickException(_failure(outcome, champion, version))
-    if champion != version:
+        raise click.ClickException(_failure(outcome, champion, wanted, _again(action, use_case, version)))
+    if champion != wanted:
         raise click.ClickException(f"nothing was moved: {_why_nothing_moved(use_case, outcome)}")
-    click.echo(f"version {champion} is the champion; sextant serve {use_case} serves its Bento")
+    if wanted is None:
+        click.echo(f"{use_case} has no champion; the next candidate that passes its gates becomes it")
+    else:
+        click.echo(f"version {champion} is the champion; sextant serve {use_case} serves its Bento")
+
+
+def current(registry: Registry) -> str:
+    """Return the version that is the champion, be it lost; raise ClickException where there is none."""
+    standing = registry.standing()
+    if standing is None:
+        raise click.ClickException(f"{registry.name} has no champion")
+    return standing.version
 
 
 def former(registry: Registry) -> str:
     """Return the version that the champion was promoted instead of; raise ClickException where none is recorded."""
-    champion = registry.with_alias(CHAMPION)
-    if champion is None:
-        raise click.ClickException(f"{registry.name} has no champion")
+    champion = current(registry)
     moves = [entry for entry in registry.entries() if entry.action in (PROMOTED, APPROVED)]
-    before = [entry.former for entry in moves if entry.version == str(champion.version)]
+    before = [entry.former for entry in moves if entry.version == champion]
     if not before or before[-1] is None:
         raise click.ClickException(
-            f"no champion is known from before version {champion.version}; name a version with --to"
+            f"no champion is known from before version {champion}; name a version with --to, or be without a champion: "
+            f"sextant retire {registry.name} --reason …"
         )
     return before[-1]
+
+
+def _evaluated(action: Action, use_case: str) -> Mapping[str, str]:
+    """Return the latest evaluation, by which whoever approves goes."""
+    return {"evaluation": Ledger().latest(asset=f"{use_case}/evaluation") or "none"} if action == "approve" else {}
+
+
+def _again(action: Action, use_case: str, version: str) -> str:
+    """Return the command that does the same once more, whatever the champion is by now."""
+    target = {"approve": f" {version}", "rollback": f" --to {version}", "retire": ""}[action]
+    return f"sextant {action} {use_case}{target} --reason …"
 
 
 def _why_nothing_moved(use_case: str, outcome: Outcome) -> str:
@@ -61,11 +86,10 @@ def _why_nothing_moved(use_case: str, outcome: Outcome) -> str:
     return f"another version is the champion; the run's log is {outcome.log}"
 
 
-def _failure(outcome: Outcome, champion: str | None, wanted: str) -> str:
+def _failure(outcome: Outcome, champion: str | None, wanted: str | None, again: str) -> str:
     state = f"version {champion} is the champion" if champion else "there is no champion"
-    if champion == wanted:
-        missing = "its Bento or its predictions were not made"
-        return f"{state}, but {missing}; run the command again. Its log is {outcome.log}"
+    if champion is not None and champion == wanted:
+        return f"{state}, but its Bento or its predictions were not made; run {again}. Its log is {outcome.log}"
     return f"{state}; the run's log is {outcome.log}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.tasks.metrics import METRICS, Task, metrics_of, score
+from ml.tasks.metrics import METRICS, Task, metrics_of, rows_not_finite, score
 
 if TYPE_CHECKING:
     from ml.exported.reference import Reference
@@ -76,9 +76,12 @@ def explained(inputs: EvaluationInputs) -> Explained:
 
 def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Explained) -> Evaluation:
     """Return an evaluation with all that the test rows say; `explanations` are those of the candidate's answers."""
+    # Infinite answers would make warnings, and figures, of a candidate that is refused anyway.
+    inputs = replace(inputs, candidate=np.where(np.isfinite(inputs.candidate), inputs.candidate, np.nan))
     important = [importance.feature for importance in explanations.importances[:SHOWN_FEATURES]]
     key = inputs.spec.key
     parts = {
+        "not_finite": rows_not_finite(inputs.candidate),
         **_metrics(inputs),
         **_slices(inputs),
         **(_regression_parts(inputs) if inputs.task.kind == "regression" else _classification_parts(inputs)),

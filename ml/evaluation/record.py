@@ -35,13 +35,14 @@ class Interval(BaseModel):
 
 class Serving(BaseModel):
     """The cost of serving the exported model: median milliseconds of one row, megabytes, and its largest difference
-    from the native model when it was exported."""
+    from the native model, on validation rows when it was exported and on the test rows, in the case that is named."""
 
     model_config = ConfigDict(frozen=True)
 
     latency_ms: float
     size_mb: float
     parity: float
+    parity_case: str = "at the export"
 
 
 class LeakAudit(BaseModel):
@@ -56,7 +57,8 @@ class LeakAudit(BaseModel):
 class Evaluation(BaseModel):
     """The results of a candidate on the test split; `model_hash` says which model they are about.
 
-    `target` says in a few figures what there was to predict, as `Task.summary` does. `intervals` are of `metrics`,
+    `target` says in a few figures what there was to predict, as `Task.summary` does; `not_finite` how many rows are
+    answered with what is no finite number. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
     first and the last cutoff of the test rows, where they have any.
@@ -69,6 +71,7 @@ class Evaluation(BaseModel):
     rows: int
     target: dict[str, float] = {}
     metrics: dict[str, float]
+    not_finite: int | None = None
     champion_version: str | None = None
     champion_hash: str | None = None
     same_answers: bool = False

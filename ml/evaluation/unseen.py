@@ -11,6 +11,7 @@ from ml.declaration.gate_kinds.champion import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import compare
 from ml.examples.build import make_examples
+from ml.tasks.metrics import rows_not_finite
 
 
 def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:
@@ -40,8 +41,11 @@ def compare_unseen(
 ) -> dict[str, Any]:
     """Compare on the `fair` rows [n_rows], those that the champion has not seen, and return the evaluation's fields.
 
-    Where it has seen some, and the others are fewer than the rule wants, the two are incomparable.
+    Where it has seen some, and the others are fewer than the rule wants, the two are incomparable; so they are where it
+    does not answer every row with a finite number.
     """
+    if wrong := rows_not_finite(champion):
+        return {"incomparable": f"it answers {wrong} of the {len(y)} test rows with what is no finite number"}
     seen, left = int((~fair).sum()), int(fair.sum())
     if seen and left < rule.rows:
         return {

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
+from ml.exported.parity_cases import parity_cases
+from ml.models.family import IR_VERSION, OPSETS, FittedModel
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Task
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
+CASE_ROWS, ALONE = 5000, 100
 PARITY = "sextant.parity"  # the metadata that says how far the answers differed from the native model's
 
 
@@ -40,12 +42,17 @@ class Parity:
     providers: tuple[str, ...]
 
     @property
+    def worst(self) -> str:
+        """The case with the largest difference, or one with a difference that is no number."""
+        return max(self.cases, key=lambda case: (np.isnan(self.cases[case]), self.cases[case]))
+
+    @property
     def largest_difference(self) -> float:
-        return max(self.cases.values())
+        return self.cases[self.worst]
 
     def raise_for_drift(self) -> None:
         """Raises ParityError with the worst case if a difference exceeds the tolerance or is not a number."""
-        worst = max(self.cases, key=lambda case: (np.isnan(self.cases[case]), self.cases[case]))
+        worst = self.worst
         if not self.cases[worst] <= self.tolerance:
             raise ParityError(
                 f"the ONNX model differs from the native one by {self.cases[worst]:.3g} in the case {worst!r} "
@@ -57,8 +64,8 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
     """Return a self-contained model.
 
     It maps `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left out if it has no
-    columns) to `score` float32: [N], the probability of the positive class or a number, or
-    [N, n_classes], the probability of each class.
+    columns) to `score`: [N], float32, the probability of the positive class, or [N, n_classes], that of each class; or
+    [N], double, a number.
 
     A missing category is the empty string. The same model gives the same bytes, and `task_of` them its task.
     """
@@ -71,12 +78,16 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
     nodes.extend(inner.graph.node)
     classes = [task.outputs] if task.kind == "multiclass" else []
     shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(classes)], [-1, *classes])
-    nodes.append(helper.make_node("Reshape", ["model_score", "shape"], ["score"], name="answer"))
+    numbers = task.kind == "regression"
+    answer, kind = ("answer", onnx.TensorProto.DOUBLE) if numbers else ("score", onnx.TensorProto.FLOAT)
+    nodes.append(helper.make_node("Reshape", ["model_score", "shape"], [answer], name="answer"))
+    if numbers:
+        nodes.append(helper.make_node("Cast", [answer], ["score"], name="in_double", to=kind))
     graph = helper.make_graph(
         nodes,
         "sextant",
         inputs,
-        [helper.make_tensor_value_info("score", onnx.TensorProto.FLOAT, ["rows", *classes])],
+        [helper.make_tensor_value_info("score", kind, ["rows", *classes])],
         initializer=[*inner.graph.initializer, shape],
     )
     opsets = sorted({entry.domain: entry.version for entry in inner.opset_import}.items() | OPSETS.items())
@@ -203,39 +214,33 @@ def measure_parity(
     tolerance: float = 1e-5,
     device: str = "cpu",
 ) -> Parity:
-    """Compare both models on real rows, on what breaks conversions, and one row alone against the batch."""
+    """Compare both models on all real rows, on what breaks conversions, and rows alone against the batch.
+
+    What breaks conversions is tried on at most `CASE_ROWS` of the rows. Without rows nothing is known: NaN.
+    """
     onnx_session, task = session(content, device=device), task_of(content)
-    unit = task.unit(model.predict(encoder.encode(frame)))
-    cases = {}
-    for name, rows in _cases(model, encoder, frame).items():
-        native, converted = model.predict(encoder.encode(rows)), predict(onnx_session, encoder, rows)
-        cases[name] = float(np.max(np.abs(native - converted))) / unit
-    alone = [predict(onnx_session, encoder, frame.iloc[[row]])[0] for row in range(min(20, len(frame)))]
-    apart = np.abs(np.array(alone) - predict(onnx_session, encoder, frame)[: len(alone)])
-    cases["one row alone"] = float(np.max(apart)) / unit
-    return Parity(len(frame), tolerance, cases, tuple(onnx_session.get_providers()))
+    providers = tuple(onnx_session.get_providers())
+    if frame.empty:
+        return Parity(0, tolerance, {"real rows": float("nan")}, providers)
+    native, converted = model.predict(encoder.encode(frame)), predict(onnx_session, encoder, frame)
+    unit = task.unit(native)
+    apart = {"real rows": _apart(native, converted)}
+    for name, rows in parity_cases(model, encoder, frame.iloc[_places(frame, CASE_ROWS)]).items():
+        apart[name] = _apart(model.predict(encoder.encode(rows)), predict(onnx_session, encoder, rows))
+    places = _places(frame, ALONE)
+    alone = np.array([predict(onnx_session, encoder, frame.iloc[[place]])[0] for place in places])
+    apart["one row alone"] = _apart(alone, converted[places])
+    cases = {name: difference / unit for name, difference in apart.items()}
+    return Parity(len(frame), tolerance, cases, providers)
 
 
-def _cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    numeric, categorical = list(encoder.numeric), list(encoder.categories)
-    cases = {"real rows": frame}
-    if numeric:
-        cases["numbers missing"] = frame.assign(**dict.fromkeys(numeric, np.nan))
-        cases["beside thresholds"] = _beside_thresholds(model, encoder, frame)
-    if categorical:
-        cases["categories missing"] = frame.assign(**dict.fromkeys(categorical, None))
-        cases["categories unseen"] = frame.assign(**dict.fromkeys(categorical, "\x00never seen"))
-    return cases
+def _apart(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the largest difference of answers; NaN where one of them is no finite number."""
+    with np.errstate(invalid="ignore"):
+        difference = np.max(np.abs(one - other))
+    return float(difference) if np.isfinite(difference) else float("nan")
 
 
-def _beside_thresholds(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
-    """Return each number replaced by one at, just below or just above a value at which the model's answer may jump."""
-    rng = np.random.default_rng(0)
-    thresholds = thresholds_of(model)
-    columns = {}
-    for position, name in enumerate(encoder.numeric):
-        values = thresholds.get(position, frame[name].to_numpy(dtype=np.float32, na_value=np.nan))
-        at = rng.choice(values, len(frame)).astype(np.float32)
-        step = rng.choice([-np.inf, np.nan, np.inf], len(frame)).astype(np.float32)
-        columns[name] = np.where(np.isnan(step), at, np.nextafter(at, step))
-    return frame.assign(**columns)
+def _places(frame: pd.DataFrame, most: int) -> np.ndarray:
+    """Return the positions of at most so many rows, from the first one to the last."""
+    return np.linspace(0, len(frame) - 1, min(most, len(frame))).astype(int)

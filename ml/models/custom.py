@@ -24,7 +24,7 @@ class Adapted(Family):
     def __init__(self, original: Any) -> None:
         self.original = original
         self.name, self.devices, self.tasks = original.name, original.devices, original.tasks
-        self.requires = getattr(original, "requires", ())
+        self.requires, self.near_zero = getattr(original, "requires", ()), getattr(original, "near_zero", None)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         parameters: dict[str, Any] = self.original.suggest(trial)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.sampling import sampled_rows
@@ -83,7 +84,7 @@ class FittedModel(Protocol):
         ...
 
     def to_onnx(self) -> onnx.ModelProto:
-        """Return a graph from `X` float32 [n_rows, n_features] to `score` float32 [n_rows, task.outputs]."""
+        """Return a graph from `X` float32 [n_rows, n_features] to `score` [n_rows, task.outputs], float32 or double."""
         ...
 
 
@@ -117,6 +118,19 @@ class Family:
     """Kinds of device it can train on: "cpu", "cuda"."""
     requires: tuple[str, ...] = ()
     """Packages that a family of the user's own needs; of any other, the catalogue knows."""
+
+    near_zero: bool | None = None
+    """Whether it learns the numbers of a regression less their mean, which is added to its answers in double.
+
+    None: only numbers far from zero, for which float32 has no digits. False: never, for a loss or a link that needs
+    them as they are.
+    """
+
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        for name, around in (("fit", moving_fit), ("prepare", moving_prepare), ("settled", unmoved_settled)):
+            if name in vars(cls):
+                setattr(cls, name, around(vars(cls)[name]))
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         """Return parameters for one trial of a study."""

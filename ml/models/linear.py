@@ -24,6 +24,8 @@ MAX_ITERATIONS = 100
 class LinearFamily(Family):
     """Linear models on imputed, scaled numbers and one-hot categories, whose training looks at no validation rows."""
 
+    near_zero = True
+
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """Return the same settings: nothing stops by the validation rows."""
         return dict(settings)

@@ -16,7 +16,12 @@ Narrow = Iterator[tuple[str, Draw]]
 def pictures(
     evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained, coordinates: str
 ) -> dict[str, bytes]:
-    """Draw pictures as PNG, by title, in the order of the page; each carries the coordinates' id."""
+    """Draw pictures as PNG, by title, in the order of the page; each carries the coordinates' id.
+
+    None can be drawn of answers that are no finite numbers.
+    """
+    if evaluation.not_finite:
+        return {}
     kinds = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}
     narrow, wide = kinds[inputs.task.kind](evaluation, inputs), _wide(evaluation, inputs, explained)
     return {

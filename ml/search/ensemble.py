@@ -72,17 +72,21 @@ class FittedEnsemble:
 
         parts = [compose.add_prefix(member.model.to_onnx(), f"{member.name}_") for member in self.members]
         nodes = [helper.make_node("Identity", ["X"], [part.graph.input[0].name]) for part in parts]
-        shares = []
+        numbers = self.task.kind == "regression"
+        shares, kind = [], TensorProto.DOUBLE if numbers else TensorProto.FLOAT
         for member, part in zip(self.members, parts, strict=True):
-            weight, share = f"{member.name}_weight", f"{member.name}_share"
-            part.graph.initializer.append(helper.make_tensor(weight, TensorProto.FLOAT, [], [member.weight]))
-            nodes += [*part.graph.node, helper.make_node("Mul", [part.graph.output[0].name, weight], [share])]
+            answer, weight, share = part.graph.output[0].name, f"{member.name}_weight", f"{member.name}_share"
+            part.graph.initializer.append(helper.make_tensor(weight, kind, [], [member.weight]))
+            nodes += part.graph.node
+            if numbers:
+                nodes.append(helper.make_node("Cast", [answer], [answer := f"{member.name}_answer"], to=kind))
+            nodes.append(helper.make_node("Mul", [answer, weight], [share]))
             shares.append(share)
         graph = helper.make_graph(
             [*nodes, helper.make_node("Sum", shares, ["score"], name="blend")],
             NAME,
             [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", self.features])],
-            [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", self.task.outputs])],
+            [helper.make_tensor_value_info("score", kind, ["rows", self.task.outputs])],
             initializer=[tensor for part in parts for tensor in part.graph.initializer],
         )
         opsets = {opset.domain: opset.version for part in parts for opset in part.opset_import} | OPSETS

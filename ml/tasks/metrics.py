@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_ar
 import numpy as np
 
 from ml.tasks import weighted
-from ml.tasks.weighted import Prepare, mean_of
+from ml.tasks.weighted import Prepare, Weighted, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -74,14 +74,15 @@ BINARY = Task()
 class Metric:
     """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
 
-    Labels are 0 and 1, codes of classes, or numbers. `prepare(y, p)` gives it as a function of the rows' weights. It is
-    the default of the task `default_of`; of a metric that `ranks`, only the order of the predictions matters.
+    Labels are 0 and 1, codes of classes, or numbers. `weighted(y, p)` gives it, of finite predictions, as a function of
+    the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
+    predictions matters.
     """
 
     name: str
     higher_is_better: bool
     tasks: tuple[Kind, ...]
-    prepare: Prepare
+    weighted: Prepare
     default_of: Kind | None = None
     ranks: bool = False
     description: str = field(kw_only=True)
@@ -98,6 +99,15 @@ class Metric:
         if METRICS.get(self.name) is self:
             return Metric.named, (self.name,)
         return super().__reduce_ex__(protocol)
+
+    def prepare(self, y: np.ndarray, p: np.ndarray) -> Weighted:
+        """Return it as a function of the rows' weights; NaN of any if some prediction is no finite number.
+
+        What ranks or counts predictions would take such a one for the greatest, or for a class.
+        """
+        if not np.isfinite(p).all():
+            return lambda weights: np.full(weights.shape[:-1], np.nan)
+        return self.weighted(y, p)
 
     def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
         return float(self.prepare(y, p)(np.ones(len(y))))
@@ -139,6 +149,12 @@ else:
 def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
     """Compute a metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
     return Metric.named(metric)(y, p)
+
+
+def rows_not_finite(p: np.ndarray) -> int:
+    """Count the rows of predictions [n_rows] or [n_rows, n_classes] that are not all finite numbers."""
+    wrong = ~np.isfinite(p)
+    return int((wrong if wrong.ndim == 1 else wrong.any(axis=1)).sum())
 
 
 def metrics_of(kind: Kind) -> list[str]:

@@ -1,14 +1,19 @@
 """The promotion history: one entry for each move of a champion, in the registry beside the alias that it tells of."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from ml.base.text import shortened
 from resources.tracking.protocol import Versions
 
 PREFIX = "sextant.history."  # notes about the registered model: one row of its store each, so whole or not there
+# What an entry says was done:
+PROMOTED, APPROVED, ROLLBACK, RETIRED = "promoted", "approved", "rolled back", "retired"
+CONFIRMED = "confirmed"  # by a candidate that gives the same answers
+BY_HAND, DELETED, RESTORED = "moved by hand", "deleted by hand", "restored"  # after changes outside of Sextant
 LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
 
 
@@ -16,7 +21,8 @@ LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
 class Entry:
     """One move of the alias `champion`: to which version, from which one, when, by whom, why, with which figures.
 
-    `done` is false between the announcement of a move and its end.
+    `done` is false between the announcement of a move and its end. `model_hash` is that of the version's file, and
+    empty where the entry is older than that field.
     """
 
     number: int
@@ -29,6 +35,7 @@ class Entry:
     run: str = ""
     figures: Mapping[str, float] = field(default_factory=dict)
     done: bool = False
+    model_hash: str = ""
 
     def row(self) -> dict[str, str]:
         """Return the entry as a row of a table, by header."""
@@ -41,6 +48,23 @@ class Entry:
             "why": self.reason,
             "figures": ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items()),
         }
+
+
+class Standing(NamedTuple):
+    """The number of a version that is the champion, and the hash of its file; that is empty where nobody knows it."""
+
+    version: str
+    model_hash: str
+
+    def is_of(self, version: str, model_hash: str) -> bool:
+        """Return whether a number is this version's and does not stand for another model."""
+        return self.version == version and (not (self.model_hash and model_hash) or self.model_hash == model_hash)
+
+
+def standing_of(entries: Sequence[Entry]) -> Standing | None:
+    """Return the champion by the history; None if there never was one, or it was retired."""
+    last = entries[-1] if entries else None
+    return None if last is None or last.action == RETIRED else Standing(last.version, last.model_hash)
 
 
 class History:

@@ -1,5 +1,6 @@
 """MLflow as the tracker: one run for each asset materialization, opened and closed in the step."""
 
+import logging
 import sqlite3
 import tempfile
 import time
@@ -11,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from resources.home import home
+from resources.ledger import Ledger
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
 from resources.tracking.fluent import TrialRuns, attach
+from resources.tracking.history import Standing
 from resources.tracking.protocol import RegisteredVersion
-from resources.tracking.registry import CHAMPION, Registry
+from resources.tracking.registry import Registry
 from resources.tracking.versions import MlflowVersions
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 
 
 _ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a trial's states, as those of runs
+_log = logging.getLogger(__name__)
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the run's page
 
@@ -123,10 +127,12 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         return MlflowClient(self.tracking_uri())
 
     def experiment(self, client: "MlflowClient", name: str) -> str:
-        """Return the id of an experiment, which is made if need be."""
+        """Return the id of an experiment, which is made if need be, or restored if somebody deleted it."""
         from mlflow.exceptions import MlflowException
 
         experiment = client.get_experiment_by_name(name)
+        if experiment is not None and experiment.lifecycle_stage == "deleted":
+            self._restore(client, experiment.experiment_id, name)
         if experiment is None:
             location = None if self.uri else (home() / "mlflow" / "artifacts" / name).as_uri()
             try:
@@ -136,6 +142,17 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 if experiment is None:
                     raise
         return str(experiment.experiment_id)
+
+    @staticmethod
+    def _restore(client: "MlflowClient", experiment: str, name: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            client.restore_experiment(experiment)
+        except MlflowException:
+            if client.get_experiment(experiment).lifecycle_stage == "deleted":  # else another step was faster
+                raise
+        _log.warning("the experiment %s was deleted in MLflow, and is restored with its runs", name)
 
     @contextmanager
     def run(
@@ -189,8 +206,8 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 return
 
     def champion(self, name: str) -> RegisteredVersion | None:
-        """Return the version that carries the alias `champion`; None if none does."""
-        return self.registry(name).with_alias(CHAMPION)
+        """Return the champion, None if there is none; raise RegistryError, with the way out, if it is lost."""
+        return self.registry(name).champion()
 
     @contextmanager
     def promotion(self, name: str) -> Iterator[Registry]:
@@ -204,11 +221,14 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def registry(self, name: str) -> Registry:
         """Return the registry of a model, to be looked at."""
-        return Registry(MlflowVersions(self.client(), name, self.tracking_uri()))
+        promoted = Ledger().promoted(name)
+        return Registry(
+            MlflowVersions(self.client(), name, self.tracking_uri()), Standing(*promoted) if promoted else None
+        )
 
     def onnx(self, name: str, version: str) -> bytes:
-        """Return the ONNX file of a registered version; raise RegistryError if it is not there."""
-        return self.registry(name).file(version)
+        """Return the ONNX file of a version; raise RegistryError, with the way out, unless it is as registered."""
+        return self.registry(name).model(version)
 
     def version_link(self, name: str, version: str) -> str:
         """Return the page of a registered version in the MLflow UI."""

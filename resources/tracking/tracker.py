@@ -31,13 +31,13 @@ class Tracker(Protocol):
         """Return the number of the version of a model that carries an alias; None if none does."""
 
     def champion(self, name: str) -> RegisteredVersion | None:
-        """Return the version that carries the alias `champion`; None if none does."""
+        """Return the champion, None if there is none; raise RegistryError, with the way out, if it is lost."""
 
     def aliased(self) -> Iterator[str]:
         """Yield the ids of the coordinates of every registered version that carries an alias."""
 
     def onnx(self, name: str, version: str) -> bytes:
-        """Return the ONNX file of a registered version; raise RegistryError if it is not there."""
+        """Return the ONNX file of a version; raise RegistryError, with the way out, unless it is as registered."""
 
     def version_link(self, name: str, version: str) -> str:
         """Return the page of a registered version in the tracker's UI."""

@@ -42,7 +42,6 @@ class MlflowVersions:
         """Register an ONNX model as a new version; its artifacts (with `files`) are `run`'s; return its number."""
         import mlflow.onnx
         import onnx
-        from mlflow.exceptions import MlflowException
 
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model"
@@ -51,11 +50,7 @@ class MlflowVersions:
             for file, beside in files.items():
                 (path / file).write_bytes(beside)
             self.client.log_artifacts(run.id, str(path), "model")
-        try:
-            self.client.create_registered_model(self.name)
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_ALREADY_EXISTS":
-                raise
+        self._create()
         source = f"{self.client.get_run(run.id).info.artifact_uri}/model"
         return str(self.client.create_model_version(self.name, source, run.id, tags=dict(tags)).version)
 
@@ -71,7 +66,8 @@ class MlflowVersions:
                     artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
                 )
             except (MlflowException, OSError) as error:
-                raise RegistryError(f"{self.name} version {version}: {name} cannot be read: {error}") from error
+                why = " ".join(str(error).split())  # MLflow's goes over several lines
+                raise RegistryError(f"{self.name} version {version}: {name} cannot be read: {why}") from error
             return Path(path).read_bytes()
 
     def set_tag(self, version: str, tag: str, value: str) -> None:
@@ -97,11 +93,22 @@ class MlflowVersions:
 
     def set_note(self, key: str, text: str) -> None:
         """Set a tag of the registered model: one row of MLflow's database, so whole or not there."""
+        self._create()
         self.client.set_registered_model_tag(self.name, key, text)
 
     def delete_note(self, key: str) -> None:
         """Remove a tag of the registered model."""
         self.client.delete_registered_model_tag(self.name, key)
+
+    def _create(self) -> None:
+        """Make the registered model, unless it is there."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(self.name)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise
 
 
 def _registered(version: "ModelVersion") -> RegisteredVersion:

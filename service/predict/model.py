@@ -44,14 +44,14 @@ class Model:
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
-    def score(self, matrices: Matrices) -> NDArray[np.float32]:
+    def score(self, matrices: Matrices) -> NDArray[np.float64]:
         """Answer each row, [n_rows] or [n_rows, n_classes]; raise if the model yields another shape, or no number."""
         inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
         (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
         rows = len(matrices.warnings)
         if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
-        return np.asarray(scores, dtype=np.float32)
+        return np.asarray(scores, dtype=np.float64)
 
 
 def load_model(path: Path, task: Task = BINARY) -> Model:

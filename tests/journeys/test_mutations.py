@@ -26,7 +26,7 @@ from resources.storage import METADATA, Storage, Stored, find
 from resources.tracking.registry import Registry
 from resources.tracking.runs import Tracking, tracking
 from tests.support.dated import OTHER, PRODUCTION, Dated, frame
-from tests.support.small import failure
+from tests.support.small import asked, failure
 
 pytestmark = pytest.mark.slow
 STRICT = {"gates": {"roc_auc": {"at_least": 0.99999}, "champion": {"not_worse_by": 1.0}, "calibration": False}}
@@ -321,8 +321,7 @@ def by_a_backfill(case: Dated, instance: dg.DagsterInstance) -> dg.ExecuteInProc
 
 def by_an_approval(case: Dated, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
     job = definitions(case).resolve_job_def("small_production")
-    config = {"approve": "2", "reason": "it looks good", "by": "somebody"}
-    given = {"ops": {f"small__{PRODUCTION}": {"config": config}}}
+    given = {"ops": {f"small__{PRODUCTION}": {"config": asked(approve="2")}}}
     return job.execute_in_process(instance=instance, run_config=given, raise_on_error=False)
 
 

@@ -23,6 +23,7 @@ from resources.ledger import Ledger
 from resources.storage import Storage, Stored
 from resources.studies import Studies
 from resources.tracking.runs import tracking
+from tests.support.small import asked
 
 FAMILIES = ("logistic", "lightgbm", "mlp", "random_forest", "ensemble")
 
@@ -98,7 +99,7 @@ def test_an_earlier_champion_is_rolled_back_to(former: Path) -> None:
     evaluated = Ledger().get(str(Ledger().latest_of("small/evaluation")))
     attributes = {**evaluated["config"]["value"], "seed": evaluated["seed"]}
     case = Case("small", UseCase.model_validate(attributes))
-    decision = {"rollback": "1", "by": "ada", "reason": "the older one was better"}
+    decision = asked(rollback="1")
 
     with dg.DagsterInstance.get() as instance:
         done = dg.materialize(

@@ -12,6 +12,7 @@ import pytest
 
 from assets.framework.case import Case
 from assets.graph import all_assets
+from assets.promotion.requests import name_of
 from dagster_project.components import UseCase
 from dagster_project.definitions import PINNED, resources
 from resources.ledger import Ledger
@@ -69,6 +70,13 @@ class Small:
     def champion(self) -> str | None:
         """The version that carries the alias."""
         return tracking().version("small", "champion")
+
+
+def asked(**action: str) -> dict[str, str]:
+    """The config of a decision of somebody who sees what there is now."""
+    about = {"champion": name_of(tracking().registry("small").standing())}
+    about["evaluation"] = Ledger().latest(asset="small/evaluation") or "none"
+    return {**about, "reason": "the report looks good", "by": "ada", **action}
 
 
 def failure(result: dg.ExecuteInProcessResult) -> str:

@@ -3,6 +3,7 @@
 from ml.declaration.gate_kinds.baseline import BaselineGate
 from ml.declaration.gate_kinds.calibration import CalibrationGate
 from ml.declaration.gate_kinds.champion import ChampionGate
+from ml.declaration.gate_kinds.finite import FiniteGate
 from ml.declaration.gate_kinds.kind import GateKind
 from ml.declaration.gate_kinds.latency import LatencyGate
 from ml.declaration.gate_kinds.leaks import LeakGate
@@ -11,6 +12,7 @@ from ml.declaration.gate_kinds.size import SizeGate
 from ml.declaration.gate_kinds.slices import SliceGate
 
 KINDS: tuple[type[GateKind], ...] = (
+    FiniteGate,
     BaselineGate,
     ChampionGate,
     SliceGate,

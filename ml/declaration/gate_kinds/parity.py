@@ -25,5 +25,6 @@ class ParityGate(GateKind):
 
     def judge(self, metric: str, evaluation: Evaluation) -> Verdict:
         """Refuse a difference to the native model above the limit."""
-        value = evaluation.serving.parity if evaluation.serving else MISSING
-        return self._up_to(self.at_most, value, "the largest difference to the native model")
+        serving = evaluation.serving
+        value, where = (serving.parity, serving.parity_case) if serving else (MISSING, "nowhere measured")
+        return self._up_to(self.at_most, value, f"the largest difference to the native model ({where})")

@@ -34,6 +34,7 @@ class NetworkFamily(Family):
     Every field of LoopOptions but seed, device and threads may be a parameter too.
     """
 
+    near_zero = True
     devices = ("cpu", "cuda")
     tasks = ("binary", "multiclass", "regression")
 

@@ -17,6 +17,7 @@ class BoostingFamily(Family):
     Its models have `rounds`, the number of rounds that they were trained.
     """
 
+    near_zero = True
     tasks = ("binary", "multiclass", "regression")
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:

@@ -74,11 +74,8 @@ class CatBoost(BoostingFamily):
         require_task(self, data.task)
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
-        # Sums of leaves start from the mean: around it, numbers keep more of their digits.
-        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         train, valid = (
-            catboost.Pool(X, y - center if center else y, thread_count=1)
-            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+            catboost.Pool(X, y, thread_count=1) for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
         rounds = params.get("rounds")
         model = catboost.CatBoost(
@@ -102,7 +99,7 @@ class CatBoost(BoostingFamily):
                 raise watching.stopped
         else:
             model.fit(train, **stopping)
-        return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task, center)
+        return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task)
 
 
 @dataclass
@@ -125,13 +122,16 @@ class _Watching:
 
 @dataclass
 class FittedCatBoost:
-    """A booster, kept as the part of CatBoost's own JSON that decides its answers; `center` is added to numbers."""
+    """A booster, kept as the part of CatBoost's own JSON that decides its answers.
+
+    `center`, added to numbers, is that of boosters stored before.
+    """
 
     text: str
     n_features: int
     n_numeric: int
     task: Task
-    center: float
+    center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""

@@ -25,6 +25,7 @@ class ForestFamily(Family):
     `min_samples_leaf` is a share of the training rows: it bounds the size of a tree, and so of its file.
     """
 
+    near_zero = True
     tasks = ("binary", "multiclass", "regression")
 
     def defaults(self) -> dict[str, Any]:
@@ -53,11 +54,10 @@ class ForestFamily(Family):
         """Fit a forest whose trees have a seed each, so that the number of threads does not change them."""
         require_device(self, device)
         require_task(self, data.task)
-        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         forest = self.estimator(data.task.kind)(**params, random_state=seed, n_jobs=threads)
-        forest.fit(data.X, data.y - center if data.task.kind == "regression" else data.y)
+        forest.fit(data.X, data.y)
         forest.set_params(n_jobs=None)  # threads add up the answers of trees in any order
-        return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task, center)
+        return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task)
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """Return the same settings: nothing stops by the validation rows."""
@@ -90,13 +90,13 @@ class ExtraTrees(ForestFamily):
 
 @dataclass(frozen=True)
 class FittedForest:
-    """One of scikit-learn's forests, fitted; `center` is added to what it says of numbers."""
+    """One of scikit-learn's forests, fitted; `center`, added to numbers, is that of forests stored before."""
 
     forest: Any
     n_numeric: int
     n_features: int
     task: Task
-    center: float
+    center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""

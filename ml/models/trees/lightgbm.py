@@ -34,11 +34,10 @@ _BINNING = {"max_bin": 63, "feature_pre_filter": False, "data_random_seed": 1, "
 
 @dataclass(frozen=True)
 class Binned:
-    """Binned rows; `center` was taken off their labels."""
+    """Binned rows."""
 
     train: lgb.Dataset
     valid: lgb.Dataset
-    center: float
 
 
 class LightGBM(BoostingFamily):
@@ -81,14 +80,12 @@ class LightGBM(BoostingFamily):
         import lightgbm as lgb
 
         n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
-        # Labels and sums of leaves are float32: around their mean, numbers keep more of their digits.
-        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         categorical = list(range(n_numeric, n_features))
-        train = lgb.Dataset(data.X, data.y - center, categorical_feature=categorical, params=_BINNING)
+        train = lgb.Dataset(data.X, data.y, categorical_feature=categorical, params=_BINNING)
         valid = lgb.Dataset(
-            data.X_valid, data.y_valid - center, reference=train, categorical_feature=categorical, params=_BINNING
+            data.X_valid, data.y_valid, reference=train, categorical_feature=categorical, params=_BINNING
         )
-        return Binned(train.construct(), valid.construct(), center)
+        return Binned(train.construct(), valid.construct())
 
     def fit(
         self,
@@ -146,12 +143,12 @@ class LightGBM(BoostingFamily):
         text = booster.model_to_string(num_iteration=best)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
         text = text.partition("\nparameters:")[0] + "\n"
-        return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task, binned.center)
+        return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task)
 
 
 @dataclass
 class FittedLightGBM:
-    """A booster, kept as LightGBM's own text; `center` is added to what it says of numbers."""
+    """A booster, kept as LightGBM's own text; `center`, added to numbers, is that of boosters stored before."""
 
     text: str
     n_numeric: int

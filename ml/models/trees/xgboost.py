@@ -78,11 +78,9 @@ class XGBoost(BoostingFamily):
         require_device(self, device)
         require_task(self, data.task)
         n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
-        # Labels are float32: around their mean, numbers keep more of their digits.
-        center = float(data.y.mean()) if data.task.kind == "regression" else 0.0
         types = ["q"] * n_numeric + ["c"] * categorical
         train, valid = (
-            xgb.DMatrix(X, y - center, feature_types=types, enable_categorical=True, nthread=1)
+            xgb.DMatrix(X, y, feature_types=types, enable_categorical=True, nthread=1)
             for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
         )
         objective, metric = OBJECTIVES[data.task.kind]
@@ -109,18 +107,18 @@ class XGBoost(BoostingFamily):
         )
         best = booster[: rounds or booster.best_iteration + 1]
         best.set_attr(**dict.fromkeys(best.attributes()))
-        return FittedXGBoost(bytes(best.save_raw("json")), n_numeric, categorical, data.task, center)
+        return FittedXGBoost(bytes(best.save_raw("json")), n_numeric, categorical, data.task)
 
 
 @dataclass
 class FittedXGBoost:
-    """A booster, kept as XGBoost's own JSON; `center` is added to what it says of numbers."""
+    """A booster, kept as XGBoost's own JSON; `center`, added to numbers, is that of boosters stored before."""
 
     text: bytes
     n_numeric: int
     n_categorical: int
     task: Task
-    center: float
+    center: float = 0.0
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""

@@ -2,6 +2,8 @@
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +22,10 @@ from ml.evaluation.record import Serving
 from ml.exported.onnx import annotated
 from resources.bentos import BentoStore
 from resources.storage import Storage, find
-from resources.tracking.registry import MODEL_HASH
+from resources.tracking.registry import MODEL_HASH, ROLLED_BACK
 from resources.tracking.runs import tracking
 from tests.support.dated import OTHER, PRODUCTION, Dated, frame
-from tests.support.small import failure
+from tests.support.small import asked, failure
 
 REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
 ANOTHER: dict[str, Any] = {"models": {"logistic": {"trials": 1, "search": {"C": 0.5}}}}  # with answers of its own
@@ -65,7 +67,7 @@ def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated
     assert "version 2 waits as the challenger: sextant approve small 2 --reason …" in shown(waiting)["outcome"]
     assert locate("small:1", tracking())["id"] == production.coordinates
 
-    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+    approved = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert approved.success
     assert aliases() == {"champion": "2", "previous": "1"}
@@ -85,6 +87,11 @@ def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated
         ({"approve": "2", "by": "ada"}, "nothing was moved: approve needs reason, not blank"),
         ({"approve": "2", "by": "ada", "reason": " "}, "nothing was moved: approve needs reason, not blank"),
         ({"approve": "2", "reason": "good"}, "nothing was moved: approve needs by, not blank"),
+        ({"approve": "2", **DECISION, "champion": ""}, "nothing was moved: approve needs champion, not blank"),
+        ({"approve": "2", **DECISION, "evaluation": ""}, "nothing was moved: approve needs evaluation, not blank"),
+        ({"rollback": "1", **DECISION, "champion": ""}, "nothing was moved: rollback needs champion, not blank"),
+        ({"retire": "1", **DECISION, "champion": ""}, "nothing was moved: retire needs champion, not blank"),
+        ({"retire": "9", **DECISION}, "nothing was moved: version 9 is not the champion; 1 is"),
         ({"rollback": "1", "by": "ada"}, "nothing was moved: rollback needs reason, not blank"),
         ({"approve": "2", "rollback": "1", **DECISION}, "must name approve or rollback"),
         (DECISION, "must name approve or rollback"),
@@ -93,7 +100,8 @@ def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated
     ],
 )
 def test_a_decision_that_lacks_something_moves_nothing(case: Dated, config: dict[str, str], reason: str) -> None:
-    result = case.attempt(PRODUCTION, config=config)
+    about = asked()
+    result = case.attempt(PRODUCTION, config={name: about[name] for name in ("champion", "evaluation")} | config)
 
     assert reason in failure(result)
     assert (aliases(), moves()) == ({"champion": "1"}, [("promoted", "1", None)])
@@ -108,9 +116,14 @@ def test_a_dry_run_registers_and_moves_nothing_and_says_what_it_would_do(case: D
     assert (aliases(), versions(), value(PRODUCTION).version) == ({"champion": "1"}, ["1"], "1")
 
 
+def forget(home: Path) -> None:
+    """As if no model had ever been promoted."""
+    tracking().client().delete_registered_model("small")
+    (home / "coordinates" / "latest" / "small" / f"{PRODUCTION}.json").unlink()
+
+
 def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) -> None:
-    client = tracking().client()
-    client.delete_registered_model("small")
+    forget(case.home)
     until = ("predictions",)
 
     waiting = case.attempt(*until, upstream=True, production={"approval": "required"})
@@ -121,7 +134,7 @@ def test_the_first_candidate_waits_too_and_nothing_is_made_of_it(case: Dated) ->
     assert not {PRODUCTION, "predictions"} & made
     assert aliases() == {"challenger": "1"}
 
-    assert case.attempt(PRODUCTION, "predictions", config={"approve": "1", **DECISION}).success
+    assert case.attempt(PRODUCTION, "predictions", config=asked(approve="1")).success
 
     assert aliases() == {"champion": "1"}
     assert set(value("predictions")["model_version"]) == {"1"}
@@ -132,7 +145,7 @@ def test_an_approval_goes_by_the_evaluation_that_is_as_declared_be_it_an_older_o
     for slice_rows in (30, 40, 30):
         assert case.retrain(**REQUIRED, evaluation={**evaluation, "slice_rows": slice_rows}).success
 
-    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+    approved = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert approved.success
     assert aliases() == {"champion": "2", "previous": "1"}
@@ -147,7 +160,7 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
         assert case.attempt("evaluation", reuse="never", **REQUIRED).success
     assert case.attempt("evaluation", upstream=True, **ANOTHER).success
 
-    refused = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+    refused = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert "Refused by the gate latency: the median time for one row is 1e+03 ms" in failure(refused)
     assert aliases() == {"champion": "1", "challenger": "2"}
@@ -155,7 +168,7 @@ def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
     assert case.attempt("onnx_model", upstream=True, **REQUIRED).success
     assert case.attempt("evaluation", reuse="never", **REQUIRED).success  # measured again
     assert case.retrain(**REQUIRED).success
-    assert case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED).success
+    assert case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED).success
     evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
     assert evaluated["coordinates"] == value("evaluation").coordinates
 
@@ -180,7 +193,7 @@ def test_a_candidate_that_answers_as_a_version_does_is_that_version_and_its_eval
     assert (aliases(), versions()) == ({"champion": "1", "challenger": "2"}, ["1", "2", "3"])
     assert hash_bytes(value("onnx_model")) != tracking().registry("small").version("2").tags[MODEL_HASH]
 
-    approved = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **seeded(3))
+    approved = case.attempt(PRODUCTION, config=asked(approve="2"), **seeded(3))
 
     assert approved.success
     assert moves() == [("promoted", "1", None), ("approved", "2", "1")]
@@ -213,7 +226,7 @@ def test_a_version_that_was_made_the_challenger_by_hand_is_not_approved(
         registry.register(run, other, {MODEL_HASH: hash_bytes(other)} if registered else {})
     registry.challenge("2")
 
-    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+    result = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert f"nothing was moved: {reason}" in failure(result)
     assert aliases() == {"champion": "1", "challenger": "2"}
@@ -223,7 +236,7 @@ def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_wit
     assert case.retrain(**REQUIRED).success
     assert case.retrain(**ANOTHER).success
 
-    result = case.attempt(PRODUCTION, config={"approve": "2", **DECISION}, **REQUIRED)
+    result = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert "the champion has changed since the evaluation, from version 1 to 3" in failure(result)
     assert aliases()["champion"] == "3"
@@ -238,7 +251,7 @@ def second(case: Dated) -> Dated:
 
 
 def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrain(second: Dated) -> None:
-    back = second.attempt(PRODUCTION, "predictions", config={"rollback": "1", **DECISION}, **OTHER)
+    back = second.attempt(PRODUCTION, "predictions", config=asked(rollback="1"), **OTHER)
 
     assert back.success
     assert aliases() == {"champion": "1", "previous": "2"}
@@ -252,7 +265,7 @@ def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrai
     assert "by ada: the report looks good" in failure(again)
     assert aliases()["champion"] == "1"
 
-    forth = second.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **OTHER)
+    forth = second.attempt(PRODUCTION, config=asked(rollback="2"), **OTHER)
 
     assert forth.success
     assert moves()[1:] == [("promoted", "2", "1"), ("rolled back", "1", "2"), ("rolled back", "2", "1")]
@@ -260,7 +273,7 @@ def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrai
 
 
 def test_a_rollback_is_not_undone_by_the_same_model_trained_again_but_new_data_make_another_one(second: Dated) -> None:
-    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+    assert second.attempt(PRODUCTION, config=asked(rollback="1"), **OTHER).success
 
     again = second.retrain(**OTHER, reuse="never")
 
@@ -283,7 +296,7 @@ def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_onc
         assert case.retrain(**seeded(refit_seeds)).success
 
     assert (aliases(), versions()) == ({"champion": "1", "challenger": "3"}, ["1", "2", "3"])
-    assert case.attempt(PRODUCTION, config={"approve": "3", **DECISION}, **REQUIRED).success
+    assert case.attempt(PRODUCTION, config=asked(approve="3"), **REQUIRED).success
 
 
 class Command:
@@ -295,7 +308,8 @@ class Command:
             return Outcome(done.success, done.run_id, Path("log"))
 
         patch.setattr("dagster_project.runs.decisions.execute", execute)
-        patch.setattr("dagster_project.runs.decisions.check_name", lambda use_case: None)
+        for module in ("decisions", "launch"):
+            patch.setattr(f"dagster_project.runs.{module}.check_name", lambda use_case: None)
 
     def __call__(self, *words: str) -> tuple[int, str]:
         """How it ended, and its last line."""
@@ -333,7 +347,7 @@ def test_a_command_says_what_came_of_it_and_fails_where_nothing_was_moved(
 
 
 def test_a_command_says_so_where_there_is_no_champion_yet(case: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
-    tracking().client().delete_registered_model("small")
+    forget(case.home)
     assert case.attempt(PRODUCTION, upstream=True, production={"approval": "required"}).success
 
     dry = Command(case, monkeypatch, production={"approval": "required", "dry_run": True})
@@ -369,7 +383,7 @@ def test_a_version_that_does_not_answer_as_it_did_does_not_come_back(
     before = file.read_bytes()
     try:
         file.write_bytes(change(before)) if change else file.unlink()
-        result = second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER)
+        result = second.attempt(PRODUCTION, config=asked(rollback="1"), **OTHER)
     finally:
         file.write_bytes(before)
 
@@ -394,7 +408,7 @@ def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated, itself
 def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Dated) -> None:
     assert case.retrain(**REQUIRED).success
 
-    result = case.attempt(PRODUCTION, config={"rollback": "2", **DECISION}, **REQUIRED)
+    result = case.attempt(PRODUCTION, config=asked(rollback="2"), **REQUIRED)
 
     assert "version 2 was never promoted; those that were: 1" in failure(result)
     assert aliases()["champion"] == "1"
@@ -403,7 +417,7 @@ def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Da
 def test_without_a_goal_a_rollback_goes_to_the_version_before(second: Dated) -> None:
     registry = tracking().registry("small")
     assert former(registry) == "1"
-    assert second.attempt(PRODUCTION, config={"rollback": "1", **DECISION}, **OTHER).success
+    assert second.attempt(PRODUCTION, config=asked(rollback="1"), **OTHER).success
 
     with pytest.raises(click.ClickException, match="no champion is known from before version 1"):
         former(registry)
@@ -431,6 +445,125 @@ def test_a_command_without_a_reason_is_refused_before_anything_runs(home: Path, 
     assert not (home / "mlflow").exists()
 
 
+# With these the champion refuses what it could be compared with: without x_a, the candidate is much worse.
+WEAK: dict[str, Any] = {"features": {"only": ["g", "x_b"]}, "gates": {"champion": {"not_worse_by": 0.01}}}
+WAYS_OUT = ("sextant rollback small --to VERSION --reason …", "sextant retire small --reason …")
+
+
+def test_a_deleted_alias_lets_no_worse_model_in_and_is_restored(case: Dated) -> None:
+    tracking().client().delete_registered_model_alias("small", "champion")
+
+    result = case.retrain(**WEAK)
+
+    assert "Refused by the gate champion" in failure(result)
+    assert (aliases(), moves()) == ({"champion": "1"}, [("promoted", "1", None), ("restored", "1", None)])
+
+
+@contextmanager
+def version_deleted() -> Iterator[None]:
+    tracking().client().delete_model_version("small", "1")
+    yield
+
+
+@contextmanager
+def model_deleted() -> Iterator[None]:
+    tracking().client().delete_registered_model("small")
+    yield
+
+
+@contextmanager
+def model_renamed() -> Iterator[None]:
+    tracking().client().rename_registered_model("small", "smaller")
+    yield
+
+
+@contextmanager
+def files_gone() -> Iterator[None]:
+    folder = artifact("1", "model.onnx").parent  # all copies of the home share it
+    aside = folder.rename(folder.with_name("aside"))
+    try:
+        yield
+    finally:
+        aside.rename(folder)
+
+
+@pytest.mark.parametrize("lost", [version_deleted, model_deleted, model_renamed, files_gone])
+def test_without_its_champion_nothing_is_promoted_until_that_is_retired(
+    case: Dated, lost: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with lost():
+        _lost_and_retired(case, Command(case, monkeypatch, **WEAK))
+
+
+def _lost_and_retired(case: Dated, retire: "Command") -> None:
+    evaluated, promoted = case.attempt("evaluation", upstream=True, **WEAK), case.attempt(PRODUCTION, **WEAK)
+    told = CliRunner().invoke(main, ["history", "small"]).output.splitlines()[0]
+    retired = retire("retire", "small")
+    after = case.retrain(**WEAK)
+
+    for refused in (failure(evaluated), failure(promoted), told):
+        assert all(way in refused for way in WAYS_OUT), refused
+    assert retired == (0, "small has no champion; the next candidate that passes its gates becomes it")
+    assert after.success
+    assert case.champion() is not None
+    retirement = next(entry for entry in tracking().registry("small").entries() if entry.action == "retired")
+    assert (retirement.version, retirement.by, retirement.reason) == ("1", "ada", "the report looks good")
+    assert hash_bytes(value("onnx_model")) == tracking().registry("small").champion().tags[MODEL_HASH]  # type: ignore[union-attr]
+
+
+def test_a_deleted_champion_may_be_gone_back_from(second: Dated) -> None:
+    tracking().client().delete_model_version("small", "2")
+
+    assert second.attempt(PRODUCTION, config=asked(rollback="1"), **OTHER).success
+
+    assert aliases()["champion"] == "1"
+    assert [entry.action for entry in tracking().registry("small").entries()][2:] == ["deleted by hand", "rolled back"]
+
+
+def test_a_deleted_experiment_is_restored(case: Dated) -> None:
+    client = tracking().client()
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    client.delete_experiment(experiment.experiment_id)
+
+    assert case.retrain(**OTHER).success
+
+    assert client.get_experiment(experiment.experiment_id).lifecycle_stage == "active"
+    assert aliases() == {"champion": "2", "previous": "1"}
+
+
+def test_a_decision_is_refused_if_the_champion_is_another_one_than_it_was_asked_about(second: Dated) -> None:
+    assert second.retrain(**{**ANOTHER, "production": {"approval": "required"}}).success
+    registry = tracking().registry("small")
+    asked_while_2_is_champion = asked(rollback=former(registry)), asked(retire="2"), asked(approve="3")
+    assert second.attempt(PRODUCTION, config=asked(approve="3"), **ANOTHER).success
+
+    rolled_back, retired, approved = (
+        second.attempt(PRODUCTION, config=config, **ANOTHER) for config in asked_while_2_is_champion
+    )
+
+    assert approved.success  # it is what was asked for already
+    now = registry.version("3").tags[MODEL_HASH]
+    for action, result in (("rollback", rolled_back), ("retire", retired)):
+        then = registry.version("2").tags[MODEL_HASH]
+        assert f"{action} was asked while {then} was the champion, and now version 3 is, {now}" in failure(result)
+    assert aliases() == {"champion": "3", "previous": "2"}
+    assert not any(ROLLED_BACK in registry.version(number).tags for number in "123")
+    assert second.attempt(PRODUCTION, config=asked(rollback="2", champion=now[:12]), **ANOTHER).success
+
+
+def test_an_approval_is_refused_if_the_model_was_evaluated_again_since_it_was_asked(case: Dated) -> None:
+    assert case.retrain(**REQUIRED).success
+    before = asked(approve="2")
+    assert case.attempt("evaluation", reuse="never", **REQUIRED).success
+
+    result = case.attempt(PRODUCTION, config=before, **REQUIRED)
+
+    latest = value("evaluation").coordinates
+    assert f"version 2 now has another one, {latest}; read its report, and ask again" in failure(result)
+    assert aliases() == {"champion": "1", "challenger": "2"}
+
+
 def test_how_a_candidate_is_approved_is_no_part_of_its_coordinates(case: Dated) -> None:
     assert case.retrain(production={"approval": "required"}).success
 
@@ -444,13 +577,13 @@ def test_a_rollback_puts_the_bento_of_that_version_first_again(case: Dated) -> N
     assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:2"}
 
     down = (PRODUCTION, "online_state", *everything)
-    assert case.attempt(*down, config={"rollback": "1", **DECISION}, **OTHER).success
+    assert case.attempt(*down, config=asked(rollback="1"), **OTHER).success
 
     assert {tag.partition("-")[0] for tag in BentoStore().first()} == {"small:1"}
 
     gone = next(iter((BentoStore().folder() / "bentos" / "small").glob("2-*")))
     shutil.rmtree(gone)
-    assert case.attempt(*down, config={"rollback": "2", **DECISION}, **OTHER).success
+    assert case.attempt(*down, config=asked(rollback="2"), **OTHER).success
 
     (first,) = BentoStore().first()
     assert first.startswith("small:2-")

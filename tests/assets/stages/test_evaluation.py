@@ -2,6 +2,7 @@
 
 import base64
 import html
+import importlib
 import json
 import re
 from pathlib import Path
@@ -9,8 +10,10 @@ from typing import Any
 
 import dagster as dg
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+from onnx import helper, numpy_helper
 from sklearn import metrics as reference
 
 from ml.evaluation.record import Evaluation
@@ -21,6 +24,7 @@ from ml.tasks.metrics import METRICS
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.runs import tracking
+from tests.support.small import failure
 
 SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
 
@@ -183,3 +187,40 @@ def test_the_same_run_gives_the_same_evaluation(sited: Any) -> None:
     again: Evaluation = stored("evaluation")
     of_the_run = {"coordinates", "serving"}
     assert first.model_dump_json(exclude=of_the_run) == again.model_dump_json(exclude=of_the_run)
+
+
+def wrong_where(content: bytes, column: int, value: float, answer: float) -> bytes:
+    """An exported model that gives another answer to the rows whose number in a column has a value."""
+    whole = onnx.load_from_string(content)
+    numbers = {"at": np.array(column), "value": np.array(value, np.float32), "wrong": np.array(answer, np.float32)}
+    whole.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in numbers.items())
+    next(node for node in whole.graph.node if list(node.output) == ["score"]).output[0] = "right"
+    chain = [
+        helper.make_node("Gather", ["numeric", "at"], ["picked"], axis=1),
+        helper.make_node("Equal", ["picked", "value"], ["equal"]),
+        helper.make_node("Where", ["equal", "wrong", "right"], ["score"]),
+    ]
+    whole.graph.node.extend(chain)
+    return bytes(whole.SerializeToString())
+
+
+@pytest.mark.parametrize("answer", [0.123, np.nan, np.inf])
+def test_an_exported_model_that_is_wrong_on_one_test_row_alone_is_refused(
+    small: Any, monkeypatch: pytest.MonkeyPatch, answer: float
+) -> None:
+    small.materialize("features/test")
+    frame, key = pd.read_csv(small.rows), stored("features/test")["id"].iloc[7]
+    frame.loc[frame["id"] == key, "x"] = 0.123456
+    frame.to_csv(small.rows, index=False)
+    export = importlib.import_module("assets.stages.onnx_model").export
+    monkeypatch.setattr(
+        "assets.stages.onnx_model.export", lambda *given: wrong_where(export(*given), 0, 0.123456, answer)
+    )
+
+    refused = failure(small.attempt("production_model", upstream=True))
+
+    where = "the largest difference to the native model (on the test rows: real rows)"
+    assert f"parity: {where} is " in refused
+    assert ("finite: 1 of the 60 test rows are answered with what is no finite number" in refused) == (answer != 0.123)
+    native = Ledger().get(str(Ledger().latest_of("small/evaluation")))["data"]["native"]
+    assert native["asset"] == "small/models/logistic"

@@ -1,4 +1,4 @@
-"""The sensor starts the retrain job for new content, with one run key for each content."""
+"""The sensor starts the retrain job for new content, with one run key until it is learned."""
 
 from pathlib import Path
 
@@ -73,6 +73,47 @@ def test_only_content_that_the_retrain_job_has_seen_starts_nothing(watched: Case
 
     assert len(after_score) == 1
     assert after_retrain == []
+
+
+def learn(case: Case, instance: dg.DagsterInstance, **tags: str) -> dg.ExecuteInProcessResult:
+    """A run of the retrain job, of which the snapshot alone is made."""
+    trained = defined(case).resolve_job_def("watched_retrain")
+    return trained.execute_in_process(instance=instance, asset_selection=[case.key("raw/rows")], tags=tags)
+
+
+def test_content_that_comes_back_after_other_content_was_learned_is_new_again(watched: Case, tmp_path: Path) -> None:
+    instance, rows, keys = dg.DagsterInstance.get(), tmp_path / "rows.csv", list[str]()
+    former = pd.read_csv(rows)
+    for content in (former, former.assign(x=2.0), former, former.assign(x=2.0)):
+        content.to_csv(rows, index=False)
+        keys += requested(watched, instance)
+        assert requested(watched, instance) == keys[-1:]  # until it is learned, Dagster drops it
+        learn(watched, instance)
+        assert requested(watched, instance) == []
+
+    assert len(set(keys)) == 4
+
+
+def test_a_run_that_takes_up_a_failed_one_has_seen_what_that_one_had_seen(watched: Case) -> None:
+    instance = dg.DagsterInstance.get()
+    first = learn(watched, instance)
+    job = defined(watched).resolve_job_def("watched_retrain")
+    again = instance.create_run_for_job(
+        job, parent_run_id=first.run_id, root_run_id=first.run_id, status=dg.DagsterRunStatus.SUCCESS
+    )
+
+    assert again.run_id != first.run_id
+    assert requested(watched, instance) == []
+
+
+def test_many_scored_snapshots_do_not_hide_what_was_learned(watched: Case) -> None:
+    instance = dg.DagsterInstance.get()
+    learn(watched, instance)
+    for number in range(60):
+        event = dg.AssetMaterialization(watched.key("raw/rows"), tags={"dagster/data_version": f"{number}"})
+        instance.report_runless_asset_event(event)
+
+    assert requested(watched, instance) == []
 
 
 def test_the_instance_runs_one_job_of_a_use_case_at_a_time(watched: Case) -> None:

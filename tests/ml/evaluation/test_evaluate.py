@@ -95,3 +95,18 @@ def test_an_evaluation_without_a_champion_compares_no_slice() -> None:
 
     assert spec_of("binary").evaluation.slices == ["site"]
     assert [each.against_champion for each in found.slices if each.declared] == [None, None]
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf])
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "regression"])
+def test_a_candidate_with_one_answer_that_is_no_number_is_evaluated_and_refused(kind: str, wrong: float) -> None:
+    _, given, _ = made(kind)  # type: ignore[arg-type]
+    candidate = given.candidate.copy()
+    candidate[7] = wrong
+
+    found, _, _ = made(kind, candidate=candidate)  # type: ignore[arg-type]
+
+    assert found.not_finite == 1
+    assert not any(np.isfinite(value) for value in found.metrics.values())
+    refused = {verdict.gate for verdict in judge(Gates(), found, given.spec.metric) if not verdict.passed}
+    assert refused >= {"finite", "baseline", "champion"}

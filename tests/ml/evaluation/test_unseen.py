@@ -94,3 +94,13 @@ def test_few_rows_are_compared_where_it_has_seen_none_of_them() -> None:
 
     assert found["seen_by_champion"] == 0
     assert found["comparison"].lower < found["comparison"].difference
+
+
+def test_a_champion_that_does_not_answer_with_numbers_is_no_measure_for_the_candidate() -> None:
+    y, right = np.arange(200) % 2, np.linspace(0, 1, 200)
+    champion, fair = right.copy(), np.ones(200, bool)
+    champion[7] = np.nan
+
+    compared = compare_unseen("roc_auc", ChampionGate(), 0, y, right, champion, fair)
+
+    assert compared == {"incomparable": "it answers 1 of the 200 test rows with what is no finite number"}

@@ -27,6 +27,7 @@ def evaluation(**changes: Any) -> Evaluation:
         "family": "f",
         "rows": 1000,
         "metrics": {"roc_auc": 0.8},
+        "not_finite": 0,
         "over_baseline": interval(0.2),
         "calibration": Calibration(error=0.02),
         "serving": Serving(latency_ms=0.1, size_mb=1.0, parity=1e-7),
@@ -44,15 +45,16 @@ def verdict(gate: str, found: Evaluation, metric: str = "roc_auc", **declared: A
     return next(each for each in verdicts if each.gate == gate)
 
 
-def test_every_gate_is_on_by_default_and_all_but_the_champions_can_be_off() -> None:
+def test_every_gate_is_on_by_default_and_all_but_two_can_be_off() -> None:
     off = Gates.model_validate(dict.fromkeys(SWITCHES, "off"))
 
-    named = ["baseline", "champion", "slices", "leaks", "calibration", "parity", "latency", "size"]
+    named = ["finite", "baseline", "champion", "slices", "leaks", "calibration", "parity", "latency", "size"]
     assert gate_names(Gates()) == named
-    assert gate_names(off) == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False))) == ["champion"]
+    assert gate_names(off) == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False))) == ["finite", "champion"]
     assert Gates.model_validate(off.model_dump()) == off
-    with pytest.raises(ValidationError):
-        Gates.model_validate({"champion": False})
+    for always in ("finite", "champion"):
+        with pytest.raises(ValidationError):
+            Gates.model_validate({always: False})
 
 
 def test_what_passes_every_gate_answers_under_each_name_in_order_with_its_figures() -> None:
@@ -299,3 +301,11 @@ def test_what_serving_takes_has_a_limit(gate: str, limit: dict[str, float], serv
 def test_a_margin_that_is_none_is_refused(margin: object) -> None:
     with pytest.raises(ValidationError, match="margin"):
         Gates.model_validate({"champion": {"not_worse_by": margin}})
+
+
+@pytest.mark.parametrize("rows", [1, None])
+def test_a_model_with_an_answer_that_is_no_number_passes_by_no_metric(rows: int | None) -> None:
+    refused = verdict("finite", evaluation(not_finite=rows), roc_auc={"at_least": 0.7}, calibration=False)
+
+    assert not refused.passed
+    assert ("1 of the 1000 test rows" if rows else "materialize evaluation again") in refused.reason

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Metric, MetricName, metrics_of, score
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Metric, MetricName, metrics_of, rows_not_finite, score
 
 
 def test_every_task_has_one_default_that_fits_it() -> None:
@@ -55,3 +55,25 @@ def test_a_metric_of_a_users_own_is_pickled_with_its_function() -> None:
 def test_a_metric_that_there_is_no_longer_is_named() -> None:
     with pytest.raises(ValueError, match=r"There is no metric 'gone'\. Allowed: "):
         Metric.named("gone")
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in get_args(Kind) for name in metrics_of(kind)])
+def test_no_metric_is_a_number_if_an_answer_is_none(kind: Kind, name: str, wrong: float) -> None:
+    random = np.random.default_rng(0)
+    y = random.normal(size=60) if kind == "regression" else np.arange(60) % (3 if kind == "multiclass" else 2)
+    p = random.dirichlet([1, 1, 1], 60) if kind == "multiclass" else random.random(60)
+    right = score(name, y, p)
+    p[7] = wrong
+    resamples = np.ones((4, 60))
+    resamples[:, 7] = 0  # not even where the row is not drawn
+
+    assert np.isfinite(right)
+    assert np.isnan(score(name, y, p))
+    assert np.isnan(METRICS[name].prepare(y, p)(resamples)).tolist() == [True] * 4
+
+
+def test_rows_are_counted_of_which_an_answer_is_no_finite_number() -> None:
+    assert rows_not_finite(np.array([0.0, np.nan, np.inf])) == 2
+    assert rows_not_finite(np.array([[0.5, 0.5], [np.nan, np.nan], [0.5, -np.inf]])) == 2
+    assert rows_not_finite(np.empty(0)) == 0

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ml.base.hashing import hash_bytes
-from resources.tracking.history import History
+from resources.tracking.history import History, Standing
 from resources.tracking.protocol import RegistryError
 from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry
 from resources.tracking.runs import Tracking
@@ -256,6 +256,155 @@ def test_an_alias_that_was_moved_by_hand_is_noted(registry: Registry) -> None:
         ("promoted", "1", None),
         ("moved by hand", "3", "1"),
     ]
+
+
+WAYS_OUT = r"sextant rollback case --to VERSION --reason ….*sextant retire case --reason …"
+
+
+def test_a_champion_whose_alias_was_deleted_is_still_the_champion_and_gets_it_back(registry: Registry) -> None:
+    move(registry, "1")
+    registry.versions.delete_alias("champion")
+
+    before = registry.champion()
+    for _ in range(2):
+        registry.recover()
+
+    assert before is not None
+    assert before.version == "1"
+    assert aliases(registry) == {"champion": "1"}
+    assert [(entry.action, entry.version) for entry in registry.entries()] == [("promoted", "1"), ("restored", "1")]
+
+
+def test_an_alias_that_was_moved_by_hand_and_then_deleted_is_restored_too(registry: Registry) -> None:
+    move(registry, "1")
+    registry.versions.set_alias("champion", "3")
+    registry.recover()
+    registry.versions.delete_alias("champion")
+
+    registry.recover()
+
+    assert aliases(registry)["champion"] == "3"
+    assert [entry.action for entry in registry.entries()] == ["promoted", "moved by hand", "restored"]
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_a_restoration_that_is_killed_anywhere_is_done_by_the_next_one(
+    registry: Registry, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(registry, "1")
+    registry.versions.delete_alias("champion")
+    ended = ends(dying(survived, monkeypatch).recover)
+
+    registry.recover()
+
+    assert ended is (survived == 3)
+    assert aliases(registry) == {"champion": "1"}
+    assert [(entry.action, entry.done) for entry in registry.history.entries()] == [
+        ("promoted", True), ("restored", True)
+    ]  # fmt: skip
+
+
+def test_a_champion_that_was_deleted_is_missed_until_somebody_goes_back(registry: Registry) -> None:
+    move(registry, "1")
+    move(registry, "2")
+    client(registry).delete_model_version("case", "2")
+
+    for _ in range(2):
+        registry.recover()
+        with pytest.raises(RegistryError, match=rf"the champion of case was deleted: .*{WAYS_OUT}"):
+            registry.champion()
+    assert registry.standing() == ("2", "1")
+    move(registry, "1", "rolled back")
+
+    champion = registry.champion()
+    assert champion is not None
+    assert champion.version == "1"
+    assert [entry.action for entry in registry.entries()] == ["promoted", "promoted", "deleted by hand", "rolled back"]
+
+
+@pytest.mark.parametrize("survived", range(4))
+def test_a_retirement_that_is_killed_anywhere_is_ended_or_never_was(
+    registry: Registry, survived: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move(registry, "1")
+    retire = dying(survived, monkeypatch).retire
+    ended = ends(lambda: retire(by="ada", reason="it lies", run="r"))
+
+    registry.recover()
+    champion = registry.champion()
+
+    assert ended is (survived == 3)
+    assert (champion is None) is (survived > 0)
+    assert registry.standing() == (None if survived else ("1", "0"))
+    assert [entry.action for entry in registry.entries()] == ["promoted", *(["retired"] if survived else [])]
+    move(registry, "2")
+    assert aliases(registry)["champion"] == "2"
+
+
+def lost(registry: Registry, promoted: Standing) -> Registry:
+    """The registry as a home sees it in which this was promoted."""
+    return Registry(registry.versions, promoted)
+
+
+@pytest.mark.parametrize("renamed", [True, False])
+def test_a_model_that_was_deleted_or_renamed_is_missed_until_its_champion_is_retired(
+    registry: Registry, renamed: bool
+) -> None:
+    move(registry, "1")
+    if renamed:
+        client(registry).rename_registered_model("case", "other")
+    else:
+        client(registry).delete_registered_model("case")
+    seen = lost(registry, Standing("1", "0"))
+
+    seen.recover()
+    with pytest.raises(RegistryError, match=rf"version 1 of case was its latest champion, .*renamed.*{WAYS_OUT}"):
+        seen.champion()
+    seen.retire(by="ada", reason="begin anew", run="r")
+
+    assert seen.champion() is None
+    assert [(entry.action, entry.version, entry.model_hash) for entry in seen.entries()] == [("retired", "1", "0")]
+
+
+@pytest.mark.parametrize("known", [Standing("1", "another model"), Standing("2", "")], ids=["number", "history"])
+def test_a_registry_that_does_not_know_the_latest_promotion_is_not_believed(
+    registry: Registry, known: Standing
+) -> None:
+    move(registry, "1")
+
+    with pytest.raises(RegistryError, match=rf"version {known.version} of case was its latest champion.*{WAYS_OUT}"):
+        lost(registry, known).champion()
+    for right in (Standing("1", "0"), Standing("1", "")):
+        assert lost(registry, right).champion() is not None
+
+
+def test_a_number_that_stands_for_another_model_is_no_champion(registry: Registry) -> None:
+    move(registry, "1")
+
+    for tags in ({MODEL_HASH: "another"}, {MODEL_HASH: ""}):
+        registry.tag("1", tags)
+        with pytest.raises(RegistryError, match=rf"the champion case:1 is another model than was promoted.*{WAYS_OUT}"):
+            registry.champion()
+
+
+def test_a_version_of_somebody_elses_is_no_champion(registry: Registry) -> None:
+    registry.versions.delete_tag("3", MODEL_HASH)
+    registry.versions.set_alias("champion", "3")
+    registry.recover()
+
+    with pytest.raises(RegistryError, match=rf"the champion case:3 was not registered by Sextant.*{WAYS_OUT}"):
+        registry.champion()
+
+
+def test_a_file_that_is_gone_or_another_one_is_no_model(registry: Registry) -> None:
+    move(registry, "1")
+    registry.tag("2", {MODEL_HASH: hash_bytes(model())})
+
+    assert registry.model("2") == model()
+    with pytest.raises(RegistryError, match=rf"the champion case:1 is damaged, its file is not the model.*{WAYS_OUT}"):
+        registry.model("1")
+    with pytest.raises(RegistryError, match=r"the version case:9 is damaged, its file cannot be read \(case has no"):
+        registry.model("9")
 
 
 def test_nothing_is_known_of_a_model_that_nobody_registered(home: Path) -> None:

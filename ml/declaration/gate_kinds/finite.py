@@ -1,0 +1,28 @@
+"""The gate of answers that are no numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ml.declaration.gate_kinds.kind import GateKind
+from ml.verdict import MISSING, Verdict
+
+if TYPE_CHECKING:
+    from ml.evaluation.record import Evaluation
+
+
+class FiniteGate(GateKind):
+    """The candidate must answer every test row with a finite number, whatever it is judged by."""
+
+    name = "finite"
+    description = "Every answer is a finite number; cannot be off."
+    can_be_off = False
+
+    def judge(self, metric: str, evaluation: Evaluation) -> Verdict:
+        """Refuse a model with an answer that is NaN or infinite, or of whose answers nobody knows."""
+        rows = evaluation.not_finite
+        if rows is None:
+            unknown = "nothing says whether every answer is a finite number: materialize evaluation again"
+            return Verdict(self.name, False, unknown, {"rows": MISSING})
+        reason = f"{rows} of the {evaluation.rows} test rows are answered with what is no finite number; needed: 0"
+        return Verdict(self.name, rows == 0, reason, {"rows": rows})
