@@ -33,7 +33,7 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_engines() -> Iterator[None]:
-    """Let Dagster keep its connections to SQLite while an instance is open, the SQL that it has compiled, and migrations.
+    """Let Dagster keep connections to SQLite while an instance is open, the SQL that it has compiled, and migrations.
 
     It makes an engine and a connection for each query, of which a run in this process asks hundreds: half of its time.
     """
