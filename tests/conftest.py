@@ -78,7 +78,7 @@ def shared_engines() -> Iterator[None]:
 def blank_pictures() -> Iterator[Callable[..., None]]:
     """Leave the pictures of reports blank, but for what is written into their files: to draw them is a third of a run.
 
-    Those that `tests/ml` makes are drawn, and so are those of commands in processes of their own. Yields what draws.
+    Those of tests that look at them, and of commands in processes of their own, are drawn. Yields what draws.
     """
     from matplotlib.figure import Figure
     from PIL import Image
