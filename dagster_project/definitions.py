@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
@@ -58,8 +59,9 @@ def resources() -> dict[str, object]:
 
 
 @dg.definitions
+@cache  # Dagster asks for them up to five times in the process of one run; another look at the files is a new process
 def defs() -> dg.Definitions:
-    """Load every use case of configs/, with the resources and the executor."""
+    """Load every use case of configs/, with the resources and the executor; once in a process."""
     for name, value in PINNED.items():
         os.environ.setdefault(name, value)
     keep_to_home()

@@ -2,11 +2,12 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import dagster as dg
 import pytest
 from xdist.scheduler import LoadScopeScheduling
 
@@ -32,26 +33,75 @@ if MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).
 
 @pytest.fixture(scope="session", autouse=True)
 def shared_engines() -> Iterator[None]:
-    """Let Dagster's connections to one SQLite file share an engine, and so the SQL that it has compiled.
+    """Let Dagster keep connections to SQLite while an instance is open, the SQL that it has compiled, and migrations.
 
-    It makes an engine for each connection, of which a run in this process opens hundreds: a third of its time.
+    It makes an engine and a connection for each query, of which a run in this process asks hundreds: half of its time.
     """
+    from alembic.script import ScriptDirectory
     from dagster._core.storage.event_log.sqlite import sqlite_event_log
     from dagster._core.storage.runs.sqlite import sqlite_run_storage
     from dagster._core.storage.schedules.sqlite import sqlite_schedule_storage
 
-    make, engines = sqlite_event_log.create_engine, dict[str, Any]()
+    make, close, read = sqlite_event_log.create_engine, dg.DagsterInstance.dispose, ScriptDirectory.from_config
+    engines, disposals = dict[tuple[str, int], Any](), dict[tuple[str, int], Callable[[], None]]()
+    migrations = dict[str, ScriptDirectory]()
 
-    def shared(url: str, **options: Any) -> Any:
-        name = f"{url} {options}"
-        if name not in engines:
-            engines[name] = make(url, **options)
-        return engines[name]
+    def shared(url: str, *, poolclass: object, **options: Any) -> Any:
+        file = Path(url.removeprefix("sqlite:///"))
+        key = url, file.stat().st_ino if file.exists() else 0
+        if key not in engines:
+            engines[key] = make(url, **options)
+            disposals[key] = engines[key].dispose
+            engines[key].dispose = lambda: None  # it does so after each query
+        return engines[key]
+
+    def closed(instance: dg.DagsterInstance) -> None:
+        close(instance)
+        for dispose in disposals.values():
+            dispose()
+
+    def known(config: Any) -> ScriptDirectory:
+        folder = config.get_main_option("script_location")
+        if folder not in migrations:
+            migrations[folder] = read(config)
+        return migrations[folder]
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", known)
         for storage in (sqlite_event_log, sqlite_run_storage, sqlite_schedule_storage):
             patch.setattr(storage, "create_engine", shared)
+        patch.setattr(dg.DagsterInstance, "dispose", closed)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def blank_pictures() -> Iterator[Callable[..., None]]:
+    """Leave the pictures of reports blank, but for what is written into their files: to draw them is a third of a run.
+
+    Those of tests that look at them, and of commands in processes of their own, are drawn. Yields what draws.
+    """
+    from matplotlib.figure import Figure
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    draw = Figure.savefig
+
+    def blank(figure: Figure, file: Any, *, format: str, dpi: int, metadata: Mapping[str, str | None] = {}) -> None:
+        about = PngInfo()
+        for name, text in metadata.items():
+            if text is not None:
+                about.add_text(name, text)
+        Image.new("1", (1, 1)).save(file, format, pnginfo=about)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", blank)
+        yield draw
+
+
+@pytest.fixture
+def drawn(blank_pictures: Callable[..., None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have pictures drawn, for tests that look at them."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", blank_pictures)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from ml.base.hashing import hash_json
@@ -172,11 +173,13 @@ def _path(path: str | Path) -> Path:
     return tuple(path.split(".")) if isinstance(path, str) else path
 
 
+@lru_cache(maxsize=1 << 16)  # a run asks the same ten thousand times
 def _covers(pattern: Path, path: Path) -> bool:
     """Return whether a path is the pattern's, or lies inside of it."""
     return len(pattern) <= len(path) and all(one in (ANY, other) for one, other in zip(pattern, path, strict=False))
 
 
+@lru_cache(maxsize=1 << 16)
 def _lies_in(pattern: Path, path: Path) -> bool:
     """Return whether the pattern lies inside of a path."""
     return len(pattern) > len(path) and all(one in (ANY, other) for one, other in zip(pattern, path, strict=False))

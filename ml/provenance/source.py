@@ -233,6 +233,7 @@ def decides(module: str) -> bool:
     return _not_deciding(module) is None
 
 
+@cache
 def _not_deciding(module: str) -> str | None:
     """Return the entry of NOT_DECIDING that a module belongs to; None if it decides."""
     return next((entry for entry in NOT_DECIDING if module == entry or module.startswith(f"{entry}.")), None)

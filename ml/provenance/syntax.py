@@ -18,7 +18,7 @@ def imported(tree: ast.AST, module: str, path: str) -> Iterator[str]:
             yield from (f"{str(base).rstrip('.')}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING"):
             yield from imported(ast.Module(node.orelse, []), module, path)
-        else:
+        elif not isinstance(node, ast.expr):  # no expression has an import inside
             yield from imported(node, module, path)
 
 

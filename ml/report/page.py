@@ -1,11 +1,15 @@
 """The evaluation as one self-contained HTML page, and in short."""
 
+from __future__ import annotations
+
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import cache
+from importlib.resources import files
 from math import isnan
 from statistics import mean, stdev
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
@@ -15,6 +19,9 @@ from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
 from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 MOST_FEATURES = 25  # of the table of importances
 SECTIONS = {  # the pictures of each section, in its order
@@ -36,15 +43,9 @@ def html(
     coordinates: dict[str, Any],
 ) -> str:
     """Render the whole report as one page without outside references."""
-    from importlib.resources import files
-
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
-    page = environment.from_string(files("ml.report").joinpath("page.html").read_text()).render(
+    page = _template().render(
         name=name,
         spec=spec,
         e=evaluation,
@@ -60,6 +61,15 @@ def html(
         coordinates=coordinates,
     )
     return stamp_html(page, str(coordinates["id"]))
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
+    return environment.from_string(files("ml.report").joinpath("page.html").read_text())
 
 
 def in_short(evaluation: Evaluation, metric: str) -> str:

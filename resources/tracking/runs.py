@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a trial's states, as those of runs
 _log = logging.getLogger(__name__)
+_BATCH = 100  # params, the most that MLflow takes in one request; so many tags and ten times as many metrics
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the run's page
 
@@ -47,25 +48,26 @@ class MlflowRun:
 
     def tag(self, tags: Mapping[str, str]) -> None:
         """Set tags of the run."""
-        for name, text in tags.items():
-            self.client.set_tag(self.id, name, text)
+        from mlflow.entities import RunTag
+
+        self._log(self.id, tags=[RunTag(name, text) for name, text in tags.items()])
 
     def metrics(self, values: Mapping[str, float]) -> None:
         """Log metrics by name."""
-        for name, value in values.items():
-            self.client.log_metric(self.id, name, float(value))
+        self.curve(0, values)
 
     def curve(self, step: int, values: Mapping[str, float]) -> None:
         """Log one point of each of some curves, at once."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)
-        self.client.log_batch(self.id, [Metric(name, float(value), now, step) for name, value in values.items()])
+        self._log(self.id, metrics=[Metric(name, float(value), now, step) for name, value in values.items()])
 
     def params(self, values: Mapping[str, Any]) -> None:
         """Log parameters by name; where other code has logged one, its value stays, for MLflow changes none."""
-        for name, value in self._unlogged(self.id, values).items():
-            self.client.log_param(self.id, name, value)
+        from mlflow.entities import Param
+
+        self._log(self.id, params=[Param(name, str(value)) for name, value in self._unlogged(self.id, values).items()])
 
     def child(
         self, name: str, params: Mapping[str, Any], metrics: Mapping[str, Sequence[float]], tags: Mapping[str, str]
@@ -77,7 +79,7 @@ class MlflowRun:
         run = self._child(name)
         points = [Metric(metric, v, now, step) for metric, steps in metrics.items() for step, v in enumerate(steps)]
         parameters = [Param(param, str(value)) for param, value in self._unlogged(run, params).items()]
-        self.client.log_batch(run, points, parameters, [RunTag(tag, text) for tag, text in tags.items()])
+        self._log(run, points, parameters, [RunTag(tag, text) for tag, text in tags.items()])
         self.client.set_terminated(run, _ENDED[tags["state"]])
 
     def trials(self) -> Callable[[int], AbstractContextManager[None]] | None:
@@ -90,6 +92,12 @@ class MlflowRun:
             path = Path(folder) / name
             path.write_bytes(content)
             self.client.log_artifact(self.id, str(path))
+
+    def _log(self, run: str, metrics: Sequence[Any] = (), params: Sequence[Any] = (), tags: Sequence[Any] = ()) -> None:
+        """Log to a run, as much in one request as MLflow takes."""
+        for start in range(0, max(len(metrics), len(params), len(tags)), _BATCH):
+            part = slice(start, start + _BATCH)
+            self.client.log_batch(run, metrics[part], params[part], tags[part])
 
     def _child(self, name: str) -> str:
         """Return the id of a run below this one: where it is fluent, code may have logged to that already."""

@@ -83,7 +83,10 @@ BAD = {
     ),
     "time that does not parse": (
         rewritten(lambda orders: orders.replace("2024-01-05T00:00:00", "the fifth")),
-        ["column 'at': must hold times, but 1 of 90 values do not parse as a time, first 'the fifth'", "write them as ISO 8601"],
+        [
+            "column 'at': must hold times, but 1 of 90 values do not parse as a time, first 'the fifth'",
+            "write them as ISO 8601",
+        ],
     ),
     "no time for the cutoff": (
         rewritten(lambda orders: orders.replace("2024-01-05T00:00:00", None)),

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +39,9 @@ attributes:
 GATES = {"watched": "{champion: {not_worse_by: 1.0}}", "guarded": "{roc_auc: {at_least: 0.8}}"}
 
 
+RUNNING = ExitStack()
+
+
 @dataclass
 class Live:
     """A running Sextant: its process, its addresses and its folders."""
@@ -49,6 +52,7 @@ class Live:
     environment: dict[str, str]
     project: Path
     folder: Path
+    opened: dg.DagsterInstance | None = None
 
     def arrive(self, use_case: str, rows: pd.DataFrame) -> None:
         """Give the table that a use case looks at another content, all at once."""
@@ -64,8 +68,10 @@ class Live:
 
     @contextmanager
     def instance(self) -> Iterator[dg.DagsterInstance]:
-        with dg.DagsterInstance.from_config(self.environment["DAGSTER_HOME"]) as instance:
-            yield instance
+        """Yield its Dagster instance, opened once: who waits for something asks it five times a second."""
+        if self.opened is None:
+            self.opened = RUNNING.enter_context(dg.DagsterInstance.from_config(self.environment["DAGSTER_HOME"]))
+        yield self.opened
 
 
 def rows(seed: int, noise: float = 0.5) -> pd.DataFrame:
@@ -98,8 +104,20 @@ def answers(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Iterator[Live]:
-    folder = tmp_path_factory.mktemp("live")
+def live(tmp_path_factory: pytest.TempPathFactory, copy_project: Callable[[Path], Path]) -> Live:
+    return RUNNING.enter_context(started(tmp_path_factory.mktemp("live"), copy_project))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> None:
+    """End what runs after the last test of this folder: its sensors would go on beside all other tests."""
+    if nextitem is None or nextitem.path.parent != item.path.parent:
+        RUNNING.close()
+
+
+@contextmanager
+def started(folder: Path, copy_project: Callable[[Path], Path]) -> Iterator[Live]:
+    """Start Sextant for the block."""
     project, home = copy_project(folder / "project"), folder / "home"
     (project / "configs" / "flight_delays" / "defs.yaml").unlink()
     trained = project / "configs" / "breast_cancer" / "defs.yaml"

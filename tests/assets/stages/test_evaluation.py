@@ -76,7 +76,7 @@ def test_the_report_holds_what_the_evaluation_found(sited: Any, tmp_path: Path) 
     assert [each.value for each in found.fairness[0].groups] == ["north", "south"]
 
 
-def test_the_page_dagster_and_mlflow_show_the_same_pictures(sited: Any, tmp_path: Path) -> None:
+def test_the_page_dagster_and_mlflow_show_the_same_pictures(sited: Any, tmp_path: Path, drawn: None) -> None:
     sited.materialize("evaluation", evaluation=SHOWN)
 
     files, shown = artifacts(tmp_path / "copies"), metadata()

@@ -193,7 +193,7 @@ def test_a_trial_that_was_pruned_is_a_killed_run_and_one_that_failed_says_why(sm
         assert (trial.reason == "ValueError: not this C") == (0.004 < trial.params["C"] < 0.006)
 
 
-def test_each_trial_is_an_mlflow_run_below_that_of_the_asset_which_has_the_plots(small: Small) -> None:
+def test_each_trial_is_an_mlflow_run_below_that_of_the_asset_which_has_the_plots(small: Small, drawn: None) -> None:
     shown = materialized(small, {"trials": 4, "folds": 2}, metric="log_loss")
 
     client, run = tracking().client(), shown["coordinates"]["run"]["mlflow"]

@@ -15,6 +15,7 @@ from ml.tasks.metrics import Kind
 from ml.verdict import Verdict
 from tests.support.judged import TASKS, made
 
+pytestmark = pytest.mark.usefixtures("drawn")
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}
 OF_CLASSES = {"confusion matrix", "ROC curve", "precision and recall", "calibration"}
 PICTURES = {
