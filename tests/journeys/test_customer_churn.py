@@ -106,8 +106,11 @@ def test_rows_without_a_target_are_scored_and_are_no_examples(
     [
         ("select customer_id, ordered_at as day from orders", 'Referenced column "(cutoff|target)" not found'),
         ("select 1 as customer_id, null as cutoff, true as target", "1 of 1 rows have no cutoff"),
-        ("select -1 as customer_id, now() as cutoff, true as target", "1 of 1 rows have a customer_id that is not in"),
-        ("select 1 as customer_id, now() as cutoff, null as target", "no row with a target"),
+        (
+            "select -1 as customer_id, timestamp '2024-01-01' as cutoff, true as target",
+            "1 of 1 rows have a customer_id that is not in",
+        ),
+        ("select 1 as customer_id, timestamp '2024-01-01' as cutoff, null as target", "no row with a target"),
         (
             "select 1 as customer_id, timestamp '2024-01-01' as cutoff, true as target from orders limit 3",
             "2 rows with the key",

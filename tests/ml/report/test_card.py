@@ -51,7 +51,7 @@ def test_a_slice_that_was_found_is_told_without_calling_it_a_fault() -> None:
     ("examples", "shared"),
     [
         ({"split": {"validation_share": 0.2, "test_share": 0.2, "group": "patient"}}, "patient"),
-        ({"query": "select id, at as cutoff, y from rows", "target": None}, "id"),
+        ({"query": "select id, seen as cutoff, y from rows", "target": None}, "id"),
     ],
 )
 def test_rows_that_share_something_are_named_as_a_limit_of_the_intervals(examples: dict[str, Any], shared: str) -> None:
