@@ -19,7 +19,9 @@ def with_computed(where: str, declared: Table, table: pa.Table) -> pa.Table:
     """Return a table with its computed columns, as `computed_sql` has them."""
     with connection(threads=1) as opened:
         opened.register("rows", table)
-        return opened.sql(computed_sql(where, declared, opened, "rows")).to_arrow_table()
+        computed = opened.sql(computed_sql(where, declared, opened, "rows")).to_arrow_table()
+    check_known(where, declared, computed)
+    return computed
 
 
 def computed_sql(where: str, declared: Table, opened: "DuckDBPyConnection", relation: str) -> str:
@@ -42,7 +44,7 @@ def computed_sql(where: str, declared: Table, opened: "DuckDBPyConnection", rela
     return select_sql([read_column(where, field, logical.get(field.name)) for field in schema], query)
 
 
-def check_known(where: str, declared: Table, file: TableFile) -> None:
+def check_known(where: str, declared: Table, rows: pa.Table | TableFile) -> None:
     """Raise DataError where some row has a computed column before a column that it is made of."""
     known_from = {column.lower(): time for time, columns in declared.known_from.items() for column in columns}
     known_from |= {time.lower(): time for time in declared.known_from}
@@ -52,7 +54,7 @@ def check_known(where: str, declared: Table, file: TableFile) -> None:
             origin = known_from[source]
             if origin == own:
                 continue
-            table = file.select(list(dict.fromkeys([origin, own, name])))
+            table = rows.select(list(dict.fromkeys([origin, own, name])))
             late = pc.or_(pc.is_null(table[origin]), pc.fill_null(pc.greater(table[origin], table[own]), True))
             early = pc.sum(pc.and_(pc.and_(late, pc.is_valid(table[own])), pc.is_valid(table[name]))).as_py()
             if early:
@@ -66,6 +68,4 @@ def check_known(where: str, declared: Table, file: TableFile) -> None:
 def sent_types(declared: Table, table: pa.Table) -> dict[str, str]:
     """Return the types of source columns whose numbers a request has as DOUBLE, which an expression tells apart."""
     kinds = {field.name: field.type for field in table.schema if field.name not in declared.derived}
-    return {name: "BIGINT" for name, kind in kinds.items() if pa.types.is_integer(kind)} | {
-        name: "FLOAT" for name, kind in kinds.items() if pa.types.is_float32(kind)
-    }
+    return {name: "BIGINT" for name, kind in kinds.items() if pa.types.is_integer(kind)}

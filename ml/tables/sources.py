@@ -20,8 +20,8 @@ from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
 from ml.declaration.tables import Table
+from ml.tables import computed
 from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred, read_column, select_sql
-from ml.tables.computed import check_known, computed_sql
 from ml.tables.findings import AuditError, Finding
 
 if TYPE_CHECKING:
@@ -192,8 +192,8 @@ class _Reading:
 
     def _computed(self, relation: str) -> TableFile:
         """Return a file with the computed columns too."""
-        file = self._copied(f"({computed_sql(self.where, self.table, self.connection, relation)})", "computed")
-        check_known(self.where, self.table, file)
+        file = self._copied(f"({computed.computed_sql(self.where, self.table, self.connection, relation)})", "computed")
+        computed.check_known(self.where, self.table, file)
         return file
 
     def _copied(self, relation: str, name: str, compression: str = _SMALL) -> TableFile:
@@ -219,11 +219,11 @@ class _Reading:
 def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str]) -> Iterator[str]:
     """Yield what is wrong with names that SQL, which does not tell cases apart, takes for one."""
     needed = [name for name in names if name not in ignored]
-    computed = list(derived)
-    for lower, count in Counter(name.lower() for name in [*needed, *computed]).items():
+    names_made = list(derived)
+    for lower, count in Counter(name.lower() for name in [*needed, *names_made]).items():
         if count > 1:
             same = [name for name in needed if name.lower() == lower]
-            made = [name for name in computed if name.lower() == lower]
+            made = [name for name in names_made if name.lower() == lower]
             if made:
                 yield f"{made[0]!r} is computed, and the source has a column {same[0] if same else made[1]!r} too"
             elif len(set(same)) == 1:

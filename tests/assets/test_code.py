@@ -31,8 +31,13 @@ def code_versions() -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("path", "old", "new", "changed"),
     [
-        ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model"}),
-        ("ml/models/linear.py", "MAX_ITERATIONS = 100", "MAX_ITERATIONS = 99", {"models/logistic", "onnx_model"}),
+        ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model", "evaluation"}),
+        (
+            "ml/models/linear.py",
+            "MAX_ITERATIONS = 100",
+            "MAX_ITERATIONS = 99",
+            {"models/logistic", "onnx_model", "evaluation"},
+        ),
         ("ml/report/plots/style.py", "#1f5fa8", "#1f5fa9", {"evaluation"}),  # its figures
         ("ml/declaration/features.py", "How far back to look", "How far to look back", set()),  # words
         ("ml/declaration/splits/kind.py", '"""Whether all rows', '"""True if all rows', set()),

@@ -157,8 +157,8 @@ def test_an_event_that_is_sent_has_the_computed_columns_of_the_batch_path() -> N
     declared["features"]["history"]["aggregations"] = ["mean", "num_unique"]
     spec = UseCaseSpec.model_validate(declared)
     trips = tables()["trips"].drop_columns(["late"])
-    seats = pa.array([row % 7 for row in range(96)], pa.int32())
-    small = pa.array([row / 7 for row in range(96)], pa.float32())
+    seats = pa.array([row % 7 for row in range(96)])
+    small = pa.array([row / 7 for row in range(96)])
     stored = trips.append_column("seats", seats).append_column("small", small)
     batch = {**tables(), "trips": with_computed("trips", spec.tables["trips"], stored)}
     plan = read_plan(
