@@ -181,6 +181,7 @@ def plain(use_case: str) -> None:
         target=task.summary(test["target"]),
         metrics={},
     )
+    measure_parity(best.model, best.encoder, content, test)
     inputs = evaluation_inputs(spec, model, test, tables, scores)
     explanations = explained(inputs)
     evaluation = evaluate(begun, inputs, explanations)

@@ -84,11 +84,10 @@ class Ledger:
 
     def promoted(self, use_case: str) -> tuple[str, str] | None:
         """Return the champion of the latest `production_model`: its version and its model's hash, empty if not kept."""
-        identity = self.latest_of(f"{use_case}/production_model")
-        if identity is None:
-            return None
-        labels = _read(self.folder / f"{identity}.json")["labels"]
-        return str(labels["model"]).rpartition(":")[2], str(labels.get("model hash", ""))
+        file = self.folder / f"{self.latest_of(f'{use_case}/production_model')}.json"
+        labels = _read(file)["labels"] if file.is_file() else {}
+        version = str(labels.get("model", "")).rpartition(":")[2]
+        return (version, str(labels.get("model hash", ""))) if version else None
 
     @property
     def latest_of_all(self) -> set[str]:

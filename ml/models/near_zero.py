@@ -73,24 +73,22 @@ class Moved:
         """Return the model's graph with a `score` in double."""
         from onnx import TensorProto, compose, helper
 
-        graph: onnx.ModelProto = compose.add_prefix(self.model.to_onnx(), "near_")
-        names = {graph.graph.input[0].name: "X", graph.graph.output[0].name: "near_zero"}
-        for node in graph.graph.node:
-            for ends in (node.input, node.output):
-                ends[:] = [names.get(name, name) for name in ends]
-        graph.graph.input[0].name = "X"
+        whole: onnx.ModelProto = compose.add_prefix(self.model.to_onnx(), "near_")
+        graph = whole.graph
+        (taken,), (near_zero,) = graph.input, graph.output
+        nodes = [
+            helper.make_node("Identity", ["X"], [taken.name], name="as_given"),
+            *graph.node,
+            helper.make_node("Cast", [near_zero.name], ["in_double"], name="to_double", to=TensorProto.DOUBLE),
+            helper.make_node("Mul", ["in_double", "scale"], ["scaled"], name="times_scale"),
+            helper.make_node("Add", ["scaled", "offset"], ["score"], name="plus_offset"),
+        ]
         for name, value in (("scale", self.move.scale), ("offset", self.move.offset)):
-            graph.graph.initializer.append(helper.make_tensor(name, TensorProto.DOUBLE, [], [value]))
-        graph.graph.node.extend(
-            [
-                helper.make_node("Cast", ["near_zero"], ["in_double"], name="to_double", to=TensorProto.DOUBLE),
-                helper.make_node("Mul", ["in_double", "scale"], ["scaled"], name="times_scale"),
-                helper.make_node("Add", ["scaled", "offset"], ["score"], name="plus_offset"),
-            ]
-        )
-        del graph.graph.output[:]
-        graph.graph.output.append(helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["rows", 1]))
-        return graph
+            graph.initializer.append(helper.make_tensor(name, TensorProto.DOUBLE, [], [value]))
+        taken.name = "X"
+        score = helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["rows", 1])
+        whole.graph.CopyFrom(helper.make_graph(nodes, "near_zero", [taken], [score], initializer=graph.initializer))
+        return whole
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or "model" not in vars(self):  # as while it is unpickled
