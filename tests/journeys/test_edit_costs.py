@@ -1,6 +1,5 @@
 """An edit costs what it changes: after a first full run, exactly those assets are made again that it can change."""
 
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from resources.tracking.registry import CONFIRMED
 from resources.tracking.runs import tracking
 from tests.support.dated import frame
 from tests.support.edited import BASE, HISTORY, MATRIX, MODELS, SEARCHED, SERVED, Edit, Edited, Outcome, in_home
+from tests.support.small import copy_home
 
 pytestmark = pytest.mark.slow
 
@@ -21,8 +21,7 @@ pytestmark = pytest.mark.slow
 def edited(first: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Edited:
     """The use case in a home of the test's own."""
     in_home(home, monkeypatch)
-    shutil.rmtree(home)
-    shutil.copytree(first / "home", home)
+    copy_home(first / "home", home)
     case = Edited(home, first / "rows.csv")  # the path is part of the declaration
     case.use(frame())
     return case

@@ -25,7 +25,8 @@ from resources.storage import Storage, find
 from resources.tracking.registry import MODEL_HASH, ROLLED_BACK
 from resources.tracking.runs import tracking
 from tests.support.dated import OTHER, PRODUCTION, Dated, frame
-from tests.support.small import asked, failure
+from tests.support.edited import in_home
+from tests.support.small import asked, copy_home, failure
 
 REQUIRED: dict[str, Any] = {**OTHER, "production": {"approval": "required"}}
 ANOTHER: dict[str, Any] = {"models": {"logistic": {"trials": 1, "search": {"C": 0.5}}}}  # with answers of its own
@@ -55,6 +56,37 @@ def versions() -> list[str]:
 
 def moves() -> list[tuple[str, str, str | None]]:
     return [(entry.action, entry.version, entry.former) for entry in tracking().registry("small").entries()]
+
+
+@pytest.fixture(scope="module")
+def homes(promoted: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Make homes to be copied: one in which version 2 waits, one in which it is champion and has made predictions."""
+    folder = tmp_path_factory.mktemp("decided")
+    made = {name: folder / name for name in ("waiting", "second")}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, home in made.items():
+            copy_home(promoted / "home", home)
+            in_home(home, patch)
+            case = Dated(home, promoted / "rows.csv")
+            case.use(frame())
+            changes, until = (REQUIRED, PRODUCTION) if name == "waiting" else (OTHER, "predictions")
+            assert case.attempt(until, upstream=True, **changes).success
+    return made
+
+
+@pytest.fixture
+def waiting(case: Dated, homes: dict[str, Path]) -> Dated:
+    """With a version 2 that waits for its approval."""
+    copy_home(homes["waiting"], case.home)
+    return case
+
+
+@pytest.fixture
+def second(case: Dated, homes: dict[str, Path]) -> Dated:
+    """With version 2 as champion and predictions of it."""
+    copy_home(homes["second"], case.home)
+    assert set(value("predictions")["model_version"]) == {"2"}
+    return case
 
 
 def test_a_candidate_that_needs_approval_waits_and_is_promoted_by_it(case: Dated) -> None:
@@ -152,23 +184,22 @@ def test_an_approval_goes_by_the_evaluation_that_is_as_declared_be_it_an_older_o
 
 
 def test_an_approval_goes_by_the_latest_evaluation_of_the_waiting_model(
-    case: Dated, monkeypatch: pytest.MonkeyPatch
+    waiting: Dated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert case.retrain(**REQUIRED).success
     with monkeypatch.context() as patch:
         patch.setattr("assets.stages.evaluation.serving_of", lambda *_: Serving(latency_ms=1e3, size_mb=1, parity=0))
-        assert case.attempt("evaluation", reuse="never", **REQUIRED).success
-    assert case.attempt("evaluation", upstream=True, **ANOTHER).success
+        assert waiting.attempt("evaluation", reuse="never", **REQUIRED).success
+    assert waiting.attempt("evaluation", upstream=True, **ANOTHER).success
 
-    refused = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
+    refused = waiting.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert "Refused by the gate latency: the median time for one row is 1e+03 ms" in failure(refused)
     assert aliases() == {"champion": "1", "challenger": "2"}
 
-    assert case.attempt("onnx_model", upstream=True, **REQUIRED).success
-    assert case.attempt("evaluation", reuse="never", **REQUIRED).success  # measured again
-    assert case.retrain(**REQUIRED).success
-    assert case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED).success
+    assert waiting.attempt("onnx_model", upstream=True, **REQUIRED).success
+    assert waiting.attempt("evaluation", reuse="never", **REQUIRED).success  # measured again
+    assert waiting.retrain(**REQUIRED).success
+    assert waiting.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED).success
     evaluated = json.loads(tracking().registry("small").version("2").tags[EVALUATED])
     assert evaluated["coordinates"] == value("evaluation").coordinates
 
@@ -202,11 +233,9 @@ def test_a_candidate_that_answers_as_a_version_does_is_that_version_and_its_eval
 
 
 def test_a_version_that_waits_is_promoted_once_no_approval_is_needed_by_whatever_answers_as_it_does(
-    case: Dated,
+    waiting: Dated,
 ) -> None:
-    assert case.retrain(**REQUIRED).success
-
-    assert case.retrain(**{**seeded(2), "production": {}}).success
+    assert waiting.retrain(**{**seeded(2), "production": {}}).success
 
     assert (aliases(), versions()) == ({"champion": "2", "previous": "1"}, ["1", "2"])
 
@@ -232,22 +261,13 @@ def test_a_version_that_was_made_the_challenger_by_hand_is_not_approved(
     assert aliases() == {"champion": "1", "challenger": "2"}
 
 
-def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(case: Dated) -> None:
-    assert case.retrain(**REQUIRED).success
-    assert case.retrain(**ANOTHER).success
+def test_an_approval_counts_for_the_champion_that_the_candidate_was_compared_with(waiting: Dated) -> None:
+    assert waiting.retrain(**ANOTHER).success
 
-    result = case.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
+    result = waiting.attempt(PRODUCTION, config=asked(approve="2"), **REQUIRED)
 
     assert "the champion has changed since the evaluation, from version 1 to 3" in failure(result)
     assert aliases()["champion"] == "3"
-
-
-@pytest.fixture
-def second(case: Dated) -> Dated:
-    """With version 2 as champion and predictions of it."""
-    assert case.attempt("predictions", upstream=True, **OTHER).success
-    assert set(value("predictions")["model_version"]) == {"2"}
-    return case
 
 
 def test_a_rollback_reaches_the_predictions_and_is_not_undone_by_the_next_retrain(second: Dated) -> None:
@@ -288,15 +308,14 @@ def test_a_rollback_is_not_undone_by_the_same_model_trained_again_but_new_data_m
 
 
 @pytest.mark.parametrize("damage", [lambda file: file.write_bytes(b"x"), lambda file: file.unlink()])
-def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_once(case: Dated, damage: Any) -> None:
-    assert case.retrain(**REQUIRED).success
+def test_a_waiting_version_whose_file_is_damaged_or_gone_is_registered_again_once(waiting: Dated, damage: Any) -> None:
     damage(artifact("2", "model.onnx"))
 
     for refit_seeds in (2, 3):
-        assert case.retrain(**seeded(refit_seeds)).success
+        assert waiting.retrain(**seeded(refit_seeds)).success
 
     assert (aliases(), versions()) == ({"champion": "1", "challenger": "3"}, ["1", "2", "3"])
-    assert case.attempt(PRODUCTION, config=asked(approve="3"), **REQUIRED).success
+    assert waiting.attempt(PRODUCTION, config=asked(approve="3"), **REQUIRED).success
 
 
 class Command:
@@ -318,10 +337,9 @@ class Command:
 
 
 def test_a_command_says_what_came_of_it_and_fails_where_nothing_was_moved(
-    case: Dated, monkeypatch: pytest.MonkeyPatch
+    waiting: Dated, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert case.retrain(**REQUIRED).success
-    dry = Command(case, monkeypatch, **OTHER, production={"approval": "required", "dry_run": True})
+    dry = Command(waiting, monkeypatch, **OTHER, production={"approval": "required", "dry_run": True})
 
     assert dry("approve", "small", "2") == (
         1,
@@ -329,16 +347,16 @@ def test_a_command_says_what_came_of_it_and_fails_where_nothing_was_moved(
     )
     assert aliases() == {"champion": "1", "challenger": "2"}
 
-    strict = Command(case, monkeypatch, **{**REQUIRED, "gates": {"roc_auc": {"at_least": 0.99999}}})
+    strict = Command(waiting, monkeypatch, **{**REQUIRED, "gates": {"roc_auc": {"at_least": 0.99999}}})
     assert strict("approve", "small", "2") == (1, "Error: version 1 is the champion; the run's log is log")
     assert aliases() == {"champion": "1", "challenger": "2"}
 
-    approve = Command(case, monkeypatch, **REQUIRED)
+    approve = Command(waiting, monkeypatch, **REQUIRED)
     assert approve("approve", "small", "2") == (
         0,
         "version 2 is the champion; sextant serve small serves its Bento",
     )
-    dry = Command(case, monkeypatch, **OTHER, production={"dry_run": True})
+    dry = Command(waiting, monkeypatch, **OTHER, production={"dry_run": True})
     assert dry("rollback", "small") == (
         1,
         "Error: nothing was moved: dry run: version 1 would become the champion; version 2 stays champion",
@@ -405,10 +423,8 @@ def test_a_candidate_is_not_compared_with_a_damaged_champion(case: Dated, itself
     assert "the champion small:1 is damaged, its file is not the model that was registered" in failure(result)
 
 
-def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(case: Dated) -> None:
-    assert case.retrain(**REQUIRED).success
-
-    result = case.attempt(PRODUCTION, config=asked(rollback="2"), **REQUIRED)
+def test_a_version_that_never_passed_its_gates_is_no_goal_of_a_rollback(waiting: Dated) -> None:
+    result = waiting.attempt(PRODUCTION, config=asked(rollback="2"), **REQUIRED)
 
     assert "version 2 was never promoted; those that were: 1" in failure(result)
     assert aliases()["champion"] == "1"

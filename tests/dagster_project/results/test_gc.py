@@ -22,7 +22,7 @@ from resources.storage import Storage, Stored
 from resources.studies import studies
 from resources.tracking.runs import tracking
 from tests.support.edited import in_home
-from tests.support.small import Small, write_rows
+from tests.support.small import Small, copy_home, write_rows
 
 
 def run(*arguments: str) -> Result:
@@ -68,8 +68,7 @@ def promoted(made: tuple[Path, str]) -> str:
 @pytest.fixture
 def small(made: tuple[Path, str], home: Path, monkeypatch: pytest.MonkeyPatch) -> Small:
     in_home(home, monkeypatch)
-    shutil.rmtree(home)
-    shutil.copytree(made[0] / "home", home)
+    copy_home(made[0] / "home", home)
     return Small(home, made[0] / "rows.csv")
 
 
