@@ -50,23 +50,21 @@ def automation(case: Case) -> dg.Definitions:
 
 
 def _new_data(case: Case, job: Any) -> dg.SensorDefinition:
-    declared = case.spec.retrain
+    declared, names = case.spec.retrain, case.spec.retrain.on_new_data
 
     @dg.sensor(
         name=f"{case.name}_new_data",
         job=job,
         minimum_interval_seconds=int(duration(declared.check_every).total_seconds()),
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Retrains when {', '.join(declared.on_new_data)} has new content, once per content.",
+        description=f"Retrains when {', '.join(names)} has new content, once per content.",
     )
     def new_data(context: dg.SensorEvaluationContext) -> Iterator[dg.RunRequest | dg.SkipReason]:
-        from ml.base.hashing import hash_json, hash_table
-        from ml.tables.sources import load_table
+        from ml.base.hashing import hash_json
+        from ml.tables.sources import content_hash
 
-        hashes = {
-            name: hash_table(load_table(case.name, name, case.spec.tables[name], case.spec.times_of(name)))
-            for name in declared.on_new_data
-        }
+        tables = case.spec.tables
+        hashes = {name: content_hash(case.name, name, tables[name], case.spec.times_of(name)) for name in names}
         content = hash_json(hashes)
         filters = dg.RunsFilter(job_name=str(job.name), statuses=[dg.DagsterRunStatus.SUCCESS])
         latest = next(iter(context.instance.get_runs(filters, limit=1)), None)

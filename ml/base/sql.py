@@ -30,13 +30,13 @@ def memory_limit() -> str | None:
 
 
 @contextmanager
-def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
-    """Yield an empty DuckDB; $SEXTANT_MEMORY_LIMIT, such as 4GB, makes it spill to disk beyond that."""
+def connection(threads: int | None = None, memory: str | None = None) -> Iterator["duckdb.DuckDBPyConnection"]:
+    """Yield an empty DuckDB; beyond $SEXTANT_MEMORY_LIMIT, such as 4GB, or else `memory`, it spills to disk."""
     import duckdb
 
     config: dict[str, Any] = {"python_enable_replacements": False, **({"threads": threads} if threads else {})}
     with TemporaryDirectory(prefix="sextant-") as folder:
-        if limit := memory_limit():
+        if limit := memory_limit() or memory:
             config |= {"memory_limit": limit, "temp_directory": folder}
         with duckdb.connect(config=config) as opened:
             opened.execute(SETTINGS)
@@ -46,6 +46,14 @@ def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnectio
 def quoted(name: str) -> str:
     """Return a column's or table's name as SQL takes it, whatever it holds."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def text_sql(value: str) -> str:
+    """Return SQL of a value's text; that of a whole double is that of the whole number, 7 and not 7.0."""
+    number = "try_cast(v as double)"
+    whole = f"typeof(v) in ('DOUBLE', 'FLOAT') and {number} = trunc({number}) and abs({number}) < {2**53}"
+    text = f"case when {whole} then cast(try_cast(v as bigint) as varchar) else cast(v as varchar) end"
+    return f"list_transform([{value}], lambda v: {text})[1]"
 
 
 def parquet_sql(path: Path) -> str | None:

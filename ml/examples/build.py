@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.expressions import check_columns_of, query_sql, row_sql
-from ml.base.sql import DataError, quoted, run_sql
+from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import groups_of
 
@@ -139,8 +139,9 @@ def finite(table: pa.Table) -> pa.Table:
 
 def target_sql(spec: UseCaseSpec, expression: str) -> str:
     """Return the target as a SQL expression: 0 or 1, the class as a text, or a number."""
-    kinds = {"binary": "boolean)::tinyint", "multiclass": "varchar)", "regression": "double)"}
-    return row_sql(f"cast(({expression}\n) as {kinds[spec.task]}")
+    if spec.task == "multiclass":
+        return text_sql(row_sql(expression))
+    return row_sql(f"cast(({expression}\n) as {'double)' if spec.task == 'regression' else 'boolean)::tinyint'}")
 
 
 def cutoff_sql(spec: UseCaseSpec) -> str:

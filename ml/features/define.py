@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ml.base.keys import places
 from ml.base.sql import DataError
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
@@ -24,12 +24,11 @@ from ml.features.windows import (
     window_definitions,
     window_lookups,
 )
-from ml.tables.types import RecordType, is_text, record_type
+from ml.tables.types import RecordType, record_type
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-_ROWS_FOR_TYPES = 1000
 EXAMPLE = (CUTOFF, "target", "split")
 
 
@@ -199,16 +198,16 @@ def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
 
 
 def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
-    """Raise DataError where a relationship joins a text to a number: no row would ever find another."""
+    """Raise DataError where a relationship joins columns whose values are never equal, or are not once."""
     for link in spec.links:
-        kinds = tables[link.child][link.child_column].type, tables[link.parent][link.parent_column].type
-        if is_text(kinds[0]) != is_text(kinds[1]):
-            raise DataError(
-                f"use case {use_case!r}: the relationship {link} joins {kinds[0]} to {kinds[1]}, which are never "
-                "equal; make both columns text or both numbers at their source"
-            )
         child, parent = tables[link.child][link.child_column].drop_null(), tables[link.parent][link.parent_column]
-        if len(child) and len(parent) and not pc.any(pc.is_in(child.unique(), parent.combine_chunks())).as_py():
+        if record_type(child.type) != record_type(parent.type):
+            raise DataError(
+                f"use case {use_case!r}: the relationship {link} joins {child.type} to {parent.type}, which are never "
+                "equal; say in both tables' logical_types what they hold, such as category, or make both alike at "
+                "their source"
+            )
+        if len(child) and len(parent) and places(child, parent).null_count == len(child):
             raise DataError(
                 f"use case {use_case!r}: the relationship {link} finds no row at all: {child[:3].to_pylist()} … are "
                 f"not among {parent[:3].to_pylist()} …; correct the columns' names or their values"
@@ -241,13 +240,14 @@ def _calendar_options(spec: UseCaseSpec) -> dict[str, Any]:
     return options
 
 
-def plain_frame(table: pa.Table, columns: list[str]) -> pd.DataFrame:
-    """Return columns of a table as floats (numbers and booleans alike), times and text."""
-    frame: pd.DataFrame = table.select(columns).to_pandas()
-    for column in columns:
-        if not (pa.types.is_temporal(table[column].type) or is_text(table[column].type)):
-            frame[column] = frame[column].astype("float64")
-    return frame
+def plain_frame(table: pa.Table, columns: Iterable[str]) -> pd.DataFrame:
+    """Return rows that have the types of columns of a table, and none of its values: a schema is all they tell.
+
+    Numbers and booleans alike are floats; beside them are times and texts.
+    """
+    kinds = {name: record_type(table.schema.field(name).type) for name in columns}
+    values = {"time": pd.Timestamp(0), "text": "a", "number": 0.0, "flag": 0.0}
+    return pd.DataFrame({name: [values[kind]] for name, kind in kinds.items()})
 
 
 def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.EntitySet":
@@ -256,14 +256,14 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
 
     name, key = spec.examples.table, spec.key
     columns = known_columns(spec, tables[name])
-    examples = plain_frame(tables[name].slice(0, _ROWS_FOR_TYPES), columns if key in columns else [key, *columns])
+    examples = plain_frame(tables[name], columns if key in columns else [key, *columns])
     entities = ft.EntitySet("row")
     parents = {}
     for link in spec.lookups:
         declared = spec.tables[link.parent]
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
         visible = [column for column in tables[link.parent].column_names if column not in hidden]
-        parent = plain_frame(tables[link.parent].slice(0, _ROWS_FOR_TYPES), visible)
+        parent = plain_frame(tables[link.parent], visible)
         index, column = (
             unused("row", map(str, parent)),
             unused(f"{link.parent}_row", [*examples, *tables[name].column_names]),

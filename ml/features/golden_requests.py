@@ -1,11 +1,13 @@
 """Golden requests: rows to ask a service about, whose scores the batch path gives."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from ml.base.keys import places
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, FeatureDefinitions
 
@@ -20,20 +22,23 @@ def golden_rows(
     key = spec.key
     chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[key, "cutoff"]]
     columns = [name for name in table.column_names if name in definitions.record]
-    source = table.select(list(dict.fromkeys([key, *columns]))).to_pandas().set_index(key, drop=False)
-    source = source.loc[chosen[key]].reset_index(drop=True)
+    place = places(pa.chunked_array([pa.array(chosen[key])]), table[key])
+    source = table.select(list(dict.fromkeys([key, *columns]))).take(place)
     kinds = {name: definitions.record[name] for name in columns if name != key}
     numbers = [name for name, kind in kinds.items() if kind == "number"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
-    parts = [source, source.assign(**dict.fromkeys(numbers, np.nan))]
-    parts += [source.assign(**{name: "never seen"}) for name in texts] + [
-        source.assign(**{name: None}) for name in texts
-    ]
-    golden = pd.concat(parts, ignore_index=True)
-    schema = pa.schema([table.schema.field(name) for name in golden.columns])
-    plain = pa.Table.from_pandas(golden, preserve_index=False)
-    requests = pa.Table.from_arrays([plain[field.name].cast(field.type) for field in schema], schema=schema)
-    return requests, pd.concat([chosen] * len(parts), ignore_index=True)
+    parts = [source, _with(source, numbers, None)]
+    parts += [_with(source, [name], value) for value in ("never seen", None) for name in texts]
+    return pa.concat_tables(parts).combine_chunks(), pd.concat([chosen] * len(parts), ignore_index=True)
+
+
+def _with(table: pa.Table, columns: Iterable[str], value: str | None) -> pa.Table:
+    """Return a table of which some columns have the same value in all rows."""
+    for name in columns:
+        place = table.schema.get_field_index(name)
+        values = pa.array([value] * len(table), table.schema.field(name).type)
+        table = table.set_column(place, table.schema.field(name), values)
+    return table
 
 
 def records(

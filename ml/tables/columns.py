@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from ml.base.sql import quoted
+from ml.base.sql import quoted, text_sql
 from ml.tables.findings import AuditError, Finding
 from ml.tables.types import is_text
 
@@ -162,14 +162,8 @@ def _of_number(name: str, x: str, logical: str | None) -> Column:
         raise _unreadable("numbers", "time")
     value = number(f"cast({x} as double)")
     if logical == "category":
-        return Column(name, spelled_number(value))
+        return Column(name, text_sql(value))
     return Column(name, f"cast({value} as boolean)" if logical == "boolean" else value)
-
-
-def spelled_number(x: str) -> str:
-    """Return SQL of the text of a double: that of a whole one is that of the whole number, 7 and not 7.0."""
-    whole = f"{x} = trunc({x}) and abs({x}) < {2**53}"
-    return f"case when {whole} then cast(cast({x} as bigint) as varchar) else cast({x} as varchar) end"
 
 
 def _of_time(name: str, x: str, logical: str | None, zoned: bool) -> Column:

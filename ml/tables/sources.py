@@ -4,6 +4,7 @@ Every source ends as Arrow or Parquet; DuckDB reads it in parts and writes it wi
 comes after may rely on the types of ml.tables.columns, on unique names, on a key, and on times in UTC.
 """
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ml.base.hashing import hash_table
 from ml.base.sql import DataError, connection, parquet_sql, quoted
 from ml.base.table_file import TableFile
 from ml.declaration.part import without_secrets
@@ -50,8 +52,19 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     source cannot be read.
     """
     where = f"use case {use_case!r}, table {name!r}"
-    with connection() as opened, _readable(where, table.source), table.source.rows() as rows:
+    with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
         return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+
+
+def content_hash(use_case: str, name: str, table: Table, times: Iterable[str]) -> str:
+    """Return the hash of a source table's content, as its snapshot has it."""
+    with TemporaryDirectory(prefix="sextant-") as folder:
+        return hash_table(write_table(use_case, name, table, times, Path(folder)))
+
+
+def _memory() -> str:
+    """Return what a reading holds at most: of each thread a row group, and 1 GB at least."""
+    return f"{max(1024, 128 * (os.cpu_count() or 1))}MB"
 
 
 @contextmanager

@@ -97,6 +97,17 @@ def test_a_target_becomes_what_the_task_needs(task: Kind, targets: list[Any], ex
     assert [row["target"] for row in examples_of(task, targets, query=query)] == expected
 
 
+@pytest.mark.parametrize("query", [False, True])
+def test_a_class_that_is_a_whole_number_has_one_name_whatever_type_it_came_as(query: bool) -> None:
+    names = [
+        {row["target"] for row in examples_of("multiclass", [kind(number) for number in [1, 2] * 10], query=query)}
+        for kind in (int, float, str)
+    ]
+
+    assert names == [{"1", "2"}] * 3
+    assert {row["target"] for row in examples_of("multiclass", [1.5, 2.0] * 10)} == {"1.5", "2"}
+
+
 def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
     assert len(examples_of("multiclass", ["a", "b", "a", "b", None] * 4, query=True)) == 16
 
