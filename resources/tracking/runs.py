@@ -89,9 +89,7 @@ class MlflowRun:
             path.write_bytes(content)
             self.client.log_artifact(self.id, str(path))
 
-    def _log(
-        self, run: str, metrics: Sequence[Any] = (), params: Sequence[Any] = (), tags: Sequence[Any] = ()
-    ) -> None:
+    def _log(self, run: str, metrics: Sequence[Any] = (), params: Sequence[Any] = (), tags: Sequence[Any] = ()) -> None:
         """Log to a run, as much in one request as MLflow takes."""
         for start in range(0, max(len(metrics), len(params), len(tags)), _BATCH):
             part = slice(start, start + _BATCH)
