@@ -98,8 +98,7 @@ class _Reading:
         """Write the table; return its file."""
         names = self._usable(rows)
         relation = self._relation(rows, names)
-        columns = self._columns(rows, names, relation)
-        self._check_values(relation, columns)
+        columns = self._readable(relation, self._columns(rows, names, relation))
         return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
 
     def _usable(self, rows: Rows) -> list[str]:
@@ -151,18 +150,19 @@ class _Reading:
             for name in names
         ]
 
-    def _check_values(self, relation: str, columns: Sequence[Column]) -> None:
-        """Raise AuditError for the first column with values that cannot be read as it says."""
+    def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
+        """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""
         doubtful = [column for column in columns if column.wrong]
         if not doubtful:
-            return
+            return list(columns)
         counts = self._row(f"select count(*), {', '.join(f'count_if({c.wrong})' for c in doubtful)}", relation)
-        for count, doubt in zip(counts[1:], doubtful, strict=True):
-            if count:
+        unreadable = {doubt.name: count for doubt, count in zip(doubtful, counts[1:], strict=True) if count}
+        for doubt in doubtful:
+            if doubt.name in unreadable.keys() - set(self.table.ignore):
                 first = self._row(f"select {quoted(doubt.name)}", relation, f"where {doubt.wrong} limit 1")[0]
-                fault = doubt.fault.format(some=f"{count} of {counts[0]}")
-                fault = f"column {doubt.name!r}: {fault}, first {first!r}"
-                raise self._error("types", fault, doubt.remedy)
+                fault = doubt.fault.format(some=f"{unreadable[doubt.name]} of {counts[0]}")
+                raise self._error("types", f"column {doubt.name!r}: {fault}, first {first!r}", doubt.remedy)
+        return [column for column in columns if column.name not in unreadable]
 
     def _checked(self, file: TableFile) -> TableFile:
         """Return the file, with its computed columns, once times and key are checked."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -66,13 +67,20 @@ def _parquet_rows(path: str) -> Iterator[Rows]:
 
     fs, place = fsspec.core.url_to_fs(path)
     if "file" in fs.protocol and (sql := parquet_sql(Path(place))) and Path(place).is_file():
-        yield Rows(pq.read_schema(place), lambda columns: sql)
+        yield Rows(_columns(pq.read_schema(place)), lambda columns: sql)
     elif fs.isdir(place):
         folder = ds.dataset(place, format="parquet", filesystem=fs, partitioning="hive")
-        yield Rows(folder.schema, lambda columns: _streamed(folder, columns), again=False)
+        yield Rows(_columns(folder.schema), lambda columns: _streamed(folder, columns), again=False)
     else:
         with fs.open(place, "rb") as opened, pq.ParquetFile(opened) as file:
-            yield Rows(file.schema_arrow, lambda columns: _batches(file, columns), again=False)
+            yield Rows(_columns(file.schema_arrow), lambda columns: _batches(file, columns), again=False)
+
+
+def _columns(schema: pa.Schema) -> pa.Schema:
+    """Return a schema without the row numbers that pandas writes beside the columns of a frame."""
+    import pyarrow as pa
+
+    return pa.schema([field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)])
 
 
 def _streamed(folder: Any, columns: Sequence[str]) -> pa.RecordBatchReader:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -57,7 +58,7 @@ def frame_rows(frame: "pd.DataFrame") -> Rows:
         values = frame.iloc[:, position]
         try:
             dense = values.astype(values.dtype.subtype) if isinstance(values.dtype, pd.SparseDtype) else values
-            arrays.append(pa.array(dense, from_pandas=True))
+            arrays.append(_array(dense, from_pandas=True))
             names.append(name)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             refused[name] = str(error).splitlines()[0]
@@ -70,8 +71,20 @@ def values_rows(names: Sequence[str], values: Sequence[Sequence[Any]]) -> Rows:
     arrays, kept, refused = [], [], {}
     for name, column in zip(names, values, strict=True):
         try:
-            arrays.append(pa.array(column))
+            arrays.append(_array(column))
             kept.append(name)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             refused[name] = str(error).splitlines()[0]
     return arrow_rows(pa.Table.from_arrays(arrays, kept), refused)
+
+
+def _array(values: Any, from_pandas: bool = False) -> pa.Array:
+    """Return values as Arrow has them; among dates a time stays one, which Arrow would cut to its day."""
+    array = pa.array(values, from_pandas=from_pandas)
+    if pa.types.is_date(array.type) and any(isinstance(value, datetime) for value in values):
+        return pa.array([_time(value) if isinstance(value, date) else None for value in values])
+    return array
+
+
+def _time(day: date) -> datetime:
+    return day if isinstance(day, datetime) else datetime(day.year, day.month, day.day)

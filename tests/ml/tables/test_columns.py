@@ -66,6 +66,8 @@ def test_whole_numbers_beyond_64_bits_are_refused_with_both_ways_out(tmp_path: P
             read()
         assert read(logical_types={"x": "category"}).to_pylist() == ["1", str(2**63)]
         assert read(logical_types={"x": "number"}).to_pylist() == [1.0, 2.0**63]
+        with pytest.raises(KeyError):  # it was left out
+            read(ignore=["x"])
 
 
 @pytest.mark.parametrize(

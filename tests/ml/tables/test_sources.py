@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,7 +17,7 @@ from sqlalchemy import create_engine
 from ml.declaration.sources.file import FileSource
 from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
-from ml.declaration.sources.rows import Rows, table_rows
+from ml.declaration.sources.rows import Rows, table_rows, values_rows
 from ml.declaration.tables import Table
 from ml.tables.sources import DataError, load_table
 
@@ -335,3 +335,24 @@ def test_a_function_may_return_a_frame_of_any_types_or_a_table_of_arrow() -> Non
         {"id": 2, "kind": None, "size": 1.5, "whole": None, "flag": None, "at": None, "7": "y"},
     ]
     assert load_table("shop", "o", Table(source=PythonSource(python=f"{__name__}:arrow"), key="id")).num_rows == 2
+
+
+def test_the_row_numbers_that_pandas_writes_into_a_parquet_file_are_no_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": [1, 2, 3], "x": [1.0, 2.0, 3.0]})
+    frame[frame["x"] > 1].to_parquet(tmp_path / "rows.parquet")
+    frame.set_index("id").to_parquet(tmp_path / "named.parquet")
+
+    for name, count in (("rows", 2), ("named", 3)):
+        table = Table(source=FileSource(path=str(tmp_path / f"{name}.parquet")), key="id")
+        loaded = load_table("shop", "orders", table)
+        assert (sorted(loaded.column_names), loaded.num_rows) == (["id", "x"], count)
+
+
+@pytest.mark.parametrize(
+    "values", [[date(2024, 1, 1), datetime(2024, 1, 1, 5)], [datetime(2024, 1, 1, 5), date(2024, 1, 1)]]
+)
+def test_a_time_among_dates_keeps_its_hour(values: list[Any]) -> None:
+    rows = [table_rows("f", pd.DataFrame({"x": pd.Series(values, dtype=object)})), values_rows(["x"], [values])]
+
+    for table in (row.scan(["x"]) for row in rows):
+        assert sorted(table["x"].to_pylist()) == [datetime(2024, 1, 1), datetime(2024, 1, 1, 5)]
