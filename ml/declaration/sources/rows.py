@@ -80,7 +80,7 @@ def values_rows(names: Sequence[str], values: Sequence[Sequence[Any]]) -> Rows:
 
 def _array(values: Any, from_pandas: bool = False) -> pa.Array:
     """Return values as Arrow has them; among dates a time stays one, which Arrow would cut to its day."""
-    kinds = set(map(type, values)) if getattr(values, "dtype", object) == object else set()
+    kinds = set(map(type, values)) if str(getattr(values, "dtype", "object")) == "object" else set()
     if date in kinds and any(issubclass(kind, datetime) for kind in kinds):
         values = [datetime(value.year, value.month, value.day) if type(value) is date else value for value in values]
     return pa.array(values, from_pandas=from_pandas)
