@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from demo import ROOT, worktree
 
-BEFORE = "86cca8a7"  # tables came in through pandas
+BEFORE = "86cca8aee62b2c9e5a1f8183bd504898bc60e420"  # tables came in through pandas
 PART = 1_000_000  # rows that are generated at once
 
 STEP = """
