@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from demo import ROOT, worktree
 
@@ -105,20 +106,23 @@ def main() -> None:
 
 
 def generate(path: Path, rows: int) -> None:
-    """Write a file of 25 columns: a key, a time, fourteen numbers, four counts with gaps, four categories, a label."""
+    """Write a file of 25 columns: a key, two times, seven numbers, five counts with gaps, nine texts, a label."""
     random = np.random.default_rng(0)
-    texts = np.array([f"value {number}" for number in range(50)])
+    kinds = [np.array([f"value {number}" for number in range(count)]) for count in (5, 20, 50, 200, 1000, 5000)]
     start, step = np.datetime64("2020-01-01", "us"), 3 * 365 * 86_400 * 10**6 // max(rows, 1)
     writer = None
     for first in range(0, rows, PART):
         n = min(PART, rows - first)
-        columns = {"id": np.arange(first, first + n)}
-        columns["at"] = start + (columns["id"] * step).astype("timedelta64[us]")
-        columns |= {f"number_{i}": random.normal(size=n).round(6) for i in range(14)}
+        key = np.arange(first, first + n)
+        at = start + (key * step).astype("timedelta64[us]")
+        columns = {"id": key, "at": at, "seen": at - random.integers(0, 10**6, n).astype("timedelta64[s]")}
+        columns |= {f"number_{i}": random.normal(100, 30, n).round(2) for i in range(7)}
         columns |= {
-            f"count_{i}": pa.array(random.integers(0, 10**6, n), mask=random.random(n) < 0.05) for i in range(4)
+            f"count_{i}": pa.array(random.integers(0, 10**4, n), mask=random.random(n) < 0.05) for i in range(5)
         }
-        columns |= {f"kind_{i}": texts[random.integers(0, 50, n)] for i in range(4)}
+        columns |= {f"kind_{i}": texts[random.integers(0, len(texts), n)] for i, texts in enumerate(kinds)}
+        columns |= {f"code_{i}": pa.array(random.integers(0, 10**6, n)).cast(pa.string()) for i in range(2)}
+        columns["note"] = pc.binary_join_element_wise("order", columns["code_0"], columns["code_1"], " ")
         table = pa.table({**columns, "y": random.random(n) < 0.5})
         writer = writer or pq.ParquetWriter(path, table.schema)
         writer.write_table(table)
