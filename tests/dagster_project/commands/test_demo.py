@@ -60,5 +60,5 @@ def test_a_failed_run_says_what_is_wrong_with_which_use_case(
         "FAILED breast_cancer/examples\n    ml.base.sql.DataError: use case 'breast_cancer', table 'samples'"
         in done.stdout
     )
-    assert 'Referenced column "diagnose" not found' in done.stdout
+    assert "names ['diagnose'], which are no columns" in done.stdout
     assert "the run failed; its log is" in done.stderr

@@ -34,7 +34,7 @@ def archive_another(home: Path, name: str, old: bytes, new: bytes) -> None:
 @pytest.mark.slow
 def test_a_reproduction_that_differs_names_the_first_asset_and_the_coordinate(small: Small) -> None:
     first = small.materialize()
-    line = b'values.to_numpy(dtype="float64", copy=True, na_value=np.nan)'
+    line = b"column.to_numpy()"
     archive_another(small.home, "ml/features/matrix.py", line, b"2 * " + line)
 
     done = run("reproduce", first)
