@@ -19,7 +19,10 @@ def alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.ChunkedArra
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    """Return the values themselves, both zeros of doubles as one, which Arrow tells apart."""
+    if pa.types.is_dictionary(column.type):
+        column = column.cast(column.type.value_type)
+    return pc.add(column, pa.scalar(0, column.type)) if pa.types.is_floating(column.type) else column
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -36,3 +36,7 @@ def test_texts_find_each_other_however_they_are_encoded() -> None:
 def test_keys_without_a_common_type_are_refused() -> None:
     with pytest.raises(pa.ArrowInvalid):
         alike(chunked(["a"], pa.string()), chunked([1], pa.int64()))
+
+
+def test_both_zeros_are_one_key() -> None:
+    assert places(chunked([0.0, -0.0], pa.float64()), chunked([-0.0, 1.0], pa.float64())).to_pylist() == [0, 0]
