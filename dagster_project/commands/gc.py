@@ -15,6 +15,7 @@ def gc(older_than: str, dry_run: bool) -> None:
     from dagster_project.results.gc import RunsUnderWayError, as_text, garbage, remove
     from ml.declaration.part import duration
     from resources.bentos import BentoStore
+    from resources.databases import require_free
     from resources.ledger import Ledger
     from resources.storage import storage
     from resources.studies import studies
@@ -24,6 +25,7 @@ def gc(older_than: str, dry_run: bool) -> None:
         age = duration(older_than)
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--older-than") from error
+    require_free()
     pieces = garbage(Ledger(), storage(), BentoStore(), tracking(), studies(), age)
     if not dry_run:
         try:

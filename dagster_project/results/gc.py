@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import dagster as dg
@@ -13,8 +12,8 @@ import fsspec
 
 from resources.bentos import BentoStore
 from resources.home import home
-from resources.ledger import Ledger
-from resources.storage import Storage, Stored
+from resources.ledger import Ledger, files_of
+from resources.storage import Storage
 from resources.studies import Studies
 from resources.tracking.tracker import Tracker
 
@@ -78,8 +77,8 @@ def _needed(ledger: Ledger, tracking: Tracker, since: datetime) -> set[str]:
 
 def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime) -> Iterator[Garbage]:
     """Yield files of the storage that belong to nothing needed; what nobody recorded was left by a step that died."""
-    owners = {path: identity for identity, record in ledger.records.items() for path in _paths(record)}
-    needed_files = {path for identity in needed for path in _paths(ledger.records[identity])} | ledger.shown
+    owners = {path: identity for identity, record in ledger.records.items() for path in files_of(record)}
+    needed_files = {path for identity in needed for path in files_of(ledger.records[identity])} | ledger.shown
     fs, base = fsspec.core.url_to_fs(storage.base())
     for full, about in fs.find(base, detail=True).items():
         path = full.removeprefix(base).lstrip("/")
@@ -87,12 +86,6 @@ def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime
             owner = owners.get(path)
             kind = ledger.records[owner]["run"]["asset"] if owner else "unknown"
             yield Garbage(kind, fs.unstrip_protocol(full), int(about["size"]))
-
-
-def _paths(record: dict[str, dict[str, Any]]) -> list[str]:
-    report = record["labels"].get("report")
-    stored = [record["result"], *record.get("attached", {}).values()]
-    return [*(file.path for version in stored for file in Stored(**version).files), *([report] if report else [])]
 
 
 def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Garbage]:

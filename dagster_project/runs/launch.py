@@ -18,6 +18,7 @@ from dagster_project.definitions import CONFIGS
 from dagster_project.location.loading import BrokenUseCaseError, load_use_case
 from dagster_project.runs.outcome import Outcome, read_outcome
 from dagster_project.runs.progress import follow
+from resources.databases import require_free
 from resources.home import home
 
 
@@ -34,6 +35,7 @@ def execute(
     `config` is that of `production_model`, `project` the folder of another copy of the code. The process is killed if
     `meanwhile`, which is called while it starts, raises ClickException.
     """
+    require_free()
     tags, log = {"sextant/launch": uuid4().hex}, home() / "logs" / f"{use_case}_{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions"]

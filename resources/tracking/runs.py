@@ -1,20 +1,20 @@
 """MLflow as the tracker: one run for each asset materialization, opened and closed in the step."""
 
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from resources.databases import first_value, require_free
 from resources.home import home
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
 from resources.tracking.fluent import TrialRuns, attach
-from resources.tracking.protocol import RegisteredVersion
+from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import CHAMPION, Registry
 from resources.tracking.versions import MlflowVersions
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a trial's states, as those of runs
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
+_COORDINATES = "sextant.coordinates"  # the tag of a version that says where it came from
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the run's page
 
 
@@ -109,14 +110,15 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def tracking_uri(self) -> str:
         """Return the URI of the store of runs and of the registry."""
-        return self.uri or f"sqlite:///{home()}/mlflow/mlflow.db"
+        return self.uri or f"sqlite:///{_database()}"
 
     def client(self) -> "MlflowClient":
         """Return a client of a store that is ready: an embedded database is made once, under a lock."""
         from mlflow import MlflowClient
 
         if not self.uri:
-            (home() / "mlflow").mkdir(parents=True, exist_ok=True)
+            _database().parent.mkdir(parents=True, exist_ok=True)
+            require_free(_database())  # MLflow would try again for minutes
             # Several processes that open an empty database at once race in its migration.
             with exclusive("mlflow", home() / "locks"):
                 return MlflowClient(self.tracking_uri())
@@ -162,20 +164,21 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         client.set_terminated(run_id, "FINISHED")
 
     def version(self, name: str, alias: str) -> str | None:
-        """Return the number of the version of a model that carries an alias; None if none does.
-
-        An embedded store is asked directly: to import MLflow takes two seconds, which a command has not.
-        """
+        """Return the number of the version of a model that carries an alias; None if none does."""
         if not self.uri:
-            database = home() / "mlflow" / "mlflow.db"
-            if not database.exists():
-                return None
-            query = "select version from registered_model_aliases where name = ? and alias = ?"
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-                row = connection.execute(query, (name, alias)).fetchone()
-            return str(row[0]) if row else None
+            return _embedded("select version from registered_model_aliases where name = ? and alias = ?", name, alias)
         registered = self.registry(name).with_alias(alias)
         return registered.version if registered else None
+
+    def coordinates(self, name: str, version: str) -> str | None:
+        """Return the id of the coordinates of a registered version; None where there is no such version."""
+        if not self.uri:
+            query = "select value from model_version_tags where name = ? and cast(version as text) = ? and key = ?"
+            return _embedded(query, name, version, _COORDINATES)
+        try:
+            return self.registry(name).version(version).tags.get(_COORDINATES)
+        except RegistryError:
+            return None
 
     def aliased(self) -> Iterator[str]:
         """Yield the ids of the coordinates of every registered version that carries an alias."""
@@ -184,7 +187,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             page = client.search_registered_models(page_token=token or None)
             for name, version in {(model.name, number) for model in page for number in model.aliases.values()}:
                 tags = client.get_model_version(name, version).tags
-                yield from [tags["sextant.coordinates"]] if "sextant.coordinates" in tags else []
+                yield from [tags[_COORDINATES]] if _COORDINATES in tags else []
             if not (token := page.token or ""):
                 return
 
@@ -217,6 +220,15 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def dagster_links(self, run_id: str, asset: str) -> tuple[str, str]:
         """Return the pages of a run and of an asset in the Dagster UI."""
         return f"{self.dagster_ui}/runs/{run_id}", f"{self.dagster_ui}/assets/{asset}"
+
+
+def _database() -> Path:
+    return home() / "mlflow" / "mlflow.db"
+
+
+def _embedded(query: str, *values: str) -> str | None:
+    """Return what the embedded store answers; it is asked directly: to import MLflow takes seconds."""
+    return first_value(_database(), query, *values)
 
 
 def tracking() -> Tracking:
