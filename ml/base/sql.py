@@ -4,10 +4,11 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from ml.base.files import scratch_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -31,9 +32,9 @@ def connection(threads: int | None = None) -> Iterator["duckdb.DuckDBPyConnectio
     import duckdb
 
     config: dict[str, Any] = {"threads": threads} if threads else {}
-    with TemporaryDirectory(prefix="sextant-") as folder:
+    with scratch_folder() as folder:
         if limit := memory_limit():
-            config |= {"memory_limit": limit, "temp_directory": folder}
+            config |= {"memory_limit": limit, "temp_directory": str(folder)}
         with duckdb.connect(config=config) as opened:
             yield opened
 

@@ -1,6 +1,5 @@
 """MLflow as the tracker: one run for each asset materialization, opened and closed in the step."""
 
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.base.files import scratch_folder
+from ml.base.processes import Process, this_process
 from resources.databases import first_value, require_free
 from resources.home import home
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
-from resources.tracking.fluent import TrialRuns, attach
+from resources.tracking.fluent import PROCESS, TrialRuns, attach
 from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import CHAMPION, Registry
 from resources.tracking.versions import MlflowVersions
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a trial's states, as those of runs
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
 _COORDINATES = "sextant.coordinates"  # the tag of a version that says where it came from
+_MOST = 10_000  # runs that are open at once
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the run's page
 
 
@@ -83,8 +85,8 @@ class MlflowRun:
 
     def file(self, name: str, content: bytes) -> None:
         """Log an artifact file."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
+        with scratch_folder() as folder:
+            path = folder / name
             path.write_bytes(content)
             self.client.log_artifact(self.id, str(path))
 
@@ -92,7 +94,7 @@ class MlflowRun:
         """Return the id of a run below this one: where it is fluent, code may have logged to that already."""
         if self._trials:
             return self._trials.find_or_create(name)
-        parent = {"mlflow.parentRunId": self.id}
+        parent = {"mlflow.parentRunId": self.id, PROCESS: str(this_process())}
         return str(self.client.create_run(self.experiment_id, run_name=name, tags=parent).info.run_id)
 
     def _unlogged(self, run_id: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -149,7 +151,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         client = self.client()
         experiment_id = self.experiment(client, experiment)
-        about = {**tags, **({_DESCRIPTION: description} if description else {})}
+        about = {**tags, PROCESS: str(this_process()), **({_DESCRIPTION: description} if description else {})}
         run_id = client.create_run(experiment_id, run_name=name, tags=about).info.run_id
         uri, dagster_run = self.tracking_uri(), tags.get("dagster.run_id", "")
         trials = TrialRuns(uri, experiment_id, run_id, dagster_run) if fluent else None
@@ -162,6 +164,30 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
                 trials.kill_open()
             raise
         client.set_terminated(run_id, "FINISHED")
+
+    def end_lost(self, ended: Callable[[str], bool]) -> list[str]:
+        """Let every open run whose process is gone have failed, and return their ids.
+
+        A run that names no process belongs to the run that it is below, or else to a Dagster run, which may have
+        `ended`. One of another host stays as it is.
+        """
+        if not self.uri and _embedded("select 1 from runs where status = ?", "RUNNING") is None:
+            return []
+        client = self.client()
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+
+        def lost(tags: Mapping[str, str]) -> bool:
+            if (process := Process.named(tags.get(PROCESS, ""))) is not None:
+                return process.gone
+            if "mlflow.parentRunId" in tags:
+                return lost(client.get_run(tags["mlflow.parentRunId"]).data.tags)
+            return "dagster.run_id" in tags and ended(tags["dagster.run_id"])
+
+        open_runs = client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=_MOST)
+        ids = [str(run.info.run_id) for run in open_runs if lost(run.data.tags)]
+        for run_id in ids:
+            client.set_terminated(run_id, "FAILED")
+        return ids
 
     def version(self, name: str, alias: str) -> str | None:
         """Return the number of the version of a model that carries an alias; None if none does."""
