@@ -5,30 +5,20 @@ Without this they would stay STARTED for ever: Dagster's default launcher cannot
 
 import dagster as dg
 
-from resources.tracking.runs import tracking
+from dagster_project.location.reaper import end_runs
 
 REASON = "its process ended with the container it was in: launch it again"
 
 
 def main() -> None:
     """Ends them in Dagster and in MLflow."""
-    statuses = [dg.DagsterRunStatus.STARTING, dg.DagsterRunStatus.STARTED, dg.DagsterRunStatus.CANCELING]
+
+    def reason_of(record: dg.RunRecord) -> str | None:
+        return None if record.dagster_run.status == dg.DagsterRunStatus.NOT_STARTED else REASON
+
     with dg.DagsterInstance.get() as instance:
-        for run in instance.get_runs(dg.RunsFilter(statuses=statuses)):
-            if run.status == dg.DagsterRunStatus.CANCELING:
-                instance.report_run_canceled(run, REASON)
-            else:
-                instance.report_run_failed(run, REASON)
-            _end_tracked(run.run_id)
-            print(f"ended run {run.run_id} of {run.job_name}: {REASON}", flush=True)
-
-
-def _end_tracked(run_id: str) -> None:
-    client = tracking().client()
-    experiments = [experiment.experiment_id for experiment in client.search_experiments()]
-    running = f"tags.`dagster.run_id` = '{run_id}' and attributes.status = 'RUNNING'"
-    for run in client.search_runs(experiments, running):
-        client.set_terminated(run.info.run_id, "FAILED")
+        for line in end_runs(instance, reason_of):
+            print(line, flush=True)
 
 
 if __name__ == "__main__":

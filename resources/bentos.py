@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,7 +19,8 @@ from typing import Any
 import dagster as dg
 import numpy as np
 
-from ml.base.files import write_whole
+from ml.base.files import scratch_folder, write_whole
+from ml.base.processes import PATIENCE_S, end_started, tied
 from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
@@ -57,13 +57,13 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         Returns the largest difference of a score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
         """
         self.folder().mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.folder(), prefix="building-") as scratch:
-            context = Path(scratch) / "context"
+        with scratch_folder(self.folder()) as scratch:
+            context = scratch / "context"
             shutil.copytree(SERVICE, context / "service", ignore=shutil.ignore_patterns("__pycache__"))
             (context / "bundle").mkdir()
             for file, content in bundle.items():
                 (context / "bundle" / file).write_bytes(content)
-            store = Path(scratch) / "home"
+            store = scratch / "home"
             self._build(store, name, version, context, labels)
             golden = json.loads(bundle["golden.json"])
             with self.serve(f"{name}:{version}", store) as url:
@@ -107,7 +107,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             },
         }
         done = subprocess.run(
-            [sys.executable, "-c", _BUILD],
+            tied([sys.executable, "-c", _BUILD]),
             input=json.dumps(options),
             env=_environment(store),
             cwd=context,
@@ -121,13 +121,14 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     def serve(self, tag: str, store: Path | None = None) -> Iterator[str]:
         """Start a Bento on a free port of 127.0.0.1 for the block; yield its URL once it is ready."""
         port = _free_port()
-        with tempfile.TemporaryFile() as log:
+        command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
+        with tempfile.TemporaryFile() as log, scratch_folder() as scratch:
             process = subprocess.Popen(
-                [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)],
-                env=_environment(store or self.folder()),
+                tied(command),
+                env={**_environment(store or self.folder()), "TMPDIR": str(scratch)},
                 stdout=log,
                 stderr=subprocess.STDOUT,
-                start_new_session=True,
+                start_new_session=True,  # a Ctrl-C is for the command that asks, and that ends this one
             )
             try:
                 url = f"http://127.0.0.1:{port}"
@@ -171,14 +172,15 @@ def wait_until_ready(url: str, process: "subprocess.Popen[bytes]", timeout_s: fl
 
 
 def stop(process: "subprocess.Popen[bytes]") -> None:
-    """End the leader of a session and whatever it started, asking first."""
+    """End a tied process and whatever it started, asking first."""
     if process.poll() is None:
         process.terminate()
         try:
-            process.wait(10)
+            process.wait(PATIENCE_S)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            process.kill()
             process.wait()
+    end_started(process.pid)
 
 
 def ask(url: str, body: Any) -> Any:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ml.base.files import write_whole
@@ -140,6 +140,20 @@ class Ledger:
 
         return next((identity for identity, record in reversed(self.records.items()) if fits(record)), None)
 
+    def with_file(self, *, path: str | None = None, digest: str | None = None) -> list[str]:
+        """Return the ids of the records with a file at this path, or of this digest, the latest first.
+
+        Records whose own result it is stand before those that share it, or that it is stored with.
+        """
+        own, others = list[str](), list[str]()
+        for identity, record in reversed(self.records.items()):
+            files = list(files_of(record).items())
+            if (path, digest) in {(files[0][0], None), (None, files[0][1])}:
+                own.append(identity)
+            elif any(path == place or digest == content for place, content in files):
+                others.append(identity)
+        return own + others
+
     def with_content(self, asset: str, content: str) -> list[str]:
         """Return the ids of the coordinates that an asset had whenever its content had this hash, the oldest first."""
         return [
@@ -187,6 +201,18 @@ class Ledger:
         for other, record in self.records.items():
             if any(loaded["coordinates"] == identity for loaded in record["data"].values()):
                 yield other, record
+
+
+def files_of(record: Mapping[str, Any]) -> dict[str, str]:
+    """Return the digests of a record's files by path: its own result's, what that shares, what lies beside it."""
+    result, *attached = (Stored(**stored) for stored in (record["result"], *record.get("attached", {}).values()))
+    *shared, own = result.files
+    files = {
+        file.path: file.digest for stored in ([own], shared, *(also.files for also in attached)) for file in stored
+    }
+    if page := record["labels"].get("report"):
+        files[page] = PurePosixPath(page).stem  # a page bears the hash of its bytes
+    return files
 
 
 def _json(value: Any) -> bytes:

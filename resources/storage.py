@@ -5,15 +5,14 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, TypeVar, cast
+from typing import Any, TypeVar
 
 import dagster as dg
 import fsspec
 import pyarrow as pa
 from pydantic import dataclasses as checked
 
-from ml.base.files import open_whole
+from ml.base.files import open_whole, scratch_folder
 from ml.base.hashing import hash_bytes, hash_file, hash_table
 from ml.base.table_file import TableFile
 from resources.formats import TABLES, Content, decode, decode_table, hash_of, join, plain, rows_that_stay, write
@@ -119,10 +118,9 @@ class Storage(dg.ConfigurableResource):  # type: ignore[type-arg]
             self._check(file)
             yield TableFile(Path(f"{base}/{file.path}"))
             return
-        with NamedTemporaryFile(prefix="sextant-", suffix=".parquet") as beside:
-            beside.write(self.content(file))
-            beside.flush()
-            yield TableFile(Path(beside.name))
+        with scratch_folder() as folder:
+            (folder / "table.parquet").write_bytes(self.content(file))
+            yield TableFile(folder / "table.parquet")
 
     def _ensure(self, path: str, kind: str, content: Content, name: str) -> File:
         """Write the file with this content, unless it is there and whole."""
@@ -212,10 +210,10 @@ def _write(fs: Any, target: str, content: Content) -> None:
             write(content, file)
         return
     fs.makedirs(target.rpartition("/")[0], exist_ok=True)
-    with NamedTemporaryFile(prefix="sextant-") as beside:
-        write(content, cast(BinaryIO, beside))
-        beside.flush()
-        fs.put_file(beside.name, target)  # object stores make an object visible whole or not at all
+    with scratch_folder() as folder:
+        with open(folder / "content", "wb") as beside:
+            write(content, beside)
+        fs.put_file(str(folder / "content"), target)  # object stores make an object visible whole or not at all
 
 
 class StorageIOManager(dg.ConfigurableIOManager):

@@ -6,13 +6,13 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import dagster as dg
 
 from assets.framework.case import Case
 from assets.framework.checks import check_result
+from ml.base.files import scratch_folder
 from ml.base.hashing import hash_json
 from ml.declaration.reads import Reads
 from ml.provenance.coordinates import Coordinates, Loaded
@@ -85,7 +85,7 @@ class Step:
     @cached_property
     def folder(self) -> Path:
         """An empty folder for files that the result is stored from; it is gone after that."""
-        return Path(self.closing.enter_context(TemporaryDirectory(prefix="sextant-")))
+        return self.closing.enter_context(scratch_folder())
 
     @property
     def dagster_run(self) -> str:

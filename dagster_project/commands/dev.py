@@ -25,18 +25,25 @@ def dev(port: int, mlflow_port: int) -> None:
         "SEXTANT_MLFLOW_UI": f"http://127.0.0.1:{mlflow_port}",
         **MLFLOW_SETTINGS,
     }
+    import dagster as dg
+
     from dagster_project.location.pools import limit_own_pools
+    from dagster_project.location.reaper import reap
+    from ml.base.processes import tied
     from resources.bentos import stop
     from resources.tracking.runs import tracking
 
     limit_own_pools()
+    with dg.DagsterInstance.get() as instance:
+        for line in reap(instance):
+            click.echo(line)
     tracking().client()  # two processes that open an empty database at once would race
     # Both signals end it and all that it starts, even where a shell in the background has told it to ignore one.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
     click.echo(f"Dagster UI: http://127.0.0.1:{port}    MLflow UI: http://127.0.0.1:{mlflow_port}    Ctrl-C ends both")
     commands = dagster_command(port), mlflow_command(tracking().tracking_uri(), mlflow_port)
-    processes = [subprocess.Popen(command, start_new_session=True) for command in commands]
+    processes = [subprocess.Popen(tied(command), start_new_session=True) for command in commands]
     try:
         os.wait()
     except KeyboardInterrupt:

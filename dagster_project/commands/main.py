@@ -2,6 +2,7 @@
 
 from importlib import import_module
 from pkgutil import iter_modules
+from typing import Any
 
 import click
 
@@ -21,6 +22,17 @@ class Commands(click.Group):
             return None
         command: click.Command = getattr(import_module(f"{commands.__name__}.{name}"), name)
         return command
+
+    def invoke(self, context: click.Context) -> Any:
+        """Run the command; raise ClickException where it finds a database locked, whichever library says so."""
+        try:
+            return super().invoke(context)
+        except Exception as error:
+            from resources.databases import locked
+
+            if reason := locked(error):
+                raise click.ClickException(str(reason)) from error
+            raise
 
 
 @click.group(cls=Commands)

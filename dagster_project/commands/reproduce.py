@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -27,6 +26,7 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
     from dagster_project.results.reproduction.environment import rebuild
     from dagster_project.results.reproduction.plan import ReproduceError
     from dagster_project.results.reproduction.rows import as_json, as_text, explanation
+    from ml.base.files import scratch_folder
     from resources.ledger import Ledger
     from resources.tracking.runs import tracking
 
@@ -34,7 +34,7 @@ def reproduce(thing: str, scratch: Path | None, rebuild_env: bool, json_only: bo
     with ExitStack() as stack:
         try:
             record = locate(thing, tracking(), ledger)
-            folder = scratch or Path(stack.enter_context(TemporaryDirectory(prefix="sextant-")))
+            folder = scratch or stack.enter_context(scratch_folder())
             if scratch and scratch.exists():
                 raise click.ClickException(f"{scratch} exists; name a new folder")
             folder.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,13 @@
 
 import dagster as dg
 
+from resources.databases import require_free
 from resources.gpu.pool import POOL, GpuPool
 
 
 def limit_own_pools() -> None:
     """Limit the pools of the instance in $DAGSTER_HOME by the GPUs of this machine."""
+    require_free()
     with dg.DagsterInstance.get() as instance:
         limit_pools(instance, GpuPool())
 

@@ -1,20 +1,18 @@
 """Finds what nothing needs any longer: stored results, source archives, Bentos, studies and what killed fits left."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
 import dagster as dg
 import fsspec
 
+from ml.base.files import scratch_folder
 from resources.bentos import BentoStore
 from resources.home import home
-from resources.ledger import Ledger
-from resources.storage import Storage, Stored
+from resources.ledger import Ledger, files_of
+from resources.storage import Storage
 from resources.studies import Studies
 from resources.tracking.tracker import Tracker
 
@@ -25,6 +23,9 @@ UNDER_WAY = [
     dg.DagsterRunStatus.STARTED,
     dg.DagsterRunStatus.CANCELING,
 ]
+
+
+_UNFINISHED = ("sextant", "building", "removing")  # what folders of the store of Bentos begin with until they are done
 
 
 class RunsUnderWayError(RuntimeError):
@@ -62,7 +63,7 @@ def garbage(
         *_archives(ledger, needed, since),
         *_bentos(ledger, bentos, needed, since),
         *_studies(ledger, studies, needed, since),
-        *_left_by_kills(studies, since),
+        *_left_by_kills(studies, bentos, since),
     ]
     return sorted(pieces, key=lambda piece: (piece.kind, piece.path))
 
@@ -78,8 +79,8 @@ def _needed(ledger: Ledger, tracking: Tracker, since: datetime) -> set[str]:
 
 def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime) -> Iterator[Garbage]:
     """Yield files of the storage that belong to nothing needed; what nobody recorded was left by a step that died."""
-    owners = {path: identity for identity, record in ledger.records.items() for path in _paths(record)}
-    needed_files = {path for identity in needed for path in _paths(ledger.records[identity])} | ledger.shown
+    owners = {path: identity for identity, record in ledger.records.items() for path in files_of(record)}
+    needed_files = {path for identity in needed for path in files_of(ledger.records[identity])} | ledger.shown
     fs, base = fsspec.core.url_to_fs(storage.base())
     for full, about in fs.find(base, detail=True).items():
         path = full.removeprefix(base).lstrip("/")
@@ -87,12 +88,6 @@ def _results(ledger: Ledger, storage: Storage, needed: set[str], since: datetime
             owner = owners.get(path)
             kind = ledger.records[owner]["run"]["asset"] if owner else "unknown"
             yield Garbage(kind, fs.unstrip_protocol(full), int(about["size"]))
-
-
-def _paths(record: dict[str, dict[str, Any]]) -> list[str]:
-    report = record["labels"].get("report")
-    stored = [record["result"], *record.get("attached", {}).values()]
-    return [*(file.path for version in stored for file in Stored(**version).files), *([report] if report else [])]
 
 
 def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Garbage]:
@@ -110,7 +105,7 @@ def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetim
     for folder in (bentos.folder() / "bentos").glob("*/*/"):
         tag = f"{folder.parent.name}:{folder.name}"
         if tag not in needed_tags and _modified(folder) < since:
-            yield Garbage("bento", folder.as_uri(), sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()))
+            yield Garbage("bento", folder.as_uri(), _size_of(folder))
 
 
 def _studies(ledger: Ledger, studies: Studies, needed: set[str], since: datetime) -> Iterator[Garbage]:
@@ -121,8 +116,14 @@ def _studies(ledger: Ledger, studies: Studies, needed: set[str], since: datetime
             yield Garbage("study", name, 0)
 
 
-def _left_by_kills(studies: Studies, since: datetime) -> Iterator[Garbage]:
-    """Yield checkpoints, and rows that workers shared, whose fit or search was never taken up again."""
+def _left_by_kills(studies: Studies, bentos: BentoStore, since: datetime) -> Iterator[Garbage]:
+    """Yield checkpoints, rows that workers shared, and Bentos, that were never taken up again.
+
+    Of a process of this host the reaper has removed the last before, at any age.
+    """
+    for folder in (folder for name in _UNFINISHED for folder in bentos.folder().glob(f"{name}-*/")):
+        if _modified(folder) < since:
+            yield Garbage("bento", folder.as_uri(), _size_of(folder))
     for kind, folder in (("checkpoint", home() / "checkpoints"), ("rows", studies.rows())):
         for file in folder.rglob("*"):
             if file.is_file() and _modified(file) < since:
@@ -136,6 +137,10 @@ def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]
             promotion = record["data"]["production_model"]["coordinates"]
             if promotion in ledger.records:
                 yield ledger.records[promotion], tag
+
+
+def _size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _modified(path: Path) -> datetime:
@@ -156,9 +161,8 @@ def remove(pieces: list[Garbage], studies: Studies) -> None:
         if piece.kind != "bento":
             fs.rm_file(path)
             continue
-        aside = Path(path).parents[2] / f"removing-{uuid4().hex}"
-        Path(path).rename(aside)
-        shutil.rmtree(aside)
+        with scratch_folder(BentoStore().folder()) as aside:
+            Path(path).rename(aside / "bento")
 
 
 def as_text(pieces: list[Garbage]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ml.base.hashing import hash_bytes
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
-from resources.storage import Stored
+from resources.storage import Stored, storage
 from resources.tracking.tracker import Tracker
 
 _MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
@@ -25,57 +25,77 @@ class NotFoundError(LookupError):
 def locate(thing: str, tracking: Tracker, ledger: Ledger | None = None) -> dict[str, Any]:
     """Return the coordinates of a thing, whole, with the stored `result` that they belong to.
 
-    Raises NotFoundError, which lists what is allowed, or says what is wrong with a file.
+    A file of the storage belongs to the asset that it was stored for; `same_bytes` are the ids of all other results
+    that have a file with the bytes of this one. Raises NotFoundError, which lists what is allowed, or says what is
+    wrong with a file.
     """
     ledger = ledger or Ledger()
-    identity = _identity(thing, tracking, ledger)
-    if identity is None:
+    identities = _identities(thing, tracking, ledger)
+    if not identities:
         raise NotFoundError(f"nothing called {thing!r} has coordinates in {home()}; allowed: {ALLOWED}")
+    identity, *others = identities
     try:
-        return ledger.get(identity)
+        return {**ledger.get(identity), "same_bytes": others}
     except LedgerError as error:
         raise NotFoundError(f"{thing!r} was made in another Sextant home: {error}") from error
 
 
-def _identity(thing: str, tracking: Tracker, ledger: Ledger) -> str | None:
+def _identities(thing: str, tracking: Tracker, ledger: Ledger) -> list[str]:
     if Path(thing).is_file():
         return _of_file(Path(thing), ledger)
+    if stored := ledger.with_file(path=thing.removeprefix(f"{storage().base()}/")):
+        return stored
+    identity = _of_name(thing, tracking, ledger)
+    return [identity] if identity else []
+
+
+def _of_name(thing: str, tracking: Tracker, ledger: Ledger) -> str | None:
     if thing in ledger.records:
         return thing
     if run := _MLFLOW_RUN.search(thing):
         return ledger.latest(mlflow=run[1])
     if "@" in thing:
-        return _of_alias(thing, tracking, ledger)
+        name, _, alias = thing.partition("@")
+        version = tracking.version(name, alias)
+        return _of_version(name, version, tracking, ledger) if version else None
     if ":" in thing:
-        return ledger.latest(bento=thing) or _of_model(thing, ledger)
+        name, _, version = thing.partition(":")
+        return ledger.latest(bento=thing) or _of_version(name, version, tracking, ledger)
     return ledger.latest_of(thing)
 
 
-def _of_file(file: Path, ledger: Ledger) -> str | None:
-    """Return the id by the file's own hash, else by its stamp; raise NotFoundError if it was edited since."""
+def _of_file(file: Path, ledger: Ledger) -> list[str]:
+    """Return the ids by the file's path in the storage, then by its bytes, else by its stamp.
+
+    Raises NotFoundError if it is not what was stored at its path, or was edited since it was stamped.
+    """
     from ml.provenance.stamp import read_stamp
 
-    stored = ledger.latest(digest=hash_bytes(file.read_bytes()))
-    if stored is not None:
-        return stored
+    base, place = Path(storage().base()).resolve(), file.resolve()
+    at_path = ledger.with_file(path=str(place.relative_to(base))) if place.is_relative_to(base) else []
+    equal = ledger.with_file(digest=hash_bytes(file.read_bytes()))
+    if at_path and at_path[0] not in equal:
+        asset = ledger.records[at_path[0]]["run"]["asset"]
+        raise NotFoundError(
+            f"{file} is damaged: a result of {asset}, {at_path[0]}, was stored there, and its SHA-256 is another one; "
+            f"materialize {asset} again, or ask for those coordinates themselves"
+        )
+    if equal:
+        return list(dict.fromkeys([*at_path, *equal]))
     stamp = read_stamp(file)
     if stamp is not None and stamp.intact is False:
         raise NotFoundError(
             f"{file} says that it has the coordinates {stamp.coordinates}, but it was edited since: its content does "
             "not match the hash in it. Take the original, or ask for those coordinates themselves"
         )
-    return stamp.coordinates if stamp else None
+    return [stamp.coordinates] if stamp else []
 
 
-def _of_alias(thing: str, tracking: Tracker, ledger: Ledger) -> str | None:
-    name, _, alias = thing.partition("@")
-    version = tracking.version(name, alias)
-    return _of_model(f"{name}:{version}", ledger) if version else None
-
-
-def _of_model(thing: str, ledger: Ledger) -> str | None:
-    """Return the coordinates of the ONNX model that was registered as this version."""
-    promotion = ledger.latest(model=thing)
+def _of_version(name: str, version: str, tracking: Tracker, ledger: Ledger) -> str | None:
+    """Return the coordinates of the ONNX model that was registered as this version, promoted or not."""
+    if registered := tracking.coordinates(name, version):
+        return registered
+    promotion = ledger.latest(model=f"{name}:{version}")  # of a version that was deleted since
     return str(ledger.records[promotion]["data"]["onnx_model"]["coordinates"]) if promotion else None
 
 
@@ -104,6 +124,8 @@ def as_text(record: dict[str, Any], tracking: Tracker, ledger: Ledger) -> str:
         f"  {'  ' * (depth - 1)}{_short(identity, source)}" for depth, identity, source in ledger.upstream(record["id"])
     ]
     users = [f"  {_short(identity, user)}" for identity, user in ledger.dependents(record["id"])]
+    equal = [f"  {_short(identity, ledger.records[identity])}" for identity in record.get("same_bytes", [])]
+    text += ["the same bytes", *equal] if equal else []
     text += ["made from", *chain] if chain else []
     text += ["used by", *users] if users else []
     return "\n".join(text)

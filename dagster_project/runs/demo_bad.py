@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -10,6 +9,7 @@ import yaml
 
 from dagster_project.runs.demo import print_refusal
 from dagster_project.runs.launch import check_name, execute
+from ml.base.files import scratch_folder
 from ml.provenance.source import running
 from resources.tracking.runs import tracking
 
@@ -32,9 +32,9 @@ def demo_bad(use_case: str) -> None:
     if before is None:
         raise click.ClickException(f"{use_case} has no champion to protect; run first: sextant demo {use_case}")
     click.echo(f"retraining {use_case} with {yaml.safe_dump(BAD[use_case], default_flow_style=True).strip()}")
-    with TemporaryDirectory(prefix="sextant-") as folder:
-        copy_with(Path(folder), use_case, BAD[use_case])
-        outcome = execute(use_case, "retrain", project=Path(folder))
+    with scratch_folder() as folder:
+        copy_with(folder, use_case, BAD[use_case])
+        outcome = execute(use_case, "retrain", project=folder)
     after = tracking().version(use_case, "champion")
     if after != before:
         raise click.ClickException(f"the bad candidate was promoted: version {after} is champion instead of {before}")

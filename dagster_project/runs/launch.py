@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,8 +15,12 @@ import yaml
 
 from dagster_project.definitions import CONFIGS
 from dagster_project.location.loading import BrokenUseCaseError, load_use_case
+from dagster_project.location.reaper import PROCESS, reap
 from dagster_project.runs.outcome import Outcome, read_outcome
 from dagster_project.runs.progress import follow
+from ml.base.files import scratch_folder
+from ml.base.processes import this_process, tied
+from resources.databases import require_free
 from resources.home import home
 
 
@@ -34,23 +37,28 @@ def execute(
     `config` is that of `production_model`, `project` the folder of another copy of the code. The process is killed if
     `meanwhile`, which is called while it starts, raises ClickException.
     """
-    tags, log = {"sextant/launch": uuid4().hex}, home() / "logs" / f"{use_case}_{job}.log"
+    require_free()
+    tags, log = {"sextant/launch": uuid4().hex, PROCESS: str(this_process())}, home() / "logs" / f"{use_case}_{job}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "dagster", "job", "execute", "-m", "dagster_project.definitions"]
     command += ["-j", f"{use_case}_{job}", "--tags", json.dumps(tags)]
     environment = os.environ | ({"PYTHONPATH": str(project)} if project else {})
-    with dg.DagsterInstance.get() as instance, tempfile.TemporaryDirectory() as folder, open(log, "wb") as sink:
+    with dg.DagsterInstance.get() as instance, scratch_folder() as folder, open(log, "wb") as sink:
         if config:
-            file = Path(folder) / "run.yaml"
+            file = folder / "run.yaml"
             file.write_text(yaml.safe_dump({"ops": {f"{use_case}__production_model": {"config": dict(config)}}}))
             command += ["-c", str(file)]
-        process = subprocess.Popen(command, cwd=project, env=environment, stdout=sink, stderr=subprocess.STDOUT)
+        for line in reap(instance):
+            click.echo(line)
+        process = subprocess.Popen(tied(command), cwd=project, env=environment, stdout=sink, stderr=subprocess.STDOUT)
         try:
             meanwhile()
         except click.ClickException:
             process.kill()
             raise
         follow(instance, process, tags)
+        if process.wait() < 0:  # killed: its run is not under way any longer
+            reap(instance)
         return read_outcome(instance, process.wait() == 0, tags, log)
 
 

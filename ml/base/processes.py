@@ -1,20 +1,138 @@
-"""Processes that end with the one that started them."""
+"""Processes: told apart for good, ended with the one that started them, and found where that did not happen.
+
+Run as a script, by `tied`, it becomes another command.
+"""
 
 import ctypes
 import os
+import platform
+import re
 import signal
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import cache
 from multiprocessing import connection, parent_process
+from pathlib import Path
 from threading import Thread
 
 _PR_SET_PDEATHSIG = 1  # prctl(2)
+PATIENCE_S = 10.0  # with a process that was asked to end
+_TIED = "SEXTANT_TIED_TO"
+_PROC = Path("/proc")
+_TEXT = re.compile(r"(\d+)-([0-9a-f]{8}\.\d+)@([\w.-]+)")
 
 
-def die_with(parent: int) -> None:
-    """Make the kernel kill this process as soon as `parent`, which started it, is gone, however that ended."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it went before the kernel was told
+@dataclass(frozen=True)
+class Process:
+    """A process as no other one is called, here or elsewhere: its number, its start since which boot, its host."""
+
+    pid: int
+    started: str
+    host: str
+
+    def __str__(self) -> str:
+        return f"{self.pid}-{self.started}@{self.host}"
+
+    @classmethod
+    def of(cls, pid: int) -> "Process":
+        """Return the process that has this number now; raise ProcessLookupError if none has."""
+        if (started := _started(pid)) is None:
+            raise ProcessLookupError(f"there is no process {pid}")
+        return cls(pid, started, platform.node())
+
+    @classmethod
+    def named(cls, text: str) -> "Process | None":
+        """Return the process whose name stands anywhere in a text; None if none does."""
+        match = _TEXT.search(text)
+        return cls(int(match[1]), match[2], match[3]) if match else None
+
+    @property
+    def here(self) -> bool:
+        """Check that it is one of this host's, so that it can be told whether it is there."""
+        return self.host == platform.node()
+
+    @property
+    def gone(self) -> bool:
+        """Check that it is one of this host's that has ended; another one may have its number."""
+        return self.here and _started(self.pid) != self.started
+
+
+def this_process() -> Process:
+    """Return this process."""
+    return Process.of(os.getpid())
+
+
+def _started(pid: int) -> str | None:
+    """Return the boot and the clock ticks since then at which a process started; None if it has ended."""
+    try:
+        fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text()[:8]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in "ZX" else f"{boot}.{fields[19]}"
+
+
+def tied(command: Sequence[str]) -> list[str]:
+    """Return a command that is asked to end as soon as this process is gone, however that ended.
+
+    Whatever it starts is known by a variable of its environment, so that `end_started` and `end_orphans` find it.
+    """
+    return [sys.executable, "-P", __file__, str(this_process()), *command]
+
+
+def _become(owner: str, command: Sequence[str]) -> None:
+    process = Process.named(owner)
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if process is None or os.getppid() != process.pid:  # it went before the kernel was told
         os.kill(os.getpid(), signal.SIGKILL)
+    os.environ[_TIED] = f"{owner} {os.getpid()}"
+    os.execvp(command[0], list(command))
+
+
+def end_started(pid: int) -> list[int]:
+    """End what a tied command with this number has started and left; return the numbers."""
+    return _end(lambda mark: mark.endswith(f" {pid}"))
+
+
+def end_orphans() -> list[int]:
+    """End what is left of tied commands of this host whose owner is gone; return the numbers."""
+    return _end(lambda mark: (owner := Process.named(mark)) is not None and owner.gone)
+
+
+def _end(chosen: Callable[[str], bool]) -> list[int]:
+    """Ask the processes with a chosen mark to end, and kill those that do not."""
+    handles = dict[int, int]()
+    try:
+        for pid in sorted(int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()):
+            with suppress(ProcessLookupError):
+                handle = os.pidfd_open(pid)  # a later process of the same number is another one
+                handles[handle] = pid
+                if pid == os.getpid() or not chosen(_mark(pid)):
+                    os.close(handle)
+                    del handles[handle]
+        for number, patience_s in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, None)):
+            deadline = time.monotonic() + (patience_s or 0)
+            for handle in handles:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, number)
+            for handle in handles:
+                connection.wait([handle], patience_s and max(0, deadline - time.monotonic()))
+        return list(handles.values())
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _mark(pid: int) -> str:
+    """Return the owner of a tied command, and the command's number, in the environment of what it started."""
+    try:
+        variables = (_PROC / str(pid) / "environ").read_bytes().decode(errors="replace").split("\0")
+    except OSError:  # another user's, or it has ended
+        return ""
+    return next((text for text in variables if text.startswith(f"{_TIED}=")), "")
 
 
 @cache
@@ -32,3 +150,7 @@ def end_with_run() -> None:
 def _end_after(sentinel: int) -> None:
     connection.wait([sentinel])
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    _become(sys.argv[1], sys.argv[2:])

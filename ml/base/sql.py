@@ -4,10 +4,11 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
+
+from ml.base.files import scratch_folder
 
 if TYPE_CHECKING:
     import duckdb
@@ -35,9 +36,9 @@ def connection(threads: int | None = None, memory: str | None = None) -> Iterato
     import duckdb
 
     config: dict[str, Any] = {"python_enable_replacements": False, **({"threads": threads} if threads else {})}
-    with TemporaryDirectory(prefix="sextant-") as folder:
+    with scratch_folder() as folder:
         if limit := memory_limit() or memory:
-            config |= {"memory_limit": limit, "temp_directory": folder}
+            config |= {"memory_limit": limit, "temp_directory": str(folder)}
         with duckdb.connect(config=config) as opened:
             opened.execute(SETTINGS)
             yield opened

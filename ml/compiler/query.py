@@ -1,12 +1,12 @@
 """A compiled query of features, and its values for given tables and labels."""
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.base.files import scratch_folder
 from ml.base.sql import SETTINGS, quoted
 
 if TYPE_CHECKING:
@@ -62,8 +62,8 @@ def compute(
 
     labels = _numbered(labels, query.record)
     with (
-        tempfile.TemporaryDirectory() as spill,
-        duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": spill}) as connection,
+        scratch_folder() as spill,
+        duckdb.connect(config={"memory_limit": memory_limit, "temp_directory": str(spill)}) as connection,
     ):
         connection.execute(SETTINGS)
         # The compiler writes joins in the order in which they are quick; DuckDB's own costs a quarter of the time.

@@ -6,12 +6,9 @@ import sys
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from ml.base.processes import die_with
 
-
-def main(handle: str, parent: str) -> None:
-    """Serve the open file `handle` of the process `parent`."""
-    die_with(int(parent))
+def main(handle: str) -> None:
+    """Serve the open file `handle` of the driver."""
     channel = Connection(int(handle))
     folder, threads, pickled = channel.recv()
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

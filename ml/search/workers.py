@@ -7,7 +7,6 @@ import pickle
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import cast
 
+from ml.base.files import scratch_folder
+from ml.base.processes import tied
 from ml.provenance.source import ROOT
 from ml.search import worker as program
 from ml.search.evaluator import Evaluator, Job, Outcome, save_parts
@@ -35,15 +36,16 @@ def evaluating(evaluator: Evaluator, workers: int, scratch: Path | None = None) 
     if workers == 1:
         yield lambda jobs: map(evaluator, jobs)
         return
-    folder = scratch or Path(tempfile.mkdtemp(prefix="sextant-search-"))
-    shutil.rmtree(folder, ignore_errors=True)
-    crew = _Crew(evaluator, workers, folder)
-    try:
-        save_parts(evaluator.parts, folder)
-        yield crew.run
-    finally:
-        crew.dismiss()
+    with scratch_folder() as temporary:
+        folder = scratch or temporary
         shutil.rmtree(folder, ignore_errors=True)
+        crew = _Crew(evaluator, workers, folder)
+        try:
+            save_parts(evaluator.parts, folder)
+            yield crew.run
+        finally:
+            crew.dismiss()
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass
@@ -112,8 +114,8 @@ class _Crew:
         """Start a worker and tell it the problem."""
         ours, theirs = Pipe()
         path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
-        command = [sys.executable, "-m", program.__name__, str(theirs.fileno()), str(os.getpid())]
-        process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path})
+        command = [sys.executable, "-m", program.__name__, str(theirs.fileno())]
+        process = subprocess.Popen(tied(command), pass_fds=[theirs.fileno()], env={**os.environ, "PYTHONPATH": path})
         theirs.close()
         ours.send(self._about)
         self.workers.append(_Worker(process, ours))

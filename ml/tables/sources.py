@@ -10,11 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
 from ml.base.sql import DataError, connection, parquet_sql, quoted
 from ml.base.table_file import TableFile
@@ -37,8 +37,8 @@ _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
     """Return one source table in memory, as `write_table` writes it."""
-    with TemporaryDirectory(prefix="sextant-") as folder:
-        return write_table(use_case, name, table, times, Path(folder)).read()
+    with scratch_folder() as folder:
+        return write_table(use_case, name, table, times, folder).read()
 
 
 def write_table(use_case: str, name: str, table: Table, times: Iterable[str], folder: Path) -> TableFile:
@@ -58,8 +58,8 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
 
 def content_hash(use_case: str, name: str, table: Table, times: Iterable[str]) -> str:
     """Return the hash of a source table's content, as its snapshot has it."""
-    with TemporaryDirectory(prefix="sextant-") as folder:
-        return hash_table(write_table(use_case, name, table, times, Path(folder)))
+    with scratch_folder() as folder:
+        return hash_table(write_table(use_case, name, table, times, folder))
 
 
 def _memory() -> str:

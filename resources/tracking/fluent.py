@@ -16,12 +16,15 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.base.processes import this_process
+
 if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
     from mlflow import MlflowClient
 
 _VARIABLES = ("MLFLOW_EXPERIMENT_ID", "MLFLOW_RUN_ID", "MLFLOW_TRACKING_URI")  # that the fluent API sets
 _PARENT = "mlflow.parentRunId"
+PROCESS = "sextant.process"  # the tag of a run that says who has it open
 
 
 class FluentError(RuntimeError):
@@ -61,7 +64,7 @@ class TrialRuns:
     uri: str
     experiment_id: str
     asset_run: str
-    dagster_run: str  # a tag, by which deploy/end_lost_runs.py finds what a process that is gone has left open
+    dagster_run: str
 
     @contextmanager
     def __call__(self, number: int) -> Iterator[None]:
@@ -78,7 +81,7 @@ class TrialRuns:
         """Return the id of the run of this name; a trial that is evaluated again has one already."""
         for run in self._below(f"attributes.run_name = '{name}'"):
             return str(run.info.run_id)
-        tags = {_PARENT: self.asset_run, "dagster.run_id": self.dagster_run}
+        tags = {_PARENT: self.asset_run, "dagster.run_id": self.dagster_run, PROCESS: str(this_process())}
         return str(self._client().create_run(self.experiment_id, run_name=name, tags=tags).info.run_id)
 
     def kill_open(self) -> None:

@@ -1,23 +1,24 @@
 """MLflow as the tracker: one run for each asset materialization, opened and closed in the step."""
 
 import logging
-import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml.base.files import scratch_folder
+from ml.base.processes import Process, this_process
+from resources.databases import first_value, require_free
 from resources.home import home
 from resources.ledger import Ledger
 from resources.locks import POSTGRESQL, exclusive
 from resources.settings import settings
-from resources.tracking.fluent import TrialRuns, attach
+from resources.tracking.fluent import PROCESS, TrialRuns, attach
 from resources.tracking.history import Standing
-from resources.tracking.protocol import RegisteredVersion
+from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import Registry
 from resources.tracking.versions import MlflowVersions
 
@@ -29,6 +30,8 @@ _ENDED = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAIL": "FAILED"}  # a tri
 _log = logging.getLogger(__name__)
 _BATCH = 100  # params, the most that MLflow takes in one request; so many tags and ten times as many metrics
 _KIND = "custom_model_development"  # what MLflow's UI shows model training by, instead of language models
+_COORDINATES = "sextant.coordinates"  # the tag of a version that says where it came from
+_MOST = 10_000  # runs that are open at once
 _DESCRIPTION = "mlflow.note.content"  # the tag that MLflow's UI shows on the run's page
 
 
@@ -88,8 +91,8 @@ class MlflowRun:
 
     def file(self, name: str, content: bytes) -> None:
         """Log an artifact file."""
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / name
+        with scratch_folder() as folder:
+            path = folder / name
             path.write_bytes(content)
             self.client.log_artifact(self.id, str(path))
 
@@ -103,7 +106,7 @@ class MlflowRun:
         """Return the id of a run below this one: where it is fluent, code may have logged to that already."""
         if self._trials:
             return self._trials.find_or_create(name)
-        parent = {"mlflow.parentRunId": self.id}
+        parent = {"mlflow.parentRunId": self.id, PROCESS: str(this_process())}
         return str(self.client.create_run(self.experiment_id, run_name=name, tags=parent).info.run_id)
 
     def _unlogged(self, run_id: str, values: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -121,14 +124,15 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def tracking_uri(self) -> str:
         """Return the URI of the store of runs and of the registry."""
-        return self.uri or f"sqlite:///{home()}/mlflow/mlflow.db"
+        return self.uri or f"sqlite:///{_database()}"
 
     def client(self) -> "MlflowClient":
         """Return a client of a store that is ready: an embedded database is made once, under a lock."""
         from mlflow import MlflowClient
 
         if not self.uri:
-            (home() / "mlflow").mkdir(parents=True, exist_ok=True)
+            _database().parent.mkdir(parents=True, exist_ok=True)
+            require_free(_database())  # MLflow would try again for minutes
             # Several processes that open an empty database at once race in its migration.
             with exclusive("mlflow", home() / "locks"):
                 return MlflowClient(self.tracking_uri())
@@ -172,7 +176,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
         """
         client = self.client()
         experiment_id = self.experiment(client, experiment)
-        about = {**tags, **({_DESCRIPTION: description} if description else {})}
+        about = {**tags, PROCESS: str(this_process()), **({_DESCRIPTION: description} if description else {})}
         run_id = client.create_run(experiment_id, run_name=name, tags=about).info.run_id
         uri, dagster_run = self.tracking_uri(), tags.get("dagster.run_id", "")
         trials = TrialRuns(uri, experiment_id, run_id, dagster_run) if fluent else None
@@ -186,21 +190,46 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             raise
         client.set_terminated(run_id, "FINISHED")
 
-    def version(self, name: str, alias: str) -> str | None:
-        """Return the number of the version of a model that carries an alias; None if none does.
+    def end_lost(self, ended: Callable[[str], bool]) -> list[str]:
+        """Let every open run whose process is gone have failed, and return their ids.
 
-        An embedded store is asked directly: to import MLflow takes two seconds, which a command has not.
+        A run that names no process belongs to the run that it is below, or else to a Dagster run, which may have
+        `ended`. One of another host stays as it is.
         """
+        if not self.uri and _embedded("select 1 from runs where status = ?", "RUNNING") is None:
+            return []
+        client = self.client()
+        experiments = [experiment.experiment_id for experiment in client.search_experiments()]
+
+        def lost(tags: Mapping[str, str]) -> bool:
+            if (process := Process.named(tags.get(PROCESS, ""))) is not None:
+                return process.gone
+            if "mlflow.parentRunId" in tags:
+                return lost(client.get_run(tags["mlflow.parentRunId"]).data.tags)
+            return "dagster.run_id" in tags and ended(tags["dagster.run_id"])
+
+        open_runs = client.search_runs(experiments, "attributes.status = 'RUNNING'", max_results=_MOST)
+        ids = [str(run.info.run_id) for run in open_runs if lost(run.data.tags)]
+        for run_id in ids:
+            client.set_terminated(run_id, "FAILED")
+        return ids
+
+    def version(self, name: str, alias: str) -> str | None:
+        """Return the number of the version of a model that carries an alias; None if none does."""
         if not self.uri:
-            database = home() / "mlflow" / "mlflow.db"
-            if not database.exists():
-                return None
-            query = "select version from registered_model_aliases where name = ? and alias = ?"
-            with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as connection:
-                row = connection.execute(query, (name, alias)).fetchone()
-            return str(row[0]) if row else None
+            return _embedded("select version from registered_model_aliases where name = ? and alias = ?", name, alias)
         registered = self.registry(name).with_alias(alias)
         return registered.version if registered else None
+
+    def coordinates(self, name: str, version: str) -> str | None:
+        """Return the id of the coordinates of a registered version; None where there is no such version."""
+        if not self.uri:
+            query = "select value from model_version_tags where name = ? and cast(version as text) = ? and key = ?"
+            return _embedded(query, name, version, _COORDINATES)
+        try:
+            return self.registry(name).version(version).tags.get(_COORDINATES)
+        except RegistryError:
+            return None
 
     def aliased(self) -> Iterator[str]:
         """Yield the ids of the coordinates of every registered version that carries an alias."""
@@ -209,7 +238,7 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
             page = client.search_registered_models(page_token=token or None)
             for name, version in {(model.name, number) for model in page for number in model.aliases.values()}:
                 tags = client.get_model_version(name, version).tags
-                yield from [tags["sextant.coordinates"]] if "sextant.coordinates" in tags else []
+                yield from [tags[_COORDINATES]] if _COORDINATES in tags else []
             if not (token := page.token or ""):
                 return
 
@@ -245,6 +274,15 @@ class Tracking(dg.ConfigurableResource):  # type: ignore[type-arg]
     def dagster_links(self, run_id: str, asset: str) -> tuple[str, str]:
         """Return the pages of a run and of an asset in the Dagster UI."""
         return f"{self.dagster_ui}/runs/{run_id}", f"{self.dagster_ui}/assets/{asset}"
+
+
+def _database() -> Path:
+    return home() / "mlflow" / "mlflow.db"
+
+
+def _embedded(query: str, *values: str) -> str | None:
+    """Return what the embedded store answers; it is asked directly: to import MLflow takes seconds."""
+    return first_value(_database(), query, *values)
 
 
 def tracking() -> Tracking:

@@ -33,6 +33,9 @@ class Tracker(Protocol):
     def champion(self, name: str) -> RegisteredVersion | None:
         """Return the champion, None if there is none; raise RegistryError, with the way out, if it is lost."""
 
+    def coordinates(self, name: str, version: str) -> str | None:
+        """Return the id of the coordinates of a registered version; None where there is no such version."""
+
     def aliased(self) -> Iterator[str]:
         """Yield the ids of the coordinates of every registered version that carries an alias."""
 

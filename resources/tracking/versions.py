@@ -1,10 +1,10 @@
 """The versions of a model in MLflow's registry."""
 
-import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from ml.base.files import scratch_folder
 from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ class MlflowVersions:
         import mlflow.onnx
         import onnx
 
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "model"
+        with scratch_folder() as folder:
+            path = folder / "model"
             mlflow.onnx.save_model(onnx.load_from_string(content), str(path), pip_requirements=["onnx", "onnxruntime"])
             (path / "model.onnx").write_bytes(content)  # these very bytes: MLflow has serialized them anew
             for file, beside in files.items():
@@ -60,10 +60,10 @@ class MlflowVersions:
         from mlflow.exceptions import MlflowException
 
         source = self.client.get_model_version_download_uri(self.name, version)
-        with tempfile.TemporaryDirectory() as folder:
+        with scratch_folder() as folder:
             try:
                 path = mlflow.artifacts.download_artifacts(
-                    artifact_uri=f"{source}/{name}", dst_path=folder, tracking_uri=self.tracking_uri
+                    artifact_uri=f"{source}/{name}", dst_path=str(folder), tracking_uri=self.tracking_uri
                 )
             except (MlflowException, OSError) as error:
                 why = " ".join(str(error).split())  # MLflow's goes over several lines

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from dagster_project.results.reproduction.plan import ReproduceError
+from ml.base.processes import tied
 from ml.provenance.coordinates import environment_coordinate
 
 MACHINE = ("python", "platform", "processor", "cores", "accelerators")
@@ -38,7 +39,7 @@ def rebuild(recorded: Mapping[str, Any], scratch: Path) -> str:
     (scratch / "pins.txt").write_text("\n".join(pins))
     python = str(folder / "bin" / "python")
     install = [python, "-m", "pip", "install", "--no-deps", "-r", str(scratch / "pins.txt")]
-    ended = subprocess.run(install, capture_output=True, text=True)
+    ended = subprocess.run(tied(install), capture_output=True, text=True)
     if ended.returncode:
         raise ReproduceError(f"the recorded environment cannot be installed: {ended.stderr.strip()[-1000:]}")
     return python

@@ -10,6 +10,7 @@ import yaml
 
 from dagster_project.results.reproduction.plan import ReproduceError
 from dagster_project.results.reproduction.scratch import Scratch
+from ml.base.processes import tied
 from ml.provenance.coordinates import THREAD_SETTINGS
 from resources.home import home
 from resources.ledger import Ledger, LedgerError
@@ -34,7 +35,7 @@ def materialize(
     environment = {name: value for name, value in os.environ.items() if name not in (*THREAD_SETTINGS, *ELSEWHERE)}
     with open(log, "wb") as sink:
         ended = subprocess.run(
-            [*command, "--select", select],
+            tied([*command, "--select", select]),
             cwd=project,
             env={**environment, **settings, "PYTHONPATH": str(project)},
             stdout=sink,

@@ -6,7 +6,6 @@ import copy
 import hashlib
 import logging
 import math
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -18,6 +17,7 @@ import torch
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 
+from ml.base.files import scratch_folder
 from ml.base.hashing import hash_json
 from ml.models.networks.checkpoints import CheckpointFile
 from ml.models.networks.devices import exact, fabric_for, own_port, precision_of, random_state, set_random_state
@@ -57,8 +57,8 @@ def train(
     if options.processes == 1:
         with exact(options):
             return _Training(fabric, network, rows, validation, options, checkpoints, report, watch).run()
-    with tempfile.TemporaryDirectory() as folder, own_port():
-        file = Path(folder) / "trained.pt"
+    with scratch_folder() as folder, own_port():
+        file = folder / "trained.pt"
         # Bound and not passed: Fabric looks for modules in all that is passed, and takes no frozen dataclass.
         work = partial(_work, file=file, rows=rows, validation=validation, options=options, checkpoints=checkpoints)
         launch: Any = fabric.launch

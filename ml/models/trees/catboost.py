@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.base.files import scratch_folder
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
@@ -169,8 +168,8 @@ class FittedCatBoost:
         """Return the booster as CatBoost's own, read from its JSON once."""
         model = self.__dict__.get("_loaded")
         if model is None:
-            with TemporaryDirectory() as folder:
-                path = Path(folder) / "model.json"
+            with scratch_folder() as folder:
+                path = folder / "model.json"
                 path.write_text(self.text)
                 model = self.__dict__["_loaded"] = optional("catboost").CatBoost().load_model(str(path), format="json")
         return model
@@ -181,8 +180,8 @@ class FittedCatBoost:
 
 def _text(model: Any) -> str:
     """Return a model as JSON, without what differs from run to run: time, a random id, settings of the machine."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.json"
+    with scratch_folder() as folder:
+        path = folder / "model.json"
         model.save_model(str(path), format="json")
         whole = json.loads(path.read_text())
     deciding = {name: whole[name] for name in ("features_info", "oblivious_trees", "scale_and_bias")}

@@ -1,6 +1,7 @@
 """Every result leads to its coordinates, whatever it has become: an id, a page, a plot, a file under another name."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -142,6 +143,89 @@ def test_a_file_from_another_home_says_so(
         locate(str(file), tracking())
 
 
+@pytest.fixture
+def copied(case: Case, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home that the test may change."""
+    shutil.copytree(os.environ["SEXTANT_HOME"], tmp_path / "home")
+    monkeypatch.setenv("SEXTANT_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def store_again(home: Path, asset: str, other: str, identity: str) -> Path:
+    """Store the latest result of an asset as a later one of another asset, and return its file."""
+    record = Ledger().records[str(locate(asset, tracking())["id"])]
+    path = f"{other}/{Path(record['result']['path']).name}"
+    text = json.dumps({**record, "id": identity, "made_at": "2999-01-01"}).replace(asset, other)
+    (home / "coordinates" / f"{identity}.json").write_text(text)
+    (home / "storage" / path).parent.mkdir(parents=True)
+    return Path(shutil.copy(home / "storage" / record["result"]["path"], home / "storage" / path))
+
+
+def test_a_file_of_the_storage_belongs_to_the_asset_that_it_was_stored_for(copied: Path, tmp_path: Path) -> None:
+    raw, other = locate("breast_cancer/raw/samples", tracking()), "0" * 16
+    later = store_again(copied, "breast_cancer/raw/samples", "other/raw/samples", other)
+    path = raw["result"]["path"]
+    (tmp_path / "link.parquet").symlink_to(copied / "storage" / path)
+
+    for thing in (copied / "storage" / path, tmp_path / "link.parquet", path):
+        assert locate(str(thing), tracking())["id"] == raw["id"]
+    assert locate(str(later), tracking())["id"] == other
+
+
+def test_a_file_that_several_results_have_names_all_of_them(copied: Path, tmp_path: Path) -> None:
+    raw, other = locate("breast_cancer/raw/samples", tracking()), "0" * 16
+    later = store_again(copied, "breast_cancer/raw/samples", "other/raw/samples", other)
+    elsewhere = shutil.copy(later, tmp_path / "x.parquet")
+
+    found = [locate(str(file), tracking()) for file in (copied / "storage" / raw["result"]["path"], elsewhere)]
+    shown = CliRunner().invoke(main, ["locate", str(elsewhere)], catch_exceptions=False).output
+
+    assert [(record["id"], record["same_bytes"]) for record in found] == [(raw["id"], [other]), (other, [raw["id"]])]
+    assert f"the same bytes\n  {raw['id']}  breast_cancer/raw/samples" in shown
+
+
+def test_a_page_and_what_is_stored_beside_a_result_lead_to_it(copied: Path, tmp_path: Path) -> None:
+    evaluation = locate("breast_cancer/evaluation", tracking())
+    page, figures = evaluation["labels"]["report"], evaluation["attached"]["figures"]["path"]
+
+    for path in (page, figures):
+        copy = shutil.copy(copied / "storage" / path, tmp_path / Path(path).name)
+        assert [locate(str(file), tracking())["id"] for file in (copied / "storage" / path, copy)] == [
+            evaluation["id"]
+        ] * 2
+
+
+@pytest.mark.parametrize("asset", ["onnx_model", "raw/samples", "evaluation"])
+def test_a_file_of_the_storage_that_is_damaged_says_so(copied: Path, asset: str) -> None:
+    record = locate(f"breast_cancer/{asset}", tracking())
+    file = copied / "storage" / record["result"]["path"]
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+    with pytest.raises(NotFoundError, match=f"damaged: a result of breast_cancer/{asset}, {record['id']}, was stored"):
+        locate(str(file), tracking())
+
+
+def test_a_version_that_no_run_has_promoted_leads_to_its_model(copied: Path) -> None:
+    """As one that waits for its approval, and as the champion of a step that was killed after it moved the alias."""
+    model, client = locate("breast_cancer:1", tracking())["id"], tracking().client()
+    tags, source = {"sextant.coordinates": model}, client.get_model_version("breast_cancer", "1").source
+    version = str(client.create_model_version("breast_cancer", source, tags=tags).version)
+    for alias in ("challenger", "champion"):
+        client.set_registered_model_alias("breast_cancer", alias, version)
+
+    for thing in (f"breast_cancer:{version}", "breast_cancer@challenger", "breast_cancer@champion"):
+        assert locate(thing, tracking())["id"] == model
+
+
+def test_a_version_that_was_deleted_is_located_by_its_promotion(copied: Path) -> None:
+    model, client = locate("breast_cancer:1", tracking())["id"], tracking().client()
+    client.delete_registered_model("breast_cancer")
+
+    assert locate("breast_cancer:1", tracking())["id"] == model
+
+
 def test_the_chain_goes_down_to_the_snapshot_and_up_to_what_used_it(case: Case, instance: dg.DagsterInstance) -> None:
     ledger, raw = Ledger(), locate("breast_cancer/raw/samples", tracking())["id"]
     evaluation = locate("breast_cancer/evaluation", tracking())["id"]
@@ -198,7 +282,6 @@ def test_the_command_prints_coordinates_chain_and_links(case: Case, instance: dg
 
 
 def test_the_source_is_archived_under_the_name_that_coordinates_give(case: Case, instance: dg.DagsterInstance) -> None:
-    import os
     import tarfile
 
     tree = locate("breast_cancer/evaluation", tracking())["code"]["tree"]
