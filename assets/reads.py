@@ -46,7 +46,7 @@ def _baseline_confidence(declared: Mapping[str, Any]) -> dict[str, float]:
 EVALUATION = TABLES.and_also(
     Reads(
         ("task", "metric", "examples", "evaluation", *COMPARISON),
-        beside=("gates.baseline",),
+        beside=("gates.baseline", "gates.plausible"),
         facts=(_baseline_confidence,),
     )
 )

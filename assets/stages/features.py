@@ -13,6 +13,7 @@ from ml.base.text import markdown_table
 from ml.features.audit import ALONE, feature_checks, no_feature_alone
 from ml.features.definitions import FeatureDefinitions
 from ml.features.history_check import coverage
+from ml.features.identities import TOGETHER, no_identity
 from ml.features.leaks import NO_LEAK, no_leak
 from ml.features.matrix import feature_matrix
 from ml.tables.statistics import statistics
@@ -38,8 +39,9 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
         step.metadata["dagster/column_lineage"] = _lineage(step.case, made_of)
         step.columns |= {name: "from " + ", ".join(map(".".join, columns)) for name, columns in made_of.items()}
         values = feature_matrix(spec, feature_definitions, sources, rows)
-        if ALONE in audit:
-            step.audit(no_feature_alone(spec, feature_definitions, values[values["split"] == "train"]))
+        train = values[values["split"] == "train"]
+        judges = {ALONE: no_feature_alone, TOGETHER: no_identity}
+        step.audit(*(judge(spec, feature_definitions, train) for check, judge in judges.items() if check in audit))
         step.show(statistics=dg.MetadataValue.md(statistics(pa.Table.from_pandas(values, preserve_index=False))))
         return values
 

@@ -16,6 +16,7 @@ AuditCheck = Literal[
     "target_alike_in_splits",
     "no_value_from_after_the_cutoff",
     "no_feature_alone_predicts_the_target",
+    "no_features_together_give_the_target",
 ]
 
 

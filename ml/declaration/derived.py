@@ -30,6 +30,11 @@ def lookups(spec: UseCaseSpec) -> list[Link]:
     return [link for link in links(spec) if link.child == spec.examples.table]
 
 
+def foreign_keys(spec: UseCaseSpec, table: str) -> set[str]:
+    """Return the columns of a table that name a row of another, unless logical_types says what they hold."""
+    return {link.child_column for link in links(spec) if link.child == table} - spec.tables[table].logical_types.keys()
+
+
 def times_of(spec: UseCaseSpec, table: str) -> set[str]:
     """Return the columns of a table that must be times because examples and features use them as such."""
     if table != spec.examples.table:

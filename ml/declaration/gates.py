@@ -16,12 +16,14 @@ from ml.tasks.metrics import METRICS
 if TYPE_CHECKING:
     from ml.declaration.gate_kinds.baseline import BaselineGate
     from ml.declaration.gate_kinds.champion import ChampionGate
+    from ml.declaration.gate_kinds.plausible import PlausibleGate
 
     class _CatalogueFields(Part):
-        """The gates whose comparisons the evaluation makes; a type checker cannot follow how the fields come about."""
+        """The gates whose measurements the evaluation makes; a type checker cannot follow how the fields come about."""
 
         baseline: BaselineGate | None = None
         champion: ChampionGate = ChampionGate()
+        plausible: PlausibleGate = PlausibleGate()
 else:  # one field a metric, then one a kind, in the order of their catalogues
     _BOUNDS = {
         metric.name: (Bound | None, Field(None, description=f"Limits for {metric.description}."))

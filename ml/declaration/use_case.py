@@ -99,7 +99,11 @@ class UseCaseSpec(Part):
     @model_validator(mode="after")
     def _fitting_the_task(self) -> "UseCaseSpec":
         allowed = metrics_of(self.task)
-        named = {"metric": [str(self.metric)], "gates": list(self.gates.bounds)}
+        named = {
+            "metric": [str(self.metric)],
+            "gates": list(self.gates.bounds),
+            "gates.plausible.limits": list(self.gates.plausible.limits),
+        }
         problems = [
             f"{where}: {name} does not fit the task {self.task!r}; allowed: {', '.join(allowed)}"
             for where, names in named.items()
@@ -223,6 +227,10 @@ class UseCaseSpec(Part):
     def lookups(self) -> list[Link]:
         """The relationships that start at the examples' table."""
         return derived.lookups(self)
+
+    def foreign_keys(self, table: str) -> set[str]:
+        """Return the columns of a table that name a row of another, unless logical_types says what they hold."""
+        return derived.foreign_keys(self, table)
 
     def times_of(self, table: str) -> set[str]:
         """Return the columns of a table that must be times because examples and features use them as such."""

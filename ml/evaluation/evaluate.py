@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 
 from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
+from ml.evaluation.ablation import Ablated, Ablation
 from ml.evaluation.explanations import Explained, Predict, explain
 from ml.evaluation.fairness import Fairness, fairness
 from ml.evaluation.record import Evaluation, Interval, paired_difference
@@ -22,6 +23,7 @@ from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
 from ml.tasks.metrics import METRICS, Task, metrics_of, rows_not_finite, score
+from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
     from ml.exported.reference import Reference
@@ -90,7 +92,21 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
         "most_wrong": tuple(most_wrong(inputs.rows, key, inputs.y, inputs.candidate, inputs.task, important)),
         "reference": inputs.reference,
     }
-    return evaluation.model_copy(update=parts)
+    measured = evaluation.model_copy(update=parts)
+    return measured.model_copy(update={"ablation": tuple(_ablation(measured, inputs))})
+
+
+def _ablation(measured: Evaluation, inputs: EvaluationInputs) -> Iterator[Ablated]:
+    """Yield the features that make a metric that is too good to be true, on as many rows as explanations are of."""
+    limits = inputs.spec.gates.plausible.surpassed(measured)
+    if not limits:
+        return
+    rows, seed = inputs.spec.evaluation.importance_rows, inputs.seed("ablation")
+    chosen = sampled_rows(inputs.y, inputs.task, max(rows, len(inputs.task.classes)), seed)
+    X, y = inputs.encoder.encode(inputs.rows.iloc[chosen]).astype(np.float64), inputs.y[chosen]
+    important = [importance.feature for importance in measured.importances]
+    for metric, limit in limits.items():
+        yield from Ablation(inputs.predict, X, y, inputs.encoder.features, metric, limit, seed).makers(important)
 
 
 def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:

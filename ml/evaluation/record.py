@@ -3,6 +3,7 @@
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ml.evaluation.ablation import Ablated
 from ml.evaluation.explanations import Importance
 from ml.evaluation.fairness import Fairness
 from ml.evaluation.slices import Slice
@@ -61,7 +62,8 @@ class Evaluation(BaseModel):
     answered with what is no finite number. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
-    first and the last cutoff of the test rows, where they have any.
+    first and the last cutoff of the test rows, where they have any. `ablation` names the features that make a metric
+    too good to be true.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -96,6 +98,7 @@ class Evaluation(BaseModel):
     coverage: Coverage | None = None
     fairness: tuple[Fairness, ...] = ()
     importances: tuple[Importance, ...] = ()
+    ablation: tuple[Ablated, ...] = ()
     most_wrong: tuple[WrongRow, ...] = ()
     period: tuple[str, str] | None = None
     leak_audit: LeakAudit | None = None

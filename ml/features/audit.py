@@ -7,6 +7,7 @@ import pandas as pd
 
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
+from ml.features.identities import TOGETHER
 from ml.features.leaks import NO_LEAK
 from ml.tables.findings import Finding
 from ml.tasks.metrics import METRICS, Task
@@ -19,8 +20,8 @@ LEAF = 5  # rows of a leaf at least, or a few hundred rows are learned by heart
 
 def feature_checks(spec: UseCaseSpec, splits: Collection[str]) -> list[str]:
     """Return the names of the checks of a feature matrix; those that have nothing to look at are left out."""
-    judged = "train" in splits and spec.audit.alone_at_most is not None
-    return [*([NO_LEAK] if spec.examples.timed else []), *([ALONE] if judged else [])]
+    alone = [ALONE] if spec.audit.alone_at_most is not None else []
+    return [*([NO_LEAK] if spec.examples.timed else []), *([*alone, TOGETHER] if "train" in splits else [])]
 
 
 def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:

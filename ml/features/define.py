@@ -20,6 +20,7 @@ from ml.features.windows import (
     describe_window,
     logical_types,
     merge,
+    names_a_row,
     target_columns,
     window_definitions,
     window_lookups,
@@ -125,7 +126,10 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         raise DataError(
             f"{where}: {twice} would each be the name of two features; rename a column of those at its source"
         )
-    synthesis, more = synthesize(where, spec, tables, [name for name in record if name in table.column_names], names)
+    elsewhere = names | {column for column in record if column in spec.foreign_keys(spec.examples.table)}
+    synthesis, more = synthesize(
+        where, spec, tables, [name for name in record if name in table.column_names], elsewhere
+    )
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
     _check_names(where, features)
@@ -188,10 +192,14 @@ def _check_names(where: str, features: Iterable[Feature]) -> None:
 
 
 def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
-    """Raise DataError where features.only or features.ignore names what is no feature."""
-    for option in ("only", "ignore"):
+    """Raise DataError where features.only or features.ignore names what is no feature.
+
+    What only names a row of another table may be ignored, for it is no feature anyway.
+    """
+    keys = spec.foreign_keys(spec.examples.table)
+    for option, allowed in {"only": names, "ignore": names | keys}.items():
         patterns = getattr(spec.features, option)
-        if unknown := [pattern for pattern in patterns if not any(matches(name, pattern) for name in names)]:
+        if unknown := [pattern for pattern in patterns if not any(matches(name, pattern) for name in allowed)]:
             raise DataError(
                 f"{where}: features.{option} names {unknown}, which are no features; there are {sorted(names)}"
             )
@@ -255,15 +263,19 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     import featuretools as ft
 
     name, key = spec.examples.table, spec.key
-    columns = known_columns(spec, tables[name])
+    columns = [
+        column for column in known_columns(spec, tables[name]) if not names_a_row(spec, name, tables[name], column)
+    ]
     examples = plain_frame(tables[name], columns if key in columns else [key, *columns])
     entities = ft.EntitySet("row")
     parents = {}
     for link in spec.lookups:
         declared = spec.tables[link.parent]
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
-        visible = [column for column in tables[link.parent].column_names if column not in hidden]
-        parent = plain_frame(tables[link.parent], visible)
+        source = tables[link.parent]
+        hidden |= {column for column in source.column_names if names_a_row(spec, link.parent, source, column)}
+        visible = [column for column in source.column_names if column not in hidden]
+        parent = plain_frame(source, visible)
         index, column = (
             unused("row", map(str, parent)),
             unused(f"{link.parent}_row", [*examples, *tables[name].column_names]),

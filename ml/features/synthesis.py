@@ -36,9 +36,9 @@ def synthesize(
 ) -> tuple[Synthesis | None, list[Feature]]:
     """Return the features of the declaration's synthesis and computed columns, whether they are wanted or not.
 
-    `record` are the columns of the examples' table that an asked row has; what is named like a feature of another kind,
-    one of those `elsewhere`, is left out. Raises DataError where a primitive fits no column, a column's name is
-    reserved or there are too many features.
+    `record` are the columns of the examples' table that an asked row has. Those `elsewhere` are left out: features of
+    another kind, and what names a row of another table. Raises DataError where a primitive fits no column, a column's
+    name is reserved or there are too many features.
     """
     table, declared = tables[spec.examples.table], spec.tables[spec.examples.table]
     seeds = _seeds(declared, table, record)

@@ -43,6 +43,7 @@ def window_lookups(
         for time, columns in (
             declared.known_from or {str(declared.moment): list(_value_columns(spec, history, table))}
         ).items():
+            columns = [name for name in columns if not names_a_row(spec, history.table, table, name)]
             scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
             check_range(f"use case {use_case!r}, table {history.table!r}", table, scales)
             counted = columns if "num_unique" in history.aggregations else []
@@ -76,6 +77,11 @@ def _value_columns(spec: UseCaseSpec, history: History, table: pa.Table) -> Iter
         in_target = target_columns(spec)
         hidden |= in_target | {name.lower() for name in declared.made_of(in_target)}
     return (name for name in table.column_names if name.lower() not in hidden)
+
+
+def names_a_row(spec: UseCaseSpec, name: str, table: pa.Table, column: str) -> bool:
+    """Return whether a column of a table is a number that only names a row of another table, and is no quantity."""
+    return column in spec.foreign_keys(name) and is_number(table[column].type)
 
 
 def target_columns(spec: UseCaseSpec) -> set[str]:

@@ -8,11 +8,13 @@ from ml.declaration.gate_kinds.kind import GateKind
 from ml.declaration.gate_kinds.latency import LatencyGate
 from ml.declaration.gate_kinds.leaks import LeakGate
 from ml.declaration.gate_kinds.parity import ParityGate
+from ml.declaration.gate_kinds.plausible import PlausibleGate
 from ml.declaration.gate_kinds.size import SizeGate
 from ml.declaration.gate_kinds.slices import SliceGate
 
 KINDS: tuple[type[GateKind], ...] = (
     FiniteGate,
+    PlausibleGate,
     BaselineGate,
     ChampionGate,
     SliceGate,

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 
 from ml.declaration.use_case import UseCaseSpec
-from ml.features.audit import ROWS, feature_checks, lone_scores, no_feature_alone
+from ml.features.audit import ALONE, ROWS, feature_checks, lone_scores, no_feature_alone
 from ml.features.definitions import Feature, FeatureDefinitions
+from ml.features.identities import TOGETHER
+from ml.features.leaks import NO_LEAK
 from ml.tasks.metrics import Kind, Task
 
 FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}
@@ -156,10 +158,10 @@ def test_what_has_one_value_only_has_no_score() -> None:
 @pytest.mark.parametrize(
     ("cutoff", "audit", "splits", "checks"),
     [
-        (None, {}, ["train"], ["no_feature_alone_predicts_the_target"]),
-        ("at", {}, ["train"], ["no_value_from_after_the_cutoff", "no_feature_alone_predicts_the_target"]),
-        ("at", {}, ["test"], ["no_value_from_after_the_cutoff"]),
-        ("at", {"alone_at_most": None}, ["train"], ["no_value_from_after_the_cutoff"]),
+        (None, {}, ["train"], [ALONE, TOGETHER]),
+        ("at", {}, ["train"], [NO_LEAK, ALONE, TOGETHER]),
+        ("at", {}, ["test"], [NO_LEAK]),
+        ("at", {"alone_at_most": None}, ["train"], [NO_LEAK, TOGETHER]),
         (None, {}, ["test"], []),
     ],
 )

@@ -7,9 +7,11 @@ from pydantic import ValidationError
 
 from ml.declaration.gate_kinds.catalogue import SWITCHES
 from ml.declaration.gates import Gates
+from ml.evaluation.ablation import Ablated
 from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.evaluation.slices import Compared
 from ml.gates.judge import gate_names, judge
+from ml.tasks.metrics import Kind, metrics_of
 from ml.verdict import Verdict
 
 NAN = float("nan")
@@ -26,7 +28,7 @@ def evaluation(**changes: Any) -> Evaluation:
         "model_hash": "a",
         "family": "f",
         "rows": 1000,
-        "metrics": {"roc_auc": 0.8},
+        "metrics": {**dict.fromkeys(metrics_of("binary"), 0.5), "roc_auc": 0.8},
         "not_finite": 0,
         "over_baseline": interval(0.2),
         "calibration": Calibration(error=0.02),
@@ -45,14 +47,29 @@ def verdict(gate: str, found: Evaluation, metric: str = "roc_auc", **declared: A
     return next(each for each in verdicts if each.gate == gate)
 
 
-def test_every_gate_is_on_by_default_and_all_but_two_can_be_off() -> None:
+def test_every_gate_is_on_by_default_and_all_but_three_can_be_off() -> None:
     off = Gates.model_validate(dict.fromkeys(SWITCHES, "off"))
 
-    named = ["finite", "baseline", "champion", "slices", "leaks", "calibration", "parity", "latency", "size"]
+    named = [
+        "finite",
+        "plausible",
+        "baseline",
+        "champion",
+        "slices",
+        "leaks",
+        "calibration",
+        "parity",
+        "latency",
+        "size",
+    ]
     assert gate_names(Gates()) == named
-    assert gate_names(off) == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False))) == ["finite", "champion"]
+    assert (
+        gate_names(off)
+        == gate_names(Gates.model_validate(dict.fromkeys(SWITCHES, False)))
+        == ["finite", "plausible", "champion"]
+    )
     assert Gates.model_validate(off.model_dump()) == off
-    for always in ("finite", "champion"):
+    for always in ("finite", "plausible", "champion"):
         with pytest.raises(ValidationError):
             Gates.model_validate({always: False})
 
@@ -309,3 +326,60 @@ def test_a_model_with_an_answer_that_is_no_number_passes_by_no_metric(rows: int 
 
     assert not refused.passed
     assert ("1 of the 1000 test rows" if rows else "materialize evaluation again") in refused.reason
+
+
+def scored(kind: Kind, metric: str, value: float, low: float | None = None, **changes: Any) -> Evaluation:
+    """An evaluation of a task by one metric, with the lower end of its interval."""
+    intervals = {} if low is None else {metric: Estimate(value=value, low=low, high=1.0)}
+    metrics = {**dict.fromkeys(metrics_of(kind), 0.5), metric: value}
+    return evaluation(metrics=metrics, intervals=intervals, **changes)
+
+
+@pytest.mark.parametrize(
+    ("found", "passed"),
+    [
+        (scored("regression", "r2", 0.98, 0.975), True),  # a relation of physics
+        (scored("regression", "r2", 0.9985, 0.9975), True),  # not with confidence
+        (scored("regression", "r2", 0.999999, 0.999998), False),
+        (scored("binary", "roc_auc", 0.995, 0.99), True),
+        (scored("binary", "roc_auc", 1.0, 1.0), False),
+        (scored("binary", "roc_auc", 1.0, 1.0, rows=114), True),  # few rows may all be easy
+        (scored("binary", "accuracy", 1.0, 1.0), True),  # of a rare class all answers are right
+        (scored("multiclass", "accuracy", 0.99, 0.98), True),
+        (scored("multiclass", "roc_auc", 0.9999, 0.9998), True),  # which a mean over many classes soon is
+        (scored("multiclass", "accuracy", 1.0, 1.0), False),
+        (scored("regression", "r2", 1.0), False),
+        (scored("regression", "r2", NAN), False),
+        (evaluation(metrics={}), False),
+    ],
+)
+def test_a_score_that_is_too_good_to_be_true_is_refused(found: Evaluation, passed: bool) -> None:
+    assert verdict("plausible", found, "rmse").passed is passed
+
+
+def test_the_features_that_make_a_score_are_named_and_what_to_write() -> None:
+    makers = (
+        Ablated(features=("casual",), metric="r2", score=0.93),
+        Ablated(features=("a", "b"), metric="r2", score=0.5),
+    )
+
+    refused = verdict("plausible", scored("regression", "r2", 1.0, 0.9999, ablation=makers), "rmse")
+
+    assert "r2 is 1.0000 on the 1000 test rows, with 95% confidence at least 0.9999: beyond 0.998" in refused.reason
+    assert "without casual it is 0.9300, without a and b it is 0.5000" in refused.reason
+    assert "gates.plausible: {limits: {r2: …}, because: …}" in refused.reason
+    assert refused.figures == {"r2": 1.0}
+
+
+def test_a_limit_of_ones_own_needs_a_reason_which_the_verdict_says() -> None:
+    perfect, because = scored("binary", "roc_auc", 1.0, 1.0), "the odor of a mushroom says all"
+
+    allowed = verdict("plausible", perfect, plausible={"limits": {"roc_auc": 1}, "because": because})
+    stricter = verdict("plausible", perfect, plausible={"limits": {"log_loss": 0.6}, "because": "it is a coin"})
+
+    assert allowed.passed
+    assert because in allowed.reason
+    assert not stricter.passed
+    assert "log_loss is 0.5000" in stricter.reason
+    with pytest.raises(ValidationError, match="limits need `because`"):
+        Gates.model_validate({"plausible": {"limits": {"roc_auc": 1}}})

@@ -1,0 +1,142 @@
+"""The audit of features together: columns that add up to the target, or multiply to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from ml.declaration.use_case import UseCaseSpec
+from ml.features.definitions import FeatureDefinitions
+from ml.features.sums import HOLDS, Sum, find_sum
+from ml.tables.findings import Finding
+from ml.tasks.metrics import Task
+
+TOGETHER = "no_features_together_give_the_target"
+ROWS = 20_000  # training rows in which a formula is tried
+LEVELS = 20  # of a category with up to so many, each is a column of 0 and 1
+CLASSES = 5  # that are looked at, the most frequent ones
+DIGITS = 6  # behind the point that a target may have, to be one that was rounded
+ROUNDED = 2.5  # units of the target's last digit that it may be off, for its parts may have been rounded too
+EXACT = 1e-6  # of the spread of a target that was not rounded
+NEAR = 0.01  # of the spread, at most
+
+
+def no_identity(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:
+    """Find formulas of the target, from training rows with their target.
+
+    A formula is a sum of features with constant factors, or a product of powers of them; it gives the target, or of
+    classes whether a row is of one, up to rounding. One feature that gives it is left to the check of single ones,
+    unless it gives one of many classes.
+    """
+    from threadpoolctl import threadpool_limits
+
+    task = Task.of(spec.task, train["target"])
+    rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
+    columns, least = _columns(rows, definitions), 1 if task.kind == "multiclass" else 2
+    with threadpool_limits(1):
+        formulas = [
+            formula for name, y in _targets(spec, task, rows["target"]) if (formula := _formula(columns, name, y, task))
+        ]
+    return Finding(
+        TOGETHER,
+        f"no sum and no product of {len(definitions.features)} features is the target in {len(rows):,} training rows",
+        tuple(formula.text for formula in formulas if formula.columns >= least),
+        "where they tell what is yet to happen, say in known_at when their columns become known, or leave them out by "
+        f"ignore; else say audit.warn: [{TOGETHER}]",
+        tuple({"formula": formula.text} for formula in formulas),
+    )
+
+
+@dataclass(frozen=True)
+class _Formula:
+    """A formula of so many columns, in words."""
+
+    columns: int
+    text: str
+
+    @classmethod
+    def of(cls, target: str, formula: str, fit: Sum) -> _Formula:
+        where = f"in {fit.holds:,} of the {fit.rows:,} training rows where these have values"
+        return cls(len(fit.places), f"{target} = {formula} {where}")
+
+
+def _targets(spec: UseCaseSpec, task: Task, target: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield what a formula may give, with its name: the target, or for each of many classes whether it is that one."""
+    declared = spec.examples.target or "target"
+    if task.kind != "multiclass":
+        yield declared if declared.isidentifier() else f"({declared})", task.labels(target).astype("float64")
+        return
+    for label in target.value_counts().sort_index().sort_values(ascending=False, kind="stable").index[:CLASSES]:
+        yield f"({declared} = {label})", (target == label).to_numpy("float64")
+
+
+def _columns(rows: pd.DataFrame, definitions: FeatureDefinitions) -> pd.DataFrame:
+    """Return numbers, NaN where there is none, and for each level of a category whether it is that one."""
+    columns = {}
+    for feature in definitions.features:
+        values = rows[feature.name]
+        if feature.type == "numeric":
+            columns[feature.name] = values.to_numpy("float64", na_value=np.nan)
+        elif len(levels := sorted(values.dropna().unique(), key=str)) <= LEVELS:
+            is_level = {level: (values == level).to_numpy("float64", na_value=0) for level in levels}
+            columns |= {f"({feature.name} = {level})": column for level, column in is_level.items()}
+    frame = pd.DataFrame(columns, dtype="float64")
+    return frame.where(np.isfinite(frame))
+
+
+def _formula(columns: pd.DataFrame, target: str, y: np.ndarray, task: Task) -> _Formula | None:
+    if task.kind == "regression":
+        rounded = ROUNDED * _last_digit(y)
+        return _sum(columns, target, y, rounded) or _product(columns, target, y, rounded)
+    return _sum(columns, target, y, 0.0)
+
+
+def _sum(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _Formula | None:
+    """Return the formula by which columns add up to a target."""
+    spread = float(np.std(y))
+    allowed = min(max(rounded, EXACT * spread), NEAR * spread)
+    fit = find_sum(columns.to_numpy(), y, np.full(len(y), allowed), NEAR * spread)
+    if fit is None:
+        return None
+    terms = [
+        (factor, f"{columns.columns[place]}" if _is_one(factor) else f"{abs(factor):.4g} * {columns.columns[place]}")
+        for place, factor in zip(fit.places, fit.factors, strict=True)
+    ]
+    terms += [(fit.added, f"{abs(fit.added):.4g}")] if abs(fit.added) > allowed else []
+    text = "".join(f" {'-' if factor < 0 else '+'} {term}" for factor, term in terms)
+    return _Formula.of(target, text.removeprefix(" + ").strip(), fit)
+
+
+def _product(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _Formula | None:
+    """Return the formula by which powers of columns multiply to a target; numbers that are not above 0 do not count."""
+    above = y > 0
+    if above.mean() < HOLDS:
+        return None
+    y, positive = y[above], columns[above].where(columns[above] > 0)
+    logs = np.log(y)
+    fit = find_sum(np.log(positive.to_numpy()), logs, np.maximum(rounded / y, EXACT), NEAR * float(np.std(logs)))
+    if fit is None:
+        return None
+    powers = [
+        (power, str(positive.columns[place]) + ("" if _is_one(power) else f"^{abs(power):.4g}"))
+        for place, power in zip(fit.places, fit.factors, strict=True)
+    ]
+    over, under = ([term for power, term in powers if (power < 0) == below] for below in (False, True))
+    first = [f"{np.exp(fit.added):.4g}"] if abs(fit.added) > NEAR or not over else []
+    return _Formula.of(target, " / ".join([" * ".join([*first, *over]), *under]), fit)
+
+
+def _is_one(factor: float) -> bool:
+    return bool(abs(abs(factor) - 1) < 5e-5)
+
+
+def _last_digit(y: np.ndarray) -> float:
+    """Return what the last decimal digit of numbers counts, 0 where they have more than a rounded number has."""
+    for digits in range(DIGITS + 1):
+        scaled = y * 10**digits
+        if np.all(np.abs(scaled - np.round(scaled)) <= 1e-9 * np.maximum(np.abs(scaled), 1)):
+            return float(10.0**-digits)
+    return 0.0
