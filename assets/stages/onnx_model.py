@@ -12,7 +12,7 @@ from assets.framework.step import Step
 from ml.base.hashing import canonical_json
 from ml.declaration.use_case import UseCaseSpec
 from ml.exported.model import COPIED
-from ml.exported.onnx import PARITY, annotated, export, measure_parity
+from ml.exported.onnx import PARITY, annotated, export, measure_parity, places
 from ml.exported.reference import KEY as REFERENCE
 from ml.exported.reference import Reference, make_reference
 from ml.features.definitions import FeatureDefinitions
@@ -20,6 +20,8 @@ from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
+
+LEARNED_ROWS = 20_000
 
 
 def onnx_model(case: Case) -> dg.AssetsDefinition:
@@ -66,9 +68,8 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
             },
             candidate.task,
         )
-        parity_rows = rows[rows["split"] == "validation"]
         with step.device() as device:
-            parity = measure_parity(candidate.model, candidate.encoder, content, parity_rows, device=device)
+            parity = measure_parity(candidate.model, candidate.encoder, content, parity_rows(rows), device=device)
         parity.raise_for_drift()
         step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
         step.metrics({"largest difference": parity.largest_difference})
@@ -85,6 +86,12 @@ def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> R
     return make_reference(
         candidate.task, spec.evaluation, spec.metric, y_train, y_valid, candidate.valid_predictions, scores
     )
+
+
+def parity_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """Return all validation rows and some of those learned from, whose values are those that trees split at."""
+    learned = rows[rows["split"] == "train"]
+    return pd.concat([rows[rows["split"] == "validation"], learned.iloc[places(learned, LEARNED_ROWS)]])
 
 
 def _parity_gpu(case: Case) -> GpuWish:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import onnxruntime as ort
 
 _log = logging.getLogger(__name__)
-CASE_ROWS, ALONE = 5000, 100
+CASE_ROWS, ALONE = 5000, 25
 PARITY = "sextant.parity"  # the metadata that says how far the answers differed from the native model's
 
 
@@ -33,13 +34,15 @@ class ParityError(ValueError):
 class Parity:
     """The largest difference of answers between native and ONNX model, overall and by case.
 
-    Numbers, the answers of a regression, differ by shares of their spread over the rows.
+    Numbers, the answers of a regression, differ by shares of their spread over the rows, or over those of the case
+    where it is larger.
     """
 
     rows: int
     tolerance: float
     cases: Mapping[str, float]
     providers: tuple[str, ...]
+    family: str = ""
 
     @property
     def worst(self) -> str:
@@ -51,12 +54,15 @@ class Parity:
         return self.cases[self.worst]
 
     def raise_for_drift(self) -> None:
-        """Raises ParityError with the worst case if a difference exceeds the tolerance or is not a number."""
-        worst = self.worst
-        if not self.cases[worst] <= self.tolerance:
+        """Raise ParityError with all cases whose difference exceeds the tolerance or is no number, the worst first."""
+        drifting = {case: value for case, value in self.cases.items() if not value <= self.tolerance}
+        if drifting:
+            others = sorted(drifting.keys() - {self.worst}, key=drifting.__getitem__, reverse=True)
+            also = "".join(f", in {case!r} by {drifting[case]:.3g}" for case in others)
             raise ParityError(
-                f"the ONNX model differs from the native one by {self.cases[worst]:.3g} in the case {worst!r} "
-                f"({self.rows} rows); allowed: {self.tolerance:.3g}. Do not serve it: check the family's conversion"
+                f"the ONNX model of {self.family or 'this family'} differs from the native one by "
+                f"{self.largest_difference:.3g} in the case {self.worst!r}{also} ({self.rows} rows); "
+                f"allowed: {self.tolerance:.3g}. Do not serve it: check the family's conversion"
             )
 
 
@@ -206,6 +212,13 @@ def predict(onnx_session: ort.InferenceSession, encoder: Encoder, frame: pd.Data
     return scores
 
 
+def _one_by_one(onnx_session: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
+    """Return the same of requests of one row."""
+    inputs = encoder.inputs(frame)
+    requests = ({name: values[[row]] for name, values in inputs.items()} for row in range(len(frame)))
+    return np.array([onnx_session.run(["score"], request)[0][0] for request in requests], dtype=np.float64)
+
+
 def measure_parity(
     model: FittedModel,
     encoder: Encoder,
@@ -216,22 +229,36 @@ def measure_parity(
 ) -> Parity:
     """Compare both models on all real rows, on what breaks conversions, and rows alone against the batch.
 
-    What breaks conversions is tried on at most `CASE_ROWS` of the rows. Without rows nothing is known: NaN.
+    What breaks conversions is tried on at most `CASE_ROWS` of the rows. Without rows nothing is known: NaN. Raises
+    ParityError with the case that one of the models cannot answer.
     """
-    onnx_session, task = session(content, device=device), task_of(content)
+    onnx_session, about = session(content, device=device), described(content)
+    task, family = task_in(about), about.get("sextant.family", type(model).__name__)
     providers = tuple(onnx_session.get_providers())
     if frame.empty:
-        return Parity(0, tolerance, {"real rows": float("nan")}, providers)
-    native, converted = model.predict(encoder.encode(frame)), predict(onnx_session, encoder, frame)
-    unit = task.unit(native)
-    apart = {"real rows": _apart(native, converted)}
-    for name, rows in parity_cases(model, encoder, frame.iloc[_places(frame, CASE_ROWS)]).items():
-        apart[name] = _apart(model.predict(encoder.encode(rows)), predict(onnx_session, encoder, rows))
-    places = _places(frame, ALONE)
-    alone = np.array([predict(onnx_session, encoder, frame.iloc[[place]])[0] for place in places])
-    apart["one row alone"] = _apart(alone, converted[places])
-    cases = {name: difference / unit for name, difference in apart.items()}
-    return Parity(len(frame), tolerance, cases, providers)
+        return Parity(0, tolerance, {"real rows": float("nan")}, providers, family)
+
+    exported = partial(_answers, f"the ONNX model of {family}", partial(predict, onnx_session, encoder))
+    single = partial(_answers, f"the ONNX model of {family}", partial(_one_by_one, onnx_session, encoder))
+    native = partial(_answers, f"the native {family}", model.predict)
+    cases, alone, unit = dict[str, float](), list[float](), 1.0
+    some = parity_cases(model, encoder, frame.iloc[places(frame, CASE_ROWS)])
+    for case, rows in {"real rows": frame, **some}.items():
+        answers, converted = native(case, encoder.encode(rows)), exported(case, rows)
+        unit = task.unit(answers) if case == "real rows" else unit
+        wide = float(np.ptp(answers)) if task.kind == "regression" else 0.0
+        cases[case] = _apart(answers, converted) / max(unit, wide)
+        few = places(rows, ALONE)
+        alone.append(_apart(single(f"{case}, one row alone", rows.iloc[few]), converted[few]) / max(unit, wide))
+    return Parity(len(frame), tolerance, {**cases, "one row alone": float(np.max(alone))}, providers, family)
+
+
+def _answers(model: str, predicting: Callable[[Any], np.ndarray], case: str, rows: Any) -> np.ndarray:
+    """Return what a model answers; raises ParityError, which names it and the case, whatever its library raises."""
+    try:
+        return predicting(rows)
+    except Exception as error:
+        raise ParityError(f"{model} cannot answer the case {case!r}: {error}") from error
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> float:
@@ -241,6 +268,6 @@ def _apart(one: np.ndarray, other: np.ndarray) -> float:
     return float(difference) if np.isfinite(difference) else float("nan")
 
 
-def _places(frame: pd.DataFrame, most: int) -> np.ndarray:
+def places(frame: pd.DataFrame, most: int) -> np.ndarray:
     """Return the positions of at most so many rows, from the first one to the last."""
     return np.linspace(0, len(frame) - 1, min(most, len(frame))).astype(int)

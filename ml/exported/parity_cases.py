@@ -1,4 +1,4 @@
-"""Rows on which conversions of models go wrong: values missing or unseen, and numbers right beside thresholds."""
+"""Rows on which conversions go wrong: values missing, unseen or out of range, and numbers beside thresholds."""
 
 from collections.abc import Mapping, Sequence
 
@@ -9,6 +9,7 @@ from ml.models.family import FittedModel, thresholds_of
 from ml.tasks.encoding import Encoder
 
 UNSEEN = "\x00never seen"
+FAR = 0.5  # how far numbers go beyond the range of their column, as a share of its width
 
 
 def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
@@ -18,6 +19,7 @@ def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> d
     if numeric:
         cases["numbers missing"] = frame.assign(**dict.fromkeys(numeric, np.nan))
         cases["beside thresholds"] = _beside_thresholds(model, encoder, frame)
+        cases["numbers out of range"] = _out_of_range(encoder, frame)
         cases["beside thresholds, some values missing or unseen"] = _here_and_there(
             cases["beside thresholds"], numeric, categorical
         )
@@ -49,4 +51,16 @@ def _beside_thresholds(model: FittedModel, encoder: Encoder, frame: pd.DataFrame
         at = rng.choice(values, len(frame)).astype(np.float32)
         step = rng.choice([-np.inf, np.nan, np.inf], len(frame)).astype(np.float32)
         columns[name] = np.where(np.isnan(step), at, np.nextafter(at, step))
+    return frame.assign(**columns)
+
+
+def _out_of_range(encoder: Encoder, frame: pd.DataFrame) -> pd.DataFrame:
+    """Return each column with a third of its numbers below all of its own, and a third above."""
+    rng = np.random.default_rng(0)
+    columns = {}
+    for name, numbers in zip(encoder.numeric, encoder.encode(frame).T, strict=False):
+        finite = numbers[np.isfinite(numbers)].astype(np.float64)
+        least, most = (finite.min(), finite.max()) if len(finite) else (0.0, 0.0)
+        away = ((most - least) or abs(most) or 1.0) * FAR * rng.random(len(frame))
+        columns[name] = np.choose(rng.integers(0, 3, len(frame)), [least - away, numbers, most + away])
     return frame.assign(**columns)

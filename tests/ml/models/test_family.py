@@ -97,7 +97,7 @@ def test_the_onnx_model_answers_the_same_and_has_the_same_bytes(name: str, kind:
     assert first == second
     assert set(parity.cases) == {
         "real rows", "numbers missing", "beside thresholds", "categories missing", "categories unseen", "one row alone",
-        "some values missing or unseen", "beside thresholds, some values missing or unseen",
+        "some values missing or unseen", "beside thresholds, some values missing or unseen", "numbers out of range",
     }  # fmt: skip
     parity.raise_for_drift()
     assert session(first).get_modelmeta().custom_metadata_map["k"] == "v"
