@@ -14,10 +14,26 @@ NOTHING = Reads()
 # Of a table, where it comes from and what the audit wants of it are up to its snapshot alone.
 TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit"))
 
+
+def _equal_rows(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what decides which rows are equal: what of a row becomes a feature, or finds others."""
+    features, table = declared["features"], declared["examples"]["table"]
+    histories = features["history"] or []
+    groups = [each["group_by"] for each in (histories if isinstance(histories, list) else [histories])]
+    return {
+        "rows are equal by": {
+            "features": [sorted(features["calendar"]), features["only"], features["ignore"]],
+            "past": [groups, features["synthesis"] is not None],
+            "relationships": [link for link in declared["relationships"] if f"{table}." in link],
+        }
+    }
+
+
 EXAMPLES = TABLES.and_also(
     Reads(
         ("task", "examples", "audit.target_apart_at_most", "audit.warn"),
-        beside=("relationships", "features"),  # to check the names in these
+        beside=("relationships", "features"),
+        facts=(_equal_rows,),
     )
 )
 FEATURE_DEFINITIONS = TABLES.and_also(

@@ -10,7 +10,7 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from assets.stages.inputs import raw_inputs, raw_tables
 from ml.base.text import markdown_table
-from ml.examples.audit import audit_examples, example_checks
+from ml.examples.audit import WARNS, audit_examples, example_checks
 from ml.examples.build import make_examples
 from ml.tasks.metrics import Task
 
@@ -20,7 +20,7 @@ def examples(case: Case) -> dg.AssetsDefinition:
     ins = raw_inputs(case)
     if case.spec.examples.query is None:
         ins = {name: source for name, source in ins.items() if source == f"raw/{case.spec.examples.table}"}
-    audit = {check: check not in case.spec.audit.warn for check in example_checks(case.spec)}
+    audit = {check: check not in {*case.spec.audit.warn, *WARNS} for check in example_checks(case.spec)}
 
     @asset(case, "examples", stage="data", kinds={"duckdb"}, reads=reads.EXAMPLES, ins=ins, audit=audit)
     def examples(step: Step, **tables: pa.Table) -> pa.Table:

@@ -30,6 +30,19 @@ def lookups(spec: UseCaseSpec) -> list[Link]:
     return [link for link in links(spec) if link.child == spec.examples.table]
 
 
+def looked_up_by(spec: UseCaseSpec) -> set[str]:
+    """Return the columns of the examples' table by which rows of the past and of other tables are found."""
+    groups = {column for history in spec.features.histories for group in history.groups for column in group}
+    pointed_at = {link.parent_column for link in links(spec) if link.parent == spec.examples.table}
+    return groups | pointed_at | {link.child_column for link in lookups(spec)}
+
+
+def of_the_past(spec: UseCaseSpec) -> bool:
+    """Return whether features depend on when an example is asked."""
+    dated = any(spec.tables[link.parent].moment is not None for link in lookups(spec))
+    return bool(dated or spec.features.histories or spec.features.synthesis)
+
+
 def foreign_keys(spec: UseCaseSpec, table: str) -> set[str]:
     """Return the columns of a table that name a row of another, unless logical_types says what they hold."""
     return {link.child_column for link in links(spec) if link.child == table} - spec.tables[table].logical_types.keys()

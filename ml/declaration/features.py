@@ -1,6 +1,7 @@
 """The declaration of the features."""
 
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -121,3 +122,13 @@ class Features(Part):
     @property
     def histories(self) -> list[History]:
         return [self.history] if isinstance(self.history, History) else list(self.history or [])
+
+    def wants(self, name: str) -> bool:
+        """Return whether a feature is allowed by `only` and not left out by `ignore`."""
+        allowed = not self.only or any(matches(name, pattern) for pattern in self.only)
+        return allowed and not any(matches(name, pattern) for pattern in self.ignore)
+
+
+def matches(name: str, pattern: str) -> bool:
+    """Return whether a pattern, which may be the name itself, names a feature."""
+    return name == pattern or fnmatchcase(name, pattern)

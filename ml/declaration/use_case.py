@@ -228,6 +228,16 @@ class UseCaseSpec(Part):
         """The relationships that start at the examples' table."""
         return derived.lookups(self)
 
+    @property
+    def looked_up_by(self) -> set[str]:
+        """The columns of the examples' table by which rows of the past and of other tables are found."""
+        return derived.looked_up_by(self)
+
+    @property
+    def of_the_past(self) -> bool:
+        """True where features depend on when an example is asked."""
+        return derived.of_the_past(self)
+
     def foreign_keys(self, table: str) -> set[str]:
         """Return the columns of a table that name a row of another, unless logical_types says what they hold."""
         return derived.foreign_keys(self, table)

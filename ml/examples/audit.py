@@ -10,10 +10,13 @@ import pyarrow as pa
 
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
+from ml.examples.alike import alike, compared_columns, may_be_alike
 from ml.examples.build import SPLITS
 from ml.examples.groups import groups_of
 from ml.tables.findings import Finding, worst_first
 
+EQUAL = "equal_rows_in_one_split"
+WARNS = (EQUAL,)  # these never stop a run
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together
 EXACT = 1000  # rows up to which the p-value of Kolmogorov and Smirnov is exact, which takes the square of them
 SHOWN = 40  # characters of a value
@@ -25,6 +28,9 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     split, findings = spec.examples.split, [shared_rows(frame, spec.key)]
     if groups is not None:
         findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or spec.key))
+    if may_be_alike(spec):
+        numbers, columns = alike(spec, tables, examples), compared_columns(spec, tables)
+        findings.append(equal_rows(frame, numbers, columns, split.together(len(frame))))
     if split.in_order_of_time:
         findings.append(order_of_splits(frame, split.lead))
     if spec.audit.target_apart_at_most is not None:
@@ -38,6 +44,7 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
     return [
         "no_row_in_two_splits",
         *(["no_group_in_two_splits"] if spec.grouped else []),
+        *([EQUAL] if may_be_alike(spec) else []),
         *(["splits_in_order_of_time"] if split.in_order_of_time else []),
         *(["target_alike_in_splits"] if spec.audit.target_apart_at_most is not None else []),
     ]
@@ -68,8 +75,33 @@ def shared_groups(examples: pd.DataFrame, name: str) -> Finding:
     )
 
 
+def equal_rows(examples: pd.DataFrame, alike: np.ndarray | None, columns: list[str], most: int) -> Finding:
+    """Count equal rows, which have the same number in `alike`, and find sets of up to `most` that are in two splits.
+
+    What more rows have in common is no copy: the columns have few values. With `most` 0 nothing is found.
+    """
+    if alike is None:
+        return Finding(EQUAL, "features are made of no column of the row but its key, so that no two rows are equal")
+    sizes = np.bincount(alike)
+    frame = examples.assign(alike=alike)
+    of_copies, of_any = (frame[chosen[alike]] for chosen in ((sizes > 1) & (sizes <= most), sizes > 1))
+    sets = [f"{of_any['alike'].nunique():,} sets of {len(of_any):,} rows are equal in {', '.join(columns)[:SHOWN]}"]
+    if most:
+        common = of_any["alike"].nunique() - of_copies["alike"].nunique()
+        sets += [f"{common:,} of more than {most:,} rows each are divided, for that is no copy"] if common else []
+        sets += [f"none of {'the others' if common else 'these'} is in two splits"]
+    return Finding(
+        EQUAL,
+        "; ".join(sets),
+        _shared(of_copies, ["alike"], "sets of equal rows", named=False)[0],
+        "a model may know their answers by heart: let examples.split.group be a column that they share, or leave "
+        "copies out with examples.where",
+        _shared(of_any, ["alike"], "sets of equal rows", named=False)[1],
+    )
+
+
 def _shared(
-    examples: pd.DataFrame, columns: list[str], what: str
+    examples: pd.DataFrame, columns: list[str], what: str, named: bool = True
 ) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
     """Return what two splits have in common, a sentence for each pair of them that has anything, and the figures."""
     rows = {name: examples.loc[examples["split"] == name, columns] for name in SPLITS}
@@ -79,9 +111,9 @@ def _shared(
         counts = [len(rows[name].merge(common, on=columns)) for name in (one, other)]
         table.append({"splits": f"{one}, {other}", "shared": len(common), "rows": f"{counts[0]:,}, {counts[1]:,}"})
         if len(common):
-            first = str(common[columns[0]].min())[:SHOWN]
+            first = f", first {str(common[columns[0]].min())[:SHOWN]}" if named else ""
             fault = f"{len(common):,} {what} are in {one} ({counts[0]:,} rows) and {other} ({counts[1]:,} rows)"
-            faults.append((len(common), f"{fault}, first {first}"))
+            faults.append((len(common), fault + first))
     return worst_first(faults), tuple(table)
 
 

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 from ml.base.expressions import check_columns_of, query_sql, row_sql
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
+from ml.examples.alike import alike
 from ml.examples.groups import groups_of
 
 SPLITS = ("train", "validation", "test")
@@ -27,7 +28,8 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     group = spec.examples.split.group
     _require_columns(where, "examples.split.group", [group] if group else [], tables[spec.examples.table])
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    examples = spec.examples.split.assign(rows, groups_of(spec, tables, rows), spec.task, spec.seed)
+    groups, equal = groups_of(spec, tables, rows), alike(spec, tables, rows)
+    examples = spec.examples.split.assign(rows, groups, spec.task, spec.seed, equal)
     _check_splits(where, spec, examples)
     return examples
 

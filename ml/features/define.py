@@ -10,18 +10,19 @@ import pyarrow as pa
 
 from ml.base.keys import places
 from ml.base.sql import DataError
+from ml.declaration.features import matches
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
+from ml.examples.known import known_columns, own_columns, target_columns
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
-from ml.features.synthesis import check_number, is_wanted, matches, synthesize
+from ml.features.synthesis import check_number, synthesize
 from ml.features.windows import (
     check_aggregations,
     describe_window,
     logical_types,
     merge,
     names_a_row,
-    target_columns,
     window_definitions,
     window_lookups,
 )
@@ -31,42 +32,6 @@ if TYPE_CHECKING:
     import featuretools as ft
 
 EXAMPLE = (CUTOFF, "target", "split")
-
-
-def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
-    """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
-
-    That of the cutoff is, for it says when a row is asked about.
-    """
-    declared, own = spec.tables[spec.examples.table], own_columns(spec)
-    hidden = {*declared.known_later, *declared.ignore, *declared.derived}
-    in_target = target_columns(spec)
-
-    def is_known(name: str) -> bool:
-        return name not in hidden and name.lower() not in in_target and (own is None or name in own)
-
-    return [name for name in table.column_names if name == spec.examples.cutoff_column or is_known(name)]
-
-
-def own_columns(spec: UseCaseSpec) -> set[str] | None:
-    """Return the columns of its own row that an example may know at its cutoff; None: all that are not known later.
-
-    A row that `known_at` says becomes known after its time is not known before; of a query, whose cutoffs are not in
-    the declaration, each row has been checked to be known at its cutoff.
-    """
-    examples, declared = spec.examples, spec.tables[spec.examples.table]
-    cutoff = {examples.cutoff_column} if examples.cutoff_column else set()
-    if examples.known is not None:
-        return {*examples.known, *cutoff}
-    becomes_known = declared.moment != declared.time and examples.query is None and examples.timed
-    return set(cutoff) if becomes_known and not _is_asked_when_known(spec) else None
-
-
-def _is_asked_when_known(spec: UseCaseSpec) -> bool:
-    """Return whether the cutoff is the very moment from which on the row is known."""
-    moment = spec.tables[spec.examples.table].moment
-    at_moment = moment is not None and spec.examples.cutoff_column == moment
-    return at_moment and not spec.examples.cutoff_before
 
 
 def _own_row(spec: UseCaseSpec) -> str:
@@ -131,7 +96,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         where, spec, tables, [name for name in record if name in table.column_names], elsewhere
     )
     _check_patterns(where, spec, names | {feature.name for feature in more})
-    features = [feature for feature in features + more if is_wanted(feature.name, spec.features)]
+    features = [feature for feature in features + more if spec.features.wants(feature.name)]
     _check_names(where, features)
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
-from ml.features.define import own_columns
+from ml.examples.known import own_columns
 from ml.features.definitions import FeatureDefinitions
 from ml.features.matrix import feature_matrix
 from ml.tables.computed import with_computed

@@ -3,7 +3,6 @@
 import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -11,7 +10,6 @@ import pyarrow as pa
 
 from ml.base.expressions import row_sql, sources_of
 from ml.base.sql import DataError
-from ml.declaration.features import Features
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import Feature, Synthesis, View
@@ -61,19 +59,8 @@ def synthesize(
     return Synthesis(definitions=definitions, seeds=seeds, views=views), features
 
 
-def is_wanted(name: str, declared: Features) -> bool:
-    """Return whether a feature is allowed by features.only and not left out by features.ignore."""
-    allowed = not declared.only or any(matches(name, pattern) for pattern in declared.only)
-    return allowed and not any(matches(name, pattern) for pattern in declared.ignore)
-
-
-def matches(name: str, pattern: str) -> bool:
-    """Return whether a pattern, which may be the name itself, names a feature."""
-    return name == pattern or fnmatchcase(name, pattern)
-
-
 def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
-    return any(is_wanted(str(name), spec.features) for name in feature.get_feature_names())
+    return any(spec.features.wants(str(name)) for name in feature.get_feature_names())
 
 
 def _seeds(declared: Table, table: pa.Table, record: Iterable[str]) -> dict[str, str]:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.expressions import columns_of, sources_of
 from ml.base.sql import DataError
 from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
+from ml.examples.known import target_columns
 from ml.features.definitions import Feature, Lookup
 from ml.tables.types import is_number, is_text
 from ml.windows.window import check_range, scale_of
@@ -82,15 +82,6 @@ def _value_columns(spec: UseCaseSpec, history: History, table: pa.Table) -> Iter
 def names_a_row(spec: UseCaseSpec, name: str, table: pa.Table, column: str) -> bool:
     """Return whether a column of a table is a number that only names a row of another table, and is no quantity."""
     return column in spec.foreign_keys(name) and is_number(table[column].type)
-
-
-def target_columns(spec: UseCaseSpec) -> set[str]:
-    """Return the columns of the examples' table that the target is made of, in lower case.
-
-    There are none where a query gives it.
-    """
-    declared = spec.tables[spec.examples.table]
-    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
 
 
 def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa.Table, examples: pa.Table) -> None:

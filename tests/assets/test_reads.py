@@ -15,6 +15,12 @@ DECLARED: dict[str, Any] = {
     "models": {"logistic": {}},
 }
 
+TIMED: dict[str, Any] = {
+    "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "at"}},
+    "examples": {**DECLARED["examples"], "cutoff": "at"},
+}
+HISTORY = {"table": "rows", "group_by": ["shop"], "windows": ["1d"]}
+
 
 def resolved(**changes: Any) -> dict[str, Any]:
     return UseCaseSpec.model_validate({**DECLARED, **changes}).resolved()
@@ -42,6 +48,7 @@ def test_what_an_evaluation_is_made_by_counts(changes: dict[str, Any], named: li
         {"gates": {"roc_auc": {"at_least": 0.9}, "latency": {"at_most_ms": 1}, "slices": {"rows": 7}}},
         {"gates": {"champion": {"not_worse_by": 0.1, "when_incomparable": "promote"}, "baseline": {"better_by": 0.1}}},
         {"gates": {"baseline": "off"}},
+        {"gates": {"plausible": {"limits": {"roc_auc": 1}, "because": "a game with rules"}}},
         {"production": {"approval": "required"}},
         {"models": {"lightgbm": {}}, "tuning": {"folds": 3}},
         {"retrain": {"schedule": "0 6 1 * *"}, "owners": ["team:a"]},
@@ -85,3 +92,21 @@ def test_a_limit_of_the_audit_makes_what_it_is_a_limit_of(
     for splits, made in ((["train", "validation"], development), (["test"], test)):
         of_part = reads.features(splits)
         assert bool(changed(of_part.decide(first), of_part.decide(second))) is made
+
+
+@pytest.mark.parametrize(
+    ("features", "made"),
+    [
+        ({"history": {**HISTORY, "windows": ["9d"]}}, False),
+        ({"history": {**HISTORY, "group_by": ["y"]}}, True),
+        ({"history": HISTORY, "calendar": {"at": ["hour"]}}, True),
+        ({"history": HISTORY, "ignore": ["x"]}, True),
+        ({"history": HISTORY, "at_most": 9}, False),
+    ],
+)
+def test_examples_are_made_anew_by_features_only_where_these_say_which_rows_are_equal(
+    features: dict[str, Any], made: bool
+) -> None:
+    first, second = (resolved(**TIMED, features=each) for each in ({"history": HISTORY}, features))
+
+    assert bool(changed(reads.EXAMPLES.decide(first), reads.EXAMPLES.decide(second))) is made

@@ -16,8 +16,9 @@ from pydantic import TypeAdapter
 
 from dagster_project.commands.main import main
 from ml.declaration.features import Features
-from ml.declaration.gate_kinds.catalogue import SWITCHES
+from ml.declaration.gate_kinds.catalogue import KINDS
 from ml.declaration.gate_kinds.champion import MARGIN, MARGIN_OF_ERRORS
+from ml.declaration.gate_kinds.plausible import LIMITS
 from ml.declaration.gate_kinds.slices import SLICE_MARGIN, SLICE_MARGIN_OF_ERRORS
 from ml.declaration.gates import Gates
 from ml.declaration.models import Models
@@ -126,7 +127,10 @@ def test_the_gates_of_the_documentation_can_be_declared_and_have_the_defaults_th
         Gates.model_validate(block.get("gates", {}))
         Production.model_validate(block.get("production", {}))
     on = Gates()
-    assert set(listed) == {*SWITCHES, "champion", "finite"}
+    assert set(listed) == {kind.name for kind in KINDS}
+    for limits in LIMITS.values():
+        assert all(f"`{metric}` {limit:g}" in listed["plausible"] for metric, limit in limits.items())
+    assert f"at least {on.plausible.rows} test rows" in listed["plausible"]
     assert on.latency is not None
     assert f"{on.latency.at_most_ms:g} ms" in listed["latency"]
     assert on.size is not None

@@ -53,7 +53,14 @@ class DatesSplit(SplitKind):
         if not timed:
             yield "a split by dates needs examples.cutoff"
 
-    def assign(self, rows: pa.Table, groups: pa.ChunkedArray | None, kind: metrics.Kind, seed: int) -> pa.Table:
+    def assign(
+        self,
+        rows: pa.Table,
+        groups: pa.ChunkedArray | None,
+        kind: metrics.Kind,
+        seed: int,
+        alike: np.ndarray | None = None,
+    ) -> pa.Table:
         """Split by the cutoff; a row whose target looks beyond the end of its own split is in none."""
         import pyarrow as pa
         import pyarrow.compute as pc

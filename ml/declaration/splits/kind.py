@@ -31,8 +31,8 @@ class SplitKind(Kind):
     group: str | None = Field(
         None,
         description="A column of the examples' table, such as a customer, whose values may not be in two splits: "
-        "random shares are then those of whole groups, not of each class, and a split by dates is checked. A random "
-        "split of a query's rows keeps the rows of a key together, if nothing else is said.",
+        "random shares are then those of whole groups, not of each class, and a split by dates is checked. If nothing "
+        "else is said, a random split keeps equal rows together, and those of a query's key.",
     )
 
     @property
@@ -49,11 +49,23 @@ class SplitKind(Kind):
         yield from ()
 
     @abstractmethod
-    def assign(self, rows: pa.Table, groups: pa.ChunkedArray | None, kind: metrics.Kind, seed: int) -> pa.Table:
+    def assign(
+        self,
+        rows: pa.Table,
+        groups: pa.ChunkedArray | None,
+        kind: metrics.Kind,
+        seed: int,
+        alike: np.ndarray | None = None,
+    ) -> pa.Table:
         """Return rows (key, cutoff, target) with the column `split`, without those that are in none, in their order.
 
-        `groups` [n_rows] are not to be divided, null where a row belongs to none; `kind` is that of the task.
+        `groups` [n_rows] are not to be divided, null where a row belongs to none; `kind` is that of the task. Rows with
+        the same number in `alike` [n_rows] are equal.
         """
+
+    def together(self, rows: int) -> int:
+        """Return how many equal rows are kept in one split at most, of so many; more are not odd."""
+        return 0
 
     @abstractmethod
     def folds(

@@ -36,14 +36,28 @@ class SharesSplit(SplitKind):
         """Return whether rows belong to groups: as those of one key do where it has many."""
         return repeated or self.group is not None
 
-    def assign(self, rows: pa.Table, groups: pa.ChunkedArray | None, kind: metrics.Kind, seed: int) -> pa.Table:
-        """Split along the hash of the key, or of the group: almost the same for more rows."""
+    def together(self, rows: int) -> int:
+        """Return how many equal rows are kept in one split at most: a tenth of the smaller of validation and test."""
+        return max(FEW, int(OF_SPLIT * min(self.validation_share, self.test_share) * rows))
+
+    def assign(
+        self,
+        rows: pa.Table,
+        groups: pa.ChunkedArray | None,
+        kind: metrics.Kind,
+        seed: int,
+        alike: np.ndarray | None = None,
+    ) -> pa.Table:
+        """Split along the hash of the key, or of the group: almost the same for more rows.
+
+        Equal rows are in the split of the first of them, unless groups are declared or they are too many.
+        """
         import pyarrow as pa
 
-        names = self._by_class(rows, kind, seed) if groups is None else self._by_group(rows, groups, seed)
+        names = self._by_class(rows, kind, seed, alike) if groups is None else self._by_group(rows, groups, seed)
         return rows.append_column("split", pa.array(names))
 
-    def _by_class(self, rows: pa.Table, kind: metrics.Kind, seed: int) -> np.ndarray:
+    def _by_class(self, rows: pa.Table, kind: metrics.Kind, seed: int, alike: np.ndarray | None) -> np.ndarray:
         """Return test, validation, train along the hash of the key, of one class after the other.
 
         New rows move the two borders a little, and training rows lie beyond the second one: a model that was trained
@@ -55,14 +69,30 @@ class SharesSplit(SplitKind):
         if kind == "regression":
             target = np.zeros(len(target))
         draws = np.array([_draw(seed, key) for key in rows[0].to_pylist()], dtype="uint64")
+        first, sizes = self._firsts(draws, alike)
         names = np.full(rows.num_rows, "train", dtype=object)
-        for label in np.unique(target):
-            drawn = np.flatnonzero(target == label)
+        for label in np.unique(target[first]):
+            drawn = np.flatnonzero((target == label) & (first == np.arange(len(first))))
             drawn = drawn[np.argsort(draws[drawn], kind="stable")]
-            tests, validations = (round(share * len(drawn)) for share in (self.test_share, self.validation_share))
-            names[drawn[:tests]] = "test"
-            names[drawn[tests : tests + validations]] = "validation"
-        return names
+            counted = np.cumsum(sizes[drawn])
+            tests, validations = (round(share * counted[-1]) for share in (self.test_share, self.validation_share))
+            names[drawn[counted <= tests + validations]] = "validation"
+            names[drawn[counted <= tests]] = "test"
+        split: np.ndarray = names[first]
+        return split
+
+    def _firsts(self, draws: np.ndarray, alike: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """Return for each row the place of the first that it is equal to, by their draws, and how many these are."""
+        import numpy as np
+
+        places = np.arange(len(draws))
+        if alike is None:
+            return places, np.ones(len(draws), dtype=int)
+        sizes = np.bincount(alike)[alike]
+        kept = sizes <= self.together(len(draws))
+        order = np.lexsort([draws, alike])
+        _, begins = np.unique(alike[order], return_index=True)
+        return np.where(kept, order[begins][alike], places), np.where(kept, sizes, 1)
 
     def _by_group(self, rows: pa.Table, groups: pa.ChunkedArray, seed: int) -> np.ndarray:
         """Return test, validation, train of whole groups; a row whose group is not known is one of its own."""
@@ -93,6 +123,10 @@ class SharesSplit(SplitKind):
         from ml.tasks.folds import random_folds
 
         return random_folds(y, task, count, seed, groups)
+
+
+FEW = 3  # equal rows that are kept together in any case
+OF_SPLIT = 0.1  # of the smaller split, at most
 
 
 def _draw(seed: int, key: object) -> int:

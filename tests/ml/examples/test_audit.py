@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples.audit import audit_examples, example_checks, order_of_splits, shared_groups, shared_rows, targets_apart
+from ml.examples.audit import (
+    EQUAL,
+    audit_examples,
+    example_checks,
+    order_of_splits,
+    shared_groups,
+    shared_rows,
+    targets_apart,
+)
 from ml.examples.build import make_examples
 
 SHARES = {"validation_share": 0.2, "test_share": 0.3}
@@ -157,14 +165,14 @@ def test_splits_of_one_distribution_are_called_wild_in_one_of_a_hundred_cases_at
 @pytest.mark.parametrize(
     ("split", "query", "checks"),
     [
-        (SHARES, False, ["no_row_in_two_splits", "target_alike_in_splits"]),
+        (SHARES, False, ["no_row_in_two_splits", EQUAL, "target_alike_in_splits"]),
         (
             {**SHARES, "group": "shop"},
             False,
-            ["no_row_in_two_splits", "no_group_in_two_splits", "target_alike_in_splits"],
+            ["no_row_in_two_splits", "no_group_in_two_splits", EQUAL, "target_alike_in_splits"],
         ),
-        (SHARES, True, ["no_row_in_two_splits", "no_group_in_two_splits", "target_alike_in_splits"]),
-        (DAYS, True, ["no_row_in_two_splits", "splits_in_order_of_time", "target_alike_in_splits"]),
+        (SHARES, True, ["no_row_in_two_splits", "no_group_in_two_splits", EQUAL, "target_alike_in_splits"]),
+        (DAYS, True, ["no_row_in_two_splits", EQUAL, "splits_in_order_of_time", "target_alike_in_splits"]),
     ],
 )
 def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: bool, checks: list[str]) -> None:
@@ -180,7 +188,7 @@ def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: 
 def test_the_comparison_of_targets_can_be_switched_off() -> None:
     spec = declared(SHARES, audit={"target_apart_at_most": None})
 
-    assert example_checks(spec) == ["no_row_in_two_splits"]
+    assert example_checks(spec) == ["no_row_in_two_splits", EQUAL]
 
 
 def test_a_group_that_a_split_by_dates_tears_apart_is_found() -> None:

@@ -154,7 +154,7 @@ def audited(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, without: st
         definitions = define_features("shop", spec, tables)
         rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
         with patch.context() as inner:
-            if without == "ml.features.define.own_columns":
+            if without == "ml.examples.known.own_columns":
                 inner.undo()
             finding = no_leak(spec, definitions, tables, rows)
     evaluation = Evaluation.model_construct(leak_audit=LeakAudit(passed=finding.passed, reason=finding.reason))
@@ -197,7 +197,7 @@ def test_a_row_that_becomes_known_after_the_cutoff_is_no_feature_of_itself(
     with pytest.raises(DataError, match=r"a row of 'orders' is known only from .*name the columns .* examples\.known"):
         audited(values, monkeypatch)
 
-    assert {"v", "days", "twice"} <= audited(values, monkeypatch, without="ml.features.define.own_columns")
+    assert {"v", "days", "twice"} <= audited(values, monkeypatch, without="ml.examples.known.own_columns")
 
 
 def test_a_history_of_the_examples_own_rows_that_are_known_later_is_found(
@@ -253,7 +253,7 @@ def test_what_examples_know_of_their_own_row_may_be_named(tmp_path: Path, monkey
     }  # fmt: skip
     assert definitions.record == {"shop": "text", "asked": "time", "v": "number"}
     assert audited(values, monkeypatch) == set()
-    found = audited(values, monkeypatch, without="ml.features.define.own_columns")
+    found = audited(values, monkeypatch, without="ml.examples.known.own_columns")
     assert found == {"came", "days", "entered", "left", "sum"} & found
     assert {"days", "sum"} <= found
 

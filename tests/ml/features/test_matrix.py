@@ -10,7 +10,8 @@ import pytest
 from ml.declaration.features import Aggregation
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples
-from ml.features.define import define_features, known_columns
+from ml.examples.known import known_columns
+from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
 from ml.features.windows import window_entities
 from ml.tables.sources import DataError, load_table

@@ -1,0 +1,51 @@
+"""The columns of its own row that an example knows at its cutoff."""
+
+import pyarrow as pa
+
+from ml.base.expressions import columns_of, sources_of
+from ml.declaration.use_case import UseCaseSpec
+
+
+def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
+    """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
+
+    That of the cutoff is, for it says when a row is asked about.
+    """
+    declared, own = spec.tables[spec.examples.table], own_columns(spec)
+    hidden = {*declared.known_later, *declared.ignore, *declared.derived}
+    in_target = target_columns(spec)
+
+    def is_known(name: str) -> bool:
+        return name not in hidden and name.lower() not in in_target and (own is None or name in own)
+
+    return [name for name in table.column_names if name == spec.examples.cutoff_column or is_known(name)]
+
+
+def own_columns(spec: UseCaseSpec) -> set[str] | None:
+    """Return the columns of its own row that an example may know at its cutoff; None: all that are not known later.
+
+    A row that `known_at` says becomes known after its time is not known before; of a query, whose cutoffs are not in
+    the declaration, each row has been checked to be known at its cutoff.
+    """
+    examples, declared = spec.examples, spec.tables[spec.examples.table]
+    cutoff = {examples.cutoff_column} if examples.cutoff_column else set()
+    if examples.known is not None:
+        return {*examples.known, *cutoff}
+    becomes_known = declared.moment != declared.time and examples.query is None and examples.timed
+    return set(cutoff) if becomes_known and not _is_asked_when_known(spec) else None
+
+
+def _is_asked_when_known(spec: UseCaseSpec) -> bool:
+    """Return whether the cutoff is the very moment from which on the row is known."""
+    moment = spec.tables[spec.examples.table].moment
+    at_moment = moment is not None and spec.examples.cutoff_column == moment
+    return at_moment and not spec.examples.cutoff_before
+
+
+def target_columns(spec: UseCaseSpec) -> set[str]:
+    """Return the columns of the examples' table that the target is made of, in lower case.
+
+    There are none where a query gives it.
+    """
+    declared = spec.tables[spec.examples.table]
+    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
