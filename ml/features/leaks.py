@@ -58,7 +58,10 @@ def asked_rows(spec: UseCaseSpec, table: pa.Table, rows: pd.DataFrame, moment: p
 
 def _without_later(name: str, declared: Table, table: pa.Table, after: pa.Scalar) -> pa.Table:
     if declared.moment is not None:
-        table = table.filter(pc.invert(_is_later(table[declared.moment], after)))
+        late = _is_later(table[declared.moment], after)
+        for time in declared.known_from:  # what left before its time is known of before that
+            late = pc.and_(late, _is_later(table[time], after))
+        table = table.filter(pc.invert(late))
     return _computed(f"table {name!r}", declared, _scrambled(declared, table, after))
 
 

@@ -12,6 +12,7 @@ from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import defs, resources
+from ml.examples.audit import WARNS
 from resources.storage import find
 from resources.tracking.runs import Tracking
 from tests.support.small import Small
@@ -68,7 +69,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
     "no_feature_alone_predicts_the_target": (
         leaking,
         "features/development",
-        "closed alone reaches roc_auc 1.0000 on 180 training rows, allowed: 0.99",
+        "closed alone reaches roc_auc 1.0000 on 181 training rows, allowed: 0.99",
     ),
 }
 
@@ -175,4 +176,4 @@ def test_every_check_before_training_blocks_in_every_use_case_that_comes_along()
     audited = [spec for spec in graph.asset_check_keys if spec.asset_key.path[1] in ("raw", "examples", "features")]
 
     assert {key.name for key in audited} >= {"schema", "types", "uniqueness", "missing_shares", "no_row_in_two_splits"}
-    assert [key for key in audited if not graph.get_check_spec(key).blocking] == []
+    assert {key.name for key in audited if not graph.get_check_spec(key).blocking} == set(WARNS)

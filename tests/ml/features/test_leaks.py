@@ -72,6 +72,14 @@ def leaks_of(spec: UseCaseSpec, leak: str | None = None) -> dict[str, int]:
     return leaking(*problem(spec, leak))
 
 
+def test_what_became_known_before_the_time_of_its_row_is_no_leak(spec: UseCaseSpec) -> None:
+    source = Path(str(spec.tables["orders"].source.named))
+    orders = pd.read_csv(source, parse_dates=["asked", "paid"])
+    orders.assign(paid=orders["asked"] - pd.Timedelta("90min")).to_csv(source, index=False)
+
+    assert leaks_of(spec) == {}
+
+
 def test_nothing_leaks_from_windows_and_latest_rows(spec: UseCaseSpec) -> None:
     assert leaks_of(spec) == {}
 
