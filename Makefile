@@ -5,7 +5,7 @@ export SEXTANT_HOME ?= $(CURDIR)/.sextant
 export DAGSTER_HOME := $(SEXTANT_HOME)/dagster
 export PYTHONHASHSEED := 0
 
-.PHONY: help demo demo-bad dev serve test test-fast lint format lock clean
+.PHONY: help demo demo-bad dev serve test test-fast test-faults lint format lock clean
 .DEFAULT_GOAL := help
 
 help:  ## List the commands
@@ -37,7 +37,10 @@ test: .venv/installed  ## Run every test
 	$(BIN)/python -m pytest -n 2 --durations 10
 
 test-fast: .venv/installed  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -n 2 -m "not slow"
+	$(BIN)/python -m pytest -n 2 -m "not slow and not faults"
+
+test-faults: .venv/installed  ## Kill a run at every point of every write, fill its disk, lock its databases
+	$(BIN)/python -m pytest -n 2 -m faults
 
 lint: .venv/installed  ## Check style, types, words, the direction of imports and what they need
 	$(BIN)/ruff check .

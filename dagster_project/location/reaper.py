@@ -28,7 +28,8 @@ def reap(instance: dg.DagsterInstance) -> list[str]:
     What belongs to a process that is there, or to another host, stays as it is.
     """
     with exclusive("reaper", home() / "locks"):
-        lines = [f"ended process {pid}, which a killed one had started" for pid in end_orphans()]
+        orphans = end_orphans(SEXTANT_HOME=str(home()))
+        lines = [f"ended process {pid}, which a killed one had started" for pid in orphans]
         lines += end_runs(instance, lambda record: lost(instance, record))
         removed = remove_unfinished(home()) + remove_unfinished(Path(tempfile.gettempdir()), deep=False)
         lines += [f"removed {path}, which a killed process was writing" for path in removed]

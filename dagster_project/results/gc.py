@@ -94,7 +94,7 @@ def _archives(ledger: Ledger, needed: set[str], since: datetime) -> Iterator[Gar
     trees = {ledger.records[identity]["code"]["tree"] for identity in needed}
     for file in (ledger.base / "archive").glob("*.tar.xz"):
         if file.name.removesuffix(".tar.xz") not in trees and _modified(file) < since:
-            yield Garbage("source", file.as_uri(), file.stat().st_size)
+            yield Garbage("source", _url(file), file.stat().st_size)
 
 
 def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetime) -> Iterator[Garbage]:
@@ -105,7 +105,7 @@ def _bentos(ledger: Ledger, bentos: BentoStore, needed: set[str], since: datetim
     for folder in (bentos.folder() / "bentos").glob("*/*/"):
         tag = f"{folder.parent.name}:{folder.name}"
         if tag not in needed_tags and _modified(folder) < since:
-            yield Garbage("bento", folder.as_uri(), _size_of(folder))
+            yield Garbage("bento", _url(folder), _size_of(folder))
 
 
 def _studies(ledger: Ledger, studies: Studies, needed: set[str], since: datetime) -> Iterator[Garbage]:
@@ -123,11 +123,11 @@ def _left_by_kills(studies: Studies, bentos: BentoStore, since: datetime) -> Ite
     """
     for folder in (folder for name in _UNFINISHED for folder in bentos.folder().glob(f"{name}-*/")):
         if _modified(folder) < since:
-            yield Garbage("bento", folder.as_uri(), _size_of(folder))
+            yield Garbage("bento", _url(folder), _size_of(folder))
     for kind, folder in (("checkpoint", home() / "checkpoints"), ("rows", studies.rows())):
         for file in folder.rglob("*"):
             if file.is_file() and _modified(file) < since:
-                yield Garbage(kind, file.as_uri(), file.stat().st_size)
+                yield Garbage(kind, _url(file), file.stat().st_size)
 
 
 def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]:
@@ -137,6 +137,10 @@ def _packaged(ledger: Ledger) -> Iterator[tuple[dict[str, dict[str, str]], str]]
             promotion = record["data"]["production_model"]["coordinates"]
             if promotion in ledger.records:
                 yield ledger.records[promotion], tag
+
+
+def _url(path: Path) -> str:
+    return f"file://{path}"  # as fsspec writes it, which takes no escapes for characters
 
 
 def _size_of(folder: Path) -> int:

@@ -10,7 +10,7 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -22,7 +22,7 @@ _PR_SET_PDEATHSIG = 1  # prctl(2)
 PATIENCE_S = 10.0  # with a process that was asked to end
 _TIED = "SEXTANT_TIED_TO"
 _PROC = Path("/proc")
-_TEXT = re.compile(r"(\d+)-([0-9a-f]{8}\.\d+)@([\w.-]+)")
+_TEXT = re.compile(r"(\d+)-([0-9a-f]{8}\.\d+)_([\w.-]+)")
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Process:
     host: str
 
     def __str__(self) -> str:
-        return f"{self.pid}-{self.started}@{self.host}"
+        return f"{self.pid}-{self.started}_{self.host}"
 
     @classmethod
     def of(cls, pid: int) -> "Process":
@@ -85,6 +85,8 @@ def tied(command: Sequence[str]) -> list[str]:
 
 def _become(owner: str, command: Sequence[str]) -> None:
     process = Process.named(owner)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # what its owner ignores, it would ignore too
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if process is None or os.getppid() != process.pid:  # it went before the kernel was told
         os.kill(os.getpid(), signal.SIGKILL)
@@ -94,23 +96,33 @@ def _become(owner: str, command: Sequence[str]) -> None:
 
 def end_started(pid: int) -> list[int]:
     """End what a tied command with this number has started and left; return the numbers."""
-    return _end(lambda mark: mark.endswith(f" {pid}"))
+    return _end(lambda environment: environment[_TIED].endswith(f" {pid}"))
 
 
-def end_orphans() -> list[int]:
-    """End what is left of tied commands of this host whose owner is gone; return the numbers."""
-    return _end(lambda mark: (owner := Process.named(mark)) is not None and owner.gone)
+def end_orphans(**about: str) -> list[int]:
+    """End what is left of tied commands of this host whose owner is gone; return the numbers.
+
+    A process whose environment says something else `about` a variable stays as it is.
+    """
+
+    def left(environment: Mapping[str, str]) -> bool:
+        owner = Process.named(environment[_TIED])
+        ours = all(environment.get(name, value) == value for name, value in about.items())
+        return ours and owner is not None and owner.gone
+
+    return _end(left)
 
 
-def _end(chosen: Callable[[str], bool]) -> list[int]:
-    """Ask the processes with a chosen mark to end, and kill those that do not."""
+def _end(chosen: Callable[[Mapping[str, str]], bool]) -> list[int]:
+    """Ask the processes of tied commands with a chosen environment to end, and kill those that do not."""
     handles = dict[int, int]()
     try:
         for pid in sorted(int(folder.name) for folder in _PROC.iterdir() if folder.name.isdigit()):
             with suppress(ProcessLookupError):
                 handle = os.pidfd_open(pid)  # a later process of the same number is another one
                 handles[handle] = pid
-                if pid == os.getpid() or not chosen(_mark(pid)):
+                environment = _environment(pid)
+                if pid == os.getpid() or _TIED not in environment or not chosen(environment):
                     os.close(handle)
                     del handles[handle]
         for number, patience_s in ((signal.SIGTERM, PATIENCE_S), (signal.SIGKILL, None)):
@@ -126,13 +138,13 @@ def _end(chosen: Callable[[str], bool]) -> list[int]:
             os.close(handle)
 
 
-def _mark(pid: int) -> str:
-    """Return the owner of a tied command, and the command's number, in the environment of what it started."""
+def _environment(pid: int) -> dict[str, str]:
+    """Return the environment that a process was started with; nothing of one that has ended, or is another user's."""
     try:
         variables = (_PROC / str(pid) / "environ").read_bytes().decode(errors="replace").split("\0")
-    except OSError:  # another user's, or it has ended
-        return ""
-    return next((text for text in variables if text.startswith(f"{_TIED}=")), "")
+    except OSError:
+        return {}
+    return {name: value for name, _, value in (variable.partition("=") for variable in variables)}
 
 
 @cache
