@@ -15,17 +15,19 @@ NOTHING = Reads()
 TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit"))
 
 
-def _equal_rows(declared: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what decides which rows are equal: what of a row becomes a feature, or finds others."""
+def _of_features(declared: Mapping[str, Any]) -> dict[str, Any]:
+    """Return by what rows are equal (what of a row becomes a feature, or finds others), and what has a history."""
     features, table = declared["features"], declared["examples"]["table"]
     histories = features["history"] or []
-    groups = [each["group_by"] for each in (histories if isinstance(histories, list) else [histories])]
+    histories = histories if isinstance(histories, list) else [histories]
+    groups = [history["group_by"] for history in histories]
     return {
         "rows are equal by": {
             "features": [sorted(features["calendar"]), features["only"], features["ignore"]],
             "past": [groups, features["synthesis"] is not None],
             "relationships": [link for link in declared["relationships"] if f"{table}." in link],
-        }
+        },
+        "past of the target": [table in {history["table"] for history in histories}, features["at_cutoff"]],
     }
 
 
@@ -33,7 +35,7 @@ EXAMPLES = TABLES.and_also(
     Reads(
         ("task", "examples", "audit.target_apart_at_most", "audit.warn"),
         beside=("relationships", "features"),
-        facts=(_equal_rows,),
+        facts=(_of_features,),
     )
 )
 FEATURE_DEFINITIONS = TABLES.and_also(

@@ -1,6 +1,7 @@
 """The component `UseCase`: configs/<use_case>/defs.yaml as Dagster definitions."""
 
 import os
+import sys
 from typing import Any
 
 import dagster as dg
@@ -9,9 +10,11 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.location.automation import automation
+from dagster_project.location.loading import VALIDATING
 from dagster_project.location.scaffolding import UseCaseScaffolder
 from dagster_project.location.templates import resolved, unresolved
 from ml.declaration.use_case import UseCaseSpec
+from ml.examples.known import unused_past
 
 
 @dg.scaffold_with(UseCaseScaffolder)
@@ -40,6 +43,8 @@ class UseCase(UseCaseSpec, dg.Component):
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """Build all assets, checks, jobs, schedules and sensors of the use case named after the folder."""
+        if os.environ.get(VALIDATING) and (advice := unused_past(self)):
+            print(f"configs/{context.path.name}/defs.yaml: {advice}", file=sys.stderr)
         return definitions_of(Case(context.path.name, self))
 
 

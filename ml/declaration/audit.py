@@ -13,6 +13,7 @@ AuditCheck = Literal[
     "no_row_in_two_splits",
     "no_group_in_two_splits",
     "splits_in_order_of_time",
+    "target_unknown_at_cutoff",
     "target_alike_in_splits",
     "no_value_from_after_the_cutoff",
     "no_feature_alone_predicts_the_target",

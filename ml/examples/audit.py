@@ -7,16 +7,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike, compared_columns, may_be_alike
 from ml.examples.build import SPLITS
 from ml.examples.groups import groups_of
+from ml.examples.known import has_past, target_known_from, unused_past
 from ml.tables.findings import Finding, worst_first
 
 EQUAL = "equal_rows_in_one_split"
-WARNS = (EQUAL,)  # these never stop a run
+PAST = "past_of_the_target_is_used"
+KNOWN = "target_unknown_at_cutoff"
+WARNS = (EQUAL, PAST)  # these never stop a run
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together
 EXACT = 1000  # rows up to which the p-value of Kolmogorov and Smirnov is exact, which takes the square of them
 SHOWN = 40  # characters of a value
@@ -33,6 +37,10 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
         findings.append(equal_rows(frame, numbers, columns, split.together(len(frame))))
     if split.in_order_of_time:
         findings.append(order_of_splits(frame, split.lead))
+    if has_past(spec):
+        findings.append(past_of_the_target(spec))
+    if has_past(spec) and target_known_from(spec) is not None:
+        findings.append(target_unknown(spec, tables, examples))
     if spec.audit.target_apart_at_most is not None:
         findings.append(targets_apart(frame, spec.task == "regression", spec.audit.target_apart_at_most))
     return findings
@@ -46,6 +54,8 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
         *(["no_group_in_two_splits"] if spec.grouped else []),
         *([EQUAL] if may_be_alike(spec) else []),
         *(["splits_in_order_of_time"] if split.in_order_of_time else []),
+        *([PAST] if has_past(spec) else []),
+        *([KNOWN] if has_past(spec) and target_known_from(spec) is not None else []),
         *(["target_alike_in_splits"] if spec.audit.target_apart_at_most is not None else []),
     ]
 
@@ -139,6 +149,29 @@ def order_of_splits(examples: pd.DataFrame, embargo: str | None) -> Finding:
             {"split": name, "rows": len(times), "first": str(times.min()), "last": str(times.max())}
             for name, times in cutoffs.items()
         ),
+    )
+
+
+def past_of_the_target(spec: UseCaseSpec) -> Finding:
+    """Find that no history uses the target of earlier rows, because nothing says when it is known."""
+    advice = unused_past(spec)
+    used = f"the target of earlier rows is in a history from {target_known_from(spec)!r} on"
+    return Finding(PAST, used, (advice,) if advice else ())
+
+
+def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
+    """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
+    time, table = str(target_known_from(spec)), tables[spec.examples.table]
+    keys = table[spec.key].combine_chunks()
+    known = table[time].take(pc.index_in(examples[spec.key].cast(keys.type), keys))
+    is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
+    early = pc.sum(is_before(known.cast(examples["cutoff"].type), examples["cutoff"])).as_py() or 0
+    fault = f"the target of {early:,} of {len(known):,} rows is known before it is asked for (from {time!r} on)"
+    return Finding(
+        KNOWN,
+        f"the target of no row is known (from {time!r} on) before it is asked for",
+        (fault,) if early else (),
+        "correct examples.cutoff or known_at, or leave these rows out with examples.where",
     )
 
 

@@ -49,3 +49,41 @@ def target_columns(spec: UseCaseSpec) -> set[str]:
     """
     declared = spec.tables[spec.examples.table]
     return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
+
+
+def target_known_from(spec: UseCaseSpec) -> str | None:
+    """Return the time from which on the target of a row is known, as known_at says; None where it does not.
+
+    Where whole rows become known at the cutoff, as they are asked about, the target is not yet among what is known.
+    """
+    declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
+    if not in_target:
+        return None
+    for time, columns in declared.known_from.items():
+        if in_target & {name.lower() for name in columns}:
+            return time
+    later = isinstance(declared.known_at, str) and declared.moment != declared.time
+    return declared.moment if later and not _is_asked_when_known(spec) else None
+
+
+def has_past(spec: UseCaseSpec) -> bool:
+    """Return whether the target of earlier rows could be in a history, for their table has one."""
+    tables = {history.table for history in spec.features.histories}
+    return spec.examples.table in tables and bool(target_columns(spec))
+
+
+def unused_past(spec: UseCaseSpec) -> str | None:
+    """Say what to write so that a history uses the target of earlier rows; None if it does, or cannot."""
+    if not has_past(spec) or target_known_from(spec) is not None:
+        return None
+    name, declared = spec.examples.table, spec.tables[spec.examples.table]
+    derived = {column.lower() for column in declared.derived}
+    columns = ", ".join(sorted(target_columns(spec) - derived))
+    line, instead = f"1d: [{columns}]", "or a time column in place of 1d, from which on it is known"
+    if isinstance(declared.known_at, str):
+        advice = f"write in tables.{name} time: {declared.known_at}, known_at: {{{line}}}, {instead}"
+    elif declared.known_at:
+        advice = f"add to tables.{name}.known_at {line}, {instead}"
+    else:
+        advice = f"write in tables.{name} known_at: {{{line}}}, {instead}"
+    return f"the target of earlier rows ({columns}) is in no history, for nothing says when it is known: {advice}"

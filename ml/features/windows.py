@@ -11,7 +11,7 @@ from ml.base.sql import DataError
 from ml.declaration.features import History
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples.known import target_columns
+from ml.examples.known import target_columns, target_known_from
 from ml.features.definitions import Feature, Lookup
 from ml.tables.types import is_number, is_text
 from ml.windows.window import check_range, scale_of
@@ -69,11 +69,14 @@ def merge(lookups: Iterable[Lookup]) -> Lookup:
 
 
 def _value_columns(spec: UseCaseSpec, history: History, table: pa.Table) -> Iterator[str]:
-    """Return the columns of a table whose rows are known whole at their time; no key, and nothing of the target."""
+    """Return the columns of a table whose rows are known whole at their time; no key.
+
+    Of the examples' own table nothing of the target is among them, unless known_at says when it is known.
+    """
     declared = spec.tables[history.table]
     hidden = {name.lower() for name in (*declared.keys, *declared.ignore, *declared.times, str(declared.moment))}
     hidden |= {column.lower() for group in history.groups for column in group}
-    if history.table == spec.examples.table:
+    if history.table == spec.examples.table and target_known_from(spec) is None:
         in_target = target_columns(spec)
         hidden |= in_target | {name.lower() for name in declared.made_of(in_target)}
     return (name for name in table.column_names if name.lower() not in hidden)

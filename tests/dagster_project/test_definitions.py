@@ -64,6 +64,16 @@ def test_jobs_schedule_and_sensor_are_those_of_the_declarations() -> None:
     dg.Definitions.validate_loadable(defs())
 
 
+RIDES = """
+type: dagster_project.components.UseCase
+attributes:
+  description: How long?
+  task: regression
+  tables: {rides: {source: {path: r.csv}, key: id, time: began}}
+  examples: {table: rides, cutoff: began, target: minutes, split: {train_until: 2024-02-01, validate_until: 2024-02-15}}
+  features: {history: {table: rides, group_by: [city], windows: [30d]}}
+  models: {ridge: {}}
+"""
 MISTAKES = {  # by use case: what to write instead of what, and what the error must say
     "a_key": (
         "trials: 3",
@@ -127,9 +137,11 @@ def test_broken_use_cases_fail_dg_check_defs_together(project: Path) -> None:
         assert f"configs/{name}/defs.yaml cannot be loaded" in done.stdout
 
 
-def test_a_scaffolded_use_case_is_valid_as_it_stands(project: Path) -> None:
+def test_a_scaffolded_use_case_is_valid_as_it_stands_and_advice_is_printed(project: Path) -> None:
     for name in MISTAKES:
         shutil.rmtree(project / "configs" / name)
+    (project / "configs" / "rides").mkdir()
+    (project / "configs" / "rides" / "defs.yaml").write_text(RIDES)
     dg_command = str(Path(sys.executable).parent / "dg")
 
     scaffolded = run(project, dg_command, "scaffold", "defs", "dagster_project.components.UseCase", "churn")
@@ -138,6 +150,7 @@ def test_a_scaffolded_use_case_is_valid_as_it_stands(project: Path) -> None:
     for checked in ("yaml", "defs"):
         done = run(project, dg_command, "check", checked)
         assert done.returncode == 0, done.stdout + done.stderr
+    assert "configs/rides/defs.yaml: the target of earlier rows (minutes) is in no history" in done.stderr
     assert '"churn/bento"' in run(project, dg_command, "list", "defs", "--json").stdout
 
 
