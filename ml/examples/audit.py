@@ -33,7 +33,7 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     if groups is not None:
         findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or spec.key))
     if may_be_alike(spec):
-        numbers, columns = alike(spec, tables, examples), compared_columns(spec, tables)
+        numbers, columns = alike(spec, tables, examples), len(compared_columns(spec, tables))
         findings.append(equal_rows(frame, numbers, columns, split.together(len(frame))))
     if split.in_order_of_time:
         findings.append(order_of_splits(frame, split.lead))
@@ -85,7 +85,7 @@ def shared_groups(examples: pd.DataFrame, name: str) -> Finding:
     )
 
 
-def equal_rows(examples: pd.DataFrame, alike: np.ndarray | None, columns: list[str], most: int) -> Finding:
+def equal_rows(examples: pd.DataFrame, alike: np.ndarray | None, columns: int, most: int) -> Finding:
     """Count equal rows, which have the same number in `alike`, and find sets of up to `most` that are in two splits.
 
     What more rows have in common is no copy: the columns have few values. With `most` 0 nothing is found.
@@ -95,9 +95,10 @@ def equal_rows(examples: pd.DataFrame, alike: np.ndarray | None, columns: list[s
     sizes = np.bincount(alike)
     frame = examples.assign(alike=alike)
     of_copies, of_any = (frame[chosen[alike]] for chosen in ((sizes > 1) & (sizes <= most), sizes > 1))
-    sets = [f"{of_any['alike'].nunique():,} sets of {len(of_any):,} rows are equal in {', '.join(columns)[:SHOWN]}"]
-    if most:
-        common = of_any["alike"].nunique() - of_copies["alike"].nunique()
+    count, equal = of_any["alike"].nunique(), f"equal in all of {columns} columns that features are made of"
+    sets = [f"{count:,} sets of {len(of_any):,} rows are {equal}" if count else f"no two rows are {equal}"]
+    if most and count:
+        common = count - of_copies["alike"].nunique()
         sets += [f"{common:,} of more than {most:,} rows each are divided, for that is no copy"] if common else []
         sets += [f"none of {'the others' if common else 'these'} is in two splits"]
     return Finding(

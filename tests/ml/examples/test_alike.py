@@ -66,9 +66,8 @@ def test_copies_with_keys_of_their_own_are_in_one_split_and_the_shares_hold(task
     shares = examples["split"].value_counts(normalize=True)
     assert shares[["test", "validation"]].tolist() == pytest.approx([0.2, 0.2], abs=0.01)
     assert finding(frame, declared(task)).passed
-    assert finding(frame, declared(task)).reason == (
-        f"500 sets of {500 * copies:,} rows are equal in a, b, gaps; none of these is in two splits"
-    )
+    sets = f"500 sets of {500 * copies:,} rows are equal in all of 3 columns"
+    assert finding(frame, declared(task)).reason == f"{sets} that features are made of; none of these is in two splits"
 
 
 def test_copies_with_another_target_stay_together_too() -> None:

@@ -226,6 +226,18 @@ def test_a_history_of_the_examples_own_rows_that_are_known_later_is_found(
     assert "shop.MEAN(orders_asked.v, Last 30 Days)" in leaking(late, definitions, tables, rows)
 
 
+def test_what_is_known_before_the_time_of_its_row_is_no_leak(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plane may leave before it is due: its delay is known then, though its row happens later."""
+    values = declared(tmp_path, known_at={"left": ["v"]})
+    orders = pd.read_parquet(tmp_path / "orders.parquet")
+    orders["left"] = orders["asked"] - pd.to_timedelta(np.arange(200) % 5 * 12, "h")
+    orders.to_parquet(tmp_path / "orders.parquet")
+    values["features"]["history"] |= {"table": "orders"}
+    values["examples"] |= {"cutoff": "asked - 50h"}
+
+    assert audited(values, monkeypatch) == set()
+
+
 def test_a_computed_column_is_not_known_before_what_it_is_made_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
