@@ -36,7 +36,7 @@ def no_identity(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.Da
     task = Task.of(spec.task, train["target"])
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     columns, least = _columns(rows, definitions), 1 if task.kind == "multiclass" else 2
-    with threadpool_limits(1):
+    with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         formulas = [
             formula for name, y in _targets(spec, task, rows["target"]) if (formula := _formula(columns, name, y, task))
         ]

@@ -70,7 +70,7 @@ def find_sum(X: np.ndarray, y: np.ndarray, allowed: np.ndarray, most: float) -> 
     NaN where there is no value; such rows, and a few others, may say something else.
     """
     usable = np.array([place for place, column in enumerate(X.T) if _varies(column)], dtype=int)
-    if len(usable) == 0 or len(y) < LEAST or np.ptp(y) == 0:
+    if len(usable) == 0 or len(y) < LEAST or not _varies(y):
         return None
     X = X[:, usable]
     centre, scale = np.nanmean(X, axis=0), np.nanstd(X, axis=0)
@@ -95,7 +95,10 @@ def find_sum(X: np.ndarray, y: np.ndarray, allowed: np.ndarray, most: float) -> 
 
 def _varies(column: np.ndarray) -> bool:
     values = column[~np.isnan(column)]
-    return bool(len(values) > 1 and np.std(values) > 1e-12 * np.abs(values).max())
+    if len(values) < 2:
+        return False
+    spread = np.std(values)
+    return bool(np.isfinite(spread) and spread > 1e-12 * np.abs(values).max())
 
 
 def _searched(rows: _Rows) -> _Rows:

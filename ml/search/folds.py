@@ -57,7 +57,8 @@ def declared_folds(
     """Return the declared folds of at most `rows` of the training rows `train`; None if none are declared.
 
     `groups` are those of `train` that the declared split keeps whole, null where a row belongs to none. In folds by
-    time they may be in two, as in a split by dates, where the audit only warns of that.
+    time they may be in two, as in a split by dates, where the audit only warns of that. Equal rows are kept together
+    where a random split keeps them.
     """
     if not spec.tuning.folds:
         return None
@@ -69,7 +70,20 @@ def declared_folds(
         data.task,
         spec.tuning.folds,
         derived_seed(spec.seed, "folds"),
-        None if groups is None else group_codes(groups.iloc[positions]),
+        _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
     return folded(train, data.y, data.encoder, data.task, folds, positions)
+
+
+def _groups(spec: UseCaseSpec, X: np.ndarray, groups: pd.Series | None) -> np.ndarray | None:
+    """Return the numbers of the groups that folds keep whole: those of the split, or equal rows of X; None for none."""
+    if groups is not None:
+        return group_codes(groups)
+    most = spec.examples.split.together(len(X))
+    if most == 0:
+        return None
+    rows = np.ascontiguousarray(X + 0.0).view(np.dtype((np.void, X.dtype.itemsize * X.shape[1]))).ravel()
+    _, numbers, sizes = np.unique(rows, return_inverse=True, return_counts=True)
+    copies = (sizes > 1) & (sizes <= most)
+    return group_codes(pd.Series(numbers).where(copies[numbers])) if copies.any() else None

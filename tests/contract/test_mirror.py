@@ -30,7 +30,6 @@ ELSEWHERE = {
     "ml/compiler/*": "ml/compiler/test_compile.py",
     "ml/evaluation/slice_names": "ml/evaluation/test_slices.py",
     "ml/examples/groups": "ml/search/test_folds.py",
-    "ml/examples/known": "ml/features/test_leaks.py",
     "ml/exported/golden_rows": "assets/promotion/test_decisions.py",
     "ml/exported/model": "assets/stages/test_evaluation.py",
     "ml/exported/onnx": "ml/models/test_catalogue.py",

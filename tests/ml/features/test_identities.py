@@ -138,6 +138,17 @@ def test_what_has_an_error_of_its_own_is_no_identity(count: int, seed: int) -> N
     assert found(rows.assign(target=(a + b + 30 * error > 170).astype("int8")), "binary").passed
 
 
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 1e150, 1.0])
+def test_numbers_of_any_size_are_no_reason_to_fail_or_to_find_what_is_not_there(scale: float) -> None:
+    columns, random = drawn()
+    a, b = counts(random)
+    rows = pd.DataFrame({**columns, "a": a * scale, "b": b, "none": np.nan, "all": np.inf, "same": 1.0})
+
+    assert found(rows.assign(target=random.normal(size=600))).passed
+    assert found(rows.assign(target=random.normal(size=600) * scale)).passed
+    assert found(rows.assign(target=(random.random(600) < 0.5).astype("int8")), "binary").passed
+
+
 def test_one_column_that_gives_the_target_is_left_to_the_check_of_single_ones() -> None:
     columns, random = drawn()
     a, _ = counts(random)

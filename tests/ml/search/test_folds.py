@@ -1,5 +1,6 @@
 """The declared folds keep the embargo and the groups of the split, and each has an encoder of its own."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -88,6 +89,31 @@ def test_declared_folds_keep_the_groups_that_the_split_keeps(problem: tuple[pd.D
     assert shared is not None
     assert alone is not None
     assert [len(part.y) for part in shared.parts] == [len(part.y) for part in alone.parts]
+
+
+def test_declared_folds_at_random_keep_equal_rows_together(problem: tuple[pd.DataFrame, Training]) -> None:
+    train, data = problem
+    spec = declared({"validation_share": 0.2, "test_share": 0.2})
+    random = np.random.default_rng(0)
+    twice = random.permutation(np.repeat(np.arange(200.0), 2))
+    twice[twice == 7] = np.nan
+    few = np.where(np.arange(400) % 2, 1.0, -0.0)  # what half of the rows have in common is no copy
+
+    plain, copies, common = (
+        declared_folds(
+            spec, train.assign(x=x), replace(data, X=x[:, None].astype("float32")), None
+        )
+        for x in (np.arange(400.0), twice, few)
+    )  # fmt: skip
+
+    assert plain is not None
+    assert copies is not None
+    assert common is not None
+    for judged in copies.judged:
+        assert not set(np.nan_to_num(twice[judged], nan=-1)) & set(np.nan_to_num(np.delete(twice, judged), nan=-1))
+    assert sorted(np.concatenate(copies.judged)) == list(range(400))
+    for one, other in zip(plain.judged, common.judged, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_the_encoder_of_a_fold_knows_only_what_it_learns_from() -> None:
