@@ -12,6 +12,7 @@ from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import defs, resources
+from ml.examples.audit import WARNS
 from resources.storage import find
 from resources.tracking.runs import Tracking
 from tests.support.small import Small
@@ -68,7 +69,7 @@ FAULTS: dict[str, tuple[Callable[[pd.DataFrame], pd.DataFrame], str, str]] = {
     "no_feature_alone_predicts_the_target": (
         leaking,
         "features/development",
-        "closed alone reaches roc_auc 1.0000 on 180 training rows, allowed: 0.99",
+        "closed alone reaches roc_auc 1.0000 on 181 training rows, allowed: 0.99",
     ),
 }
 
@@ -170,9 +171,9 @@ def test_both_parts_of_a_matrix_with_time_are_tested_for_values_from_after_the_c
         assert "keep every value when the future is scrambled" in reason(of_part["no_value_from_after_the_cutoff"])
 
 
-def test_every_check_before_training_blocks_in_every_use_case_that_comes_along() -> None:
+def test_every_check_before_training_but_two_blocks_in_every_use_case_that_comes_along() -> None:
     graph = defs().resolve_asset_graph()
     audited = [spec for spec in graph.asset_check_keys if spec.asset_key.path[1] in ("raw", "examples", "features")]
 
     assert {key.name for key in audited} >= {"schema", "types", "uniqueness", "missing_shares", "no_row_in_two_splits"}
-    assert [key for key in audited if not graph.get_check_spec(key).blocking] == []
+    assert {key.name for key in audited if not graph.get_check_spec(key).blocking} == {*WARNS}
