@@ -17,6 +17,7 @@ from ml.declaration.catalogue import CATALOGUE
 from resources.formerly import FORMERLY
 
 KINDS: Mapping[str, str] = {
+    "ablated": "ml.evaluation.ablation:Ablated",
     "adapted_family": "ml.models.custom:Adapted",
     "calibration": "ml.intervals.calibration:Calibration",
     "checkpoint_folder": "ml.models.progress:CheckpointFolder",

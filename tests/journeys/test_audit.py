@@ -171,9 +171,9 @@ def test_both_parts_of_a_matrix_with_time_are_tested_for_values_from_after_the_c
         assert "keep every value when the future is scrambled" in reason(of_part["no_value_from_after_the_cutoff"])
 
 
-def test_every_check_before_training_blocks_in_every_use_case_that_comes_along() -> None:
+def test_every_check_before_training_but_two_blocks_in_every_use_case_that_comes_along() -> None:
     graph = defs().resolve_asset_graph()
     audited = [spec for spec in graph.asset_check_keys if spec.asset_key.path[1] in ("raw", "examples", "features")]
 
     assert {key.name for key in audited} >= {"schema", "types", "uniqueness", "missing_shares", "no_row_in_two_splits"}
-    assert {key.name for key in audited if not graph.get_check_spec(key).blocking} == set(WARNS)
+    assert {key.name for key in audited if not graph.get_check_spec(key).blocking} == {*WARNS}
