@@ -167,7 +167,7 @@ def test_an_expression_that_no_training_row_shows_reaches_production(edited: Edi
     assert versions() == ["1", "2", "3"]
     stored = Ledger().latest_result("small/online_state")
     assert stored is not None
-    assert "code in ('a', 'c')" in Storage().load(stored)["plan.json"].decode()
+    assert "IN ('a', 'c')" in Storage().load(stored)["plan.json"].decode()
 
 
 def test_code_that_may_change_a_family_makes_that_alone_and_the_same_answers_register_nothing(
