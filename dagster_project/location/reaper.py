@@ -16,7 +16,7 @@ from resources.locks import exclusive
 from resources.tracking.runs import tracking
 
 PROCESS = "sextant/process"  # the tag of a run that says which process launched it, or runs it
-UNKNOWN_FOR = timedelta(minutes=10)  # a run that no process has answered for so long was launched by none
+UNKNOWN_FOR = timedelta(minutes=2)  # a run that no process has answered for so long was launched by none
 Status = dg.DagsterRunStatus
 BEGUN = [Status.NOT_STARTED, Status.STARTING, Status.STARTED, Status.CANCELING]
 _FAILED = {Status.FAILURE, Status.CANCELED}

@@ -30,13 +30,13 @@ EVENTS = "dagster._core.storage.event_log.sqlite.sqlite_event_log:SqliteEventLog
 POINTS = {
     "storage: model written, not in place": Point(RENAME, "/storage/small/onnx_model/"),
     "storage: model in place, unknown": Point(RENAME, "/storage/small/onnx_model/", after=True),
-    "storage: table written, not in place": Point(RENAME, "/storage/small/examples/"),
+    "storage: table written, not in place": Point(RENAME, "/storage/small/features/development/"),
     "ledger: config not in place": Point(RENAME, "/coordinates/config/"),
     "ledger: result stored, not on record": Point("resources.ledger:Ledger.keep", "small/evaluation"),
     "ledger: on record, not the latest": Point("resources.ledger:Ledger.materialized", "small/evaluation"),
     "ledger: the latest, not shown": Point("resources.ledger:Ledger.show", "small/evaluation"),
     "study: made, without a trial": Point(f"{STORE}.create_new_study", after=True),
-    "study: trial recorded": Point(f"{STORE}.create_new_trial", after=True),
+    "study: trial recorded": Point(f"{STORE}._create_new_trial", after=True),
     "study: trial fitted, not told": Point(f"{STORE}.set_trial_state_values"),
     "study: trial told": Point(f"{STORE}.set_trial_state_values", after=True),
     "registry: nothing registered": Point(f"{VERSIONS}.register"),
@@ -49,8 +49,9 @@ POINTS = {
     "log: trial's run opened": Point(f"{CLIENT}.create_run", "trial 0", after=True),
     "log: figure being logged": Point(f"{CLIENT}.log_artifact", "ROC curve"),
     "log: MLflow's run not ended": Point(f"{CLIENT}.set_terminated"),
-    "log: no materialization of the model": Point(f"{EVENTS}.store_event", "ASSET_MATERIALIZATION"),
-    "log: materialized, step not ended": Point(f"{EVENTS}.store_event", "production_model", after=True),
+    "log: run made, not begun": Point(f"{EVENTS}.store_event", "ASSET_MATERIALIZATION_PLANNED"),
+    "log: stored, not materialized": Point(f"{EVENTS}.store_event", "value='ASSET_MATERIALIZATION'"),
+    "log: materialized, step not ended": Point(f"{EVENTS}.store_event", "value='STEP_SUCCESS'"),
 }  # fmt: skip
 OF_BENTO = {
     "Bento: not built": Point(f"{BENTO}._build"),
@@ -59,13 +60,13 @@ OF_BENTO = {
     "Bento: asked, not in place": Point(RENAME, "/bentoml/bentos/small/1-"),
     "Bento: in place, not the first": Point(f"{BENTO}.put_first"),
 }
-Fault = Literal["kill", "fill", "seal"]
+Fault = Literal["kill", "fill"]
 
 
 def attempt(home: Path, rows: Path, point: Point, fault: Fault, asset: str) -> None:
     """Run the use case until an asset, in a process of its own, with a fault at a point."""
     os.environ |= {"SEXTANT_HOME": str(home), "DAGSTER_HOME": str(home / "dagster")}
-    _arm(point, {"kill": _kill, "fill": lambda: _fill(home), "seal": lambda: _seal(home)}[fault])
+    _arm(point, {"kill": _kill, "fill": lambda: _fill(home)}[fault])
     Dated(home, rows).attempt(asset, upstream=True)
 
 
@@ -102,8 +103,3 @@ def _fill(home: Path) -> None:
                     pass
             except OSError:
                 continue
-
-
-def _seal(home: Path) -> None:
-    """Let nothing be written to the disk that a home is on, from now on."""
-    os.system(f"mount -o remount,ro {home.parent}")
