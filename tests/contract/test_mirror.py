@@ -16,7 +16,6 @@ ELSEWHERE = {
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
     "ml/declaration/splits/*": "ml/declaration/test_splits.py",
     # Small tools, tested by those who use them.
-    "ml/base/processes": "journeys/test_gpu.py",
     "ml/base/references": "ml/gates/test_custom.py",
     "ml/base/seeds": "journeys/test_determinism.py",
     "ml/base/sql": "ml/tables/test_sources.py",
