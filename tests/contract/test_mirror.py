@@ -34,7 +34,6 @@ ELSEWHERE = {
     "ml/exported/golden_rows": "assets/promotion/test_decisions.py",
     "ml/exported/model": "assets/stages/test_evaluation.py",
     "ml/exported/onnx": "ml/models/test_catalogue.py",
-    "ml/exported/parity_cases": "ml/models/test_catalogue.py",
     "ml/features/define": "ml/features/test_matrix.py",
     "ml/features/definitions": "ml/features/test_matrix.py",
     "ml/features/events": "ml/features/test_matrix.py",
