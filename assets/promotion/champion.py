@@ -50,12 +50,12 @@ def unfit(step: Step, evaluation: Evaluation, model_hash: str, champion: Registe
             f"the evaluation is about the model {evaluation.model_hash[:12]}, not about the candidate "
             f"{model_hash[:12]}; materialize evaluation again"
         )
-    now = champion.version if champion else None
     champion_hash = champion.tags.get(MODEL_HASH) if champion else None
     if evaluation.champion_hash != champion_hash and champion_hash != model_hash:
+        then, now = evaluation.champion_version, champion.version if champion else None
         return (
-            f"the champion has changed since the evaluation, from version {evaluation.champion_version} to {now}; "
-            "materialize evaluation again"
+            f"the champion has changed since the evaluation, from version {then} to {now} (the model "
+            f"{str(evaluation.champion_hash)[:12]} to {str(champion_hash)[:12]}); materialize evaluation again"
         )
     if not evaluation.rows:
         return "the evaluation is about no test rows; materialize features/test and evaluation again"

@@ -126,7 +126,7 @@ def test_the_gates_of_the_documentation_can_be_declared_and_have_the_defaults_th
         Gates.model_validate(block.get("gates", {}))
         Production.model_validate(block.get("production", {}))
     on = Gates()
-    assert set(listed) == {*SWITCHES, "champion"}
+    assert set(listed) == {*SWITCHES, "champion", "finite"}
     assert on.latency is not None
     assert f"{on.latency.at_most_ms:g} ms" in listed["latency"]
     assert on.size is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -27,4 +28,5 @@ class ParityGate(GateKind):
         """Refuse a difference to the native model above the limit."""
         serving = evaluation.serving
         value, where = (serving.parity, serving.parity_case) if serving else (MISSING, "nowhere measured")
-        return self._up_to(self.at_most, value, f"the largest difference to the native model ({where})")
+        verdict = self._up_to(self.at_most, value, "the largest difference to the native model")
+        return replace(verdict, reason=f"{verdict.reason} ({where})")

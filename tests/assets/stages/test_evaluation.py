@@ -219,8 +219,8 @@ def test_an_exported_model_that_is_wrong_on_one_test_row_alone_is_refused(
 
     refused = failure(small.attempt("production_model", upstream=True))
 
-    where = "the largest difference to the native model (on the test rows: real rows)"
-    assert f"parity: {where} is " in refused
+    assert "parity: the largest difference to the native model is " in refused
+    assert "; needed: at most 1e-05 (on the test rows: real rows)" in refused
     assert ("finite: 1 of the 60 test rows are answered with what is no finite number" in refused) == (answer != 0.123)
     native = Ledger().get(str(Ledger().latest_of("small/evaluation")))["data"]["native"]
     assert native["asset"] == "small/models/logistic"
