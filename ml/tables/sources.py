@@ -17,7 +17,7 @@ import pyarrow as pa
 from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
 from ml.base.sql import DataError, connection, parquet_sql, quoted
-from ml.base.table_file import TableFile
+from ml.base.table_file import BATCH, TableFile
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
@@ -29,7 +29,6 @@ from ml.tables.findings import AuditError, Finding
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
-ROW_GROUP = 131_072  # rows that a reader which streams holds at once: of 150 columns of numbers 160 MB
 _SMALL = "compression zstd, compression_level 1"  # level 3 takes a sixth longer for two percent of the size
 _CELLS = 1 << 23  # of a row group, which is held while it is written
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
@@ -212,7 +211,7 @@ class _Reading:
     def _copied(self, relation: str, name: str, compression: str = _SMALL) -> TableFile:
         """Write rows to a file of the folder."""
         width = max(len(self.connection.sql(f"from {relation} limit 0").columns), 1)
-        group = max(min(ROW_GROUP, _CELLS // width) // 2048 * 2048, 2048)
+        group = max(min(BATCH, _CELLS // width) // 2048 * 2048, 2048)
         path = self.folder / f"{name}.parquet"
         place = str(path).replace("'", "''")
         self.connection.execute(

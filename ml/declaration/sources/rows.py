@@ -1,6 +1,6 @@
 """The rows of a source in Arrow's types, before anything is made of them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import TYPE_CHECKING, Any
@@ -52,30 +52,28 @@ def frame_rows(frame: "pd.DataFrame") -> Rows:
     """Return the rows of a DataFrame, without its index; of a column with values of several types the reason."""
     import pandas as pd
 
-    columns = {position: str(name) for position, name in enumerate(frame.columns)}
-    arrays, names, refused = [], [], {}
-    for position, name in columns.items():
-        values = frame.iloc[:, position]
-        try:
-            dense = values.astype(values.dtype.subtype) if isinstance(values.dtype, pd.SparseDtype) else values
-            arrays.append(_array(dense, from_pandas=True))
-            names.append(name)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            refused[name] = str(error).splitlines()[0]
-    chunks = [array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]) for array in arrays]
-    return arrow_rows(pa.Table.from_arrays(chunks, names), refused)
+    series = (frame.iloc[:, place] for place in range(frame.shape[1]))
+    dense = (one.astype(one.dtype.subtype) if isinstance(one.dtype, pd.SparseDtype) else one for one in series)
+    return _held(map(str, frame.columns), dense, from_pandas=True)
 
 
 def values_rows(names: Sequence[str], values: Sequence[Sequence[Any]]) -> Rows:
     """Return rows of Python's values, those of a column one after the other; of several types in one the reason."""
-    arrays, kept, refused = [], [], {}
-    for name, column in zip(names, values, strict=True):
+    return _held(names, values)
+
+
+def _held(names: Iterable[str], columns: Iterable[Any], from_pandas: bool = False) -> Rows:
+    """Return the rows of columns, of those that Arrow cannot hold the reason."""
+    arrays, held, refused = [], [], {}
+    for name, values in zip(names, columns, strict=True):
         try:
-            arrays.append(_array(column))
-            kept.append(name)
+            array = _array(values, from_pandas)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             refused[name] = str(error).splitlines()[0]
-    return arrow_rows(pa.Table.from_arrays(arrays, kept), refused)
+        else:
+            arrays.append(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
+            held.append(name)
+    return arrow_rows(pa.Table.from_arrays(arrays, held), refused)
 
 
 def _array(values: Any, from_pandas: bool = False) -> pa.Array:
