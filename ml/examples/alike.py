@@ -5,9 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ml.base.expressions import sources_of
+from ml.base.keys import places
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.known import known_columns
 
@@ -22,8 +22,7 @@ def alike(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> 
     if not columns:
         return None
     table = tables[spec.examples.table]
-    keys = table[spec.key].combine_chunks()
-    known = table.select(columns).take(pc.index_in(rows[spec.key].cast(keys.type), keys))
+    known = table.select(columns).take(places(rows[spec.key], table[spec.key]))
     compared = [*known.columns, *([rows["cutoff"]] if spec.of_the_past else [])]
     numbers = np.zeros(rows.num_rows, dtype="int64")
     for column in compared:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.keys import places
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike, compared_columns, may_be_alike
@@ -163,8 +164,7 @@ def past_of_the_target(spec: UseCaseSpec) -> Finding:
 def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
     """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
     time, table = str(target_known_from(spec)), tables[spec.examples.table]
-    keys = table[spec.key].combine_chunks()
-    known = table[time].take(pc.index_in(examples[spec.key].cast(keys.type), keys))
+    known = table[time].take(places(examples[spec.key], table[spec.key]))
     is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
     early = pc.sum(is_before(known.cast(examples["cutoff"].type), examples["cutoff"])).as_py() or 0
     fault = f"the target of {early:,} of {len(known):,} rows is known before it is asked for (from {time!r} on)"

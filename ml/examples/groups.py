@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 
+from ml.base.keys import places
 from ml.declaration.use_case import UseCaseSpec
 
 
@@ -19,8 +19,7 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
     if column is None:
         return rows[key] if spec.grouped else None
     table = tables[spec.examples.table]
-    keys = table[key].combine_chunks()
-    return table[column].take(pc.index_in(rows[key].cast(keys.type), keys))
+    return table[column].take(places(rows[key], table[key]))
 
 
 def may_share_groups(spec: UseCaseSpec) -> bool:
