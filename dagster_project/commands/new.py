@@ -1,5 +1,6 @@
 """`sextant new`."""
 
+import sys
 from pathlib import Path
 
 import click
@@ -30,8 +31,7 @@ def new(name: str, files: tuple[str, ...], more: tuple[str, ...], target: str | 
 
 def _ask(likely: list[str]) -> str | None:
     """Ask for the target where somebody sits at the terminal; None where nobody does."""
-    if not click.get_text_stream("stdin").isatty():
+    if not sys.stdin.isatty():
         return None
     shown = ", ".join(likely[:12])
-    answer: str = click.prompt(f"Which column is to be predicted ({shown})?")
-    return answer
+    return str(click.prompt(f"Which column is to be predicted ({shown})?"))

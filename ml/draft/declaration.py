@@ -90,7 +90,10 @@ def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, 
     attributes["examples"] = asked.examples
     if pointing:
         attributes["features"] = {
-            "synthesis": Guess({"depth": 2}, "aggregates of the rows that point at an example, as of its cutoff")
+            "synthesis": Guess(
+                {"aggregations": _aggregations(tables, pointing)},
+                "aggregates of the rows that point at an example, as of its cutoff",
+            )
         }
     attributes["models"] = Guess(
         {"ridge" if asked.task.value == "regression" else "logistic": {"trials": 5}, "lightgbm": {"trials": 10}},
@@ -99,6 +102,17 @@ def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, 
     if asked.metric is not None:
         attributes["metric"] = asked.metric
     return attributes | _left_over(tables, table, links, unused)
+
+
+def _aggregations(tables: Sequence[DraftTable], pointing: Sequence[DraftLink]) -> list[str]:
+    """Return the aggregations that fit a column of the tables whose rows point at an example."""
+    columns_of = {link.child: link.child_column for link in pointing}
+    kinds = {
+        one.kind for table in tables if table.name in columns_of for one in table.facts.values()
+        if one.name not in (*table.key, columns_of[table.name]) and one.kind != "time" and not one.constant
+    }  # fmt: skip
+    numbers = ["sum", "mean", "max"] if kinds & {"whole", "number"} else []
+    return ["count", *numbers, *(["num_unique"] if "text" in kinds else [])]
 
 
 def _left_over(
@@ -133,9 +147,13 @@ def _summed(table: DraftTable, target: Facts) -> dict[str, str]:
     ]  # fmt: skip
     if not numbers:
         return {}
-    columns = ", ".join(f"cast({parsed_sql(one)} as double) as c{place}" for place, one in enumerate([target, *numbers]))
-    rows = table.opened.execute(f"select {columns} from {TABLE} limit {SUMMED}").fetchnumpy()
-    values = np.column_stack([np.ma.filled(np.ma.asarray(column, float), np.nan) for column in rows.values()])
+    columns = ", ".join(
+        f"cast({parsed_sql(one)} as double) as c{place}" for place, one in enumerate([target, *numbers])
+    )
+    rows: dict[str, Any] = table.opened.execute(f"select {columns} from {TABLE} limit {SUMMED}").fetchnumpy()
+    values: np.ndarray = np.column_stack(
+        [np.ma.filled(np.ma.asarray(column, float), np.nan) for column in rows.values()]
+    )
     values = values[np.isfinite(values[:, 0])]
     y, X = values[:, 0], np.where(np.isfinite(values[:, 1:]), values[:, 1:], np.nan)
     spread = float(np.std(y)) if len(y) else 0.0
@@ -144,4 +162,4 @@ def _summed(table: DraftTable, target: Facts) -> dict[str, str]:
         return {}
     names = [numbers[place].name for place in fit.places]
     formula = " and ".join(names)
-    return {name: f"{formula} add up to {target.name}: what gives the target away is no feature" for name in names}
+    return dict.fromkeys(names, f"{formula} add up to {target.name}: what gives the target away is no feature")

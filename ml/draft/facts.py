@@ -33,7 +33,7 @@ _TIMELY = re.compile(r"time|date|stamp|(^|_)(at|ts|on|when)$|epoch|created|updat
 
 @dataclass(frozen=True)
 class Facts:
-    """What the values of a column say: their kind, how many there are, how many differ, the most frequent ones.
+    """The values of a column: of which kind they are, how many there are and differ, and the most frequent ones.
 
     `marks` stand for missing values, and do not count. Texts of times are written as one of `dates`, none for ISO 8601;
     numbers of times count a `unit`. Numbers have a `decimal` mark and `thousands`. `digest` is equal for equal columns.
@@ -175,7 +175,10 @@ class _Column:
             return self._blank("time", marks=marks)
         if datelike == values and (formats := self._formats(x, values)):
             return self._blank("time", marks=marks, dates=formats)
-        if comma == values and self._row(f"count_if(contains({x}, ',') and not regexp_full_match({x}, '{_GROUPED}'))")[0]:
+        if (
+            comma == values
+            and self._row(f"count_if(contains({x}, ',') and not regexp_full_match({x}, '{_GROUPED}'))")[0]
+        ):
             dotted = self._row(f"count_if(contains({x}, '.'))")[0]
             return self._blank("number", marks=marks, decimal=",", thousands="." if dotted else None)
         if grouped == values and self._row(f"count_if(contains({x}, ','))")[0]:

@@ -22,7 +22,7 @@ class Guess:
 
 @dataclass(frozen=True)
 class Question:
-    """What only a person can answer, and the lines to write for an answer that is not the one of the draft."""
+    """A question that only a person can answer, and the lines to write where the draft is not the answer."""
 
     text: str
     lines: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What is asked of the rows: the task that a target says, its expression, metric and split."""
+"""The question that is asked of the rows: the task that a target says, its expression, metric and split."""
 
 from __future__ import annotations
 
@@ -14,7 +14,22 @@ from ml.draft.facts import TABLE, Facts, parsed_sql
 from ml.draft.notes import Guess, Question
 from ml.draft.table import DraftTable
 
-POSITIVE = ("yes", "true", "1", "y", "t", "positive", "pos", "churned", "left", "default", "fraud", "spam", "bad", "died")
+POSITIVE = (
+    "yes",
+    "true",
+    "1",
+    "y",
+    "t",
+    "positive",
+    "pos",
+    "churned",
+    "left",
+    "default",
+    "fraud",
+    "spam",
+    "bad",
+    "died",
+)
 NAMES = ("target", "label", "y", "class", "outcome", "churn", "response", "survived", "diagnosis")
 GRADES = 5  # different whole numbers without a gap, from which on they are taken for grades: a number is predicted
 CLASSES = 30  # different whole numbers or texts, up to which they are taken for classes
@@ -36,7 +51,7 @@ def likely_targets(tables: Sequence[DraftTable]) -> list[str]:
     """Return the columns that could be the target, as table.column where there are several tables, likeliest first."""
     columns = [(table, one) for table in tables for one in table.facts.values() if one.kind != "time"]
     usable = [(table, one) for table, one in columns if not one.constant and (one.name,) not in table.keys]
-    last = {next(reversed(table.facts)) for table in tables}
+    last = {list(table.facts)[-1] for table in tables}
     order = sorted(usable, key=lambda pair: (pair[1].name.lower() not in NAMES, pair[1].name not in last))
     return [f"{table.name}.{one.name}" if len(tables) > 1 else one.name for table, one in order]
 
@@ -64,7 +79,8 @@ def question_of(table: DraftTable, target: Facts, time: str | None) -> DraftQues
     """Return what is asked of a table's rows. Raises DataError for a target that nothing can be learned from."""
     if target.constant or target.distinct < 2:
         raise DataError(
-            f"the target {target.name!r} of {table.path!r} is {target.least!r} in all {target.rows:,} rows; choose another"
+            f"the target {target.name!r} of {table.path!r} is {target.least!r} in all {target.rows:,} rows: "
+            "take another"
         )
     if target.kind == "time":
         raise DataError(f"the target {target.name!r} of {table.path!r} is a time; make a number of it with `computed`")
@@ -80,13 +96,16 @@ def question_of(table: DraftTable, target: Facts, time: str | None) -> DraftQues
     split = _dates(table, time) if time else None
     if split is not None:
         entries["cutoff"] = Guess(
-            time, "each row is asked about when it happens; `- 1d` asks a day earlier, and sees only what was known then"
+            time,
+            "each row is asked about when it happens; `- 1d` asks a day earlier, and sees only what was known then",
         )
-        entries["split"] = Guess(split, "70% of the rows train, the next 15% validate, the last 15% test, in order of time")
+        entries["split"] = Guess(
+            split, "70% of the rows train, the next 15% validate, the last 15% test, in order of time"
+        )
         if table.facts[str(time)].distinct < table.rows:
             entries["question about what is known"] = Question(
-                f"is all else in a row known at its {time}, but for {target.name}? What becomes known later is named in "
-                f"tables.{table.name}.known_at, with a time column or a delay",
+                f"is all else in a row known at its {time}, but for {target.name}? What becomes known later is named "
+                f"in tables.{table.name}.known_at, with a time column or a delay",
                 (f"known: [...]  # or these columns alone are known at {time}",),
             )
     else:
@@ -120,7 +139,11 @@ def _task(target: Facts) -> tuple[Guess, Guess, Guess | None, Guess | None]:
         expression, opposite = (f"{name} = {_literal(value)}" for value in (positive, negative))
         if target.kind == "boolean":
             expression, opposite = name, f"not {name}"
-        metric = Guess("average_precision", f"{share:.1%} are positive: roc_auc hardly sees them") if share < RARE_POSITIVE else None
+        metric = (
+            Guess("average_precision", f"{share:.1%} are positive: roc_auc hardly sees them")
+            if share < RARE_POSITIVE
+            else None
+        )
         why = f"true for {positive}; for {negative} it would be {opposite}"
         return Guess("binary", f"{target.name} has two values, {counts}"), Guess(expression, why), None, metric
     whole = target.kind == "whole"
@@ -131,7 +154,11 @@ def _task(target: Facts) -> tuple[Guess, Guess, Guess | None, Guess | None]:
             f"the target {target.name!r} has {target.distinct:,} different texts, allowed: 1000 classes; choose another"
         )
     if is_class:
-        task = Guess("multiclass", f"{target.name} has {target.distinct} values, {counts}" + ("; regression predicts a number" if whole else ""))
+        task = Guess(
+            "multiclass",
+            f"{target.name} has {target.distinct} values, {counts}"
+            + ("; regression predicts a number" if whole else ""),
+        )
         rare = [value for value, count in shares if count < RARE] if target.distinct <= len(shares) else []
         if target.distinct > len(shares) and shares[-1][1] < RARE:
             return task, Guess(name, "the class of a row"), Guess(

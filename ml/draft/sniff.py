@@ -70,7 +70,9 @@ def _dialect(head: str, place: Path) -> dict[str, Any]:
         copy.write(head)
         copy.flush()
         try:
-            (row,) = opened.sql("select * from sniff_csv($path)", params={"path": copy.name}).to_arrow_table().to_pylist()
+            (row,) = (
+                opened.sql("select * from sniff_csv($path)", params={"path": copy.name}).to_arrow_table().to_pylist()
+            )
         except duckdb.Error as error:
             raise DataError(
                 f"the file {str(place)!r} cannot be read as CSV: {str(error).splitlines()[0]}. Say what it is in "

@@ -52,7 +52,9 @@ class DraftTable:
     @property
     def times(self) -> list[Facts]:
         """The times that every row has, the likeliest to be when it happened first."""
-        times = [one for one in self.facts.values() if one.kind == "time" and one.values == one.rows and one.distinct > 1]
+        times = [
+            one for one in self.facts.values() if one.kind == "time" and one.values == one.rows and one.distinct > 1
+        ]
         order = sorted(times, key=lambda one: (bool(OWN_TIME.search(one.name)), one.name.lower() not in _EVENT))
         return [one for one in order if not OWN_TIME.search(one.name)]
 
@@ -94,10 +96,10 @@ class DraftTable:
 
     def _missing(self, marks: Mapping[str, Facts]) -> Guess:
         values = [value for one in marks.values() for value in one.marks]
-        first = next(iter(marks.values()))
-        count = sum(one.marked for one in marks.values())
-        why = f"{count:,} values of {_some(list(marks))} stand for missing ones; {', '.join(map(repr, dict.fromkeys(values)))}"
-        why += " could also be a value of its own: then leave it out" if first.kind == "text" else ""
+        count, written = sum(one.marked for one in marks.values()), ", ".join(map(repr, dict.fromkeys(values)))
+        why = f"{count:,} values of {_some(list(marks))} stand for missing ones; {written}"
+        if texts := [one.name for one in marks.values() if one.kind == "text"]:
+            why += f" could also be a value of its own in {_some(texts)}: then leave it out"
         everywhere = all(isinstance(value, str) and (value in MARKS or not value.strip()) for value in values)
         if everywhere and len(marks) > 1:
             return Guess(sorted(set(values), key=str), why)
@@ -105,7 +107,9 @@ class DraftTable:
 
     def _key(self) -> Guess:
         if not self.keys:
-            return Guess(ROW_NUMBER, f"no column is different in each of {self.rows:,} rows: the place of a row names it")
+            return Guess(
+                ROW_NUMBER, f"no column is different in each of {self.rows:,} rows: the place of a row names it"
+            )
         key, others = self.keys[0], [*map(_named, self.keys[1:]), ROW_NUMBER]
         why = f"{self.rows:,} rows, all different in it; it could also be {_or(others[:4])}"
         return Guess(key[0] if len(key) == 1 else list(key), why)
@@ -143,7 +147,10 @@ class DraftTable:
             elif one.kind == "text" and one.length >= FREE_TEXT and one.distinct > 0.5 * one.values:
                 yield one.name, f"prose of {one.length:.0f} characters on average, which no model here reads as words"
             elif one.kind == "text" and one.distinct > 0.9 * one.values and one.values > 30:
-                yield one.name, f"{one.distinct:,} of {one.values:,} texts are different: a name tells nothing of others"
+                yield (
+                    one.name,
+                    f"{one.distinct:,} of {one.values:,} texts are different: a name tells nothing of others",
+                )
             elif (one.digest, one.kind) in seen and one.kind != "time":
                 yield one.name, f"it is equal to {seen[one.digest, one.kind]}"
             seen.setdefault((one.digest, one.kind), one.name)
