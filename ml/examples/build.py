@@ -28,6 +28,8 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     split = spec.examples.split
     for place, column in (("group", split.group), ("column", split.named_by)):
         _require_columns(where, f"examples.split.{place}", [column] if column else [], tables[spec.examples.table])
+    if spec.task == "binary":
+        _check_two_values(where, spec, tables)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
     try:
@@ -62,6 +64,33 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
             "time; leave these rows out with examples.where"
         )
     return rows
+
+
+def _check_two_values(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raise DataError where the numbers of a binary target are others than 0 and 1, which SQL would merge into true."""
+    declared = spec.examples
+    if declared.query:
+        source, sources = f"(select target from ({query_sql(declared.query)}))", dict(tables)
+    else:
+        check_columns_of(f"{where}, examples", declared.target or "", tables[declared.table].column_names)
+        chosen = f"where ({row_sql(declared.where)})" if declared.where else ""
+        source = f"(select ({row_sql(declared.target or '')}) as target from source {chosen})"
+        sources = {"source": tables[declared.table]}
+    counted = run_sql(
+        f"{where}, examples",
+        f"select cast(target as double) as number, count(*) as rows from {source} where target is not null "
+        "and typeof(target) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', "
+        "'UINTEGER', 'UBIGINT', 'FLOAT', 'DOUBLE') or typeof(target) like 'DECIMAL%' group by 1 order by 2 desc",
+        **{name: finite(table) for name, table in sources.items()},
+    ).to_pylist()
+    if {row["number"] for row in counted} - {0.0, 1.0, None}:
+        shown = ", ".join(f"{row['number']:g} ({row['rows']:,} rows)" for row in counted[:5])
+        target = declared.target or "target"
+        raise DataError(
+            f"{where}: the task 'binary' needs a target that is true or false, or 0 or 1; {target!r} has the numbers "
+            f"{shown}. Write which of them is true, such as {target} = {counted[-1]['number']:g}, or declare task: "
+            "multiclass or regression"
+        )
 
 
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:

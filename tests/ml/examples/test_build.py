@@ -298,3 +298,23 @@ def test_the_column_of_a_split_is_no_feature() -> None:
 
     with pytest.raises(ValueError, match=r"no feature: write tables.rows.ignore: \['fold'\]"):
         odd_examples({"target": "a = 1", "split": split})
+
+
+@pytest.mark.parametrize("query", [False, True])
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([0, 1, 2] * 10, r"0 \(10 rows\), 1 \(10 rows\), 2 \(10 rows\)"),
+        ([1, 2] * 10, r"true or false, or 0 or 1; .* has the numbers"),
+        ([0.0, 0.5] * 10, r"0.5 \(10 rows\)"),
+        ([-1, 1] * 10, r"-1 \(10 rows\)"),
+    ],
+)
+def test_numbers_that_would_be_merged_into_true_are_refused(targets: list[Any], message: str, query: bool) -> None:
+    with pytest.raises(DataError, match=message):
+        examples_of("binary", targets, query=query)
+
+
+@pytest.mark.parametrize("targets", [[0, 1] * 10, [0.0, 1.0] * 10, [True, False] * 10, ["true", "false"] * 10])
+def test_what_says_true_or_false_is_a_binary_target(targets: list[Any]) -> None:
+    assert {row["target"] for row in examples_of("binary", targets)} == {0, 1}
