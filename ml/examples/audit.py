@@ -34,9 +34,9 @@ SHOWN = 40  # characters of a value
 def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> list[Finding]:
     """Check the examples against what splits must be: a finding for each of the checks, in their order."""
     frame, groups = examples.to_pandas(), groups_of(spec, tables, examples)
-    split, findings = spec.examples.split, [shared_rows(frame, spec.key)]
+    split, findings = spec.examples.split, [shared_rows(frame, spec.keys)]
     if groups is not None:
-        findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or spec.key))
+        findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or " and ".join(spec.keys)))
     findings.append(large_enough(frame, None if groups is None else groups.to_pandas(), spec.task != "regression"))
     if may_be_alike(spec):
         numbers, columns = alike(spec, tables, examples), len(compared_columns(spec, tables))
@@ -67,9 +67,10 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
     ]
 
 
-def shared_rows(examples: pd.DataFrame, key: str) -> Finding:
+def shared_rows(examples: pd.DataFrame, keys: list[str]) -> Finding:
     """Find rows with the same key and cutoff in two splits."""
-    faults, table = _shared(examples, [key, "cutoff"], f"rows with the same {key} and cutoff")
+    key = ", ".join(keys)
+    faults, table = _shared(examples, [*keys, "cutoff"], f"rows with the same {key} and cutoff")
     return Finding(
         "no_row_in_two_splits",
         f"no {key} and cutoff of {len(examples):,} rows is in two splits",
@@ -203,7 +204,7 @@ def past_of_the_target(spec: UseCaseSpec) -> Finding:
 def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
     """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
     time, table = str(target_known_from(spec)), tables[spec.examples.table]
-    known = table[time].take(places(examples[spec.key], table[spec.key]))
+    known = table[time].take(places(examples.select(spec.keys).columns, table.select(spec.keys).columns))
     is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
     early = pc.sum(is_before(known.cast(examples["cutoff"].type), examples["cutoff"])).as_py() or 0
     fault = f"the target of {early:,} of {len(known):,} rows is known before it is asked for (from {time!r} on)"

@@ -87,7 +87,9 @@ def _unmarked(text: str, spelling: Spelling) -> str:
 
 def _kept(number: str, spelling: Spelling) -> str:
     """Return SQL of a number, null where it is one of those that stand for a missing value."""
-    return f"case when {number} not in ({_literals(spelling.numbers)}) then {number} end" if spelling.numbers else number
+    return (
+        f"case when {number} not in ({_literals(spelling.numbers)}) then {number} end" if spelling.numbers else number
+    )
 
 
 def _literals(marks: Iterable[object]) -> str:
@@ -152,7 +154,10 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
         value, wrong, remedy = time(spelled), f"{x} is not null", _ISO
         by = {name for name in ("dates", "unit") if getattr(spelling, name)}
         if spelling.dates:
-            value, remedy = _dated(spelled, spelling.dates), f"write them as {spelling.dates!r}, or correct source.dates"
+            value, remedy = (
+                _dated(spelled, spelling.dates),
+                f"write them as {spelling.dates!r}, or correct source.dates",
+            )
         if spelling.unit:
             whole = f"try_cast({_spelled(x, spelling)} as decimal(38, 9))"
             value = f"case when {whole} is null then {value} else {_counted(_kept(whole, spelling), spelling.unit)} end"
@@ -168,7 +173,8 @@ def _dated(text: str, dates: str) -> str:
     DuckDB takes 24 for a year of four digits too, and it would be the year 24.
     """
     parsed = f"cast(cast(try_strptime({text}, {_literals([dates])}) as timestamptz) as timestamp)"
-    return f"case when {parsed} between timestamp '1000-01-01' and timestamp '9999-12-31 23:59:59.999999' then {parsed} end"
+    least, most = "timestamp '1000-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
+    return f"case when {parsed} between {least} and {most} then {parsed} end"
 
 
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6}

@@ -119,6 +119,8 @@ class _Reading:
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
         table, names = self.table, list(rows.schema.names)
+        if is_numbered(table, names) and table.source.unordered:
+            raise self._error("uniqueness", f"key: {ROW_NUMBER} names a row by its place", table.source.unordered)
         made = {*table.derived, *([ROW_NUMBER] if is_numbered(table, names) else [])}
         if missing := sorted(table.named - {*names, *rows.refused} - made):
             fault = (

@@ -57,7 +57,7 @@ def examples(**columns: Any) -> pd.DataFrame:
 def test_rows_in_two_splits_are_counted_for_each_pair() -> None:
     splits = ["train", "test", "train", "validation", "train", "test", "validation"]
 
-    finding = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), "id")
+    finding = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), ["id"])
 
     assert not finding.passed
     assert finding.reason.startswith(
@@ -104,7 +104,7 @@ def test_a_class_with_one_row_in_a_split_is_named_and_numbers_have_none() -> Non
 def test_the_same_key_at_another_cutoff_is_another_row() -> None:
     rows = examples(id=[1, 1], cutoff=["2024-01-01", "2024-02-01"], split=["train", "test"])
 
-    assert shared_rows(rows, "id").passed
+    assert shared_rows(rows, ["id"]).passed
 
 
 def test_groups_in_two_splits_are_counted_with_their_rows_and_an_unknown_group_is_none() -> None:

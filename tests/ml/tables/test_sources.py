@@ -206,7 +206,7 @@ def test_a_quote_that_never_ends_does_not_swallow_rows(tmp_path: Path) -> None:
 def test_csv_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert of_csv(tmp_path, "\ufeffid,name\r\n1,Zoë\r\n".encode()).to_pylist() == [{"id": 1, "name": "Zoë"}]
     assert of_csv(tmp_path, b",id\n0,7\n").to_pylist() == [{"Unnamed: 0": 0, "id": 7}]
-    with pytest.raises(DataError, match="no UTF-8; say in source.encoding"):
+    with pytest.raises(DataError, match=r"no UTF-8; say in source\.encoding"):
         of_csv(tmp_path, "id,name\n1,Zoë\n".encode("latin-1"))
 
 

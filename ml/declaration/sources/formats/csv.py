@@ -33,7 +33,9 @@ def _schemas(places: Sequence[Place], options: FileOptions) -> Iterator[pa.Schem
         with _opened(place, options) as file:
             names = options.columns if options.columns and options.header is not False else file.names
             if missing := [name for name in names if name not in file.names]:
-                raise DataError(f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns")
+                raise DataError(
+                    f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns"
+                )
             yield pa.schema([(name, pa.string()) for name in names])
 
 
