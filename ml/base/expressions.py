@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import DataError, quoted
@@ -79,6 +80,23 @@ def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
         sources.add(name)
         rest |= (columns_of(expressions[name]) if name in expressions else set()) - sources
     return sources
+
+
+def in_order(computed: Mapping[str, str]) -> dict[str, str]:
+    """Return expressions by the names of their columns, each after those that it names.
+
+    Raises DataError where some are computed of one another in a circle.
+    """
+    names = {name.lower(): name for name in computed}
+    needed = {
+        name: [names[column] for column in sorted(columns_of(expression) & names.keys())]
+        for name, expression in computed.items()
+    }
+    try:
+        return {name: computed[name] for name in TopologicalSorter(needed).static_order()}
+    except CycleError as error:
+        circle = " of ".join(map(repr, error.args[1]))
+        raise DataError(f"computed columns in a circle: {circle}; compute them of other columns") from None
 
 
 def check_columns_of(where: str, expression: str, columns: Iterable[str]) -> None:
