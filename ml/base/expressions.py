@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import DataError, quoted
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 Node = dict[str, Any]  # of the tree that DuckDB's json_serialize_sql gives
 SHOWN = 400  # characters of an expression or a query in an error
+_STOPS = "error"  # a function whose value does not differ, for it has none
 _TO_TODAY = ("age", 1)  # which DuckDB's catalogue does not say
 _UNKNOWN = "list_filter([x], lambda v: typeof(v) NOT IN ('DOUBLE', 'FLOAT') OR isfinite(try_cast(v AS DOUBLE)))[1]"
 _FLOATS, _TIMES = ("DOUBLE", "FLOAT"), ("DATE", "TIME")
@@ -28,6 +30,8 @@ _IN_A_ROW = (
     "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
     "OPERATOR", "TYPE",
 )  # fmt: skip
+_MAIN = "main"
+_OF_VALUES = ("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree")
 _OF_MANY_ROWS = {
     "WINDOW": "a window function",
     "SUBQUERY": "a subquery",
@@ -51,15 +55,29 @@ def row_sql(expression: str, types: Mapping[str, str] | None = None) -> str:
 def query_sql(query: str) -> str:
     """Return a query over tables as SQL in which a number that does not exist is null.
 
-    Raises DataError where the text is no single query, or looks at what differs from run to run.
+    Raises DataError where the text is no single query, looks at what differs from run to run, or makes rows of anything
+    but tables and its own values.
     """
     with _named_if_deep(query):
         tree = _parsed(query)
         if len(tree["statements"]) != 1:
             raise DataError(f"{query!r} is not one query but {len(tree['statements'])}; correct the declaration")
-        for reason in _changes(tree, query, 0):
+        for reason in chain(_changes(tree, query, 0), _elsewhere(tree)):
             raise DataError(f"{shortened(query, SHOWN)!r} {reason}")
         return _text(_Guard(in_query=True).of(tree))
+
+
+def tables_of(query: str) -> set[str]:
+    """Return the tables that a query reads, in lower case, without those that it names itself.
+
+    One of another schema is named with it. Raises DataError if the text is no query.
+    """
+    with _named_if_deep(query):
+        nodes = list(_nodes(_parsed(query)))
+    own = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
+    named = [node for node in nodes if node.get("type") == "BASE_TABLE"]
+    tables = {(str(node.get("schema_name") or _MAIN).lower(), node["table_name"].lower()) for node in named}
+    return {name if schema == _MAIN else f"{schema}.{name}" for schema, name in tables} - own
 
 
 def columns_of(expression: str) -> set[str]:
@@ -270,26 +288,29 @@ def _of_many_rows(name: str) -> Iterator[str]:
             yield from _faults(_item(_parsed(f"select ({macro})")))
 
 
-def _changes(node: Any, sql: str, start: int) -> Iterator[str]:
-    """Yield what in some SQL differs from run to run; the SQL begins at a place of the text that was parsed."""
+def _changes(node: Any, sql: str, start: int, within: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield what in some SQL differs from run to run; the SQL begins at a place of the text that was parsed.
+
+    It may be that `within` macros, of which some name themselves.
+    """
     if isinstance(node, list):
         for child in node:
-            yield from _changes(child, sql, start)
+            yield from _changes(child, sql, start, within)
     elif isinstance(node, dict):
         if node.get("class") in ("FUNCTION", "WINDOW"):
-            yield from _unstable(str(node["function_name"]).lower(), len(node.get("arguments", [])))
+            yield from _unstable(str(node["function_name"]).lower(), len(node.get("arguments", [])), within)
         elif node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
             place = max(node.get("query_location", 0) - start, 0)  # in bytes
             yield from _present(node["column_names"][0], sql.encode()[place:])
         if node.get("sample"):
             yield "takes a sample, which differs from run to run. Take rows by a condition, such as hash(key) % 10 = 0"
         for child in node.values():
-            yield from _changes(child, sql, start)
+            yield from _changes(child, sql, start, within)
 
 
-def _unstable(name: str, arguments: int) -> Iterator[str]:
+def _unstable(name: str, arguments: int, within: frozenset[str]) -> Iterator[str]:
     function = _functions().get(name)
-    if function is None:
+    if function is None or name == _STOPS or name in within:
         return
     if not function.is_stable or function.is_clock(arguments) or (name, arguments) == _TO_TODAY:
         yield (
@@ -297,7 +318,7 @@ def _unstable(name: str, arguments: int) -> Iterator[str]:
             "the column in the source"
         )
     for macro in function.macros:
-        yield from _changes(_item(_parsed(f"select ({macro})")), macro, len("select ("))
+        yield from _changes(_item(_parsed(f"select ({macro})")), macro, len("select ("), within | {name})
 
 
 def _present(name: str, written: bytes) -> Iterator[str]:
@@ -306,6 +327,26 @@ def _present(name: str, written: bytes) -> Iterator[str]:
             f"says {name}, which differs from run to run. Write a constant, or make the column in the source; if it "
             f'names a column, write it as "{name}"'
         )
+
+
+def _elsewhere(tree: Node) -> Iterator[str]:
+    """Yield what a query makes rows of, if neither its tables nor its own values hold them, with the remedy."""
+    for node in _nodes(tree):
+        name = str(node["function"].get("function_name")) if node.get("type") == "TABLE_FUNCTION" else None
+        if node.get("type") == "SHOW_REF" or (name is not None and name.lower() not in _OF_VALUES):
+            what = f"calls {name}()" if name else "describes the database"
+            yield (
+                f"{what}, whose rows are of no declared table, so that nothing would notice if they changed. Declare a "
+                f"table with that source; functions that make rows: {', '.join(sorted(_OF_VALUES))}"
+            )
+
+
+def _nodes(tree: Any) -> Iterator[Node]:
+    if isinstance(tree, dict):
+        yield tree
+    if isinstance(tree, dict | list):
+        for child in tree.values() if isinstance(tree, dict) else tree:
+            yield from _nodes(child)
 
 
 def _names(node: Any, bound: frozenset[str]) -> Iterator[str]:

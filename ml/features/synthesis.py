@@ -56,7 +56,9 @@ def synthesize(
         return None, []
     if taken := sorted(RESERVED & set(record)):
         raise DataError(f"{where}: the columns {taken} have names that features.synthesis needs; rename them")
-    return Synthesis(definitions=definitions, seeds=seeds, views=views), features
+    whole = sources_of(seeds, declared.computed) & {name.lower() for name in sent_types(declared, table)}
+    named = [name for name in table.column_names if name.lower() in whole and name in record]
+    return Synthesis(definitions=definitions, seeds=seeds, views=views, whole=named), features
 
 
 def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
