@@ -59,11 +59,17 @@ def target_known_from(spec: UseCaseSpec) -> str | None:
     declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
     if not in_target:
         return None
-    for time, columns in declared.known_from.items():
-        if in_target & {name.lower() for name in columns}:
-            return time
+    if times := target_times(spec):
+        return times[0]
     later = isinstance(declared.known_at, str) and declared.moment != declared.time
     return declared.moment if later and not _is_asked_when_known(spec) else None
+
+
+def target_times(spec: UseCaseSpec) -> list[str]:
+    """Return the times of known_at from which on columns of the target are known, or what is computed of them."""
+    declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
+    telling = in_target | {name.lower() for name in declared.made_of(in_target)}
+    return [time for time, names in declared.known_from.items() if telling & {name.lower() for name in names}]
 
 
 def has_past(spec: UseCaseSpec) -> bool:

@@ -18,6 +18,7 @@ from ml.tables.computed import with_computed
 from ml.tables.findings import Finding
 
 START = pd.Timestamp("2024-01-01")
+COMPUTED = {"twice": "minutes * 2", "long": "twice > 200"}
 QUERY = "select id, began as cutoff, minutes as target from rides"
 HISTORY = {"table": "rides", "group_by": ["city"], "windows": ["30d"], "aggregations": ["mean"]}
 
@@ -136,3 +137,15 @@ def test_an_answer_that_is_known_before_it_is_asked_for_stops_the_run(
     finding = findings(spec, frame)[KNOWN]
 
     assert f"the target of {early} of 200 rows is known before it is asked for (from 'ended' on)" in finding.reason
+
+
+def test_what_is_computed_of_the_answer_is_not_known_before_it_is_asked_for() -> None:
+    """Twice the minutes say them: an example would find them in the window of its own row."""
+    frame = rides(early=lambda frame: frame["began"] - pd.Timedelta("1h"))
+    spec = declared({"known_at": {"early": ["twice"], "ended": ["long"]}, "computed": COMPUTED})
+
+    finding = findings(spec, frame)[KNOWN]
+
+    assert not finding.passed
+    assert "the target of 200 of 200 rows is known before it is asked for (from 'early' on)" in finding.reason
+    assert findings(declared({"known_at": {"ended": ["twice", "long"]}, "computed": COMPUTED}), frame)[KNOWN].passed
