@@ -5,6 +5,7 @@ import copy
 import json
 import math
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -73,7 +74,7 @@ def tables_of(query: str) -> set[str]:
     One of another schema is named with it. Raises DataError if the text is no query.
     """
     with _named_if_deep(query):
-        nodes = list(_nodes(_parsed(query)))
+        nodes = list(nodes_of(_parsed(query)))
     own = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     named = [node for node in nodes if node.get("type") == "BASE_TABLE"]
     tables = {(str(node.get("schema_name") or _MAIN).lower(), node["table_name"].lower()) for node in named}
@@ -167,13 +168,27 @@ def _checked(expression: str) -> Node:
 
 def _parsed(sql: str, expression: str | None = None) -> Node:
     """Return DuckDB's tree of some SQL, or raise DataError."""
-    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
-    tree: Node = json.loads(row[0]) if row else {}
+    tree = _tree(sql)
     if tree.get("error"):
         what, shown = ("query", sql) if expression is None else ("SQL expression", expression)
-        reason = tree.get("error_message")
-        raise DataError(f"{shortened(shown, SHOWN)!r} is no {what}: {reason}; correct the declaration")
+        word = next((word for word, quoting in _quotings(sql) if not _tree(quoting).get("error")), None)
+        remedy = f"if {word} names a column, write it as {quoted(word)}" if word else "correct the declaration"
+        raise DataError(f"{shortened(shown, SHOWN)!r} is no {what}: {tree.get('error_message')}; {remedy}")
     return tree
+
+
+def _tree(sql: str) -> Node:
+    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
+    tree: Node = json.loads(row[0]) if row else {}
+    return tree
+
+
+def _quotings(sql: str) -> Iterator[tuple[str, str]]:
+    """Yield each of SQL's own words in a text, with the text in which it is a name."""
+    written = dict.fromkeys(word.lower() for word in re.findall(r"\w+", sql.removeprefix("select")))
+    keywords = _parser().execute("select keyword_name from duckdb_keywords()").fetchall()
+    for word in sorted(written.keys() & {word for (word,) in keywords}):
+        yield word, re.sub(rf"""(?i)(?<![\w'".]){word}(?![\w'"(])""", quoted(word), sql)
 
 
 def _parser() -> "duckdb.DuckDBPyConnection":
@@ -331,7 +346,7 @@ def _present(name: str, written: bytes) -> Iterator[str]:
 
 def _elsewhere(tree: Node) -> Iterator[str]:
     """Yield what a query makes rows of, if neither its tables nor its own values hold them, with the remedy."""
-    for node in _nodes(tree):
+    for node in nodes_of(tree):
         name = str(node["function"].get("function_name")) if node.get("type") == "TABLE_FUNCTION" else None
         if node.get("type") == "SHOW_REF" or (name is not None and name.lower() not in _OF_VALUES):
             what = f"calls {name}()" if name else "describes the database"
@@ -341,12 +356,19 @@ def _elsewhere(tree: Node) -> Iterator[str]:
             )
 
 
-def _nodes(tree: Any) -> Iterator[Node]:
+def query_tree(query: str) -> Node:
+    """Return DuckDB's tree of a query; raises DataError if the text is none."""
+    with _named_if_deep(query):
+        return _parsed(query)
+
+
+def nodes_of(tree: Any) -> Iterator[Node]:
+    """Yield all nodes of a tree, each before those in it."""
     if isinstance(tree, dict):
         yield tree
     if isinstance(tree, dict | list):
         for child in tree.values() if isinstance(tree, dict) else tree:
-            yield from _nodes(child)
+            yield from nodes_of(child)
 
 
 def _names(node: Any, bound: frozenset[str]) -> Iterator[str]:

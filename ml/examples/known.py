@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from ml.base.expressions import columns_of, sources_of
+from ml.base.lineage import columns_behind
 from ml.declaration.use_case import UseCaseSpec
 
 
@@ -45,10 +46,13 @@ def _is_asked_when_known(spec: UseCaseSpec) -> bool:
 def target_columns(spec: UseCaseSpec) -> set[str]:
     """Return the columns of the examples' table that the target is made of, in lower case.
 
-    There are none where a query gives it.
+    Where a query gives it, those are none by which it finds rows, or of which it makes the cutoff too.
     """
-    declared = spec.tables[spec.examples.table]
-    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
+    examples, declared = spec.examples, spec.tables[spec.examples.table]
+    if examples.query is None:
+        return sources_of(columns_of(examples.target or "null"), declared.derived)
+    target, cutoff = (columns_behind(examples.query, name, examples.table) for name in ("target", "cutoff"))
+    return sources_of(target - cutoff - {spec.key.lower()}, declared.derived)
 
 
 def target_known_from(spec: UseCaseSpec) -> str | None:

@@ -58,6 +58,15 @@ def test_what_is_no_single_expression_is_refused(expression: str) -> None:
         row_sql(expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "word"),
+    [("at > seen", "at"), ("hour(at)", "at"), ("case when Order > 1 then 2 end", "order"), ("v + GROUP::int", "group")],
+)
+def test_a_column_with_the_name_of_one_of_sqls_own_words_is_said_to_need_quotes(expression: str, word: str) -> None:
+    with pytest.raises(DataError, match=f'is no SQL expression: .*; if {word} names a column, write it as "{word}"'):
+        row_sql(expression)
+
+
 @pytest.mark.parametrize("expression", IN_A_ROW)
 def test_an_expression_of_its_own_row_is_what_it_was(expression: str) -> None:
     row = pa.table(
