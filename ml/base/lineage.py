@@ -73,7 +73,7 @@ def _sources(source: Any) -> Iterator[str | None]:
 
 
 def _references(node: Any) -> Iterator[tuple[str, str]]:
-    """Yield the columns whose values an expression is made of, each with the table that is named with it, or nothing."""
+    """Yield the columns of whose values an expression is made, each with the table named with it, or nothing."""
     if isinstance(node, list):
         for child in node:
             yield from _references(child)

@@ -164,7 +164,11 @@ def past_of_the_target(spec: UseCaseSpec) -> Finding:
 def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
     """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
     times = target_times(spec) or [str(target_known_from(spec))]
-    rows = tables[spec.examples.table].select(times).take(places(examples[spec.key], tables[spec.examples.table][spec.key]))
+    rows = (
+        tables[spec.examples.table]
+        .select(times)
+        .take(places(examples[spec.key], tables[spec.examples.table][spec.key]))
+    )
     is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
     early = {
         time: pc.sum(is_before(rows[time].cast(examples["cutoff"].type), examples["cutoff"])).as_py() for time in times

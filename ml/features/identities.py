@@ -111,7 +111,7 @@ def _sum(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _
 
 
 def _product(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _Formula | None:
-    """Return the formula by which powers of columns multiply to a target, with the sign and the zeros that they give."""
+    """Return the formula by which powers of columns multiply to a target, with its signs and zeros."""
     other, X = y != 0, columns.to_numpy()
     logs, sizes = np.log(np.abs(y[other])), np.where(X[other] == 0, np.nan, np.abs(X[other]))
     allowed = np.maximum(rounded / np.abs(y[other]), EXACT)

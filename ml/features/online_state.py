@@ -181,7 +181,9 @@ def _synthesis(
         files[file] = rows
         columns = {column: view.columns[column] for column in rows.column_names}
         described[name] = parts.SynthesisTable(file, columns, view.key)
-    labels = {name: parts.LabelColumn(name, synthesis.label_type(name, definitions.record[name])) for name in query.record}
+    labels = {
+        name: parts.LabelColumn(name, synthesis.label_type(name, definitions.record[name])) for name in query.record
+    }
     instance = parts.LabelColumn(spec.key, sql_type(tables[spec.examples.table][spec.key].type))
     links = [parts.Link(**step) for step in links_of(synthesis, query)]
     return parts.Synthesis(query.sql, instance, labels, described, links), files

@@ -142,7 +142,9 @@ def _few(rows: _Rows) -> tuple[np.ndarray, np.ndarray] | None:
     places = _likely(searched)
     nearest = _core(searched, places) or searched
     sizes = np.abs(nearest.fit(places)[:-1])
-    order = places[np.argsort(-np.round(sizes / sizes.max(), EVEN), kind="stable")]  # the first of equal ones comes first
+    order = places[
+        np.argsort(-np.round(sizes / sizes.max(), EVEN), kind="stable")
+    ]  # the first of equal ones comes first
     for few in _first_ones(order):
         known = some.complete(few)
         core = _core(known, few) if len(known.y) >= max(LEAST, 2 * len(few)) else None

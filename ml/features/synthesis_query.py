@@ -16,7 +16,13 @@ from ml.windows.window import AtCutoff
 
 LABELS = "__labels"
 _EPOCH = pa.scalar(0, pa.timestamp("us"))
-_ARROW = {"BIGINT": pa.int64(), "DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string(), "TIMESTAMP": pa.timestamp("us")}
+_ARROW = {
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
 
 
 def query_of(spec: UseCaseSpec, definitions: FeatureDefinitions) -> FeatureQuery:

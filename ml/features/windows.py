@@ -61,9 +61,7 @@ def window_lookups(
     return dict(sorted(lookups.items()))
 
 
-def _known_groups(
-    use_case: str, history: History, declared: Table, table: pa.Table
-) -> dict[str, list[list[str]]]:
+def _known_groups(use_case: str, history: History, declared: Table, table: pa.Table) -> dict[str, list[list[str]]]:
     """Return for each time of a table's events the groups of which every row then knows its own.
 
     Raises DataError for one that no event knows in time.
@@ -77,9 +75,9 @@ def _known_groups(
     for group in history.groups:
         if not any(group in groups for groups in known.values()):
             raise DataError(
-                f"use case {use_case!r}: features.history.group_by names {' and '.join(map(repr, group))}, but a row of "
-                f"{history.table!r} that becomes known ({', '.join(times)}) does not know it yet: known_at says that it "
-                "is known later. Group by another column, or say in known_at what is known from then on"
+                f"use case {use_case!r}: features.history.group_by names {' and '.join(map(repr, group))}, but a row "
+                f"of {history.table!r} that becomes known ({', '.join(times)}) does not know it yet: known_at says that "
+                "it is known later. Group by another column, or say in known_at what is known from then on"
             )
     return known
 

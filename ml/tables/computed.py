@@ -57,9 +57,7 @@ def check_known(where: str, declared: Table, rows: pa.Table | TableFile) -> None
                 )
 
 
-def late_parts(
-    declared: Table, rows: pa.Table | TableFile, column: str, time: str
-) -> Iterator[tuple[str, str, int]]:
+def late_parts(declared: Table, rows: pa.Table | TableFile, column: str, time: str) -> Iterator[tuple[str, str, int]]:
     """Yield what a column is made of, itself among it, that becomes known after a time of its row, or never.
 
     Each is yielded in lower case, with the time from which on it is known and the number of rows where that is later.

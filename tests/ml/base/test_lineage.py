@@ -17,7 +17,7 @@ QUERIES = {
     "select id, (select max(n.y) from rows n where n.c = o.c and n.t > o.t) as target from rows o": {"y"},
     "select id, other.y as target from rows join other using (id)": set(),
     "select id, y as target from other join more using (id)": set(),
-    "with o as (select id, max(y) as best from other group by id) select id, best as target from rows join o using (id)":
+    "with o as (select id, max(y) as best from other group by 1) select id, best as target from rows join o using (id)":
         set(),
     "select id, case when z then y else q end as target from rows": {"z", "y", "q"},
     "select id, y = 1 as target from rows union all select id, u = 2 as target from rows": {"y", "u"},

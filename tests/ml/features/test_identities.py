@@ -81,7 +81,8 @@ def sums(shape: str) -> tuple[pd.DataFrame, str]:
         "of which most rows are zero": (a * rare + b * rarer, {"a": a * rare, "b": b * rarer}, "a + b"),
         "of a constant but for a few rows": (5 + a * rarer, {"a": a * rarer + c, "c": c}, "a - c + 5"),
         "with gaps in all columns": (
-            a + b - c, {"a": gaps(a), "b": gaps(b), "c": gaps(c)} | {f"n {n}": gaps(columns["noise 0"]) for n in range(9)},
+            a + b - c,
+            {"a": gaps(a), "b": gaps(b), "c": gaps(c)} | {f"n {n}": gaps(random.normal(size=600)) for n in range(9)},
             "a + b - c",
         ),
     }  # fmt: skip

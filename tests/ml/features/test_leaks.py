@@ -15,7 +15,7 @@ from ml.evaluation.record import Evaluation, LeakAudit
 from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.definitions import FeatureDefinitions
-from ml.features.leaks import leaking, no_leak
+from ml.features.leaks import leaking, no_leak, sampled
 from ml.tables.sources import load_table
 
 
@@ -168,6 +168,30 @@ def audited(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, without: st
     evaluation = Evaluation.model_construct(leak_audit=LeakAudit(passed=finding.passed, reason=finding.reason))
     assert LeakGate().judge("roc_auc", evaluation).passed == finding.passed
     return {row["feature"] for row in finding.table}
+
+
+@pytest.mark.parametrize("late", ["3min", "1h"])
+def test_what_is_known_a_little_too_early_is_found_among_many_rows(late: str, spec: UseCaseSpec) -> None:
+    """Eleven days of orders, one every other minute, and each is known a little later than it seems."""
+    asked = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(8_000) * 2, unit="min")
+    orders = {"id": range(8_000), "shop": "a", "asked": asked, "paid": asked + pd.Timedelta(late), "days": 1.0}
+    tables = {
+        "orders": pa.Table.from_pandas(pd.DataFrame(orders).assign(days=np.arange(8_000) % 7), preserve_index=False),
+        "weather": pa.table({"shop": ["a"], "at": pa.array([asked[0]], pa.timestamp("us")), "rain": [1.0]}),
+    }
+    _, definitions, _, _ = problem(spec)
+    early = {
+        name: lookup.model_copy(update={"time": "asked"}) if lookup.time == "paid" else lookup
+        for name, lookup in definitions.lookups.items()
+    }
+    rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
+
+    sample = sampled(rows, 400, seed=0)
+
+    assert len(sample) == sample["id"].nunique() == 400
+    assert leaking(spec, definitions, tables, sample) == {}
+    leaks = leaking(spec, definitions.model_copy(update={"lookups": early}), tables, sample)
+    assert leaks.get("shop.MEAN(orders_paid.days, Last 3 Days)", 0) >= 1
 
 
 GUARD = "ml.base.expressions._faults"
