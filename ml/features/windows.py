@@ -76,8 +76,8 @@ def _known_groups(use_case: str, history: History, declared: Table, table: pa.Ta
         if not any(group in groups for groups in known.values()):
             raise DataError(
                 f"use case {use_case!r}: features.history.group_by names {' and '.join(map(repr, group))}, but a row "
-                f"of {history.table!r} that becomes known ({', '.join(times)}) does not know it yet: known_at says that "
-                "it is known later. Group by another column, or say in known_at what is known from then on"
+                f"of {history.table!r} that becomes known ({', '.join(times)}) does not know it yet: known_at says "
+                "that it is known later. Group by another column, or say in known_at what is known from then on"
             )
     return known
 
