@@ -57,7 +57,9 @@ def test_a_record_is_answered_from_the_rows_before_its_cutoff() -> None:
 
 
 def test_records_of_which_a_feature_cannot_be_computed_are_named() -> None:
-    failing = synthesizer(plan_with(query=QUERY.replace("l.age + 1 as", "cast(cast(l.age as tinyint) as double) + 1 as")))
+    failing = synthesizer(
+        plan_with(query=QUERY.replace("l.age + 1 as", "cast(cast(l.age as tinyint) as double) + 1 as"))
+    )
     records = [record(age=age) for age in (1, 1000, None, 2, -1000)]
 
     with pytest.raises(InvalidRecords) as raised:
