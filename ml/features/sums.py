@@ -87,12 +87,10 @@ def find_sum(X: np.ndarray, y: np.ndarray, allowed: np.ndarray, most: float) -> 
     few, factors = found
     tried = rows.complete(few)
     holds = tried.off(few, factors) <= 1
+    if not _suffices(holds, tried.telling, len(few)):
+        return None
     raw = factors[:-1] / scale[few]
-    return (
-        Sum(usable[few], raw, float(factors[-1] - raw @ centre[few]), int(holds.sum()), len(holds))
-        if _suffices(holds, tried.telling, len(few))
-        else None
-    )
+    return Sum(usable[few], raw, float(factors[-1] - raw @ centre[few]), int(holds.sum()), len(holds))
 
 
 def _telling(y: np.ndarray) -> np.ndarray:
@@ -142,9 +140,8 @@ def _few(rows: _Rows) -> tuple[np.ndarray, np.ndarray] | None:
     places = _likely(searched)
     nearest = _core(searched, places) or searched
     sizes = np.abs(nearest.fit(places)[:-1])
-    order = places[
-        np.argsort(-np.round(sizes / sizes.max(), EVEN), kind="stable")
-    ]  # the first of equal ones comes first
+    rounded = np.round(sizes / sizes.max(), EVEN)  # so that the first of equal ones comes first
+    order = places[np.argsort(-rounded, kind="stable")]
     for few in _first_ones(order):
         known = some.complete(few)
         core = _core(known, few) if len(known.y) >= max(LEAST, 2 * len(few)) else None
