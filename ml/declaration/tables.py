@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import query_sql, row_sql, sources_of
+from ml.base.expressions import in_order, query_sql, row_sql, sources_of
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
@@ -55,6 +55,7 @@ class Table(Part):
     def _check_expressions(cls, computed: dict[str, str]) -> dict[str, str]:
         for expression in computed.values():
             row_sql(expression)
+        in_order(computed)
         return computed
 
     @model_validator(mode="after")
@@ -111,13 +112,16 @@ class Table(Part):
 
     @property
     def derived(self) -> dict[str, str]:
-        """Columns that the source does not have, as SQL expressions: those declared, and times after a delay."""
+        """Columns that the source does not have, as SQL expressions: those declared, and times after a delay.
+
+        Each comes after those that it is computed of.
+        """
         delays = filter(is_duration, self._known_at)
         seconds = {delay: int(duration(delay).total_seconds()) for delay in delays}
         times = {
             self._column_of(each): f"{quoted(str(self.time))} + interval {s} seconds" for each, s in seconds.items()
         }
-        return {**times, **self.computed}
+        return in_order({**times, **self.computed})
 
     def _column_of(self, known_at: str) -> str:
         return f"{self.time}+{known_at}" if is_duration(known_at) else known_at

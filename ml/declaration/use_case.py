@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import row_sql
+from ml.base.expressions import row_sql, tables_of
 from ml.declaration import derived
 from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
@@ -142,6 +142,7 @@ class UseCaseSpec(Part):
             "features.history.table": [history.table for history in self.features.histories],
             "relationships": [name for link in self.links for name in (link.child, link.parent)],
             "retrain.on_new_data": self.retrain.on_new_data,
+            "examples.query": self._queried(),
         }
         problems = [
             f"{where} names the table {name!r}, which is not declared"
@@ -154,6 +155,11 @@ class UseCaseSpec(Part):
         if problems:
             raise ValueError("; ".join(sorted(set(problems))) + f". Declared tables: {sorted(self.tables)}")
         return self
+
+    def _queried(self) -> list[str]:
+        """Return the tables that examples.query reads, by their declared names where they have one."""
+        declared = {name.lower(): name for name in self.tables}
+        return [declared.get(name, name) for name in sorted(tables_of(self.examples.query or "select 1"))]
 
     def _mistakes(self) -> list[str]:
         table, problems = self.tables[self.examples.table], list(self.examples.split.mistakes(self.examples.timed))

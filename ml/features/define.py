@@ -249,6 +249,7 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
         source = tables[link.parent]
         hidden |= {column for column in source.column_names if names_a_row(spec, link.parent, source, column)}
+        hidden |= {field.name for field in source.schema if pa.types.is_temporal(field.type)}  # or they had a calendar
         visible = [column for column in source.column_names if column not in hidden]
         parent = plain_frame(source, visible)
         index, column = (

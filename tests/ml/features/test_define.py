@@ -121,3 +121,15 @@ def test_one_that_is_a_word_stays_a_category(shop: dict[str, Any]) -> None:
 
     assert {feature.name: feature.type for feature in definitions.features}["cust"] == "categorical"
     assert matrix["customers.age"].notna().all()
+
+
+def test_a_second_time_of_a_row_that_is_looked_up_has_no_calendar(shop: dict[str, Any], tmp_path: Path) -> None:
+    customers = pd.read_csv(tmp_path / "customers.csv").assign(born=pd.Timestamp("1990-01-01"))
+    customers.to_csv(tmp_path / "customers.csv", index=False)
+    shop["tables"]["customers"]["logical_types"] = {"born": "time"}
+    shop["features"]["calendar"] = {"at": ["hour"]}
+
+    _, matrix = made(shop)
+
+    assert "HOUR(at)" in matrix
+    assert not [name for name in matrix if "born" in name]
