@@ -36,7 +36,7 @@ class Table(Part):
         default_factory=dict,
         description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}.",
     )
-    interesting_values: dict[str, list[bool | float | str]] = Field(
+    interesting_values: dict[str, list[bool | int | float | str]] = Field(
         default_factory=dict,
         description="Values of which features.synthesis.where makes features of their own: {status: [returned, paid]}.",
     )

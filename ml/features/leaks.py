@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.keys import places
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.known import own_columns
@@ -49,7 +50,8 @@ def asked_rows(spec: UseCaseSpec, table: pa.Table, rows: pd.DataFrame, moment: p
     A row itself may lie after its cutoff, for what is asked about has yet to happen.
     """
     declared, own, after = spec.tables[spec.examples.table], own_columns(spec), pa.scalar(moment.to_pydatetime())
-    asked = table.take(pc.index_in(pa.array(rows[spec.key], table[spec.key].type), table[spec.key].combine_chunks()))
+    keys = pa.chunked_array([pa.array(rows[spec.key], table[spec.key].type)])
+    asked = table.take(places(keys, table[spec.key]))
     unknown = {name for name in asked.column_names if own is not None and name not in own} - {spec.key}
     if own is None and declared.moment != declared.time:
         asked = _replaced(asked, set(asked.column_names) - {spec.key}, _is_later(asked[declared.moment], after))
@@ -86,10 +88,15 @@ def _replaced(table: pa.Table, columns: Iterable[str], where: pa.ChunkedArray | 
 
 
 def _computed(where: str, declared: Table, table: pa.Table) -> pa.Table:
-    """Return a table with what is computed made anew, its columns in their order."""
+    """Return a table with what is computed made anew, its columns in their order; null where it fails.
+
+    No source ever had the values that are there now, and make_date has no month -1.
+    """
     names = table.column_names
     table = table.drop_columns([name for name in names if name in declared.derived])
-    return with_computed(where, declared, table).select(names) if declared.derived else table
+    tried = {name: f"try({expression}\n)" for name, expression in declared.computed.items()}
+    lenient = declared.model_copy(update={"computed": tried})
+    return with_computed(where, lenient, table).select(names) if declared.derived else table
 
 
 def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -23,7 +23,7 @@ from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
 from ml.declaration.tables import Table
 from ml.tables import computed
-from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred, read_column, select_sql
+from ml.tables.columns import Column, Spelled, UnknownType, column, counts_sql, inferred, read_column, select_sql
 from ml.tables.findings import AuditError, Finding
 
 if TYPE_CHECKING:
@@ -96,9 +96,12 @@ class _Reading:
     def written(self, rows: Rows) -> TableFile:
         """Write the table; return its file."""
         names = self._usable(rows)
+        unknown = [name for name in names if name in rows.untyped and self._logical(name) is None]
+        columns = self._typed(rows.schema, [name for name in names if name not in unknown])
         relation = self._relation(rows, names)
-        columns = self._readable(relation, self._columns(rows, names, relation))
-        return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
+        columns |= self._inferred(unknown, relation)
+        readable = self._readable(relation, [columns[name] for name in names])
+        return self._checked(self._copied(f"({select_sql(readable, relation)})", "table"))
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
@@ -110,11 +113,13 @@ class _Reading:
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
         if unfit:
             raise self._error("types", "; ".join(unfit), "give each column values of one type")
+        if "" in names and "" not in ignored:
+            raise self._error("schema", f"column {names.index('') + 1} of {len(names)} has no name", _SCHEMA)
         if faults := list(_shared_names(names, ignored, table.derived)):
             raise self._error("schema", "; ".join(faults), _SCHEMA)
         repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
         usable = [name for name in names if not (name in ignored and name.lower() in repeated)]
-        return [name for name in usable if not (name in ignored and self._is_unknown(rows.schema.field(name)))]
+        return [name for name in usable if name and not (name in ignored and self._is_unknown(rows.schema.field(name)))]
 
     def _is_unknown(self, field: pa.Field) -> bool:
         try:
@@ -132,22 +137,22 @@ class _Reading:
         source = rows.scan(names)
         if isinstance(source, str):
             return source
-        self.connection.register("source", source)
+        self.connection.register("source", _known(source))
         if rows.again:
             return "source"
         return _scanned(self._copied("source", "source", "compression snappy"))
 
-    def _columns(self, rows: Rows, names: Sequence[str], relation: str) -> list[Column]:
-        """Return how each column is read."""
-        unknown = [] if rows.typed else [name for name in names if self._logical(name) is None]
-        typed = {}
-        if unknown:
-            counts = self._row(f"select {', '.join(sql for name in unknown for sql in counts_sql(name))}", relation)
-            typed = {name: inferred(name, *counts[4 * at : 4 * at + 4]) for at, name in enumerate(unknown)}
-        return [
-            typed[name] if name in typed else read_column(self.where, rows.schema.field(name), self._logical(name))
-            for name in names
-        ]
+    def _typed(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
+        """Return how columns are read of which the type is known, or is declared."""
+        return {name: read_column(self.where, schema.field(name), self._logical(name)) for name in names}
+
+    def _inferred(self, names: Sequence[str], relation: str) -> dict[str, Column]:
+        """Return how columns of texts are read, by all that is in them."""
+        if not names:
+            return {}
+        counts = self._row(f"select {', '.join(sql for name in names for sql in counts_sql(name))}", relation)
+        width = len(counts) // len(names)
+        return {name: inferred(name, Spelled(*counts[width * at :][:width])) for at, name in enumerate(names)}
 
     def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
         """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""
@@ -204,7 +209,9 @@ class _Reading:
 
     def _computed(self, relation: str) -> TableFile:
         """Return a file with the computed columns too."""
-        file = self._copied(f"({computed.computed_sql(self.where, self.table, self.connection, relation)})", "computed")
+        query = f"({computed.computed_sql(self.where, self.table, self.connection, relation)})"
+        with computed.failures_named(self.where, self.table, self.connection, query):
+            file = self._copied(query, "computed")
         computed.check_known(self.where, self.table, file)
         return file
 
@@ -242,6 +249,13 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
                 yield f"the source has {count} columns {same[0]!r}"
             else:
                 yield f"the columns {', '.join(map(repr, same))} differ by case only"
+
+
+def _known(source: Any) -> Any:
+    """Return a table or a stream of Arrow's in types that DuckDB knows: of half floats it knows none."""
+    halves = [pa.types.is_float16(kind) for kind in source.schema.types]
+    fields = (field.with_type(pa.float32()) if half else field for field, half in zip(source.schema, halves, strict=True))
+    return source.cast(pa.schema(fields)) if any(halves) else source
 
 
 def _scanned(file: TableFile) -> str:

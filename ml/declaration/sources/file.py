@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_serializer
 
@@ -44,7 +44,7 @@ class FileSource(SourceKind):
                     yield rows
                 return
             if suffix.endswith((".csv", ".csv.gz", ".csv.zip")):
-                with _csv_rows(self.path) as rows:
+                with _csv_rows(self.path, suffix) as rows:
                     yield rows
                 return
         except FileNotFoundError as error:
@@ -59,21 +59,25 @@ class FileSource(SourceKind):
 def _parquet_rows(path: str) -> Iterator[Rows]:
     """Yield the rows of a Parquet file or of a folder of such; one on this machine is read by DuckDB itself."""
     import fsspec
-    import pyarrow.dataset as ds
     import pyarrow.parquet as pq
 
     from ml.base.sql import parquet_sql
     from ml.declaration.sources.rows import Rows
 
     fs, place = fsspec.core.url_to_fs(path)
-    if "file" in fs.protocol and (sql := parquet_sql(Path(place))) and Path(place).is_file():
+    sql = parquet_sql(Path(place)) if "file" in fs.protocol and Path(place).is_file() else None
+    if sql and _are_told_apart(pq.read_schema(place).names):
         yield Rows(_columns(pq.read_schema(place)), lambda columns: sql)
     elif fs.isdir(place):
-        folder = ds.dataset(place, format="parquet", filesystem=fs, partitioning="hive")
-        yield Rows(_columns(folder.schema), lambda columns: _streamed(folder, columns), again=False)
+        yield _folder_rows(fs, place)
     else:
         with fs.open(place, "rb") as opened, pq.ParquetFile(opened) as file:
             yield Rows(_columns(file.schema_arrow), lambda columns: _batches(file, columns), again=False)
+
+
+def _are_told_apart(names: Sequence[str]) -> bool:
+    """Return whether DuckDB tells names apart; of Size beside size it makes Size_1, which may be another one's name."""
+    return all(names) and len({name.lower() for name in names}) == len(names)
 
 
 def _columns(schema: pa.Schema) -> pa.Schema:
@@ -81,6 +85,27 @@ def _columns(schema: pa.Schema) -> pa.Schema:
     import pyarrow as pa
 
     return pa.schema([field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)])
+
+
+def _folder_rows(fs: Any, place: str) -> Rows:
+    """Return the rows of all Parquet files of a folder: their columns together, and those that folders are named by.
+
+    The names of folders are texts, whose types only all of them together tell: a leading zero is part of a code.
+    """
+    import pyarrow as pa
+    import pyarrow.dataset as ds
+
+    from ml.declaration.sources.rows import Rows
+
+    files = ds.dataset(place, format="parquet", filesystem=fs, partitioning="hive")
+    parts = list(files.get_fragments())
+    named_by = list(dict.fromkeys(name for part in parts for name in ds.get_partition_keys(part.partition_expression)))
+    schemas = [_columns(part.physical_schema) for part in parts]
+    texts = pa.schema([(name, pa.string()) for name in named_by])
+    schema = pa.unify_schemas([*schemas, texts], promote_options="permissive")
+    partitioning = ds.partitioning(texts, flavor="hive")
+    rows = ds.dataset(place, schema, format="parquet", filesystem=fs, partitioning=partitioning)
+    return Rows(schema, lambda columns: _streamed(rows, columns), untyped=frozenset(named_by), again=False)
 
 
 def _streamed(folder: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
@@ -97,21 +122,21 @@ def _batches(file: Any, columns: Sequence[str]) -> pa.RecordBatchReader:
 
 
 @contextmanager
-def _csv_rows(path: str) -> Iterator[Rows]:
+def _csv_rows(path: str, suffix: str) -> Iterator[Rows]:
     """Yield the rows of a CSV file as texts; only an empty cell is missing, and a row has as many cells as the header.
 
-    Raises ArrowInvalid for a row that has not, and DataError for a quote that never ends.
+    Raises ArrowInvalid for a row that has not, and DataError for wrong quotes.
     """
-    import fsspec
     import pyarrow as pa
     from pyarrow import csv
 
+    from ml.declaration.sources.csv import BLOCK, opened
     from ml.declaration.sources.rows import Rows
 
-    with fsspec.open(path, "rb", compression="infer") as opened:
-        end = _End(opened)
+    with opened(path, suffix) as content:
         reader = csv.open_csv(
-            pa.PythonFile(end, mode="r"),
+            pa.PythonFile(content, mode="r"),
+            read_options=csv.ReadOptions(block_size=BLOCK),
             parse_options=csv.ParseOptions(newlines_in_values=True),
             convert_options=csv.ConvertOptions(
                 default_column_type=pa.string(), null_values=[""], strings_can_be_null=True
@@ -120,36 +145,9 @@ def _csv_rows(path: str) -> Iterator[Rows]:
         names = [name or f"Unnamed: {position}" for position, name in enumerate(reader.schema.names)]
         schema = pa.schema([(name, pa.string()) for name in names])
 
-        def batches(columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-            last = None
-            for batch in reader:
-                if len(batch):
-                    last = batch.column(len(names) - 1)[-1].as_py()
-                yield batch.rename_columns(names).select(list(columns))
-            if last and "\n" in last and not end.tail.rstrip().endswith(b'"'):
-                raise DataError(
-                    f"a quote begins a text that never ends; it holds {last.splitlines()[0]!r} and the rest of the "
-                    "file. Close it, or double a quote that stands for itself"
-                )
-
         def scan(columns: Sequence[str]) -> pa.RecordBatchReader:
             selected = pa.schema([schema.field(names.index(name)) for name in columns])
-            return pa.RecordBatchReader.from_batches(selected, batches(columns))
+            batches = (batch.rename_columns(names).select(list(columns)) for batch in reader)
+            return pa.RecordBatchReader.from_batches(selected, batches)
 
-        yield Rows(schema, scan, typed=False, again=False)
-
-
-class _End:
-    """A file that remembers its last bytes."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self._file, self.tail, self.closed = file, b"", False
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes."""
-        content = self._file.read(size)
-        self.tail = content[-64:] or self.tail
-        return content
-
-    def close(self) -> None:
-        """Leave the closing to who has opened the file."""
+        yield Rows(schema, scan, untyped=frozenset(names), again=False)

@@ -16,6 +16,7 @@ from dagster_project.components import UseCase
 from dagster_project.location.loading import BrokenUseCaseError, load_use_case
 from dagster_project.location.templates import resolved
 
+HUGE = 2**60 + 1  # a double holds no odd number of this size
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 LOOKALIKES = [
     "2024", "1e5", "'web'", '"web"', "True", "None", "null", "1", "00501", "[1, 2]", "{'a': 1}", "{# gone #}",
@@ -35,9 +36,9 @@ def declaration(text: str = "x") -> dict[str, Any]:
         "computed": {"c": f"x = {literal}"},
         "known_at": {"later": [text, "b"]},
         "logical_types": {text: "category"},
-        "interesting_values": {text: [text, True, 10001, 1.5, "10001", "true"]},
+        "interesting_values": {text: [text, True, 10001, HUGE, 1.5, "10001", "true"]},
         "ignore": [text],
-        "audit": {"columns": {text: {"one_of": [text, "1", 1, False, "false"]}}},
+        "audit": {"columns": {text: {"one_of": [text, "1", 1, HUGE, False, "false"]}}},
     }
     rows = {"source": {"query": text, "url": text}, "key": text}
     return {
