@@ -135,6 +135,15 @@ def test_large_whole_numbers_are_compared_digit_by_digit() -> None:
     assert audited({"count": {"between": [0, 10**30]}}, values)["ranges"].passed
 
 
+@pytest.mark.parametrize("far", [2**62, 2**63 - 1, -(2**62)])
+def test_times_that_python_has_not_are_compared_too(far: int) -> None:
+    times = pa.array([0, far, None, 1], pa.int64()).cast(pa.timestamp("us"))
+
+    finding = audited({"at": {"between": ["1970-01-01", "2030-01-01"]}}, {"at": times})["ranges"]
+
+    assert "column 'at': 1 of 4 values are not between" in finding.reason
+
+
 def test_the_column_with_the_most_wrong_values_comes_first() -> None:
     findings = audited(
         {"id": {"between": [4, None]}, "size": {"between": [2, None]}, "at": {"between": ["2025-01-01", None]}}
