@@ -154,6 +154,12 @@ class UseCaseSpec(Part):
 
     def _mistakes(self) -> list[str]:
         table, problems = self.tables[self.examples.table], list(self.examples.split.mistakes(self.examples.timed))
+        column = self.examples.split.named_by
+        if column is not None and column not in table.ignore:
+            problems.append(
+                f"examples.split.column {column!r} says which rows train, so it may be no feature: "
+                f"write tables.{self.examples.table}.ignore: {[*table.ignore, column]}"
+            )
         for history in self.features.histories:
             events = self.tables[history.table]
             if not self.examples.timed:

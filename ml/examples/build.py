@@ -10,7 +10,7 @@ from ml.base.expressions import check_columns_of, query_sql, row_sql
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
-from ml.examples.groups import groups_of
+from ml.examples.groups import groups_of, split_names
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
@@ -25,11 +25,15 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
-    group = spec.examples.split.group
-    _require_columns(where, "examples.split.group", [group] if group else [], tables[spec.examples.table])
+    split = spec.examples.split
+    for place, column in (("group", split.group), ("column", split.named_by)):
+        _require_columns(where, f"examples.split.{place}", [column] if column else [], tables[spec.examples.table])
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    groups, equal = groups_of(spec, tables, rows), alike(spec, tables, rows)
-    examples = spec.examples.split.assign(rows, groups, spec.task, spec.seed, equal)
+    groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
+    try:
+        examples = split.assign(rows, groups, spec.task, spec.seed, equal, named)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
     _check_splits(where, spec, examples)
     return examples
 

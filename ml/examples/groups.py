@@ -18,8 +18,19 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
     column, key = spec.examples.split.group, spec.key
     if column is None:
         return rows[key] if spec.grouped else None
+    return _values(spec, tables, rows, column)
+
+
+def split_names(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
+    """Return the value of each row that says in which split it is; None where no column does."""
+    column = spec.examples.split.named_by
+    return None if column is None else _values(spec, tables, rows, column)
+
+
+def _values(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table, column: str) -> pa.ChunkedArray:
+    """Return the values that rows have in a column of the examples' table."""
     table = tables[spec.examples.table]
-    return table[column].take(places(rows[key], table[key]))
+    return table[column].take(places(rows[spec.key], table[spec.key]))
 
 
 def may_share_groups(spec: UseCaseSpec) -> bool:

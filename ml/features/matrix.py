@@ -100,7 +100,7 @@ def _windows(
         first, keys = next(iter(together.values())), event_columns(together.values())
         events = events_of(spec, first, keys, tables[first.table])
         for name, lookup in together.items():
-            rows = record.select(lookup.on).append_column("cutoff", cutoff)
+            rows = pa.table({**{column: record[column] for column in lookup.on}, "cutoff": cutoff})
             wanted = definitions.windows(name)
             table = windows(events, rows, lookup.keys, str(lookup.time), lookup.scales, wanted, definitions.at_cutoff)
             values[name] = dict(zip(table.column_names, table.columns, strict=True))

@@ -6,9 +6,10 @@ comes after may rely on the types of ml.tables.columns, on unique names, on a ke
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,10 +22,12 @@ from ml.base.table_file import BATCH, TableFile
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
-from ml.declaration.tables import Table
+from ml.declaration.sources.spelling import Spelling
+from ml.declaration.tables import ROW_NUMBER, Table
 from ml.tables import computed
-from ml.tables.columns import Column, Spelled, UnknownType, column, counts_sql, inferred, read_column, select_sql
+from ml.tables.columns import Column, UnknownType, as_dates, column, counts_sql, inferred, read_column, select_sql
 from ml.tables.findings import AuditError, Finding
+from ml.tables.types import is_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -53,6 +56,11 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     where = f"use case {use_case!r}, table {name!r}"
     with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
         return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+
+
+def is_numbered(table: Table, columns: Iterable[str]) -> bool:
+    """Return whether the rows of a table are named by their places, for no column is called so."""
+    return table.keys == [ROW_NUMBER] and ROW_NUMBER not in columns
 
 
 def content_hash(use_case: str, name: str, table: Table, times: Iterable[str]) -> str:
@@ -96,17 +104,19 @@ class _Reading:
     def written(self, rows: Rows) -> TableFile:
         """Write the table; return its file."""
         names = self._usable(rows)
-        unknown = [name for name in names if name in rows.untyped and self._logical(name) is None]
-        columns = self._typed(rows.schema, [name for name in names if name not in unknown])
+        told = {name for name in names if self._logical(name) is None and (not rows.typed or name in rows.spelled)}
+        known = self._known(rows.schema, [name for name in names if name not in told])
         relation = self._relation(rows, names)
-        columns |= self._inferred(unknown, relation)
-        readable = self._readable(relation, [columns[name] for name in names])
-        return self._checked(self._copied(f"({select_sql(readable, relation)})", "table"))
+        columns = self._readable(relation, self._columns(rows.schema, names, known, relation))
+        if is_numbered(self.table, rows.schema.names):
+            columns = [Column(ROW_NUMBER, "row_number() over ()"), *columns]
+        return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
         table, names = self.table, list(rows.schema.names)
-        if missing := sorted(table.named - {*names, *rows.refused} - set(table.derived)):
+        made = {*table.derived, *([ROW_NUMBER] if is_numbered(table, names) else [])}
+        if missing := sorted(table.named - {*names, *rows.refused} - made):
             fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, names))}"
             raise self._error("schema", fault, "correct the declaration or the source")
         ignored = set(table.ignore)
@@ -115,7 +125,7 @@ class _Reading:
             raise self._error("types", "; ".join(unfit), "give each column values of one type")
         if "" in names and "" not in ignored:
             raise self._error("schema", f"column {names.index('') + 1} of {len(names)} has no name", _SCHEMA)
-        if faults := list(_shared_names(names, ignored, table.derived)):
+        if faults := list(_shared_names(names, ignored, made)):
             raise self._error("schema", "; ".join(faults), _SCHEMA)
         repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
         usable = [name for name in names if not (name in ignored and name.lower() in repeated)]
@@ -129,7 +139,7 @@ class _Reading:
         return False
 
     def _logical(self, name: str) -> str | None:
-        is_time = name in self.times or name in self.table.times
+        is_time = name in self.times | self.table.times | self.table.source.times
         return "time" if is_time else self.table.logical_types.get(name)
 
     def _relation(self, rows: Rows, names: Sequence[str]) -> str:
@@ -137,22 +147,53 @@ class _Reading:
         source = rows.scan(names)
         if isinstance(source, str):
             return source
-        self.connection.register("source", _known(source))
+        self.connection.register("source", _without_halves(source))
         if rows.again:
             return "source"
         return _scanned(self._copied("source", "source", "compression snappy"))
 
-    def _typed(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
-        """Return how columns are read of which the type is known, or is declared."""
-        return {name: read_column(self.where, schema.field(name), self._logical(name)) for name in names}
+    def _known(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
+        """Return how columns are read whose type is known or declared; no row is needed for that."""
+        spelling = self.table.source.spelling
+        return {name: read_column(self.where, schema.field(name), self._logical(name), spelling(name)) for name in names}
 
-    def _inferred(self, names: Sequence[str], relation: str) -> dict[str, Column]:
-        """Return how columns of texts are read, by all that is in them."""
-        if not names:
+    def _columns(
+        self, schema: pa.Schema, names: Sequence[str], known: Mapping[str, Column], relation: str
+    ) -> list[Column]:
+        """Return how each column is read."""
+        spelling = {name: self.table.source.spelling(name) for name in names}
+        texts = [name for name in known if spelling[name].dates and self._is_text(schema.field(name))]
+        typed = self._inferred(relation, {name: spelling[name] for name in names if name not in known}, inferred)
+        typed = {**known, **typed, **self._inferred(relation, {name: spelling[name] for name in texts}, as_dates)}
+        columns = [typed[name] for name in names]
+        self._check_used(columns)
+        return columns
+
+    def _inferred(
+        self,
+        relation: str,
+        spelling: Mapping[str, Spelling],
+        infer: Callable[[str, Sequence[int], Spelling], Column | None],
+    ) -> dict[str, Column]:
+        """Return how columns of texts are read whose type only their values tell."""
+        queries = {name: counts_sql(name, each) for name, each in spelling.items()}
+        if not queries:
             return {}
-        counts = self._row(f"select {', '.join(sql for name in names for sql in counts_sql(name))}", relation)
-        width = len(counts) // len(names)
-        return {name: inferred(name, Spelled(*counts[width * at :][:width])) for at, name in enumerate(names)}
+        counts = iter(self._row(f"select {', '.join(sql for each in queries.values() for sql in each)}", relation))
+        columns = [infer(name, list(islice(counts, len(each))), spelling[name]) for name, each in queries.items()]
+        return {column.name: column for column in columns if column is not None}
+
+    def _is_text(self, field: pa.Field) -> bool:
+        """Return whether a column holds texts of which nothing is declared."""
+        return self._logical(field.name) is None and is_text(field.type)
+
+    def _check_used(self, columns: Sequence[Column]) -> None:
+        """Raise AuditError where an option of the source that is for all times is for none."""
+        used = frozenset[str]().union(*(column.by for column in columns))
+        for option in ("dates", "unit"):
+            if isinstance(declared := getattr(self.table.source, option, None), str) and option not in used:
+                remedy = "name the columns of times in time, known_at or logical_types, or leave it out"
+                raise self._error("types", f"source.{option} is {declared!r}, and no column is a time by it", remedy)
 
     def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
         """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""
@@ -251,8 +292,8 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
                 yield f"the columns {', '.join(map(repr, same))} differ by case only"
 
 
-def _known(source: Any) -> Any:
-    """Return a table or a stream of Arrow's in types that DuckDB knows: of half floats it knows none."""
+def _without_halves(source: Any) -> Any:
+    """Return a table or a stream of Arrow's with no half floats, of which DuckDB knows none."""
     halves = [pa.types.is_float16(kind) for kind in source.schema.types]
     fields = (field.with_type(pa.float32()) if half else field for field, half in zip(source.schema, halves, strict=True))
     return source.cast(pa.schema(fields)) if any(halves) else source

@@ -117,7 +117,7 @@ def _lookup_problems(plan: Plan) -> list[str]:
     for name, lookup in plan.lookups.items():
         if missing := [column for column in lookup.on if column not in plan.record]:
             problems.append(f"lookup {name!r}: the record has no columns {missing}")
-        if not lookup.on or len(lookup.on) != len(lookup.keys):
+        if not (lookup.on or isinstance(lookup, WindowLookup)) or len(lookup.on) != len(lookup.keys):
             problems.append(f"lookup {name!r}: {lookup.on} cannot be matched with {lookup.keys}")
         if plan.cutoff is None and not isinstance(lookup, StaticLookup):
             problems.append(f"lookup {name!r}: it needs a cutoff, and the plan has none")

@@ -1,6 +1,6 @@
 """The rows of a source in Arrow's types, before anything is made of them."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,15 +18,16 @@ if TYPE_CHECKING:
 class Rows:
     """The rows of a source: their columns, and what reads some of these.
 
-    `scan` returns what DuckDB reads: SQL of a table function, or an object of Arrow's. `untyped` are columns of texts
-    whose types only their values can tell, as in a CSV file. `again`: they may be read many times. `refused` are
-    columns that Arrow cannot hold, and why.
+    `scan` returns what DuckDB reads: SQL of a table function, or an object of Arrow's. `typed` is False where all
+    columns are texts whose types only their values can tell, as in a CSV file. `again`: they may be read many times.
+    `spelled` are such columns among others. `refused` are columns that Arrow cannot hold, and why.
     """
 
     schema: pa.Schema
     scan: Callable[[Sequence[str]], Any]
-    untyped: Collection[str] = ()
+    typed: bool = True
     again: bool = True
+    spelled: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -149,6 +149,24 @@ def test_a_long_csv_column_is_typed_by_all_of_it(tmp_path: Path) -> None:
     assert from_csv(tmp_path, [*numbers, "0.5"]).to_pylist()[-2:] == [199999.0, 0.5]
 
 
+@pytest.mark.parametrize("values", [[float("nan"), 0.5, 1.5], [0.5, float("nan")], [float("nan"), float("inf")]])
+@pytest.mark.parametrize("kind", [pa.float64(), pa.float32()], ids=str)
+def test_what_is_no_number_is_missing_whatever_the_statistics_of_a_file_say(
+    values: list[float], kind: pa.DataType, tmp_path: Path
+) -> None:
+    expected = [None if value != value else value for value in values]
+    computed = {"large": "x > 1", "gone": "x is null"}
+
+    assert from_parquet(tmp_path, pa.array(values, kind)).to_pylist() == expected
+    rows = loaded(tmp_path / "t.parquet", computed=computed).select(["large", "gone"]).to_pylist()
+    assert [row["gone"] for row in rows] == [value is None or value > 2 for value in expected]
+    assert [row["large"] for row in rows] == [None if row["gone"] else expected[at] > 1 for at, row in enumerate(rows)]
+    assert from_parquet(tmp_path, pa.array(values, kind), logical_types={"x": "category"})[0].as_py() != "nan"
+    pq.write_table(pa.table({"id": pa.array(values, kind)}), tmp_path / "t.parquet")
+    with pytest.raises(AuditError, match="1 rows have no key"):
+        loaded(tmp_path / "t.parquet")
+
+
 def test_decimals_are_numbers_and_those_without_a_fraction_whole_ones(tmp_path: Path) -> None:
     assert from_parquet(tmp_path, pa.array([Decimal("1.10"), None])).to_pylist() == [1.1, None]
     whole = from_parquet(tmp_path, pa.array([Decimal(HUGE), None], pa.decimal128(38, 0)))
