@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.expressions import check_columns_of, query_sql, row_sql
+from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
@@ -45,10 +46,12 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target "
-        f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target, "
+        f"{_neither_sql(spec, declared.target or '')} from source where ({row_sql(declared.where or 'true')}) "
+        f"order by cutoff, {key}",
         source=source,
     )
+    rows = _true_or_false(f"{where}: examples.target ({declared.target})", rows)
     if rows.num_rows == 0:
         raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
     if nulls := rows["target"].null_count:
@@ -87,19 +90,46 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     key = spec.key
     rows = run_sql(
         place,
-        f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
-        f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {quoted(key)}",
+        f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target, "
+        f"{_neither_sql(spec, 'target')} from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {quoted(key)}",
         **{name: finite(source) for name, source in tables.items()},
     )
+    rows = _true_or_false(f"{place}: target", rows)
     if nulls := rows["cutoff"].null_count:
         raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
-    unknown = pc.sum(pc.invert(pc.is_in(rows[key], tables[table][key].combine_chunks()))).as_py() or 0
-    if unknown:
-        raise DataError(
-            f"{place}: {unknown} of {rows.num_rows} rows have a {key} that is not in the table; leave them out"
-        )
+    rows = rows.set_column(0, key, _keys_of(place, key, rows[key], tables[table][key]))
     _check_known(place, spec, tables[table], rows)
     return rows
+
+
+def _keys_of(place: str, key: str, queried: pa.ChunkedArray, keys: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return the keys of a query's rows as the table has them; raises DataError for one that it has not."""
+    try:
+        found = places(queried, keys)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{place}: {key} is {queried.type}, and {keys.type} in the table, which are never equal; select it as it is"
+        ) from error
+    if found.null_count:
+        raise DataError(
+            f"{place}: {found.null_count} of {len(queried)} rows have a {key} that is not in the table; leave them out"
+        )
+    return keys.take(found)
+
+
+def _neither_sql(spec: UseCaseSpec, expression: str) -> str:
+    """Return SQL of whether a binary target is a number that is neither true nor false, which SQL would take for true."""
+    return row_sql(f"try_cast(({expression}\n) as double) not in (0, 1)") if spec.task == "binary" else "false"
+
+
+def _true_or_false(what: str, rows: pa.Table) -> pa.Table:
+    """Return the rows without their last column; raise DataError where it says that a target is neither."""
+    if neither := pc.sum(rows.column(rows.num_columns - 1)).as_py():
+        raise DataError(
+            f"{what} is neither true nor false, 1 nor 0, in {neither} of {rows.num_rows} rows; write a condition that "
+            "is true of the positive class, such as target > 1"
+        )
+    return rows.select(rows.column_names[:-1])
 
 
 def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> None:
