@@ -37,7 +37,9 @@ class ColumnAudit(Part):
         max_length=2,
         description="The least and the greatest allowed value, numbers or times; null is no limit: [0, null].",
     )
-    one_of: list[bool | int | float | str] | None = Field(None, min_length=1, description="All values that are allowed.")
+    one_of: list[bool | int | float | str] | None = Field(
+        None, min_length=1, description="All values that are allowed."
+    )
     missing_at_most: float | None = Field(
         None, ge=0, le=1, description="The share of rows that may have no value: 0 is a column without gaps."
     )

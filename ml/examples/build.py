@@ -91,7 +91,8 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     rows = run_sql(
         place,
         f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target, "
-        f"{_neither_sql(spec, 'target')} from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {quoted(key)}",
+        f"{_neither_sql(spec, 'target')} from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) "
+        f"order by cutoff, {quoted(key)}",
         **{name: finite(source) for name, source in tables.items()},
     )
     rows = _true_or_false(f"{place}: target", rows)
@@ -118,7 +119,7 @@ def _keys_of(place: str, key: str, queried: pa.ChunkedArray, keys: pa.ChunkedArr
 
 
 def _neither_sql(spec: UseCaseSpec, expression: str) -> str:
-    """Return SQL of whether a binary target is a number that is neither true nor false, which SQL would take for true."""
+    """Return SQL of whether a binary target is a number but 1 and 0, which SQL would take for true."""
     return row_sql(f"try_cast(({expression}\n) as double) not in (0, 1)") if spec.task == "binary" else "false"
 
 

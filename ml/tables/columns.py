@@ -95,7 +95,9 @@ def _unmarked(text: str, spelling: Spelling) -> str:
 
 def _kept(number: str, spelling: Spelling) -> str:
     """Return SQL of a number, null where it is one of those that stand for a missing value."""
-    return f"case when {number} not in ({_literals(spelling.numbers)}) then {number} end" if spelling.numbers else number
+    return (
+        f"case when {number} not in ({_literals(spelling.numbers)}) then {number} end" if spelling.numbers else number
+    )
 
 
 def _literals(marks: Iterable[object]) -> str:
@@ -160,7 +162,10 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
         value, wrong, remedy = time(spelled), f"{x} is not null", _ISO
         by = {name for name in ("dates", "unit") if getattr(spelling, name)}
         if spelling.dates:
-            value, remedy = _dated(spelled, spelling.dates), f"write them as {spelling.dates!r}, or correct source.dates"
+            value, remedy = (
+                _dated(spelled, spelling.dates),
+                f"write them as {spelling.dates!r}, or correct source.dates",
+            )
         if spelling.unit:
             whole = f"try_cast({_spelled(x, spelling)} as decimal(38, 9))"
             value = f"case when {whole} is null then {value} else {_counted(_kept(whole, spelling), spelling.unit)} end"

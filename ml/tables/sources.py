@@ -155,7 +155,9 @@ class _Reading:
     def _known(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
         """Return how columns are read whose type is known or declared; no row is needed for that."""
         spelling = self.table.source.spelling
-        return {name: read_column(self.where, schema.field(name), self._logical(name), spelling(name)) for name in names}
+        return {
+            name: read_column(self.where, schema.field(name), self._logical(name), spelling(name)) for name in names
+        }
 
     def _columns(
         self, schema: pa.Schema, names: Sequence[str], known: Mapping[str, Column], relation: str
@@ -295,7 +297,9 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
 def _without_halves(source: Any) -> Any:
     """Return a table or a stream of Arrow's with no half floats, of which DuckDB knows none."""
     halves = [pa.types.is_float16(kind) for kind in source.schema.types]
-    fields = (field.with_type(pa.float32()) if half else field for field, half in zip(source.schema, halves, strict=True))
+    fields = (
+        field.with_type(pa.float32()) if half else field for field, half in zip(source.schema, halves, strict=True)
+    )
     return source.cast(pa.schema(fields)) if any(halves) else source
 
 

@@ -51,7 +51,7 @@ def arrow_rows(table: pa.Table, refused: Mapping[str, str] | None = None) -> Row
 
 
 def frame_rows(frame: "pd.DataFrame") -> Rows:
-    """Return the rows of a DataFrame, with what its index calls by a name; of a column of several types the reason."""
+    """Return the rows of a DataFrame, with what its index has a name for; of a column of several types the reason."""
     import pandas as pd
 
     named = [name for name in frame.index.names if name is not None and name not in frame.columns]
@@ -84,7 +84,7 @@ def _held(names: Iterable[str], columns: Iterable[Any], from_pandas: bool = Fals
 def _array(values: Any, from_pandas: bool = False) -> pa.Array:
     """Return values as Arrow has them; among dates a time stays one, which Arrow would cut to its day.
 
-    Whole numbers that 64 bits do not hold become decimals; decimals too wide for one column, or beside infinity, doubles.
+    Whole numbers that 64 bits do not hold become decimals; decimals too wide for a column, or beside infinity, doubles.
     """
     kinds = set(map(type, values)) if str(getattr(values, "dtype", "object")) == "object" else set()
     if date in kinds and any(issubclass(kind, datetime) for kind in kinds):

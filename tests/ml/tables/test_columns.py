@@ -264,7 +264,9 @@ NO_TIMES = [
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_iso_8601_time_is_refused(text: str, tmp_path: Path) -> None:
-    with pytest.raises(AuditError, match=rf"column 'x': must hold times, but 1 of 2 values .*, first '{re.escape(text)}'"):
+    with pytest.raises(
+        AuditError, match=rf"column 'x': must hold times, but 1 of 2 values .*, first '{re.escape(text)}'"
+    ):
         from_csv(tmp_path, ["2024-01-01", text], logical_types={"x": "time"})
 
 

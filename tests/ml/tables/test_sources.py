@@ -289,7 +289,7 @@ def test_a_file_that_is_no_text_is_named_as_what_it_is(content: bytes, words: st
 def test_csv_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert of_csv(tmp_path, "\ufeffid,name\r\n1,Zoë\r\n".encode()).to_pylist() == [{"id": 1, "name": "Zoë"}]
     assert of_csv(tmp_path, b",id\n0,7\n").to_pylist() == [{"Unnamed: 0": 0, "id": 7}]
-    with pytest.raises(DataError, match="no UTF-8; say in source.encoding"):
+    with pytest.raises(DataError, match=r"no UTF-8; say in source\.encoding"):
         of_csv(tmp_path, "id,name\n1,Zoë\n".encode("latin-1"))
 
 
@@ -306,9 +306,7 @@ def test_names_that_sql_takes_for_one_are_refused_unless_no_one_needs_them(heade
 
 @pytest.mark.parametrize("names", [["id", "size", "Size", "size_1"], ["id", "Size_1", "size", "Size"]])
 @pytest.mark.parametrize("ignored", ["size", "Size"])
-def test_a_name_that_sql_would_give_another_column_is_no_ones(
-    names: list[str], ignored: str, tmp_path: Path
-) -> None:
+def test_a_name_that_sql_would_give_another_column_is_no_ones(names: list[str], ignored: str, tmp_path: Path) -> None:
     pq.write_table(pa.table([pa.array([name]) for name in names], names), tmp_path / "rows.parquet")
     table = {"source": {"path": str(tmp_path / "rows.parquet")}, "key": "id", "ignore": [ignored]}
 
@@ -527,7 +525,9 @@ def test_what_duckdb_knows_no_type_for_is_named_too(odd: str, monkeypatch: pytes
     table = {"source": {"python": f"{__name__}:chosen"}, "key": "id"}
     monkeypatch.setitem(CHOSEN, "table", pa.table({"id": [1], "odd": ODD[odd]}))
 
-    with pytest.raises(AuditError, match=rf"'shop', table 'orders': column 'odd' holds {odd}.*, which cannot be a column"):
+    with pytest.raises(
+        AuditError, match=rf"'shop', table 'orders': column 'odd' holds {odd}.*, which cannot be a column"
+    ):
         load_table("shop", "orders", Table.model_validate(table))
     assert load_table("shop", "o", Table.model_validate({**table, "ignore": ["odd"]})).to_pylist() == [{"id": 1}]
 

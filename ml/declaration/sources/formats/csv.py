@@ -42,7 +42,9 @@ def _schemas(places: Sequence[Place], options: FileOptions) -> Iterator[pa.Schem
         with _opened(place, options) as file:
             names = options.columns if options.columns and options.header is not False else file.names
             if missing := [name for name in names if name not in file.names]:
-                raise DataError(f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns")
+                raise DataError(
+                    f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns"
+                )
             yield pa.schema([(name, pa.string()) for name in names])
 
 
@@ -78,7 +80,7 @@ def _opened(place: Place, options: FileOptions) -> Iterator[_File]:
     quote = '"' if options.quote is None else options.quote
     separator = options.separator or ("\t" if ".tsv" in place.path.lower()[-8:] else ",")
     with place.open() as opened:
-        quotes = Quotes(quote, separator, options.skip or 0) if quote else None
+        quotes = Quotes(str(quote), separator, options.skip or 0) if quote else None
         text = _Text(opened, options.encoding, place, quotes)
         with _explained(place):
             reader = csv.open_csv(

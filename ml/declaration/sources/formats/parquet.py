@@ -25,10 +25,10 @@ _BATCH = 65_536  # rows of a batch
 def parquet_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     """Yield the rows of Parquet files; one on this machine is read by DuckDB itself."""
     first = places[0]
-    if len(places) == 1 and first.is_local and not first.partition and (sql := parquet_sql(Path(first.path))):
-        if _are_told_apart(_read_schema(first).names):
-            yield Rows(_schema(first, options), lambda columns: sql)
-            return
+    is_plain = len(places) == 1 and first.is_local and not first.partition
+    if is_plain and (sql := parquet_sql(Path(first.path))) and _are_told_apart(_read_schema(first).names):
+        yield Rows(_schema(first, options), lambda columns: sql)
+        return
     with several_rows(places, (_schema(place, options) for place in places), _batches, typed=True) as rows:
         yield rows
 

@@ -56,8 +56,8 @@ class Place:
             seen = [name for name in names if not re.match(r"__MACOSX/|(.*/)?\.", name)]
             if len(seen) != 1:
                 raise DataError(
-                    f"the archive {self.shown!r} holds {len(seen)} files, {sorted(seen)}; pack each by itself, and read "
-                    "several by source.glob"
+                    f"the archive {self.shown!r} holds {len(seen)} files, {sorted(seen)}; pack each by itself, and "
+                    "read several by source.glob"
                 )
             with archive.open(seen[0]) as member:
                 yield member

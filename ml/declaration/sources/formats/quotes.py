@@ -14,7 +14,11 @@ class Quotes:
         mark, end = (re.escape(text).encode() for text in (quote, separator + "\r\n"))
         self._mark, self._skip, self._rest = quote.encode(), skip, b"\n"
         text = rb"(?:[^%b]++|%b%b)*+" % (mark, mark, mark)
-        right = (rb"[^%b]++" % mark, rb"(?<=[%b])%b%b%b(?=[%b])" % (end, mark, text, mark, end), rb"(?<![%b])%b" % (end, mark))
+        right = (
+            rb"[^%b]++" % mark,
+            rb"(?<=[%b])%b%b%b(?=[%b])" % (end, mark, text, mark, end),
+            rb"(?<![%b])%b" % (end, mark),
+        )
         # What is outside of quotes; in quotes that a separator or a line's end follows; a quote within a plain text.
         self._right = re.compile(rb"(?:%b)*+" % b"|".join(right))
         self._quoted = re.compile(rb"%b(%b)(%b?)" % (mark, text, mark))
