@@ -1,6 +1,5 @@
 """Source tables: the three kinds of source, and bad input."""
 
-import csv
 import gzip
 import io
 import zipfile
@@ -19,12 +18,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from sqlalchemy import create_engine
 
 from ml.declaration.sources.file import FileSource
-from ml.declaration.sources.formats.quotes import Quotes
 from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
 from ml.declaration.sources.rows import Rows, table_rows, values_rows
@@ -224,19 +220,6 @@ def test_a_quote_that_never_ends_does_not_swallow_rows(tmp_path: Path) -> None:
 def test_a_text_that_goes_on_behind_its_quotes_does_not_swallow_rows(content: bytes, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'orders'.* a text in quotes goes on behind them: "):
         of_csv(tmp_path, content)
-
-
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.text('a",\r\n\t é', min_size=1), min_size=1), st.sampled_from(["\n", "\r\n"]), st.integers(1, 9))
-def test_quotes_that_are_right_are_right_wherever_a_file_is_cut(rows: list[str], end: str, size: int) -> None:
-    text, quotes = io.StringIO(newline=""), Quotes('"', ",", skip=1)
-    text.write('an "open, quote\n')
-    csv.writer(text, lineterminator=end).writerows([["id", "x"], *enumerate(rows)])
-    content = text.getvalue().encode()
-
-    for place in range(0, len(content), size):
-        quotes.check(content[place : place + size], is_over=False)
-    quotes.check(b"", is_over=True)
 
 
 def test_a_row_may_be_long(tmp_path: Path) -> None:
