@@ -1,7 +1,6 @@
 """`sextant new`."""
 
 import sys
-from pathlib import Path
 
 import click
 
@@ -17,16 +16,17 @@ def new(name: str, files: tuple[str, ...], more: tuple[str, ...], target: str | 
     Types, missing marks, key, time, relationships, task, metric and split are guessed, each with a comment that says
     why and what else it could be. What only you can answer is asked.
     """
+    from dagster_project.definitions import CONFIGS
     from dagster_project.location.drafting import DraftError, write_draft
 
     try:
-        drafted = write_draft(name, [*files, *more], target, Path.cwd() / "configs", _ask)
+        drafted = write_draft(name, [*files, *more], target, CONFIGS, _ask)
     except DraftError as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"wrote configs/{name}/defs.yaml")
     for question in drafted.questions:
         click.echo(f"question for you: {question}")
-    click.echo(f"next: sextant demo {name}")
+    click.echo(f"next: sextant check {name}, then sextant demo {name}")
 
 
 def _ask(likely: list[str]) -> str | None:

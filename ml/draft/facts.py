@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -20,6 +20,9 @@ FEW_MARKS = 3  # different texts among numbers that may stand for missing ones
 NUMBERS = 0.9  # of the values, at least, if texts beside them are to be marks; beside MARKS any share
 SENTINELS = (-99, -999, -9999, -99999, -999999)
 SHOWN = 20  # most frequent values that are kept
+MOSTLY = 0.9  # of the texts of a column that are different, in a column of names
+FEW = 30  # rows, up to which all may be different by chance
+PROSE = 40  # characters on average, from which on texts that are mostly different are prose
 _ISO = r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?"
 _DAY = ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y", "%m-%d-%Y",
         "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")  # fmt: skip
@@ -72,6 +75,26 @@ def facts_of(opened: DuckDBPyConnection) -> list[Facts]:
     """Return the facts of each column of the table `rows`, in its order."""
     described = opened.execute(f"select column_name, column_type from (describe {TABLE})").fetchall()
     return [_Column(opened, name, kind).facts() for name, kind in described]
+
+
+def useless(facts: Iterable[Facts]) -> Iterator[tuple[str, str]]:
+    """Yield the names of columns that tell nothing of other rows, and why."""
+    seen: dict[tuple[int, str], str] = {}
+    for one in facts:
+        if one.constant:
+            yield one.name, "is the same in all rows" if one.values else "has no values"
+        elif one.counts_rows:
+            yield one.name, "only counts the rows"
+        elif one.kind == "text" and one.length >= PROSE and one.distinct > 0.5 * one.values:
+            yield one.name, f"is prose of {one.length:.0f} characters on average, which no model here reads as words"
+        elif one.kind == "text" and one.distinct > MOSTLY * one.values and one.values > FEW:
+            yield (
+                one.name,
+                f"has {one.distinct:,} different texts in {one.values:,} rows: a name tells nothing of others",
+            )
+        elif (one.digest, one.kind) in seen and one.kind != "time":
+            yield one.name, f"is equal to {seen[one.digest, one.kind]!r}"
+        seen.setdefault((one.digest, one.kind), one.name)
 
 
 def parsed_sql(facts: Facts) -> str:

@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from ml.base.sql import DataError, connection, quoted
 from ml.declaration.sources.file import FileSource
-from ml.draft.facts import MARKS, TABLE, Facts, facts_of, parsed_sql
+from ml.draft.facts import MARKS, PROSE, TABLE, Facts, facts_of, parsed_sql, useless
 from ml.draft.notes import Guess, Question, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
-FREE_TEXT = 40  # characters on average, from which on a text that is mostly different is prose
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
@@ -136,24 +135,8 @@ class DraftTable:
     def _useless(self, target: str | None) -> Iterator[tuple[str, str]]:
         """Yield the columns that are no features, and why."""
         yield from self.refused.items()
-        seen: dict[tuple[int, str], str] = {}
-        for one in self.facts.values():
-            if one.name == target or one.name in self.key:
-                continue
-            if one.constant:
-                yield one.name, "it is the same in all rows" if one.values else "it has no values"
-            elif one.counts_rows:
-                yield one.name, "it only counts the rows"
-            elif one.kind == "text" and one.length >= FREE_TEXT and one.distinct > 0.5 * one.values:
-                yield one.name, f"prose of {one.length:.0f} characters on average, which no model here reads as words"
-            elif one.kind == "text" and one.distinct > 0.9 * one.values and one.values > 30:
-                yield (
-                    one.name,
-                    f"{one.distinct:,} of {one.values:,} texts are different: a name tells nothing of others",
-                )
-            elif (one.digest, one.kind) in seen and one.kind != "time":
-                yield one.name, f"it is equal to {seen[one.digest, one.kind]}"
-            seen.setdefault((one.digest, one.kind), one.name)
+        left = [one for one in self.facts.values() if one.name != target and one.name not in self.key]
+        yield from ((name, f"it {why}") for name, why in useless(left))
 
 
 @contextmanager
@@ -202,7 +185,7 @@ def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iter
     """Yield what could identify a row, the likeliest first: one column, or two of which one is named like an id."""
     single = [
         (place, one) for place, one in enumerate(facts)
-        if one.unique and (one.kind == "whole" or (one.kind == "text" and one.length < FREE_TEXT))
+        if one.unique and (one.kind == "whole" or (one.kind == "text" and one.length < PROSE))
     ]  # fmt: skip
     likely = sorted(single, key=lambda pair: (-_likeness(pair[1]), pair[0]))
     yield from ((one.name,) for _, one in likely)

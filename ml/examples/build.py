@@ -29,6 +29,8 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     split = spec.examples.split
     for place, column in (("group", split.group), ("column", split.named_by)):
         _require_columns(where, f"examples.split.{place}", [column] if column else [], tables[spec.examples.table])
+    if spec.task == "binary":
+        _check_two_values(where, spec, tables)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
     try:
@@ -41,17 +43,15 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
-    declared, key, source = spec.examples, quoted(spec.key), tables[spec.examples.table]
+    declared, key, source = spec.examples, _listed(spec.keys), tables[spec.examples.table]
     for expression in filter(None, (declared.target, declared.where)):
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target, "
-        f"{_neither_sql(spec, declared.target or '')} from source where ({row_sql(declared.where or 'true')}) "
-        f"order by cutoff, {key}",
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target "
+        f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
         source=source,
     )
-    rows = _true_or_false(f"{where}: examples.target ({declared.target})", rows)
     if rows.num_rows == 0:
         raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
     if nulls := rows["target"].null_count:
@@ -67,13 +67,41 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
     return rows
 
 
+def _check_two_values(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raise DataError where the numbers of a binary target are others than 0 and 1, which SQL would merge into true."""
+    declared = spec.examples
+    if declared.query:
+        source, sources = f"(select target from ({query_sql(declared.query)}))", dict(tables)
+    else:
+        check_columns_of(f"{where}, examples", declared.target or "", tables[declared.table].column_names)
+        chosen = f"where ({row_sql(declared.where)})" if declared.where else ""
+        source = f"(select ({row_sql(declared.target or '')}) as target from source {chosen})"
+        sources = {"source": tables[declared.table]}
+    counted = run_sql(
+        f"{where}, examples",
+        f"select cast(target as double) as number, count(*) as rows from {source} where target is not null "
+        "and typeof(target) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', "
+        "'UINTEGER', 'UBIGINT', 'FLOAT', 'DOUBLE') or typeof(target) like 'DECIMAL%' group by 1 order by 2 desc",
+        **{name: finite(table) for name, table in sources.items()},
+    ).to_pylist()
+    if {row["number"] for row in counted} - {0.0, 1.0, None}:
+        shown = ", ".join(f"{row['number']:g} ({row['rows']:,} rows)" for row in counted[:5])
+        target = declared.target or "target"
+        raise DataError(
+            f"{where}: the task 'binary' needs a target that is true or false, or 0 or 1; {target!r} has the numbers "
+            f"{shown}. Write which of them is true, such as {target} = {counted[-1]['number']:g}, or declare task: "
+            "multiclass or regression"
+        )
+
+
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the query whose target is known."""
     rows = query_rows(where, spec, tables, "target is not null")
     rows = rows.filter(pc.is_valid(rows["target"]))  # of which some were texts that are no numbers
     if rows.num_rows == 0:
         raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
-    repeated = rows.num_rows - rows.select([0, 1]).group_by(rows.column_names[:2]).aggregate([]).num_rows
+    asked = [*spec.keys, "cutoff"]
+    repeated = rows.num_rows - rows.select(asked).group_by(asked).aggregate([]).num_rows
     if repeated:
         raise DataError(
             f"{where}: examples.query gives {repeated} rows with the key and cutoff of another; once is enough"
@@ -87,50 +115,38 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
     """
     table, place = spec.examples.table, f"{where}, examples.query"
-    key = spec.key
+    key = _listed(spec.keys)
     rows = run_sql(
         place,
-        f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target, "
-        f"{_neither_sql(spec, 'target')} from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) "
-        f"order by cutoff, {quoted(key)}",
+        f"select {key}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
+        f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {key}",
         **{name: finite(source) for name, source in tables.items()},
     )
-    rows = _true_or_false(f"{place}: target", rows)
     if nulls := rows["cutoff"].null_count:
         raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
-    rows = rows.set_column(0, key, _keys_of(place, key, rows[key], tables[table][key]))
+    rows = _with_keys_of(place, spec, rows, tables[table])
     _check_known(place, spec, tables[table], rows)
     return rows
 
 
-def _keys_of(place: str, key: str, queried: pa.ChunkedArray, keys: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the keys of a query's rows as the table has them; raises DataError for one that it has not."""
+def _with_keys_of(place: str, spec: UseCaseSpec, rows: pa.Table, table: pa.Table) -> pa.Table:
+    """Return a query's rows with their keys as the table has them; raises DataError for one that it has not."""
     try:
-        found = places(queried, keys)
+        found = _places(spec, rows, table)
     except pa.ArrowException as error:
         raise DataError(
-            f"{place}: {key} is {queried.type}, and {keys.type} in the table, which are never equal; select it as it is"
+            f"{place}: the key {spec.keys} is {rows.select(spec.keys).schema.types}, and in the table "
+            f"{table.select(spec.keys).schema.types}, which are never equal: {error}; select it as it is"
         ) from error
-    if found.null_count:
+    if unknown := found.null_count:
         raise DataError(
-            f"{place}: {found.null_count} of {len(queried)} rows have a {key} that is not in the table; leave them out"
+            f"{place}: {unknown} of {rows.num_rows} rows have a {', '.join(spec.keys)} that is not in the table; leave "
+            "them out"
         )
-    return keys.take(found)
-
-
-def _neither_sql(spec: UseCaseSpec, expression: str) -> str:
-    """Return SQL of whether a binary target is a number but 1 and 0, which SQL would take for true."""
-    return row_sql(f"try_cast(({expression}\n) as double) not in (0, 1)") if spec.task == "binary" else "false"
-
-
-def _true_or_false(what: str, rows: pa.Table) -> pa.Table:
-    """Return the rows without their last column; raise DataError where it says that a target is neither."""
-    if neither := pc.sum(rows.column(rows.num_columns - 1)).as_py():
-        raise DataError(
-            f"{what} is neither true nor false, 1 nor 0, in {neither} of {rows.num_rows} rows; write a condition that "
-            "is true of the positive class, such as target > 1"
-        )
-    return rows.select(rows.column_names[:-1])
+    keys = table.select(spec.keys).take(found)
+    for name in spec.keys:
+        rows = rows.set_column(rows.column_names.index(name), keys.schema.field(name), keys[name])
+    return rows
 
 
 def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> None:
@@ -138,13 +154,22 @@ def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table)
     declared = spec.tables[spec.examples.table]
     if declared.moment in (None, declared.time) or spec.examples.known is not None:
         return
-    moments = table.select([spec.key, declared.moment]).to_pandas().set_index(spec.key)[declared.moment]
-    known_at = rows[spec.key].to_pandas().map(moments)
-    if early := int((known_at.isna() | (known_at > rows["cutoff"].to_pandas())).sum()):
+    known_at = table[declared.moment].take(_places(spec, rows, table))
+    known = pc.fill_null(pc.less_equal(known_at, rows["cutoff"].cast(known_at.type)), False)
+    if early := pc.sum(pc.invert(known)).as_py() or 0:
         raise DataError(
             f"{place}: {early} of {rows.num_rows} rows are asked about before their row of {spec.examples.table!r} is "
             f"known (from {declared.moment!r} on); leave them out, or name the columns that are known in examples.known"
         )
+
+
+def _places(spec: UseCaseSpec, rows: pa.Table, table: pa.Table) -> pa.ChunkedArray:
+    """Return the places of rows in the examples' table, by their keys."""
+    return places(rows.select(spec.keys).columns, table.select(spec.keys).columns)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))
 
 
 def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
@@ -152,15 +177,15 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 
     Rows of a table without a cutoff time are left out, for nothing says what was known then.
     """
-    table, key = spec.examples.table, quoted(spec.key)
+    table, key = spec.examples.table, _listed(spec.keys)
     where = f"use case {use_case!r}, table {table!r}, score.where"
     if spec.examples.query:
-        return query_rows(where, spec, tables, condition).select([spec.key, "cutoff"])
+        return query_rows(where, spec, tables, condition).select([*spec.keys, "cutoff"])
     check_columns_of(where, condition, [*tables[table].column_names, "cutoff"])
     conditions = f"({row_sql(condition)})"
     if spec.examples.cutoff_column:
         conditions += f" and {quoted(spec.examples.cutoff_column)} is not null"
-    query = f"select {key}, {cutoff_sql(spec)} as cutoff from source where {conditions} order by 2, 1"
+    query = f"select {key}, {cutoff_sql(spec)} as cutoff from source where {conditions} order by cutoff, {key}"
     return run_sql(where, query, source=tables[table])
 
 
@@ -197,7 +222,7 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
         "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
         "features.calendar": list(spec.features.calendar),
         "features.history.group_by": groups,
-        "relationships": [link.child_column for link in spec.lookups],
+        "relationships": [column for link in spec.lookups for column in link.child_columns],
     }
     for place, columns in named.items():
         _require_columns(where, place, columns, table)

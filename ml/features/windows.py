@@ -189,7 +189,8 @@ def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | No
     """
     import featuretools as ft
 
-    key, group, time = spec.tables[lookup.table].keys[0], group_name(lookup), str(lookup.time)
+    names, group, time = spec.tables[lookup.table].keys, group_name(lookup), str(lookup.time)
+    key = names[0] if len(names) == 1 else EVENT
     if events is None:
         numbers = {column: ["a"] if column in lookup.texts else [0.0] for column in lookup.scales}
         events = pd.DataFrame({key: [0], group: ["a"], time: [pd.Timestamp(0)], **numbers})

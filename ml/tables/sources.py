@@ -19,6 +19,7 @@ from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
 from ml.base.sql import DataError, connection, parquet_sql, quoted
 from ml.base.table_file import BATCH, TableFile
+from ml.base.text import near
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
@@ -37,14 +38,18 @@ _CELLS = 1 << 23  # of a row group, which is held while it is written
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 
-def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
+def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = (), first: int | None = None) -> pa.Table:
     """Return one source table in memory, as `write_table` writes it."""
     with scratch_folder() as folder:
-        return write_table(use_case, name, table, times, folder).read()
+        return write_table(use_case, name, table, times, folder, first).read()
 
 
-def write_table(use_case: str, name: str, table: Table, times: Iterable[str], folder: Path) -> TableFile:
+def write_table(
+    use_case: str, name: str, table: Table, times: Iterable[str], folder: Path, first: int | None = None
+) -> TableFile:
     """Write one source table, checked against its declaration, with its computed columns, to a file in a folder.
+
+    With `first` only so many of its rows are read, those that the source gives first.
 
     Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
     UTC; what this machine takes for its own time zone does not matter.
@@ -55,7 +60,7 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     """
     where = f"use case {use_case!r}, table {name!r}"
     with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
-        return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+        return _Reading(where, table, frozenset(times), opened, folder, first).written(rows)
 
 
 def is_numbered(table: Table, columns: Iterable[str]) -> bool:
@@ -100,6 +105,7 @@ class _Reading:
     times: frozenset[str]
     connection: "DuckDBPyConnection"
     folder: Path
+    first: int | None = None
 
     def written(self, rows: Rows) -> TableFile:
         """Write the table; return its file."""
@@ -115,9 +121,14 @@ class _Reading:
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
         table, names = self.table, list(rows.schema.names)
+        if is_numbered(table, names) and table.source.unordered:
+            raise self._error("uniqueness", f"key: {ROW_NUMBER} names a row by its place", table.source.unordered)
         made = {*table.derived, *([ROW_NUMBER] if is_numbered(table, names) else [])}
         if missing := sorted(table.named - {*names, *rows.refused} - made):
-            fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, names))}"
+            fault = (
+                f"the columns {missing} are declared but the source has none such{near(missing[0], names)}. It has "
+                f"{sorted(map(str, names))}"
+            )
             raise self._error("schema", fault, "correct the declaration or the source")
         ignored = set(table.ignore)
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
@@ -145,12 +156,14 @@ class _Reading:
     def _relation(self, rows: Rows, names: Sequence[str]) -> str:
         """Return what DuckDB reads the rows from, as often as it likes."""
         source = rows.scan(names)
-        if isinstance(source, str):
-            return source
-        self.connection.register("source", _without_halves(source))
-        if rows.again:
-            return "source"
-        return _scanned(self._copied("source", "source", "compression snappy"))
+        relation = source if isinstance(source, str) else "source"
+        if not isinstance(source, str):
+            self.connection.register("source", _without_halves(source))
+        if self.first is not None:
+            relation = f"(from {relation} limit {self.first})"
+        if isinstance(source, str) or rows.again:
+            return relation
+        return _scanned(self._copied(relation, "source", "compression snappy"))
 
     def _known(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
         """Return how columns are read whose type is known or declared; no row is needed for that."""

@@ -11,6 +11,7 @@ def required(module: str, extra: str, what: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise DataError(
-            f"{what} needs the package {module.partition('.')[0]}, which is not installed: pip install 'sextant[{extra}]'"
+            f"{what} needs the package {package}, which is not installed: pip install 'sextant[{extra}]'"
         ) from error

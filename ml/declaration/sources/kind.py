@@ -35,6 +35,11 @@ class SourceKind(Kind):
         return None
 
     @property
+    def unordered(self) -> str | None:
+        """The reason why rows may come in another order each time, and what to do about it; None where they do not."""
+        return None
+
+    @property
     def by_column(self) -> list[str]:
         """The columns that the source names."""
         return []

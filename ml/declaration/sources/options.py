@@ -6,7 +6,16 @@ import math
 import re
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, StrictBool, StrictFloat, StrictInt, StrictStr, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    field_validator,
+    model_validator,
+)
 
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.spelling import Spelling, Unit, of_column
@@ -158,8 +167,8 @@ class FileOptions(SourceKind):
         wrong = [name for name in _SOME if getattr(self, name) is not None and name not in TAKES[form]]
         if not wrong:
             return ""
-        fit = [name for name in (*TAKES[form], "columns", "missing", "dates", "unit")]
-        return f"{', '.join(wrong)}: not for {form}, which takes {', '.join(fit)}; leave it out, or correct format"
+        fit = ", ".join((*TAKES[form], "columns", "missing", "dates", "unit"))
+        return f"{', '.join(wrong)}: not for {form}, which takes {fit}; leave it out, or correct format"
 
     @property
     def by_column(self) -> list[str]:

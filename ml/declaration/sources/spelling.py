@@ -15,7 +15,8 @@ class Spelling:
     """How one column writes its values.
 
     A text that is one of `texts` is missing, and a number that equals one of `numbers`. Texts of times are written as
-    `dates` says, if not by ISO 8601; numbers of times count `unit` since 1970. `is_time`: the column is named as a time.
+    `dates` says, if not by ISO 8601; numbers of times count `unit` since 1970. `is_time`: it is named as
+    one of times.
     """
 
     texts: tuple[str, ...] = ()

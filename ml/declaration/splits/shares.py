@@ -74,6 +74,14 @@ class SharesSplit(SplitKind):
         return random_folds(y, task, count, seed, groups)
 
 
+def _keys(rows: pa.Table) -> list[object]:
+    """Return what names each row: the value of its key, or the texts of all columns of it, which come first."""
+    from ml.base.keys import joined
+
+    keys: list[object] = joined(rows.columns[: rows.column_names.index("cutoff")]).to_pylist()
+    return keys
+
+
 FEW = 3  # equal rows that are kept together in any case
 OF_SPLIT = 0.1  # of the smaller split, at most
 
@@ -122,7 +130,7 @@ def _by_class(
     target = rows["target"].to_numpy()
     if kind == "regression":
         target = np.zeros(len(target))
-    draws = np.array([_draw(seed, key) for key in rows[0].to_pylist()], dtype="uint64")
+    draws = np.array([_draw(seed, key) for key in _keys(rows)], dtype="uint64")
     first, sizes = _firsts(draws, alike, most)
     names = np.full(rows.num_rows, "train", dtype=object)
     for label in np.unique(target[first]):
@@ -155,7 +163,7 @@ def _by_group(rows: pa.Table, groups: pa.ChunkedArray, seed: int, validation: fl
     import numpy as np
     import pandas as pd
 
-    pairs = zip(groups.to_pylist(), rows[0].to_pylist(), strict=True)
+    pairs = zip(groups.to_pylist(), _keys(rows), strict=True)
     names = [f"key {key}" if group is None else f"group {group}" for group, key in pairs]
     codes, distinct = pd.factorize(np.array(names, dtype=object))
     order = np.argsort([_draw(seed, name) for name in distinct], kind="stable")

@@ -17,8 +17,13 @@ def test_options_that_are_not_given_are_not_recorded() -> None:
 
     assert SOURCES.dump_python(plain, mode="json") == {"python": None, "path": "a.csv", "query": None, "url": None}
     assert SOURCES.dump_python(given, mode="json") == {
-        **{"python": None, "path": "a.csv", "query": None, "url": None},
-        **{"separator": ";", "header": False, "missing": ["?", -999]},
+        "python": None,
+        "path": "a.csv",
+        "query": None,
+        "url": None,
+        "separator": ";",
+        "header": False,
+        "missing": ["?", -999],
     }
     assert SOURCES.validate_python(SOURCES.dump_python(given, mode="json")) == given
 

@@ -2,6 +2,8 @@
 
 import datetime as dt
 import gzip
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from ml.declaration.tables import Table
+from ml.tables.audit import audit_table
 from ml.tables.sources import DataError, load_table
 
 
-def read(path: Path, content: bytes | str | None = None, key: Any = "id", table: Any = None, **options: Any) -> pa.Table:
+def read(
+    path: Path, content: bytes | str | None = None, key: Any = "id", table: Any = None, **options: Any
+) -> pa.Table:
     """Return the table of a file that is written first."""
     if content is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,7 +66,13 @@ def test_numbers_are_read_as_they_are_spelled_or_not_at_all(
 
 def test_a_declared_number_that_is_spelled_otherwise_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"'x': 1 of 2 values are no numbers, first '1\.5'"):
-        read(tmp_path / "a.csv", "id;x\n1;1.5\n2;2,5\n", separator=";", decimal=",", table={"logical_types": {"x": "number"}})
+        read(
+            tmp_path / "a.csv",
+            "id;x\n1;1.5\n2;2,5\n",
+            separator=";",
+            decimal=",",
+            table={"logical_types": {"x": "number"}},
+        )
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-8-sig", "latin-1", "cp1252", "utf-32", "mac_roman"])
@@ -99,7 +110,7 @@ def test_a_file_without_a_header_has_the_names_that_are_declared_or_places(tmp_p
 
 
 def test_lines_before_the_header_are_left_out(tmp_path: Path) -> None:
-    content = '# made by "us\n#\n\nid|x\n1|\'a|b\'\n'
+    content = "# made by \"us\n#\n\nid|x\n1|'a|b'\n"
 
     table = read(tmp_path / "a.csv", content, separator="|", quote="'", skip=3)
 
@@ -176,13 +187,15 @@ def test_a_column_that_options_name_must_be_there(tmp_path: Path) -> None:
 
 
 def at(*parts: int) -> dt.datetime:
-    return dt.datetime(*parts)  # noqa: DTZ001
+    return dt.datetime(*parts)
 
 
 def test_dates_are_read_as_they_are_written(tmp_path: Path) -> None:
     content = "id,day,text\n1,31/12/2023,31/12/2023\n2,1/1/24,x\n3,,\n"
 
-    with pytest.raises(DataError, match=r"'day': must hold times, but 1 of 3 .* first '1/1/24'; write them as '%d/%m/%Y'"):
+    with pytest.raises(
+        DataError, match=r"'day': must hold times, but 1 of 3 .* first '1/1/24'; write them as '%d/%m/%Y'"
+    ):
         read(tmp_path / "a.csv", content, dates={"day": "%d/%m/%Y"})
     table = read(tmp_path / "a.csv", content.replace("1/1/24", "1/1/2024"), dates="%d/%m/%Y")
 
@@ -237,7 +250,13 @@ def test_a_number_that_is_no_time_is_refused(cell: str, tmp_path: Path) -> None:
 
 
 def test_a_mark_is_no_time(tmp_path: Path) -> None:
-    table = read(tmp_path / "a.csv", "id,at,on\n1,-1,0000\n2,0,2024\n", unit={"at": "s"}, dates={"on": "%Y"}, missing=[-1, "0000"])
+    table = read(
+        tmp_path / "a.csv",
+        "id,at,on\n1,-1,0000\n2,0,2024\n",
+        unit={"at": "s"},
+        dates={"on": "%Y"},
+        missing=[-1, "0000"],
+    )
 
     assert table["at"].to_pylist() == [None, at(1970, 1, 1)]
     assert table["on"].to_pylist() == [None, at(2024, 1, 1)]
@@ -256,9 +275,15 @@ def test_two_columns_of_times_may_be_written_in_two_ways(tmp_path: Path) -> None
 def test_json_lines(tmp_path: Path) -> None:
     content = '{"id": 1, "x": 2, "b": true, "t": "00501"}\n\n{"id": 2, "x": 2.5, "t": null, "on": "?"}\n'
 
-    for path, written in ((tmp_path / "a.jsonl", content.encode()), (tmp_path / "a.ndjson.gz", gzip.compress(content.encode()))):
+    for path, written in (
+        (tmp_path / "a.jsonl", content.encode()),
+        (tmp_path / "a.ndjson.gz", gzip.compress(content.encode())),
+    ):
         assert read(path, written, missing=["?"]).to_pydict() == {
-            **{"id": [1, 2], "x": [2.0, 2.5], "b": [True, None], "t": ["00501", None]},
+            "id": [1, 2],
+            "x": [2.0, 2.5],
+            "b": [True, None],
+            "t": ["00501", None],
             "on": [None, None],
         }
     assert read(tmp_path / "a.jsonl", content.encode("utf-16"), encoding="utf-16", columns=["id", "t"]).num_columns == 2
@@ -285,3 +310,59 @@ def test_a_format_may_be_said(tmp_path: Path) -> None:
     assert read(tmp_path / "a.txt", "id;x\n1;2\n", format="csv", separator=";").to_pydict() == {"id": [1], "x": [2]}
     with pytest.raises(DataError, match=r"a\.txt' does not tell by its ending what it is; allowed endings: \.csv"):
         read(tmp_path / "a.txt")
+
+
+def test_rows_without_a_key_are_named_by_their_places(tmp_path: Path) -> None:
+    content = "x,y\n5,a\n5,a\n7,b\n"
+
+    table = read(tmp_path / "a.csv", content, key="row_number")
+    longer = read(tmp_path / "a.csv", content + "1,c\n", key="row_number")
+
+    assert table.to_pydict() == {"row_number": [1, 2, 3], "x": [5, 5, 7], "y": ["a", "a", "b"]}
+    assert longer.slice(0, 3).equals(table)
+
+
+def test_places_are_those_of_the_file_however_many_threads_read_it(tmp_path: Path) -> None:
+    count = 400_000
+    pq.write_table(pa.table({"x": list(range(count))}), tmp_path / "a.parquet", row_group_size=10_000)
+    (tmp_path / "a.csv").write_text("x\n" + "\n".join(map(str, range(count))) + "\n")
+
+    for name in ("a.parquet", "a.csv"):
+        table = read(tmp_path / name, key="row_number")
+        assert table["row_number"].to_pylist() == list(range(1, count + 1))
+        assert table["x"].to_pylist() == list(range(count))
+
+
+def test_a_column_that_is_called_row_number_is_one(tmp_path: Path) -> None:
+    table = read(tmp_path / "a.csv", "row_number,x\n9,1\n4,2\n", key="row_number")
+
+    assert table["row_number"].to_pylist() == [9, 4]
+    with pytest.raises(DataError, match=r"'row_number' is computed, and the source has a column 'Row_Number' too"):
+        read(tmp_path / "a.csv", "Row_Number,x\n9,1\n4,2\n", key="row_number")
+
+
+def test_the_audit_says_that_the_key_is_a_place(tmp_path: Path) -> None:
+    declared = Table.model_validate({"source": {"path": str(tmp_path / "a.csv")}, "key": "row_number"})
+
+    findings = {
+        finding.check: finding
+        for finding in audit_table(read(tmp_path / "a.csv", "x\n1\n1\n", key="row_number"), declared)
+    }
+
+    assert "the place of the row" in findings["uniqueness"].looked_at
+    assert "while rows are appended" in findings["uniqueness"].looked_at
+
+
+def test_the_rows_of_a_query_have_places_only_in_an_order(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/a.db"
+    with closing(sqlite3.connect(tmp_path / "a.db")) as database:
+        database.executescript("create table t (x int); insert into t values (3), (1), (2);")
+
+    def of(query: str) -> pa.Table:
+        return load_table(
+            "shop", "t", Table.model_validate({"source": {"query": query, "url": url}, "key": "row_number"})
+        )
+
+    assert of("select x from t order by x").to_pydict() == {"row_number": [1, 2, 3], "x": [1, 2, 3]}
+    with pytest.raises(DataError, match=r"key: row_number .* no order: add an `order by`"):
+        of("select x from t")

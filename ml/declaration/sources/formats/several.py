@@ -66,24 +66,24 @@ def _common(places: Sequence[Place], schemas: list[pa.Schema]) -> pa.Schema:
         return first
     repeated = [name for name in first.names if first.names.count(name) > 1]
     return pa.schema(
-        field if field.name in repeated else _widest(field.name, places, [schema.field(field.name) for schema in schemas])
+        field
+        if field.name in repeated
+        else _widest(field.name, places, [schema.field(field.name) for schema in schemas])
         for field in first
     )
 
 
 def _widest(name: str, places: Sequence[Place], fields: list[pa.Field]) -> pa.Field:
     plain = [_without_dictionary(field) for field in fields]
-    for place, field in zip(places, plain, strict=True):
-        if not field.type.equals(plain[0].type):
-            break
-    else:
+    other = next((at for at, field in enumerate(plain) if not field.type.equals(plain[0].type)), None)
+    if other is None:
         return plain[0]
     try:
         return pa.unify_schemas([pa.schema([one]) for one in plain], promote_options="permissive").field(0)
     except pa.ArrowException as error:
         raise DataError(
-            f"column {name!r} is {field.type} in {place.shown!r} and {plain[0].type} in {places[0].shown!r}; give it "
-            "one type in all files"
+            f"column {name!r} is {plain[other].type} in {places[other].shown!r} and {plain[0].type} in "
+            f"{places[0].shown!r}; give it one type in all files"
         ) from error
 
 
