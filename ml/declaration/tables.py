@@ -40,7 +40,7 @@ class Table(Part):
         default_factory=dict,
         description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}.",
     )
-    interesting_values: dict[str, list[bool | float | str]] = Field(
+    interesting_values: dict[str, list[bool | int | float | str]] = Field(
         default_factory=dict,
         description="Values of which features.synthesis.where makes features of their own: {status: [returned, paid]}.",
     )
@@ -62,7 +62,10 @@ class Table(Part):
     def _times_are_no_results(self) -> "Table":
         if computed := sorted(self.times & set(self.computed)):
             raise ValueError(f"{computed} are computed, but time and known_at must be columns of the source")
-        if self.time is None and (delays := sorted(filter(is_duration, self._known_at))):
+        delays = sorted(filter(is_duration, self._known_at))
+        for delay in delays:
+            duration(delay)
+        if self.time is None and delays:
             raise ValueError(f"known_at: {delays} are delays after `time`, and no time is declared")
         return self
 
@@ -173,6 +176,8 @@ class Examples(Part):
     def _check_cutoff(cls, text: str | None) -> str | None:
         if text is not None and not _CUTOFF.match(text):
             raise ValueError(f"{text!r} is not a cutoff: write a time column, or a time column - a duration such as 2h")
+        if text is not None and (match := _CUTOFF.match(text)) and match[2]:
+            duration(match[2])
         return text
 
     @model_validator(mode="after")

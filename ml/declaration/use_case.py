@@ -128,11 +128,15 @@ class UseCaseSpec(Part):
     @model_validator(mode="after")
     def _key_of_the_examples(self) -> "UseCaseSpec":
         table = self.tables.get(self.examples.table)
-        if table and (taken := sorted({"cutoff", "target", "split"} & {key.lower() for key in table.keys})):
-            raise ValueError(
-                f"the key {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
-                "give it another name at its source"
-            )
+        if table is None:
+            return self
+        named = {"the key": set(table.keys), "the column, by which rows are found,": derived.looked_up_by(self)}
+        for what, columns in named.items():
+            if taken := sorted(name for name in columns if name.lower() in ("cutoff", "target", "split")):
+                raise ValueError(
+                    f"{what} {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
+                    "give it another name at its source"
+                )
         return self
 
     @model_validator(mode="after")

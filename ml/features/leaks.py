@@ -102,10 +102,21 @@ def _replaced(table: pa.Table, columns: Iterable[str], where: pa.ChunkedArray | 
 
 
 def _computed(where: str, declared: Table, table: pa.Table) -> pa.Table:
-    """Return a table with what is computed made anew, its columns in their order."""
+    """Return a table with what is computed made anew, its columns in their order.
+
+    Where an expression fails it is null: no source ever had the values that are there now, and no month is -1.
+    """
+    import duckdb
+
     names = table.column_names
     table = table.drop_columns([name for name in names if name in declared.derived])
-    return with_computed(where, declared, table).select(names) if declared.derived else table
+    if not declared.derived:
+        return table
+    try:
+        return with_computed(where, declared, table).select(names)
+    except duckdb.Error:
+        tried = {name: f"try({expression}\n)" for name, expression in declared.computed.items()}
+        return with_computed(where, declared.model_copy(update={"computed": tried}), table).select(names)
 
 
 def _other(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,6 +1,7 @@
 """The columns that a declaration computes of others of the same row."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -43,6 +44,26 @@ def computed_sql(where: str, declared: Table, opened: "DuckDBPyConnection", rela
         raise DataError(f"{where}: {error}; correct the expression in the declaration") from error
     logical = {name: kind for name, kind in declared.logical_types.items() if name in declared.derived}
     return select_sql([read_column(where, field, logical.get(field.name)) for field in schema], query)
+
+
+@contextmanager
+def failures_named(where: str, declared: Table, opened: "DuckDBPyConnection", query: str) -> Iterator[None]:
+    """Name the computed column in what DuckDB says of a query by `computed_sql` that fails at some row."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        for name, expression in declared.derived.items():
+            try:
+                opened.execute(f"select count({quoted(name)}) from {query}")
+            except duckdb.Error as failure:
+                reason = str(failure).strip().splitlines()[0]
+                raise DataError(
+                    f"{where}, column {name!r}: {expression!r} fails: {reason}; correct the expression in the "
+                    "declaration, such as by try_cast(... as ...) or try(...), which are null there"
+                ) from error
+        raise
 
 
 def check_known(where: str, declared: Table, rows: pa.Table | TableFile) -> None:

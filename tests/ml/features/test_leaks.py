@@ -103,6 +103,14 @@ def test_the_finding_says_in_how_many_rows_which_feature_leaks(spec: UseCaseSpec
     )
 
 
+def test_a_column_whose_expression_fails_for_scrambled_values_is_looked_at_too(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["orders"]["computed"] = {"month": "make_date(2024, 1 + cast(floor(days * 12) as int), 1)"}
+    declared["tables"]["orders"]["known_at"] = {"paid": ["days", "month"]}
+
+    assert leaking(*problem(UseCaseSpec.model_validate(declared))) == {}
+
+
 def test_a_problem_without_time_has_no_future(spec: UseCaseSpec) -> None:
     declared = spec.resolved()
     declared["examples"] |= {"cutoff": None, "split": {"validation_share": 0.2, "test_share": 0.2}}
