@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 from ml.declaration.part import Part
 
 ColumnType = Literal["number", "integer", "text", "boolean", "time"]
-TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges"]
+TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges", "no_numbers_among_texts"]
 AuditCheck = Literal[
     "no_row_in_two_splits",
     "no_group_in_two_splits",

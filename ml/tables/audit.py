@@ -11,6 +11,7 @@ from ml.base.times import time_text, within_python
 from ml.declaration.audit import ColumnAudit
 from ml.declaration.tables import ROW_NUMBER, Table
 from ml.tables.findings import Finding, worst_first
+from ml.tables.numbers import NUMBERS_AMONG_TEXTS, numbers_among_texts
 from ml.tables.types import is_text
 
 if TYPE_CHECKING:
@@ -32,15 +33,17 @@ REMEDIES = {
 def audit_table(table: pa.Table, declared: Table) -> list[Finding]:
     """Check a loaded table against its declaration: a finding for each of its checks, in their order."""
     columns = {name: audit for name, audit in declared.audit.columns.items() if name in table.column_names}
-    table, names = table.select(list(columns)), table.column_names
+    among_texts, names = numbers_among_texts(table, declared), table.column_names
+    table = table.select(list(columns))
     frame = _frame(table)
     failed = _failed(_schema(columns), frame)
     wrong_type = {name for name, check in failed if check == "types"}
     limited = {name: audit for name, audit in columns.items() if name not in wrong_type}
     failed |= _failed(_ranges(limited), _frame(_within_python(table)))
     looked_at = _looked_at(declared, columns)
-    findings = [_finding(check, looked_at[check], failed, frame, columns) for check in table_checks(declared)[1:]]
-    return [_columns(declared, names), *findings]
+    judged = [check for check in table_checks(declared) if check in looked_at]
+    findings = [_finding(check, looked_at[check], failed, frame, columns) for check in judged]
+    return [_columns(declared, names), *findings, among_texts]
 
 
 def _within_python(table: pa.Table) -> pa.Table:
@@ -58,7 +61,8 @@ def _frame(table: pa.Table) -> pd.DataFrame:
 
 def table_checks(declared: Table) -> list[str]:
     """Return the names of a table's checks; that of the ranges only where some are declared."""
-    return ["schema", "types", "uniqueness", "missing_shares", *(["ranges"] if declared.audit.limited else [])]
+    ranges = ["ranges"] if declared.audit.limited else []
+    return ["schema", "types", "uniqueness", "missing_shares", *ranges, NUMBERS_AMONG_TEXTS]
 
 
 def _columns(declared: Table, names: list[str]) -> Finding:
