@@ -72,7 +72,7 @@ def test_a_mistake_in_a_column_is_refused_with_what_is_allowed(declared: dict[st
 
 
 def test_a_check_that_there_is_not_cannot_warn() -> None:
-    with pytest.raises(ValidationError, match="'schema', 'types', 'uniqueness', 'missing_shares' or 'ranges'"):
+    with pytest.raises(ValidationError, match="'missing_shares', 'ranges' or 'no_numbers_among_texts'"):
         TableAudit.model_validate({"warn": ["unique"]})
 
 
