@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["binary", "multiclass", "regression"]
+DIGITS = 2**18  # last digits of a double that are the least unit of numbers: two of them are below the usual tolerance
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,9 @@ class Task:
         """Return what a difference of answers is large or small against: 1 for probabilities, the numbers' spread."""
         if self.kind != "regression" or len(answers) == 0:
             return 1.0
-        return float(np.ptp(answers)) or float(np.abs(answers).max()) or 1.0
+        spread, largest = float(np.ptp(answers)), float(np.abs(answers).max())
+        # Far from zero the last digit of a double may be a share of a tiny spread, and it rounds here and there.
+        return max(spread, DIGITS * float(np.spacing(largest))) if spread else largest or 1.0
 
     def summary(self, targets: pd.Series) -> dict[str, float]:
         """Sum up targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
