@@ -145,6 +145,12 @@ class Family:
         """Return parameters that are good without tuning; the first trial of every study."""
         raise NotImplementedError
 
+    def require_settings(self, settings: Mapping[str, Any], task: Task) -> None:
+        """Raise ValueError, which names an option, for settings with which it can make or export no model of a task.
+
+        A use case whose search may come to such settings is refused when it is loaded.
+        """
+
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedModel:
