@@ -48,9 +48,9 @@ class Move:
 def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
-    Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1; where it
-    is None they do if they are far from zero, or so tiny that float32 could not hold them, and where it is False nothing
-    of them is changed, as it is of classes.
+    Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1. Where it
+    is None they do if they are far from zero, or beyond what float32 holds. Where it is False nothing of them is
+    changed, as it is of classes.
     """
     if data.task.kind != "regression" or near_zero is False:
         return Move()
