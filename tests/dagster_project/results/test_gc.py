@@ -139,6 +139,23 @@ def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small
     assert loads(small.materialize(until="evaluation", seed=1))
 
 
+@pytest.mark.parametrize("lost", ["onnx_model", "evaluation", "the latest evaluation"])
+def test_where_the_ledger_lost_a_file_nothing_goes_that_may_belong_to_what_it_told_of(
+    small: Small, promoted: str, lost: str
+) -> None:
+    make_old(small.home)
+    model = str(Ledger().records[promoted]["data"]["onnx_model"]["coordinates"])
+    latest = str(Ledger().latest_of("small/evaluation"))
+    identity = {"onnx_model": model, "evaluation": promoted}.get(lost, latest)
+    (small.home / "coordinates" / f"{identity}.json").unlink()
+
+    shown = run("gc")
+
+    assert shown.exit_code == 0
+    assert f"for the coordinates {identity} are missing in {small.home / 'coordinates'}" in shown.output
+    assert "in 0 files, Bentos and studies removed" in shown.output
+
+
 def test_a_champion_whose_promotion_was_never_recorded_keeps_its_ancestors(small: Small, promoted: str) -> None:
     model = str(Ledger().records[promoted]["data"]["onnx_model"]["coordinates"])
     for identity, record in Ledger().records.items():
