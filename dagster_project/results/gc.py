@@ -8,6 +8,7 @@ from pathlib import Path
 import dagster as dg
 import fsspec
 
+from dagster_project.location.reaper import BEGUN
 from ml.base.files import scratch_folder
 from resources.bentos import BentoStore
 from resources.home import home
@@ -16,15 +17,8 @@ from resources.storage import Storage
 from resources.studies import Studies
 from resources.tracking.tracker import Tracker
 
-UNDER_WAY = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
-
+QUEUED = dg.DagsterRunStatus.QUEUED
+HEARD_FOR = timedelta(minutes=5)  # since the latest word of the daemon, which gives one every half a minute
 Old = Callable[[datetime], bool]  # whether something from this time may go
 _UNFINISHED = ("sextant", "building", "removing")  # what folders of the store of Bentos begin with until they are done
 
@@ -180,10 +174,14 @@ def _modified(path: Path) -> datetime:
 
 
 def remove(pieces: list[Garbage], studies: Studies) -> None:
-    """Remove garbage, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way."""
-    runs = dg.DagsterInstance.get().get_runs(dg.RunsFilter(statuses=UNDER_WAY))
+    """Remove garbage, each Bento at once. Raises RunsUnderWayError, and removes nothing, while a run is under way.
+
+    One that is queued is not, as long as there is no daemon to begin it: it will look at what is there then.
+    """
+    with dg.DagsterInstance.get() as instance:
+        runs = instance.get_runs(dg.RunsFilter(statuses=[*BEGUN, *([QUEUED] if _daemon_is_there(instance) else [])]))
     if runs:
-        ids = ", ".join(run.run_id for run in runs[:5])
+        ids = ", ".join(f"{run.run_id} ({run.status.value.lower()})" for run in runs[:5])
         raise RunsUnderWayError(f"nothing was removed, for a run may need it: wait for {ids}, or cancel it in the UI")
     for piece in pieces:
         if piece.kind == "study":
@@ -195,6 +193,12 @@ def remove(pieces: list[Garbage], studies: Studies) -> None:
             continue
         with scratch_folder(BentoStore().folder()) as aside:
             Path(path).rename(aside / "bento")
+
+
+def _daemon_is_there(instance: dg.DagsterInstance) -> bool:
+    """Return whether a daemon of Dagster's has given word lately, which may begin with what is queued."""
+    latest = max((beat.timestamp for beat in instance.get_daemon_heartbeats().values()), default=0.0)
+    return datetime.now(UTC) - datetime.fromtimestamp(latest, UTC) < HEARD_FOR
 
 
 def as_text(pieces: list[Garbage]) -> str:
