@@ -54,7 +54,9 @@ def _meant(thing: str, ledger: Ledger) -> str:
     models = {label["model"] for label in labels if "model" in label}
     assets = {record["run"]["asset"] for record in ledger.records.values()}
     cases = {f"{asset.partition('/')[0]}@champion" for asset in assets}
-    known = sorted({*ledger.records, *assets, *cases, *models, *(label["bento"] for label in labels if "bento" in label)})
+    known = sorted(
+        {*ledger.records, *assets, *cases, *models, *(label["bento"] for label in labels if "bento" in label)}
+    )
     begun = [name for name in known if thing and re.match(rf"{re.escape(thing.rstrip('/'))}[/@:]", name)]
     near = (begun or get_close_matches(thing, known, SHOWN))[:SHOWN]
     return f"; did you mean {', '.join(near)}?" if near else ""

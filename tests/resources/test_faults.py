@@ -31,7 +31,9 @@ def test_a_home_that_cannot_be_written_is_named_with_the_file(home: Path, number
 
 @pytest.mark.parametrize("words", ["attempt to write a readonly database", "database or disk is full"])
 def test_so_it_is_where_sqlite_met_it(home: Path, words: str) -> None:
-    assert f"{home} cannot be written ({words})" in str(in_one_line(RuntimeError(f"(sqlite3.OperationalError) {words}")))
+    assert f"{home} cannot be written ({words})" in str(
+        in_one_line(RuntimeError(f"(sqlite3.OperationalError) {words}"))
+    )
 
 
 def test_other_errors_are_no_faults_of_the_home() -> None:

@@ -144,9 +144,7 @@ def test_what_is_not_there_lists_what_is_allowed(thing: str, instance: dg.Dagste
         ("breast_cancer:2", "breast_cancer:1"),
     ],
 )
-def test_a_name_that_is_nearly_right_says_what_was_meant(
-    thing: str, meant: str, instance: dg.DagsterInstance
-) -> None:
+def test_a_name_that_is_nearly_right_says_what_was_meant(thing: str, meant: str, instance: dg.DagsterInstance) -> None:
     with pytest.raises(NotFoundError, match=meant):
         locate(thing, tracking())
 

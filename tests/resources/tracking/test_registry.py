@@ -403,12 +403,17 @@ def test_a_history_that_was_edited_outside_of_sextant_is_named_with_the_way_out(
     client(registry).set_registered_model_tag("case", "sextant.history.000002", note)
 
     for asked in (registry.champion, registry.entries, registry.standing, registry.recover):
-        with pytest.raises(RegistryError, match=r"history of case cannot be read: the tag sextant\.history\.000002 .*delete"):
+        with pytest.raises(
+            RegistryError, match=r"history of case cannot be read: the tag sextant\.history\.000002 .*delete"
+        ):
             asked()
     registry.versions.delete_note("sextant.history.000002")
     registry.recover()
 
-    assert [(entry.action, entry.version) for entry in registry.entries()] == [("promoted", "1"), ("moved by hand", "2")]
+    assert [(entry.action, entry.version) for entry in registry.entries()] == [
+        ("promoted", "1"),
+        ("moved by hand", "2"),
+    ]
 
 
 def test_a_note_that_a_later_sextant_wrote_is_read(registry: Registry) -> None:
