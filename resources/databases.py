@@ -35,7 +35,8 @@ def embedded() -> Iterator[Path]:
 def require_free(*files: Path, wait_s: float | None = None) -> None:
     """Raise LockedError, which names who has it, where a database that is there cannot be written in time.
 
-    Raises DamagedError, which names it, where its file is no database. Without `files` it looks at all of them. Libraries would wait, or try again, for minutes.
+    Raises DamagedError, which names it, where its file is no database. Without `files` it looks at all of them.
+    Libraries would wait, or try again, for minutes.
     """
     patience = WAIT_S if wait_s is None else wait_s
     for file in (file for file in files or embedded() if file.exists()):

@@ -11,7 +11,8 @@ from resources.ledger import Ledger, LedgerError
 
 RECORD = {
     "code": {}, "config": "c", "data": {}, "environment": "e", "labels": {"model": "small:1"}, "made_at": "2026-01-01",
-    "result": {"path": "p", "digest": "d", "size": 1, "hash": "h", "kind": "bytes"}, "run": {"asset": "small/x"}, "seed": 0,
+    "result": {"path": "p", "digest": "d", "size": 1, "hash": "h", "kind": "bytes"},
+    "run": {"asset": "small/x"}, "seed": 0,
 }  # fmt: skip
 
 
