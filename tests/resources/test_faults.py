@@ -36,7 +36,16 @@ def test_so_it_is_where_sqlite_met_it(home: Path, words: str) -> None:
     )
 
 
-def test_other_errors_are_no_faults_of_the_home() -> None:
+def test_a_full_disk_needs_no_file_to_be_known(home: Path) -> None:
+    assert "cannot be written (No space left on device): make room" in str(
+        in_one_line(OSError(errno.ENOSPC, "No space left on device"))
+    )
+
+
+def test_other_errors_are_no_faults_of_the_home(home: Path) -> None:
     assert in_one_line(FileNotFoundError(errno.ENOENT, "No such file", "x")) is None
     assert in_one_line(KeyError("x")) is None
+    assert in_one_line(PermissionError(errno.EACCES, "Permission denied", "/data/rows.csv")) is None
+    assert in_one_line(PermissionError(errno.EPERM, "Operation not permitted")) is None
+    assert in_one_line(OSError(errno.ENOSPC, "No space left on device", "/elsewhere/x")) is None
     assert in_one_line(None) is None
