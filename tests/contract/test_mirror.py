@@ -63,7 +63,6 @@ ELSEWHERE = {
     "resources/formerly": "journeys/test_stored_before.py",
     "resources/gpu/*": "resources/gpu/test_pool.py",
     "resources/home": "dagster_project/commands/test_demo.py",
-    "resources/ledger": "dagster_project/results/test_locate.py",
     "resources/tracking/*": "resources/tracking/test_registry.py",
     # Assets are run in whole use cases.
     "assets/graph": "journeys/test_pipeline.py",
