@@ -14,6 +14,9 @@ Aggregation = Literal[
 Calendar = Literal["minute", "hour", "weekday", "is_weekend", "day", "day_of_year", "week", "month", "quarter", "year"]
 
 
+LONGEST = {"words": 5, "characters": 10}  # n-grams
+
+
 class History(Part):
     """Aggregates of what was known at the cutoff, by group and window."""
 
@@ -45,6 +48,37 @@ class History(Part):
     @property
     def longest(self) -> timedelta:
         return max(duration(window) for window in self.windows)
+
+
+class Terms(Part):
+    """What is learned of a column of texts: which n-grams of words and characters, and how many."""
+
+    words: tuple[int, int] | None = Field(
+        (1, 2), description="From how many words that follow each other, to how many; null: no words."
+    )
+    characters: tuple[int, int] | None = Field(
+        None, description="From how many characters of a word to how many, such as [3, 5]; null: no characters."
+    )
+    terms: int = Field(
+        500, ge=1, le=2000, description="The most words, and the most characters, that are kept: those in most rows."
+    )
+    rows: int = Field(3, ge=1, description="Training rows that must have a term for it to be kept.")
+
+    @model_validator(mode="after")
+    def _spans(self) -> "Terms":
+        if not self.spans:
+            raise ValueError("neither words nor characters are wanted; write words: [1, 2], or characters: [3, 5]")
+        for name, (shortest, longest) in self.spans.items():
+            if not 1 <= shortest <= longest <= LONGEST[name]:
+                raise ValueError(
+                    f"{name}: [{shortest}, {longest}] are not from 1 to {LONGEST[name]}, the shorter one first"
+                )
+        return self
+
+    @property
+    def spans(self) -> dict[Literal["words", "characters"], tuple[int, int]]:
+        """The lengths of the n-grams of each kind that is wanted: from and to."""
+        return ({"words": self.words} if self.words else {}) | ({"characters": self.characters} if self.characters else {})
 
 
 class Synthesis(Part):
@@ -119,6 +153,12 @@ class Features(Part):
     )
     synthesis: Synthesis | None = Field(
         None, description="Aggregates of any depth over the tables that point at the examples, along the relationships."
+    )
+    text: dict[str, Terms] = Field(
+        default_factory=dict,
+        exclude_if=lambda text: not text,
+        description="What is learned of columns whose logical type is text, where it is not the default: {review: "
+        "{characters: [3, 5], terms: 1000}}.",
     )
     selection: Selection = Field(
         default_factory=Selection, description="Which of the features are dropped before training."

@@ -14,7 +14,7 @@ from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
 
-LogicalType = Literal["category", "number", "boolean", "time"]
+LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
 
@@ -38,7 +38,8 @@ class Table(Part):
     )
     logical_types: dict[str, LogicalType] = Field(
         default_factory=dict,
-        description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}.",
+        description="What columns hold where their values do not tell: {zip_code: category, paid: boolean, review: text}. "
+        "Of a text the words count, of a category only which one it is.",
     )
     interesting_values: dict[str, list[bool | int | float | str]] = Field(
         default_factory=dict,

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from ml.declaration.features import Aggregation
+from ml.declaration.features import Aggregation, Terms
 from ml.tables.types import RecordType, SqlType
 from ml.windows.window import Window
 
@@ -20,19 +20,20 @@ Kind = Literal["column", "calendar", "lookup", "window", "synthesis"]
 
 
 class Feature(BaseModel):
-    """One feature: its name, where its value comes from, and whether it is a number or a category."""
+    """One feature: its name, where its value comes from, and whether it is a number, a category or a text."""
 
     model_config = ConfigDict(frozen=True)
 
     name: str
     kind: Kind
-    type: Literal["numeric", "categorical"]
+    type: Literal["numeric", "categorical", "text"]
     column: str | None = None
     lookup: str | None = None
     primitive: str | None = None
     aggregation: Aggregation | None = None
     window_s: int | None = None
     made_of: list[tuple[str, str]] | None = None  # of a synthesized one: source tables and columns
+    terms: Terms | None = Field(None, exclude_if=lambda terms: terms is None)  # of a text: what is learned of it
 
 
 class Lookup(BaseModel):
@@ -108,6 +109,11 @@ class FeatureDefinitions(BaseModel):
     @property
     def categorical(self) -> list[str]:
         return [feature.name for feature in self.features if feature.type == "categorical"]
+
+    @property
+    def texts(self) -> dict[str, Terms]:
+        """The features that are texts, with what is to be learned of each."""
+        return {feature.name: feature.terms or Terms() for feature in self.features if feature.type == "text"}
 
     @property
     def tables(self) -> set[str]:

@@ -62,6 +62,7 @@ def column(field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> 
     Raises UnknownType for one of a type that cannot be a column, or cannot be read as that.
     """
     kind, name, x = field.type, field.name, quoted(field.name)
+    logical = "category" if logical == "text" else logical  # which are read alike
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     if extension := _extension(kind, field.metadata or {}):

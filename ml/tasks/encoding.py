@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import msgspec
 import numpy as np
 import pandas as pd
+
+from service.plan.texts import Numbers, Vocabulary
 
 MAX_LEVELS = 255  # LightGBM bins a feature into 255 values by default, so rarer levels would share one anyway
 MISSING = ""  # ONNX string tensors know no null
@@ -19,37 +22,57 @@ MISSING = ""  # ONNX string tensors know no null
 class Encoder:
     """Turns named columns into one float32 matrix, and into the inputs of the ONNX model.
 
-    `categories` maps each categorical column to its vocabulary; the code of a level is its position there.
+    `categories` maps each categorical column to its vocabulary; the code of a level is its position there. Each of
+    `texts` is the vocabulary of a column that becomes several numbers.
     """
 
     numeric: tuple[str, ...]
     categories: Mapping[str, tuple[str, ...]]
+    texts: tuple[Vocabulary, ...] = ()
 
     def __post_init__(self) -> None:
-        names = self.features
-        if not names:
-            raise ValueError("An encoder needs at least one numeric or categorical column. Got none.")
-        if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
-            raise ValueError(f"Columns listed more than once: {repeated}. List each as numeric or as categorical.")
+        if not self.columns:
+            raise ValueError("An encoder needs at least one numeric or categorical column, or one of texts. Got none.")
+        for names in (self.columns, self.features):
+            if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
+                raise ValueError(f"Columns listed more than once: {repeated}. List each as numeric or as categorical.")
 
     @classmethod
-    def fit(cls, frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> Encoder:
+    def fit(
+        cls,
+        frame: pd.DataFrame,
+        numeric: Sequence[str],
+        categorical: Sequence[str],
+        texts: Iterable[Vocabulary] = (),
+    ) -> Encoder:
         """Fit an encoder whose vocabularies are the levels of `frame`, which should hold training rows only.
 
-        A vocabulary lists the most frequent level first, then by name, and ends after `MAX_LEVELS` levels.
+        A vocabulary lists the most frequent level first, then by name, and ends after `MAX_LEVELS` levels. Those of
+        `texts` say what is to be learned of a column of texts; what they have learned of other rows is forgotten.
         """
-        _require(frame, [*numeric, *categorical])
-        return cls(tuple(numeric), {name: _vocabulary(frame[name]) for name in categorical})
+        texts = tuple(texts)
+        _require(frame, [*numeric, *categorical, *(vocabulary.column for vocabulary in texts)])
+        learned = tuple(vocabulary.learned(_texts(frame[vocabulary.column])) for vocabulary in texts)
+        return cls(tuple(numeric), {name: _vocabulary(frame[name]) for name in categorical}, learned)
+
+    def fitted_again(self, frame: pd.DataFrame) -> Encoder:
+        """Return an encoder of the same columns whose vocabularies are those of `frame`."""
+        return Encoder.fit(frame, self.numeric, list(self.categories), self.texts)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the frame's columns that it encodes."""
+        return (*self.numeric, *(vocabulary.column for vocabulary in self.texts), *self.categories)
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        """The names of the encoded matrix's columns: numeric ones first."""
-        return (*self.numeric, *self.categories)
+        """The names of the encoded matrix's columns: numeric ones first, then the numbers that texts become."""
+        return (*self.numeric, *(name for vocabulary in self.texts for name in vocabulary.features), *self.categories)
 
     @property
     def n_numeric(self) -> int:
-        """The number of encoded columns that are numeric."""
-        return len(self.numeric)
+        """The number of encoded columns that are numeric, those of texts among them."""
+        return len(self.features) - len(self.categories)
 
     @property
     def cardinalities(self) -> tuple[int, ...]:
@@ -58,26 +81,36 @@ class Encoder:
 
     def encode(self, frame: pd.DataFrame) -> np.ndarray:
         """Return the feature matrix, float32 [n_rows, n_features]; missing, infinite and unseen values are NaN."""
-        _require(frame, self.features)
-        columns = np.empty((len(self.features), len(frame)), dtype=np.float32)
-        for row, name in enumerate(self.numeric):
-            columns[row] = _numbers(frame[name])
-        for row, (name, levels) in enumerate(self.categories.items(), start=self.n_numeric):
+        _require(frame, self.columns)
+        X = np.empty((len(frame), len(self.features)), dtype=np.float32)
+        self._fill(X, frame)
+        for place, (name, levels) in enumerate(self.categories.items(), start=self.n_numeric):
             positions, labels = _labels(frame[name])
             code = {level: float(position) for position, level in enumerate(levels)}
-            columns[row] = np.array([*(code.get(label, np.nan) for label in labels), np.nan], np.float32)[positions]
-        return np.ascontiguousarray(columns.T)
+            X[:, place] = np.array([*(code.get(label, np.nan) for label in labels), np.nan], np.float32)[positions]
+        return X
+
+    def _fill(self, X: np.ndarray, frame: pd.DataFrame) -> None:
+        """Write the numbers of a frame, and those that its texts become, into the first columns of X."""
+        for place, name in enumerate(self.numeric):
+            X[:, place] = _numbers(frame[name])
+        first = len(self.numeric)
+        for vocabulary in self.texts:
+            numbers = Numbers(vocabulary)
+            numbers.write(X[:, first : first + numbers.width], _texts(frame[vocabulary.column]))
+            first += numbers.width
 
     def inputs(self, frame: pd.DataFrame) -> dict[str, np.ndarray]:
         """Return the ONNX model's inputs: `numeric` [n_rows, n_numeric] and `categorical` [n_rows, n_categorical].
 
-        The first is float32, the second str. A missing category is the empty string. An input without columns is left
-        out.
+        The first is float32, and has the numbers that texts become; the second is str. A missing category is the empty
+        string. An input without columns is left out.
         """
-        _require(frame, self.features)
+        _require(frame, self.columns)
         inputs: dict[str, np.ndarray] = {}
-        if self.numeric:
-            inputs["numeric"] = np.stack([_numbers(frame[name]) for name in self.numeric], axis=1)
+        if self.n_numeric:
+            inputs["numeric"] = np.empty((len(frame), self.n_numeric), dtype=np.float32)
+            self._fill(inputs["numeric"], frame)
         if self.categories:
             columns = [np.array([*labels, MISSING], object)[positions] for positions, labels in self._factorized(frame)]
             inputs["categorical"] = np.stack(columns, axis=1)
@@ -85,16 +118,25 @@ class Encoder:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the encoder as plain JSON values."""
-        return {"numeric": list(self.numeric), "categories": {name: [*v] for name, v in self.categories.items()}}
+        values = {"numeric": list(self.numeric), "categories": {name: [*v] for name, v in self.categories.items()}}
+        return values | ({"texts": [msgspec.to_builtins(one) for one in self.texts]} if self.texts else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Encoder:
         """Return the encoder that `to_dict` described."""
-        return cls(tuple(values["numeric"]), {name: tuple(levels) for name, levels in values["categories"].items()})
+        categories = {name: tuple(levels) for name, levels in values["categories"].items()}
+        return cls(
+            tuple(values["numeric"]), categories, msgspec.convert(values.get("texts", ()), tuple[Vocabulary, ...])
+        )
 
     def _factorized(self, frame: pd.DataFrame) -> Iterable[tuple[np.ndarray, list[str]]]:
         """Return positions and labels of each categorical column, as `_labels` does."""
         return (_labels(frame[name]) for name in self.categories)
+
+
+def _texts(column: pd.Series) -> list[str | None]:
+    """Return texts, None where one is missing."""
+    return [None if missing else str(text) for text, missing in zip(column, column.isna(), strict=True)]
 
 
 def _require(frame: pd.DataFrame, names: Iterable[str]) -> None:
