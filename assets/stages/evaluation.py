@@ -62,9 +62,9 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
-        columns = {*sources[spec.examples.table].column_names, *model.encoder.features}
+        columns = {*sources[spec.examples.table].column_names, *model.encoder.columns}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        rows = test.read({*spec.keys, "cutoff", "target", *model.encoder.features, *_sliced_by(spec)})
+        rows = test.read({*spec.keys, "cutoff", "target", *model.encoder.columns, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
@@ -143,6 +143,7 @@ def evaluation_inputs(
 ) -> EvaluationInputs:
     """Return what an evaluation is made of; `fair` marks the test rows that the champion has not seen, None: all."""
     sliced_by = sorted(_sliced_by(spec))
+    exported = Exported(model.session, model.encoder, rows)
     return EvaluationInputs(
         spec=spec,
         task=model.task,
@@ -153,8 +154,8 @@ def evaluation_inputs(
         champion=champion,
         fair=np.ones(len(rows), dtype=bool) if fair is None else fair,
         reference=model.reference,
-        encoder=model.encoder,
-        predict=Exported(model.session, model.encoder).predict,
+        encoder=exported.encoder,
+        predict=exported.predict,
     )
 
 

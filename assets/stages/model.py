@@ -28,7 +28,7 @@ from resources.storage import Columns
 def training(development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary") -> Training:
     """Return the encoded training and validation rows; the encoder has seen training rows only."""
     train, valid = (development[development["split"] == name] for name in ("train", "validation"))
-    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
+    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical, definitions.texts)
     task = Task.of(kind, train["target"])
     y, y_valid = task.labels(train["target"]), task.labels(valid["target"])
     return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)

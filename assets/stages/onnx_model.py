@@ -52,7 +52,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
     ) -> bytes:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
-        used = candidate.encoder.features
+        used = candidate.encoder.columns
         rows = development.read({"split", "target", *used})
         content = export(
             candidate.model,

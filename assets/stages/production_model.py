@@ -130,7 +130,7 @@ def _registered(step: Step, registry: Registry, model: ExportedModel, test: Colu
     if (registered := _intact(step, registry, model)) is not None:
         registry.tag(registered, about)
         return registered
-    golden = golden_inputs(model.session, model.encoder, test.read(set(model.encoder.features)))
+    golden = golden_inputs(model.session, model.encoder, test.read(set(model.encoder.columns)))
     tags = {MODEL_HASH: model.hash, "sextant.coordinates": str(model.coordinates["id"]), **about}
     return registry.register(step.run, model.content, tags, {GOLDEN: golden})
 

@@ -97,7 +97,7 @@ def _last(step: Step, name: str) -> TunedModel | None:
 def _refit(declared: Family, rows: pd.DataFrame, data: Training) -> Refit:
     everything = None
     if declared.refit == "train_and_validation":
-        encoder = Encoder.fit(rows, data.encoder.numeric, list(data.encoder.categories))
+        encoder = data.encoder.fitted_again(rows)
         X, y = encoder.encode(rows), data.task.labels(rows["target"])
         valid = (rows["split"] == "validation").to_numpy()
         everything = Training(X, y, X[valid], y[valid], encoder, data.task)

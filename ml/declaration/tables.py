@@ -91,6 +91,11 @@ class Table(Part):
         return named | set(self.interesting_values)
 
     @property
+    def texts(self) -> set[str]:
+        """The columns of which the words count."""
+        return {name for name, kind in self.logical_types.items() if kind == "text"} - set(self.ignore)
+
+    @property
     def moment(self) -> str | None:
         """The time column from which on a row is known; None: always."""
         return self._column_of(self.known_at) if isinstance(self.known_at, str) else self.time

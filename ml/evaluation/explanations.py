@@ -16,9 +16,10 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
-from ml.tasks.encoding import MISSING, Encoder
+from ml.tasks.encoding import MISSING, Encoder, levels_of
 from ml.tasks.metrics import METRICS, Task, score
 from ml.tasks.sampling import sampled_rows
+from service.plan.texts import Numbers, Vocabulary
 
 if TYPE_CHECKING:
     import onnxruntime as ort
@@ -44,11 +45,18 @@ class Importance(BaseModel):
 
 
 class Exported:
-    """The exported model over a plain matrix of numbers, in which codes stand for categories."""
+    """The exported model over a plain matrix of numbers, in which codes stand for categories and for whole texts.
 
-    def __init__(self, session: ort.InferenceSession, encoder: Encoder) -> None:
-        self.session, self.encoder = session, encoder
-        self._levels = [np.array([*levels, MISSING], object) for levels in encoder.categories.values()]
+    `encoder` makes that matrix of `rows`, and of others that have no other texts: of a text the model knows many
+    numbers, which say something together only.
+    """
+
+    def __init__(self, session: ort.InferenceSession, encoder: Encoder, rows: pd.DataFrame | None = None) -> None:
+        self.session = session
+        texts = {} if rows is None else {text.column: levels_of(rows[text.column]) for text in encoder.texts}
+        self.encoder = Encoder(encoder.numeric, {**encoder.categories, **texts})
+        self._texts = [_Remembered(text) for text in encoder.texts]
+        self._levels = [np.array([*levels, MISSING], object) for levels in self.encoder.categories.values()]
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Answer X float [n_rows, n_features], as `Encoder.encode` makes it, by [n_rows] or [n_rows, n_classes].
@@ -61,14 +69,33 @@ class Exported:
 
     def _answers(self, X: np.ndarray) -> np.ndarray:
         numeric = self.encoder.n_numeric
-        inputs = {"numeric": X[:, :numeric].astype(np.float32)} if numeric else {}
-        if self._levels:
-            codes = np.nan_to_num(X[:, numeric:], nan=-1).astype(int)
-            inputs["categorical"] = np.stack(
-                [levels[codes[:, column]] for column, levels in enumerate(self._levels)], axis=1
-            )
+        codes = np.nan_to_num(X[:, numeric:], nan=-1).astype(int)
+        labels = [levels[codes[:, column]] for column, levels in enumerate(self._levels)]
+        n_categories = len(labels) - len(self._texts)
+        blocks = [X[:, :numeric].astype(np.float32)]
+        for numbers, texts in zip(self._texts, labels[n_categories:], strict=True):
+            blocks.append(np.empty((len(X), numbers.width), dtype=np.float32))
+            numbers.write(blocks[-1], texts)
+        joined = np.concatenate(blocks, axis=1)
+        inputs = {"numeric": joined} if joined.shape[1] else {}
+        if n_categories:
+            inputs["categorical"] = np.stack(labels[:n_categories], axis=1)
         answers: np.ndarray = np.asarray(self.session.run(["score"], inputs)[0], dtype=np.float64)
         return answers
+
+
+class _Remembered(Numbers):
+    """The numbers of texts, each cut into words once: they are asked for again and again."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        super().__init__(vocabulary)
+        self._numbers = dict[str | None, dict[int, float]]()
+
+    def of(self, text: str | None) -> dict[int, float]:
+        """Return the numbers of a text that are not 0, by their places."""
+        if text not in self._numbers:
+            self._numbers[text] = super().of(text)
+        return self._numbers[text]
 
 
 class _Fitted:

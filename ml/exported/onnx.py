@@ -69,7 +69,7 @@ class Parity:
 def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], task: Task = BINARY) -> bytes:
     """Return a self-contained model.
 
-    It maps `numeric` float32 [N, n_numeric] and `categorical` string [N, n_categorical] (each left out if it has no
+    It maps `numeric` float32 [N, n_numeric], with the numbers that texts become last, and `categorical` string [N, n_categorical] (each left out if it has no
     columns) to `score`: [N], float32, the probability of the positive class, or [N, n_classes], that of each class; or
     [N], double, a number.
 
@@ -105,7 +105,8 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
         producer_name="sextant",
     )
     _strip(whole)
-    names = {"numeric": list(encoder.numeric), "categorical": list(encoder.categories)}
+    names: dict[str, Any] = {"numeric": list(encoder.numeric), "categorical": list(encoder.categories)}
+    names |= {"texts": encoder.to_dict()["texts"]} if encoder.texts else {}
     about = {"sextant.inputs": json.dumps(names), "sextant.task": json.dumps(asdict(task))}
     helper.set_model_props(whole, {**metadata, **about})
     onnx.checker.check_model(whole)
@@ -129,7 +130,7 @@ def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeP
     from onnx import TensorProto, helper
 
     inputs, nodes = [], []
-    if encoder.numeric:
+    if encoder.n_numeric:
         inputs.append(helper.make_tensor_value_info("numeric", TensorProto.FLOAT, ["rows", encoder.n_numeric]))
     if encoder.categories:
         width = len(encoder.categories)
@@ -155,7 +156,7 @@ def _front(encoder: Encoder) -> tuple[list[onnx.ValueInfoProto], list[onnx.NodeP
 
 def _parts(encoder: Encoder) -> list[str]:
     codes = [f"code_{column}" for column in range(len(encoder.categories))]
-    return ["numeric", *codes] if encoder.numeric else codes
+    return ["numeric", *codes] if encoder.n_numeric else codes
 
 
 def _strip(model: onnx.ModelProto) -> None:

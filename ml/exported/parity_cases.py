@@ -23,6 +23,9 @@ def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> d
         cases["beside thresholds, some values missing or unseen"] = _here_and_there(
             cases["beside thresholds"], numeric, categorical
         )
+    if texts := [vocabulary.column for vocabulary in encoder.texts]:
+        cases["texts missing"] = frame.assign(**dict.fromkeys(texts, None))
+        cases["texts unseen"] = frame.assign(**dict.fromkeys(texts, UNSEEN))
     if categorical:
         cases["categories missing"] = frame.assign(**dict.fromkeys(categorical, None))
         cases["categories unseen"] = frame.assign(**dict.fromkeys(categorical, UNSEEN))

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from ml.base.keys import places
 from ml.base.sql import DataError
-from ml.declaration.features import matches
+from ml.declaration.features import Terms, matches
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
@@ -95,7 +95,8 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         where, spec, tables, [name for name in record if name in table.column_names], elsewhere
     )
     _check_patterns(where, spec, names | {feature.name for feature in more})
-    features = [feature for feature in features + more if spec.features.wants(feature.name)]
+    features = _with_texts(where, spec, features + more)
+    features = [feature for feature in features if spec.features.wants(feature.name)]
     _check_names(where, features)
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
@@ -112,6 +113,32 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,
     )
+
+
+def _with_texts(where: str, spec: UseCaseSpec, features: Iterable[Feature]) -> list[Feature]:
+    """Return features of which those are texts that are columns declared as such.
+
+    Raises DataError where features.text names what is none of these.
+    """
+    described = [_as_text(spec, feature) for feature in features]
+    texts = {feature.name for feature in described if feature.type == "text"}
+    if unknown := sorted(spec.features.text.keys() - texts):
+        raise DataError(
+            f"{where}: features.text names {unknown}, which are no features that are texts; there are {sorted(texts)}. "
+            "Correct the names, or declare the columns in their table's logical_types: {review: text}"
+        )
+    return described
+
+
+def _as_text(spec: UseCaseSpec, feature: Feature) -> Feature:
+    """Return a feature as a text if it is a column that is declared as one, of its own row or of one looked up."""
+    own, name = spec.examples.table, feature.name
+    if feature.kind == "synthesis" and feature.made_of != [(own, name)]:  # what is computed of a row is named so
+        return feature
+    table, column = feature.lookup or own, feature.column or name
+    is_text = feature.type == "categorical" and column in spec.tables[table].texts
+    more = {"type": "text", "terms": spec.features.text.get(name, Terms())}
+    return feature.model_copy(update=more) if is_text else feature
 
 
 def _check_known(where: str, spec: UseCaseSpec, windows: Iterable[Lookup], record: Mapping[str, RecordType]) -> None:

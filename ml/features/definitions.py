@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml.declaration.features import Aggregation, Terms
 from ml.tables.types import RecordType, SqlType
 from ml.windows.window import Window
+from service.plan.texts import Vocabulary, unlearned
 
 LABEL_TYPES: dict[RecordType, SqlType] = {
     "number": "DOUBLE",
@@ -111,9 +112,10 @@ class FeatureDefinitions(BaseModel):
         return [feature.name for feature in self.features if feature.type == "categorical"]
 
     @property
-    def texts(self) -> dict[str, Terms]:
-        """The features that are texts, with what is to be learned of each."""
-        return {feature.name: feature.terms or Terms() for feature in self.features if feature.type == "text"}
+    def texts(self) -> list[Vocabulary]:
+        """The features that are texts: what is to be learned of each, of training rows alone."""
+        terms = {feature.name: feature.terms or Terms() for feature in self.features if feature.type == "text"}
+        return [unlearned(name, declared.spans, declared.terms, declared.rows) for name, declared in terms.items()]
 
     @property
     def tables(self) -> set[str]:

@@ -98,7 +98,7 @@ def _feature(feature: Feature) -> parts.Feature:
         case "window":
             return parts.WindowFeature(name, lookup, str(feature.aggregation), feature.column, feature.window_s)
         case "synthesis":
-            return parts.SynthesisFeature(name, feature.type)
+            return parts.SynthesisFeature(name, "numeric" if feature.type == "numeric" else "categorical")
 
 
 def _row_lookup(lookup: Lookup, file: str, at_cutoff: AtCutoff) -> parts.RowLookup:

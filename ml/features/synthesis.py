@@ -99,13 +99,13 @@ def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[s
         """Return the key, and the columns that name a row of another table as soon as a row is seen."""
         return [declared.keys[0], *(column for column in links if _is_known(declared, table, column, time))]
 
-    hidden = {*declared.ignore, *declared.known_later}
+    hidden = {*declared.ignore, *declared.known_later, *declared.texts}
     if declared.moment is not None or not declared.known_from:
         at = [declared.moment] if declared.moment else []
         columns = [*keys(declared.moment), *at, *(column for column in table.column_names if column not in hidden)]
         yield name, View(table=name, key=declared.keys[0], time=declared.moment, columns=_types(table, columns))
     for time, columns in sorted(declared.known_from.items()):
-        visible = [column for column in columns if column not in declared.ignore]
+        visible = [column for column in columns if column not in {*declared.ignore, *declared.texts}]
         types = _types(table, [*keys(time), time, *visible])
         yield f"{name}_{time}", View(table=name, key=declared.keys[0], time=time, columns=types)
 
@@ -127,7 +127,8 @@ def _entities(
     import featuretools as ft
 
     root = spec.examples.table
-    row = View(table=root, key=spec.keys[0], columns=_types(tables[root], [*spec.keys, *record]))
+    own = [column for column in record if column not in spec.tables[root].texts]
+    row = View(table=root, key=spec.keys[0], columns=_types(tables[root], [*spec.keys, *own]))
     entities = ft.EntitySet("synthesis")
     for name, view in {root: row, **views}.items():
         _add(entities, spec, name, view)

@@ -22,7 +22,7 @@ MAX_ITERATIONS = 100
 
 
 class LinearFamily(Family):
-    """Linear models on imputed, scaled numbers and one-hot categories, whose training looks at no validation rows."""
+    """Linear models on imputed, scaled numbers, the weights of words and one-hot categories, whose training looks at no validation rows."""
 
     near_zero = True
 
@@ -161,8 +161,10 @@ def _pipeline(encoder: Encoder, last: Any) -> Pipeline:
         (
             "numeric",
             make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()),
-            list(range(encoder.n_numeric)),
+            list(range(len(encoder.numeric))),
         ),
+        # The numbers of texts are between 0 and 1, none of them missing: to scale them would make rare words loud.
+        ("texts", "passthrough", list(range(len(encoder.numeric), encoder.n_numeric))),
         (
             "categorical",
             make_pipeline(

@@ -35,13 +35,13 @@ def select(
     Raises DataError with the reasons if no feature is left.
     """
     train = development[development["split"] == "train"]
-    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
+    encoder = Encoder.fit(train, definitions.numeric, definitions.categorical, definitions.texts)
     X, task = encoder.encode(train), Task.of(kind, train["target"])
     dropped, worth = _empty_or_constant(train, encoder, X, options.missing), dict[str, float]()
     if options.correlation is not None or options.keep is not None:
         y = task.labels(train["target"])
         sample = _Sample.of(encoder, X, y, task, derived_seed(seed, "selection"))
-        worse, worth = _outdone(sample, [name for name in encoder.features if name not in dropped], options)
+        worse, worth = _outdone(sample, [name for name in encoder.columns if name not in dropped], options)
         dropped |= worse
     selected = [feature.name for feature in definitions.features if feature.name not in dropped]
     if not selected:
@@ -62,9 +62,9 @@ def _none_left(use_case: str, dropped: dict[str, str]) -> str:
 def _empty_or_constant(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, allowed: float) -> dict[str, str]:
     """Return why to drop features that are too often missing, or of one value everywhere, as models see them."""
     reasons, rows = {}, len(train)
-    for position, name in enumerate(encoder.features):
-        values, column = X[:, position], train[name]
-        none = np.isnan(values) if position < encoder.n_numeric else (column.isna() | column.isin([MISSING])).to_numpy()
+    for name, places in encoder.places.items():
+        values, column = X[:, places], train[name]
+        none = np.isnan(values[:, 0]) if name in encoder.numeric else (column.isna() | column.isin([MISSING])).to_numpy()
         missing = int(none.sum())
         if missing == rows:
             reasons[name] = f"none of {rows:,} training rows has a value"
@@ -115,14 +115,14 @@ class _Sample:
 
     def worth(self, names: Sequence[str]) -> dict[str, float]:
         """Return each feature's share of all gain of boosted trees that may use these features only."""
-        numeric = tuple(name for name in self.encoder.numeric if name in names)
-        encoder = Encoder(numeric, {name: levels for name, levels in self.encoder.categories.items() if name in names})
-        X, y = self.X[:, self._places(encoder.features)], self.y
+        encoder = self.encoder.only(names)
+        X, y = self.X[:, self._places(encoder.columns)], self.y
         data = Training(X[self.learnt], y[self.learnt], X[self.held_out], y[self.held_out], encoder, self.task)
         # Of features that say the same, all trees then see the best one, and its worth is not divided.
         whole = {"feature_fraction": 1.0, "learning_rate": 0.1, "min_data_in_leaf": min(100, 1 + len(data.y) // 20)}
         gain = LightGBM().fit(data, {**LightGBM().defaults(), **whole}, seed=self.seed).gain()
-        return dict(zip(encoder.features, (gain / (gain.sum() or 1)).tolist(), strict=True))
+        shares = gain / (gain.sum() or 1)
+        return {name: float(shares[places].sum()) for name, places in encoder.places.items()}
 
     def correlations(self, names: Sequence[str]) -> np.ndarray:
         """Return Spearman's correlation of numeric features, unsigned [n, n]; a missing value has the middle rank."""
@@ -135,9 +135,9 @@ class _Sample:
         return np.atleast_2d(np.abs(np.nan_to_num(correlation)))
 
     def _places(self, names: Sequence[str]) -> list[int]:
-        """Return the positions of features among the encoded columns."""
-        places = {name: place for place, name in enumerate(self.encoder.features)}
-        return [places[name] for name in names]
+        """Return the positions of what features become among the encoded columns."""
+        places = self.encoder.places
+        return [place for name in names for place in range(*places[name].indices(self.X.shape[1]))]
 
 
 def _frequent(y: np.ndarray, held_out: int) -> bool:
@@ -168,7 +168,7 @@ def _repeating(sample: _Sample, worth: dict[str, float], allowed: float) -> dict
     """Return why to drop numeric features that correlate with one worth no less; no two that are left do."""
     reasons: dict[str, str] = {}
     left: list[int] = []
-    names = [name for name in _by_worth(worth) if name not in sample.encoder.categories]
+    names = [name for name in _by_worth(worth) if name in sample.encoder.numeric]
     correlation = sample.correlations(names) if names else np.empty((0, 0))
     for place, name in enumerate(names):
         nearest = max(left, key=lambda other: float(correlation[place, other]), default=None)

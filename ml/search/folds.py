@@ -45,7 +45,7 @@ def folded(
     parts = []
     for fold in folds:
         learned, judged = positions[fold.learned], positions[fold.judged]
-        fitted = Encoder.fit(frame.iloc[learned], encoder.numeric, list(encoder.categories))
+        fitted = encoder.fitted_again(frame.iloc[learned])
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
         parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task))
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))

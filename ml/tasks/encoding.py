@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -68,6 +69,23 @@ class Encoder:
     def features(self) -> tuple[str, ...]:
         """The names of the encoded matrix's columns: numeric ones first, then the numbers that texts become."""
         return (*self.numeric, *(name for vocabulary in self.texts for name in vocabulary.features), *self.categories)
+
+    @cached_property
+    def places(self) -> dict[str, slice]:
+        """The places of the encoded matrix's columns that each of the frame's becomes, by its name."""
+        widths = {vocabulary.column: len(vocabulary.features) for vocabulary in self.texts}
+        ends = list(accumulate(widths.get(name, 1) for name in self.columns))
+        return {
+            name: slice(first, end) for name, first, end in zip(self.columns, [0, *ends], ends, strict=False)
+        }
+
+    def only(self, names: Collection[str]) -> Encoder:
+        """Return the encoder of some of the columns, with their vocabularies."""
+        return Encoder(
+            tuple(name for name in self.numeric if name in names),
+            {name: levels for name, levels in self.categories.items() if name in names},
+            tuple(vocabulary for vocabulary in self.texts if vocabulary.column in names),
+        )
 
     @property
     def n_numeric(self) -> int:
@@ -179,6 +197,11 @@ def _label(value: object) -> str:
     """Return a level as text."""
     # A column of integers turns into floats as soon as one value is missing: 3 and 3.0 are one level.
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def levels_of(column: pd.Series) -> tuple[str, ...]:
+    """Return all levels of a column, sorted by name."""
+    return tuple(sorted({label for label in _labels(column)[1] if label != MISSING}))
 
 
 def _vocabulary(column: pd.Series) -> tuple[str, ...]:

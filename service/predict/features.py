@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from service.plan.parts import (
     SynthesisFeature,
     WindowFeature,
 )
+from service.plan.texts import Numbers, Vocabulary
 from service.records.reader import Record, Value
 from service.synthesis.synthesizer import Synthesizer
 from service.tables.lookups import Finder, load_lookup
@@ -32,10 +34,11 @@ Getter = Callable[[Record], Value]
 
 @dataclass(frozen=True)
 class Inputs:
-    """The names of the model's features, in the order of its inputs."""
+    """The names of the model's features, in the order of its inputs; `texts` become the last of its numbers."""
 
     numeric: Sequence[str]
     categorical: Sequence[str]
+    texts: Sequence[Vocabulary] = ()
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,9 @@ class FeatureBuilder:
         self.plan = plan
         features = _features_of(plan, inputs)
         numeric = [features[name] for name in inputs.numeric]
-        categorical = [features[name] for name in inputs.categorical]
-        self._width = len(numeric), len(categorical)
+        categorical = [features[name] for name in (*inputs.categorical, *_columns(inputs.texts))]
+        self._vocabularies = [Numbers(vocabulary) for vocabulary in inputs.texts]
+        self._width = len(numeric), len(inputs.categorical)
         self._numbers = _of_record(numeric)
         self._texts = _of_record(categorical)
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
@@ -79,8 +83,10 @@ class FeatureBuilder:
 
     def build(self, records: Sequence[Record]) -> Matrices:
         """Return the features of `records`, one row each, as of one state of the histories, and their warnings."""
-        numeric = np.empty((len(records), self._width[0]), dtype=np.float32)
-        categorical = np.empty((len(records), self._width[1]), dtype=object)
+        n_numeric, n_categorical = self._width
+        widths = [numbers.width for numbers in self._vocabularies]
+        numeric = np.empty((len(records), n_numeric + sum(widths)), dtype=np.float32)
+        categorical = np.empty((len(records), n_categorical + len(widths)), dtype=object)
         warnings: list[list[str]] = [[] for _ in records]
         positions, numbers = self._numbers
         if positions:
@@ -98,7 +104,9 @@ class FeatureBuilder:
         if self._synthesizer is not None:
             synthesized = self._synthesizer.values(records, state.tables, warnings)
             numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = synthesized
-        return Matrices(numeric, categorical, warnings)
+        for place, (first, numbers) in enumerate(zip(accumulate([n_numeric, *widths]), self._vocabularies, strict=False)):
+            numbers.write(numeric[:, first : first + numbers.width], categorical[:, n_categorical + place])
+        return Matrices(numeric, categorical[:, :n_categorical], warnings)
 
 
 def _fill(
@@ -120,10 +128,15 @@ def _fill(
         categorical[:, block.categorical] = block.finder.table.categorical[rows]
 
 
+def _columns(texts: Sequence[Vocabulary]) -> list[str]:
+    return [vocabulary.column for vocabulary in texts]
+
+
 def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
     features = {feature.name: feature for feature in plan.features}
     problems = []
-    for name, wants_text in [*((n, False) for n in inputs.numeric), *((n, True) for n in inputs.categorical)]:
+    texts = [*inputs.categorical, *_columns(inputs.texts)]
+    for name, wants_text in [*((n, False) for n in inputs.numeric), *((n, True) for n in texts)]:
         feature = features.get(name)
         if feature is None:
             problems.append(f"the plan has no feature {name!r}")

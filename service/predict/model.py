@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.plan.document import BundleError, Task
+from service.plan.texts import Vocabulary
 from service.predict.features import Inputs, Matrices
 
 logger = logging.getLogger("bentoml.sextant")
@@ -25,6 +26,7 @@ BINARY = Task()
 class _DeclaredInputs(msgspec.Struct):
     numeric: list[str]
     categorical: list[str]
+    texts: list[Vocabulary] = []
 
 
 class Model:
@@ -111,7 +113,8 @@ def _inputs(session: Any) -> Inputs:
         raise BundleError("model.onnx", ["its metadata has no 'sextant.inputs', the order of the features"]) from None
     except msgspec.DecodeError as error:
         raise BundleError("model.onnx", [f"its metadata 'sextant.inputs': {error}"]) from None
-    widths = {"numeric": len(declared.numeric), "categorical": len(declared.categorical)}
+    numbers = len(declared.numeric) + sum(len(vocabulary.features) for vocabulary in declared.texts)
+    widths = {"numeric": numbers, "categorical": len(declared.categorical)}
     nodes = {node.name: node.shape for node in session.get_inputs()}
     problems = [f"input {name!r} is none of {sorted(widths)}" for name in nodes if name not in widths]
     problems += [f"it has no input {name!r}" for name, width in widths.items() if width and name not in nodes]
@@ -124,4 +127,4 @@ def _inputs(session: Any) -> Inputs:
         problems.append("it has no output 'score'")
     if problems:
         raise BundleError("model.onnx", sorted(problems))
-    return Inputs(declared.numeric, declared.categorical)
+    return Inputs(declared.numeric, declared.categorical, declared.texts)

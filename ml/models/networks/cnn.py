@@ -48,10 +48,10 @@ class CNN(NetworkFamily):
 
     def shape(self, data: Training, params: Mapping[str, Any]) -> Shape:
         """Return the image's shape; raises ValueError for categories, and for columns that make no image."""
-        if data.encoder.categories:
+        if others := [name for name in data.encoder.columns if name not in data.encoder.numeric]:
             raise ValueError(
-                f"The family 'cnn' takes pixels, which are numbers. Got the categorical columns"
-                f" {sorted(data.encoder.categories)[:5]}: use another family, or leave them out."
+                f"The family 'cnn' takes pixels, which are numbers. Got the columns {sorted(others)[:5]} of categories"
+                " or texts: use another family, or leave them out."
             )
         height, width, channels, place = pixel_places(data.encoder.numeric, params.get("height"))
         sizes = ImageSizes(height, width, channels, place, int(params["filters"]), float(params["dropout"]))
