@@ -90,6 +90,12 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     if declared.gpu != "never":
         require_device(chosen, "cuda")
     Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
+    texts = {f"{table}.{column}" for table, one in case.spec.tables.items() for column in one.texts}
+    if texts and not chosen.texts:
+        raise ValueError(
+            f"models.{name}: {name} cannot learn from texts, and logical_types declares {sorted(texts)}; leave the "
+            "family out, or list the columns under ignore"
+        )
     if declared.refit == "train_and_validation" and not chosen.settles:
         raise ValueError(
             f"models.{name}.refit: train_and_validation is not for {name}, whose training stops by the validation "

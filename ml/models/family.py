@@ -121,6 +121,8 @@ class Family:
     """The kinds of task that it can learn."""
     devices: tuple[str, ...] = ("cpu",)
     """Kinds of device it can train on: "cpu", "cuda"."""
+    texts: bool = True
+    """Whether it takes the numbers that texts become, which stand among the numeric columns."""
     requires: tuple[str, ...] = ()
     """Packages that a family of the user's own needs; of any other, the catalogue knows."""
 

@@ -37,6 +37,7 @@ class CNN(NetworkFamily):
     """
 
     name = "cnn"
+    texts = False
 
     def defaults(self) -> dict[str, Any]:
         """Return sizes that suit images of some hundred pixels."""
