@@ -1,0 +1,42 @@
+"""A use case of texts, from its file to predictions."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.exported.model import ExportedModel
+from resources.ledger import Ledger
+from resources.storage import storage
+from tests.support.small import Small
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_use_case_of_texts_is_searched_selected_judged_and_explained_by_column(small: Small) -> None:
+    random, n = np.random.default_rng(0), 300
+    words = np.array(["good", "bad", "chair", "lamp", "the", "É"])
+    notes = [" ".join(random.choice(words, 6)) for _ in range(n)]
+    rows = pd.DataFrame({"id": range(n), "note": notes, "x": random.normal(size=n)})
+    rows["y"] = (rows["note"].str.count("good") > rows["note"].str.count("bad")).astype(int)
+    rows.loc[::9, "note"] = None
+    rows.to_csv(small.rows, index=False)
+    table = {"source": {"path": str(small.rows)}, "key": "id", "logical_types": {"note": "text"}}
+
+    small.materialize(
+        tables={"rows": table},
+        features={"selection": {"keep": 1}, "text": {"note": {"characters": [3, 3], "terms": 20}}},
+        tuning={"folds": 2},
+        models={"logistic": {"trials": 2}, "lightgbm": {"trials": 1}, "ensemble": {}},
+    )
+
+    evaluation = stored("evaluation")
+    assert evaluation.metrics["roc_auc"] > 0.8
+    assert [importance.feature for importance in evaluation.importances] == ["note"]
+    assert evaluation.importances[0].drop > 0.2
+    assert evaluation.serving.parity < 1e-5
+    (vocabulary,) = ExportedModel(stored("onnx_model")).encoder.texts
+    assert {"good", "bad", "é"} <= set(vocabulary.grams[0].terms)
+
+
+def stored(asset: str):  # type: ignore[no-untyped-def]
+    """The last result of an asset."""
+    return storage().load(Ledger().latest_result(f"small/{asset}"))
