@@ -59,19 +59,29 @@ def _of_table(name: str, declared: Table, table: pa.Table, spec: UseCaseSpec) ->
         yield from _remarks(name, finding, blocks=finding.check not in declared.audit.warn)
     used = {link.child_column for link in spec.links if link.child == name}
     used |= {link.parent_column for link in spec.links if link.parent == name}
-    for column, text in useless_columns(table, {*declared.keys, *declared.ignore, *declared.times, *used}):
-        yield Remark(name, f"column {column!r} {text}: list it under ignore", False)
+    left_out = {*declared.keys, *declared.ignore, *declared.times, *used}
+    for column, text, remedy in remarkable(table, left_out, declared.texts):
+        yield Remark(name, f"column {column!r} {text}: {remedy}", False)
 
 
-def useless_columns(table: pa.Table, left_out: set[str]) -> Iterator[tuple[str, str]]:
-    """Yield the columns of a table that tell nothing, and why; those that are `left_out` are not asked about."""
+def remarkable(table: pa.Table, left_out: set[str], texts: set[str]) -> Iterator[tuple[str, str, str]]:
+    """Yield the columns of a table that tell nothing or are not declared as the texts that they are: why, what to do.
+
+    Those that are `left_out` are not asked about, and of `texts` all may be different.
+    """
     names = [name for name in table.column_names if name not in left_out]
     if not names:
         return
     with connection() as opened:
         opened.register("source", table.select(names).slice(0, LOOKED_AT))
         opened.execute(f"create table {TABLE} as from source")
-        yield from useless(facts_of(opened))
+        facts = facts_of(opened)
+    for column, why in useless(facts, texts):
+        yield column, why, "list it under ignore"
+    for one in facts:
+        if one.prose and one.name not in texts:
+            remedy = f"write logical_types: {{{one.name}: text}}, or list it under ignore"
+            yield one.name, f"is prose of {one.length:.0f} characters on average, each of which is a category", remedy
 
 
 def _of_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> Iterator[Remark]:

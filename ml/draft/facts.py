@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,6 +66,16 @@ class Facts:
         return self.values == self.rows == self.distinct and self.rows > 0
 
     @property
+    def prose(self) -> bool:
+        """True for texts of which the words count: long ones that are mostly different."""
+        return self.kind == "text" and self.length >= PROSE and self.distinct > 0.5 * self.values and not self.constant
+
+    @property
+    def nearly_unique(self) -> bool:
+        """True for texts that are nearly all different."""
+        return self.kind == "text" and self.distinct > MOSTLY * self.values and self.values > FEW
+
+    @property
     def constant(self) -> bool:
         """True where there is only one value, or none."""
         return self.distinct <= 1 and self.values in (0, self.rows)
@@ -77,17 +87,15 @@ def facts_of(opened: DuckDBPyConnection) -> list[Facts]:
     return [_Column(opened, name, kind).facts() for name, kind in described]
 
 
-def useless(facts: Iterable[Facts]) -> Iterator[tuple[str, str]]:
-    """Yield the names of columns that tell nothing of other rows, and why."""
+def useless(facts: Iterable[Facts], texts: Collection[str] = ()) -> Iterator[tuple[str, str]]:
+    """Yield the names of columns that tell nothing of other rows, and why; of `texts` the words may tell something."""
     seen: dict[tuple[int, str], str] = {}
     for one in facts:
         if one.constant:
             yield one.name, "is the same in all rows" if one.values else "has no values"
         elif one.counts_rows:
             yield one.name, "only counts the rows"
-        elif one.kind == "text" and one.length >= PROSE and one.distinct > 0.5 * one.values:
-            yield one.name, f"is prose of {one.length:.0f} characters on average, which no model here reads as words"
-        elif one.kind == "text" and one.distinct > MOSTLY * one.values and one.values > FEW:
+        elif one.name not in texts and one.nearly_unique and not one.prose:
             yield (
                 one.name,
                 f"has {one.distinct:,} different texts in {one.values:,} rows: a name tells nothing of others",

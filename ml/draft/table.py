@@ -62,7 +62,7 @@ class DraftTable:
         entries: dict[str, Any] = {"source": self._source(), "key": self._key()}
         if time is not None:
             entries["time"] = self._time(time)
-        if logical := self._logical_types(time):
+        if logical := self._logical_types(time, target):
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
@@ -118,13 +118,21 @@ class DraftTable:
         also = f"; it could also be {_or(others)}" if others else ""
         return Guess(time, f"when a row happened: {facts.least} to {facts.most}{also}")
 
-    def _logical_types(self, time: str | None) -> dict[str, Any]:
-        """Return the types of times that are not declared as such elsewhere."""
+    def _logical_types(self, time: str | None, target: str | None) -> dict[str, Any]:
+        """Return the types of prose, and of times that are not declared as such elsewhere."""
         named = [
             one.name for one in self.facts.values()
             if one.kind == "time" and one.name != time and not one.dates and not one.unit and self._is_text(one.name)
         ]  # fmt: skip
-        return {name: Guess("time", "all of its texts are times") for name in named}
+        useless = dict(self._useless(target))
+        prose = [
+            one for one in self.facts.values()
+            if one.prose and one.name not in useless and one.name != target and one.name not in self.key
+        ]  # fmt: skip
+        return {name: Guess("time", "all of its texts are times") for name in named} | {
+            one.name: Guess("text", f"prose of {one.length:.0f} characters on average: its words count, not which it is")
+            for one in prose
+        }
 
     def _is_text(self, name: str) -> bool:
         kinds = self.opened.execute(

@@ -57,6 +57,21 @@ def test_nothing_is_said_of_what_is_ignored(tmp_path: Path) -> None:
     assert remarks(tmp_path, table={"ignore": ["name", "twin", "nothing"]}) == {True: [], False: []}
 
 
+def test_of_a_declared_text_all_may_be_different(tmp_path: Path) -> None:
+    table = {"ignore": ["twin", "nothing"], "logical_types": {"name": "text"}}
+
+    assert remarks(tmp_path, table=table) == {True: [], False: []}
+
+
+def test_prose_that_is_read_as_categories_is_worth_a_look(tmp_path: Path) -> None:
+    computed = {"computed": {"letter": "concat(name, ' wrote that nothing of this was of any use to him')"}}
+
+    (remark,) = remarks(tmp_path, table={"ignore": ["name", "twin", "nothing"], **computed})[False]
+
+    assert "'letter' is prose of 61 characters on average" in remark
+    assert "write logical_types: {letter: text}, or list it under ignore" in remark
+
+
 @pytest.mark.parametrize("rows", [100, None])
 def test_a_declared_column_that_is_not_there_is_named_with_the_one_that_was_meant(
     rows: int | None, tmp_path: Path
