@@ -75,21 +75,21 @@ def reviews(file: Path | None) -> pd.DataFrame:
     """Return the reviews, and whether each is more positive than negative."""
     with tempfile.TemporaryDirectory() as folder:
         if file is None:
-            fetch = "download --quiet --no-deps --no-binary :all: vaderSentiment==2.5 --dest".split()
-            subprocess.run([sys.executable, "-m", "pip", *fetch, folder], check=True)
+            options = ["--quiet", "--no-deps", "--no-binary", ":all:", "--dest", folder]
+            subprocess.run([sys.executable, "-m", "pip", "download", *options, "vaderSentiment==2.5"], check=True)
             (file,) = Path(folder).glob("*.tar.gz")
-        inner = _member(tarfile.open(file), INNER)
-        lines = _member(tarfile.open(fileobj=io.BytesIO(inner)), REVIEWS).decode("utf-8", "replace").splitlines()
+        lines = _member(_member(file.read_bytes(), INNER), REVIEWS).decode("utf-8", "replace").splitlines()
     rows = [line.split("\t", 2) for line in lines if line]
     return pd.DataFrame({"review": [row[2] for row in rows], "positive": [float(row[1]) > 0 for row in rows]})
 
 
-def _member(archive: tarfile.TarFile, name: str) -> bytes:
-    """Return the content of the one file of this name."""
-    (member,) = [member for member in archive.getmembers() if Path(member.name).name == name]
-    content = archive.extractfile(member)
-    assert content is not None
-    return content.read()
+def _member(packed: bytes, name: str) -> bytes:
+    """Return the content of the one file of this name in an archive."""
+    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+        (member,) = [member for member in archive.getmembers() if Path(member.name).name == name]
+        content = archive.extractfile(member)
+        assert content is not None
+        return content.read()
 
 
 def measured(side: Callable[[Split], float], frame: pd.DataFrame, seeds: int) -> dict[str, float]:
@@ -145,12 +145,12 @@ def encode_many(rows: int, terms: int) -> None:
     random = np.random.default_rng(0)
     drawn = random.zipf(1.3, (rows, 20)) % 50_000
     frame = pd.DataFrame({"review": [" ".join(map("w{}".format, row)) for row in _lists(drawn)]})
-    before, began = _peak_mb(), time.perf_counter()
+    before, began = _peak_mb(), time.process_time()
     encoder = Encoder.fit(frame, [], [], [unlearned("review", WORDS, terms, ROWS_LEAST)])
-    learned = time.perf_counter()
+    learned = time.process_time()
     X = encoder.encode(frame)
     figures = {
-        "learn_s": learned - began, "encode_s": time.perf_counter() - learned, "matrix_mb": X.nbytes / 2**20,
+        "learn_s": learned - began, "encode_s": time.process_time() - learned, "matrix_mb": X.nbytes / 2**20,
         "beside_matrix_mb": _peak_mb() - before - X.nbytes / 2**20,
     }  # fmt: skip
     print(json.dumps({name: round(value, 1) for name, value in figures.items()}))

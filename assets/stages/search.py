@@ -22,7 +22,6 @@ from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
-from ml.tasks.encoding import Encoder
 from resources.home import home
 from resources.ledger import Ledger
 

@@ -51,13 +51,13 @@ class History(Part):
 
 
 class Terms(Part):
-    """What is learned of a column of texts: which n-grams of words and characters, and how many."""
+    """Terms of a column of texts: which n-grams of words and characters are learned, and how many."""
 
     words: tuple[int, int] | None = Field(
         (1, 2), description="From how many words that follow each other, to how many; null: no words."
     )
     characters: tuple[int, int] | None = Field(
-        None, description="From how many characters of a word to how many, such as [3, 5]; null: no characters."
+        (3, 5), description="From how many characters of a word to how many; null: no characters."
     )
     terms: int = Field(
         500, ge=1, le=2000, description="The most words, and the most characters, that are kept: those in most rows."
@@ -78,7 +78,12 @@ class Terms(Part):
     @property
     def spans(self) -> dict[Literal["words", "characters"], tuple[int, int]]:
         """The lengths of the n-grams of each kind that is wanted: from and to."""
-        return ({"words": self.words} if self.words else {}) | ({"characters": self.characters} if self.characters else {})
+        spans: dict[Literal["words", "characters"], tuple[int, int]] = {}
+        if self.words:
+            spans["words"] = self.words
+        if self.characters:
+            spans["characters"] = self.characters
+        return spans
 
 
 class Synthesis(Part):
@@ -158,7 +163,7 @@ class Features(Part):
         default_factory=dict,
         exclude_if=lambda text: not text,
         description="What is learned of columns whose logical type is text, where it is not the default: {review: "
-        "{characters: [3, 5], terms: 1000}}.",
+        "{characters: null, terms: 2000}}.",
     )
     selection: Selection = Field(
         default_factory=Selection, description="Which of the features are dropped before training."

@@ -38,8 +38,8 @@ class Table(Part):
     )
     logical_types: dict[str, LogicalType] = Field(
         default_factory=dict,
-        description="What columns hold where their values do not tell: {zip_code: category, paid: boolean, review: text}. "
-        "Of a text the words count, of a category only which one it is.",
+        description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}. Of a text "
+        "the words count, {review: text}, of a category only which one it is.",
     )
     interesting_values: dict[str, list[bool | int | float | str]] = Field(
         default_factory=dict,

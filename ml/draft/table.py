@@ -130,7 +130,9 @@ class DraftTable:
             if one.prose and one.name not in useless and one.name != target and one.name not in self.key
         ]  # fmt: skip
         return {name: Guess("time", "all of its texts are times") for name in named} | {
-            one.name: Guess("text", f"prose of {one.length:.0f} characters on average: its words count, not which it is")
+            one.name: Guess(
+                "text", f"prose of {one.length:.0f} characters on average: its words count, not which it is"
+            )
             for one in prose
         }
 

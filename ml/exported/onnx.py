@@ -69,9 +69,9 @@ class Parity:
 def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], task: Task = BINARY) -> bytes:
     """Return a self-contained model.
 
-    It maps `numeric` float32 [N, n_numeric], with the numbers that texts become last, and `categorical` string [N, n_categorical] (each left out if it has no
-    columns) to `score`: [N], float32, the probability of the positive class, or [N, n_classes], that of each class; or
-    [N], double, a number.
+    It maps `numeric` float32 [N, n_numeric], where the numbers that texts become are last, and `categorical` string
+    [N, n_categorical] (each left out if it has no columns) to `score`: [N], float32, the probability of the positive
+    class, or [N, n_classes], that of each class; or [N], double, a number.
 
     A missing category is the empty string. The same model gives the same bytes, and `task_of` them its task.
     """

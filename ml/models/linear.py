@@ -22,7 +22,7 @@ MAX_ITERATIONS = 100
 
 
 class LinearFamily(Family):
-    """Linear models on imputed, scaled numbers, the weights of words and one-hot categories, whose training looks at no validation rows."""
+    """Linear models on imputed, scaled numbers, words and one-hot categories; they look at no validation rows."""
 
     near_zero = True
 

@@ -64,7 +64,9 @@ def _empty_or_constant(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, all
     reasons, rows = {}, len(train)
     for name, places in encoder.places.items():
         values, column = X[:, places], train[name]
-        none = np.isnan(values[:, 0]) if name in encoder.numeric else (column.isna() | column.isin([MISSING])).to_numpy()
+        none = (
+            np.isnan(values[:, 0]) if name in encoder.numeric else (column.isna() | column.isin([MISSING])).to_numpy()
+        )
         missing = int(none.sum())
         if missing == rows:
             reasons[name] = f"none of {rows:,} training rows has a value"

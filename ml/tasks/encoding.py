@@ -75,9 +75,7 @@ class Encoder:
         """The places of the encoded matrix's columns that each of the frame's becomes, by its name."""
         widths = {vocabulary.column: len(vocabulary.features) for vocabulary in self.texts}
         ends = list(accumulate(widths.get(name, 1) for name in self.columns))
-        return {
-            name: slice(first, end) for name, first, end in zip(self.columns, [0, *ends], ends, strict=False)
-        }
+        return {name: slice(first, end) for name, first, end in zip(self.columns, [0, *ends], ends, strict=False)}
 
     def only(self, names: Collection[str]) -> Encoder:
         """Return the encoder of some of the columns, with their vocabularies."""

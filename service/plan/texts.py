@@ -96,7 +96,7 @@ def unlearned(column: str, spans: Mapping[Kind, Span], most: int, rows: int) -> 
 
 
 class _Letters(dict[int, int]):
-    """What becomes of each character: itself where it is part of a word, a space where it is not."""
+    """Characters by code: each is itself where it is part of a word, and a space where it is not."""
 
     def __missing__(self, code: int) -> int:
         letter = chr(code)
@@ -117,9 +117,7 @@ def _terms(words: Sequence[str], grams: Grams) -> Iterator[str]:
     lengths = range(grams.shortest, grams.longest + 1)
     if grams.kind == "words":
         return (
-            " ".join(words[start : start + length])
-            for length in lengths
-            for start in range(len(words) - length + 1)
+            " ".join(words[start : start + length]) for length in lengths for start in range(len(words) - length + 1)
         )
     return (
         word[start : start + length]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
@@ -84,7 +83,7 @@ class FeatureBuilder:
     def build(self, records: Sequence[Record]) -> Matrices:
         """Return the features of `records`, one row each, as of one state of the histories, and their warnings."""
         n_numeric, n_categorical = self._width
-        widths = [numbers.width for numbers in self._vocabularies]
+        widths = [vocabulary.width for vocabulary in self._vocabularies]
         numeric = np.empty((len(records), n_numeric + sum(widths)), dtype=np.float32)
         categorical = np.empty((len(records), n_categorical + len(widths)), dtype=object)
         warnings: list[list[str]] = [[] for _ in records]
@@ -104,8 +103,10 @@ class FeatureBuilder:
         if self._synthesizer is not None:
             synthesized = self._synthesizer.values(records, state.tables, warnings)
             numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = synthesized
-        for place, (first, numbers) in enumerate(zip(accumulate([n_numeric, *widths]), self._vocabularies, strict=False)):
-            numbers.write(numeric[:, first : first + numbers.width], categorical[:, n_categorical + place])
+        first = n_numeric
+        for vocabulary, column in zip(self._vocabularies, categorical.T[n_categorical:], strict=True):
+            vocabulary.write(numeric[:, first : first + vocabulary.width], column)
+            first += vocabulary.width
         return Matrices(numeric, categorical[:, :n_categorical], warnings)
 
 

@@ -113,7 +113,10 @@ def test_a_word_for_missing_is_so_among_texts_too(tmp_path: Path) -> None:
 
 
 def test_prose_is_a_text_whose_words_count(tmp_path: Path) -> None:
-    rows = [f"{number},was the {number}. that wrote us a very long letter,{number % 7},{number % 2}" for number in range(200)]
+    rows = [
+        f"{number},was the {number}. that wrote us a very long letter,{number % 7},{number % 2}"
+        for number in range(200)
+    ]
     (tmp_path / "letters.csv").write_text("\n".join(["id,letter,size,answered", *rows]))
 
     text = draft("case", [str(tmp_path / "letters.csv")], "answered").text

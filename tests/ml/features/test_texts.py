@@ -44,10 +44,21 @@ DECLARED: dict[str, Any] = {
     "examples": {
         "table": "reviews", "target": "useful", "split": {"validation_share": 0.2, "test_share": 0.2},
     },
-    "features": {"text": {"body": {"characters": [3, 4], "terms": 30}, "products.about": {"rows": 1}}},
+    "features": {
+        "text": {"body": {"characters": [3, 4], "terms": 30}, "products.about": {"rows": 1, "characters": None}},
+    },
     "models": {"lightgbm": {"trials": 1}},
 }  # fmt: skip
-BODIES = ["Great value, great size!", "BROKEN on arrival…", None, "", "Très bien — ÉTÉ", "ok", "很好 24/7", "the the the"]
+BODIES = [
+    "Great value, great size!",
+    "BROKEN on arrival…",
+    None,
+    "",
+    "Très bien — ÉTÉ",
+    "ok",
+    "很好 24/7",
+    "the the the",
+]
 
 
 def spec_of(**changes: Any) -> UseCaseSpec:
@@ -61,7 +72,11 @@ def tables(spec: UseCaseSpec) -> dict[str, pa.Table]:
     frame["sku"] = random.choice(np.array(["a", "b", "c", "gone"], object), n)
     frame["stars"] = random.integers(1, 6, n).astype(float)
     frame["useful"] = frame["body"].fillna("").str.contains("reat|很") ^ (random.random(n) < 0.1)
-    products = {"sku": ["a", "b", "c"], "about": ["A red chair", None, "Red table, RED lamp"], "maker": ["x", "y", None]}
+    products = {
+        "sku": ["a", "b", "c"],
+        "about": ["A red chair", None, "Red table, RED lamp"],
+        "maker": ["x", "y", None],
+    }
     plain = {"reviews": pa.Table.from_pandas(frame), "products": pa.table(products)}
     return {name: with_computed("a test", spec.tables[name], table) for name, table in plain.items()}
 
@@ -96,7 +111,9 @@ def test_texts_are_no_categories_of_deep_feature_synthesis() -> None:
         features={"synthesis": {"depth": 2, "aggregations": ["num_unique"]}},
     )
     at = pa.array([pd.Timestamp("2024-01-01")] * 240, pa.timestamp("us"))
-    sent = pa.table({"vote": range(3), "id": range(3), "at": at[:3], "remark": ["a b", "c", "d"], "by": ["x", "y", "y"]})
+    sent = pa.table(
+        {"vote": range(3), "id": range(3), "at": at[:3], "remark": ["a b", "c", "d"], "by": ["x", "y", "y"]}
+    )
     sources = tables(spec_of()) | {"votes": sent}
     sources["reviews"] = sources["reviews"].append_column("at", at)
 
@@ -117,7 +134,7 @@ def test_settings_of_what_is_no_text_are_refused_with_those_that_are(name: str) 
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
-        ({"words": None}, "neither words nor characters"),
+        ({"words": None, "characters": None}, "neither words nor characters"),
         ({"words": [2, 1]}, r"words: \[2, 1\] are not from 1 to 5"),
         ({"characters": [0, 3]}, r"characters: \[0, 3\] are not from 1 to 10"),
         ({"terms": 2001}, "2000"),
@@ -135,7 +152,9 @@ def test_a_declaration_without_texts_says_nothing_of_them() -> None:
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, ExportedModel, list[dict[str, Any]], np.ndarray]:
+def bundle(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[Predictor, ExportedModel, list[dict[str, Any]], np.ndarray]:
     """A service of a model of these texts, the model, golden requests and what the batch path answers to them."""
     spec, folder = spec_of(), tmp_path_factory.mktemp("bundle")
     sources = tables(spec)
@@ -144,7 +163,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, Exporte
     frame = feature_matrix(spec, definitions, sources, rows)
     encoder = Encoder.fit(frame, definitions.numeric, definitions.categorical, definitions.texts)
     X, y = encoder.encode(frame), np.asarray(sources["reviews"]["useful"]).astype(np.int8)
-    model = family("lightgbm").fit(Training(X, y, X, y, encoder), {**family("lightgbm").defaults(), "rounds": 30, "min_data_in_leaf": 5}, seed=0)
+    model = family("lightgbm").fit(
+        Training(X, y, X, y, encoder), {**family("lightgbm").defaults(), "rounds": 30, "min_data_in_leaf": 5}, seed=0
+    )
     about = {"sextant.encoder": json.dumps(encoder.to_dict()), "sextant.definitions": definitions.model_dump_json()}
     exported = ExportedModel(export(model, encoder, about))
     asked, cutoffs = golden_rows(spec, definitions, sources["reviews"], rows, 40)
@@ -180,7 +201,11 @@ def test_the_model_carries_its_words(bundle: Any) -> None:
     assert [text["column"] for text in inputs["texts"]] == ["body", "products.about", "both"]
 
 
-@given(body=st.none() | st.text(max_size=60) | st.lists(st.sampled_from([str(b) for b in BODIES]), max_size=5).map(" ".join))
+@given(
+    body=st.none()
+    | st.text(max_size=60)
+    | st.lists(st.sampled_from([str(b) for b in BODIES]), max_size=5).map(" ".join)
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_answered_by_the_service_as_by_the_model(bundle: Any, body: str | None) -> None:
     predictor, exported, requests, _ = bundle

@@ -31,7 +31,14 @@ def test_texts_stand_between_numbers_and_categories() -> None:
     encoder = fitted()
 
     assert encoder.columns == ("x", "note", "city")
-    assert encoder.features == ("x", "note: no words", 'note: words "day"', 'note: words "bad"', 'note: words "good"', "city")
+    assert encoder.features == (
+        "x",
+        "note: no words",
+        'note: words "day"',
+        'note: words "bad"',
+        'note: words "good"',
+        "city",
+    )
     assert (encoder.n_numeric, encoder.cardinalities) == (5, (2,))
     assert encoder.places == {"x": slice(0, 1), "note": slice(1, 5), "city": slice(5, 6)}
     X = encoder.encode(frame())
@@ -106,5 +113,8 @@ def test_definitions_say_what_is_to_be_learned() -> None:
     (vocabulary,) = definitions.texts
 
     assert (vocabulary.column, vocabulary.most, vocabulary.rows) == ("note", 500, 3)
-    assert [(grams.kind, grams.shortest, grams.longest) for grams in vocabulary.grams] == [("words", 1, 2)]
+    assert [(grams.kind, grams.shortest, grams.longest) for grams in vocabulary.grams] == [
+        ("words", 1, 2),
+        ("characters", 3, 5),
+    ]
     assert "terms" not in Feature(name="x", kind="column", type="numeric").model_dump()
