@@ -109,7 +109,8 @@ def _aggregations(tables: Sequence[DraftTable], pointing: Sequence[DraftLink]) -
     columns_of = {link.child: link.child_column for link in pointing}
     kinds = {
         one.kind for table in tables if table.name in columns_of for one in table.facts.values()
-        if one.name not in (*table.key, columns_of[table.name]) and not (one.kind == "time" or one.constant or one.prose)
+        if one.name not in (*table.key, columns_of[table.name]) and one.kind != "time"
+        and not one.constant and not one.prose
     }  # fmt: skip
     numbers = ["sum", "mean", "max"] if kinds & {"whole", "number"} else []
     return ["count", *numbers, *(["num_unique"] if "text" in kinds else [])]

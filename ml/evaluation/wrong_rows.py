@@ -6,10 +6,12 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from ml.base.text import shortened
 from ml.tasks.metrics import Task
 from ml.tasks.weighted import log_losses, squared_errors
 
 MOST = 10
+SHOWN = 200  # characters of a text
 
 
 class WrongRow(BaseModel):
@@ -64,4 +66,4 @@ def _answer(p: np.ndarray, task: Task) -> str:
 def _text(value: object) -> str:
     if pd.isna(value):  # type: ignore[call-overload]
         return "missing"
-    return f"{value:.4g}" if isinstance(value, float | np.floating) else str(value)
+    return f"{value:.4g}" if isinstance(value, float | np.floating) else shortened(str(value), SHOWN)

@@ -33,6 +33,10 @@ class Grams(Part, frozen=True):
     terms: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
 
+    def __post_init__(self) -> None:
+        if len(self.terms) != len(self.weights):
+            raise ValueError(f"{len(self.terms)} {self.kind} have {len(self.weights)} weights")
+
 
 class Vocabulary(Part, frozen=True):
     """The n-grams of a column of texts: of each kind at most `most`, each of them in at least `rows` training rows."""

@@ -10,6 +10,7 @@ from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Task
+from service.plan.texts import unlearned
 
 WEIGHTS = np.array([3.0, -2.0, 0.0])
 
@@ -79,6 +80,28 @@ def test_a_plain_matrix_is_answered_like_the_rows_that_it_stands_for(exported: t
     found = model.predict(encoder.encode(frame).astype(float))
 
     assert (found == predict(session(content), encoder, frame)).all()
+
+
+def test_a_text_is_one_feature_however_many_numbers_it_becomes() -> None:
+    random = np.random.default_rng(0)
+    words = np.array(["good", "bad", "the", "a"])
+    notes = pd.Series([" ".join(random.choice(words, 4)) for _ in range(200)], dtype=object)
+    frame = pd.DataFrame({"x": random.normal(size=200), "note": notes, "city": random.choice(["Rome", "Oslo"], 200)})
+    frame.loc[::9, "note"] = None
+    y = (frame["note"].fillna("").str.count("good") > 1).to_numpy().astype("int8")
+    encoder = Encoder.fit(frame, ["x"], ["city"], [unlearned("note", {"words": (1, 2)}, 30, 2)])
+    X = encoder.encode(frame)
+    model = family("logistic").fit(Training(X, y, X, y, encoder), family("logistic").defaults(), seed=0)
+    content = export(model, encoder, {}, Task())
+
+    exported = Exported(session(content), encoder, frame)
+
+    assert exported.encoder.features == ("x", "city", "note")
+    answers = exported.predict(exported.encoder.encode(frame).astype(float))
+    assert (answers == predict(session(content), encoder, frame)).all()
+    explained = explain(exported.predict, exported.encoder, frame, y, Task(), "roc_auc", rows=150, shap_rows=10, seed=1)
+    assert explained.importances[0].feature == "note"
+    assert explained.importances[0].drop > 0.2
 
 
 def test_what_the_exported_model_uses_matters_most_and_the_same_seed_says_the_same(

@@ -250,4 +250,4 @@ def test_whole_numbers_that_no_double_holds_keep_their_digits_in_batch_and_servi
 def test_the_code_of_a_plan_is_its_structs_and_nothing_else_of_the_service() -> None:
     reached = [name for name in running().reach("ml.features.online_state") if name.startswith("service")]
 
-    assert reached == ["service", "service.plan", "service.plan.document", "service.plan.parts"]
+    assert reached == ["service", "service.plan", "service.plan.document", "service.plan.parts", "service.plan.texts"]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.feature_extraction.text import TfidfVectorizer
 
 from service.plan import texts as module
-from service.plan.texts import Numbers, Vocabulary, unlearned, words_of
+from service.plan.texts import Grams, Numbers, Vocabulary, unlearned, words_of
 
 TEXTS = st.text(st.sampled_from("aAbBñÉßİ\u0661हि\u0301ﬁ -_.,\n\t!7\u200d❤\ufe0f的好"), max_size=30)
 
@@ -121,6 +121,13 @@ def test_what_is_learned_does_not_depend_on_the_order_of_the_rows_and_travels_as
     assert learned == vocabulary.learned(train[::-1]) == learned.learned(train)
     assert learned.grams[0].terms == ("a", "b", "c")
     assert msgspec.json.decode(msgspec.json.encode(learned), type=Vocabulary) == learned
+
+
+def test_words_without_their_weights_are_refused() -> None:
+    grams = {"kind": "words", "shortest": 1, "longest": 1, "terms": ["a"]}
+
+    with pytest.raises(msgspec.ValidationError, match="1 words have 0 weights"):
+        msgspec.convert(grams, Grams)
 
 
 def test_frequent_terms_are_found_where_there_are_more_than_can_be_counted(monkeypatch: pytest.MonkeyPatch) -> None:
