@@ -10,6 +10,7 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.ensemble import blend
 from ml.search.tuning import TunedModel
+from ml.tasks.metrics import own_modules
 from resources.storage import Columns
 
 
@@ -17,7 +18,9 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
     """Return the asset `models/ensemble`."""
     ins = {name: f"models/{name}" for name in case.spec.models.families} | {"development": "features/development"}
 
-    @asset(case, "models/ensemble", stage="models", kinds={"python"}, reads=reads.ENSEMBLE, ins=ins)
+    own = own_modules([case.spec.metric])
+
+    @asset(case, "models/ensemble", stage="models", kinds={"python"}, reads=reads.ENSEMBLE, ins=ins, code=own)
     def ensemble(step: Step, development: Columns, **models: TunedModel) -> TunedModel:
         """A weighted mean of the other families' answers, selected greedily."""
         declared, rows = step.case.spec.models.ensemble, development.read({"split", "target"})

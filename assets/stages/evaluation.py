@@ -32,6 +32,7 @@ from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
+from ml.tasks.metrics import own_modules
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
@@ -43,7 +44,8 @@ FIGURES, EXPLANATIONS = "figures", "explanations"  # what is stored with an eval
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """Return the asset `evaluation`."""
     ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
-    showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates)), champion_now)
+    own = own_modules(case.spec.evaluation.metrics)
+    showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates), *own), champion_now)
 
     @asset(
         case,
@@ -57,7 +59,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         require=require_belonging,
         checks=gate_names(case.spec.gates),
         # Figures need the test rows, which are there only while an evaluation is made; parity needs the native model.
-        code=["ml.report.pictures", *case.spec.models.modules],
+        code=["ml.report.pictures", *case.spec.models.modules, *own],
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
@@ -85,7 +87,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
             "rows": step.loaded["test"].hash,
             "plan": [spec.metric, plan.importance_rows, plan.shap_rows],
         }
-        explanations = step.recalled(EXPLANATIONS, about, [__name__], lambda: explained(inputs))
+        explanations = step.recalled(EXPLANATIONS, about, [__name__, *own], lambda: explained(inputs))
         record = evaluate(begun, inputs, explanations)
         step.attach(FIGURES, pictures(record, inputs, explanations, step.coordinates.id))
         return record

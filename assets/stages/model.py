@@ -20,7 +20,7 @@ from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
 from ml.search.tuning import TunedModel, able_to_settle
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.metrics import Kind, Task, own_modules
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
@@ -52,6 +52,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
 
     reference = case.spec.models.references.get(name, name)
     _check(case, name, reference, declared)
+    own = own_modules([case.spec.metric])
     tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
     ins = {
         "development": "features/development",
@@ -67,7 +68,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         kinds={icon_of(reference), "optuna"},
         reads=reads.model(reference),
         ins=ins,
-        code=[module_of(reference), *(["ml.models.custom"] if ":" in reference else [])],
+        code=[module_of(reference), *(["ml.models.custom"] if ":" in reference else []), *own],
         # torch's are the only ones that can use a GPU
         gpu=GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda()),
         resources=["studies"],

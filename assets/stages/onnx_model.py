@@ -18,6 +18,7 @@ from ml.exported.reference import Reference, make_reference
 from ml.features.definitions import FeatureDefinitions
 from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
+from ml.tasks.metrics import own_modules
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
@@ -40,7 +41,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         kinds={"onnx"},
         reads=reads.ONNX_MODEL,
         ins=ins,
-        code=models.modules,
+        code=[*models.modules, *own_modules([case.spec.metric])],
         gpu=_parity_gpu(case),
     )
     def onnx_model(

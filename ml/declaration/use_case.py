@@ -19,7 +19,7 @@ from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
 
 
 class Retrain(Part):
@@ -100,7 +100,8 @@ class UseCaseSpec(Part):
     def _fitting_the_task(self) -> "UseCaseSpec":
         allowed = metrics_of(self.task)
         named = {
-            "metric": [str(self.metric)],
+            "metric": [self.metric],
+            "evaluation.metrics": self.evaluation.metrics,
             "gates": list(self.gates.bounds),
             "gates.plausible.limits": list(self.gates.plausible.limits),
         }
@@ -108,7 +109,7 @@ class UseCaseSpec(Part):
             f"{where}: {name} does not fit the task {self.task!r}; allowed: {', '.join(allowed)}"
             for where, names in named.items()
             for name in names
-            if name not in allowed
+            if not fits(name, self.task)
         ]
         able = families_for(self.task)
         problems += [
@@ -120,6 +121,15 @@ class UseCaseSpec(Part):
             problems.append(f"evaluation.threshold: only the task 'binary' has a threshold; this is {self.task!r}")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    @model_validator(mode="after")
+    def _measured(self) -> "UseCaseSpec":
+        """Add to what is measured beside the usual metrics what tuning and gates go by."""
+        named = {*self.evaluation.metrics, self.metric, *self.gates.bounds, *self.gates.plausible.limits}
+        further = sorted(named - set(usual_metrics(self.task)))
+        if further != self.evaluation.metrics:
+            vars(self)["evaluation"] = self.evaluation.model_copy(update={"metrics": further})
         return self
 
     @model_validator(mode="after")

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.explanations import Predict
-from ml.tasks.metrics import METRICS, score
+from ml.tasks.metrics import Metric, score
 
 MOST = 20  # features that are taken away, the most important ones
 NAMED = 5  # that are named
@@ -46,7 +46,7 @@ class Ablation:
         candidates = by_importance[:MOST]
         alone = [without for name in candidates if not self._is_beyond(without := self._without([name]))]
         if alone:
-            sign = METRICS[self.metric].sign
+            sign = Metric.named(self.metric).sign
             return tuple(sorted(alone, key=lambda ablated: sign * ablated.score)[:NAMED])
         for count in range(2, len(candidates) + 1):
             if not self._is_beyond(together := self._without(candidates[:count])):
@@ -70,4 +70,4 @@ class Ablation:
         return Ablated(features=tuple(names), metric=self.metric, score=value)
 
     def _is_beyond(self, ablated: Ablated) -> bool:
-        return METRICS[self.metric].sign * (ablated.score - self.limit) > 0
+        return Metric.named(self.metric).sign * (ablated.score - self.limit) > 0

@@ -22,7 +22,7 @@ from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.tasks.metrics import METRICS, Task, metrics_of, rows_not_finite, score
+from ml.tasks.metrics import Metric, Task, rows_not_finite, score, usual_metrics
 from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
@@ -114,8 +114,9 @@ def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
     answers = {"": inputs.candidate, "baseline_": inputs.reference.answers(len(inputs.y), inputs.task)}
     if inputs.champion is not None:
         answers["champion_"] = inputs.champion
-    names, ones = metrics_of(inputs.task.kind), np.ones(len(inputs.y))
-    measured = {side + name: METRICS[name].prepare(inputs.y, p) for side, p in answers.items() for name in names}
+    names = [*usual_metrics(inputs.task.kind), *inputs.spec.evaluation.metrics]
+    ones = np.ones(len(inputs.y))
+    measured = {side + name: Metric.named(name).prepare(inputs.y, p) for side, p in answers.items() for name in names}
     values = resampled_values(inputs.y, measured, inputs.resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}
     parts: dict[str, Any] = {"resamples": inputs.resampling.resamples, "confidence": inputs.resampling.confidence}
@@ -124,7 +125,15 @@ def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
         parts[f"{side}intervals"] = {
             name: estimate(exact[side + name], values[side + name], inputs.resampling) for name in names
         }
-    return parts | {"over_baseline": _over_baseline(inputs, exact, values)}
+    undefined = {name: why for name in names if (why := _undefined(name, exact[name], inputs)) is not None}
+    return parts | {"undefined": undefined, "over_baseline": _over_baseline(inputs, exact, values)}
+
+
+def _undefined(name: str, value: float, inputs: EvaluationInputs) -> str | None:
+    """Return why a metric says nothing of the candidate; None if it does."""
+    if not np.isnan(value):
+        return None
+    return Metric.named(name).undefined(inputs.y, inputs.candidate) or "its function returns no number"
 
 
 def _over_baseline(inputs: EvaluationInputs, exact: Mapping[str, float], values: Mapping[str, np.ndarray]) -> Interval:

@@ -17,7 +17,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ml.tasks.encoding import MISSING, Encoder
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import Metric, Task, score
 from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def permutation_drops(
     """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation."""
     from sklearn.inspection import permutation_importance
 
-    sign = METRICS[metric].sign
+    sign = Metric.named(metric).sign
     importance = permutation_importance(
         _Fitted(predict),
         X,

@@ -13,7 +13,7 @@ from ml.intervals.bootstrap import Estimate, Resampling, quantiles, resampled_va
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
-from ml.tasks.metrics import BINARY, METRICS, Task, metrics_of, score
+from ml.tasks.metrics import BINARY, Metric, Task, score, usual_metrics
 
 __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
 
@@ -59,7 +59,7 @@ class Evaluation(BaseModel):
     """The results of a candidate on the test split; `model_hash` says which model they are about.
 
     `target` says in a few figures what there was to predict, as `Task.summary` does; `not_finite` how many rows are
-    answered with what is no finite number. `intervals` are of `metrics`,
+    answered with what is no finite number; `undefined` why a metric says nothing of them. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
     first and the last cutoff of the test rows, where they have any. `ablation` names the features that make a metric
@@ -73,6 +73,7 @@ class Evaluation(BaseModel):
     rows: int
     target: dict[str, float] = {}
     metrics: dict[str, float]
+    undefined: dict[str, str] = {}
     not_finite: int | None = None
     champion_version: str | None = None
     champion_hash: str | None = None
@@ -110,8 +111,8 @@ class Evaluation(BaseModel):
 
 
 def all_metrics(y: np.ndarray, p: np.ndarray, task: Task = BINARY) -> dict[str, float]:
-    """Score predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows] by every metric of the task."""
-    return {name: score(name, y, p) for name in metrics_of(task.kind)}
+    """Score predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows] by the task's usual metrics."""
+    return {name: score(name, y, p) for name in usual_metrics(task.kind)}
 
 
 def compare(
@@ -128,7 +129,10 @@ def compare(
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    sides = {"candidate": METRICS[metric].prepare(y, candidate), "champion": METRICS[metric].prepare(y, champion)}
+    sides = {
+        "candidate": Metric.named(metric).prepare(y, candidate),
+        "champion": Metric.named(metric).prepare(y, champion),
+    }
     values, ones = resampled_values(y, sides, Resampling(resamples, confidence, seed)), np.ones(len(y))
     exact = {name: float(side(ones)) for name, side in sides.items()}
     return paired_difference(
@@ -143,7 +147,7 @@ def paired_difference(
     metric: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], *, confidence: float
 ) -> Interval:
     """Subtract the second from the first, by their values on the rows and on the same resamples [resamples]."""
-    sign = METRICS[metric].sign
+    sign = Metric.named(metric).sign
     return Interval(
         metric=metric,
         difference=sign * (exact[0] - exact[1]),

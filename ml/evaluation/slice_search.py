@@ -21,7 +21,7 @@ import pandas as pd
 
 from ml.evaluation.slices import Part, parts
 from ml.intervals.bootstrap import Resampling, resampled_values, strata_of
-from ml.tasks.metrics import METRICS, score
+from ml.tasks.metrics import Metric, score
 
 ALPHA = 0.05
 LEAST_LOST = 0.1  # share of what the model gains over the baseline that must be lost on a slice to matter
@@ -76,7 +76,7 @@ class Search:
 
     def _error(self, at: np.ndarray) -> float:
         """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
-        measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
+        measured = {"": Metric.named(self.metric).prepare(self.y[at], self.p[at])}
         values = resampled_values(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
         return float(np.nanstd(values, ddof=1))
 
@@ -106,7 +106,7 @@ def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iter
 
 def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[WeakSlice]:
     """Return the slices with a deficit that matters, those first that chance explains least."""
-    sign, findings = METRICS[search.metric].sign, list[WeakSlice]()
+    sign, findings = Metric.named(search.metric).sign, list[WeakSlice]()
     for part in looked_at:
         on_part = score(search.metric, search.y[part.positions], search.p[part.positions])
         deficit = sign * (overall - on_part)

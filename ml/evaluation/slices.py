@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.slice_names import range_names, unlike, value_names
 from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled_values
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
 FEW_VALUES = 10  # up to which each number is a value of its own
@@ -126,7 +126,7 @@ def judge_slice(
     if compared is not None and compared.rows == len(at):
         score = compared.candidate
     else:
-        score = estimates(y[at], {"": METRICS[metric].prepare(y[at], candidate[at])}, resampling)[""]
+        score = estimates(y[at], {"": Metric.named(metric).prepare(y[at], candidate[at])}, resampling)[""]
     return Slice(column=part.column, value=part.value, rows=len(at), score=score, against_champion=compared)
 
 
@@ -138,7 +138,7 @@ def _compared(
 ) -> Compared:
     if len(y) == 0:
         return Compared(rows=0, candidate=_UNKNOWN, champion=_UNKNOWN, difference=_UNKNOWN)
-    rule, ones = METRICS[metric], np.ones(len(y))
+    rule, ones = Metric.named(metric), np.ones(len(y))
     measured = {"candidate": rule.prepare(y, candidate), "champion": rule.prepare(y, champion)}
     values = resampled_values(y, measured, resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
 from ml.intervals.thresholds import Threshold, choose_threshold
-from ml.tasks.metrics import Task, metrics_of, score
+from ml.tasks.metrics import Task, score, usual_metrics
 
 KEY = "sextant.reference"
 
@@ -48,6 +48,7 @@ def make_reference(
     refit_scores: Sequence[float],
 ) -> Reference:
     """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any."""
+    names = dict.fromkeys([*usual_metrics(task.kind), metric])
     binary, number = task.kind == "binary", task.kind == "regression"
     return Reference(
         train_rows=len(y_train),
@@ -57,7 +58,7 @@ def make_reference(
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,
         refit_scores=tuple(refit_scores),
-        validation={name: score(name, y_valid, p_valid) for name in metrics_of(task.kind)},
+        validation={name: score(name, y_valid, p_valid) for name in names},
     )
 
 

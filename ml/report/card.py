@@ -9,7 +9,7 @@ from typing import Any
 from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 Card = dict[str, list[str]]
 
@@ -95,7 +95,7 @@ def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     if not worse:
         return
     yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
-    if METRICS[spec.metric].ranks:
+    if Metric.named(spec.metric).ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
             f"{spec.metric} is usual and no proof of a fault."

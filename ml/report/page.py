@@ -17,7 +17,7 @@ from ml.evaluation.record import Evaluation
 from ml.intervals.bootstrap import Estimate
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 from ml.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def html(
         name=name,
         spec=spec,
         e=evaluation,
-        metrics=METRICS,
+        metrics={name: Metric.named(name) for name in evaluation.metrics},
         verdicts=verdicts,
         refused=[verdict.gate for verdict in verdicts if not verdict.passed],
         pictures={

@@ -18,7 +18,7 @@ import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
 from ml.search.tuning import TunedModel
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import Metric, Task, score
 
 if TYPE_CHECKING:
     import onnx
@@ -145,7 +145,7 @@ def select(
 
     Of additions that score the same the first by name is taken, and of numbers of additions the smallest.
     """
-    sign, names = METRICS[metric].sign, sorted(predictions)
+    sign, names = Metric.named(metric).sign, sorted(predictions)
     total: np.ndarray = np.zeros_like(predictions[names[0]])
     path: list[tuple[str, float]] = []
     for added in range(1, rounds + 1):

@@ -17,7 +17,7 @@ from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import Metric, Task, score
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -140,12 +140,13 @@ class Evaluator:
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
         worth = score(self.metric, data.y_valid, answers)
         if not math.isfinite(worth):
-            raise ArithmeticError(f"the {self.metric} is {worth}")
+            why = Metric.named(self.metric).undefined(data.y_valid, answers)
+            raise ArithmeticError(f"the {self.metric} is {worth}" if why is None else f"no {self.metric}: {why}")
         return worth
 
     def _worse(self, so_far: Outcome, thresholds: Sequence[float | None]) -> bool:
         """Return True if a trial need not go on; after its last part it is finished anyway."""
-        done, sign = len(so_far.scores), METRICS[self.metric].sign
+        done, sign = len(so_far.scores), Metric.named(self.metric).sign
         if done >= len(self.parts) or done > len(thresholds):
             return False
         threshold = thresholds[done - 1]

@@ -21,7 +21,7 @@ from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, METRICS, Task, score
+from ml.tasks.metrics import BINARY, Metric, Task, score
 
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
 
@@ -134,7 +134,7 @@ def _best(family_name: str, trials: Sequence[Trial], metric: str) -> Trial:
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise RuntimeError(f"All {len(trials)} trials of {family_name!r} failed. The first: {trials[0].reason}")
-    return max(scored, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
+    return max(scored, key=lambda trial: (Metric.named(metric).sign * (trial.score or 0.0), -trial.number))
 
 
 def _evaluate_again(

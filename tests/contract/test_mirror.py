@@ -24,6 +24,8 @@ ELSEWHERE = {
     "ml/tables/types": "ml/tables/test_sources.py",
     "ml/tasks/encoding": "ml/models/test_preparation.py",
     "ml/tasks/sampling": "ml/models/test_family.py",
+    "ml/tasks/decided": "ml/evaluation/test_record.py",
+    "ml/tasks/errors": "ml/evaluation/test_record.py",
     "ml/tasks/weighted": "ml/tasks/test_metrics.py",
     "ml/verdict": "ml/gates/test_judge.py",
     # Steps of one computation, tested by its results.

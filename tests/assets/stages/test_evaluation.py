@@ -224,3 +224,25 @@ def test_an_exported_model_that_is_wrong_on_one_test_row_alone_is_refused(
     assert ("finite: 1 of the 60 test rows are answered with what is no finite number" in refused) == (answer != 0.123)
     native = Ledger().get(str(Ledger().latest_of("small/evaluation")))["data"]["native"]
     assert native["asset"] == "small/models/logistic"
+
+
+def test_further_metrics_are_tuned_by_reported_and_gated_alike(sited: Any, tmp_path: Path) -> None:
+    own, bounds = "tests.support.own_metrics:profit", ("precision_at_0.2", "tests.support.own_metrics:profit", "mcc")
+    gates = {**sited.declared()["gates"], **{name: {"at_least": -1 if name != bounds[0] else 0} for name in bounds}}
+    plan = {**SHOWN, "metrics": ["fbeta_0.5"]}
+
+    sited.materialize("evaluation", metric=own, gates=gates, evaluation=plan)
+
+    found: Evaluation = stored("evaluation")
+    assert stored("models/logistic").metric == stored("leaderboard").metric == own
+    assert set(found.metrics) > {own, "precision_at_0.2", "mcc", "fbeta_0.5"}
+    assert found.undefined == {}
+    assert found.intervals[own].low < found.metrics[own] < found.intervals[own].high
+    assert found.reference is not None
+    assert found.reference.validation[own] == pytest.approx(stored("models/logistic").score)
+    assert found.slices[0].score.value == found.slices[0].score.value
+    files = artifacts(tmp_path / "copies")
+    page = files["report.html"].read_text()
+    told = {gate["gate"]: gate["passed"] for gate in json.loads(files["report.json"].read_text())["gates"]}
+    assert {"precision_at_0.2": True, "profit": True, "mcc": True}.items() <= told.items()
+    assert f"<td>{own}" in page

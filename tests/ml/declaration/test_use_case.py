@@ -160,3 +160,40 @@ def test_the_config_coordinate_holds_no_secret(source: dict[str, str], shown: st
     assert shown in resolved.values()
     declared = spec.tables["rows"].source
     assert declared.model_dump().items() >= source.items()
+
+
+def test_what_tuning_and_gates_go_by_is_measured_and_what_is_usual_is_not_named() -> None:
+    own = "not_there.yet:profit"
+    gates = {"kappa": {"at_least": 0.1}, "accuracy": {"at_least": 0.1}, own: {"at_least": 1}}
+    plausible = {"limits": {"fbeta_2": 0.9}, "because": "nobody knows better"}
+    plan = {"metrics": ["precision_at_100", "brier"]}
+
+    spec = UseCaseSpec.model_validate(
+        declaration(metric="mcc", gates={**gates, "plausible": plausible}, evaluation=plan)
+    )
+
+    assert spec.evaluation.metrics == ["fbeta_2", "kappa", "mcc", own, "precision_at_100"]
+    assert UseCaseSpec.model_validate(spec.resolved()) == spec
+    assert set(spec.gates.bounds) == set(gates)
+
+
+def test_a_declaration_without_further_metrics_is_recorded_as_ever() -> None:
+    resolved = UseCaseSpec.model_validate(declaration(evaluation={"metrics": ["brier"]})).resolved()
+
+    assert "metrics" not in resolved["evaluation"]
+    assert not {"mcc", "kappa", "balanced_accuracy", "mape", "rmsle"} & resolved["gates"].keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "pinball_0.5"}, "metric: pinball_0.5 does not fit the task 'binary'"),
+        ({"gates": {"top_3_accuracy": {"at_least": 0.1}}}, "gates: top_3_accuracy does not fit the task 'binary'"),
+        ({"evaluation": {"metrics": ["mape"]}}, "evaluation.metrics: mape does not fit the task 'binary'"),
+        ({"metric": "top_1_accuracy"}, "top_…_accuracy takes a whole number from 2 on"),
+        ({"metric": "f1"}, "There is no metric 'f1'"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_wherever_it_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(declaration(**change))
