@@ -50,7 +50,7 @@ MATRIX = TABLES.and_also(
 )
 FEATURE_SELECTION = Reads(("task", "features.selection"))
 LEADERBOARD = Reads(("metric",))
-ENSEMBLE = Reads(("models.ensemble",))
+ENSEMBLE = Reads(("models.ensemble", "examples.weights"))
 REFERENCE = Reads(("evaluation.threshold", "evaluation.interval"))  # by which a model brings these from validation
 ONNX_MODEL = COPIED.but_for("seed").and_also(REFERENCE).and_also(Reads(("metric",)))
 COMPARISON = ("gates.champion.confidence", "gates.champion.resamples", "gates.champion.rows")
@@ -99,7 +99,7 @@ def search(name: str) -> Reads:
     return Reads(
         (
             *("task", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
-            "examples.split",
+            *("examples.split", "examples.weights"),
         ),
         beside=("examples.query", "audit.warn", "tuning.workers", *(("models", name, field) for field in beside)),
         facts=(_groups,),

@@ -63,6 +63,7 @@ KINDS: Mapping[str, str] = {
     "progress": "ml.models.progress:Progress",
     "reference": "ml.exported.reference:Reference",
     "registered_version": "resources.tracking.protocol:RegisteredVersion",
+    "row_weights": "ml.tasks.row_weights:RowWeights",
     "serving": "ml.evaluation.record:Serving",
     "slice": "ml.evaluation.slices:Slice",
     "stored": "resources.storage:Stored",
@@ -160,8 +161,17 @@ class _SharingPickler(_ByStableNames, pickle._Pickler):
         self._texts: dict[str, str] = {}
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if type(obj) is bytes and not obj:  # the memo may have it as the buffer of an empty array
+            self.save_bytes(obj)  # type: ignore[attr-defined]
+            return
         same = self._texts.setdefault(obj, obj) if type(obj) is str else obj
         super().save(same, save_persistent_id)  # type: ignore[misc]  # typeshed does not know it
+
+    def memoize(self, obj: Any) -> None:
+        """Remember what was written; all empty arrays have one buffer, which the pickler in Python takes amiss."""
+        memo: dict[int, Any] = vars(self)["memo"]
+        if not (type(obj) is bytes and not obj and id(obj) in memo):
+            super().memoize(obj)  # type: ignore[misc]
 
 
 class _Unpickler(pickle.Unpickler):

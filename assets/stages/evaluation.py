@@ -33,6 +33,7 @@ from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
 from ml.tasks.metrics import own_modules
+from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
@@ -66,7 +67,8 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.features}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        rows = test.read({spec.key, "cutoff", "target", *model.encoder.features, *_sliced_by(spec)})
+        about_rows = {spec.key, "cutoff", "target", *weight_columns(spec.examples.weights)}
+        rows = test.read({*about_rows, *model.encoder.features, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
@@ -85,7 +87,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         about = {
             "model": model.answers,
             "rows": step.loaded["test"].hash,
-            "plan": [spec.metric, plan.importance_rows, plan.shap_rows],
+            "plan": [spec.metric, plan.importance_rows, plan.shap_rows, *filter(None, [spec.examples.weights])],
         }
         explanations = step.recalled(EXPLANATIONS, about, [__name__, *own], lambda: explained(inputs))
         record = evaluate(begun, inputs, explanations)
@@ -157,6 +159,7 @@ def evaluation_inputs(
         reference=model.reference,
         encoder=model.encoder,
         predict=Exported(model.session, model.encoder).predict,
+        weights=metric_weights(spec.examples.weights, rows),
     )
 
 

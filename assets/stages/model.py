@@ -18,20 +18,24 @@ from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
-from ml.search.tuning import TunedModel, able_to_settle
+from ml.search.tuning import TunedModel, able_to_settle, able_to_weigh
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
+from ml.tasks.row_weights import RowWeights, weight_columns
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
 
-def training(development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary") -> Training:
-    """Return the encoded training and validation rows; the encoder has seen training rows only."""
+def training(
+    development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary", weights: str | None = None
+) -> Training:
+    """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only."""
     train, valid = (development[development["split"] == name] for name in ("train", "validation"))
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
     task = Task.of(kind, train["target"])
     y, y_valid = task.labels(train["target"]), task.labels(valid["target"])
-    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)
+    weighed = RowWeights.declared(weights, y, y_valid, (train, valid))
+    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task, weighed)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -45,8 +49,9 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         grouped: pa.Table | None = None,
     ) -> TunedModel:
         spec = step.case.spec
-        rows = development.read({"split", "target", *_folded_by(spec), *feature_selection.kept})
-        data = training(rows, feature_definitions.only(feature_selection.kept), spec.task)
+        how, kept = spec.examples.weights, feature_selection.kept
+        rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
+        data = training(rows, feature_definitions.only(kept), spec.task, how)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
 
@@ -90,6 +95,11 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     require_task(chosen, Task(case.spec.task))
     if declared.gpu != "never":
         require_device(chosen, "cuda")
+    if case.spec.examples.weights is not None and not chosen.takes_weights:
+        raise ValueError(
+            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "
+            f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
+        )
     Space(chosen, declared.space, declared.fixed)
     if declared.refit == "train_and_validation" and not chosen.settles:
         raise ValueError(

@@ -19,6 +19,7 @@ from ml.features.definitions import FeatureDefinitions
 from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
 from ml.tasks.metrics import own_modules
+from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
@@ -54,7 +55,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
         used = candidate.encoder.features
-        rows = development.read({"split", "target", *used})
+        rows = development.read({"split", "target", *weight_columns(step.case.spec.examples.weights), *used})
         content = export(
             candidate.model,
             candidate.encoder,
@@ -81,11 +82,19 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
 
 def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> Reference:
     """Return what the rows of both splits tell of the candidate, by its answers from before it learned from both."""
-    targets = [rows["target"][rows["split"] == name] for name in ("train", "validation")]
-    y_train, y_valid = map(candidate.task.labels, targets)
+    parts = [rows[rows["split"] == name] for name in ("train", "validation")]
+    y_train, y_valid = (candidate.task.labels(part["target"]) for part in parts)
+    counting = [metric_weights(spec.examples.weights, part) for part in parts]
     scores = candidate.refit_scores or (candidate.score,)
     return make_reference(
-        candidate.task, spec.evaluation, spec.metric, y_train, y_valid, candidate.valid_predictions, scores
+        candidate.task,
+        spec.evaluation,
+        spec.metric,
+        y_train,
+        y_valid,
+        candidate.valid_predictions,
+        scores,
+        counting=(counting[0], counting[1]),
     )
 
 

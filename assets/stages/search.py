@@ -23,6 +23,7 @@ from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
 from ml.tasks.encoding import Encoder
+from ml.tasks.row_weights import RowWeights
 from resources.home import home
 from resources.ledger import Ledger
 
@@ -65,7 +66,7 @@ def searched(
             on_trial=lambda trial: _log(step, trial),
             folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
-            refit=_refit(declared, rows, data),
+            refit=_refit(declared, rows, data, spec.examples.weights),
             around=step.run.trials(),
         )
         _show_study(step, tuned, storage)
@@ -94,13 +95,14 @@ def _last(step: Step, name: str) -> TunedModel | None:
     return last
 
 
-def _refit(declared: Family, rows: pd.DataFrame, data: Training) -> Refit:
+def _refit(declared: Family, rows: pd.DataFrame, data: Training, how: str | None) -> Refit:
     everything = None
     if declared.refit == "train_and_validation":
         encoder = Encoder.fit(rows, data.encoder.numeric, list(data.encoder.categories))
         X, y = encoder.encode(rows), data.task.labels(rows["target"])
         valid = (rows["split"] == "validation").to_numpy()
-        everything = Training(X, y, X[valid], y[valid], encoder, data.task)
+        weights = RowWeights.declared(how, y, y[valid], (rows, rows[valid]))
+        everything = Training(X, y, X[valid], y[valid], encoder, data.task, weights)
     return Refit(declared.refit_seeds, everything, declared.tolerance)
 
 

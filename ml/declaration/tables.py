@@ -13,6 +13,7 @@ from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
+from ml.tasks.row_weights import BALANCED
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
@@ -143,6 +144,12 @@ class Examples(Part):
         "feature. If absent: all but those of the target and those that known_at names; none where known_at says that "
         "the whole row becomes known later.",
     )
+    weights: str | None = Field(
+        None,
+        exclude_if=lambda weights: weights is None,  # so that what declares none is recorded as ever
+        description="How much each row counts: a column of the table, above 0, in training and metrics alike; or "
+        "`balanced`, by which each class counts the same in training. Such a column is no feature.",
+    )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
     @field_validator("where", "target")
@@ -174,6 +181,11 @@ class Examples(Part):
         if self.query is None and self.target is None:
             raise ValueError("examples needs a target, or a query that gives key, cutoff and target")
         return self
+
+    @property
+    def weight_column(self) -> str | None:
+        """The column of the examples' table that says how much rows count, in metrics too."""
+        return None if self.weights == BALANCED else self.weights
 
     @property
     def timed(self) -> bool:

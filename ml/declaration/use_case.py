@@ -20,6 +20,7 @@ from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
+from ml.tasks.row_weights import BALANCED
 
 
 class Retrain(Part):
@@ -117,6 +118,8 @@ class UseCaseSpec(Part):
             for name in self.models.families
             if name not in able and name not in self.models.references
         ]
+        if self.examples.weights == BALANCED and self.task == "regression":
+            problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
         if self.evaluation.threshold is not None and self.task != "binary":
             problems.append(f"evaluation.threshold: only the task 'binary' has a threshold; this is {self.task!r}")
         if problems:

@@ -27,7 +27,7 @@ class Ablated(BaseModel):
 
 @dataclass(frozen=True)
 class Ablation:
-    """Rows X [n_rows, n_features] with labels y, their `features` in the order of the columns, and a limit."""
+    """Rows X [n_rows, n_features] with labels y and weights, their `features` in the order of columns, and a limit."""
 
     predict: Predict
     X: np.ndarray
@@ -36,6 +36,7 @@ class Ablation:
     metric: str
     limit: float
     seed: int
+    weights: np.ndarray | None = None
 
     def makers(self, by_importance: Sequence[str]) -> tuple[Ablated, ...]:
         """Return each feature that alone makes the score, those with the greatest loss first.
@@ -66,7 +67,7 @@ class Ablation:
         for place, name in enumerate(self.features):
             if name in names:
                 X[:, place] = np.random.default_rng([self.seed, place]).permutation(X[:, place])
-        value = score(self.metric, self.y, self.predict(X))
+        value = score(self.metric, self.y, self.predict(X), self.weights)
         return Ablated(features=tuple(names), metric=self.metric, score=value)
 
     def _is_beyond(self, ablated: Ablated) -> bool:

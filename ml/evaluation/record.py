@@ -124,15 +124,14 @@ def compare(
     confidence: float,
     resamples: int,
     seed: int,
+    weights: np.ndarray | None = None,
 ) -> Interval:
     """Compare candidate and champion on the same rows by the paired bootstrap (Efron and Tibshirani 1993, chapter 13).
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    sides = {
-        "candidate": Metric.named(metric).prepare(y, candidate),
-        "champion": Metric.named(metric).prepare(y, champion),
-    }
+    rule = Metric.named(metric)
+    sides = {"candidate": rule.prepare(y, candidate, weights), "champion": rule.prepare(y, champion, weights)}
     values, ones = resampled_values(y, sides, Resampling(resamples, confidence, seed)), np.ones(len(y))
     exact = {name: float(side(ones)) for name, side in sides.items()}
     return paired_difference(

@@ -7,17 +7,19 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.expressions import check_columns_of, query_sql, row_sql
+from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
 from ml.examples.groups import groups_of
+from ml.tasks.row_weights import WEIGHT
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Make the examples: the key, `cutoff` (null where the problem has no time), `target` and `split`.
+    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, and any weight.
 
     The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
@@ -26,12 +28,34 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
     group = spec.examples.split.group
-    _require_columns(where, "examples.split.group", [group] if group else [], tables[spec.examples.table])
+    column, table = spec.examples.weight_column, tables[spec.examples.table]
+    _require_columns(where, "examples.split.group", [group] if group else [], table)
+    _require_columns(where, "examples.weights", [column] if column else [], table)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     groups, equal = groups_of(spec, tables, rows), alike(spec, tables, rows)
     examples = spec.examples.split.assign(rows, groups, spec.task, spec.seed, equal)
     _check_splits(where, spec, examples)
-    return examples
+    return examples.append_column(WEIGHT, _weights(where, spec, table, examples)) if column else examples
+
+
+def _weights(where: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> pa.ChunkedArray:
+    """Return the weight of each row, double. Raises DataError where one is no number above 0."""
+    column = str(spec.examples.weight_column)
+    weights = table[column].take(places(rows[spec.key], table[spec.key]))
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not any(is_one(weights.type) for is_one in numbers):
+        raise DataError(
+            f"{where}: examples.weights names the column {column!r}, which holds {weights.type}, no numbers; name "
+            "another one, or write balanced"
+        )
+    weights = weights.cast(pa.float64(), safe=False)
+    usable = pc.fill_null(pc.and_(pc.is_finite(weights), pc.greater(weights, 0)), False)
+    if wrong := rows.num_rows - (pc.sum(usable).as_py() or 0):
+        raise DataError(
+            f"{where}: examples.weights ({column}) is missing, 0, negative or infinite in {wrong} of {rows.num_rows} "
+            "examples; leave these rows out with examples.where, or correct the column"
+        )
+    return weights
 
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:

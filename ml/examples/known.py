@@ -9,10 +9,11 @@ from ml.declaration.use_case import UseCaseSpec
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
 
-    That of the cutoff is, for it says when a row is asked about.
+    That of the cutoff is, for it says when a row is asked about; that of the weights is not, for it says how much an
+    example counts.
     """
     declared, own = spec.tables[spec.examples.table], own_columns(spec)
-    hidden = {*declared.known_later, *declared.ignore, *declared.derived}
+    hidden = {*declared.known_later, *declared.ignore, *declared.derived, spec.examples.weight_column}
     in_target = target_columns(spec)
 
     def is_known(name: str) -> bool:

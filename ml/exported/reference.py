@@ -46,23 +46,28 @@ def make_reference(
     y_valid: np.ndarray,
     p_valid: np.ndarray,
     refit_scores: Sequence[float],
+    counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> Reference:
-    """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any."""
+    """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any.
+
+    Baseline and metrics go by how much each row of train and of validation is `counting`: None, all the same.
+    """
     names = dict.fromkeys([*usual_metrics(task.kind), metric])
     binary, number = task.kind == "binary", task.kind == "regression"
     return Reference(
         train_rows=len(y_train),
         validation_rows=len(y_valid),
-        baseline=_baseline(y_train, task),
+        baseline=_baseline(y_train, task, counting[0]),
         threshold=choose_threshold(y_valid, p_valid, plan.objective) if binary else None,
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,
         refit_scores=tuple(refit_scores),
-        validation={name: score(name, y_valid, p_valid) for name in names},
+        validation={name: score(name, y_valid, p_valid, counting[1]) for name in names},
     )
 
 
-def _baseline(y: np.ndarray, task: Task) -> tuple[float, ...]:
+def _baseline(y: np.ndarray, task: Task, weights: np.ndarray | None) -> tuple[float, ...]:
     if task.kind == "multiclass":
-        return tuple((np.bincount(y, minlength=len(task.classes)) / len(y)).tolist())
-    return (float(y.mean()),)
+        counts = np.bincount(y, weights, minlength=len(task.classes))
+        return tuple((counts / counts.sum()).tolist())
+    return (float(y.mean() if weights is None else np.average(y, weights=weights)),)

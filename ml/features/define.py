@@ -27,11 +27,12 @@ from ml.features.windows import (
     window_lookups,
 )
 from ml.tables.types import RecordType, record_type
+from ml.tasks.row_weights import WEIGHT
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-EXAMPLE = (CUTOFF, "target", "split")
+EXAMPLE = (CUTOFF, "target", "split", WEIGHT)
 
 
 def _own_row(spec: UseCaseSpec) -> str:

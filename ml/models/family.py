@@ -12,6 +12,7 @@ import numpy as np
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ class Training:
     """The rows that a model learns from and those that its early stopping and tuning watch.
 
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
-    int16 codes of `task.classes`, or float64.
+    int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts.
     """
 
     X: np.ndarray
@@ -36,6 +37,7 @@ class Training:
     y_valid: np.ndarray
     encoder: Encoder
     task: Task = BINARY
+    weights: RowWeights | None = None
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -50,11 +52,35 @@ class Training:
                 raise ValueError(
                     f"The {part} labels are {np.unique(y).tolist()[:5]}. Expected {expected}: check target and split."
                 )
+        if self.weights and (len(self.weights.learned), len(self.weights.watched)) != (len(self.y), len(self.y_valid)):
+            raise ValueError(
+                f"There are {len(self.weights.learned)} and {len(self.weights.watched)} weights. Expected one for each "
+                f"of the {len(self.y)} training and {len(self.y_valid)} validation rows."
+            )
 
     def sample(self, rows: int, seed: int) -> Training:
         """Return the same problem with those of the training rows that `sampled_rows` draws, in their order."""
         drawn = sampled_rows(self.y, self.task, rows, seed)
-        return self if len(drawn) == len(self.y) else replace(self, X=self.X[drawn], y=self.y[drawn])
+        if len(drawn) == len(self.y):
+            return self
+        weights = self.weights and self.weights.of_learned(drawn)
+        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights)
+
+    @property
+    def scoring(self) -> np.ndarray | None:
+        """The weights of the validation rows in metrics; None: all count the same."""
+        return self.weights.scoring if self.weights else None
+
+    @property
+    def row_weights(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The weights of the training and of the validation rows in training; None twice: all count the same."""
+        return (self.weights.learned, self.weights.watched) if self.weights else (None, None)
+
+    @property
+    def parts(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], ...]:
+        """Rows, labels and weights of what is learned from, and of what is watched."""
+        learned, watched = self.row_weights
+        return (self.X, self.y, learned), (self.X_valid, self.y_valid, watched)
 
 
 def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
@@ -118,6 +144,9 @@ class Family:
     """Kinds of device it can train on: "cpu", "cuda"."""
     requires: tuple[str, ...] = ()
     """Packages that a family of the user's own needs; of any other, the catalogue knows."""
+
+    takes_weights: bool = False
+    """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""
 
     near_zero: bool | None = None
     """Whether it learns the numbers of a regression less their mean, which is added to its answers in double.

@@ -25,6 +25,7 @@ class LinearFamily(Family):
     """Linear models on imputed, scaled numbers and one-hot categories, whose training looks at no validation rows."""
 
     near_zero = True
+    takes_weights = True
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """Return the same settings: nothing stops by the validation rows."""
@@ -145,7 +146,7 @@ def _fit_pipeline(data: Training, last: Any, threads: int) -> FittedLinear:
     with threadpool_limits(threads), warnings.catch_warnings():
         # The iterations are a budget; what the model is worth after them, validation tells.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pipeline.fit(data.X, data.y)
+        pipeline.fit(data.X, data.y, **{f"{pipeline.steps[-1][0]}__sample_weight": data.row_weights[0]})
     return FittedLinear(pipeline, len(data.encoder.features), data.task)
 
 

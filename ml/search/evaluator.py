@@ -18,6 +18,7 @@ from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.row_weights import RowWeights
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -138,7 +139,7 @@ class Evaluator:
         answers = model.predict(data.X_valid)
         if wrong := int((~np.isfinite(answers)).sum()):
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
-        worth = score(self.metric, data.y_valid, answers)
+        worth = score(self.metric, data.y_valid, answers, data.scoring)
         if not math.isfinite(worth):
             why = Metric.named(self.metric).undefined(data.y_valid, answers)
             raise ArithmeticError(f"the {self.metric} is {worth}" if why is None else f"no {self.metric}: {why}")
@@ -160,7 +161,10 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
         place.mkdir(parents=True)
         for name in _ARRAYS:
             np.save(place / f"{name}.npy", getattr(data, name))
-        about = {"encoder": data.encoder.to_dict(), "task": asdict(data.task)}
+        if data.weights:
+            np.savez(place / "weights.npz", learned=data.weights.learned, watched=data.weights.watched)
+        in_metrics = bool(data.weights and data.weights.in_metrics)
+        about = {"encoder": data.encoder.to_dict(), "task": asdict(data.task), "weights in metrics": in_metrics}
         (place / "about.json").write_text(json.dumps(about))
 
 
@@ -172,5 +176,8 @@ def load_parts(folder: Path) -> list[Training]:
         # "c": a private copy of what is written to, which torch wants to be possible and nobody does.
         arrays = {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
         task = Task(about["task"]["kind"], tuple(about["task"]["classes"]))
-        parts.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task))
+        weights = None
+        if (stored := place / "weights.npz").exists():
+            weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
+        parts.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task, weights=weights))
     return parts

@@ -15,6 +15,7 @@ from ml.models.family import FittedModel, Training
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
 from ml.tasks.metrics import Task
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
 
 
@@ -39,7 +40,13 @@ class Folded:
 
 
 def folded(
-    frame: pd.DataFrame, y: np.ndarray, encoder: Encoder, task: Task, folds: Sequence[Fold], positions: np.ndarray
+    frame: pd.DataFrame,
+    y: np.ndarray,
+    encoder: Encoder,
+    task: Task,
+    folds: Sequence[Fold],
+    positions: np.ndarray,
+    weights: RowWeights | None = None,
 ) -> Folded:
     """Return the folds of those of the rows `frame`, labelled `y`, at some positions, with the columns of `encoder`."""
     parts = []
@@ -47,7 +54,8 @@ def folded(
         learned, judged = positions[fold.learned], positions[fold.judged]
         fitted = Encoder.fit(frame.iloc[learned], encoder.numeric, list(encoder.categories))
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
-        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task))
+        weighed = weights and weights.fold(y, learned, judged)
+        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task, weighed))
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))
 
 
@@ -73,7 +81,7 @@ def declared_folds(
         _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
-    return folded(train, data.y, data.encoder, data.task, folds, positions)
+    return folded(train, data.y, data.encoder, data.task, folds, positions, data.weights)
 
 
 def _groups(spec: UseCaseSpec, X: np.ndarray, groups: pd.Series | None) -> np.ndarray | None:

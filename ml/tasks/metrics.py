@@ -115,15 +115,16 @@ class Metric:
             return Metric.named, (self.name,)
         return super().__reduce_ex__(protocol)
 
-    def prepare(self, y: np.ndarray, p: np.ndarray) -> Weighted:
-        """Return it as a function of the rows' weights; NaN of any where it is undefined.
+    def prepare(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> Weighted:
+        """Return it as a function of how often each row counts, times its own weight; NaN of any where it is undefined.
 
         So it is if some prediction is no finite number: what ranks or counts predictions would take such a one for the
         greatest, or for a class.
         """
         if self.undefined(y, p) is not None:
             return lambda weights: np.full(weights.shape[:-1], np.nan)
-        return self.weighted(y, p)
+        prepared = self.weighted(y, p)
+        return prepared if weights is None else lambda counts: prepared(counts * weights)
 
     def undefined(self, y: np.ndarray, p: np.ndarray) -> str | None:
         """Return why it says nothing of these rows, whatever their weights; None if it does."""
@@ -132,7 +133,7 @@ class Metric:
         return self.problem(y, p)
 
     def __call__(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
-        return float(self.prepare(y, p)(np.ones(len(y)) if weights is None else weights))
+        return float(self.prepare(y, p, weights)(np.ones(len(y))))
 
     @property
     def sign(self) -> int:

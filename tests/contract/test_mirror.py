@@ -26,6 +26,7 @@ ELSEWHERE = {
     "ml/tasks/sampling": "ml/models/test_family.py",
     "ml/tasks/decided": "ml/evaluation/test_record.py",
     "ml/tasks/errors": "ml/evaluation/test_record.py",
+    "ml/tasks/row_weights": "ml/models/test_weights.py",
     "ml/tasks/weighted": "ml/tasks/test_metrics.py",
     "ml/verdict": "ml/gates/test_judge.py",
     # Steps of one computation, tested by its results.

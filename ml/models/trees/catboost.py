@@ -73,9 +73,7 @@ class CatBoost(BoostingFamily):
         require_task(self, data.task)
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
-        train, valid = (
-            catboost.Pool(X, y, thread_count=1) for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
-        )
+        train, valid = (catboost.Pool(X, y, weight=weights, thread_count=1) for X, y, weights in data.parts)
         rounds = params.get("rounds")
         model = catboost.CatBoost(
             {

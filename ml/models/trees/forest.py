@@ -26,6 +26,7 @@ class ForestFamily(Family):
     """
 
     near_zero = True
+    takes_weights = True
     tasks = ("binary", "multiclass", "regression")
 
     def defaults(self) -> dict[str, Any]:
@@ -55,7 +56,7 @@ class ForestFamily(Family):
         require_device(self, device)
         require_task(self, data.task)
         forest = self.estimator(data.task.kind)(**params, random_state=seed, n_jobs=threads)
-        forest.fit(data.X, data.y)
+        forest.fit(data.X, data.y, sample_weight=data.row_weights[0])
         forest.set_params(n_jobs=None)  # threads add up the answers of trees in any order
         return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task)
 

@@ -73,10 +73,11 @@ class HistBoosting(BoostingFamily):
             categorical_features=list(range(data.encoder.n_numeric, len(data.encoder.features))) or None,
             random_state=seed,
         )
-        validation = {} if rounds else {"X_val": data.X_valid, "y_val": data.y_valid}
+        learned, watched = data.row_weights
+        validation = {} if rounds else {"X_val": data.X_valid, "y_val": data.y_valid, "sample_weight_val": watched}
         empty = np.isnan(data.X).all(axis=0)  # scikit-learn cannot bin a column without values
         with threadpool_limits(threads):
-            model.fit(np.where(empty, np.float32(0), data.X), data.y, **validation)
+            model.fit(np.where(empty, np.float32(0), data.X), data.y, learned, **validation)
         best = rounds or max(1, int(np.argmax(model.validation_score_)))  # the first score is that of no round
         del model._predictors[best:]
         model._bin_mapper.n_threads = 1  # it only bins training rows, but would be stored

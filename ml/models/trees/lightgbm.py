@@ -81,9 +81,15 @@ class LightGBM(BoostingFamily):
 
         n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
         categorical = list(range(n_numeric, n_features))
-        train = lgb.Dataset(data.X, data.y, categorical_feature=categorical, params=_BINNING)
+        learned, watched = data.row_weights
+        train = lgb.Dataset(data.X, data.y, weight=learned, categorical_feature=categorical, params=_BINNING)
         valid = lgb.Dataset(
-            data.X_valid, data.y_valid, reference=train, categorical_feature=categorical, params=_BINNING
+            data.X_valid,
+            data.y_valid,
+            reference=train,
+            weight=watched,
+            categorical_feature=categorical,
+            params=_BINNING,
         )
         return Binned(train.construct(), valid.construct())
 

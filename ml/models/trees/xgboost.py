@@ -80,8 +80,8 @@ class XGBoost(BoostingFamily):
         n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
         types = ["q"] * n_numeric + ["c"] * categorical
         train, valid = (
-            xgb.DMatrix(X, y, feature_types=types, enable_categorical=True, nthread=1)
-            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+            xgb.DMatrix(X, y, weight=weights, feature_types=types, enable_categorical=True, nthread=1)
+            for X, y, weights in data.parts
         )
         objective, metric = OBJECTIVES[data.task.kind]
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)

@@ -16,16 +16,21 @@ import pytest
 from onnx import helper, numpy_helper
 from sklearn import metrics as reference
 
+from assets.framework.case import Case
+from assets.graph import all_assets
+from dagster_project.components import UseCase
 from ml.evaluation.record import Evaluation
 from ml.exported.model import ExportedModel
 from ml.intervals.thresholds import choose_threshold
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
+from ml.tasks.row_weights import WEIGHT
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.runs import tracking
 from tests.support.small import failure
 
+TOY = "tests.support.toy:Toy"
 SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
 
 
@@ -246,3 +251,54 @@ def test_further_metrics_are_tuned_by_reported_and_gated_alike(sited: Any, tmp_p
     told = {gate["gate"]: gate["passed"] for gate in json.loads(files["report.json"].read_text())["gates"]}
     assert {"precision_at_0.2": True, "profit": True, "mcc": True}.items() <= told.items()
     assert f"<td>{own}" in page
+
+
+def test_weights_of_a_column_count_in_training_and_in_every_score(sited: Any) -> None:
+    frame = pd.read_csv(sited.rows)
+    frame["amount"] = 1 + 9 * (frame["id"] % 3 == 0)
+    frame.to_csv(sited.rows, index=False)
+    examples = {**sited.declared()["examples"], "weights": "amount"}
+    blended = {"logistic": {"trials": 1}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 3}}
+
+    sited.materialize("evaluation", evaluation=SHOWN, examples=examples, models=blended)
+
+    found: Evaluation = stored("evaluation")
+    model, test = ExportedModel(stored("onnx_model")), stored("features/test")
+    development = stored("features/development")
+    valid = development[development["split"] == "validation"]
+    assert set(test[WEIGHT]) == {1.0, 10.0}
+    assert "amount" not in model.encoder.features
+    weights = {"sample_weight": test[WEIGHT]}
+    assert found.metrics["roc_auc"] == pytest.approx(
+        reference.roc_auc_score(test["target"], model.scores(test), **weights), rel=1e-9
+    )
+    assert found.metrics["roc_auc"] != reference.roc_auc_score(test["target"], model.scores(test))
+    south = test["id"] % 3 != 0
+    assert found.slices[1].score.value == pytest.approx(
+        reference.roc_auc_score(test["target"][south], model.scores(test[south])), rel=1e-9
+    )
+    for name in ("logistic", "hist_boosting"):
+        tuned = stored(f"models/{name}")
+        expected = reference.roc_auc_score(valid["target"], tuned.valid_predictions, sample_weight=valid[WEIGHT])
+        assert tuned.score == pytest.approx(expected, rel=1e-9)
+    train = development[development["split"] == "train"]
+    assert found.reference is not None
+    assert found.reference.baseline == pytest.approx((np.average(train["target"], weights=train[WEIGHT]),))
+
+
+def test_balanced_classes_count_in_training_and_not_in_scores(small: Any) -> None:
+    examples = {**small.declared()["examples"], "weights": "balanced"}
+
+    small.materialize("evaluation", evaluation=SHOWN | {"slices": [], "sensitive": []}, examples=examples)
+
+    model, test = ExportedModel(stored("onnx_model")), stored("features/test")
+    assert WEIGHT not in test.columns
+    assert stored("evaluation").metrics["roc_auc"] == reference.roc_auc_score(test["target"], model.scores(test))
+
+
+def test_a_family_that_takes_no_weights_is_refused_with_those_that_do(small: Any) -> None:
+    examples = {**small.declared()["examples"], "weights": "balanced"}
+    case = Case("small", UseCase.model_validate(small.declared(models={TOY: {}}, examples=examples)))
+
+    with pytest.raises(ValueError, match=r"models.toy cannot take examples.weights \(balanced\); these can: \['cat"):
+        all_assets(case)

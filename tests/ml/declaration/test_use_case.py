@@ -197,3 +197,16 @@ def test_a_declaration_without_further_metrics_is_recorded_as_ever() -> None:
 def test_a_metric_that_does_not_fit_is_refused_wherever_it_is_named(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(declaration(**change))
+
+
+def test_classes_are_balanced_and_numbers_are_not() -> None:
+    split = {"validation_share": 0.2, "test_share": 0.2}
+    examples = {"table": "rows", "target": "y", "split": split, "weights": "balanced"}
+
+    spec = UseCaseSpec.model_validate(declaration(examples=examples))
+
+    assert spec.examples.weight_column is None
+    assert spec.resolved()["examples"]["weights"] == "balanced"
+    assert "weights" not in UseCaseSpec.model_validate(declaration()).resolved()["examples"]
+    with pytest.raises(ValidationError, match=r"examples.weights: balanced is for classes; name a column"):
+        UseCaseSpec.model_validate(declaration(task="regression", models={"ridge": {}}, examples=examples))
