@@ -13,6 +13,8 @@ from ml.tasks.metrics import DEFAULT_METRIC
 if TYPE_CHECKING:
     import optuna
 
+    from ml.models.parameters import Parameters
+
 ATTRIBUTES = ("name", "devices", "tasks")
 METHODS = ("suggest", "defaults", "fit")
 ARGUMENTS = ("data", "params", "seed", "device", "threads")  # how `fit` is called: the first two by position
@@ -47,6 +49,9 @@ class Adapted(Family):
     ) -> FittedModel:
         model: FittedModel = self.original.fit(data, params, seed=seed, device=device, threads=threads, **more)
         return model
+
+    def parameters(self) -> Parameters | None:
+        return self.original.parameters() if hasattr(self.original, "parameters") else None
 
     def good(self) -> list[dict[str, Any]]:
         return list(self.original.good()) if hasattr(self.original, "good") else super().good()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
+    from ml.models.parameters import Parameters
+
 OPSETS = {"": 18, "ai.onnx.ml": 3}  # one pair for all families, so that their graphs can be joined to others
 IR_VERSION = 10
 
@@ -174,6 +176,10 @@ class Family:
     ) -> FittedModel:
         """Return a model fitted on the training rows; the same arguments give the same model."""
         raise NotImplementedError
+
+    def parameters(self) -> Parameters | None:
+        """Return the parameters of the installed library that a declaration may name beside those it suggests."""
+        return None
 
     def good(self) -> list[dict[str, Any]]:
         """Return settings known to be good, which a search tries after the defaults.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from ml.base.files import scratch_folder
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
@@ -25,6 +27,29 @@ if TYPE_CHECKING:
 LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
+ALIASES = {
+    "eta": "learning_rate",
+    "max_depth": "depth",
+    "reg_lambda": "l2_leaf_reg",
+    "colsample_bylevel": "rsm",
+    "max_bin": "border_count",
+    "min_child_samples": "min_data_in_leaf",
+    "num_leaves": "max_leaves",
+}
+DECIDED = decided(
+    seed="random_seed random_state",
+    task="loss_function objective custom_* eval_metric class_names classes_count target_border allow_const_label",
+    rounds="iterations n_estimators num_boost_round num_trees early_stopping_rounds od_* use_best_model "
+    "best_model_min_trees eval_fraction",
+    weights="class_weights auto_class_weights scale_pos_weight",
+    machine="thread_count task_type devices device_config gpu* pinned_memory_size used_ram_limit data_partition dev_*",
+    columns="cat_features text* tokenizers dictionaries feature_calcers embedding* ignored_features "
+    "monotone_constraints feature_weights *penalties* per_float* input_borders output_borders fixed_binary_splits "
+    "*ctr* counter_calc_method one_hot_max_size has_time model_size_reg",
+    form="grow_policy max_leaves min_data_in_leaf",
+    words="verbose silent logging_level metric_period train_dir allow_writing_files *snapshot* name metadata callback",
+)
+
 
 class CatBoost(BoostingFamily):
     """CatBoost on numbers and codes of categories, stopped early on the validation rows.
@@ -34,6 +59,11 @@ class CatBoost(BoostingFamily):
     """
 
     name = "catboost"
+
+    def parameters(self) -> Parameters:
+        """Return those of CatBoost's classifier."""
+        names = inspect.signature(optional("catboost").CatBoostClassifier).parameters
+        return Parameters("catboost", frozenset(names), DECIDED, ALIASES)
 
     def defaults(self) -> dict[str, Any]:
         """Return CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""

@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Family, Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:
     import onnx
     import optuna
+
+DECIDED = decided(
+    seed="random_state",
+    task="criterion",
+    weights="class_weight",
+    machine="n_jobs",
+    columns="monotonic_cst",
+    words="verbose",
+    form="warm_start oob_score",
+)
 
 
 class ForestFamily(Family):
@@ -28,6 +39,11 @@ class ForestFamily(Family):
     near_zero = True
     takes_weights = True
     tasks = ("binary", "multiclass", "regression")
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        both = of_estimators(self.estimator("binary"), self.estimator("regression"))
+        return Parameters("scikit-learn", both, DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return deep trees, each split of which sees less than half of the columns."""

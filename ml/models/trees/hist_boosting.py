@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import Task
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
     import optuna
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+DECIDED = decided(
+    seed="random_state",
+    task="loss quantile scoring",
+    rounds="max_iter early_stopping n_iter_no_change tol validation_fraction",
+    weights="class_weight",
+    columns="categorical_features monotonic_cst interaction_cst",
+    words="verbose",
+    form="warm_start",
+)
 NO_CODE = (-1.0,)  # ONNX has no split on an empty set
 
 
@@ -25,6 +35,13 @@ class HistBoosting(BoostingFamily):
     """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
 
     name = "hist_boosting"
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        both = of_estimators(HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+        return Parameters("scikit-learn", both, DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""

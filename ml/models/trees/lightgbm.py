@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import BINARY, Kind, Task
@@ -25,6 +26,22 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "multiclass": ("multiclass", "multi_logloss"),
     "regression": ("regression", "l2"),
 }
+
+DECIDED = decided(
+    seed="seed *_seed",
+    task="objective metric* num_class eval_at is_provide_training_metric first_metric_only multi_error_top_k auc_mu* "
+    "alpha fair_c poisson* tweedie* lambdarank* label_gain objective_seed",
+    rounds="num_iterations early_stopping* snapshot_freq",
+    machine="num_threads device_type gpu* num_gpu deterministic force_* tree_learner num_machines machine* time_out "
+    "local_listen_port top_k histogram_pool_size",
+    columns="*_column categorical_feature monotone* interaction_constraints feature_contri cegb_penalty_feature* "
+    "forced*",
+    sharing="max_bin* min_data_in_bin bin_construct* feature_pre_filter enable_bundle is_enable_sparse use_missing "
+    "zero_as_missing pre_partition two_round header precise_float_parser parser_config_file save_binary",
+    form="boosting linear* sigmoid reg_sqrt pred* start_iteration* num_iteration_predict convert* drop_rate max_drop "
+    "skip_drop uniform_drop xgboost_dart_mode refit_decay_rate bagging_by_query saved_feature_importance_type",
+    words="verbosity task config data valid input_model output_* ",
+)
 
 
 # The bins must not depend on a trial's parameters, or trials could not share them. Fewer than LightGBM's 255 make trees
@@ -44,6 +61,14 @@ class LightGBM(BoostingFamily):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
     name = "lightgbm"
+
+    def parameters(self) -> Parameters:
+        """Return LightGBM's own, with all their other names."""
+        from lightgbm.basic import _ConfigAliases
+
+        by_name = {"num_iterations": [], **_ConfigAliases._get_all_param_aliases()}
+        aliases = {alias: name for name, others in by_name.items() for alias in others if alias != name}
+        return Parameters("lightgbm", frozenset(by_name), DECIDED, aliases)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""

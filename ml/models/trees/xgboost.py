@@ -11,6 +11,7 @@ import numpy as np
 
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
@@ -25,11 +26,26 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "regression": ("reg:squarederror", "rmse"),
 }
 
+DECIDED = decided(
+    seed="random_state",
+    task="objective eval_metric",
+    rounds="n_estimators early_stopping_rounds callbacks",
+    machine="n_jobs device",
+    columns="enable_categorical feature_types feature_weights missing monotone_constraints interaction_constraints",
+    form="booster multi_strategy base_score tree_method importance_type",
+    words="verbosity validate_parameters",
+)
+
 
 class XGBoost(BoostingFamily):
     """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
 
     name = "xgboost"
+
+    def parameters(self) -> Parameters:
+        """Return those of XGBoost's regressor."""
+        aliases = {"eta": "learning_rate", "lambda": "reg_lambda", "alpha": "reg_alpha", "min_split_loss": "gamma"}
+        return Parameters("xgboost", of_estimators(optional("xgboost").XGBRegressor), DECIDED, aliases)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""
