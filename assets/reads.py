@@ -51,7 +51,9 @@ MATRIX = TABLES.and_also(
 FEATURE_SELECTION = Reads(("task", "features.selection"))
 LEADERBOARD = Reads(("metric",))
 ENSEMBLE = Reads(("models.ensemble", "examples.weights"))
-REFERENCE = Reads(("evaluation.threshold", "evaluation.interval"))  # by which a model brings these from validation
+REFERENCE = Reads(
+    ("objective", "evaluation.threshold", "evaluation.interval")
+)  # by which a model brings these from validation
 ONNX_MODEL = COPIED.but_for("seed").and_also(REFERENCE).and_also(Reads(("metric",)))
 COMPARISON = ("gates.champion.confidence", "gates.champion.resamples", "gates.champion.rows")
 
@@ -69,7 +71,7 @@ EVALUATION = TABLES.and_also(
     )
 )
 REPORT = Reads(
-    ("description", "owners", "task", "metric", "tables", "examples", "evaluation", "gates", "production"),
+    ("description", "owners", "task", "objective", "metric", "tables", "examples", "evaluation", "gates", "production"),
     without=("tables.*.source", "tables.*.audit"),
 )
 PRODUCTION_MODEL = REPORT
@@ -98,7 +100,7 @@ def search(name: str) -> Reads:
     beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
     return Reads(
         (
-            *("task", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
+            *("task", "objective", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
             *("examples.split", "examples.weights"),
         ),
         beside=("examples.query", "audit.warn", "tuning.workers", *(("models", name, field) for field in beside)),

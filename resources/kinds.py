@@ -58,6 +58,7 @@ KINDS: Mapping[str, str] = {
     "move": "ml.models.near_zero:Move",
     "moved_model": "ml.models.near_zero:Moved",
     "network_shape": "ml.models.networks.shapes:Shape",
+    "objective": "ml.tasks.objectives:Objective",
     "packaged_bento": "assets.stages.values:PackagedBento",
     "production_model": "assets.stages.values:ProductionModel",
     "progress": "ml.models.progress:Progress",

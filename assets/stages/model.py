@@ -1,6 +1,7 @@
 """One tuned model of a family."""
 
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -18,24 +19,35 @@ from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
-from ml.search.tuning import TunedModel, able_to_settle, able_to_weigh
+from ml.search.tuning import TunedModel, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
+from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights, weight_columns
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
 
 def training(
-    development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary", weights: str | None = None
+    development: pd.DataFrame,
+    definitions: FeatureDefinitions,
+    kind: Kind = "binary",
+    weights: str | None = None,
+    objective: str | None = None,
 ) -> Training:
-    """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only."""
+    """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
+
+    Raises ValueError where some targets cannot be learned by the objective.
+    """
     train, valid = (development[development["split"] == name] for name in ("train", "validation"))
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical)
     task = Task.of(kind, train["target"])
     y, y_valid = task.labels(train["target"]), task.labels(valid["target"])
+    learned_by = Objective.named(objective)
+    if objective and (problem := learned_by.problem(np.concatenate([y, y_valid]))) is not None:
+        raise ValueError(f"{problem}; leave such rows out with examples.where, or declare another objective")
     weighed = RowWeights.declared(weights, y, y_valid, (train, valid))
-    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task, weighed)
+    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task, weighed, learned_by)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -51,7 +63,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
         rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
-        data = training(rows, feature_definitions.only(kept), spec.task, how)
+        data = training(rows, feature_definitions.only(kept), spec.task, how, spec.objective)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
 
@@ -95,6 +107,11 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     require_task(chosen, Task(case.spec.task))
     if declared.gpu != "never":
         require_device(chosen, "cuda")
+    objective = Objective.named(case.spec.objective)
+    if objective.kind not in chosen.objectives:
+        raise ValueError(
+            f"models.{name} cannot learn the objective {objective.name}; these can: {able_to_learn(objective.kind)}"
+        )
     if case.spec.examples.weights is not None and not chosen.takes_weights:
         raise ValueError(
             f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "

@@ -19,6 +19,7 @@ from ml.features.definitions import FeatureDefinitions
 from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
 from ml.tasks.metrics import own_modules
+from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
@@ -95,6 +96,7 @@ def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> R
         candidate.valid_predictions,
         scores,
         counting=(counting[0], counting[1]),
+        objective=Objective.named(spec.objective),
     )
 
 

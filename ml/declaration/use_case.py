@@ -20,6 +20,7 @@ from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
+from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
 
 
@@ -47,6 +48,12 @@ class Score(Part):
         return condition
 
 
+def _metric_of(data: dict[str, Any]) -> str:
+    """Return the metric of a declaration that names none: that of its objective, or of its task."""
+    of_objective = Objective.named(data.get("objective")).metric
+    return of_objective or DEFAULT_METRIC[data.get("task", "binary")]
+
+
 class UseCaseSpec(Part):
     """One prediction problem: what to predict, from what, judged how."""
 
@@ -70,11 +77,17 @@ class UseCaseSpec(Part):
     features: Features = Field(default_factory=Features, description="What the features are built from.")
     models: Models = Field(description="The model families that compete.")
     tuning: Tuning = Field(default_factory=Tuning, description="How the families' settings are searched for.")
+    objective: ObjectiveName | None = Field(
+        None,
+        exclude_if=lambda objective: objective is None,  # so that what declares none is recorded as ever
+        description="What models of a regression are trained to answer, if not the mean by squared errors: `mae`, "
+        "`huber_1.5`, `quantile_0.9`, `poisson`, `gamma` or `tweedie_1.5`.",
+    )
     metric: MetricName = Field(
-        default_factory=lambda data: DEFAULT_METRIC[data.get("task", "binary")],
+        default_factory=_metric_of,
         description="What tuning, the leaderboard and the champion gate go by: if absent, "
         f"{DEFAULT_METRIC['binary']} of a binary task, {DEFAULT_METRIC['multiclass']} of a multiclass one, "
-        f"{DEFAULT_METRIC['regression']} of a regression.",
+        f"{DEFAULT_METRIC['regression']} of a regression, or that of its objective.",
     )
     evaluation: EvaluationPlan = Field(
         default_factory=EvaluationPlan, description="How the report on the test split is made."
@@ -118,6 +131,8 @@ class UseCaseSpec(Part):
             for name in self.models.families
             if name not in able and name not in self.models.references
         ]
+        if self.objective is not None and self.task != "regression":
+            problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
         if self.examples.weights == BALANCED and self.task == "regression":
             problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
         if self.evaluation.threshold is not None and self.task != "binary":

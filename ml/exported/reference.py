@@ -9,6 +9,7 @@ from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
 from ml.intervals.thresholds import Threshold, choose_threshold
 from ml.tasks.metrics import Task, score, usual_metrics
+from ml.tasks.objectives import SQUARED, Objective
 
 KEY = "sextant.reference"
 
@@ -17,8 +18,8 @@ class Reference(BaseModel):
     """The threshold, the interval and the trivial baseline of a model, none of which has seen a test row.
 
     `baseline` is what answers every row alike: the share of the positive or of each class among training rows, or the
-    mean of their targets. `refit_scores` are the validation scores of models refitted with other seeds, the model's
-    own first; `validation` are its metrics there.
+    mean of their targets, or the median or quantile that is wanted. `refit_scores` are the validation scores of models
+    refitted with other seeds, the model's own first; `validation` are its metrics there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +48,7 @@ def make_reference(
     p_valid: np.ndarray,
     refit_scores: Sequence[float],
     counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    objective: Objective = SQUARED,
 ) -> Reference:
     """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any.
 
@@ -57,7 +59,7 @@ def make_reference(
     return Reference(
         train_rows=len(y_train),
         validation_rows=len(y_valid),
-        baseline=_baseline(y_train, task, counting[0]),
+        baseline=_baseline(y_train, task, counting[0], objective),
         threshold=choose_threshold(y_valid, p_valid, plan.objective) if binary else None,
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,
@@ -66,8 +68,8 @@ def make_reference(
     )
 
 
-def _baseline(y: np.ndarray, task: Task, weights: np.ndarray | None) -> tuple[float, ...]:
+def _baseline(y: np.ndarray, task: Task, weights: np.ndarray | None, objective: Objective) -> tuple[float, ...]:
     if task.kind == "multiclass":
         counts = np.bincount(y, weights, minlength=len(task.classes))
         return tuple((counts / counts.sum()).tolist())
-    return (float(y.mean() if weights is None else np.average(y, weights=weights)),)
+    return (objective.trivial(y, weights),)

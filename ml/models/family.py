@@ -12,6 +12,7 @@ import numpy as np
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
 
@@ -30,7 +31,8 @@ class Training:
     """The rows that a model learns from and those that its early stopping and tuning watch.
 
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
-    int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts.
+    int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
+    learned by the `objective`.
     """
 
     X: np.ndarray
@@ -40,6 +42,7 @@ class Training:
     encoder: Encoder
     task: Task = BINARY
     weights: RowWeights | None = None
+    objective: Objective = SQUARED
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -146,6 +149,9 @@ class Family:
     """Kinds of device it can train on: "cpu", "cuda"."""
     requires: tuple[str, ...] = ()
     """Packages that a family of the user's own needs; of any other, the catalogue knows."""
+
+    objectives: tuple[str, ...] = ("squared",)
+    """The kinds of objective that it can learn the numbers of a regression by."""
 
     takes_weights: bool = False
     """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""

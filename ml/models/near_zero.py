@@ -36,7 +36,7 @@ class Move:
     def there(self, data: Training) -> Training:
         """Return the same rows with the targets that a family learns."""
         y, y_valid = ((targets - self.offset) / self.scale for targets in (data.y, data.y_valid))
-        return replace(data, y=y, y_valid=y_valid) if self else data
+        return replace(data, y=y, y_valid=y_valid, objective=data.objective.scaled(self.scale)) if self else data
 
     def back(self, answers: np.ndarray) -> np.ndarray:
         """Return answers to the targets that were declared."""
@@ -48,9 +48,9 @@ def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
     Those of a regression lose their mean where `near_zero` is True, where it is None if they are far from zero, and
-    where it is False nothing of them is changed, as it is of classes.
+    where it is False nothing of them is changed, as it is of classes and of an objective whose numbers are positive.
     """
-    if data.task.kind != "regression" or near_zero is False:
+    if data.task.kind != "regression" or near_zero is False or data.objective.link == "log":
         return Move()
     mean, spread = float(data.y.mean()), float(data.y.std())
     offset = mean if abs(mean) > (FAR if near_zero is None else 1e-6) * spread else 0.0
@@ -101,6 +101,9 @@ def moving_fit(fit: Callable[..., FittedModel]) -> Callable[..., FittedModel]:
 
     @wraps(fit)
     def moved(self: Family, data: Training, params: Mapping[str, Any], **more: Any) -> FittedModel:
+        if data.objective.kind not in self.objectives:
+            allowed = list(self.objectives)
+            raise ValueError(f"The family {self.name!r} cannot learn by {data.objective.name!r}. It allows {allowed}.")
         move = move_of(data, self.near_zero)
         model = fit(self, move.there(data), params, **more)
         return Moved(model, move) if move else model

@@ -18,6 +18,7 @@ from ml.intervals.bootstrap import Estimate
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
 from ml.tasks.metrics import Metric
+from ml.tasks.objectives import Objective
 from ml.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def html(
         name=name,
         spec=spec,
         e=evaluation,
+        trivial=Objective.named(spec.objective).trivial_answer,
         metrics={name: Metric.named(name) for name in evaluation.metrics},
         verdicts=verdicts,
         refused=[verdict.gate for verdict in verdicts if not verdict.passed],

@@ -18,6 +18,7 @@ from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
@@ -164,7 +165,12 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
         if data.weights:
             np.savez(place / "weights.npz", learned=data.weights.learned, watched=data.weights.watched)
         in_metrics = bool(data.weights and data.weights.in_metrics)
-        about = {"encoder": data.encoder.to_dict(), "task": asdict(data.task), "weights in metrics": in_metrics}
+        about = {
+            "encoder": data.encoder.to_dict(),
+            "task": asdict(data.task),
+            "objective": data.objective.name,
+            "weights in metrics": in_metrics,
+        }
         (place / "about.json").write_text(json.dumps(about))
 
 
@@ -179,5 +185,6 @@ def load_parts(folder: Path) -> list[Training]:
         weights = None
         if (stored := place / "weights.npz").exists():
             weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
-        parts.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task, weights=weights))
+        encoder, objective = Encoder.from_dict(about["encoder"]), Objective.named(about["objective"])
+        parts.append(Training(**arrays, encoder=encoder, task=task, weights=weights, objective=objective))
     return parts

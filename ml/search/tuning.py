@@ -31,6 +31,11 @@ def able_to_settle() -> list[str]:
     return sorted(name for name in CATALOGUE if family(name).settles)
 
 
+def able_to_learn(objective: str) -> list[str]:
+    """List the families that can learn by a kind of objective, sorted."""
+    return sorted(name for name in families_for("regression") if objective in family(name).objectives)
+
+
 def able_to_weigh(kind: Kind) -> list[str]:
     """List the families for a kind of task that take weights of rows, sorted."""
     return sorted(name for name in families_for(kind) if family(name).takes_weights)

@@ -15,8 +15,9 @@ from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import onnx
@@ -27,6 +28,14 @@ if TYPE_CHECKING:
 LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
+NUMBERS: Mapping[str, str] = {
+    "mae": "MAE",
+    "huber": "Huber:delta={number:.15g}",
+    "quantile": "Quantile:alpha={number:.15g}",
+    "poisson": "Poisson",
+    "tweedie": "Tweedie:variance_power={number:.15g}",
+}
+STEPS_BY = {"poisson": 10}  # likewise CatBoost's own
 ALIASES = {
     "eta": "learning_rate",
     "max_depth": "depth",
@@ -59,6 +68,7 @@ class CatBoost(BoostingFamily):
     """
 
     name = "catboost"
+    objectives = ("squared", *NUMBERS)
 
     def parameters(self) -> Parameters:
         """Return those of CatBoost's classifier."""
@@ -104,12 +114,13 @@ class CatBoost(BoostingFamily):
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
         train, valid = (catboost.Pool(X, y, weight=weights, thread_count=1) for X, y, weights in data.parts)
-        rounds = params.get("rounds")
+        rounds, kind = params.get("rounds"), data.objective.kind
+        loss = NUMBERS.get(kind, LOSSES[data.task.kind]).format(number=data.objective.number)
         model = catboost.CatBoost(
             {
-                "loss_function": LOSSES[data.task.kind],
+                "loss_function": loss,
                 "random_seed": seed,
-                "leaf_estimation_iterations": LEAF_STEPS[data.task.kind],
+                "leaf_estimation_iterations": STEPS_BY.get(kind, LEAF_STEPS[data.task.kind]),
                 **of_library(params),
                 "iterations": rounds or MAX_ROUNDS,
                 "thread_count": 1,
@@ -126,7 +137,8 @@ class CatBoost(BoostingFamily):
                 raise watching.stopped
         else:
             model.fit(train, **stopping)
-        return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task)
+        features, numeric = len(data.encoder.features), data.encoder.n_numeric
+        return FittedCatBoost(_text(model), features, numeric, data.task, link=data.objective.link)
 
 
 @dataclass
@@ -159,6 +171,7 @@ class FittedCatBoost:
     n_numeric: int
     task: Task
     center: float = 0.0
+    link: Link = "identity"
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
@@ -166,7 +179,7 @@ class FittedCatBoost:
 
         margins: np.ndarray = self._model().predict(X, prediction_type="RawFormulaVal", thread_count=1)
         if self.task.kind == "regression":
-            return margins + self.center
+            return np.exp(margins) if self.link == "log" else margins + self.center
         answers: np.ndarray = expit(margins) if self.task.kind == "binary" else softmax(margins, axis=1)
         return answers
 
@@ -183,7 +196,7 @@ class FittedCatBoost:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         _, bias = json.loads(self.text)["scale_and_bias"]
         base = [value + self.center for value in bias]
-        return tree_graph(self._trees(), self.task, features=self.n_features, base=base)
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=graph_link(self.link))
 
     def _trees(self) -> list[Tree]:
         """Return the booster's trees in neutral form."""

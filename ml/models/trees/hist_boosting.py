@@ -11,8 +11,9 @@ import numpy as np
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import Task
+from ml.tasks.objectives import Link, Objective
 
 if TYPE_CHECKING:
     import onnx
@@ -28,6 +29,7 @@ DECIDED = decided(
     words="verbose",
     form="warm_start",
 )
+LOSSES = {"mae": "absolute_error", "quantile": "quantile", "poisson": "poisson", "gamma": "gamma"}
 NO_CODE = (-1.0,)  # ONNX has no split on an empty set
 
 
@@ -35,6 +37,7 @@ class HistBoosting(BoostingFamily):
     """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
 
     name = "hist_boosting"
+    objectives = ("squared", *LOSSES)
 
     def parameters(self) -> Parameters:
         """Return scikit-learn's own."""
@@ -83,6 +86,7 @@ class HistBoosting(BoostingFamily):
         numbers, rounds = data.task.kind == "regression", params.get("rounds")
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
             **of_library(params),
+            **_loss(data.objective),
             max_iter=rounds or MAX_ROUNDS,
             early_stopping=rounds is None,
             n_iter_no_change=PATIENCE,
@@ -98,7 +102,14 @@ class HistBoosting(BoostingFamily):
         best = rounds or max(1, int(np.argmax(model.validation_score_)))  # the first score is that of no round
         del model._predictors[best:]
         model._bin_mapper.n_threads = 1  # it only bins training rows, but would be stored
-        return FittedHistBoosting(model, data.encoder.n_numeric, data.encoder.cardinalities, data.task)
+        encoder, link = data.encoder, data.objective.link
+        return FittedHistBoosting(model, encoder.n_numeric, encoder.cardinalities, data.task, link)
+
+
+def _loss(objective: Objective) -> dict[str, Any]:
+    """Return scikit-learn's loss of an objective; none for the squared error and for classes, where it is the usual."""
+    loss = {"loss": LOSSES[objective.kind]} if objective.kind in LOSSES else {}
+    return {**loss, "quantile": objective.number} if objective.kind == "quantile" else loss
 
 
 @dataclass(frozen=True)
@@ -109,6 +120,7 @@ class FittedHistBoosting:
     n_numeric: int
     cardinalities: tuple[int, ...]
     task: Task
+    link: Link = "identity"
 
     @property
     def rounds(self) -> int:
@@ -132,7 +144,7 @@ class FittedHistBoosting:
         # skl2onnx converts splits on categories as splits on numbers.
         features = self.n_numeric + len(self.cardinalities)
         base = self.model._baseline_prediction.ravel().tolist()
-        return tree_graph(self._trees(), self.task, features=features, base=base)
+        return tree_graph(self._trees(), self.task, features=features, base=base, link=graph_link(self.link))
 
     def _trees(self) -> list[Tree]:
         """Return the ensemble's trees in neutral form; those of a round are those of the classes in turn."""

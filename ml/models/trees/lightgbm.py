@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,8 +12,9 @@ import numpy as np
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -26,7 +28,14 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "multiclass": ("multiclass", "multi_logloss"),
     "regression": ("regression", "l2"),
 }
-
+NUMBERS: Mapping[str, str] = {  # LightGBM's names of objectives, and of what stops by them
+    "mae": "regression_l1",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+    "gamma": "gamma",
+    "tweedie": "tweedie",
+}
 DECIDED = decided(
     seed="seed *_seed",
     task="objective metric* num_class eval_at is_provide_training_metric first_metric_only multi_error_top_k auc_mu* "
@@ -61,6 +70,7 @@ class LightGBM(BoostingFamily):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
     name = "lightgbm"
+    objectives = ("squared", *NUMBERS)
 
     def parameters(self) -> Parameters:
         """Return LightGBM's own, with all their other names."""
@@ -140,6 +150,9 @@ class LightGBM(BoostingFamily):
         require_task(self, data.task)
         binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
+        if (kind := data.objective.kind) in NUMBERS:
+            objective = metric = NUMBERS[kind]
+        number = {"tweedie": "tweedie_variance_power"}.get(kind, "alpha")
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.1)
         grown = []  # after each round, how many there are trees of: one that finds no split leaves none
 
@@ -156,6 +169,7 @@ class LightGBM(BoostingFamily):
                 "objective": objective,
                 "metric": metric,
                 "num_class": data.task.outputs,
+                **({} if math.isnan(data.objective.number) else {number: data.objective.number}),
                 "bagging_freq": 1,
                 **of_library(params),
                 **_BINNING,
@@ -174,7 +188,9 @@ class LightGBM(BoostingFamily):
         text = booster.model_to_string(num_iteration=best)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
         text = text.partition("\nparameters:")[0] + "\n"
-        return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task)
+        return FittedLightGBM(
+            text, data.encoder.n_numeric, len(data.encoder.features), data.task, link=data.objective.link
+        )
 
 
 @dataclass
@@ -186,6 +202,7 @@ class FittedLightGBM:
     n_features: int
     task: Task = BINARY
     center: float = 0.0
+    link: Link = "identity"
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""
@@ -210,8 +227,8 @@ class FittedLightGBM:
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
-        outputs = self.task.outputs
-        return tree_graph(self._trees(), self.task, features=self.n_features, base=[self.center] * outputs)
+        base, link = [self.center] * self.task.outputs, graph_link(self.link)
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=link)
 
     def _trees(self) -> list[Tree]:
         """Return the booster's trees in neutral form; those of a round are those of the classes in turn."""

@@ -302,3 +302,59 @@ def test_a_family_that_takes_no_weights_is_refused_with_those_that_do(small: Any
 
     with pytest.raises(ValueError, match=r"models.toy cannot take examples.weights \(balanced\); these can: \['cat"):
         all_assets(case)
+
+
+def counted(small: Any, **changes: Any) -> dict[str, Any]:
+    """The small use case with a count to predict."""
+    frame = pd.read_csv(small.rows)
+    frame["events"] = np.random.default_rng(0).poisson(np.exp(frame["x"]))
+    frame.to_csv(small.rows, index=False)
+    return {
+        "task": "regression",
+        "examples": {**small.declared()["examples"], "target": "events"},
+        "models": {"hist_boosting": {"trials": 1}},
+        "evaluation": {**SHOWN, "slices": [], "sensitive": []},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(("objective", "metric"), [("poisson", "rmse"), ("quantile_0.8", "pinball_0.8")])
+def test_an_objective_is_what_training_onnx_report_and_gates_go_by(small: Any, objective: str, metric: str) -> None:
+    small.materialize("evaluation", **counted(small, objective=objective))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    answers = model.scores(test)
+    learned = development["target"][development["split"] == "train"]
+    assert stored("leaderboard").metric == metric
+    assert found.reference is not None
+    if objective == "poisson":
+        assert (answers > 0).all()
+        assert found.reference.baseline == (learned.mean(),)
+    else:
+        assert found.metrics[metric] == reference.mean_pinball_loss(test["target"], answers, alpha=0.8)
+        assert found.reference.baseline == (np.quantile(learned, 0.8),)
+    assert found.serving is not None
+    assert found.serving.parity < 1e-5
+
+
+def test_targets_that_an_objective_does_not_allow_are_counted(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "events - 1"}
+
+    done = small.attempt("models/hist_boosting", upstream=True, **counted(small, objective="gamma", examples=examples))
+
+    assert re.search(r"the objective gamma needs targets above 0: \d+ of \d+ are not; leave such rows", failure(done))
+
+
+def test_a_family_that_cannot_learn_an_objective_is_refused_with_those_that_can(small: Any) -> None:
+    declared = small.declared(**counted(small, objective="mae", models={"ridge": {}}))
+    case = Case("small", UseCase.model_validate(declared))
+
+    with pytest.raises(
+        ValueError, match=r"models.ridge cannot learn the objective mae; these can: \['catboost', 'hist"
+    ):
+        all_assets(case)

@@ -210,3 +210,28 @@ def test_classes_are_balanced_and_numbers_are_not() -> None:
     assert "weights" not in UseCaseSpec.model_validate(declaration()).resolved()["examples"]
     with pytest.raises(ValidationError, match=r"examples.weights: balanced is for classes; name a column"):
         UseCaseSpec.model_validate(declaration(task="regression", models={"ridge": {}}, examples=examples))
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"), [("mae", "mae"), ("quantile_0.9", "pinball_0.9"), ("poisson", "rmse"), (None, "rmse")]
+)
+def test_the_metric_follows_from_the_objective(objective: str | None, metric: str) -> None:
+    numbers = declaration(task="regression", models={"lightgbm": {}}, objective=objective)
+
+    spec = UseCaseSpec.model_validate(numbers)
+
+    assert spec.metric == metric
+    assert UseCaseSpec.model_validate(numbers | {"metric": "r2"}).metric == "r2"
+    assert ("objective" in spec.resolved()) == (objective is not None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objective": "mae"}, "objective: mae is for numbers; the task is 'binary'"),
+        ({"task": "regression", "models": {"ridge": {}}, "objective": "mea"}, "no objective 'mea', did you mean 'mae'"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(declaration(**change))
