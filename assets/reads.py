@@ -9,6 +9,7 @@ from typing import Any
 
 from ml.declaration.reads import Reads
 from ml.exported.model import COPIED
+from ml.tasks.transforms import applied
 
 NOTHING = Reads()
 # Of a table, where it comes from and what the audit wants of it are up to its snapshot alone.
@@ -95,6 +96,15 @@ def _groups(declared: Mapping[str, Any]) -> dict[str, bool]:
     return {"rows of a query": declared["examples"]["query"] is not None, "groups are shared": shared}
 
 
+ROWS_BESIDE = ("examples.query", "examples.target", "audit.warn")  # a search decides by facts that follow from these
+
+
+def _learned_as(declared: Mapping[str, Any]) -> dict[str, str]:
+    """Return the transform of the target that models learn, where there is one."""
+    of_column = applied(declared["examples"]["target"]) if declared["task"] == "regression" else None
+    return {"target learned as": of_column[0]} if of_column else {}
+
+
 def search(name: str) -> Reads:
     """Return what each trial of a family's study depends on, but not how many there are; `name` is as declared."""
     beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
@@ -103,8 +113,8 @@ def search(name: str) -> Reads:
             *("task", "objective", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
             *("examples.split", "examples.weights"),
         ),
-        beside=("examples.query", "audit.warn", "tuning.workers", *(("models", name, field) for field in beside)),
-        facts=(_groups,),
+        beside=(*ROWS_BESIDE, "tuning.workers", *(("models", name, field) for field in beside)),
+        facts=(_groups, _learned_as),
     )
 
 
@@ -112,4 +122,4 @@ def model(name: str) -> Reads:
     """Return what a tuned model is made by; `name` is as declared."""
     trials = search(name)
     how = ("tuning.workers", ("models", name, "gpu"), ("models", name, "gpu_share"))
-    return Reads(trials.deciding, beside=(*how, "examples.query", "audit.warn"), facts=trials.facts)
+    return Reads(trials.deciding, beside=(*how, *ROWS_BESIDE), facts=trials.facts)

@@ -74,6 +74,8 @@ KINDS: Mapping[str, str] = {
     "task": "ml.tasks.metrics:Task",
     "threshold": "ml.intervals.thresholds:Threshold",
     "training": "ml.models.family:Training",
+    "transform": "ml.tasks.transforms:Transform",
+    "transformed_model": "ml.models.near_zero:Transformed",
     "trial": "ml.search.study:Trial",
     "tuned_model": "ml.search.tuning:TunedModel",
     "verdict": "ml.verdict:Verdict",

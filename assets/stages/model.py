@@ -24,6 +24,7 @@ from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights, weight_columns
+from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
@@ -34,6 +35,7 @@ def training(
     kind: Kind = "binary",
     weights: str | None = None,
     objective: str | None = None,
+    target: str | None = None,
 ) -> Training:
     """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
 
@@ -47,7 +49,9 @@ def training(
     if objective and (problem := learned_by.problem(np.concatenate([y, y_valid]))) is not None:
         raise ValueError(f"{problem}; leave such rows out with examples.where, or declare another objective")
     weighed = RowWeights.declared(weights, y, y_valid, (train, valid))
-    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task, weighed, learned_by)
+    transform = learned_as(target) if kind == "regression" else None
+    X, X_valid = encoder.encode(train), encoder.encode(valid)
+    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -63,7 +67,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
         rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
-        data = training(rows, feature_definitions.only(kept), spec.task, how, spec.objective)
+        data = training(rows, feature_definitions.only(kept), spec.task, how, spec.objective, spec.examples.target)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
 

@@ -14,6 +14,7 @@ from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
 from ml.tasks.row_weights import BALANCED
+from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time"]
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
@@ -136,7 +137,8 @@ class Examples(Part):
     target: str | None = Field(
         None,
         description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
-        "multiclass one, the number of a regression.",
+        "multiclass one, the number of a regression. Of `ln(price)` (log, log2, log1p, sqrt) "
+        "the transform is learned, and `price` answered.",
     )
     known: list[str] | None = Field(
         None,
@@ -156,7 +158,7 @@ class Examples(Part):
     @classmethod
     def _check_expression(cls, expression: str | None) -> str | None:
         if expression is not None:
-            row_sql(expression)
+            row_sql(number_of(expression))
         return expression
 
     @field_validator("query")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import row_sql
+from ml.base.expressions import function_of, row_sql
 from ml.declaration import derived
 from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
@@ -22,6 +22,7 @@ from ml.declaration.tracking import TrackingPlan
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
 from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
+from ml.tasks.transforms import TRANSFORMS, applied
 
 
 class Retrain(Part):
@@ -133,6 +134,8 @@ class UseCaseSpec(Part):
         ]
         if self.objective is not None and self.task != "regression":
             problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
+        if self.task == "regression" and self.examples.target is not None:
+            problems += self._transform_problems(self.examples.target)
         if self.examples.weights == BALANCED and self.task == "regression":
             problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
         if self.evaluation.threshold is not None and self.task != "binary":
@@ -140,6 +143,17 @@ class UseCaseSpec(Part):
         if problems:
             raise ValueError("; ".join(problems))
         return self
+
+    def _transform_problems(self, target: str) -> Iterator[str]:
+        """Yield why the transform of a target, and its objective, have no inverse that an answer could be given by."""
+        if applied(target) is None:
+            if (function := function_of(target)) in TRANSFORMS:
+                yield (
+                    f"examples.target: {target} is {function} of more than a column, which could not be answered; name "
+                    "that in computed, and write the column here; log1p(x) is ln(1 + x)"
+                )
+        elif Objective.named(self.objective).link == "log":
+            yield f"objective: {self.objective} learns logarithms by itself; declare it, or {target}, not both"
 
     @model_validator(mode="after")
     def _measured(self) -> "UseCaseSpec":

@@ -13,6 +13,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
 from ml.examples.groups import groups_of
 from ml.tasks.row_weights import WEIGHT
+from ml.tasks.transforms import learned_as, number_of
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
@@ -61,11 +62,12 @@ def _weights(where: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table) -> 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
     declared, key, source = spec.examples, quoted(spec.key), tables[spec.examples.table]
-    for expression in filter(None, (declared.target, declared.where)):
+    target = number_of(declared.target or "") if spec.task == "regression" else declared.target or ""
+    for expression in filter(None, (target, declared.where)):
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target "
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, target)} as target "
         f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
         source=source,
     )
@@ -75,6 +77,12 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
         raise DataError(
             f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
             "leave these rows out with examples.where"
+        )
+    transform = learned_as(declared.target) if spec.task == "regression" else None
+    if transform and (problem := transform.problem(rows["target"].to_numpy())) is not None:
+        raise DataError(
+            f"{where}: {target} {problem}, as examples.target ({declared.target}) needs; leave these rows out with "
+            "examples.where"
         )
     if declared.cutoff_column and (nulls := rows["cutoff"].null_count):
         raise DataError(

@@ -4,6 +4,7 @@ import pyarrow as pa
 
 from ml.base.expressions import columns_of, sources_of
 from ml.declaration.use_case import UseCaseSpec
+from ml.tasks.transforms import number_of
 
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
@@ -49,7 +50,7 @@ def target_columns(spec: UseCaseSpec) -> set[str]:
     There are none where a query gives it.
     """
     declared = spec.tables[spec.examples.table]
-    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
+    return sources_of(columns_of(number_of(spec.examples.target)), declared.derived) if spec.examples.target else set()
 
 
 def target_known_from(spec: UseCaseSpec) -> str | None:

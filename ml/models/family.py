@@ -15,6 +15,7 @@ from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.transforms import Transform
 
 if TYPE_CHECKING:
     import onnx
@@ -32,7 +33,7 @@ class Training:
 
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
     int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
-    learned by the `objective`.
+    learned by the `objective`; with `transform` it is their transform that is learned, and they themselves answered.
     """
 
     X: np.ndarray
@@ -43,6 +44,7 @@ class Training:
     task: Task = BINARY
     weights: RowWeights | None = None
     objective: Objective = SQUARED
+    transform: Transform | None = None
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)

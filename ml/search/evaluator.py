@@ -20,6 +20,7 @@ from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Metric, Task, score
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
+from ml.tasks.transforms import Transform
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -170,6 +171,7 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
             "task": asdict(data.task),
             "objective": data.objective.name,
             "weights in metrics": in_metrics,
+            "transform": asdict(data.transform) if data.transform else None,
         }
         (place / "about.json").write_text(json.dumps(about))
 
@@ -186,5 +188,7 @@ def load_parts(folder: Path) -> list[Training]:
         if (stored := place / "weights.npz").exists():
             weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
         encoder, objective = Encoder.from_dict(about["encoder"]), Objective.named(about["objective"])
-        parts.append(Training(**arrays, encoder=encoder, task=task, weights=weights, objective=objective))
+        transform = Transform(**about["transform"]) if about["transform"] else None
+        how: dict[str, Any] = {"weights": weights, "objective": objective, "transform": transform}
+        parts.append(Training(**arrays, encoder=encoder, task=task, **how))
     return parts

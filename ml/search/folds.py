@@ -18,6 +18,7 @@ from ml.tasks.metrics import Task
 from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ def folded(
     positions: np.ndarray,
     weights: RowWeights | None = None,
     objective: Objective = SQUARED,
+    transform: Transform | None = None,
 ) -> Folded:
     """Return the folds of those of the rows `frame`, labelled `y`, at some positions, with the columns of `encoder`."""
     parts = []
@@ -57,7 +59,7 @@ def folded(
         fitted = Encoder.fit(frame.iloc[learned], encoder.numeric, list(encoder.categories))
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
         weighed = weights and weights.fold(y, learned, judged)
-        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective))
+        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective, transform))
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))
 
 
@@ -83,7 +85,8 @@ def declared_folds(
         _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
-    return folded(train, data.y, data.encoder, data.task, folds, positions, data.weights, data.objective)
+    how = data.weights, data.objective, data.transform
+    return folded(train, data.y, data.encoder, data.task, folds, positions, *how)
 
 
 def _groups(spec: UseCaseSpec, X: np.ndarray, groups: pd.Series | None) -> np.ndarray | None:

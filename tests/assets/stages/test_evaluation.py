@@ -22,6 +22,7 @@ from dagster_project.components import UseCase
 from ml.evaluation.record import Evaluation
 from ml.exported.model import ExportedModel
 from ml.intervals.thresholds import choose_threshold
+from ml.models.near_zero import Transformed
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
 from ml.tasks.row_weights import WEIGHT
@@ -358,3 +359,40 @@ def test_a_family_that_cannot_learn_an_objective_is_refused_with_those_that_can(
         ValueError, match=r"models.ridge cannot learn the objective mae; these can: \['catboost', 'hist"
     ):
         all_assets(case)
+
+
+def test_a_transformed_target_is_learned_and_the_number_is_answered_and_judged(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "log1p(events)"}
+    models = {"ridge": {"trials": 1}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 4}}
+
+    small.materialize("evaluation", **counted(small, examples=examples, models=models, tuning={"folds": 2}))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    events = pd.read_csv(small.rows).set_index("id")["events"]
+    assert (test["target"] == test["id"].map(events)).all()
+    assert "events" not in model.encoder.features
+    assert found.metrics["rmse"] == pytest.approx(
+        reference.root_mean_squared_error(test["target"], model.scores(test)), rel=1e-9
+    )
+    for name in ("ridge", "hist_boosting"):
+        assert isinstance(stored(f"models/{name}").model, Transformed)
+    assert found.reference is not None
+    assert found.reference.interval is not None
+    assert found.reference.baseline == (development["target"][development["split"] == "train"].mean(),)
+    assert found.serving is not None
+    assert found.serving.parity < 1e-5
+
+
+def test_targets_without_a_logarithm_are_counted(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "ln(events)"}
+
+    done = small.attempt("examples", upstream=True, **counted(small, examples=examples))
+
+    assert re.search(
+        r"events is not above 0 in \d+ of 300 rows, as examples.target \(ln\(events\)\) needs", failure(done)
+    )

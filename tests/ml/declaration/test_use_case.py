@@ -235,3 +235,29 @@ def test_the_metric_follows_from_the_objective(objective: str | None, metric: st
 def test_an_objective_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(declaration(**change))
+
+
+def regression(target: str, **changes: Any) -> dict[str, Any]:
+    split = {"validation_share": 0.2, "test_share": 0.2}
+    examples = {"table": "rows", "target": target, "split": split}
+    return declaration(task="regression", models={"lightgbm": {}}, examples=examples, **changes)
+
+
+@pytest.mark.parametrize("target", ["ln(price)", "log1p(price)", 'sqrt("a b")', "price", "abs(price)", "ln(price) + 0"])
+def test_a_target_of_numbers_may_be_transformed(target: str) -> None:
+    assert UseCaseSpec.model_validate(regression(target)).examples.target == target
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (regression("ln(1 + price)"), r"ln\(1 \+ price\) is ln of more than a column, .* name that in computed"),
+        (regression("log(2, price)"), "is log of more than a column"),
+        (regression("sqrt(a * b)"), "is sqrt of more than a column"),
+        (regression("log1p(1 + a)"), r"calls log1p\(\), which is no function of DuckDB"),
+        (regression("ln(price)", objective="poisson"), "objective: poisson learns logarithms by itself"),
+    ],
+)
+def test_a_transform_without_an_inverse_to_answer_by_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(change)

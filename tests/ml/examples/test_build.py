@@ -71,6 +71,7 @@ def examples_of(task: Kind, targets: list[Any], *, query: bool = False) -> list[
     spec = UseCaseSpec.model_validate(
         {
             "description": "Which?",
+            "task": task,
             "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "seen"}},
             "examples": {
                 "table": "rows",
@@ -291,3 +292,22 @@ def test_the_weights_are_no_feature() -> None:
     )
 
     assert known_columns(spec, pa.table({"id": [1], "amount": [2], "x": [3]})) == ["x"]
+
+
+def test_the_target_of_a_transform_is_the_number_and_its_column_no_feature() -> None:
+    split = {"validation_share": 0.2, "test_share": 0.3}
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "How much?",
+            "task": "regression",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {"table": "rows", "target": "log1p(price)", "split": split},
+            "models": {"ridge": {}},
+        }
+    )
+    table = pa.table({"id": range(30), "price": [n / 2 for n in range(30)], "x": [1] * 30})
+
+    rows = make_examples("case", spec, {"rows": table}).to_pylist()
+
+    assert {row["id"]: row["target"] for row in rows} == {n: n / 2 for n in range(30)}
+    assert known_columns(spec, table) == ["x"]
