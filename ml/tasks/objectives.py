@@ -1,4 +1,4 @@
-"""Objectives of a regression: what a model is trained to answer, and the trivial answer beside which that is judged."""
+"""Objectives of a regression: the answer that a model is trained to give, and the trivial one beside it."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ KINDS: Mapping[str, Kind] = {
 
 @dataclass(frozen=True)
 class Objective:
-    """What a model of numbers is trained to answer: a kind of objective, and its number where it has one."""
+    """The objective of a model of numbers: its kind, and its number where it has one."""
 
     kind: str = "squared"
     number: float = math.nan
@@ -110,7 +110,7 @@ class Objective:
 
     @property
     def trivial_answer(self) -> str:
-        """What is answered to every row, in words."""
+        """The trivial answer in words."""
         if self.kind == "quantile":
             return f"the quantile {self.number:g} of the targets"
         return "the median target" if self.kind in ("mae", "huber") else "the mean target"

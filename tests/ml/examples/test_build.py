@@ -310,4 +310,4 @@ def test_the_target_of_a_transform_is_the_number_and_its_column_no_feature() -> 
     rows = make_examples("case", spec, {"rows": table}).to_pylist()
 
     assert {row["id"]: row["target"] for row in rows} == {n: n / 2 for n in range(30)}
-    assert known_columns(spec, table) == ["x"]
+    assert known_columns(spec, table) == ["id", "x"]
