@@ -67,7 +67,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.features}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        about_rows = {spec.key, "cutoff", "target", *weight_columns(spec.examples.weights)}
+        about_rows = {*spec.keys, "cutoff", "target", *weight_columns(spec.examples.weights)}
         rows = test.read({*about_rows, *model.encoder.features, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
@@ -132,7 +132,7 @@ def _leak_audit(model: ExportedModel, tables: dict[str, pa.Table], rows: pd.Data
     if not model.spec.examples.timed:
         return None
     sample = rows.sample(min(len(rows), AUDITED), random_state=seed)
-    finding = no_leak(model.spec, model.definitions, tables, sample[[model.spec.key, "cutoff"]])
+    finding = no_leak(model.spec, model.definitions, tables, sample[[*model.spec.keys, "cutoff"]])
     return LeakAudit(passed=finding.passed, reason=finding.reason)
 
 
@@ -151,7 +151,7 @@ def evaluation_inputs(
         spec=spec,
         task=model.task,
         rows=rows,
-        grouping=columns_of(sliced_by, rows, tables[spec.examples.table], spec.key),
+        grouping=columns_of(sliced_by, rows, tables[spec.examples.table], spec.keys),
         y=model.task.labels(rows["target"]),
         candidate=candidate,
         champion=champion,

@@ -31,7 +31,8 @@ class Transform:
         """Return the numbers of which that is learned; a root below 0 is one of 0."""
         if self.base is None:
             roots: np.ndarray = np.maximum(learned, 0.0)
-            return roots * roots
+            squares: np.ndarray = roots * roots
+            return squares
         numbers: np.ndarray = np.exp(learned * math.log(self.base)) - self.more
         return numbers
 
