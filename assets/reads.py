@@ -110,7 +110,7 @@ def search(name: str) -> Reads:
     beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
     return Reads(
         (
-            *("task", "objective", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
+            *("task", "objective", "monotone", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
             *("examples.split", "examples.weights"),
         ),
         beside=(*ROWS_BESIDE, "tuning.workers", *(("models", name, field) for field in beside)),

@@ -1,5 +1,7 @@
 """One tuned model of a family."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import numpy as np
 import pandas as pd
@@ -13,13 +15,13 @@ from assets.stages.search import searched
 from ml.base.gpus import torch_without_cuda
 from ml.declaration.catalogue import icon_of, module_of
 from ml.declaration.families import Family
-from ml.declaration.use_case import UseCaseSpec
+from ml.declaration.use_case import DIRECTIONS, UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
-from ml.search.tuning import TunedModel, able_to_learn, able_to_settle, able_to_weigh
+from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
 from ml.tasks.objectives import Objective
@@ -36,6 +38,7 @@ def training(
     weights: str | None = None,
     objective: str | None = None,
     target: str | None = None,
+    monotone: Mapping[str, str] | None = None,
 ) -> Training:
     """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
 
@@ -49,9 +52,10 @@ def training(
     if objective and (problem := learned_by.problem(np.concatenate([y, y_valid]))) is not None:
         raise ValueError(f"{problem}; leave such rows out with examples.where, or declare another objective")
     weighed = RowWeights.declared(weights, y, y_valid, (train, valid))
+    directions = {name: DIRECTIONS[way] for name, way in (monotone or {}).items() if name in encoder.numeric}
     transform = learned_as(target) if kind == "regression" else None
     X, X_valid = encoder.encode(train), encoder.encode(valid)
-    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform)
+    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -67,7 +71,9 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
         rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
-        data = training(rows, feature_definitions.only(kept), spec.task, how, spec.objective, spec.examples.target)
+        _require_features(name, spec, feature_definitions)
+        declared_as = spec.objective, spec.examples.target, spec.monotone
+        data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
 
@@ -97,6 +103,15 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     )(tuned)
 
 
+def _require_features(name: str, spec: UseCaseSpec, definitions: FeatureDefinitions) -> None:
+    """Raise ValueError for a monotone feature that there is not, or that is no number."""
+    if wrong := sorted(set(spec.monotone) - set(definitions.numeric)):
+        raise ValueError(
+            f"models.{name}: monotone names {wrong}, which are no features that are numbers; allowed: "
+            f"{', '.join(sorted(definitions.numeric))}"
+        )
+
+
 def _folded_by(spec: UseCaseSpec) -> set[str]:
     """Return the columns that say which rows are in a fold."""
     if not spec.tuning.folds:
@@ -115,6 +130,11 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     if objective.kind not in chosen.objectives:
         raise ValueError(
             f"models.{name} cannot learn the objective {objective.name}; these can: {able_to_learn(objective.kind)}"
+        )
+    if case.spec.monotone and not chosen.takes_monotone:
+        raise ValueError(
+            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}); these can: "
+            f"{able_to_be_monotone()}"
         )
     if case.spec.examples.weights is not None and not chosen.takes_weights:
         raise ValueError(

@@ -102,7 +102,9 @@ def _refit(declared: Family, rows: pd.DataFrame, data: Training, how: str | None
         X, y = encoder.encode(rows), data.task.labels(rows["target"])
         valid = (rows["split"] == "validation").to_numpy()
         weights = RowWeights.declared(how, y, y[valid], (rows, rows[valid]))
-        everything = Training(X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform)
+        everything = Training(
+            X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform, data.monotone
+        )
     return Refit(declared.refit_seeds, everything, declared.tolerance)
 
 

@@ -24,6 +24,8 @@ from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
 from ml.tasks.transforms import TRANSFORMS, applied
 
+DIRECTIONS = {"increasing": 1, "decreasing": -1}
+
 
 class Retrain(Part):
     """When the retrain job runs without being asked; both start switched on."""
@@ -84,6 +86,11 @@ class UseCaseSpec(Part):
         description="What models of a regression are trained to answer, if not the mean by squared errors: `mae`, "
         "`huber_1.5`, `quantile_0.9`, `poisson`, `gamma` or `tweedie_1.5`.",
     )
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(
+        default_factory=dict,
+        exclude_if=lambda monotone: not monotone,  # so that what declares none is recorded as ever
+        description="Features that are numbers, as which the answer may only rise, or only fall.",
+    )
     metric: MetricName = Field(
         default_factory=_metric_of,
         description="What tuning, the leaderboard and the champion gate go by: if absent, "
@@ -139,6 +146,8 @@ class UseCaseSpec(Part):
             problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
         if self.task == "regression" and self.examples.target is not None:
             problems += self._transform_problems(self.examples.target)
+        if self.monotone and self.task == "multiclass":
+            problems.append("monotone: of many classes none could rise without another falling; declare another task")
         if self.examples.weights == BALANCED and self.task == "regression":
             problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
         if self.evaluation.threshold is not None and self.task != "binary":

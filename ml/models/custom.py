@@ -28,6 +28,7 @@ class Adapted(Family):
         self.name, self.devices, self.tasks = original.name, original.devices, original.tasks
         self.requires, self.near_zero = getattr(original, "requires", ()), getattr(original, "near_zero", None)
         self.objectives = getattr(original, "objectives", Family.objectives)
+        self.takes_monotone = getattr(original, "takes_monotone", False)
         self.takes_weights = getattr(original, "takes_weights", False)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 OPSETS = {"": 18, "ai.onnx.ml": 3}  # one pair for all families, so that their graphs can be joined to others
 IR_VERSION = 10
+Monotone = Mapping[str, int]  # by feature: 1 where answers may not fall as it rises, -1 where they may not rise
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,7 @@ class Training:
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
     int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
     learned by the `objective`; with `transform` it is their transform that is learned, and they themselves answered.
+    An answer never falls as a `monotone` feature rises (1), or never rises (-1).
     """
 
     X: np.ndarray
@@ -45,6 +47,7 @@ class Training:
     weights: RowWeights | None = None
     objective: Objective = SQUARED
     transform: Transform | None = None
+    monotone: Monotone = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -72,6 +75,11 @@ class Training:
             return self
         weights = self.weights and self.weights.of_learned(drawn)
         return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights)
+
+    @property
+    def directions(self) -> list[int]:
+        """The direction in which answers follow each feature, 0 for any; none where no feature is monotone."""
+        return [self.monotone.get(name, 0) for name in self.encoder.features] if self.monotone else []
 
     @property
     def scoring(self) -> np.ndarray | None:
@@ -154,6 +162,9 @@ class Family:
 
     objectives: tuple[str, ...] = ("squared",)
     """The kinds of objective that it can learn the numbers of a regression by."""
+
+    takes_monotone: bool = False
+    """Whether its `fit` keeps to the `monotone` features of a binary task or a regression."""
 
     takes_weights: bool = False
     """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""

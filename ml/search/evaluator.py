@@ -171,6 +171,7 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
             "task": asdict(data.task),
             "objective": data.objective.name,
             "weights in metrics": in_metrics,
+            "monotone": dict(data.monotone),
             "transform": asdict(data.transform) if data.transform else None,
         }
         (place / "about.json").write_text(json.dumps(about))
@@ -189,6 +190,11 @@ def load_parts(folder: Path) -> list[Training]:
             weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
         encoder, objective = Encoder.from_dict(about["encoder"]), Objective.named(about["objective"])
         transform = Transform(**about["transform"]) if about["transform"] else None
-        how: dict[str, Any] = {"weights": weights, "objective": objective, "transform": transform}
+        how: dict[str, Any] = {
+            "weights": weights,
+            "objective": objective,
+            "transform": transform,
+            "monotone": about["monotone"],
+        }
         parts.append(Training(**arrays, encoder=encoder, task=task, **how))
     return parts

@@ -11,7 +11,7 @@ import pandas as pd
 from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import group_codes, may_share_groups
-from ml.models.family import FittedModel, Training
+from ml.models.family import FittedModel, Monotone, Training
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
 from ml.tasks.metrics import Task
@@ -51,6 +51,7 @@ def folded(
     weights: RowWeights | None = None,
     objective: Objective = SQUARED,
     transform: Transform | None = None,
+    monotone: Monotone | None = None,
 ) -> Folded:
     """Return the folds of those of the rows `frame`, labelled `y`, at some positions, with the columns of `encoder`."""
     parts = []
@@ -59,7 +60,9 @@ def folded(
         fitted = Encoder.fit(frame.iloc[learned], encoder.numeric, list(encoder.categories))
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
         weighed = weights and weights.fold(y, learned, judged)
-        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective, transform))
+        parts.append(
+            Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective, transform, monotone or {})
+        )
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))
 
 
@@ -85,7 +88,7 @@ def declared_folds(
         _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
-    how = data.weights, data.objective, data.transform
+    how = data.weights, data.objective, data.transform, data.monotone
     return folded(train, data.y, data.encoder, data.task, folds, positions, *how)
 
 

@@ -36,6 +36,11 @@ def able_to_learn(objective: str) -> list[str]:
     return sorted(name for name in families_for("regression") if objective in family(name).objectives)
 
 
+def able_to_be_monotone() -> list[str]:
+    """List the families whose answers can be made to follow a feature in one direction, sorted."""
+    return sorted(name for name in families_for("regression") if family(name).takes_monotone)
+
+
 def able_to_weigh(kind: Kind) -> list[str]:
     """List the families for a kind of task that take weights of rows, sorted."""
     return sorted(name for name in families_for(kind) if family(name).takes_weights)

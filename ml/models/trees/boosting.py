@@ -19,6 +19,7 @@ class BoostingFamily(Family):
 
     near_zero = True
     takes_weights = True
+    takes_monotone = True
     tasks = ("binary", "multiclass", "regression")
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:

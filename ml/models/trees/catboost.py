@@ -121,6 +121,7 @@ class CatBoost(BoostingFamily):
                 "loss_function": loss,
                 "random_seed": seed,
                 "leaf_estimation_iterations": STEPS_BY.get(kind, LEAF_STEPS[data.task.kind]),
+                **({"monotone_constraints": data.directions} if data.monotone else {}),
                 **of_library(params),
                 "iterations": rounds or MAX_ROUNDS,
                 "thread_count": 1,

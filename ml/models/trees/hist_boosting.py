@@ -87,6 +87,7 @@ class HistBoosting(BoostingFamily):
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
             **of_library(params),
             **_loss(data.objective),
+            monotonic_cst=data.directions or None,
             max_iter=rounds or MAX_ROUNDS,
             early_stopping=rounds is None,
             n_iter_no_change=PATIENCE,

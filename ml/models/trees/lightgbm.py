@@ -170,6 +170,7 @@ class LightGBM(BoostingFamily):
                 "metric": metric,
                 "num_class": data.task.outputs,
                 **({} if math.isnan(data.objective.number) else {number: data.objective.number}),
+                **({"monotone_constraints": data.directions} if data.monotone else {}),
                 "bagging_freq": 1,
                 **of_library(params),
                 **_BINNING,

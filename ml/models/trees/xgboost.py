@@ -115,6 +115,7 @@ class XGBoost(BoostingFamily):
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)
         settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed}
         settings |= of_library(params) | ({number: data.objective.number} if number else {})
+        settings |= {"monotone_constraints": tuple(data.directions)} if data.monotone else {}
         if data.task.kind == "multiclass":
             settings["num_class"] = data.task.outputs
 

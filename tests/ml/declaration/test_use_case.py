@@ -261,3 +261,12 @@ def test_a_target_of_numbers_may_be_transformed(target: str) -> None:
 def test_a_transform_without_an_inverse_to_answer_by_is_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(change)
+
+
+def test_answers_may_be_monotone_but_not_those_of_many_classes() -> None:
+    spec = UseCaseSpec.model_validate(declaration(monotone={"x": "increasing"}))
+
+    assert spec.resolved()["monotone"] == {"x": "increasing"}
+    assert "monotone" not in UseCaseSpec.model_validate(declaration()).resolved()
+    with pytest.raises(ValidationError, match="monotone: of many classes none could rise"):
+        UseCaseSpec.model_validate(declaration(task="multiclass", monotone={"x": "decreasing"}))
