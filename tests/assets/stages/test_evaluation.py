@@ -396,3 +396,19 @@ def test_targets_without_a_logarithm_are_counted(small: Any) -> None:
     assert re.search(
         r"events is not above 0 in \d+ of 300 rows, as examples.target \(ln\(events\)\) needs", failure(done)
     )
+
+
+def test_a_monotone_feature_that_there_is_not_is_refused_with_those_that_there_are(small: Any) -> None:
+    declared = counted(small, monotone={"y": "increasing"}, examples=small.declared()["examples"])
+    declared |= {"task": "binary"}
+
+    done = small.attempt("models/hist_boosting", upstream=True, **declared)
+
+    assert re.search(r"monotone names \['y'\], which are no features that are numbers; allowed: ", failure(done))
+
+
+def test_a_family_that_cannot_be_monotone_is_refused_with_those_that_can(small: Any) -> None:
+    case = Case("small", UseCase.model_validate(small.declared(monotone={"x": "increasing"})))
+
+    with pytest.raises(ValueError, match=r"models.logistic cannot keep to monotone \(x\); these can: \['catboost'"):
+        all_assets(case)
