@@ -141,7 +141,7 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
             f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "
             f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
         )
-    Space(chosen, declared.space, declared.fixed)
+    Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
     if declared.refit == "train_and_validation" and not chosen.settles:
         raise ValueError(
             f"models.{name}.refit: train_and_validation is not for {name}, whose training stops by the validation "

@@ -17,7 +17,7 @@ from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.metrics import Metric, Task, rows_unanswered, score
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.transforms import Transform
@@ -141,6 +141,8 @@ class Evaluator:
         answers = model.predict(data.X_valid)
         if wrong := int((~np.isfinite(answers)).sum()):
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
+        if wrong := rows_unanswered(answers, data.task):
+            raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
         worth = score(self.metric, data.y_valid, answers, data.scoring)
         if not math.isfinite(worth):
             why = Metric.named(self.metric).undefined(data.y_valid, answers)

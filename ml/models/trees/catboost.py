@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 # CatBoost's own from 200 rounds on. Below it takes others: a fit of as many rounds as one that was stopped would be
 # another model.
 LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
+NUMBERS = ("RMSE", "MAE", "Quantile", "Huber", "Expectile", "LogCosh")  # without a link
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
-NUMBERS: Mapping[str, str] = {
+LEARNED_BY: Mapping[str, str] = {
     "mae": "MAE",
     "huber": "Huber:delta={number:.15g}",
     "quantile": "Quantile:alpha={number:.15g}",
@@ -68,7 +69,7 @@ class CatBoost(BoostingFamily):
     """
 
     name = "catboost"
-    objectives = ("squared", *NUMBERS)
+    objectives = ("squared", *LEARNED_BY)
 
     def parameters(self) -> Parameters:
         """Return those of CatBoost's classifier."""
@@ -92,6 +93,11 @@ class CatBoost(BoostingFamily):
             "rsm": trial.suggest_float("rsm", 0.2, 1.0),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options at which a booster is a sum of oblivious trees, with the link of its task."""
+        losses = NUMBERS if kind == "regression" else (LOSSES[kind],)
+        return {"grow_policy": ("SymmetricTree",), "loss_function": losses, "objective": losses}
+
     def fit(
         self,
         data: Training,
@@ -111,11 +117,12 @@ class CatBoost(BoostingFamily):
         catboost = optional("catboost")
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
         train, valid = (catboost.Pool(X, y, weight=weights, thread_count=1) for X, y, weights in data.parts)
         rounds, kind = params.get("rounds"), data.objective.kind
-        loss = NUMBERS.get(kind, LOSSES[data.task.kind]).format(number=data.objective.number)
+        loss = LEARNED_BY.get(kind, LOSSES[data.task.kind]).format(number=data.objective.number)
         model = catboost.CatBoost(
             {
                 "loss_function": loss,

@@ -23,12 +23,13 @@ if TYPE_CHECKING:
 
 ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
+NUMBERS = ("regression", "l2", "regression_l1", "l1", "huber", "fair", "quantile")  # without a link
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary", "binary_logloss"),
     "multiclass": ("multiclass", "multi_logloss"),
     "regression": ("regression", "l2"),
 }
-NUMBERS: Mapping[str, str] = {  # LightGBM's names of objectives, and of what stops by them
+LEARNED_BY: Mapping[str, str] = {  # LightGBM's names of objectives, and of what stops by them
     "mae": "regression_l1",
     "huber": "huber",
     "quantile": "quantile",
@@ -70,7 +71,7 @@ class LightGBM(BoostingFamily):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
     name = "lightgbm"
-    objectives = ("squared", *NUMBERS)
+    objectives = ("squared", *LEARNED_BY)
 
     def parameters(self) -> Parameters:
         """Return LightGBM's own, with all their other names."""
@@ -108,6 +109,16 @@ class LightGBM(BoostingFamily):
             "bagging_fraction": trial.suggest_float("bagging_fraction", 0.5, 1.0),
             "lambda_l2": trial.suggest_float("lambda_l2", 1e-3, 100.0, log=True),
             "cat_smooth": trial.suggest_float("cat_smooth", 10.0, 300.0, log=True),
+        }
+
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options, by all of their names, at which a booster is a sum of trees, with its link."""
+        objectives = NUMBERS if kind == "regression" else OBJECTIVES[kind][:1]
+        return {
+            **dict.fromkeys(("boosting", "boosting_type", "boost"), ("gbdt", "dart", "goss")),
+            **dict.fromkeys(("objective", "objective_type", "application", "app", "loss"), objectives),
+            **dict.fromkeys(("linear_tree", "linear_trees", "reg_sqrt"), (False,)),
+            "sigmoid": (1.0,),
         }
 
     def prepare(self, data: Training) -> Binned:
@@ -148,10 +159,11 @@ class LightGBM(BoostingFamily):
 
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
-        if (kind := data.objective.kind) in NUMBERS:
-            objective = metric = NUMBERS[kind]
+        if (kind := data.objective.kind) in LEARNED_BY:
+            objective = metric = LEARNED_BY[kind]
         number = {"tweedie": "tweedie_variance_power"}.get(kind, "alpha")
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.1)
         grown = []  # after each round, how many there are trees of: one that finds no split leaves none

@@ -21,12 +21,13 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
+NUMBERS = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")  # without a link
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary:logistic", "logloss"),
     "multiclass": ("multi:softprob", "mlogloss"),
     "regression": ("reg:squarederror", "rmse"),
 }
-NUMBERS: Mapping[str, tuple[str, str]] = {
+LEARNED_BY: Mapping[str, tuple[str, str]] = {
     "mae": ("reg:absoluteerror", "mae"),
     "huber": ("reg:pseudohubererror", "mphe"),
     "quantile": ("reg:quantileerror", "quantile"),
@@ -50,7 +51,7 @@ class XGBoost(BoostingFamily):
     """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
 
     name = "xgboost"
-    objectives = ("squared", *NUMBERS)
+    objectives = ("squared", *LEARNED_BY)
 
     def parameters(self) -> Parameters:
         """Return those of XGBoost's regressor."""
@@ -84,6 +85,15 @@ class XGBoost(BoostingFamily):
             "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options at which a booster is a sum of trees, with the link of its task."""
+        return {
+            "booster": ("gbtree",),
+            "tree_method": ("hist", "approx"),
+            "multi_strategy": ("one_output_per_tree",),
+            "objective": NUMBERS if kind == "regression" else OBJECTIVES[kind][:1],
+        }
+
     def fit(
         self,
         data: Training,
@@ -103,13 +113,14 @@ class XGBoost(BoostingFamily):
         xgb = optional("xgboost")
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
         types = ["q"] * n_numeric + ["c"] * categorical
         train, valid = (
             xgb.DMatrix(X, y, weight=weights, feature_types=types, enable_categorical=True, nthread=1)
             for X, y, weights in data.parts
         )
-        objective, metric = NUMBERS.get(data.objective.kind, OBJECTIVES[data.task.kind])
+        objective, metric = LEARNED_BY.get(data.objective.kind, OBJECTIVES[data.task.kind])
         number = NUMBERED.get(data.objective.kind)
         metric += f"@{data.objective.number:.15g}" if data.objective.kind == "tweedie" else ""
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)

@@ -3,7 +3,7 @@
 import pickle
 import re
 from dataclasses import replace
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -15,9 +15,11 @@ from ml.tasks.metrics import (
     Kind,
     Metric,
     MetricName,
+    Task,
     kind_of,
     metrics_of,
     rows_not_finite,
+    rows_unanswered,
     score,
     usual_metrics,
 )
@@ -174,3 +176,17 @@ def test_of_rows_that_are_equally_likely_each_counts_by_the_same_part_at_k() -> 
 def test_the_task_is_known_by_what_was_measured(kind: Kind) -> None:
     assert kind_of([*usual_metrics(kind), "mcc"]) == kind
     assert kind_of(["mcc"]) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "p", "rows"),
+    [
+        ("binary", [0.0, 1.0, 1 + 1e-7, -1e-7, 0.5], 0),
+        ("binary", [0.5, 1.7, -0.2, 1e300, np.nan, np.inf, -np.inf], 6),
+        ("multiclass", [[0.3, 0.7], [0.3, 0.7 + 1e-6], [1.0, 0.0]], 0),
+        ("multiclass", [[0.6, 0.8], [-0.5, 1.5], [0.0, 0.0], [np.nan, 1.0], [np.inf, -np.inf], [0.5, 0.5]], 5),
+        ("regression", [1e300, -5.0, np.nan], 1),
+    ],
+)
+def test_rows_are_counted_that_are_answered_with_no_number_or_no_probability(kind: Kind, p: Any, rows: int) -> None:
+    assert rows_unanswered(np.array(p), Task(kind)) == rows
