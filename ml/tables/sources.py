@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
-from ml.base.sql import DataError, connection, parquet_sql, quoted
+from ml.base.sql import DataError, connection, parquet_sql, quoted, text_sql
 from ml.base.table_file import BATCH, TableFile
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SMALL = "compression zstd, compression_level 1"  # level 3 takes a sixth longer for two percent of the size
+_DRAWS = 1_000_000  # of which a sample takes its share
 _CELLS = 1 << 23  # of a row group, which is held while it is written
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
@@ -56,6 +57,12 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     where = f"use case {use_case!r}, table {name!r}"
     with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
         return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+
+
+def pinned(use_case: str, name: str, table: Table) -> Table:
+    """Return the declaration of a table whose source is at one version, where it has versions."""
+    with _readable(f"use case {use_case!r}, table {name!r}", table.source):
+        return table.model_copy(update={"source": table.source.pinned()})
 
 
 def is_numbered(table: Table, columns: Iterable[str]) -> bool:
@@ -108,7 +115,18 @@ class _Reading:
         columns = self._readable(relation, self._columns(rows, names, relation))
         if is_numbered(self.table, rows.schema.names):
             columns = [Column(ROW_NUMBER, "row_number() over ()"), *columns]
-        return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
+        return self._checked(self._copied(f"({self._sampled(columns, relation)})", "table"))
+
+    def _sampled(self, columns: Sequence[Column], relation: str) -> str:
+        """Return the query of the table: of a sample, the rows that the hash of their key draws, and those without."""
+        query = select_sql(columns, relation)
+        if self.table.sample is None:
+            return query
+        keys = [quoted(key) for key in self.table.keys]
+        names = ", ".join(f"replace({text_sql(key)}, '|', '||')" for key in keys)
+        nulls = " or ".join(f"{key} is null" for key in keys)
+        drawn = f"md5_number(concat_ws('|', {names})) % {_DRAWS} < {round(self.table.sampled * _DRAWS)}"
+        return f"select * from ({query}) where {drawn} or {nulls}"
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
@@ -206,10 +224,16 @@ class _Reading:
 
     def _checked(self, file: TableFile) -> TableFile:
         """Return the file, with its computed columns, once times and key are checked."""
-        relation = _scanned(file)
-        self._check_times(file, relation)
+        relation, table = _scanned(file), self.table
+        if table.time not in table.computed:
+            self._check_times(file, relation)
         self._check_key(relation)
-        return self._computed(relation) if self.table.derived else file
+        if not table.derived:
+            return file
+        computed_file = self._computed(relation)
+        if table.time in table.computed:
+            self._check_times(computed_file, _scanned(computed_file))
+        return computed_file
 
     def _check_times(self, file: TableFile, relation: str) -> None:
         table = self.table

@@ -1,10 +1,12 @@
-"""What files need to be read: the options that all sources that are files share, and which format takes which."""
+"""What files and tables in files need to be read: options that kinds of sources share, and which format takes which."""
 
 from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, ClassVar, Literal
+from collections.abc import Collection
+from dataclasses import replace
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -17,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from ml.base.sql import DataError
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.spelling import Spelling, Unit, of_column
 
@@ -63,32 +66,14 @@ def _check_mark(mark: str | int | float) -> str | int | float:
 
 Dates = Annotated[str, AfterValidator(_check_dates)]
 Mark = Annotated[StrictStr | StrictInt | StrictFloat, AfterValidator(_check_mark)]
+_VALUES = ("columns", "missing", "dates", "unit")
 
 
-class FileOptions(SourceKind):
-    """A source that is one file or several, and how these are written."""
+class StoredSource(SourceKind):
+    """A source whose columns are chosen, and whose values are written in a way that the declaration says."""
 
-    unsaid: ClassVar[tuple[str, ...]] = ("format", *_SOME, "columns", "missing", "dates", "unit")
+    unsaid: ClassVar[tuple[str, ...]] = _VALUES
 
-    format: Format | None = Field(
-        None, description="What the files are, where their ending does not tell: csv, jsonl, parquet or excel."
-    )
-    separator: str | None = Field(
-        None, description='What divides the cells of a CSV file: ";" or "\\t". If absent a comma; a tab in .tsv.'
-    )
-    header: StrictBool | None = Field(
-        None, description="Whether the first line names the columns. If false, `columns` names them, or their places."
-    )
-    encoding: str | None = Field(None, description="The encoding of texts, such as cp1252 or utf-16; UTF-8 if absent.")
-    decimal: str | None = Field(None, description='The mark before the fraction of a number: ",".')
-    thousands: str | None = Field(None, description='What groups the digits of a number by three: "." or " ".')
-    quote: StrictBool | StrictStr | None = Field(
-        None, description="The mark around a cell that holds a separator: a double quote if absent, false for none."
-    )
-    skip: int | None = Field(None, ge=1, description="Lines at the beginning that are left out, before the header.")
-    sheet: StrictStr | StrictInt | None = Field(
-        None, description="The sheet of an Excel file, by its name or its place from 1 on; the first if absent."
-    )
     columns: list[str] | None = Field(
         None,
         min_length=1,
@@ -110,6 +95,79 @@ class FileOptions(SourceKind):
         None,
         min_length=1,
         description="What numbers of times count since 1970, in UTC: s, ms, us or ns. Or by column: {at: ms}.",
+    )
+
+    @model_validator(mode="after")
+    def _of_the_columns(self) -> Self:
+        if self.columns and (twice := sorted({name for name in self.columns if self.columns.count(name) > 1})):
+            raise ValueError(f"columns names {twice} twice")
+        if unread := sorted(set(self.by_column) - set(self.columns or self.by_column)):
+            raise ValueError(f"missing, dates or unit name {unread}, which are not among columns {self.columns}")
+        return self
+
+    @property
+    def selected(self) -> list[str] | None:
+        """The columns that are read; None: all."""
+        return self.columns
+
+    @property
+    def by_column(self) -> list[str]:
+        """The columns that missing, dates and unit name."""
+        declared = (self.missing, self.dates, self.unit)
+        return list(dict.fromkeys(name for one in declared if isinstance(one, dict) for name in one))
+
+    @property
+    def times(self) -> set[str]:
+        """The columns that dates and unit name, which so hold times."""
+        return {name for one in (self.dates, self.unit) if isinstance(one, dict) for name in one}
+
+    def spelling(self, column: str) -> Spelling:
+        """Return how a column writes its values."""
+        marks = of_column(self.missing, column) or []
+        return Spelling(
+            texts=tuple(mark for mark in marks if isinstance(mark, str)),
+            numbers=tuple(mark for mark in marks if not isinstance(mark, str)),
+            dates=of_column(self.dates, column),
+            unit=of_column(self.unit, column),
+            is_time=column in self.times,
+        )
+
+    def chosen(self, names: list[str], where: str, partition: Collection[str] = ()) -> list[str]:
+        """Return the columns that are read of those that there are; `partition` are columns beside them.
+
+        Raises DataError for one that is none of them.
+        """
+        if self.selected is None:
+            return names
+        chosen = [name for name in self.selected if name not in partition]
+        if missing := [name for name in chosen if name not in names]:
+            raise DataError(f"{where} has no columns {missing}. It has {names}; correct source.columns")
+        return chosen
+
+
+class FileOptions(StoredSource):
+    """A source that is one file or several, and how these are written."""
+
+    unsaid: ClassVar[tuple[str, ...]] = ("format", *_SOME, *_VALUES)
+
+    format: Format | None = Field(
+        None, description="What the files are, where their ending does not tell: csv, jsonl, parquet or excel."
+    )
+    separator: str | None = Field(
+        None, description='What divides the cells of a CSV file: ";" or "\\t". If absent a comma; a tab in .tsv.'
+    )
+    header: StrictBool | None = Field(
+        None, description="Whether the first line names the columns. If false, `columns` names them, or their places."
+    )
+    encoding: str | None = Field(None, description="The encoding of texts, such as cp1252 or utf-16; UTF-8 if absent.")
+    decimal: str | None = Field(None, description='The mark before the fraction of a number: ",".')
+    thousands: str | None = Field(None, description='What groups the digits of a number by three: "." or " ".')
+    quote: StrictBool | StrictStr | None = Field(
+        None, description="The mark around a cell that holds a separator: a double quote if absent, false for none."
+    )
+    skip: int | None = Field(None, ge=1, description="Lines at the beginning that are left out, before the header.")
+    sheet: StrictStr | StrictInt | None = Field(
+        None, description="The sheet of an Excel file, by its name or its place from 1 on; the first if absent."
     )
 
     @field_validator("separator", "decimal", "quote")
@@ -148,10 +206,6 @@ class FileOptions(SourceKind):
             raise ValueError(f"decimal: {self.decimal!r} is a part of numbers themselves")
         if self.quote and self.quote == (self.separator or ","):
             raise ValueError(f"quote and separator are both {self.quote!r}")
-        if self.columns and (twice := sorted({name for name in self.columns if self.columns.count(name) > 1})):
-            raise ValueError(f"columns names {twice} twice")
-        if unread := sorted(set(self.by_column) - set(self.columns or self.by_column)):
-            raise ValueError(f"missing, dates or unit name {unread}, which are not among columns {self.columns}")
         form = self.format or self.told
         if form and (wrong := self.unfit(form)):
             raise ValueError(wrong)
@@ -167,32 +221,17 @@ class FileOptions(SourceKind):
         wrong = [name for name in _SOME if getattr(self, name) is not None and name not in TAKES[form]]
         if not wrong:
             return ""
-        fit = ", ".join((*TAKES[form], "columns", "missing", "dates", "unit"))
+        fit = ", ".join((*TAKES[form], *_VALUES))
         return f"{', '.join(wrong)}: not for {form}, which takes {fit}; leave it out, or correct format"
 
     @property
-    def by_column(self) -> list[str]:
-        """The columns that missing, dates and unit name."""
-        declared = (self.missing, self.dates, self.unit)
-        return list(dict.fromkeys(name for one in declared if isinstance(one, dict) for name in one))
-
-    @property
-    def times(self) -> set[str]:
-        """The columns that dates and unit name, which so hold times."""
-        return {name for one in (self.dates, self.unit) if isinstance(one, dict) for name in one}
+    def selected(self) -> list[str] | None:
+        """The columns that are read; None: all."""
+        return None if self.header is False else self.columns
 
     def spelling(self, column: str) -> Spelling:
         """Return how a column writes its values."""
-        marks = of_column(self.missing, column) or []
-        return Spelling(
-            texts=tuple(mark for mark in marks if isinstance(mark, str)),
-            numbers=tuple(mark for mark in marks if not isinstance(mark, str)),
-            decimal=self.decimal or ".",
-            thousands=self.thousands or "",
-            dates=of_column(self.dates, column),
-            unit=of_column(self.unit, column),
-            is_time=column in self.times,
-        )
+        return replace(super().spelling(column), decimal=self.decimal or ".", thousands=self.thousands or "")
 
 
 def format_of(path: str) -> Format | None:

@@ -366,3 +366,85 @@ def test_the_rows_of_a_query_have_places_only_in_an_order(tmp_path: Path) -> Non
     assert of("select x from t order by x").to_pydict() == {"row_number": [1, 2, 3], "x": [1, 2, 3]}
     with pytest.raises(DataError, match=r"key: row_number .* no order: add an `order by`"):
         of("select x from t")
+
+
+def test_a_sample_is_the_same_rows_each_time_and_some_of_them_in_a_larger_one(tmp_path: Path) -> None:
+    rows = "".join(f"{at},{at % 7},{at / 2}\n" for at in range(20_000))
+    path = tmp_path / "a.csv"
+    path.write_text("id,x,half\n" + rows)
+    pq.write_table(pa.table({"id": [float(at) for at in range(20_000)]}), tmp_path / "a.parquet")
+
+    def ids(share: str, file: Path = path, key: Any = "id") -> list[int]:
+        return read(file, key=key, table={"sample": share})["id"].to_pylist()
+
+    tenth = ids("10%")
+    assert 1_800 < len(tenth) < 2_200
+    assert tenth == ids("10%")
+    assert set(tenth) < set(ids("25%"))
+    assert [int(at) for at in ids("10%", tmp_path / "a.parquet")] == tenth  # 17.0 is 17
+    path.write_text("id,x,half\n" + rows + "20000,1,1\n")
+    assert [at for at in ids("10%") if at < 20_000] == tenth
+    assert ids("10%", key=["id", "x"]) != tenth
+    assert 40 < len(ids("0.5%")) < 200
+
+
+def test_a_sample_of_places_has_the_places_in_the_whole_file(tmp_path: Path) -> None:
+    content = "x\n" + "".join(f"{at}\n" for at in range(1, 1_001))
+
+    table = read(tmp_path / "a.csv", content, key="row_number", table={"sample": "10%"})
+
+    assert table["row_number"].equals(table["x"])
+    assert 60 < table.num_rows < 140
+
+
+def test_rows_of_a_sample_without_a_key_are_found(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 rows have no key"):
+        read(tmp_path / "a.csv", "id,x\n1,2\n,3\n", table={"sample": "1%"})
+
+
+@pytest.mark.parametrize("sample", ["10", "0%", "100%", "-1%", "ten", "1e1%"])
+def test_a_share_that_is_none_is_refused(sample: str) -> None:
+    with pytest.raises(ValueError, match="is no share of the rows: write more than 0% and less than 100%"):
+        Table.model_validate({"source": {"path": "a.csv"}, "key": "id", "sample": sample})
+
+
+def test_a_sample_that_is_not_asked_for_is_not_recorded() -> None:
+    plain = Table.model_validate({"source": {"path": "a.csv"}, "key": "id"})
+
+    assert "sample" not in plain.model_dump(mode="json")
+    assert plain.model_copy(update={"sample": "5%"}).model_dump(mode="json")["sample"] == "5%"
+
+
+def test_a_time_may_be_computed(tmp_path: Path) -> None:
+    content = "id,day,hr\n1,1/2/24,5\n2,1/3/24,0\n"
+    declared = {"time": "at", "computed": {"at": "day + to_hours(hr)"}, "known_at": {"30m": ["hr"]}}
+
+    table = read(tmp_path / "a.csv", content, dates={"day": "%m/%d/%y"}, table=declared)
+
+    assert table["at"].to_pylist() == [at(2024, 1, 2, 5), at(2024, 1, 3)]
+    assert table["at+30m"].to_pylist() == [at(2024, 1, 2, 5, 30), at(2024, 1, 3, 0, 30)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("hr + 1", r"'at', which is computed \(hr \+ 1\), holds int64 and no times"),
+        ("'2024-01-01'", r"'at', which is computed .*, holds string and no times: .* strptime"),
+        ("case when hr > 0 then day end", r"column 'at': 1 rows have no time"),
+    ],
+)
+def test_a_computed_time_that_is_none_is_refused(expression: str, message: str, tmp_path: Path) -> None:
+    content = "id,day,hr\n1,2024-01-02,5\n2,2024-01-03,0\n"
+    declared = {"time": "at", "computed": {"at": expression}, "logical_types": {"day": "time"}}
+
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.csv", content, table=declared)
+
+
+def test_options_and_logical_types_that_contradict_each_other_are_refused() -> None:
+    source = {"path": "a.csv", "dates": {"day": "%Y"}}
+
+    with pytest.raises(ValueError, match=r"\['day'\] are times by source\.dates or source\.unit, and something else"):
+        Table.model_validate({"source": source, "key": "id", "logical_types": {"day": "category"}})
+    with pytest.raises(ValueError, match=r"\['seen'\] are computed, but known_at must name columns of the source"):
+        Table.model_validate({"source": source, "key": "id", "known_at": "seen", "computed": {"seen": "day"}})

@@ -36,7 +36,9 @@ def excel_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     def batches(place: Place, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from sheets[place.path].scan(columns).combine_chunks().to_batches()
 
-    with several_rows(places, [sheets[place.path].schema for place in places], batches, typed=True) as rows:
+    with several_rows(
+        places, [sheets[place.path].schema for place in places], batches, options.selected, typed=True
+    ) as rows:
         yield rows
 
 
@@ -79,9 +81,7 @@ def _rows(place: Place, cells: list[tuple[Any, ...]], options: FileOptions) -> R
         head, *cells = cells
         names = [f"Unnamed: {at}" if name is None else str(name) for at, name in enumerate((*head, *[None] * width))]
         names = names[: max(len(head), width)]
-        wanted = [name for name in options.columns or names if name not in place.partition]
-    if missing := [name for name in wanted if name not in names]:
-        raise DataError(f"{place.shown!r} has no columns {missing}. It has {names}; correct source.columns")
+        wanted = options.chosen(names, repr(place.shown), place.partition)
     marks = {name: set(options.spelling(name).texts) for name in wanted}
     values = [
         [_value(row[at] if at < len(row) else None, marks[name]) for row in cells]

@@ -33,7 +33,7 @@ def jsonl_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     Raises DataError for a line that is no object, and for a column whose values are not of one type.
     """
     schemas = [_schema(place, options) for place in places]
-    with several_rows(places, schemas, _Reader(places, schemas, options).batches, typed=True) as rows:
+    with several_rows(places, schemas, _Reader(places, schemas, options).batches, options.selected, typed=True) as rows:
         yield rows
 
 
@@ -72,9 +72,7 @@ def _schema(place: Place, options: FileOptions) -> pa.Schema:
                 kinds.setdefault(name, set()).add(type(_value(value, set(options.spelling(name).texts))))
                 if type(value) is int and value not in _INT:
                     wide.add(name)
-    names = [name for name in options.columns or kinds if name not in place.partition]
-    if missing := [name for name in names if name not in kinds]:
-        raise DataError(f"{place.shown!r} has no fields {missing}. It has {sorted(kinds)}; correct source.columns")
+    names = options.chosen(list(kinds), repr(place.shown), place.partition)
     return pa.schema([(name, _type(place, name, kinds[name], name in wide)) for name in names])
 
 

@@ -28,7 +28,9 @@ def parquet_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows
     if len(places) == 1 and first.is_local and not first.partition and (sql := parquet_sql(Path(first.path))):
         yield Rows(_schema(first, options), lambda columns: sql)
         return
-    with several_rows(places, (_schema(place, options) for place in places), _batches, typed=True) as rows:
+    with several_rows(
+        places, (_schema(place, options) for place in places), _batches, options.selected, typed=True
+    ) as rows:
         yield rows
 
 
@@ -42,11 +44,9 @@ def _schema(place: Place, options: FileOptions) -> pa.Schema:
         except pa.ArrowInvalid as error:
             raise DataError(f"the file {place.shown!r} cannot be read: {error}; correct it or its source") from error
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
-    if options.columns is None:
+    names = options.chosen([field.name for field in fields], repr(place.shown), place.partition)
+    if options.selected is None:
         return pa.schema(fields)
-    names = [name for name in options.columns if name not in place.partition]
-    if missing := [name for name in names if name not in schema.names]:
-        raise DataError(f"{place.shown!r} has no columns {missing}. It has {schema.names}; correct source.columns")
     return pa.schema([schema.field(name) for name in names])
 
 

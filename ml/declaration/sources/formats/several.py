@@ -16,14 +16,15 @@ Batches = Callable[[Place, Sequence[str]], Iterable[pa.RecordBatch]]
 
 @contextmanager
 def several_rows(
-    places: Sequence[Place], schemas: Iterable[pa.Schema], batches: Batches, *, typed: bool
+    places: Sequence[Place], schemas: Iterable[pa.Schema], batches: Batches, selected: list[str] | None, *, typed: bool
 ) -> Iterator[Rows]:
     """Yield the rows of files, one file after the other; `batches` reads some columns of one of them.
 
-    Raises DataError where two files have not the same columns, or those have types that cannot be one.
+    Of the folders' names only those are columns that are `selected`, all if that is None. Raises DataError where two
+    files have not the same columns, or those have types that cannot be one.
     """
     schema = _common(places, list(schemas))
-    partition = list(places[0].partition)
+    partition = [name for name in places[0].partition if selected is None or name in selected]
     whole = pa.schema([*schema, *((name, pa.string()) for name in partition)])
     failure: list[Exception] = []
 
