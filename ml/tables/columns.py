@@ -160,7 +160,8 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
             )
         if spelling.unit:
             whole = f"try_cast({_spelled(x, spelling)} as decimal(38, 9))"
-            value = f"case when {whole} is null then {value} else {_counted(_kept(whole, spelling), spelling.unit)} end"
+            counted = _counted(_kept(whole, spelling), spelling.unit)
+            value = counted if spelling.is_time else f"case when {whole} is null then {value} else {counted} end"
             wrong += f" and ({whole} is null or {_kept(whole, spelling)} is not null)"
             remedy = f"write them in {spelling.unit} since 1970, or correct source.unit"
         return Column(name, value, f"{wrong} and {value} is null", _NO_TIME, remedy, frozenset(by))

@@ -35,6 +35,10 @@ if TYPE_CHECKING:
 _SMALL = "compression zstd, compression_level 1"  # level 3 takes a sixth longer for two percent of the size
 _DRAWS = 1_000_000  # of which a sample takes its share
 _CELLS = 1 << 23  # of a row group, which is held while it is written
+_ONE_TYPE = (
+    "give each column values of one type: texts, numbers, booleans or times; declare in source.missing what stands for "
+    "a missing one, or list under ignore what no one needs"
+)
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 
@@ -140,7 +144,7 @@ class _Reading:
         ignored = set(table.ignore)
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
         if unfit:
-            raise self._error("types", "; ".join(unfit), "give each column values of one type")
+            raise self._error("types", "; ".join(unfit), _ONE_TYPE)
         if faults := list(_shared_names(names, ignored, made)):
             raise self._error("schema", "; ".join(faults), _SCHEMA)
         repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
@@ -202,11 +206,18 @@ class _Reading:
 
     def _check_used(self, columns: Sequence[Column]) -> None:
         """Raise AuditError where an option of the source that is for all times is for none."""
-        used = frozenset[str]().union(*(column.by for column in columns))
-        for option in ("dates", "unit"):
-            if isinstance(declared := getattr(self.table.source, option, None), str) and option not in used:
-                remedy = "name the columns of times in time, known_at or logical_types, or leave it out"
+        by = {option: {column.name for column in columns if option in column.by} for option in ("dates", "unit")}
+        names = {column.name for column in columns}
+        for option, used in by.items():
+            declared = getattr(self.table.source, option, None)
+            if isinstance(declared, str) and not used:
+                remedy = (
+                    f"name the columns of times in time, known_at or logical_types, or by column in source.{option}"
+                )
                 raise self._error("types", f"source.{option} is {declared!r}, and no column is a time by it", remedy)
+            if unused := sorted(set(declared if isinstance(declared, dict) else ()) & names - used):
+                fault = f"source.{option} names {unused}, whose values are times by themselves, or by another option"
+                raise self._error("types", fault, "leave them out there")
 
     def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
         """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""

@@ -45,6 +45,7 @@ _SOME = tuple(sorted({option for options in TAKES.values() for option in options
 # Those that DuckDB's strptime knows.
 _DIRECTIVE = re.compile(r"%(-?[aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%]|.|$)")
 _DIRECTIVES = set("aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%") | {f"-{letter}" for letter in "dHIjmMSy"}
+_YEARS = {"Y", "y", "x", "c", "G"}
 
 
 def _check_dates(dates: str) -> str:
@@ -54,6 +55,10 @@ def _check_dates(dates: str) -> str:
             f"{dates!r} is no format of dates"
             + (f", for {', '.join(map(repr, unknown))} is unknown" if unknown else "")
             + ": write it as strptime has it, such as %d/%m/%Y or %Y-%m-%d %H:%M:%S"
+        )
+    if not {match[1] for match in _DIRECTIVE.finditer(dates)} & _YEARS:
+        raise ValueError(
+            f"{dates!r} names no year, so that it tells no time; make texts of the parts, or a computed time"
         )
     return dates
 

@@ -50,6 +50,7 @@ def test_options_that_are_not_given_are_not_recorded() -> None:
         ({"missing": [float("nan")]}, ("missing",), "nan is missing anyway"),
         ({"dates": "dd/mm/yyyy"}, ("dates",), "no format of dates: write it as strptime"),
         ({"dates": "%d/%Q"}, ("dates",), "'%Q' is unknown"),
+        ({"dates": "%d/%m %H:%M"}, ("dates",), "names no year, so that it tells no time"),
         ({"dates": {"at": "%s"}}, ("dates",), "'%s' is unknown"),
         ({"unit": "min"}, ("unit",), "'s', 'ms', 'us' or 'ns'"),
         ({"columns": ["a", "a"]}, (), r"columns names \['a'\] twice"),

@@ -89,8 +89,6 @@ def test_a_sample_is_named_as_a_limit() -> None:
 
     (named, *_), plain = card(spec.model_copy(update={"tables": tables}))["Limits"], card(spec)["Limits"]
 
-    assert (
-        named
-        == f"It has seen samples alone, for a first look, and is never promoted: tables.{next(iter(tables))}.sample is 10%."
-    )
+    said = "It has seen samples alone, for a first look, and is never promoted"
+    assert named == f"{said}: tables.{next(iter(tables))}.sample is 10%."
     assert named not in plain

@@ -3,6 +3,7 @@
 import datetime as dt
 import gzip
 import sqlite3
+import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -295,15 +296,43 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"id": 1}\n[1]\n', r"line 2: is a list; each line must be an object"),
         ('{"id": 1}\n{"id": 2\n', r"line 2: Input data was truncated"),
         ('{"id": 1, "x": NaN}\n', r"line 1: JSON is malformed"),
-        ('{"id": 1, "x": 1}\n{"id": 2, "x": "a"}\n', r"field 'x': holds a number and a text; give each column"),
-        ('{"id": 1, "x": {"a": 1}}\n', r"field 'x': holds an object, which cannot be a column"),
-        ('{"id": 1, "x": 12345678901234567890123}\n', r"field 'x': holds whole numbers of more than 64 bits"),
+        ('{"id": 1, "x": 1}\n{"id": 2, "x": "a"}\n', r"column 'x': holds a number and a text; give each column"),
+        ('{"id": 1, "x": {"a": 1}}\n', r"column 'x': holds an object; give each .* list under ignore"),
+        ('{"id": 1, "x": 12345678901234567890123}\n', r"column 'x': holds whole numbers of more than 64 bits"),
+        ('{"id": 1, "": 1}\n', r"column '': has no name"),
         ("", r"the columns \['id'\] are declared but the source has none such"),
     ],
 )
 def test_json_lines_that_cannot_be_a_table_are_named(content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.jsonl", content)
+
+
+def test_what_is_ignored_need_not_be_a_column(tmp_path: Path) -> None:
+    content = '{"id": 1, "x": {"a": 1}, "y": 1}\n{"id": 2, "x": 5, "y": "a"}\n'
+
+    assert read(tmp_path / "a.jsonl", content, table={"ignore": ["x", "y"]}).to_pydict() == {"id": [1, 2]}
+
+
+def test_a_file_that_begins_as_utf_16_does_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"begins as UTF-16 does; say source\.encoding: utf-16"):
+        read(tmp_path / "a.csv", "id,x\n1,2\n".encode("utf-16"))
+
+
+def test_an_archive_of_several_files_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        archive.writestr("a.csv", "id,x\n1,2\n")
+        archive.writestr("b.csv", "id,x\n2,2\n")
+
+    with pytest.raises(DataError, match=r"a\.csv\.zip' holds 2 files, \['a\.csv', 'b\.csv'\]; pack one alone"):
+        read(tmp_path / "a.csv.zip")
+
+
+def test_an_option_of_a_column_that_does_nothing_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "at": pa.array([5], pa.timestamp("us"))}), tmp_path / "a.parquet")
+
+    with pytest.raises(DataError, match=r"source\.unit names \['at'\], whose values are times by themselves"):
+        read(tmp_path / "a.parquet", unit={"at": "s"})
 
 
 def test_a_format_may_be_said(tmp_path: Path) -> None:

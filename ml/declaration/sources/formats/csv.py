@@ -129,6 +129,8 @@ class _End:
     def read(self, size: int = -1) -> bytes:
         """Return the next bytes; none at the end alone."""
         content = self._file.read(size)
+        if self._decoder is None and not self.tail and content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+            raise DataError(f"the file {self._place.shown!r} begins as UTF-16 does; say source.encoding: utf-16")
         if self._decoder is not None:
             content = self._decoded(content, size)
         self.tail = (self.tail + content)[-64:]

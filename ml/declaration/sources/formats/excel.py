@@ -29,17 +29,18 @@ def excel_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
         yield _sheet(places[0], options)
         return
     sheets = {place.path: _sheet(place, options) for place in places}
-    for place in places:
-        for name, why in sheets[place.path].refused.items():
-            raise DataError(f"{place.shown!r}, column {name!r}: {why}")
+    refused = {name: why for sheet in sheets.values() for name, why in sheet.refused.items()}
+    schemas = [_with_refused(sheet) for sheet in sheets.values()]
 
     def batches(place: Place, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from sheets[place.path].scan(columns).combine_chunks().to_batches()
 
-    with several_rows(
-        places, [sheets[place.path].schema for place in places], batches, options.selected, typed=True
-    ) as rows:
+    with several_rows(places, schemas, batches, options.selected, typed=True, refused=refused) as rows:
         yield rows
+
+
+def _with_refused(sheet: Rows) -> pa.Schema:
+    return pa.schema([*sheet.schema, *((name, pa.null()) for name in sheet.refused)])
 
 
 def _sheet(place: Place, options: FileOptions) -> Rows:

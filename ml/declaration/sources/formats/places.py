@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,11 +40,21 @@ class Place:
 
         with self.fs.open(self.path, "rb") as file:
             packing = fsspec.core.get_compression(self.path, "infer") if packed else None
+            if packing == "zip":
+                self._check_zip(file)
             if packing is None:
                 yield file
                 return
             with fsspec.compression.compr[packing](file, mode="rb") as unpacked:
                 yield unpacked
+
+    def _check_zip(self, file: Any) -> None:
+        """Raise DataError unless an archive holds one file: nobody would miss the others."""
+        with zipfile.ZipFile(file) as archive:
+            names = [name for name in archive.namelist() if not name.endswith("/")]
+        file.seek(0)
+        if len(names) != 1:
+            raise DataError(f"the archive {self.shown!r} holds {len(names)} files, {names[:5]}; pack one alone")
 
 
 def places_at(path: str) -> list[Place]:
