@@ -1,4 +1,4 @@
-"""What files and tables in files need to be read: options that kinds of sources share, and which format takes which."""
+"""Options of sources in files: what they need to be read, and which format takes which."""
 
 from __future__ import annotations
 

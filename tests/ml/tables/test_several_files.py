@@ -227,6 +227,20 @@ def test_a_sheet_that_cannot_be_a_table_is_named(rows: list[list[Any]], message:
         read({"path": workbook(tmp_path / "a.xlsx", Orders=rows)})
 
 
+def test_formulas_that_were_never_calculated_are_not_missing_values(tmp_path: Path) -> None:
+    path = workbook(tmp_path / "a.xlsx", Orders=[["id", "x"], [1, "=1+1"], [2, None]])
+
+    with pytest.raises(DataError, match=r"the formulas of .*a\.xlsx' have no values, .* save it, or write values"):
+        read({"path": path})
+
+
+def test_several_workbooks_are_one_table(tmp_path: Path) -> None:
+    workbook(tmp_path / "2.xlsx", Orders=[["x", "id"], [2.5, 2]])
+    workbook(tmp_path / "1.xlsx", Orders=[["id", "x"], [1, 1]])
+
+    assert read({"glob": f"{tmp_path}/*.xlsx", "sheet": "Orders"}).to_pydict() == {"id": [1, 2], "x": [1.0, 2.5]}
+
+
 def test_a_file_that_is_no_excel_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"a\.xlsx' is no Excel file"):
         read({"path": str(write(tmp_path / "a.xlsx", "id\n1\n"))})
