@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from ml.declaration.sources.files import FilesSource
 from ml.declaration.tables import Table
 from ml.tables.sources import DataError, load_table
 
@@ -270,3 +271,16 @@ def test_files_of_an_object_store(s3: str) -> None:
     assert read({"glob": f"{s3}/parquet/202?.parquet"})["id"].to_pylist() == [2023, 2024]
     with pytest.raises(DataError, match=r"no file matches 's3://.*'"):
         read({"glob": f"{s3}/none/*.csv"})
+
+
+def test_a_file_that_vanishes_while_files_are_read_is_named(tmp_path: Path) -> None:
+    for name in ("1.csv", "2.csv"):
+        write(tmp_path / name, "id\n1\n")
+
+    def vanish() -> None:
+        with FilesSource(glob=f"{tmp_path}/*.csv").rows() as rows:
+            (tmp_path / "2.csv").unlink()
+            rows.scan(["id"]).read_all()
+
+    with pytest.raises(DataError, match=r"a file of '.*/\*\.csv' is gone: .*2\.csv.*; read again"):
+        vanish()
