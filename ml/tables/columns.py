@@ -283,8 +283,10 @@ def _rest(text: str, spelling: Spelling) -> str:
     """Return SQL of a text, null where it is a number that stands for a missing value."""
     if not spelling.numbers:
         return text
-    mark = f"try_cast({_spelled(text, spelling)} as double) in ({_literals(spelling.numbers)})"
-    return f"case when not coalesce({mark}, false) then {text} end"
+    spelled, marks = _spelled(text, spelling), _literals(spelling.numbers)
+    whole = f"case when regexp_full_match({spelled}, '{WHOLE}') then try_cast({spelled} as bigint) end"
+    mark = f"coalesce({whole} in ({marks}), try_cast({spelled} as double) in ({marks}), false)"  # no digit is rounded
+    return f"case when not {mark} then {text} end"
 
 
 def as_dates(name: str, counts: Sequence[int], spelling: Spelling) -> Column | None:

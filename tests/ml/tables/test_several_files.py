@@ -154,6 +154,13 @@ def test_a_name_of_a_folder_that_is_a_column_too_is_refused(tmp_path: Path) -> N
         read({"path": str(tmp_path)})
 
 
+def test_a_name_of_two_folders_is_refused(tmp_path: Path) -> None:
+    parquet(tmp_path / "x=1" / "x=2" / "a.parquet", id=[1])
+
+    with pytest.raises(DataError, match=r"a\.parquet' lies in two folders of one name"):
+        read({"path": str(tmp_path)})
+
+
 def test_a_folder_of_several_formats_or_none_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     parquet(tmp_path / "mixed" / "a.parquet", id=[1])

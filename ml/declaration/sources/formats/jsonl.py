@@ -75,6 +75,8 @@ def _schema(place: Place, options: FileOptions, refused: dict[str, str]) -> pa.S
                 kinds[name].add(type(_value(value, marks[name])))
                 if type(value) is int and value not in _INT:
                     wide.add(name)
+    if not kinds:
+        raise DataError(f"the file {place.shown!r} holds no object; correct it, or leave it out")
     fields = []
     for name in options.chosen(list(kinds), repr(place.shown), place.partition):
         kind = _type(kinds[name] - {type(None)})
