@@ -6,10 +6,9 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import replace
-from typing import Annotated, ClassVar, Literal, Self
+from typing import ClassVar, Literal, Self, get_args
 
 from pydantic import (
-    AfterValidator,
     Field,
     StrictBool,
     StrictFloat,
@@ -48,7 +47,7 @@ _DIRECTIVES = set("aAbBcdfgGHIjmMnpSuUVwWxXyYzZ%") | {f"-{letter}" for letter in
 _YEARS = {"Y", "y", "x", "c", "G"}
 
 
-def _check_dates(dates: str) -> str:
+def _check_dates(dates: str) -> None:
     unknown = [match[0] for match in _DIRECTIVE.finditer(dates) if match[1] not in _DIRECTIVES]
     if unknown or "%" not in dates:
         raise ValueError(
@@ -60,17 +59,25 @@ def _check_dates(dates: str) -> str:
         raise ValueError(
             f"{dates!r} names no year, so that it tells no time; make texts of the parts, or a computed time"
         )
-    return dates
 
 
-def _check_mark(mark: str | int | float) -> str | int | float:
-    if isinstance(mark, float) and not math.isfinite(mark):
-        raise ValueError(f"{mark} is missing anyway, or no mark; allowed: texts and finite numbers")
-    return mark
+def _check_marks(marks: object) -> None:
+    for mark in marks if isinstance(marks, list) else [marks]:
+        is_infinite = isinstance(mark, float) and not math.isfinite(mark)
+        if isinstance(mark, bool) or not isinstance(mark, str | int | float) or is_infinite:
+            raise ValueError(
+                f'{mark!r} is no mark: write a list of texts, in quotes, and of numbers, as ["?", "no", -999]'
+            )
+    if not isinstance(marks, list) or not marks:
+        raise ValueError(f'{marks!r} is no list of marks: write one, as ["?", " ", -999]')
 
 
-Dates = Annotated[str, AfterValidator(_check_dates)]
-Mark = Annotated[StrictStr | StrictInt | StrictFloat, AfterValidator(_check_mark)]
+def _by_column(declared: object) -> list[object]:
+    """Return what is declared of all columns, or of each that is named."""
+    return list(declared.values()) if isinstance(declared, dict) else [declared]
+
+
+Mark = StrictStr | StrictInt | StrictFloat
 _VALUES = ("columns", "missing", "dates", "unit")
 
 
@@ -91,7 +98,7 @@ class StoredSource(SourceKind):
         description='What stands for a missing value: ["?", " ", -999]. A text is missing where a cell is exactly it, '
         "a number in columns of numbers. Or by column: {income: [-999]}.",
     )
-    dates: Dates | dict[str, Dates] | None = Field(
+    dates: str | dict[str, str] | None = Field(
         None,
         min_length=1,
         description='How texts of times are written, if not by ISO 8601: "%d/%m/%Y". Or by column: {born: "%d.%m.%y"}.',
@@ -101,6 +108,29 @@ class StoredSource(SourceKind):
         min_length=1,
         description="What numbers of times count since 1970, in UTC: s, ms, us or ns. Or by column: {at: ms}.",
     )
+
+    @field_validator("missing", mode="before")
+    @classmethod
+    def _check_missing(cls, missing: object) -> object:
+        for marks in _by_column(missing) if missing is not None else ():
+            _check_marks(marks)
+        return missing
+
+    @field_validator("dates", mode="before")
+    @classmethod
+    def _check_formats(cls, dates: object) -> object:
+        for each in _by_column(dates):
+            if isinstance(each, str):
+                _check_dates(each)
+        return dates
+
+    @field_validator("unit", mode="before")
+    @classmethod
+    def _check_unit(cls, unit: object) -> object:
+        for each in _by_column(unit) if unit is not None else ():
+            if each not in get_args(Unit):
+                raise ValueError(f"{each!r} is no unit: write s, ms, us or ns")
+        return unit
 
     @model_validator(mode="after")
     def _of_the_columns(self) -> Self:
