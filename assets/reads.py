@@ -73,7 +73,7 @@ REPORT = Reads(
     without=("tables.*.source", "tables.*.audit"),
 )
 PRODUCTION_MODEL = REPORT
-SCORE = Reads(("score",))
+SCORE = Reads(("score", "tables.*.sample"))
 
 
 def raw(table: str, examples: bool) -> Reads:

@@ -192,7 +192,7 @@ class Ledger:
                     f"the coordinates {current}, which {identity} was made from, are not in {self.folder}"
                 )
             for name, loaded in self.records[current]["data"].items():
-                if name != "champion" and loaded["coordinates"] not in ordered:
+                if name != "champion" and loaded["coordinates"] and loaded["coordinates"] not in ordered:
                     walk(loaded["coordinates"])
             ordered[current] = None
 

@@ -14,7 +14,7 @@ ELSEWHERE = {
     "ml/declaration/*": "ml/declaration/test_use_case.py",
     "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
-    "ml/declaration/sources/formats/*": "ml/tables/test_files.py",
+    "ml/declaration/sources/formats/*": "ml/tables/test_several_files.py",
     "ml/declaration/splits/*": "ml/declaration/test_splits.py",
     # Small tools, tested by those who use them.
     "ml/base/references": "ml/gates/test_custom.py",
