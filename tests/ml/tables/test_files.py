@@ -3,7 +3,6 @@
 import datetime as dt
 import gzip
 import sqlite3
-import zipfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
