@@ -51,6 +51,11 @@ class Predictor:
         self.histories = self._features.histories
 
     @property
+    def threshold(self) -> float | None:
+        """The probability from which on the answer is a yes; None: there is none."""
+        return self.model.threshold
+
+    @property
     def example(self) -> dict[str, Any] | None:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None

@@ -43,6 +43,9 @@ class Versions:
     def file(self, version: str, name: str) -> bytes:
         raise NotImplementedError
 
+    def put_file(self, version: str, name: str, content: bytes) -> None:
+        raise NotImplementedError
+
     def set_tag(self, version: str, tag: str, value: str) -> None:
         self.tags[version][tag] = value
 
