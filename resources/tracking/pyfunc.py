@@ -20,7 +20,7 @@ LOADER = "service.frames.pyfunc"
 BUNDLE = "bundle.zip"  # which the loader unpacks
 CODE = "code"
 _RUNTIME = "duckdb msgspec numpy onnxruntime-gpu pandas pyarrow"
-# MLflow takes no whole numbers for its `double`, and no missing ones for its `boolean`: the service checks these itself.
+# MLflow takes no whole numbers for its `double`, and no missing ones for its `boolean`: the service checks these.
 _TYPES: dict[RecordType, str] = {"time": "datetime", "text": "string", "number": "any", "flag": "any"}
 
 
@@ -56,9 +56,8 @@ def _load_by_service(path: Path, model: ExportedModel) -> None:
     file = path / "MLmodel"
     saved = Model.load(str(file))
     env: dict[str, Any] = saved.flavors[FLAVOR_NAME]["env"]
-    add_to_model(
-        saved, loader_module=LOADER, code=CODE, conda_env=env["conda"], python_env=env["virtualenv"]
-    )
+    add: Any = add_to_model  # MLflow's is not typed
+    add(saved, loader_module=LOADER, code=CODE, conda_env=env["conda"], python_env=env["virtualenv"])
     saved.metadata = {"sextant.record": dict(model.definitions.record)}
     saved.save(str(file))
 
@@ -69,16 +68,18 @@ def signature(model: ExportedModel) -> "ModelSignature":
     from mlflow.types import ColSpec, Schema
     from mlflow.types.schema import AnyType, Array, DataType
 
+    untyped: Any = AnyType  # MLflow's constructor is
+
     def kind(name: str) -> Any:
-        return AnyType() if name == "any" else DataType[name]
+        return untyped() if name == "any" else DataType[name]
 
     required = cutoff_column(model.served)
-    record = sorted(model.definitions.record.items())
-    inputs = [ColSpec(kind(_TYPES[of_record]), name, required=name == required) for name, of_record in record]
+    record = {name: kind(_TYPES[of_record]) for name, of_record in sorted(model.definitions.record.items())}
+    inputs: list[Any] = [ColSpec(of_column, name, required=name == required) for name, of_column in record.items()]
     answers = {"class": "string", "score": "double"} if model.task.kind == "multiclass" else {"score": "double"}
     answers |= {f"probability_{name}": "double" for name in model.task.classes}
     answers |= {"decision": "boolean"} if model.reference.threshold else {}
-    outputs = [ColSpec(kind(type_name), name) for name, type_name in answers.items()]
+    outputs: list[Any] = [ColSpec(kind(type_name), name) for name, type_name in answers.items()]
     return ModelSignature(Schema(inputs), Schema([*outputs, ColSpec(Array(DataType.string), "warnings")]))
 
 

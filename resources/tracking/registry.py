@@ -67,7 +67,7 @@ class Registry:
         return self.versions.file(version, name)
 
     def complete(self, version: str, bundle: Mapping[str, bytes]) -> None:
-        """Put what a version's Bento has besides the model beside the version: whoever loads it needs no other place."""
+        """Put all else that a version's Bento has beside the version, so that whoever loads it needs no other place."""
         from resources.tracking.pyfunc import BUNDLE, pack
 
         self.versions.put_file(version, BUNDLE, pack(bundle))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ml.base.files import scratch_folder, write_whole
 from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun
@@ -74,7 +74,7 @@ class MlflowVersions:
         from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
 
         source = self.client.get_model_version_download_uri(self.name, version)
-        repository = get_artifact_repository(source, self.tracking_uri)
+        repository: Any = get_artifact_repository(source, self.tracking_uri)
         if isinstance(repository, LocalArtifactRepository):  # which would write over the earlier one, bit by bit
             write_whole(Path(repository.artifact_dir) / name, content)
             return

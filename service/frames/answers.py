@@ -15,16 +15,20 @@ ROWS = 10_000  # that are answered together: as many as one request may hold
 
 
 class RowsError(ValueError):
-    """Rows that the service would refuse, each with its number, the first being 0, and the reason."""
+    """Rows that the service would refuse, each with its number and the reason.
 
-    def __init__(self, error: InvalidRecords, start: int, shown: int = 10) -> None:
-        self.problems = error.problems
+    `problems` have the places of the rows among those that were asked about, `source` is the service's own error.
+    """
+
+    def __init__(self, source: InvalidRecords, start: int, shown: int = 10, where: str = "") -> None:
+        self.source, self.problems = source, source.problems
         lines = [
-            f"row {start + problem.record}{f', column {problem.field!r}' if problem.field else ''}: {problem.error}; "
-            f"given: {problem.given!r}; allowed: {problem.allowed}"
-            for problem in error.problems[:shown]
+            f"{where}{', ' if where else ''}row {start + problem.record}"
+            f"{f', column {problem.field!r}' if problem.field else ''}: {problem.error}; given: {problem.given!r}; "
+            f"allowed: {problem.allowed}"
+            for problem in self.problems[:shown]
         ]
-        more = len(error.problems) - shown
+        more = len(self.problems) - shown
         super().__init__("\n".join([*lines, *([f"and {more} more"] if more > 0 else [])]))
 
 
@@ -34,7 +38,7 @@ def answer(predictor: Predictor, records: Sequence[Any], start: int = 0) -> Any:
     Raises RowsError with the problems of all of them.
     """
     try:
-        return columns_of(predictor, predictor.predict(records))
+        return columns_of(predictor, predictor.predict(records) if records else Prediction([], []))
     except InvalidRecords as error:
         raise RowsError(error, start) from None
 
@@ -47,9 +51,7 @@ def answer_table(predictor: Predictor, table: Any) -> Any:
     import pyarrow as pa
 
     match(table.schema.names, predictor.plan)
-    parts = [
-        answer(predictor, records_of(part, predictor.plan), start) for start, part in chunks(table, ROWS)
-    ]
+    parts = [answer(predictor, records_of(part, predictor.plan), start) for start, part in chunks(table, ROWS)]
     return pa.concat_tables(parts or [columns_of(predictor, Prediction([], []))])
 
 

@@ -18,7 +18,7 @@ from service.predict.predictor import Predictor, load_predictor
 if TYPE_CHECKING:
     import pandas as pd
 
-BUNDLE = "bundle.zip"  # beside the model: all that the version's Bento has besides; `resources.tracking.pyfunc` packs it
+BUNDLE = "bundle.zip"  # all else that the version's Bento has; `resources.tracking.pyfunc` packs it
 MODEL = "model.onnx"
 
 

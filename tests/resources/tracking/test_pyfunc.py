@@ -111,7 +111,13 @@ print(model.predict(pd.read_csv({str(packaged.rows)!r}, parse_dates=["at"]))["sc
 print(sorted({{name.partition(".")[0] for name in sys.modules}} & {{"ml", "resources", "dagster", "bentoml"}}))
 """
 
-    done = subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, capture_output=True, text=True, env={"PATH": os.environ["PATH"]})
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env={"PATH": os.environ["PATH"]},
+    )
 
     assert done.returncode == 0, done.stderr
     place, total, ours = done.stdout.splitlines()[-3:]
@@ -121,5 +127,5 @@ print(sorted({{name.partition(".")[0] for name in sys.modules}} & {{"ml", "resou
 
 
 def test_who_packs_and_who_unpacks_name_the_same_file() -> None:
-    assert (saved.BUNDLE, saved.LOADER) == (pyfunc.BUNDLE, pyfunc.__name__)
+    assert (pyfunc.BUNDLE, pyfunc.__name__) == (saved.BUNDLE, saved.LOADER)
     assert saved.pack({"b": b"2", "a": b"1", "model.onnx": b"3"}) == saved.pack({"a": b"1", "b": b"2"})

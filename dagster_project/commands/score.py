@@ -1,0 +1,50 @@
+"""`sextant score`."""
+
+import signal
+
+import click
+
+
+@click.command()
+@click.argument("use_case")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--out", default="-", show_default=True, help="A .parquet or .csv file; - is CSV on the standard output.")
+@click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@click.option("--lenient", is_flag=True, help="Leave rows that cannot be answered without an answer, and say why.")
+def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, lenient: bool) -> None:
+    """Answer the rows of FILES, which need no target, as the newest Bento of USE_CASE does.
+
+    FILES are .csv, .parquet, .json or .jsonl, here or at any URL; - is the standard input, CSV or JSON. They are read
+    and answered in parts, so that they may be larger than the memory. The output has the key of each row or its
+    number, the answer with its decision, warnings, and the coordinates of the model; it is there whole or not at all.
+    """
+    from dagster_project.runs.launch import check_name
+    from dagster_project.scoring.inputs import InputError
+    from dagster_project.scoring.output import OutputError, check_place
+    from dagster_project.scoring.score import load
+    from dagster_project.scoring.score import score as answer
+    from resources.bentos import BentoError, BentoStore
+    from service.frames.answers import RowsError
+    from service.history.log import EventLogError
+    from service.plan.document import BundleError
+
+    def tell(text: str) -> None:
+        click.echo(text, err=True)
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that nothing is left beside the output
+    name, _, version = use_case.partition(":")
+    try:
+        check_place(out, files, replace)
+        bundle = BentoStore().bundle(name, version or None)
+    except OutputError as error:
+        raise click.BadParameter(str(error), param_hint="--out") from error
+    except BentoError as error:
+        check_name(name)
+        raise click.ClickException(str(error)) from error
+    try:
+        predictor = load(bundle)
+        tell(f"model {predictor.name}, coordinates {predictor.id}")
+        done = answer(predictor, files, out, tell, lenient=lenient)
+    except (BundleError, EventLogError, InputError, RowsError, RuntimeError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    tell(str(done))
