@@ -8,6 +8,7 @@ from typing import Any
 from service.frames.columns import chunks, match, records_of
 from service.plan.document import Task
 from service.predict.answers import likeliest
+from service.predict.features import Matrices
 from service.predict.predictor import Prediction, Predictor
 from service.records.reader import InvalidRecords
 
@@ -53,6 +54,15 @@ def answer_table(predictor: Predictor, table: Any) -> Any:
     match(table.schema.names, predictor.plan)
     parts = [answer(predictor, records_of(part, predictor.plan), start) for start, part in chunks(table, ROWS)]
     return pa.concat_tables(parts or [columns_of(predictor, Prediction([], []))])
+
+
+def features(predictor: Predictor, table: Any) -> Matrices:
+    """Return the features of an Arrow table's rows; raises as `answer_table` does."""
+    match(table.schema.names, predictor.plan)
+    try:
+        return predictor.features(records_of(table, predictor.plan))
+    except InvalidRecords as error:
+        raise RowsError(error, 0) from None
 
 
 def columns_of(predictor: Predictor, prediction: Prediction) -> Any:

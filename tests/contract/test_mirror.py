@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("assets", "dagster_project", "ml", "resources", "service")
+PACKAGES = ("assets", "dagster_project", "ml", "resources", "service", "sextant")
 
 # Modules without a test file of their own, with the test that meets what they do. A * stands for a name, not a folder.
 ELSEWHERE = {
