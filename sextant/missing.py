@@ -43,13 +43,15 @@ def assets_made(ledger: "Ledger") -> Iterable[str]:
 
 def assets_declared(use_case: str) -> set[str]:
     """Return the assets of a use case; none of one that is not declared, or whose declaration is broken."""
-    from dagster_project.definitions import CONFIGS
+    import dagster as dg
+
+    from dagster_project.definitions import CONFIGS, resources
     from dagster_project.location.loading import BrokenUseCaseError, load_use_case
 
     if not (CONFIGS / use_case / "defs.yaml").is_file():
         return set()
     try:
-        definitions = load_use_case(CONFIGS / use_case)
+        definitions = dg.Definitions.merge(load_use_case(CONFIGS / use_case), dg.Definitions(resources=resources()))
     except BrokenUseCaseError:
         return set()
     return {"/".join(spec.key.path) for spec in definitions.resolve_all_asset_specs()}

@@ -81,7 +81,11 @@ def report_on(model: str, name: str, home: Path) -> Report:
     from resources.ledger import Ledger
 
     ledger = Ledger()
-    evaluations = [identity for identity, record in ledger.dependents(model) if "report" in record["labels"]]
+    evaluations = [
+        identity
+        for identity, record in ledger.dependents(model)  # of which some only compare another one with this
+        if "report" in record["labels"] and record["data"]["onnx_model"]["coordinates"] == model
+    ]
     if not evaluations:
         raise NotFound(f"{name} was never evaluated in {home}")
     return _report(ledger.get(evaluations[-1]), name, home)
