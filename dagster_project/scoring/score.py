@@ -1,6 +1,5 @@
 """Scoring: the rows of files through a served predictor, with their keys, into one output."""
 
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from dagster_project.scoring.inputs import Part, Tell, parts
 from dagster_project.scoring.output import writing
 from ml.provenance.stamp import KEY
 from service.frames.answers import ROWS, RowsError, answer, answer_schema
+from service.history.log import log_folder
 from service.http.served import Served
 from service.predict.predictor import Predictor
 
@@ -41,8 +41,7 @@ def load(bundle: Path) -> Predictor:
     Raises BundleError or EventLogError where it cannot be loaded, and RuntimeError where it is not ready to answer.
     """
     served = Served()
-    events = os.environ.get("SEXTANT_EVENTS")
-    served.load(bundle, Path(events) if events else None)
+    served.load(bundle, log_folder())
     if served.not_ready is not None:
         raise RuntimeError(f"{bundle} is not ready: {served.not_ready}")
     return served.require_predictor()

@@ -87,6 +87,12 @@ ELSEWHERE = {
     "dagster_project/location/loading": "dagster_project/test_definitions.py",
     "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
     "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    # Files are scored by the command.
+    "dagster_project/scoring/*": "dagster_project/commands/test_score.py",
+    "service/frames/answers": "service/frames/test_columns.py",
+    "service/frames/pyfunc": "resources/tracking/test_pyfunc.py",
+    # Objects of Python's face, tested where they are asked for.
+    "sextant/*": "sextant/test_models.py",
     # A route and a response are tested by what the application answers.
     "service/http/endpoint": "service/http/test_app.py",
     # Tables of use cases that are trained.
