@@ -27,7 +27,7 @@ def explained(
 
     exported = ExportedModel(storage().load(Stored(**record["result"])))
     encoder = exported.encoder
-    matrix = _frame(predictor.model.inputs, features(predictor, table_of(frame)), frame.index)
+    matrix = _frame(predictor.model.inputs, features(predictor, table_of(frame, predictor.plan)), frame.index)
     background = storage().load(_development(record), set(encoder.features))
     chosen = background.iloc[sample(len(background), BACKGROUND, SEED)]
     X, reference = (encoder.encode(rows).astype(np.float64) for rows in (matrix, chosen))

@@ -9,14 +9,12 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from service.frames.answers import answer_table
-from service.plan.document import BundleError
+from service.frames.columns import ColumnsError, match
+from service.plan.document import BundleError, Plan
 from service.predict.predictor import Predictor, load_predictor
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 BUNDLE = "bundle.zip"  # all else that the version's Bento has; `resources.tracking.pyfunc` packs it
 MODEL = "model.onnx"
@@ -28,43 +26,39 @@ class ServedModel:
     def __init__(self, predictor: Predictor) -> None:
         self.predictor = predictor
 
-    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
         """Answer a DataFrame of business columns, in any order; the answers have its index."""
         return answer_frame(self.predictor, model_input)
 
 
-def answer_frame(predictor: Predictor, frame: pd.DataFrame) -> pd.DataFrame:
+def answer_frame(predictor: Predictor, frame: Any) -> Any:
     """Return the answers to the rows of a DataFrame, in their order and with its index.
 
     Raises ColumnsError where its columns are not those of a record, and RowsError for rows that cannot be answered.
     """
-    answers: pd.DataFrame = answer_table(predictor, table_of(frame)).to_pandas()
+    answers = answer_table(predictor, table_of(frame, predictor.plan)).to_pandas()
     answers["warnings"] = [list(warnings) for warnings in answers["warnings"]]
     return answers.set_axis(frame.index)
 
 
-def table_of(frame: pd.DataFrame) -> Any:
-    """Return a DataFrame as an Arrow table, without its index. Raises ColumnsError for a column of several types."""
+def table_of(frame: Any, plan: Plan) -> Any:
+    """Return the columns of a DataFrame that records have as an Arrow table, without its index.
+
+    Raises ColumnsError where the columns do not match, and for one with values of several types.
+    """
     import pyarrow as pa
 
-    from service.frames.columns import ColumnsError
-
-    arrays, problems = [], []
-    for position, name in enumerate(frame.columns):
+    names = list(map(str, frame.columns))
+    used, problems = dict[str, Any](), list[str]()
+    for name in match(names, plan).used:
         try:
-            arrays.append(pa.array(frame.iloc[:, position], from_pandas=True))
+            array = pa.array(frame.iloc[:, names.index(name)], from_pandas=True)
+            used[name] = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             problems.append(f"the column {name!r} cannot be read: {str(error).splitlines()[0]}")
     if problems:
         raise ColumnsError("; ".join(problems))
-    if not arrays:
-        return pa.table({"": pa.nulls(len(frame))}).select([])
-    return pa.table([_whole(array) for array in arrays], list(map(str, frame.columns)))
-
-
-def _whole(array: Any) -> Any:
-    """Return an array in one piece."""
-    return array.combine_chunks() if hasattr(array, "combine_chunks") else array
+    return pa.table(used) if used else pa.table({"": pa.nulls(len(frame))}).select([])
 
 
 def _load_pyfunc(path: str) -> ServedModel:

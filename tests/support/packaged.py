@@ -1,8 +1,10 @@
 """A champion with its bundle in the store of Bentos, as `bento` leaves it, without a Bento's build and trial."""
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
@@ -12,6 +14,7 @@ from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import PINNED, resources
 from resources.bentos import BentoStore
+from resources.tracking.runs import Tracking
 from tests.support.dated import Dated, frame
 from tests.support.small import Small, copy_home
 
@@ -25,6 +28,17 @@ class Unbuilt(BentoStore):
         put_bundle(self.folder(), name, version, bundle)
         self.put_first(f"{name}:{version}")
         return 0.0
+
+
+def pyfunc(tracking: Tracking, uri: str) -> Any:
+    """What MLflow loads from the registry of a tracker, without a trace in its globals or in the environment."""
+    import mlflow
+    from mlflow.tracking._tracking_service.utils import _use_tracking_uri
+
+    with _use_tracking_uri(tracking.tracking_uri()):
+        model = mlflow.pyfunc.load_model(uri)
+    os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow has set, and which is a setting of ours
+    return model
 
 
 def put_bundle(store: Path, name: str, version: str, bundle: Mapping[str, bytes]) -> Path:

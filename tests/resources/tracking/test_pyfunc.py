@@ -19,19 +19,14 @@ from resources.tracking.runs import tracking
 from service.frames import pyfunc
 from service.predict.predictor import load_predictor
 from tests.support.dated import frame
+from tests.support.packaged import pyfunc as loaded_from
 from tests.support.small import Small
 
 RECORD = ["at", "g", "x_a", "x_b"]
 
 
 def loaded(uri: str = "models:/small@champion") -> Any:
-    import mlflow
-    from mlflow.tracking._tracking_service.utils import _use_tracking_uri
-
-    with _use_tracking_uri(tracking().tracking_uri()):
-        model = mlflow.pyfunc.load_model(uri)
-    os.environ.pop("MLFLOW_TRACKING_URI", None)  # which MLflow has set, and which is a setting of ours
-    return model
+    return loaded_from(tracking(), uri)
 
 
 def test_the_champion_answers_business_columns_as_the_service_does_to_the_bit_and_warns_of_nothing(

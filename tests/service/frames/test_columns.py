@@ -131,8 +131,13 @@ def test_a_frame_keeps_its_index_even_one_that_repeats(predictor: Predictor, rec
 
 
 def test_a_column_of_several_types_is_named() -> None:
+    mixed = pd.DataFrame({"n": [1, "a"], "at": ["2024-01-01"] * 2})
+
     with pytest.raises(ColumnsError, match="the column 'n' cannot be read"):
-        table_of(pd.DataFrame({"n": [1, "a"]}))
+        table_of(mixed, PLAN)
+    with pytest.raises(ColumnsError, match="the column 'n' holds list"):
+        records_of(table_of(mixed.assign(n=[[1], [2]]), PLAN), PLAN)
+    assert table_of(mixed.rename(columns={"n": "other"}), PLAN).column_names == ["at"]
 
 
 def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
