@@ -10,8 +10,9 @@ import click
 @click.argument("files", nargs=-1, required=True)
 @click.option("--out", default="-", show_default=True, help="A .parquet or .csv file; - is CSV on the standard output.")
 @click.option("--replace", is_flag=True, help="Write over a file that is there.")
+@click.option("--as-of", help="When rows are asked about whose file has no column for it: now, or an ISO 8601 time.")
 @click.option("--lenient", is_flag=True, help="Leave rows that cannot be answered without an answer, and say why.")
-def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, lenient: bool) -> None:
+def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of: str | None, lenient: bool) -> None:
     """Answer the rows of FILES, which need no target, as the newest Bento of USE_CASE does.
 
     FILES are .csv, .parquet, .json or .jsonl, here or at any URL; - is the standard input, CSV or JSON. They are read
@@ -19,10 +20,9 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, lenien
     number, the answer with its decision, warnings, and the coordinates of the model; it is there whole or not at all.
     """
     from dagster_project.runs.launch import check_name
+    from dagster_project.scoring import score as scoring
     from dagster_project.scoring.inputs import InputError
     from dagster_project.scoring.output import OutputError, check_place
-    from dagster_project.scoring.score import load
-    from dagster_project.scoring.score import score as answer
     from resources.bentos import BentoError, BentoStore
     from service.frames.answers import RowsError
     from service.history.log import EventLogError
@@ -42,9 +42,12 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, lenien
         check_name(name)
         raise click.ClickException(str(error)) from error
     try:
-        predictor = load(bundle)
+        predictor = scoring.load(bundle)
         tell(f"model {predictor.name}, coordinates {predictor.id}")
-        done = answer(predictor, files, out, tell, lenient=lenient)
+        fixed = scoring.as_of(predictor, as_of) if as_of else {}
+        for column, moment in fixed.items():
+            tell(f"asked about as of {moment}, where a file has no {column}")
+        done = scoring.score(predictor, files, out, tell, lenient=lenient, fixed=fixed)
     except (BundleError, EventLogError, InputError, RowsError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from error
     tell(str(done))

@@ -5,7 +5,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, cast
@@ -47,22 +47,50 @@ class Part:
     keys: Keys
 
 
-def parts(file: str, plan: Plan, keys: Sequence[str], rows: int, tell: Tell) -> Iterator[Part]:
-    """Yield the rows of a CSV, Parquet or JSON file, `-` for the standard input, at most `rows` at a time.
+@dataclass(frozen=True)
+class Wanted:
+    """What is read of a file: the columns of the plan's records and those of keys, at most `rows` at a time.
+
+    `fixed` are values that rows have where the file has no such column. `tell` is called with what a user should know.
+    """
+
+    plan: Plan
+    keys: Sequence[str]
+    rows: int
+    tell: Tell
+    fixed: Mapping[str, str] = field(default_factory=dict)
+
+    def match(self, names: Sequence[str], tell: bool = True) -> Matched:
+        """Return how columns match a record's, and tell of those that are not there, and those that are left out."""
+        fixed = [name for name in self.fixed if name not in names]
+        matched = match([*names, *fixed], self.plan)
+        if tell and matched.absent:
+            self.tell(f"without {', '.join(matched.absent)}, which count as missing in every row")
+        if tell and (beyond := [name for name in matched.beyond if name not in self.keys]):
+            self.tell(f"left out: {', '.join(beyond)}, which the model does not use")
+        return Matched([name for name in matched.used if name not in fixed], matched.absent, matched.beyond)
+
+    def record(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return a record with the fixed values that it lacks, and no column beyond those of records."""
+        return {**self.fixed, **{name: value for name, value in values.items() if name in self.plan.record}}
+
+
+def parts(file: str, wanted: Wanted) -> Iterator[Part]:
+    """Yield the rows of a CSV, Parquet or JSON file, `-` for the standard input, in parts.
 
     Raises InputError for a file that cannot be read, or has other columns than the model takes.
     """
     try:
         if file == STDIN:
-            yield from _of_stdin(plan, keys, rows, tell)
+            yield from _of_stdin(wanted)
         elif file.lower().endswith(JSON + LINES):
             import fsspec
 
             with fsspec.open(file, "rb", compression="infer") as opened:
-                yield from _of_json(opened, plan, keys, rows, tell)
+                yield from _of_json(opened, wanted)
         else:
-            yield from _of_table(file, plan, keys, rows, tell)
-    except (ColumnsError, InputError, DataError, OSError, pa.ArrowException) as error:
+            yield from _of_table(file, wanted)
+    except Exception as error:  # the driver of a file system or of a compression may raise anything
         name = "the standard input" if file == STDIN else file
         raise InputError(f"{name}: {_reason(error)}") from error
 
@@ -70,52 +98,47 @@ def parts(file: str, plan: Plan, keys: Sequence[str], rows: int, tell: Tell) -> 
 def _reason(error: Exception) -> str:
     if isinstance(error, IsADirectoryError):
         return "it is a folder; name its files"
-    return str(error).replace("correct source.path", "name another one").strip()
+    if isinstance(error, FileNotFoundError):
+        return "it does not exist; name another one"
+    explained = isinstance(error, ColumnsError | InputError | DataError)
+    reason = str(error).replace("correct source.path", "name another one").strip()
+    return reason if explained else f"it cannot be read: {type(error).__name__}: {reason}"
 
 
-def _of_stdin(plan: Plan, keys: Sequence[str], rows: int, tell: Tell) -> Iterator[Part]:
+def _of_stdin(wanted: Wanted) -> Iterator[Part]:
     """Yield the rows of the standard input: JSON where it begins so, else CSV, which is kept in a file beside."""
     stream = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
     if stream.peek(64).lstrip()[:1] in (b"{", b"["):
-        yield from _of_json(stream, plan, keys, rows, tell)
+        yield from _of_json(stream, wanted)
         return
     with scratch_folder() as folder:
         file = folder / "standard input.csv"
         with open(file, "wb") as beside:
             while piece := stream.read(1 << 20):
                 beside.write(piece)
-        yield from _of_table(str(file), plan, keys, rows, tell)
+        yield from _of_table(str(file), wanted)
 
 
-def _of_table(file: str, plan: Plan, keys: Sequence[str], rows: int, tell: Tell) -> Iterator[Part]:
+def _of_table(file: str, wanted: Wanted) -> Iterator[Part]:
     """Yield the rows of a CSV or Parquet file, read as the door of training reads them."""
     if Path(file).is_dir():
         raise IsADirectoryError(file)
     with FileSource(path=file).rows() as source:
-        present = [name for name in keys if name in source.schema.names]
-        matched = _matched(source.schema.names, plan, keys, tell)
-        columns = {name: _column(source, name, plan.record[name]) for name in matched.used}
+        present = [name for name in wanted.keys if name in source.schema.names]
+        plan, used = wanted.plan, wanted.match(source.schema.names).used
+        columns = {name: _column(source, name, plan.record[name]) for name in used}
         with _query(source, columns, present) as reader:
             for batch in reader:
-                for table in (batch.slice(at, rows) for at in range(0, batch.num_rows, rows)):
-                    yield Part(_records(table, columns, plan), _keys(table, present))
-
-
-def _matched(names: Sequence[str], plan: Plan, keys: Sequence[str], tell: Tell) -> Matched:
-    """Return how a file's columns match a record's, and tell of those that it lacks, and those that are left out."""
-    matched = match(names, plan)
-    if matched.absent:
-        tell(f"without {', '.join(matched.absent)}, which count as missing in every row")
-    if beyond := [name for name in matched.beyond if name not in keys]:
-        tell(f"left out: {', '.join(beyond)}, which the model does not use")
-    return matched
+                for table in (batch.slice(at, wanted.rows) for at in range(0, batch.num_rows, wanted.rows)):
+                    records = _records(table, columns, plan)
+                    yield Part([{**wanted.fixed, **record} for record in records], _keys(table, present))
 
 
 def _column(source: Rows, name: str, kind: ColumnType) -> Column:
     """Return how a column of a file is read as what a record has by its name."""
-    field = source.schema.field(name)
-    whole = kind == "number" and pa.types.is_integer(field.type)
-    return read_column("it", field, None if whole else _LOGICAL[kind])
+    column = source.schema.field(name)
+    whole = kind == "number" and pa.types.is_integer(column.type)
+    return read_column("it", column, None if whole else _LOGICAL[kind])
 
 
 @contextmanager
@@ -174,23 +197,21 @@ def _keys(table: pa.RecordBatch, names: Sequence[str]) -> Keys:
     return {name: table.column(f"key {place}") for place, name in enumerate(names)}
 
 
-def _of_json(file: BinaryIO, plan: Plan, keys: Sequence[str], rows: int, tell: Tell) -> Iterator[Part]:
+def _of_json(file: BinaryIO, wanted: Wanted) -> Iterator[Part]:
     """Yield the records of JSON: one in each line, or all of them in one array, which is read whole."""
-    numbered = _lines(file)
+    values = _lines(file)
     seen = set[frozenset[str]]()
-    wanted = {*plan.record, *keys}
     start = 1
-    while some := list(islice(numbered, rows)):
+    while some := list(islice(values, wanted.rows)):
         for number, record in enumerate(some, start):
             if not isinstance(record, dict):
                 raise InputError(f"row {number} is {json.dumps(record)[:80]}, and no object")
             if (names := frozenset(record)) not in seen:
                 seen.add(names)
-                _matched(list(record), plan, keys, tell if len(seen) == 1 else lambda _: None)
-        present = [name for name in keys if any(name in record for record in some)]
-        arrays = {name: _array([record.get(name) for record in some], name) for name in present}
-        kept = [{name: value for name, value in record.items() if name in plan.record} for record in some]
-        yield Part(kept if wanted else some, arrays)
+                wanted.match(list(record), tell=len(seen) == 1)
+        present = [name for name in wanted.keys if any(name in record for record in some)]
+        keys = {name: _array([record.get(name) for record in some], name) for name in present}
+        yield Part([wanted.record(record) for record in some], keys)
         start += len(some)
 
 

@@ -1,13 +1,14 @@
 """Scoring: the rows of files through a served predictor, with their keys, into one output."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 
-from dagster_project.scoring.inputs import Part, Tell, parts
+from dagster_project.scoring.inputs import InputError, Part, Tell, Wanted, parts
 from dagster_project.scoring.output import writing
 from ml.provenance.stamp import KEY
 from service.frames.answers import ROWS, RowsError, answer, answer_schema
@@ -47,16 +48,42 @@ def load(bundle: Path) -> Predictor:
     return served.require_predictor()
 
 
-def score(predictor: Predictor, files: Sequence[str], out: str, tell: Tell, *, lenient: bool = False) -> Scored:
+def as_of(predictor: Predictor, moment: str) -> dict[str, str]:
+    """Return the column that says when rows are asked about, with one time for all: `now`, or as ISO 8601 has it.
+
+    Raises InputError where no time matters, or each row has its own.
+    """
+    name, cutoff = predictor.plan.use_case, predictor.plan.cutoff
+    if cutoff is None:
+        raise InputError(f"--as-of: no time matters to the model of {name}; leave it out")
+    if cutoff.before_s:
+        raise InputError(
+            f"--as-of: the model of {name} is asked {cutoff.before_s:g} s before {cutoff.column}, of which each row "
+            "has its own; give the files that column"
+        )
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat()
+    return {cutoff.column: now if moment == "now" else moment}
+
+
+def score(
+    predictor: Predictor,
+    files: Sequence[str],
+    out: str,
+    tell: Tell,
+    *,
+    lenient: bool = False,
+    fixed: Mapping[str, str] | None = None,
+) -> Scored:
     """Answer all rows of some files in their order, and write the answers; whatever stops it, there is no output.
 
-    `lenient` leaves rows that cannot be answered without an answer, and says why in a column of its own. Raises
-    InputError for a file, and RowsError for rows.
+    `lenient` leaves rows that cannot be answered without an answer, and says why in a column of its own. `fixed` are
+    values that rows have where a file has no such column. Raises InputError for a file, and RowsError for rows.
     """
     scored, begun, schema = Scored(), time.monotonic(), None
     with writing(out, {KEY: predictor.id, "sextant.model": predictor.name}) as writer:
         for file in files:
-            for start, part in _numbered(parts(file, predictor.plan, predictor.model.keys, ROWS, _once(file, tell))):
+            wanted = Wanted(predictor.plan, predictor.model.keys, ROWS, _about(file, tell), fixed or {})
+            for start, part in _numbered(parts(file, wanted)):
                 try:
                     table = _answered(predictor, part, start, scored, lenient)
                 except RowsError as error:
@@ -77,7 +104,7 @@ def _numbered(some: Iterator[Part]) -> Iterator[tuple[int, Part]]:
         start += len(part.records)
 
 
-def _once(file: str, tell: Tell) -> Tell:
+def _about(file: str, tell: Tell) -> Tell:
     return lambda text: tell(f"{file}: {text}")
 
 
@@ -125,8 +152,6 @@ def _answers(predictor: Predictor, part: Part, start: int, lenient: bool) -> tup
 
 def _alike(table: pa.Table, schema: pa.Schema, file: str) -> pa.Table:
     """Return answers with the columns of the first ones; raise InputError where their key is another, or of a type."""
-    from dagster_project.scoring.inputs import InputError
-
     if table.schema.names != schema.names:
         keys = [[name for name in one.names if name not in ("score", "warnings")][:1] for one in (schema, table.schema)]
         raise InputError(f"{file}: its rows are named by {keys[1]}, and those before by {keys[0]}; make them alike")

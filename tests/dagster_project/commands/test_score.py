@@ -278,6 +278,53 @@ def test_events_that_a_service_has_kept_count_here_too(folder: Path, monkeypatch
     assert after > before == service(ROWS[:1]).scores[0]
 
 
+def test_rows_without_a_time_of_their_own_are_asked_about_as_of_one_for_all(packaged: Small) -> None:
+    rows, out = packaged.home / "new.jsonl", packaged.home / "out.parquet"
+    rows.write_text("\n".join(json.dumps({"id": number, "x_a": 1.5, "g": "a"}) for number in range(3)))
+    wanted = [{"at": "2024-02-01T00:00:00", "x_a": 1.5, "g": "a"}] * 3
+
+    command = ["score", "small", str(rows), "--out", str(out), "--replace"]
+    now = CliRunner().invoke(main, [*command, "--as-of", "now"])
+    then = CliRunner().invoke(main, [*command, "--as-of", "2024-02-01T00:00:00"])
+    never = CliRunner().invoke(main, command)
+
+    assert now.exit_code == 0, now.output
+    assert f"asked about as of {dt.datetime.now(dt.UTC):%Y-%m-%d}" in now.output
+    assert "where a file has no at" in then.output
+    assert written(out)["score"] == load_predictor(BentoStore().bundle("small")).predict(wanted).scores
+    assert "'at' is required, and not there" in never.output
+
+
+def test_a_time_that_each_row_has_of_its_own_cannot_be_one_for_all(folder: Path) -> None:
+    (folder / "new.csv").write_text(csv(ROWS))
+
+    result = score(folder / "new.csv", "--as-of", "now")
+
+    assert "asked 7200 s before scheduled_departure, of which each row has its own" in result.output
+
+
+def test_files_of_other_programs_are_read_and_damaged_ones_named(folder: Path) -> None:
+    import gzip
+
+    text = csv(ROWS)
+    (folder / "bom.csv").write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    (folder / "packed.csv.gz").write_bytes(gzip.compress(text.encode()))
+    (folder / "packed.jsonl.gz").write_bytes(gzip.compress("\n".join(map(json.dumps, ROWS)).encode()))
+    parquet(ROWS, folder / "whole.parquet")
+    damaged = {"torn.csv.gz": "packed.csv.gz", "torn.jsonl.gz": "packed.jsonl.gz", "torn.parquet": "whole.parquet"}
+    for torn, whole in damaged.items():
+        (folder / torn).write_bytes((folder / whole).read_bytes()[:-30])
+    (folder / "latin.csv").write_bytes(text.replace("UA", "ü").encode("latin-1"))
+
+    for name in ("bom.csv", "packed.csv.gz", "packed.jsonl.gz", "whole.parquet"):
+        assert score(folder / name, "--out", folder / "out.parquet", "--replace").exit_code == 0, name
+        assert written(folder / "out.parquet")["score"] == service(ROWS).scores
+    for name in (*damaged, "latin.csv"):
+        result = score(folder / name, "--out", folder / "never.csv")
+        assert (result.exit_code, f"{name}: it cannot be read: " in result.output) == (1, True), result.output
+    assert not (folder / "never.csv").exists()
+
+
 def test_without_a_bento_it_says_what_to_do(home: Path, tmp_path: Path) -> None:
     unknown = CliRunner().invoke(main, ["score", "flight_delay", "rows.csv"])
     unmade = CliRunner().invoke(main, ["score", "flight_delays:7", "rows.csv"])
