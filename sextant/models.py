@@ -51,7 +51,8 @@ class Model:
 
         table = self._checked(frame)
         with prepared():
-            return answer_frame(self._predictor, table)
+            answers: pd.DataFrame = answer_frame(self._predictor, table)
+        return answers
 
     def explain(self, frame: Any) -> "Explanation":
         """Explain the answers to at most 1,000 rows: by how much each feature moves them, as SHAP values.

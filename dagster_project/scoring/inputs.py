@@ -49,7 +49,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is read of a file: the columns of the plan's records and those of keys, at most `rows` at a time.
+    """The demand on a file: the columns of the plan's records and those of keys, at most `rows` at a time.
 
     `fixed` are values that rows have where the file has no such column. `tell` is called with what a user should know.
     """

@@ -98,22 +98,22 @@ def _values(array: Any, kind: ColumnType) -> list[Any]:
     types = pa.types
     if types.is_dictionary(array.type):
         array = pc.cast(array, array.type.value_type)
-    found = array.type
-    is_text = types.is_string(found) or types.is_large_string(found) or types.is_string_view(found)
-    if types.is_null(found):
+    of_array = array.type
+    is_text = types.is_string(of_array) or types.is_large_string(of_array) or types.is_string_view(of_array)
+    if types.is_null(of_array):
         fits = True
     elif kind == "number":
-        fits = types.is_integer(found) or types.is_floating(found) or types.is_decimal(found)
-        if types.is_decimal(found):
+        fits = types.is_integer(of_array) or types.is_floating(of_array) or types.is_decimal(of_array)
+        if types.is_decimal(of_array):
             array = pc.cast(array, pa.float64())
-        elif types.is_floating(found):
-            array = pc.if_else(pc.is_nan(array), pa.scalar(None, found), array)
+        elif types.is_floating(of_array):
+            array = pc.if_else(pc.is_nan(array), pa.scalar(None, of_array), array)
     elif kind == "text":
         fits = is_text
     elif kind == "flag":
-        fits = types.is_boolean(found)
+        fits = types.is_boolean(of_array)
     else:
-        fits = is_text or types.is_date(found) or (types.is_timestamp(found) and found.tz is None)
+        fits = is_text or types.is_date(of_array) or (types.is_timestamp(of_array) and of_array.tz is None)
         if fits and not is_text:
             array = pc.strftime(pc.cast(array, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
     if not fits:
