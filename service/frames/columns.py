@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -91,35 +91,59 @@ class _WrongType(TypeError):
 
 
 def _values(array: Any, kind: ColumnType) -> list[Any]:
-    """Return the values of a column as JSON has them, a missing one None."""
+    """Return the values of a column as JSON has them, a missing one None; raise _WrongType."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    types = pa.types
-    if types.is_dictionary(array.type):
+    if pa.types.is_dictionary(array.type):
         array = pc.cast(array, array.type.value_type)
-    of_array = array.type
-    is_text = types.is_string(of_array) or types.is_large_string(of_array) or types.is_string_view(of_array)
-    if types.is_null(of_array):
-        fits = True
-    elif kind == "number":
-        fits = types.is_integer(of_array) or types.is_floating(of_array) or types.is_decimal(of_array)
-        if types.is_decimal(of_array):
-            array = pc.cast(array, pa.float64())
-        elif types.is_floating(of_array):
-            array = pc.if_else(pc.is_nan(array), pa.scalar(None, of_array), array)
-    elif kind == "text":
-        fits = is_text
-    elif kind == "flag":
-        fits = types.is_boolean(of_array)
-    else:
-        fits = is_text or types.is_date(of_array) or (types.is_timestamp(of_array) and of_array.tz is None)
-        if fits and not is_text:
-            array = pc.strftime(pc.cast(array, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
+    if pa.types.is_null(array.type):
+        return [None] * len(array)
+    values: list[Any] = _READ[kind](array).to_pylist()
+    return values
+
+
+def _numbers(array: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(array.type):
+        return pc.cast(array, pa.float64())
+    if pa.types.is_floating(array.type):
+        return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    return _checked(array, pa.types.is_integer(array.type))
+
+
+def _texts(array: Any) -> Any:
+    from pyarrow import types
+
+    kind = array.type
+    return _checked(array, types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _flags(array: Any) -> Any:
+    from pyarrow import types
+
+    return _checked(array, types.is_boolean(array.type))
+
+
+def _times(array: Any) -> Any:
+    """Return times as ISO 8601 texts, which the service reads; of nanoseconds it knows the microseconds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_date(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is None):
+        return pc.strftime(pc.cast(array, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
+    return _texts(array)
+
+
+def _checked(array: Any, fits: bool) -> Any:
     if not fits:
         raise _WrongType
-    values: list[Any] = array.to_pylist()
-    return values
+    return array
+
+
+_READ: dict[ColumnType, Callable[[Any], Any]] = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}
 
 
 def chunks(table: Any, rows: int) -> Iterator[tuple[int, Any]]:
