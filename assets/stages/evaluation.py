@@ -64,7 +64,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.features}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        rows = test.read({spec.key, "cutoff", "target", *model.encoder.features, *_sliced_by(spec)})
+        rows = test.read({*spec.keys, "cutoff", "target", *model.encoder.features, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
@@ -128,7 +128,7 @@ def _leak_audit(model: ExportedModel, tables: dict[str, pa.Table], rows: pd.Data
     if not model.spec.examples.timed:
         return None
     sample = rows.sample(min(len(rows), AUDITED), random_state=seed)
-    finding = no_leak(model.spec, model.definitions, tables, sample[[model.spec.key, "cutoff"]])
+    finding = no_leak(model.spec, model.definitions, tables, sample[[*model.spec.keys, "cutoff"]])
     return LeakAudit(passed=finding.passed, reason=finding.reason)
 
 
@@ -147,7 +147,7 @@ def evaluation_inputs(
         spec=spec,
         task=model.task,
         rows=rows,
-        grouping=columns_of(sliced_by, rows, tables[spec.examples.table], spec.key),
+        grouping=columns_of(sliced_by, rows, tables[spec.examples.table], spec.keys),
         y=model.task.labels(rows["target"]),
         candidate=candidate,
         champion=champion,

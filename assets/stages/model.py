@@ -79,7 +79,7 @@ def _folded_by(spec: UseCaseSpec) -> set[str]:
     """Return the columns that say which rows are in a fold."""
     if not spec.tuning.folds:
         return set()
-    return {*spec.examples.split.folded_by, *([spec.key] if spec.grouped else [])}
+    return {*spec.examples.split.folded_by, *(spec.keys if spec.grouped else [])}
 
 
 def _check(case: Case, name: str, reference: str, declared: Family) -> None:

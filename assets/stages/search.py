@@ -77,7 +77,7 @@ def _groups(spec: UseCaseSpec, train: pd.DataFrame, grouped: pa.Table | None) ->
     """Return the groups of the training rows that folds keep whole, as the split does; None where it names none."""
     if not (spec.tuning.folds and spec.grouped):
         return None
-    keys = pa.Table.from_pandas(train[[spec.key]], preserve_index=False)
+    keys = pa.Table.from_pandas(train[spec.keys], preserve_index=False)
     groups = groups_of(spec, {} if grouped is None else {spec.examples.table: grouped}, keys)
     return None if groups is None else groups.to_pandas()
 

@@ -1,12 +1,17 @@
 """Loads each folder of configs/ on its own, so that a broken use case is visible and harms no other."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster.components.core.component_tree import ComponentTreeException
 from pydantic import ValidationError
+
+from ml.declaration.use_case import UseCaseSpec
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dagster definitions validate`
 
@@ -37,9 +42,26 @@ def load_use_cases(configs: Path) -> dg.Definitions:
 
 def load_use_case(folder: Path) -> dg.Definitions:
     """Return the definitions of one folder, without a look at those beside it; raises BrokenUseCaseError."""
-    try:
+    with _named(folder):
         module = import_module(f"{folder.parent.name}.{folder.name}")
         return dg.ComponentTree.from_module(module, folder.parents[1]).build_defs(folder)
+
+
+def load_declaration(folder: Path) -> UseCaseSpec:
+    """Return the declaration of one folder; raises BrokenUseCaseError."""
+    with _named(folder):
+        module = import_module(f"{folder.parent.name}.{folder.name}")
+        tree = dg.ComponentTree.from_module(module, folder.parents[1])
+        declared: Any = tree.load_component(folder)
+    assert isinstance(declared, UseCaseSpec), f"{folder} declares a use case"
+    return declared
+
+
+@contextmanager
+def _named(folder: Path) -> Iterator[None]:
+    """Name the use case in whatever stops the loading."""
+    try:
+        yield
     except Exception as error:  # whatever it is, it concerns this use case alone
         raise BrokenUseCaseError(
             f"configs/{folder.name}/defs.yaml cannot be loaded: {_message(_cause(error))}"

@@ -5,14 +5,15 @@ import copy
 import json
 import math
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import DataError, quoted
-from ml.base.text import shortened
+from ml.base.text import near, shortened
 
 if TYPE_CHECKING:
     import duckdb
@@ -83,11 +84,20 @@ def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
 
 def check_columns_of(where: str, expression: str, columns: Iterable[str]) -> None:
     """Raise DataError where an expression names what is no column: DuckDB takes `current_date` for a function."""
-    if missing := sorted(columns_of(expression) - {name.lower() for name in columns}):
+    names = sorted(columns)
+    if missing := sorted(columns_of(expression) - {name.lower() for name in names}):
         raise DataError(
-            f"{where}: {expression!r} names {missing}, which are no columns; there are {sorted(columns)}; correct the "
-            "expression in the declaration"
+            f"{where}: {expression!r} names {missing}, which are no columns{_meant(missing, names)}; there are "
+            f"{names}; correct the expression in the declaration"
         )
+
+
+def _meant(missing: Sequence[str], columns: Sequence[str]) -> str:
+    """Return what may have been meant: a name that SQL takes only in quotes, else one that is like the first."""
+    parts = {name: re.findall(r"\w+", name.lower()) for name in columns if not re.fullmatch(r"[^\W\d]\w*", name)}
+    if odd := [quoted(name) for name, words in parts.items() if set(words) & set(missing)]:
+        return f": a name with other marks than letters, digits and _ stands in quotes, {' or '.join(odd[:3])}"
+    return near(missing[0], columns)
 
 
 @cache

@@ -1,5 +1,7 @@
 """Keys of two tables that are to find each other, whatever types of numbers or texts they came as."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -13,9 +15,21 @@ def alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.ChunkedArra
     left, right = _plain(left), _plain(right)
     if left.type.equals(right.type):
         return left, right
+    if pa.types.is_timestamp(left.type) and pa.types.is_timestamp(right.type):
+        return left.cast(pa.timestamp("us"), safe=False), right.cast(pa.timestamp("us"), safe=False)
     if pa.types.is_integer(left.type) or pa.types.is_integer(right.type):
         return _whole(left), _whole(right)
     return left, right.cast(left.type)
+
+
+def joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
+    """Return one column that names rows as several do: itself if it is one, else the texts of all, with | between."""
+    if len(columns) == 1:
+        return columns[0]
+    texts = [column.cast(pa.large_string()) for column in map(_plain, columns)]
+    for mark, escaped in (("\\", "\\\\"), ("|", "\\|")):
+        texts = [pc.replace_substring(text, mark, escaped) for text in texts]
+    return pc.binary_join_element_wise(*texts, pa.scalar("|", pa.large_string()))
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -32,8 +46,35 @@ def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return pc.if_else(is_whole, column, pa.scalar(None, column.type)).cast(pa.int64(), safe=False)
 
 
-def places(keys: pa.ChunkedArray, of: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Return the place of each key among some keys, the first of equal ones; null where it is missing or not there."""
+def places(
+    keys: pa.ChunkedArray | Sequence[pa.ChunkedArray], of: pa.ChunkedArray | Sequence[pa.ChunkedArray]
+) -> pa.ChunkedArray:
+    """Return the place of each key among some keys, the first of equal ones; null where it is missing or not there.
+
+    A key of several columns is given by these, in the same order on both sides; it is missing where one of them is.
+    """
+    left = [keys] if isinstance(keys, pa.ChunkedArray) else list(keys)
+    right = [of] if isinstance(of, pa.ChunkedArray) else list(of)
+    found, among = left[0], right[0]
+    for column, values in zip(left[1:], right[1:], strict=True):
+        found, among = _paired(found, among, column, values)
+    return _places(found, among)
+
+
+def _paired(
+    found: pa.ChunkedArray, among: pa.ChunkedArray, column: pa.ChunkedArray, values: pa.ChunkedArray
+) -> tuple[pa.ChunkedArray, pa.ChunkedArray]:
+    """Return two columns of keys, and two more, as two columns of numbers that are equal where both are."""
+    count = len(values) + 1
+    firsts, seconds = (_places(found, among), _places(among, among)), (_places(column, values), _places(values, values))
+    first, second = (
+        pc.add(pc.multiply(one.cast(pa.int64()), count), other.cast(pa.int64()))
+        for one, other in zip(firsts, seconds, strict=True)
+    )
+    return first, second
+
+
+def _places(keys: pa.ChunkedArray, of: pa.ChunkedArray) -> pa.ChunkedArray:
     keys, of = alike(keys, of)
     return pc.index_in(
         keys, value_set=pa.concat_arrays(of.chunks) if of.num_chunks else pa.array([], of.type), skip_nulls=True

@@ -1,6 +1,7 @@
 """Texts for people: cut to a length, shares in percent, and tables in Markdown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
@@ -15,6 +16,12 @@ def shortened(text: str, most: int, omit: Literal["end", "middle"] = "end") -> s
         return f"{text[: most - 1]}…"
     half = (most - 1) // 2
     return f"{text[:half]}…{text[len(text) - half :]}"
+
+
+def near(name: str, allowed: Iterable[str]) -> str:
+    """Return `, did you mean 'x'` for the one of the allowed names that is like a wrong one; an empty text for none."""
+    by_small = {one.lower(): one for one in sorted(allowed)}
+    return "".join(f", did you mean {by_small[one]!r}" for one in get_close_matches(name.lower(), by_small, n=1))
 
 
 def percent(share: float) -> str:

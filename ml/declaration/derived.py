@@ -10,9 +10,15 @@ if TYPE_CHECKING:
     from ml.declaration.use_case import UseCaseSpec
 
 
-def key(spec: UseCaseSpec) -> str:
-    """Return the key column of the examples' table."""
-    return spec.tables[spec.examples.table].keys[0]
+def keys(spec: UseCaseSpec) -> list[str]:
+    """Return the key columns of the examples' table."""
+    return spec.tables[spec.examples.table].keys
+
+
+def key(spec: UseCaseSpec) -> str | None:
+    """Return the key column of the examples' table; None where it has several, of which none names a row alone."""
+    columns = keys(spec)
+    return columns[0] if len(columns) == 1 else None
 
 
 def grouped(spec: UseCaseSpec) -> bool:
@@ -33,8 +39,10 @@ def lookups(spec: UseCaseSpec) -> list[Link]:
 def looked_up_by(spec: UseCaseSpec) -> set[str]:
     """Return the columns of the examples' table by which rows of the past and of other tables are found."""
     groups = {column for history in spec.features.histories for group in history.groups for column in group}
-    pointed_at = {link.parent_column for link in links(spec) if link.parent == spec.examples.table}
-    return groups | pointed_at | {link.child_column for link in lookups(spec)}
+    pointed_at = {
+        column for link in links(spec) if link.parent == spec.examples.table for column in link.parent_columns
+    }
+    return groups | pointed_at | {column for link in lookups(spec) for column in link.child_columns}
 
 
 def of_the_past(spec: UseCaseSpec) -> bool:
@@ -45,7 +53,8 @@ def of_the_past(spec: UseCaseSpec) -> bool:
 
 def foreign_keys(spec: UseCaseSpec, table: str) -> set[str]:
     """Return the columns of a table that name a row of another, unless logical_types says what they hold."""
-    return {link.child_column for link in links(spec) if link.child == table} - spec.tables[table].logical_types.keys()
+    named = {column for link in links(spec) if link.child == table for column in link.child_columns}
+    return named - spec.tables[table].logical_types.keys()
 
 
 def times_of(spec: UseCaseSpec, table: str) -> set[str]:

@@ -19,9 +19,17 @@ class History(Part):
 
     table: str = Field(description="The table whose past rows are aggregated.")
     group_by: list[str | list[str]] = Field(
-        min_length=1,
+        default_factory=list,
         description="Columns that the history's table and the examples' table share, or lists of such; each makes its "
-        "own features: [origin, [origin, carrier]].",
+        "own features: [origin, [origin, carrier]]. Without any, all rows of the table are one group; so they are for "
+        "an empty list among others: [[], origin].",
+    )
+    columns: list[str] | None = Field(
+        None,
+        min_length=1,
+        exclude_if=lambda columns: columns is None,
+        description="The columns that are aggregated, computed ones among them; all that become known if nothing is "
+        "said.",
     )
     windows: list[Duration] = Field(min_length=1, description="How far back to look from the cutoff: [3h, 1d, 14d].")
     aggregations: list[Aggregation] = Field(
@@ -32,7 +40,7 @@ class History(Part):
 
     @property
     def groups(self) -> list[list[str]]:
-        return [[group] if isinstance(group, str) else list(group) for group in self.group_by]
+        return [[group] if isinstance(group, str) else list(group) for group in self.group_by or [[]]]
 
     @property
     def longest(self) -> timedelta:

@@ -22,6 +22,9 @@ class Kind(Part):
     recorded: ClassVar[tuple[str, ...]] = ()
     """The fields that a recorded declaration has whatever the kind, for it was one model before there were kinds."""
 
+    unsaid: ClassVar[tuple[str, ...]] = ()
+    """The fields that are recorded only where they say something: so a record from before there were any is equal."""
+
     @model_validator(mode="before")
     @classmethod
     def _without_keys_of_others(cls, value: Any) -> Any:
@@ -31,7 +34,7 @@ class Kind(Part):
     @model_serializer(mode="wrap")
     def _recorded(self, handler: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
         """Add the keys of other kinds that are always recorded, as nulls: so an old declaration and a new are equal."""
-        fields = handler(self)
+        fields = {name: value for name, value in handler(self).items() if value is not None or name not in self.unsaid}
         if info.exclude_none or info.exclude_defaults:
             return {name: fields[name] for name in (*self.recorded, *fields) if name in fields}
         return {**dict.fromkeys(self.recorded), **fields}

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any, Self, cast, get_args, get_origin
 
 from pydantic import (
@@ -16,6 +15,8 @@ from pydantic import (
     model_validator,
 )
 from pydantic_core import ErrorDetails, InitErrorDetails
+
+from ml.base.text import near
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
@@ -52,8 +53,7 @@ Duration = Annotated[str, AfterValidator(_check_duration)]
 
 def unknown_key(name: str, allowed: Iterable[str]) -> ValueError:
     """Return the error about a key that is not allowed, with those that are and the one that was perhaps meant."""
-    near = [f", did you mean {key!r}" for key in get_close_matches(name, sorted(allowed), n=1)]
-    return ValueError(f"unknown key {name!r}{''.join(near)}; allowed: {', '.join(sorted(allowed))}")
+    return ValueError(f"unknown key {name!r}{near(name, allowed)}; allowed: {', '.join(sorted(allowed))}")
 
 
 class UnreadPartError(RuntimeError):

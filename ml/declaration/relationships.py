@@ -5,26 +5,45 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 
-_TEXT = re.compile(r"^\s*(\w+)\.(\w+)\s*->\s*(\w+)\.(\w+)\s*$")
+_COLUMNS = r"(\w+|\(\s*\w+(?:\s*,\s*\w+)+\s*\))"
+_TEXT = re.compile(rf"^\s*(\w+)\.{_COLUMNS}\s*->\s*(\w+)\.{_COLUMNS}\s*$")
 
 
 @dataclass(frozen=True)
 class Link:
-    """One relationship: a column of the child names a row of the parent."""
+    """One relationship: columns of the child, one most often, name a row of the parent."""
 
     child: str
-    child_column: str
+    child_columns: tuple[str, ...]
     parent: str
-    parent_column: str
+    parent_columns: tuple[str, ...]
 
     @classmethod
     def read(cls, text: str) -> "Link | None":
-        """The relationship `child.column -> parent.column`; None if the text is none."""
+        """The relationship `child.column -> parent.column`, or of columns `(a, b)`; None if the text is none."""
         match = _TEXT.match(text)
-        return cls(*match.groups()) if match else None
+        if match is None:
+            return None
+        child, parent = (tuple(part.strip(" ()") for part in match[at].split(",")) for at in (2, 4))
+        return cls(match[1], child, match[3], parent) if len(child) == len(parent) else None
+
+    @property
+    def child_column(self) -> str:
+        """The column of the child, where it is one."""
+        return self.child_columns[0]
+
+    @property
+    def parent_column(self) -> str:
+        """The column of the parent, where it is one."""
+        return self.parent_columns[0]
 
     def __str__(self) -> str:
-        return f"{self.child}.{self.child_column} -> {self.parent}.{self.parent_column}"
+        child, parent = (columns[0] if len(columns) == 1 else f"({', '.join(columns)})" for columns in self._both)
+        return f"{self.child}.{child} -> {self.parent}.{parent}"
+
+    @property
+    def _both(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.child_columns, self.parent_columns
 
 
 def ambiguous(links: Iterable[Link]) -> Iterator[str]:

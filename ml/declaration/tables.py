@@ -15,6 +15,7 @@ from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
 
 LogicalType = Literal["category", "number", "boolean", "time"]
+ROW_NUMBER = "row_number"
 _CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
 
 
@@ -22,7 +23,10 @@ class Table(Part):
     """One source table."""
 
     source: Source = Field(description="Where the rows come from.")
-    key: str | list[str] = Field(description="The column, or columns, that identify a row; checked to be unique.")
+    key: str | list[str] = Field(
+        description="The column, or columns, that identify a row; checked to be unique. `row_number` where there is "
+        "none: the place of the row, from 1 on, if no column has that name."
+    )
     time: str | None = Field(None, description="The column that says when a row happened; it must parse as a time.")
     computed: dict[str, str] = Field(
         default_factory=dict, description="Columns made from others, as SQL expressions: {late: arr_delay > 30}."
@@ -78,6 +82,7 @@ class Table(Part):
     def named(self) -> set[str]:
         """The columns that the declaration needs, but for what it says of them in `audit`."""
         named = {*self.keys, *self.known_later, *self.ignore, *self.times, *self.logical_types}
+        named |= set(self.source.by_column)
         return named | set(self.interesting_values)
 
     @property

@@ -93,7 +93,10 @@ class UseCaseSpec(Part):
     @classmethod
     def _check_relationships(cls, texts: list[str]) -> list[str]:
         if wrong := [text for text in texts if Link.read(text) is None]:
-            raise ValueError(f"a relationship reads `table.column -> table.column`; given: {wrong}")
+            raise ValueError(
+                "a relationship reads `table.column -> table.column`, or `table.(a, b) -> table.(a, b)` where a key "
+                f"has several columns; given: {wrong}"
+            )
         return texts
 
     @model_validator(mode="after")
@@ -154,16 +157,18 @@ class UseCaseSpec(Part):
 
     def _mistakes(self) -> list[str]:
         table, problems = self.tables[self.examples.table], list(self.examples.split.mistakes(self.examples.timed))
+        column = self.examples.split.named_by
+        if column is not None and column not in table.ignore:
+            problems.append(
+                f"examples.split.column {column!r} says which rows train, so it may be no feature: "
+                f"write tables.{self.examples.table}.ignore: {[*table.ignore, column]}"
+            )
         for history in self.features.histories:
             events = self.tables[history.table]
             if not self.examples.timed:
                 problems.append("features.history needs examples.cutoff, or nothing says what the past is")
             if not (events.known_from or events.moment):
                 problems.append(f"features.history needs the time, or known_at, of tables.{history.table}")
-            if len(events.keys) > 1:
-                problems.append(f"features.history needs a key of one column in {history.table!r}, given {events.keys}")
-        if len(table.keys) > 1:
-            problems.append(f"examples.table {self.examples.table!r} needs a key of one column, given {table.keys}")
         if "no_group_in_two_splits" in self.audit.warn and not self.grouped:
             problems.append("audit.warn: no_group_in_two_splits needs examples.split.group")
         problems += [problem for link in self.lookups for problem in self._wrong_lookup(link)]
@@ -172,7 +177,7 @@ class UseCaseSpec(Part):
     def _wrong_lookup(self, link: Link) -> Iterator[str]:
         parent = self.tables[link.parent]
         expected = [key for key in parent.keys if key not in (parent.time, parent.moment)]
-        if expected != [link.parent_column]:
+        if sorted(expected) != sorted(link.parent_columns):
             yield f"the relationship {link} must end at the key {expected} of {link.parent!r}"
         if parent.moment is not None and not self.examples.timed:
             yield f"the relationship {link} leads to a table with a time and needs examples.cutoff"
@@ -186,6 +191,10 @@ class UseCaseSpec(Part):
                 for link in further
             ]
         problems = [problem for link in further for problem in self._wrong_relation(link)]
+        if self.key is None:
+            problems.append(
+                f"features.synthesis needs a key of one column in {self.examples.table!r}, given {self.keys}"
+            )
         if not self.examples.timed:
             problems.append("features.synthesis needs examples.cutoff, or nothing says what the past is")
         if not further:
@@ -196,7 +205,7 @@ class UseCaseSpec(Part):
 
     def _wrong_relation(self, link: Link) -> Iterator[str]:
         child, parent = self.tables[link.child], self.tables[link.parent]
-        if parent.keys != [link.parent_column]:
+        if parent.keys != list(link.parent_columns) or len(parent.keys) > 1:
             yield f"the relationship {link} must end at the key {parent.keys} of {link.parent!r}, of one column"
         if len(child.keys) > 1:
             yield f"the relationship {link} needs a key of one column in {link.child!r}, given {child.keys}"
@@ -209,8 +218,13 @@ class UseCaseSpec(Part):
         return self.tables[table].moment is not None and table != self.examples.table
 
     @property
-    def key(self) -> str:
-        """The key column of the examples' table, which has only one."""
+    def keys(self) -> list[str]:
+        """The key columns of the examples' table."""
+        return derived.keys(self)
+
+    @property
+    def key(self) -> str | None:
+        """The key column of the examples' table; None where it has several, of which none names a row alone."""
         return derived.key(self)
 
     @property

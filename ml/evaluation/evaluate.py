@@ -81,7 +81,7 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
     # Infinite answers would make warnings, and figures, of a candidate that is refused anyway.
     inputs = replace(inputs, candidate=np.where(np.isfinite(inputs.candidate), inputs.candidate, np.nan))
     important = [importance.feature for importance in explanations.importances[:SHOWN_FEATURES]]
-    key = inputs.spec.key
+    keys = inputs.spec.keys
     parts = {
         "not_finite": rows_not_finite(inputs.candidate),
         **_metrics(inputs),
@@ -89,7 +89,7 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
         **(_regression_parts(inputs) if inputs.task.kind == "regression" else _classification_parts(inputs)),
         "fairness": tuple(_fairness(inputs)),
         "importances": tuple(explanations.importances),
-        "most_wrong": tuple(most_wrong(inputs.rows, key, inputs.y, inputs.candidate, inputs.task, important)),
+        "most_wrong": tuple(most_wrong(inputs.rows, keys, inputs.y, inputs.candidate, inputs.task, important)),
         "reference": inputs.reference,
     }
     measured = evaluation.model_copy(update=parts)

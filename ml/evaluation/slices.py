@@ -151,8 +151,9 @@ def _compared(
     )
 
 
-def columns_of(names: Collection[str], matrix: pd.DataFrame, source: pa.Table, key: str) -> dict[str, pd.Series]:
+def columns_of(names: Collection[str], matrix: pd.DataFrame, source: pa.Table, keys: list[str]) -> dict[str, pd.Series]:
     """Look up columns' values of the rows of a feature matrix: by key in the examples' table, else among features."""
-    of_source = [name for name in names if name in source.column_names and name != key]
-    at_key = source.select([key, *dict.fromkeys(of_source)]).to_pandas().set_index(key).reindex(matrix[key])
+    of_source = [name for name in names if name in source.column_names and [name] != keys]
+    frame = source.select(list(dict.fromkeys([*keys, *of_source]))).to_pandas().set_index(keys, drop=len(keys) == 1)
+    at_key = frame.reindex(matrix[keys[0]] if len(keys) == 1 else pd.MultiIndex.from_frame(matrix[keys]))
     return {name: (at_key if name in of_source else matrix)[name].reset_index(drop=True) for name in names}

@@ -20,8 +20,8 @@ def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], 
     By dates these are the rows from `validate_until` on. At random, what decides is the split that today's tables give,
     in which a few rows next to a border may have changed sides. Raises DataError where it gives none.
     """
-    key = earlier.key
-    names = [key, "cutoff"] if earlier.examples.query else [key]  # a query asks about the same key at several times
+    keys = earlier.keys
+    names = [*keys, "cutoff"] if earlier.examples.query else keys  # a query asks about the same key at several times
 
     def learned() -> pd.DataFrame:
         examples: pd.DataFrame = make_examples(use_case, earlier, tables).to_pandas()

@@ -31,14 +31,14 @@ def losses(y: np.ndarray, p: np.ndarray, task: Task) -> np.ndarray:
 
 
 def most_wrong(
-    rows: pd.DataFrame, key: str, y: np.ndarray, p: np.ndarray, task: Task, features: Sequence[str]
+    rows: pd.DataFrame, keys: Sequence[str], y: np.ndarray, p: np.ndarray, task: Task, features: Sequence[str]
 ) -> list[WrongRow]:
     """List the rows of the greatest loss, the worst first, with values of some features; of equal ones the first."""
     loss = losses(y, p, task)
     worst = np.argsort(-loss, kind="stable")[:MOST]
     return [
         WrongRow(
-            key=str(rows[key].iloc[at]),
+            key=", ".join(str(rows[key].iloc[at]) for key in keys),
             cutoff=None if pd.isna(rows["cutoff"].iloc[at]) else str(rows["cutoff"].iloc[at]),
             truth=_truth(y[at], task),
             answer=_answer(p[at], task),

@@ -22,7 +22,8 @@ def alike(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> 
     if not columns:
         return None
     table = tables[spec.examples.table]
-    known = table.select(columns).take(places(rows[spec.key], table[spec.key]))
+    keys = spec.keys
+    known = table.select(columns).take(places(rows.select(keys).columns, table.select(keys).columns))
     compared = [*known.columns, *([rows["cutoff"]] if spec.of_the_past else [])]
     numbers = np.zeros(rows.num_rows, dtype="int64")
     for column in compared:
@@ -32,8 +33,8 @@ def alike(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> 
 
 
 def may_be_alike(spec: UseCaseSpec) -> bool:
-    """Return whether rows with different keys can be equal: not where others are looked up by the key."""
-    return spec.key not in spec.looked_up_by
+    """Return whether rows with different keys can be equal: not where others are looked up by the whole key."""
+    return not set(spec.keys) <= spec.looked_up_by
 
 
 def compared_columns(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> list[str]:

@@ -21,18 +21,23 @@ from ml.tables.findings import Finding, worst_first
 EQUAL = "equal_rows_in_one_split"
 PAST = "past_of_the_target_is_used"
 KNOWN = "target_unknown_at_cutoff"
+LARGE = "splits_are_large_enough"
 WARNS = (EQUAL, PAST)  # these never stop a run
 ERROR_RATE = 0.01  # how often splits of the same distribution may seem different, in all comparisons together
 EXACT = 1000  # rows up to which the p-value of Kolmogorov and Smirnov is exact, which takes the square of them
+FEW_ROWS = 20  # that a split needs
+FEW_OF_CLASS = 2  # rows of the rarest class that it needs
+FEW_GROUPS = 2  # that it needs where groups are kept whole
 SHOWN = 40  # characters of a value
 
 
 def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> list[Finding]:
     """Check the examples against what splits must be: a finding for each of the checks, in their order."""
     frame, groups = examples.to_pandas(), groups_of(spec, tables, examples)
-    split, findings = spec.examples.split, [shared_rows(frame, spec.key)]
+    split, findings = spec.examples.split, [shared_rows(frame, spec.keys)]
     if groups is not None:
-        findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or spec.key))
+        findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or " and ".join(spec.keys)))
+    findings.append(large_enough(frame, None if groups is None else groups.to_pandas(), spec.task != "regression"))
     if may_be_alike(spec):
         numbers, columns = alike(spec, tables, examples), len(compared_columns(spec, tables))
         findings.append(equal_rows(frame, numbers, columns, split.together(len(frame))))
@@ -53,6 +58,7 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
     return [
         "no_row_in_two_splits",
         *(["no_group_in_two_splits"] if spec.grouped else []),
+        LARGE,
         *([EQUAL] if may_be_alike(spec) else []),
         *(["splits_in_order_of_time"] if split.in_order_of_time else []),
         *([PAST] if has_past(spec) else []),
@@ -61,9 +67,10 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
     ]
 
 
-def shared_rows(examples: pd.DataFrame, key: str) -> Finding:
+def shared_rows(examples: pd.DataFrame, keys: list[str]) -> Finding:
     """Find rows with the same key and cutoff in two splits."""
-    faults, table = _shared(examples, [key, "cutoff"], f"rows with the same {key} and cutoff")
+    key = ", ".join(keys)
+    faults, table = _shared(examples, [*keys, "cutoff"], f"rows with the same {key} and cutoff")
     return Finding(
         "no_row_in_two_splits",
         f"no {key} and cutoff of {len(examples):,} rows is in two splits",
@@ -83,6 +90,39 @@ def shared_groups(examples: pd.DataFrame, name: str) -> Finding:
         faults,
         "split at random, which keeps a group together, or leave the rows of all but one split out with examples.where",
         table,
+    )
+
+
+def large_enough(examples: pd.DataFrame, groups: pd.Series | None, classes: bool) -> Finding:
+    """Find splits whose figures say little: of fewer than `FEW_ROWS` rows or two groups, or with a class hardly there.
+
+    `groups` [n_rows] are those that the split keeps whole; `classes` says whether the target is one.
+    """
+    faults, table = [], []
+    for name in SPLITS:
+        rows = examples[examples["split"] == name]
+        rarest = int(rows["target"].value_counts().min()) if classes and len(rows) else None
+        count = None if groups is None else int(groups[rows.index].nunique())
+        row = {
+            "split": name,
+            "rows": f"{len(rows):,}",
+            "rows of the rarest class": "" if rarest is None else f"{rarest:,}",
+        }
+        table.append(row | ({} if count is None else {"groups": f"{count:,}"}))
+        if len(rows) < FEW_ROWS:
+            faults.append((FEW_ROWS - len(rows), f"{name} has {len(rows)} rows, needed: {FEW_ROWS}"))
+        if rarest is not None and rarest < FEW_OF_CLASS:
+            faults.append((0, f"a class has {rarest} row in {name}, needed: {FEW_OF_CLASS}"))
+        if count is not None and count < FEW_GROUPS:
+            faults.append(
+                (0, f"{name} has the rows of {count} group, needed: {FEW_GROUPS}: its figures are those of it")
+            )
+    return Finding(
+        LARGE,
+        "each split has rows enough for its figures to mean something",
+        worst_first(faults),
+        f"correct examples.split or bring more rows; else say audit.warn: [{LARGE}]",
+        tuple(table),
     )
 
 
@@ -164,7 +204,7 @@ def past_of_the_target(spec: UseCaseSpec) -> Finding:
 def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
     """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
     time, table = str(target_known_from(spec)), tables[spec.examples.table]
-    known = table[time].take(places(examples[spec.key], table[spec.key]))
+    known = table[time].take(places(examples.select(spec.keys).columns, table.select(spec.keys).columns))
     is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
     early = pc.sum(is_before(known.cast(examples["cutoff"].type), examples["cutoff"])).as_py() or 0
     fault = f"the target of {early:,} of {len(known):,} rows is known before it is asked for (from {time!r} on)"

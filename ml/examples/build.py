@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ml.base.expressions import check_columns_of, query_sql, row_sql
+from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
-from ml.examples.groups import groups_of
+from ml.examples.groups import groups_of, split_names
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
@@ -25,18 +26,24 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
-    group = spec.examples.split.group
-    _require_columns(where, "examples.split.group", [group] if group else [], tables[spec.examples.table])
+    split = spec.examples.split
+    for place, column in (("group", split.group), ("column", split.named_by)):
+        _require_columns(where, f"examples.split.{place}", [column] if column else [], tables[spec.examples.table])
+    if spec.task == "binary":
+        _check_two_values(where, spec, tables)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
-    groups, equal = groups_of(spec, tables, rows), alike(spec, tables, rows)
-    examples = spec.examples.split.assign(rows, groups, spec.task, spec.seed, equal)
+    groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
+    try:
+        examples = split.assign(rows, groups, spec.task, spec.seed, equal, named)
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
     _check_splits(where, spec, examples)
     return examples
 
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
-    declared, key, source = spec.examples, quoted(spec.key), tables[spec.examples.table]
+    declared, key, source = spec.examples, _listed(spec.keys), tables[spec.examples.table]
     for expression in filter(None, (declared.target, declared.where)):
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
@@ -60,13 +67,41 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
     return rows
 
 
+def _check_two_values(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raise DataError where the numbers of a binary target are others than 0 and 1, which SQL would merge into true."""
+    declared = spec.examples
+    if declared.query:
+        source, sources = f"(select target from ({query_sql(declared.query)}))", dict(tables)
+    else:
+        check_columns_of(f"{where}, examples", declared.target or "", tables[declared.table].column_names)
+        chosen = f"where ({row_sql(declared.where)})" if declared.where else ""
+        source = f"(select ({row_sql(declared.target or '')}) as target from source {chosen})"
+        sources = {"source": tables[declared.table]}
+    counted = run_sql(
+        f"{where}, examples",
+        f"select cast(target as double) as number, count(*) as rows from {source} where target is not null "
+        "and typeof(target) in ('TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'HUGEINT', 'UTINYINT', 'USMALLINT', "
+        "'UINTEGER', 'UBIGINT', 'FLOAT', 'DOUBLE') or typeof(target) like 'DECIMAL%' group by 1 order by 2 desc",
+        **{name: finite(table) for name, table in sources.items()},
+    ).to_pylist()
+    if {row["number"] for row in counted} - {0.0, 1.0, None}:
+        shown = ", ".join(f"{row['number']:g} ({row['rows']:,} rows)" for row in counted[:5])
+        target = declared.target or "target"
+        raise DataError(
+            f"{where}: the task 'binary' needs a target that is true or false, or 0 or 1; {target!r} has the numbers "
+            f"{shown}. Write which of them is true, such as {target} = {counted[-1]['number']:g}, or declare task: "
+            "multiclass or regression"
+        )
+
+
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the query whose target is known."""
     rows = query_rows(where, spec, tables, "target is not null")
     rows = rows.filter(pc.is_valid(rows["target"]))  # of which some were texts that are no numbers
     if rows.num_rows == 0:
         raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
-    repeated = rows.num_rows - rows.select([0, 1]).group_by(rows.column_names[:2]).aggregate([]).num_rows
+    asked = [*spec.keys, "cutoff"]
+    repeated = rows.num_rows - rows.select(asked).group_by(asked).aggregate([]).num_rows
     if repeated:
         raise DataError(
             f"{where}: examples.query gives {repeated} rows with the key and cutoff of another; once is enough"
@@ -80,19 +115,19 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
     """
     table, place = spec.examples.table, f"{where}, examples.query"
-    key = spec.key
+    key = _listed(spec.keys)
     rows = run_sql(
         place,
-        f"select {quoted(key)}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
-        f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {quoted(key)}",
+        f"select {key}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
+        f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {key}",
         **{name: finite(source) for name, source in tables.items()},
     )
     if nulls := rows["cutoff"].null_count:
         raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
-    unknown = pc.sum(pc.invert(pc.is_in(rows[key], tables[table][key].combine_chunks()))).as_py() or 0
-    if unknown:
+    if unknown := _places(spec, rows, tables[table]).null_count:
         raise DataError(
-            f"{place}: {unknown} of {rows.num_rows} rows have a {key} that is not in the table; leave them out"
+            f"{place}: {unknown} of {rows.num_rows} rows have a {', '.join(spec.keys)} that is not in the table; leave "
+            "them out"
         )
     _check_known(place, spec, tables[table], rows)
     return rows
@@ -103,13 +138,22 @@ def _check_known(place: str, spec: UseCaseSpec, table: pa.Table, rows: pa.Table)
     declared = spec.tables[spec.examples.table]
     if declared.moment in (None, declared.time) or spec.examples.known is not None:
         return
-    moments = table.select([spec.key, declared.moment]).to_pandas().set_index(spec.key)[declared.moment]
-    known_at = rows[spec.key].to_pandas().map(moments)
-    if early := int((known_at.isna() | (known_at > rows["cutoff"].to_pandas())).sum()):
+    known_at = table[declared.moment].take(_places(spec, rows, table))
+    known = pc.fill_null(pc.less_equal(known_at, rows["cutoff"].cast(known_at.type)), False)
+    if early := pc.sum(pc.invert(known)).as_py() or 0:
         raise DataError(
             f"{place}: {early} of {rows.num_rows} rows are asked about before their row of {spec.examples.table!r} is "
             f"known (from {declared.moment!r} on); leave them out, or name the columns that are known in examples.known"
         )
+
+
+def _places(spec: UseCaseSpec, rows: pa.Table, table: pa.Table) -> pa.ChunkedArray:
+    """Return the places of rows in the examples' table, by their keys."""
+    return places(rows.select(spec.keys).columns, table.select(spec.keys).columns)
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(map(quoted, names))
 
 
 def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
@@ -117,15 +161,15 @@ def scored_rows(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]
 
     Rows of a table without a cutoff time are left out, for nothing says what was known then.
     """
-    table, key = spec.examples.table, quoted(spec.key)
+    table, key = spec.examples.table, _listed(spec.keys)
     where = f"use case {use_case!r}, table {table!r}, score.where"
     if spec.examples.query:
-        return query_rows(where, spec, tables, condition).select([spec.key, "cutoff"])
+        return query_rows(where, spec, tables, condition).select([*spec.keys, "cutoff"])
     check_columns_of(where, condition, [*tables[table].column_names, "cutoff"])
     conditions = f"({row_sql(condition)})"
     if spec.examples.cutoff_column:
         conditions += f" and {quoted(spec.examples.cutoff_column)} is not null"
-    query = f"select {key}, {cutoff_sql(spec)} as cutoff from source where {conditions} order by 2, 1"
+    query = f"select {key}, {cutoff_sql(spec)} as cutoff from source where {conditions} order by cutoff, {key}"
     return run_sql(where, query, source=tables[table])
 
 
@@ -162,7 +206,7 @@ def check_columns(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
         "examples.cutoff": [spec.examples.cutoff_column] if spec.examples.cutoff_column else [],
         "features.calendar": list(spec.features.calendar),
         "features.history.group_by": groups,
-        "relationships": [link.child_column for link in spec.lookups],
+        "relationships": [column for link in spec.lookups for column in link.child_columns],
     }
     for place, columns in named.items():
         _require_columns(where, place, columns, table)

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from ml.base.keys import places
+from ml.base.keys import joined, places
 from ml.declaration.use_case import UseCaseSpec
 
 
@@ -15,11 +15,22 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
 
     A random split of the rows of a query keeps those of a key together, if nothing else is declared.
     """
-    column, key = spec.examples.split.group, spec.key
+    column, keys = spec.examples.split.group, rows.select(spec.keys).columns
     if column is None:
-        return rows[key] if spec.grouped else None
+        return joined(keys) if spec.grouped else None
+    return _values(spec, tables, rows, column)
+
+
+def split_names(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
+    """Return the value of each row that says in which split it is; None where no column does."""
+    column = spec.examples.split.named_by
+    return None if column is None else _values(spec, tables, rows, column)
+
+
+def _values(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table, column: str) -> pa.ChunkedArray:
+    """Return the values that rows have in a column of the examples' table."""
     table = tables[spec.examples.table]
-    return table[column].take(places(rows[key], table[key]))
+    return table[column].take(places(rows.select(spec.keys).columns, table.select(spec.keys).columns))
 
 
 def may_share_groups(spec: UseCaseSpec) -> bool:

@@ -133,4 +133,4 @@ class ExportedModel:
 
     def features(self, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:
         """Return the features of rows (key and cutoff) as it defines them, whatever is declared today."""
-        return feature_matrix(self.served, self.definitions, tables, rows[[self.served.key, "cutoff"]])
+        return feature_matrix(self.served, self.definitions, tables, rows[[*self.served.keys, "cutoff"]])

@@ -29,7 +29,7 @@ def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: 
     task, at_most = Task.of(spec.task, train["target"]), spec.audit.alone_at_most or 1.0
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     metric = "r2" if task.kind == "regression" else "roc_auc"
-    scored = lone_scores(rows, definitions, task, spec.key, spec.seed)
+    scored = lone_scores(rows, definitions, task, spec.keys, spec.seed)
     scores = dict(sorted(scored, key=lambda pair: (-pair[1], pair[0])))
     best = next((f"the best is {name} with {score:.4f}" for name, score in scores.items()), "none could be judged")
     return Finding(
@@ -51,7 +51,7 @@ def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: 
 
 
 def lone_scores(
-    rows: pd.DataFrame, definitions: FeatureDefinitions, task: Task, key: str, seed: int
+    rows: pd.DataFrame, definitions: FeatureDefinitions, task: Task, keys: list[str], seed: int
 ) -> Iterator[tuple[str, float]]:
     """Yield each feature and what it alone reaches: ROC AUC (of many classes, the mean one against the rest) or R².
 
@@ -61,7 +61,7 @@ def lone_scores(
     of numbers as R² of the ranks (the square of Spearman's correlation). A feature with one value only has no score,
     nor has any where the metric is undefined, as for one class alone.
     """
-    halves = _halves(rows[key], seed)
+    halves = _halves(rows[keys], seed)
     y, truth = task.labels(rows["target"]), _outputs(task, rows["target"])
     metric = METRICS["r2" if task.kind == "regression" else "roc_auc"]
     for feature in definitions.features:
@@ -85,9 +85,10 @@ def _held_out(codes: np.ndarray, truth: np.ndarray, halves: np.ndarray, numeric:
     return predicted
 
 
-def _halves(keys: pd.Series, seed: int) -> np.ndarray:
+def _halves(keys: pd.DataFrame, seed: int) -> np.ndarray:
     """Divide the rows into two halves, [n_rows] of booleans: those of one key are in the same."""
-    codes, distinct = pd.factorize(keys, sort=True)
+    one = keys.iloc[:, 0] if keys.shape[1] == 1 else pd.MultiIndex.from_frame(keys)
+    codes, distinct = pd.factorize(one, sort=True)
     drawn: np.ndarray = np.random.default_rng(seed).permutation(len(distinct)) % 2 == 0
     return drawn[codes]
 

@@ -120,7 +120,7 @@ def _check_known(where: str, spec: UseCaseSpec, windows: Iterable[Lookup], recor
     needed = {
         "features.history.group_by": {column for lookup in windows for column in lookup.on},
         "features.calendar": set(spec.features.calendar),
-        "relationships": {link.child_column for link in spec.lookups} - {spec.key},
+        "relationships": {column for link in spec.lookups for column in link.child_columns} - {spec.key},
     }
     for place, columns in needed.items():
         for column in sorted(columns - record.keys()):
@@ -173,18 +173,26 @@ def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
 def _check_links(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
     """Raise DataError where a relationship joins columns whose values are never equal, or are not once."""
     for link in spec.links:
-        child, parent = tables[link.child][link.child_column].drop_null(), tables[link.parent][link.parent_column]
-        if record_type(child.type) != record_type(parent.type):
+        children = tables[link.child].select(link.child_columns).drop_null()
+        parents = tables[link.parent].select(link.parent_columns)
+        for child, parent in zip(children.columns, parents.columns, strict=True):
+            if record_type(child.type) != record_type(parent.type):
+                raise DataError(
+                    f"use case {use_case!r}: the relationship {link} joins {child.type} to {parent.type}, which are "
+                    "never equal; say in both tables' logical_types what they hold, such as category, or make both "
+                    "alike at their source"
+                )
+        if len(children) and len(parents) and places(children.columns, parents.columns).null_count == len(children):
             raise DataError(
-                f"use case {use_case!r}: the relationship {link} joins {child.type} to {parent.type}, which are never "
-                "equal; say in both tables' logical_types what they hold, such as category, or make both alike at "
-                "their source"
+                f"use case {use_case!r}: the relationship {link} finds no row at all: {_some(children)} … are not "
+                f"among {_some(parents)} …; correct the columns' names or their values"
             )
-        if len(child) and len(parent) and places(child, parent).null_count == len(child):
-            raise DataError(
-                f"use case {use_case!r}: the relationship {link} finds no row at all: {child[:3].to_pylist()} … are "
-                f"not among {parent[:3].to_pylist()} …; correct the columns' names or their values"
-            )
+
+
+def _some(keys: pa.Table) -> list[object]:
+    """Return some keys as messages have them: a value each, or a tuple where they are of several columns."""
+    values = list(zip(*(column[:3].to_pylist() for column in keys.columns), strict=True))
+    return [value[0] if len(value) == 1 else value for value in values]
 
 
 def _is_used(feature: Any, spec: UseCaseSpec) -> bool:
@@ -227,11 +235,13 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
     """Return the schema of the examples' table as it is known at the cutoff, and of the tables it points at."""
     import featuretools as ft
 
-    name, key = spec.examples.table, spec.key
+    name, key = spec.examples.table, spec.key or unused("row", tables[spec.examples.table].column_names)
     columns = [
         column for column in known_columns(spec, tables[name]) if not names_a_row(spec, name, tables[name], column)
     ]
-    examples = plain_frame(tables[name], columns if key in columns else [key, *columns])
+    examples = plain_frame(tables[name], list(dict.fromkeys([*([spec.key] if spec.key else []), *columns])))
+    if spec.key is None:
+        examples.insert(0, key, 0)
     entities = ft.EntitySet("row")
     parents = {}
     for link in spec.lookups:
@@ -292,8 +302,8 @@ def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
         lookups[link.parent] = Lookup(
             kind="static" if parent.moment is None else "latest",
             table=link.parent,
-            on=[link.child_column],
-            keys=[link.parent_column],
+            on=list(link.child_columns),
+            keys=list(link.parent_columns),
             time=parent.moment,
             happened=parent.time,
             valid_for_s=int(duration(parent.valid_for).total_seconds()) if parent.valid_for else None,
@@ -307,7 +317,7 @@ def _record(spec: UseCaseSpec, table: pa.Table, windows: Iterable[Lookup]) -> di
     by_key = any(key in lookup.on for lookup in windows) or any(
         link.parent == spec.examples.table for link in spec.links
     )
-    columns = [name for name in known_columns(spec, table) if name != key] + ([key] if by_key else [])
+    columns = [name for name in known_columns(spec, table) if name != key] + ([key] if key and by_key else [])
     cutoff: dict[str, RecordType] = {CUTOFF: "time"} if spec.examples.query else {}
     return {name: record_type(table[name].type) for name in columns} | cutoff
 

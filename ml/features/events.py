@@ -25,19 +25,33 @@ def event_columns(lookups: Iterable[Lookup]) -> list[str]:
     return sorted({column for lookup in lookups for column in lookup.keys})
 
 
-def events_sql(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: str, number_key: bool) -> str:
+def events_sql(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: str, schema: pa.Schema) -> str:
     """Return the query that makes events of a table's rows: `_row`, which names one, keys, time, and scaled numbers.
 
-    `number_key`: the table's key is a whole number, which is 17 and not 17.0 wherever it comes from.
+    `schema` is that of the table.
     """
-    key = quoted(spec.tables[lookup.table].keys[0])
+    names = [_name_sql(key, schema.field(key).type) for key in spec.tables[lookup.table].keys]
+    if len(names) > 1:
+        names = [f"concat_ws('|', {', '.join(map(_escaped_sql, names))})"]
     columns = [
-        f"cast({f'cast({key} as bigint)' if number_key else key} as varchar) as _row",
+        f"{names[0]} as _row",
         *map(quoted, keys),
         f"cast({quoted(str(lookup.time))} as timestamp) as {quoted(str(lookup.time))}",
         *(_number_sql(lookup, column) for column in lookup.scales),
     ]
     return f"select {', '.join(columns)} from {table} where {quoted(str(lookup.time))} is not null"
+
+
+def _name_sql(key: str, kind: pa.DataType) -> str:
+    """Return the text of a key: a whole number is 17 and not 17.0 wherever it is from, a time counts microseconds."""
+    if pa.types.is_timestamp(kind):
+        return f"cast(epoch_us({quoted(key)}) as varchar)"
+    return f"cast({f'cast({quoted(key)} as bigint)' if is_number(kind) else quoted(key)} as varchar)"
+
+
+def _escaped_sql(text: str) -> str:
+    """Return SQL of a text that is a part of a name, in which | stands between parts."""
+    return f"replace(replace({text}, '\\', '\\\\'), '|', '\\|')"
 
 
 def _number_sql(lookup: Lookup, column: str) -> str:
@@ -49,6 +63,6 @@ def _number_sql(lookup: Lookup, column: str) -> str:
 
 def events_of(spec: UseCaseSpec, lookup: Lookup, keys: Iterable[str], table: pa.Table) -> pa.Table:
     """Return the events of a table; raises DataError if a number is too large to be aggregated."""
-    where, key = f"table {lookup.table!r}", spec.tables[lookup.table].keys[0]
+    where = f"table {lookup.table!r}"
     check_range(where, table, {name: scale for name, scale in lookup.scales.items() if name not in lookup.texts})
-    return run_sql(where, events_sql(spec, lookup, keys, "source", is_number(table[key].type)), source=table)
+    return run_sql(where, events_sql(spec, lookup, keys, "source", table.schema), source=table)

@@ -19,12 +19,13 @@ def golden_rows(
 
     Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen.
     """
-    key = spec.key
-    chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[key, "cutoff"]]
+    keys = spec.keys
+    chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[*keys, "cutoff"]]
     columns = [name for name in table.column_names if name in definitions.record]
-    place = places(pa.chunked_array([pa.array(chosen[key])]), table[key])
-    source = table.select(list(dict.fromkeys([key, *columns]))).take(place)
-    kinds = {name: definitions.record[name] for name in columns if name != key}
+    asked = [pa.chunked_array([pa.array(chosen[key], from_pandas=True)]) for key in keys]
+    place = places(asked, table.select(keys).columns)
+    source = table.select(list(dict.fromkeys([*keys, *columns]))).take(place)
+    kinds = {name: definitions.record[name] for name in columns if name != spec.key}
     numbers = [name for name, kind in kinds.items() if kind == "number"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
     parts = [source, _with(source, numbers, None)]

@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ml.base.keys import places
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.known import own_columns
@@ -49,10 +50,11 @@ def asked_rows(spec: UseCaseSpec, table: pa.Table, rows: pd.DataFrame, moment: p
     A row itself may lie after its cutoff, for what is asked about has yet to happen.
     """
     declared, own, after = spec.tables[spec.examples.table], own_columns(spec), pa.scalar(moment.to_pydatetime())
-    asked = table.take(pc.index_in(pa.array(rows[spec.key], table[spec.key].type), table[spec.key].combine_chunks()))
-    unknown = {name for name in asked.column_names if own is not None and name not in own} - {spec.key}
+    keys = [pa.chunked_array([pa.array(rows[key], from_pandas=True)]) for key in spec.keys]
+    asked = table.take(places(keys, table.select(spec.keys).columns))
+    unknown = {name for name in asked.column_names if own is not None and name not in own} - set(spec.keys)
     if own is None and declared.moment != declared.time:
-        asked = _replaced(asked, set(asked.column_names) - {spec.key}, _is_later(asked[declared.moment], after))
+        asked = _replaced(asked, set(asked.column_names) - set(spec.keys), _is_later(asked[declared.moment], after))
     asked = _replaced(asked, unknown, pa.scalar(True))
     return _computed("asked rows", declared, _scrambled(declared, asked, after))
 

@@ -35,7 +35,7 @@ def feature_matrix(
     looked_up = _windows(spec, definitions, tables, record, cutoff)
     for name, lookup in definitions.lookups.items():
         if lookup.kind != "window":
-            keys, exact = record[lookup.on[0]], definitions.at_cutoff == "included"
+            keys, exact = record.select(lookup.on).columns, definitions.at_cutoff == "included"
             looked_up[name] = _rows_of(lookup, tables[lookup.table], keys, cutoff, exact)
     synthesized = None
     if any(feature.kind == "synthesis" for feature in definitions.features):
@@ -67,12 +67,12 @@ def _numbers(values: pa.ChunkedArray | pd.Series) -> npt.NDArray[np.float64]:
 def _record(spec: UseCaseSpec, definitions: FeatureDefinitions, source: pa.Table, examples: pd.DataFrame) -> pa.Table:
     """Return the row of each example, with the key and the columns that a record may have."""
     columns = [name for name in source.column_names if name in definitions.record]
-    rows = source.select(list(dict.fromkeys([spec.key, *columns])))
-    keys = pa.chunked_array([pa.array(examples[spec.key], from_pandas=True)])
-    place = places(keys, rows[spec.key])
+    rows = source.select(list(dict.fromkeys([*spec.keys, *columns])))
+    keys = [pa.chunked_array([pa.array(examples[key], from_pandas=True)]) for key in spec.keys]
+    place = places(keys, rows.select(spec.keys).columns)
     if place.null_count:
-        missing = keys.filter(pc.is_null(place))[0]
-        raise DataError(f"table {spec.examples.table!r} has no row with the key {spec.key} = {missing}")
+        first = [f"{name} = {key.filter(pc.is_null(place))[0]}" for name, key in zip(spec.keys, keys, strict=True)]
+        raise DataError(f"table {spec.examples.table!r} has no row with the key {', '.join(first)}")
     return rows.take(place)
 
 
@@ -100,7 +100,7 @@ def _windows(
         first, keys = next(iter(together.values())), event_columns(together.values())
         events = events_of(spec, first, keys, tables[first.table])
         for name, lookup in together.items():
-            rows = record.select(lookup.on).append_column("cutoff", cutoff)
+            rows = pa.table({**{column: record[column] for column in lookup.on}, "cutoff": cutoff})
             wanted = definitions.windows(name)
             table = windows(events, rows, lookup.keys, str(lookup.time), lookup.scales, wanted, definitions.at_cutoff)
             values[name] = dict(zip(table.column_names, table.columns, strict=True))
@@ -108,14 +108,14 @@ def _windows(
 
 
 def _rows_of(
-    lookup: Lookup, table: pa.Table, keys: pa.ChunkedArray, cutoff: pa.ChunkedArray, exact: bool
+    lookup: Lookup, table: pa.Table, keys: list[pa.ChunkedArray], cutoff: pa.ChunkedArray, exact: bool
 ) -> dict[str, pa.ChunkedArray]:
     """Return the lookup's row for each key and cutoff, `exact` at the very cutoff too.
 
     Where it has none, the values are missing.
     """
     if lookup.kind == "static":
-        place = places(keys, table[lookup.keys[0]])
+        place = places(keys, table.select(lookup.keys).columns)
     else:
         place = _latest(lookup, table, keys, cutoff, exact)
     rows = table.take(place)
@@ -129,7 +129,7 @@ def known_places(table: pa.Table, lookup: Lookup) -> npt.NDArray[np.int64]:
     """
     if lookup.happened == lookup.time:
         return np.arange(len(table))
-    key = table[lookup.keys[0]]
+    key = table.select(lookup.keys).columns
     known, happened = microseconds(table[str(lookup.time)]), microseconds(table[str(lookup.happened)])
     rows = pd.DataFrame({"key": places(key, key).to_numpy(), "known": known, "happened": happened})
     rows = rows[table[str(lookup.time)].is_valid().to_numpy()].sort_values(["known", "happened"], kind="stable")
@@ -140,10 +140,10 @@ def known_places(table: pa.Table, lookup: Lookup) -> npt.NDArray[np.int64]:
 
 
 def _latest(
-    lookup: Lookup, table: pa.Table, keys: pa.ChunkedArray, cutoff: pa.ChunkedArray, exact: bool
+    lookup: Lookup, table: pa.Table, keys: list[pa.ChunkedArray], cutoff: pa.ChunkedArray, exact: bool
 ) -> pa.ChunkedArray:
     """Return the place in the table of the latest row of each key that was known at its cutoff; null without one."""
-    known, of = known_places(table, lookup), table[lookup.keys[0]]
+    known, of = known_places(table, lookup), table.select(lookup.keys).columns
     asked = pd.DataFrame({"key": _numbered(places(keys, of)), "at": microseconds(cutoff)})
     asked.loc[cutoff.is_null().to_numpy(), "key"] = -1
     rows = pd.DataFrame({"key": _numbered(places(of, of)), "at": microseconds(table[str(lookup.time)])}).loc[known]

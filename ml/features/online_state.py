@@ -21,7 +21,7 @@ from ml.features.events import event_columns, events_of, events_sql, views
 from ml.features.matrix import known_places
 from ml.features.synthesis_query import LABEL_TYPES, links_of, query_of, rows_of, rows_sql
 from ml.tables.computed import sent_types
-from ml.tables.types import is_number, record_type, sql_type
+from ml.tables.types import record_type, sql_type
 from ml.tasks.metrics import BINARY, Task
 from ml.windows.window import AtCutoff
 from service.plan import document, parts
@@ -162,8 +162,7 @@ def _histories(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping
     for together in views(lookups):
         lookup, keys = next(iter(together.values())), event_columns(together.values())
         table, declared = tables[lookup.table], spec.tables[lookup.table]
-        number_key = is_number(table[declared.keys[0]].type)
-        query = events_sql(spec, lookup, keys, _events_sql(declared, table), number_key)
+        query = events_sql(spec, lookup, keys, _events_sql(declared, table), table.schema)
         events = events_of(spec, lookup, keys, table)
         histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
     return histories
@@ -182,7 +181,8 @@ def _synthesis(
         columns = {column: view.columns[column] for column in rows.column_names}
         described[name] = parts.SynthesisTable(file, columns, view.key)
     labels = {name: parts.LabelColumn(name, LABEL_TYPES[definitions.record[name]]) for name in query.record}
-    instance = parts.LabelColumn(spec.key, sql_type(tables[spec.examples.table][spec.key].type))
+    key = spec.keys[0]  # a synthesis has examples with a key of one column
+    instance = parts.LabelColumn(key, sql_type(tables[spec.examples.table][key].type))
     links = [parts.Link(**step) for step in links_of(synthesis, query)]
     return parts.Synthesis(query.sql, instance, labels, described, links), files
 
@@ -201,10 +201,11 @@ def _sent_events(
     for history in histories:
         lookup, declared = history.lookup, spec.tables[history.lookup.table]
         keys = event_columns(history.lookups.values())
-        columns = [declared.keys[0], str(lookup.time), *keys, *lookup.scales, *declared.derived]
+        columns = [*declared.keys, str(lookup.time), *keys, *lookup.scales, *declared.derived]
         record = _record(columns, declared.derived, tables[lookup.table])
         view = parts.View(history.file, history.query)
-        yield lookup.table, parts.EventTable(record, declared.keys[0], [view])
+        key = declared.keys if len(declared.keys) > 1 else declared.keys[0]
+        yield lookup.table, parts.EventTable(record, key, [view])
 
 
 def _sent_rows(

@@ -115,7 +115,7 @@ def _entities(
     import featuretools as ft
 
     root = spec.examples.table
-    row = View(table=root, key=spec.key, columns=_types(tables[root], [spec.key, *record]))
+    row = View(table=root, key=spec.keys[0], columns=_types(tables[root], [*spec.keys, *record]))
     entities = ft.EntitySet("synthesis")
     for name, view in {root: row, **views}.items():
         _add(entities, spec, name, view)

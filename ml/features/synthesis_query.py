@@ -98,7 +98,10 @@ def synthesized_values(
     """
     assert definitions.synthesis is not None
     query = query_of(spec, definitions)
-    labels = {"instance": record[spec.key], "cutoff": cutoff if spec.examples.timed else pc.fill_null(cutoff, _EPOCH)}
+    labels = {
+        "instance": record[spec.keys[0]],
+        "cutoff": cutoff if spec.examples.timed else pc.fill_null(cutoff, _EPOCH),
+    }
     for name in query.record:
         labels[name] = record[name].cast(_ARROW[LABEL_TYPES[definitions.record[name]]], safe=False)
     return compute(

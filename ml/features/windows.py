@@ -17,6 +17,7 @@ from ml.tables.types import is_number, is_text
 from ml.windows.window import check_range, scale_of
 
 EVENT = "_row"  # the column that names an event
+ALL = "all"  # the name of the group of all rows
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -35,6 +36,7 @@ def window_lookups(
     for history in spec.features.histories:
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
+        _check_columns(use_case, spec, history, table)
         if EVENT in table.column_names and EVENT not in declared.ignore:
             raise DataError(
                 f"use case {use_case!r}, table {history.table!r}: a column {EVENT!r} has the name by which events are "
@@ -44,6 +46,8 @@ def window_lookups(
             declared.known_from or {str(declared.moment): list(_value_columns(spec, history, table))}
         ).items():
             columns = [name for name in columns if not names_a_row(spec, history.table, table, name)]
+            if history.columns is not None:
+                columns = [name for name in columns if name in history.columns]
             scales = {name: scale_of(table[name]) for name in columns if is_number(table[name].type)}
             check_range(f"use case {use_case!r}, table {history.table!r}", table, scales)
             counted = columns if "num_unique" in history.aggregations else []
@@ -53,7 +57,7 @@ def window_lookups(
                 lookup = Lookup(
                     kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
                 )
-                name = f"{history.table}_{time} by {' and '.join(group)}"
+                name = f"{history.table}_{time} by {' and '.join(group)}" if group else f"{history.table}_{time} of all"
                 lookups.setdefault(name, []).append((history, lookup))
     return dict(sorted(lookups.items()))
 
@@ -102,6 +106,30 @@ def _check_groups(use_case: str, spec: UseCaseSpec, history: History, events: pa
             )
 
 
+def _check_columns(use_case: str, spec: UseCaseSpec, history: History, table: pa.Table) -> None:
+    """Raise DataError where a history names columns that cannot be aggregated."""
+    declared = spec.tables[history.table]
+    known = [name for names in declared.known_from.values() for name in names]
+    names = known if declared.known_from else list(_value_columns(spec, history, table))
+    allowed = sorted(name for name in names if not names_a_row(spec, history.table, table, name))
+    if [] in history.groups and ALL in (history.columns or allowed):
+        raise DataError(
+            f"use case {use_case!r}, table {history.table!r}: a column {ALL!r} has the name of the group of all rows; "
+            "give it another name at its source, list it under ignore, or let features.history.columns leave it out"
+        )
+    if wrong := sorted(set(history.columns or []) - set(allowed)):
+        raise DataError(
+            f"use case {use_case!r}: features.history.columns names {wrong}, but of {history.table!r} these become "
+            f"known and are no key, group, time or target: {allowed}; correct the names, or say in "
+            f"tables.{history.table}.known_at when they are known"
+        )
+
+
+def group_name(lookup: Lookup) -> str:
+    """Return the name of a lookup's group, by which its features are called."""
+    return "_".join(lookup.on) or ALL
+
+
 def window_definitions(spec: UseCaseSpec, wanted: Iterable[tuple[History, Lookup]]) -> list[Any]:
     """Return the aggregates that histories want of a group's events, each feature once, sorted by name."""
     aggregates = (feature for history, lookup in wanted for feature in _definitions(spec, history, lookup))
@@ -112,7 +140,7 @@ def _definitions(spec: UseCaseSpec, history: History, lookup: Lookup) -> list[An
     """Return the aggregates that deep feature synthesis makes of a group's events, once for each window."""
     import featuretools as ft
 
-    group = "_".join(lookup.on)
+    group = group_name(lookup)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         definitions = ft.dfs(
@@ -161,7 +189,8 @@ def window_entities(spec: UseCaseSpec, lookup: Lookup, events: pd.DataFrame | No
     """
     import featuretools as ft
 
-    key, group, time = spec.tables[lookup.table].keys[0], "_".join(lookup.on), str(lookup.time)
+    names, group, time = spec.tables[lookup.table].keys, group_name(lookup), str(lookup.time)
+    key = names[0] if len(names) == 1 else EVENT
     if events is None:
         numbers = {column: ["a"] if column in lookup.texts else [0.0] for column in lookup.scales}
         events = pd.DataFrame({key: [0], group: ["a"], time: [pd.Timestamp(0)], **numbers})
@@ -197,7 +226,7 @@ def describe_window(feature: Any, name: str, lookup: Lookup) -> Feature:
     """Describe a featuretools aggregate over the events of a lookup, as a feature."""
     column = str(feature.base_features[0].get_name())
     return Feature(
-        name=f"{'_'.join(lookup.on)}.{feature.get_name()}",
+        name=f"{group_name(lookup)}.{feature.get_name()}",
         kind="window",
         type="numeric",
         lookup=name,

@@ -107,8 +107,8 @@ def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
 def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
     """Yield a warning where rows have something in common: they are not as many as the bootstrap counts."""
     shared = [spec.examples.split.group] if spec.examples.split.group else []
-    if spec.examples.query and spec.key not in shared:
-        shared.append(spec.key)
+    if spec.examples.query and (key := " and ".join(spec.keys)) not in shared:
+        shared.append(key)
     if shared:
         yield (
             f"Intervals and gates count test rows of the same {' or '.join(shared)} as if they had nothing in common: "

@@ -8,13 +8,17 @@ import pyarrow as pa
 
 from ml.base.text import shortened
 from ml.declaration.audit import ColumnAudit
-from ml.declaration.tables import Table
+from ml.declaration.tables import ROW_NUMBER, Table
 from ml.tables.findings import Finding, worst_first
 from ml.tables.types import is_text
 
 if TYPE_CHECKING:
     from pandera.pandas import Check, DataFrameSchema
 
+_PLACE = (
+    " (the place of the row, if the source has no such column: it names the same row only while rows are appended, in "
+    "files that come last by their path)"
+)
 SHOWN = 41  # characters of a value
 REMEDIES = {
     "types": "correct the source, or say in logical_types what the column holds",
@@ -209,9 +213,10 @@ def _looked_at(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str,
     limited = [name for name in declared.audit.limited if name in columns]
     gaps = [name for name, audit in columns.items() if audit.missing_at_most is not None]
     times = sorted(declared.times)
+    place = _PLACE if declared.keys == [ROW_NUMBER] else ""
     return {
         "types": f"{len(times)} columns hold times, and {len(kinds)} what audit.columns says",
-        "uniqueness": f"no two rows share the key {declared.keys}{_also(unique, 'nor a value of')}",
+        "uniqueness": f"no two rows share the key {declared.keys}{place}{_also(unique, 'nor a value of')}",
         "missing_shares": f"every row has the key {declared.keys}{_also(gaps, 'and enough have')}",
         "ranges": f"all values lie within the limits of {', '.join(limited)}",
     }

@@ -4,12 +4,14 @@ A table holds whole numbers (64 bits), numbers (doubles, missing ones null), boo
 in UTC, without a zone). Everything that comes in is one of these, or refused by its name.
 """
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
 
 from ml.base.sql import quoted, text_sql
+from ml.declaration.sources.spelling import PLAIN, Spelling, Unit
 from ml.tables.findings import AuditError, Finding
 from ml.tables.types import is_text
 
@@ -25,7 +27,8 @@ _COMPACT = "['%Y%m%dT%H%M%S%z', '%Y%m%dT%H%M%S', '%Y%m%dT%H%M', '%Y%m%d', '%Y-%m
 class Column:
     """A column as SQL over its source: the value, and the condition under which it cannot be read so, if any.
 
-    `fault` says what is then wrong with {some} of its values, and `remedy` what to do.
+    `fault` says what is then wrong with {some} of its values, and `remedy` what to do. `by` are the options of its
+    source, dates or unit, by which it became a time.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Column:
     wrong: str | None = None
     fault: str = ""
     remedy: str = ""
+    by: frozenset[str] = frozenset()
 
 
 class UnknownType(ValueError):
@@ -43,8 +47,10 @@ class UnknownType(ValueError):
         self.remedy = remedy
 
 
-def column(field: pa.Field, logical: str | None) -> Column:
+def column(field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> Column:
     """Return how a column of a source is read as what it is, or as its declared logical type.
+
+    `spelling` says how the source writes it.
 
     Raises UnknownType for one of a type that cannot be a column, or cannot be read as that.
     """
@@ -54,17 +60,17 @@ def column(field: pa.Field, logical: str | None) -> Column:
     if isinstance(kind, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
         return _extension(field, logical)
     if is_text(kind) or pa.types.is_string_view(kind):
-        return _of_text(name, f"cast({x} as varchar)", logical)
+        return _of_text(name, _unmarked(f"cast({x} as varchar)", spelling), logical, spelling)
     if pa.types.is_null(kind):
         return Column(name, f"cast(null as {_SQL.get(logical or 'number', 'DOUBLE')})")
     if pa.types.is_boolean(kind):
         return _of_boolean(name, x, logical)
     if pa.types.is_integer(kind):
-        return _of_whole(name, x, logical, wide=pa.types.is_uint64(kind))
+        return _of_whole(name, _kept(x, spelling), logical, spelling.unit, wide=pa.types.is_uint64(kind))
     if pa.types.is_decimal128(kind) and kind.scale == 0:
-        return _of_whole(name, x, logical, wide=kind.precision > 18)
+        return _of_whole(name, _kept(x, spelling), logical, spelling.unit, wide=kind.precision > 18)
     if pa.types.is_floating(kind) or pa.types.is_decimal128(kind):
-        return _of_number(name, x, logical)
+        return _of_number(name, _kept(x, spelling), logical, spelling.unit)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _of_time(name, x, logical, zoned=pa.types.is_timestamp(kind) and kind.tz is not None)
     raise UnknownType(
@@ -72,6 +78,34 @@ def column(field: pa.Field, logical: str | None) -> Column:
         f"make {_INSTEAD.get(kind.id, 'texts, numbers, booleans or times')} of it at the source, or list it under "
         "ignore",
     )
+
+
+def _unmarked(text: str, spelling: Spelling) -> str:
+    """Return SQL of a text, null where it is one of those that stand for a missing value."""
+    return f"case when {text} not in ({_literals(spelling.texts)}) then {text} end" if spelling.texts else text
+
+
+def _kept(number: str, spelling: Spelling) -> str:
+    """Return SQL of a number, null where it is one of those that stand for a missing value."""
+    return (
+        f"case when {number} not in ({_literals(spelling.numbers)}) then {number} end" if spelling.numbers else number
+    )
+
+
+def _literals(marks: Iterable[object]) -> str:
+    return ", ".join(str(mark) if not isinstance(mark, str) else "'" + mark.replace("'", "''") + "'" for mark in marks)
+
+
+def _spelled(text: str, spelling: Spelling) -> str:
+    """Return SQL of a text as DuckDB spells numbers; an empty one where it is none in the source's own spelling."""
+    if spelling.decimal == "." and not spelling.thousands:
+        return f"trim({text})"
+    point, group = (re.escape(mark) if mark.isascii() else mark for mark in (spelling.decimal, spelling.thousands))
+    grouped = f"|[0-9]{{1,3}}({group}[0-9]{{3}})+" if group else ""
+    shape = f"(?i:[+-]?([0-9]+{grouped})?({point}[0-9]*)?(e[+-]?[0-9]+)?|[+-]?(nan|inf|infinity))".replace("'", "''")
+    bare = f"replace(trim({text}), {_literals([spelling.thousands])}, '')" if group else f"trim({text})"
+    plain = f"replace({bare}, {_literals([spelling.decimal])}, '.')"
+    return f"case when regexp_full_match(trim({text}), '{shape}') then {plain} else '' end"
 
 
 _SQL = {"category": "VARCHAR", "number": "DOUBLE", "boolean": "BOOLEAN", "time": "TIMESTAMP"}
@@ -102,11 +136,12 @@ def _extension(field: pa.Field, logical: str | None) -> Column:
     )
 
 
-def _of_text(name: str, x: str, logical: str | None) -> Column:
+def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN) -> Column:
     """Return texts as they are, or what they spell: numbers, true and false, or times by ISO 8601."""
     spelled = f"trim({x})"
     if logical == "number":
-        value = number(f"try_cast({spelled} as double)")
+        spelled = _spelled(x, spelling)
+        value = _kept(number(f"try_cast({spelled} as double)"), spelling)
         wrong = f"{x} is not null and not regexp_full_match({spelled}, '{_WRITTEN}')"
         return Column(name, value, wrong, "{some} values are no numbers", "correct them, or logical_types")
     if logical == "boolean":
@@ -116,9 +151,44 @@ def _of_text(name: str, x: str, logical: str | None) -> Column:
             name, value, wrong, "{some} values are neither true nor false", "write them so, or correct logical_types"
         )
     if logical == "time":
-        value = time(spelled)
-        return Column(name, value, f"{x} is not null and {value} is null", _NO_TIME, _ISO)
+        value, wrong, remedy = time(spelled), f"{x} is not null", _ISO
+        by = {name for name in ("dates", "unit") if getattr(spelling, name)}
+        if spelling.dates:
+            value, remedy = (
+                _dated(spelled, spelling.dates),
+                f"write them as {spelling.dates!r}, or correct source.dates",
+            )
+        if spelling.unit:
+            whole = f"try_cast({_spelled(x, spelling)} as decimal(38, 9))"
+            value = f"case when {whole} is null then {value} else {_counted(_kept(whole, spelling), spelling.unit)} end"
+            wrong += f" and ({whole} is null or {_kept(whole, spelling)} is not null)"
+            remedy = f"write them in {spelling.unit} since 1970, or correct source.unit"
+        return Column(name, value, f"{wrong} and {value} is null", _NO_TIME, remedy, frozenset(by))
     return Column(name, x)
+
+
+def _dated(text: str, dates: str) -> str:
+    """Return SQL of the time that a text spells in a format; null where it does not, or not in the years 1000 to 9999.
+
+    DuckDB takes 24 for a year of four digits too, and it would be the year 24.
+    """
+    parsed = f"cast(cast(try_strptime({text}, {_literals([dates])}) as timestamptz) as timestamp)"
+    least, most = "timestamp '1000-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
+    return f"case when {parsed} between {least} and {most} then {parsed} end"
+
+
+_PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6}
+
+
+def _counted(x: str, unit: Unit) -> str:
+    """Return SQL of the time that lies a number of units after 1970; null beyond the years 1 to 9999."""
+    if unit == "ns":
+        whole = f"cast(floor(cast({x} as decimal(38, 6))) as hugeint)"
+        micros = f"try(({whole} - (({whole} % 1000) + 1000) % 1000) // 1000)"
+    else:
+        micros = f"try(cast(floor(cast({x} as decimal(38, 6)) * {10**6 // _PER_SECOND[unit]}) as bigint))"
+    least, most = "-62135596800000000", "253402300799999999"
+    return f"case when {micros} between {least} and {most} then make_timestamp(cast({micros} as bigint)) end"
 
 
 _NO_TIME = "must hold times, but {some} values do not parse as a time"
@@ -142,8 +212,10 @@ def _of_boolean(name: str, x: str, logical: str | None) -> Column:
     return Column(name, f"cast({x} as {_SQL.get(logical or 'boolean', 'BOOLEAN')})")
 
 
-def _of_whole(name: str, x: str, logical: str | None, wide: bool) -> Column:
+def _of_whole(name: str, x: str, logical: str | None, unit: Unit | None, wide: bool) -> Column:
     """Return whole numbers; beyond 64 bits (`wide`) they cannot be one column of them."""
+    if logical == "time" and unit:
+        return _of_count(name, x, unit)
     if logical == "time":
         raise _unreadable("whole numbers", "time")
     if logical:
@@ -157,7 +229,15 @@ _BEYOND = "{some} values are no whole numbers of 64 bits"
 _DIGITS = "declare it in logical_types as a category, which keeps every digit, or as a number, which rounds"
 
 
-def _of_number(name: str, x: str, logical: str | None) -> Column:
+def _of_count(name: str, x: str, unit: Unit) -> Column:
+    value = _counted(x, unit)
+    wrong, remedy = f"{x} is not null and {value} is null", "correct source.unit, or the values"
+    return Column(name, value, wrong, _NO_TIME, remedy, frozenset({"unit"}))
+
+
+def _of_number(name: str, x: str, logical: str | None, unit: Unit | None) -> Column:
+    if logical == "time" and unit:
+        return _of_count(name, number(f"cast({x} as double)"), unit)
     if logical == "time":
         raise _unreadable("numbers", "time")
     value = number(f"cast({x} as double)")
@@ -177,40 +257,75 @@ def _unreadable(kind: str, logical: str) -> UnknownType:
     return UnknownType(f"holds {kind}, which cannot be read as {logical}", "correct logical_types or the source")
 
 
-def inferred(name: str, values: int, whole: int, numbers: int, flags: int) -> Column:
-    """Return how a column of texts is read whose type only its values tell.
+def inferred(name: str, counts: Sequence[int], spelling: Spelling = PLAIN) -> Column:
+    """Return how a column of texts is read whose type only its values tell, by the `counts` of `counts_sql`.
 
-    Of its `values` that many are whole numbers, numbers, and `flags`: true or false. Where all are of one kind, that is
-    its type. A leading zero or plus makes a text of what else would be a whole number: 00501 is a code.
+    Where all are of one kind, that is its type. A leading zero or plus makes a text of what else would be a whole
+    number: 00501 is a code. Numbers that stand for a missing value are neither counted nor kept in a column of numbers.
     """
-    text = quoted(name)
-    spelled = f"trim({text})"
-    if values == whole and values:
-        value = f"try_cast({spelled} as bigint)"
-        return Column(name, value, f"{text} is not null and {value} is null", _BEYOND, _DIGITS)
-    if values == numbers:
-        return Column(name, number(f"try_cast({spelled} as double)"))
+    values, whole, numbers, flags, *more = counts
+    marked = more[1] if more else 0
+    text = _unmarked(quoted(name), spelling)
+    spelled = _spelled(text, spelling)
+    if values - marked == whole and whole:
+        rest = _rest(text, spelling)  # of which a mark such as -9.5 would be rounded
+        value = f"try_cast({_spelled(rest, spelling)} as bigint)"
+        return Column(name, value, f"{rest} is not null and {value} is null", _BEYOND, _DIGITS)
+    if values - marked == numbers or values == marked > 0:
+        return Column(name, _kept(number(f"try_cast({spelled} as double)"), spelling))
     if values == flags:
-        return Column(name, f"lower({spelled}) = 'true'")
-    return Column(name, text)
+        return Column(name, f"lower(trim({text})) = 'true'")
+    return (as_dates(name, counts, spelling) if spelling.dates else None) or Column(name, text)
 
 
-def counts_sql(name: str) -> list[str]:
-    """Return the SQL of the numbers that `inferred` takes of a column of texts."""
-    text = quoted(name)
-    spelled = f"trim({text})"
+def _rest(text: str, spelling: Spelling) -> str:
+    """Return SQL of a text, null where it is a number that stands for a missing value."""
+    if not spelling.numbers:
+        return text
+    mark = f"try_cast({_spelled(text, spelling)} as double) in ({_literals(spelling.numbers)})"
+    return f"case when not coalesce({mark}, false) then {text} end"
+
+
+def as_dates(name: str, counts: Sequence[int], spelling: Spelling) -> Column | None:
+    """Return how a column of texts is read if all of them are times as its source writes dates; None if not."""
+    values, dates = counts[0], counts[4]
+    text = _unmarked(quoted(name), spelling)
+    if not values or values != dates:
+        return None
+    return Column(name, _dated(f"trim({text})", str(spelling.dates)), by=frozenset({"dates"}))
+
+
+def counts_sql(name: str, spelling: Spelling = PLAIN) -> list[str]:
+    """Return the SQL of the numbers that `inferred` takes of a column of texts.
+
+    They are its values, and which of them are whole numbers, numbers, true or false; where the spelling is not plain,
+    then times and numbers that stand for a missing value.
+    """
+    text = _unmarked(quoted(name), spelling)
+    spelled = _spelled(text, spelling)
+    if spelling == PLAIN:
+        return [
+            f"count({text})",
+            f"count_if(regexp_full_match({spelled}, '{WHOLE}'))",
+            f"count_if(regexp_full_match({spelled}, '{NUMBER}'))",
+            f"count_if(lower({spelled}) in ('true', 'false'))",
+        ]
+    rest = _spelled(_rest(text, spelling), spelling)
+    dated = _dated(f"trim({text})", spelling.dates) if spelling.dates else "null"
     return [
         f"count({text})",
-        f"count_if(regexp_full_match({spelled}, '{WHOLE}'))",
-        f"count_if(regexp_full_match({spelled}, '{NUMBER}'))",
-        f"count_if(lower({spelled}) in ('true', 'false'))",
+        f"count_if(regexp_full_match({rest}, '{WHOLE}'))",
+        f"count_if(regexp_full_match({rest}, '{NUMBER}'))",
+        f"count_if(lower(trim({text})) in ('true', 'false'))",
+        f"count({dated})",
+        f"count({text}) - count({_rest(text, spelling)})",
     ]
 
 
-def read_column(where: str, field: pa.Field, logical: str | None) -> Column:
+def read_column(where: str, field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> Column:
     """Return how a column is read; raise AuditError, with `where` in front, for one that cannot be."""
     try:
-        return column(field, logical)
+        return column(field, logical, spelling)
     except UnknownType as error:
         fault, remedy = f"column {field.name!r} {error}", error.remedy
         if logical == "time":

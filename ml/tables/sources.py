@@ -6,9 +6,10 @@ comes after may rely on the types of ml.tables.columns, on unique names, on a ke
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,13 +19,16 @@ from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
 from ml.base.sql import DataError, connection, parquet_sql, quoted
 from ml.base.table_file import BATCH, TableFile
+from ml.base.text import near
 from ml.declaration.part import without_secrets
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.rows import Rows
-from ml.declaration.tables import Table
+from ml.declaration.sources.spelling import Spelling
+from ml.declaration.tables import ROW_NUMBER, Table
 from ml.tables import computed
-from ml.tables.columns import Column, UnknownType, column, counts_sql, inferred, read_column, select_sql
+from ml.tables.columns import Column, UnknownType, as_dates, column, counts_sql, inferred, read_column, select_sql
 from ml.tables.findings import AuditError, Finding
+from ml.tables.types import is_text
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -34,14 +38,18 @@ _CELLS = 1 << 23  # of a row group, which is held while it is written
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 
-def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = ()) -> pa.Table:
+def load_table(use_case: str, name: str, table: Table, times: Iterable[str] = (), first: int | None = None) -> pa.Table:
     """Return one source table in memory, as `write_table` writes it."""
     with scratch_folder() as folder:
-        return write_table(use_case, name, table, times, folder).read()
+        return write_table(use_case, name, table, times, folder, first).read()
 
 
-def write_table(use_case: str, name: str, table: Table, times: Iterable[str], folder: Path) -> TableFile:
+def write_table(
+    use_case: str, name: str, table: Table, times: Iterable[str], folder: Path, first: int | None = None
+) -> TableFile:
     """Write one source table, checked against its declaration, with its computed columns, to a file in a folder.
+
+    With `first` only so many of its rows are read, those that the source gives first.
 
     Columns in `times` hold times, beside those that the declaration of the table says. Times with an offset become
     UTC; what this machine takes for its own time zone does not matter.
@@ -52,7 +60,12 @@ def write_table(use_case: str, name: str, table: Table, times: Iterable[str], fo
     """
     where = f"use case {use_case!r}, table {name!r}"
     with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
-        return _Reading(where, table, frozenset(times), opened, folder).written(rows)
+        return _Reading(where, table, frozenset(times), opened, folder, first).written(rows)
+
+
+def is_numbered(table: Table, columns: Iterable[str]) -> bool:
+    """Return whether the rows of a table are named by their places, for no column is called so."""
+    return table.keys == [ROW_NUMBER] and ROW_NUMBER not in columns
 
 
 def content_hash(use_case: str, name: str, table: Table, times: Iterable[str]) -> str:
@@ -92,25 +105,34 @@ class _Reading:
     times: frozenset[str]
     connection: "DuckDBPyConnection"
     folder: Path
+    first: int | None = None
 
     def written(self, rows: Rows) -> TableFile:
         """Write the table; return its file."""
         names = self._usable(rows)
         relation = self._relation(rows, names)
         columns = self._readable(relation, self._columns(rows, names, relation))
+        if is_numbered(self.table, rows.schema.names):
+            columns = [Column(ROW_NUMBER, "row_number() over ()"), *columns]
         return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
         table, names = self.table, list(rows.schema.names)
-        if missing := sorted(table.named - {*names, *rows.refused} - set(table.derived)):
-            fault = f"the columns {missing} are declared but the source has none such. It has {sorted(map(str, names))}"
+        if is_numbered(table, names) and table.source.unordered:
+            raise self._error("uniqueness", f"key: {ROW_NUMBER} names a row by its place", table.source.unordered)
+        made = {*table.derived, *([ROW_NUMBER] if is_numbered(table, names) else [])}
+        if missing := sorted(table.named - {*names, *rows.refused} - made):
+            fault = (
+                f"the columns {missing} are declared but the source has none such{near(missing[0], names)}. It has "
+                f"{sorted(map(str, names))}"
+            )
             raise self._error("schema", fault, "correct the declaration or the source")
         ignored = set(table.ignore)
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
         if unfit:
             raise self._error("types", "; ".join(unfit), "give each column values of one type")
-        if faults := list(_shared_names(names, ignored, table.derived)):
+        if faults := list(_shared_names(names, ignored, made)):
             raise self._error("schema", "; ".join(faults), _SCHEMA)
         repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
         usable = [name for name in names if not (name in ignored and name.lower() in repeated)]
@@ -124,30 +146,60 @@ class _Reading:
         return False
 
     def _logical(self, name: str) -> str | None:
-        is_time = name in self.times or name in self.table.times
+        is_time = name in self.times | self.table.times | self.table.source.times
         return "time" if is_time else self.table.logical_types.get(name)
 
     def _relation(self, rows: Rows, names: Sequence[str]) -> str:
         """Return what DuckDB reads the rows from, as often as it likes."""
         source = rows.scan(names)
-        if isinstance(source, str):
-            return source
-        self.connection.register("source", source)
-        if rows.again:
-            return "source"
-        return _scanned(self._copied("source", "source", "compression snappy"))
+        relation = source if isinstance(source, str) else "source"
+        if not isinstance(source, str):
+            self.connection.register("source", source)
+        if self.first is not None:
+            relation = f"(from {relation} limit {self.first})"
+        if isinstance(source, str) or rows.again:
+            return relation
+        return _scanned(self._copied(relation, "source", "compression snappy"))
 
     def _columns(self, rows: Rows, names: Sequence[str], relation: str) -> list[Column]:
         """Return how each column is read."""
-        unknown = [] if rows.typed else [name for name in names if self._logical(name) is None]
-        typed = {}
-        if unknown:
-            counts = self._row(f"select {', '.join(sql for name in unknown for sql in counts_sql(name))}", relation)
-            typed = {name: inferred(name, *counts[4 * at : 4 * at + 4]) for at, name in enumerate(unknown)}
-        return [
-            typed[name] if name in typed else read_column(self.where, rows.schema.field(name), self._logical(name))
+        spelling = {name: self.table.source.spelling(name) for name in names}
+        unknown = [name for name in names if self._logical(name) is None and (not rows.typed or name in rows.spelled)]
+        texts = [name for name in names if spelling[name].dates and self._is_text(rows.schema.field(name))]
+        typed = self._inferred(relation, {name: spelling[name] for name in unknown}, inferred)
+        typed |= self._inferred(relation, {name: spelling[name] for name in texts if name not in typed}, as_dates)
+        columns = [
+            typed.get(name) or read_column(self.where, rows.schema.field(name), self._logical(name), spelling[name])
             for name in names
         ]
+        self._check_used(columns)
+        return columns
+
+    def _inferred(
+        self,
+        relation: str,
+        spelling: Mapping[str, Spelling],
+        infer: Callable[[str, Sequence[int], Spelling], Column | None],
+    ) -> dict[str, Column]:
+        """Return how columns of texts are read whose type only their values tell."""
+        queries = {name: counts_sql(name, each) for name, each in spelling.items()}
+        if not queries:
+            return {}
+        counts = iter(self._row(f"select {', '.join(sql for each in queries.values() for sql in each)}", relation))
+        columns = [infer(name, list(islice(counts, len(each))), spelling[name]) for name, each in queries.items()]
+        return {column.name: column for column in columns if column is not None}
+
+    def _is_text(self, field: pa.Field) -> bool:
+        """Return whether a column holds texts of which nothing is declared."""
+        return self._logical(field.name) is None and is_text(field.type)
+
+    def _check_used(self, columns: Sequence[Column]) -> None:
+        """Raise AuditError where an option of the source that is for all times is for none."""
+        used = frozenset[str]().union(*(column.by for column in columns))
+        for option in ("dates", "unit"):
+            if isinstance(declared := getattr(self.table.source, option, None), str) and option not in used:
+                remedy = "name the columns of times in time, known_at or logical_types, or leave it out"
+                raise self._error("types", f"source.{option} is {declared!r}, and no column is a time by it", remedy)
 
     def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
         """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from service.history.log import Entry, EventLog, EventLogError
 from service.history.state import Arrivals, Change, Histories
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
-from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt
+from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt, to_us
 from service.synthesis.views import Query, connect
 
 logger = logging.getLogger("bentoml.sextant")
@@ -98,14 +99,14 @@ class _Table:
 
     def __init__(self, table: EventTable, histories: Histories, connection: Any) -> None:
         self._table = table
-        self._reader = RowReader(table.record, [table.key])
+        self._reader = RowReader(table.record, table.keys)
         # files that none of the model's features use are not in memory
         self._queries = [
             Query(view, table.record, histories.targets[view.file], connection)
             for view in table.views
             if view.file in histories.targets
         ]
-        if table.record[table.key] == "number":
+        if [table.record[key] for key in table.keys] == ["number"]:
             self._check_names()
 
     def _check_names(self) -> None:
@@ -133,14 +134,12 @@ class _Table:
         problems: list[Problem] = []
         named: dict[str, int] = {}
         for index, row in enumerate(read):
-            key = row[self._table.key]
-            if isinstance(key, str):
-                named[key] = index
-            elif isinstance(key, int | float) and key == int(key) and abs(key) <= LARGEST_KEY:
-                named[str(int(key))] = index
-            else:
-                allowed = f"a whole number from -{LARGEST_KEY} to {LARGEST_KEY}"
-                problems.append(Problem("not a key", index, self._table.key, excerpt(key), allowed))
+            parts = {column: _key_text(row[column]) for column in self._table.keys}
+            for column, part in parts.items():
+                if part is None:
+                    allowed = f"a whole number from -{LARGEST_KEY} to {LARGEST_KEY}"
+                    problems.append(Problem("not a key", index, column, excerpt(row[column]), allowed))
+            named[_joined([part or "" for part in parts.values()])] = index
         if problems:
             raise InvalidRecords(problems)
         return named
@@ -159,6 +158,24 @@ class _Table:
         for name, event in events.items():
             problems += query.target.value_problems(event, named[name])
         return Arrivals(query.file, {name: events.get(name) for name in named})
+
+
+def _key_text(key: Value) -> str | None:
+    """Return the text of a part of a key, as the plan's query has it; None: a number that is none."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, dt.datetime):
+        return str(to_us(key))
+    if isinstance(key, int | float) and key == int(key) and abs(key) <= LARGEST_KEY:
+        return str(int(key))
+    return None
+
+
+def _joined(parts: Sequence[str]) -> str:
+    """Return the name of an event by the parts of its key, with | between; a part that holds one is escaped."""
+    if len(parts) == 1:
+        return parts[0]
+    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def _wrong_names(file: str, names: Sequence[str]) -> BundleError:

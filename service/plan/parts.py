@@ -127,11 +127,16 @@ class View(Part, frozen=True):
 
 
 class EventTable(Part, frozen=True):
-    """A table whose rows may be sent as events; `key` is the column that names one."""
+    """A table whose rows may be sent as events; `key` is the column that names one, or the several that do together."""
 
     record: dict[str, ColumnType]
-    key: str
+    key: str | list[str]
     views: list[View]
+
+    @property
+    def keys(self) -> list[str]:
+        """The columns that name a row."""
+        return [self.key] if isinstance(self.key, str) else self.key
 
 
 class LabelColumn(Part, frozen=True):

@@ -117,7 +117,7 @@ def _lookup_problems(plan: Plan) -> list[str]:
     for name, lookup in plan.lookups.items():
         if missing := [column for column in lookup.on if column not in plan.record]:
             problems.append(f"lookup {name!r}: the record has no columns {missing}")
-        if not lookup.on or len(lookup.on) != len(lookup.keys):
+        if not (lookup.on or isinstance(lookup, WindowLookup)) or len(lookup.on) != len(lookup.keys):
             problems.append(f"lookup {name!r}: {lookup.on} cannot be matched with {lookup.keys}")
         if plan.cutoff is None and not isinstance(lookup, StaticLookup):
             problems.append(f"lookup {name!r}: it needs a cutoff, and the plan has none")
@@ -134,8 +134,10 @@ def _event_problems(plan: Plan) -> list[str]:
     windows = {lookup.file for lookup in plan.lookups.values() if isinstance(lookup, WindowLookup)}
     fed = Counter(view.file for table in plan.events.values() for view in table.views)
     for name, table in plan.events.items():
-        if table.record.get(table.key) not in ("text", "number"):
-            problems.append(f"events {name!r}: the key {table.key!r} is not a column of type text or number")
+        kinds = ("text", "number") if len(table.keys) == 1 else ("text", "number", "time", "flag")
+        if not table.keys or any(table.record.get(key) not in kinds for key in table.keys):
+            allowed = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
+            problems.append(f"events {name!r}: the key {table.key!r} is not a column of type {allowed}")
         files = windows.union(synthesis_files(plan.synthesis, table))
         if unknown := sorted({view.file for view in table.views} - files):
             belonging = f"files of no window lookup, and of no table with such a key; those are {sorted(files)}"

@@ -37,7 +37,7 @@ def synthesis_problems(synthesis: Synthesis, record: Mapping[str, ColumnType], *
 
 def synthesis_files(synthesis: Synthesis | None, events: EventTable) -> list[str]:
     """Return the files of the tables that can take rows of `events`: their keys are of one type."""
-    wanted = KEY_TYPES.get(events.record.get(events.key, "time"))
+    wanted = KEY_TYPES.get(events.record.get(events.keys[0], "time")) if len(events.keys) == 1 else None
     tables = synthesis.tables.values() if synthesis and wanted else []
     return [table.file for table in tables if table.key is not None and table.columns.get(table.key) == wanted]
 

@@ -16,8 +16,10 @@ Codes = NDArray[np.int64]  # of each row the number of its group; -1: a value is
 def group_rows(rows: Any, columns: Sequence[str]) -> tuple[Codes, dict[Any, tuple[int, int]]]:
     """Return the positions of the rows, group by group and else in their order, and each key's range among them.
 
-    A key is a value, or a tuple of them where there are several columns; times are in microseconds.
+    A key is a value, or a tuple of them where there are several columns or none; times are in microseconds.
     """
+    if not columns:
+        return np.arange(rows.num_rows), {(): (0, rows.num_rows)}
     codes, keys = _encode(rows[columns[0]])
     for number, column in enumerate(columns[1:], start=1):
         codes, keys = _cross((codes, keys), _encode(rows[column]), first=number == 1)

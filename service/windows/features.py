@@ -43,7 +43,8 @@ class Windows:
             key = block.key.of(record)
             events = None if key is None else indexed.find(key)
             if events is None and key is not None:
-                warnings.append(f"{block.name}: no history for {block.key.text(record)}")
+                of_key = f" for {block.key.text(record)}" if block.key.on else ""
+                warnings.append(f"{block.name}: no history{of_key}")
             series, first, last = events or (indexed.series, 0, 0)
             stop = block.bisect(series.times, cutoff_us, first, last)
             for window_us, aggregates in block.windows:

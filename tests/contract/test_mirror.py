@@ -28,6 +28,7 @@ ELSEWHERE = {
     "ml/verdict": "ml/gates/test_judge.py",
     # Steps of one computation, tested by its results.
     "ml/compiler/*": "ml/compiler/test_compile.py",
+    "ml/draft/*": "ml/draft/test_declaration.py",
     "ml/evaluation/slice_names": "ml/evaluation/test_slices.py",
     "ml/examples/groups": "ml/search/test_folds.py",
     "ml/exported/golden_rows": "assets/promotion/test_decisions.py",
@@ -74,6 +75,7 @@ ELSEWHERE = {
     "dagster_project/commands/gc": "dagster_project/results/test_gc.py",
     "dagster_project/commands/history": "assets/promotion/test_decisions.py",
     "dagster_project/commands/locate": "dagster_project/results/test_locate.py",
+    "dagster_project/commands/new": "dagster_project/location/test_drafting.py",
     "dagster_project/commands/reproduce": "dagster_project/results/test_reproduce.py",
     "dagster_project/commands/retire": "assets/promotion/test_decisions.py",
     "dagster_project/commands/rollback": "assets/promotion/test_decisions.py",

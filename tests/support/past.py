@@ -21,7 +21,7 @@ from service.plan.reading import read_plan
 from service.records.reader import EPOCH, Record, to_us
 from service.windows.features import Windows
 
-KEYS = {"of_a": ["a"], "of_b": ["b"], "of_both": ["a", "b"]}
+KEYS = {"of_a": ["a"], "of_b": ["b"], "of_both": ["a", "b"], "of_all": []}
 SCALES = {"v": 0, "w": 2}
 QUERY = (
     'select id as _row, a, b, "at", cast(v as bigint) as v, cast(w as bigint) as w from event where "at" is not null'
@@ -29,7 +29,7 @@ QUERY = (
 
 
 def plan_dict() -> dict[str, Any]:
-    """Return a plan of three lookups over one file, with the cutoff and without; all aggregations and windows."""
+    """Return a plan of four lookups over one file, with the cutoff and without; all aggregations and windows."""
     lookups, features = {}, []
     for at_cutoff in ["excluded", "included"]:
         for name, keys in KEYS.items():

@@ -7,6 +7,7 @@ from pydantic import BeforeValidator
 
 from ml.declaration.kinds import refuse_unknown_keys
 from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.files import FilesSource
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
@@ -14,6 +15,7 @@ from ml.declaration.sources.query import QuerySource
 _Kind = (
     PythonSource
     | FileSource
+    | FilesSource
     | QuerySource
 )  # fmt: skip
 _KINDS: dict[str, type[SourceKind]] = {kind.keys[0]: kind for kind in get_args(_Kind)}

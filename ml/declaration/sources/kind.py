@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ml.declaration.kinds import Kind
+from ml.declaration.sources.spelling import PLAIN, Spelling
 
 if TYPE_CHECKING:
     from ml.declaration.sources.rows import Rows
@@ -32,6 +33,25 @@ class SourceKind(Kind):
     def module(self) -> str | None:
         """The module whose code decides the rows, if one does."""
         return None
+
+    @property
+    def unordered(self) -> str | None:
+        """The reason why rows may come in another order each time, and what to do about it; None where they do not."""
+        return None
+
+    @property
+    def by_column(self) -> list[str]:
+        """The columns that the source names."""
+        return []
+
+    @property
+    def times(self) -> set[str]:
+        """The columns that the source says hold times."""
+        return set()
+
+    def spelling(self, column: str) -> Spelling:
+        """Return how a column writes its values."""
+        return PLAIN
 
     @abstractmethod
     def rows(self) -> AbstractContextManager[Rows]:

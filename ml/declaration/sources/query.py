@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from decimal import Decimal
@@ -31,6 +32,12 @@ class QuerySource(SourceKind):
     def _without_secrets(self, url: str) -> str:
         """Coordinates, tags and models carry the declaration; a secret belongs into none of them."""
         return without_secrets(url)
+
+    @property
+    def unordered(self) -> str | None:
+        if re.search(r"\border\s+by\b", self.query, re.IGNORECASE):
+            return None
+        return "the rows of a query have no order: add an `order by` to source.query"
 
     @contextmanager
     def rows(self) -> Iterator[Rows]:

@@ -19,13 +19,14 @@ class Rows:
 
     `scan` returns what DuckDB reads: SQL of a table function, or an object of Arrow's. `typed` is False where all
     columns are texts whose types only their values can tell, as in a CSV file. `again`: they may be read many times.
-    `refused` are columns that Arrow cannot hold, and why.
+    `spelled` are such columns among others. `refused` are columns that Arrow cannot hold, and why.
     """
 
     schema: pa.Schema
     scan: Callable[[Sequence[str]], Any]
     typed: bool = True
     again: bool = True
+    spelled: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
 
 

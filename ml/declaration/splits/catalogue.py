@@ -6,6 +6,7 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator
 
 from ml.declaration.kinds import present, refuse_unknown_keys
+from ml.declaration.splits.column import ColumnSplit
 from ml.declaration.splits.dates import DatesSplit
 from ml.declaration.splits.kind import SplitKind
 from ml.declaration.splits.shares import SharesSplit
@@ -13,6 +14,7 @@ from ml.declaration.splits.shares import SharesSplit
 _Kind = (
     DatesSplit
     | SharesSplit
+    | ColumnSplit
 )  # fmt: skip
 _KINDS: tuple[type[SplitKind], ...] = get_args(_Kind)
 
@@ -22,8 +24,8 @@ def _of_its_kind(value: Any) -> SplitKind:
     if isinstance(value, SplitKind):
         return value
     declared = present(value) if isinstance(value, Mapping) else {}
-    named = [kind for kind in _KINDS if not declared.keys().isdisjoint(kind.keys)]
-    if len(named) != 1 or not declared.keys() >= set(named[0].keys):
+    named = [kind for kind in _KINDS if declared.keys() >= set(kind.keys)]
+    if len(named) != 1:
         refuse_unknown_keys("Split", declared, _KINDS)
         raise ValueError(f"a split needs {', or '.join(' and '.join(kind.keys) for kind in _KINDS)}")
     for other in _KINDS:

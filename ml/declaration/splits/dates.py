@@ -60,6 +60,7 @@ class DatesSplit(SplitKind):
         kind: metrics.Kind,
         seed: int,
         alike: np.ndarray | None = None,
+        named: pa.ChunkedArray | None = None,
     ) -> pa.Table:
         """Split by the cutoff; a row whose target looks beyond the end of its own split is in none."""
         import pyarrow as pa

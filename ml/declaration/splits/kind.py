@@ -36,6 +36,11 @@ class SplitKind(Kind):
     )
 
     @property
+    def named_by(self) -> str | None:
+        """The column of the examples' table whose values say in which split a row is; None: no column does."""
+        return None
+
+    @property
     def lead(self) -> str | None:
         """The duration, such as 60d, by which each row is asked before the next split begins; None: just before."""
         return None
@@ -56,11 +61,12 @@ class SplitKind(Kind):
         kind: metrics.Kind,
         seed: int,
         alike: np.ndarray | None = None,
+        named: pa.ChunkedArray | None = None,
     ) -> pa.Table:
         """Return rows (key, cutoff, target) with the column `split`, without those that are in none, in their order.
 
         `groups` [n_rows] are not to be divided, null where a row belongs to none; `kind` is that of the task. Rows with
-        the same number in `alike` [n_rows] are equal.
+        the same number in `alike` [n_rows] are equal. `named` [n_rows] are the values of the column `named_by`.
         """
 
     def together(self, rows: int) -> int:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from ml.base.keys import alike, places
+from ml.base.keys import alike, joined, places
 
 HUGE = 2**60 + 1
 
@@ -40,3 +40,26 @@ def test_keys_without_a_common_type_are_refused() -> None:
 
 def test_both_zeros_are_one_key() -> None:
     assert places(chunked([0.0, -0.0], pa.float64()), chunked([-0.0, 1.0], pa.float64())).to_pylist() == [0, 0]
+
+
+def test_keys_of_several_columns_are_equal_where_all_of_their_columns_are() -> None:
+    kinds = [pa.string(), pa.int64(), pa.timestamp("us")]
+    of = [
+        pa.chunked_array([pa.array(values, kind)])
+        for values, kind in zip([["a", "a", None, "b"], [1, 2, 1, 1], [0, 0, 0, 1]], kinds, strict=True)
+    ]
+    asked = [["a", "a", "b", None, "a"], [2, 1, 1, 1, None], [0, 0, 1, 0, 0]]
+    keys = [
+        pa.chunked_array([pa.array(values, kind)])
+        for values, kind in zip(asked, [pa.large_string(), pa.float64(), pa.timestamp("ns")], strict=True)
+    ]
+    keys[2] = pa.chunked_array([pa.array([0, 0, 1000, 0, 0], pa.timestamp("ns"))])
+
+    assert places(keys, of).to_pylist() == [1, 0, 3, None, None]
+
+
+def test_a_joined_key_is_another_for_other_parts() -> None:
+    one = [pa.chunked_array([["a|", "a"]]), pa.chunked_array([["b", "|b"]])]
+
+    assert joined(one).to_pylist() == ["a\\||b", "a|\\|b"]
+    assert joined(one[:1]) is one[0]

@@ -45,11 +45,15 @@ def test_a_recorded_declaration_has_the_keys_of_all_kinds_and_is_read_again(
 @pytest.mark.parametrize(
     ("declared", "place", "message"),
     [
-        ({}, (), "exactly one of python, path or query; given: none"),
-        ("orders.csv", (), "exactly one of python, path or query; given: none"),
+        ({}, (), "exactly one of python, path, glob or query; given: none"),
+        ("orders.csv", (), "exactly one of python, path, glob or query; given: none"),
         ({"path": "a.csv", "query": "select 1", "url": "u"}, (), r"exactly one .*; given: \['path', 'query'\]"),
-        ({"pathh": "a.csv"}, ("pathh",), "'pathh', did you mean 'path'; allowed: path, python, query, url"),
-        ({"path": "a.csv", "url": "sqlite://"}, ("url",), "unknown key 'url'; allowed: path"),
+        (
+            {"pathh": "a.csv"},
+            ("pathh",),
+            "'pathh', did you mean 'path'; allowed: columns, .*, path, python, query, .*, url",
+        ),
+        ({"path": "a.csv", "url": "sqlite://"}, ("url",), "unknown key 'url'; allowed: columns, .*, path"),
         ({"query": "select 1"}, ("url",), "Field required"),
         ({"python": "orders"}, ("python",), "python must look like package.module:function, given: 'orders'"),
     ],

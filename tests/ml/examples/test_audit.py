@@ -13,8 +13,10 @@ from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.audit import (
     EQUAL,
+    LARGE,
     audit_examples,
     example_checks,
+    large_enough,
     order_of_splits,
     shared_groups,
     shared_rows,
@@ -55,7 +57,7 @@ def examples(**columns: Any) -> pd.DataFrame:
 def test_rows_in_two_splits_are_counted_for_each_pair() -> None:
     splits = ["train", "test", "train", "validation", "train", "test", "validation"]
 
-    finding = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), "id")
+    finding = shared_rows(examples(id=[1, 1, 2, 2, 3, 2, 4], split=splits), ["id"])
 
     assert not finding.passed
     assert finding.reason.startswith(
@@ -65,10 +67,44 @@ def test_rows_in_two_splits_are_counted_for_each_pair() -> None:
     assert [row["shared"] for row in finding.table] == [1, 2, 1]
 
 
+@pytest.mark.parametrize(
+    ("sizes", "groups", "faults"),
+    [
+        ({"train": 40, "validation": 20, "test": 20}, None, []),
+        ({"train": 40, "validation": 19, "test": 4}, None, ["test has 4 rows, needed: 20", "validation has 19 rows"]),
+        (
+            {"train": 40, "validation": 20, "test": 20},
+            4,
+            ["test has the rows of 1 group", "validation has the rows of 1"],
+        ),
+        ({"train": 40, "validation": 20, "test": 20}, 40, []),
+    ],
+)
+def test_splits_whose_figures_say_little_are_named(
+    sizes: dict[str, int], groups: int | None, faults: list[str]
+) -> None:
+    names = [name for name, count in sizes.items() for _ in range(count)]
+    frame = examples(split=names, target=[row % 2 for row in range(len(names))])
+    of_rows = None if groups is None else pd.Series([row * groups // len(names) for row in range(len(names))])
+
+    finding = large_enough(frame, of_rows, classes=True)
+
+    assert len(finding.faults) == len(faults)
+    assert all(fault.startswith(start) for fault, start in zip(finding.faults, faults, strict=True))
+
+
+def test_a_class_with_one_row_in_a_split_is_named_and_numbers_have_none() -> None:
+    names = [name for name in ("train", "validation", "test") for _ in range(30)]
+    frame = examples(split=names, target=[0] * 15 + [1] * 15 + [0] * 29 + [1] + [0, 1] * 15)
+
+    assert large_enough(frame, None, classes=True).faults == ("a class has 1 row in validation, needed: 2",)
+    assert large_enough(frame, None, classes=False).passed
+
+
 def test_the_same_key_at_another_cutoff_is_another_row() -> None:
     rows = examples(id=[1, 1], cutoff=["2024-01-01", "2024-02-01"], split=["train", "test"])
 
-    assert shared_rows(rows, "id").passed
+    assert shared_rows(rows, ["id"]).passed
 
 
 def test_groups_in_two_splits_are_counted_with_their_rows_and_an_unknown_group_is_none() -> None:
@@ -165,14 +201,14 @@ def test_splits_of_one_distribution_are_called_wild_in_one_of_a_hundred_cases_at
 @pytest.mark.parametrize(
     ("split", "query", "checks"),
     [
-        (SHARES, False, ["no_row_in_two_splits", EQUAL, "target_alike_in_splits"]),
+        (SHARES, False, ["no_row_in_two_splits", LARGE, EQUAL, "target_alike_in_splits"]),
         (
             {**SHARES, "group": "shop"},
             False,
-            ["no_row_in_two_splits", "no_group_in_two_splits", EQUAL, "target_alike_in_splits"],
+            ["no_row_in_two_splits", "no_group_in_two_splits", LARGE, EQUAL, "target_alike_in_splits"],
         ),
-        (SHARES, True, ["no_row_in_two_splits", "no_group_in_two_splits", EQUAL, "target_alike_in_splits"]),
-        (DAYS, True, ["no_row_in_two_splits", EQUAL, "splits_in_order_of_time", "target_alike_in_splits"]),
+        (SHARES, True, ["no_row_in_two_splits", "no_group_in_two_splits", LARGE, EQUAL, "target_alike_in_splits"]),
+        (DAYS, True, ["no_row_in_two_splits", LARGE, EQUAL, "splits_in_order_of_time", "target_alike_in_splits"]),
     ],
 )
 def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: bool, checks: list[str]) -> None:
@@ -188,7 +224,7 @@ def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: 
 def test_the_comparison_of_targets_can_be_switched_off() -> None:
     spec = declared(SHARES, audit={"target_apart_at_most": None})
 
-    assert example_checks(spec) == ["no_row_in_two_splits", EQUAL]
+    assert example_checks(spec) == ["no_row_in_two_splits", LARGE, EQUAL]
 
 
 def test_a_group_that_a_split_by_dates_tears_apart_is_found() -> None:
@@ -197,7 +233,7 @@ def test_a_group_that_a_split_by_dates_tears_apart_is_found() -> None:
 
     findings = audit_examples(spec, {"rows": table}, make_examples("case", spec, {"rows": table}))
 
-    assert [finding.check for finding in findings if not finding.passed] == ["no_group_in_two_splits"]
+    assert [finding.check for finding in findings if not finding.passed] == ["no_group_in_two_splits", LARGE]
     assert findings[1].reason.startswith("1 values of shop are in train (2 rows) and test (1 rows), first a; ")
 
 

@@ -155,11 +155,11 @@ def test_numbers_are_split_by_their_keys_alone() -> None:
 ODD = 'my "key" is :x, 100 %s'
 
 
-def odd_examples(question: dict[str, Any], key: str = ODD) -> tuple[UseCaseSpec, dict[str, pa.Table]]:
+def odd_examples(question: dict[str, Any], key: str = ODD, **table: Any) -> tuple[UseCaseSpec, dict[str, pa.Table]]:
     """Return a declaration with a key of an odd name, and forty rows: of the ratio a / b eight are not known."""
     declared = {
         "description": "Which?",
-        "tables": {name: {"source": {"path": "rows.csv"}, "key": key} for name in ("rows", "query", "where")},
+        "tables": {name: {"source": {"path": "rows.csv"}, "key": key, **table} for name in ("rows", "query", "where")},
         "examples": {"table": "rows", "split": {"validation_share": 0.2, "test_share": 0.2}, **question},
         "models": {"logistic": {}},
     }
@@ -224,3 +224,97 @@ def test_a_text_that_is_no_number_makes_no_number_of_a_query() -> None:
     rows = make_examples("case", spec, tables).to_pylist()
 
     assert {row[ODD] % 2 for row in rows} == {0}
+
+
+def by_column(values: list[Any], split: dict[str, Any], **more: Any) -> list[str]:
+    """Return the split of each row of a table that has a column `fold` with some values, in the order of rows."""
+    spec, tables = odd_examples({"target": "a = 1", "split": {"column": "fold", **split}}, "id", ignore=["fold"])
+    columns = {"id": range(len(values)), "a": [n % 2 for n in range(len(values))], "fold": values, **more}
+    rows = make_examples("case", spec, {**tables, "rows": pa.table(columns)})
+    return [row["split"] for row in sorted(rows.to_pylist(), key=lambda row: row["id"])]
+
+
+@pytest.mark.parametrize(
+    ("values", "split"),
+    [
+        (["train", "validation", "test"], {}),
+        ([1, 2, 3], {"train": [1], "validation": [2], "test": [3]}),
+        ([1.0, 2.0, 3.0], {"train": ["1"], "validation": [2], "test": [3.0]}),
+        (["01", "1", "x y"], {"train": ["01"], "validation": ["1"], "test": ["x y"]}),
+    ],
+)
+def test_a_column_says_which_rows_train(values: list[Any], split: dict[str, Any]) -> None:
+    of_rows = [value for value in values for _ in range(4)]
+
+    assert by_column(of_rows, split) == ["train"] * 4 + ["validation"] * 4 + ["test"] * 4
+
+
+def test_several_values_are_in_one_split() -> None:
+    folds = [1, 1, 2, 2, 3, 3, 4, 4]
+
+    splits = by_column(folds, {"train": [1, 3], "validation": [4], "test": [2]})
+
+    assert splits == ["train"] * 2 + ["test"] * 2 + ["train"] * 2 + ["validation"] * 2
+
+
+def test_validation_rows_are_drawn_among_those_that_train_and_copies_stay_together() -> None:
+    is_test = [row >= 600 for row in range(800)]
+    copies = [n // 4 for n in range(800)]  # of four rows each
+
+    splits = by_column(is_test, {"train": [False], "test": [True], "validation_share": 0.25}, b=copies)
+
+    assert splits[600:] == ["test"] * 200
+    assert set(splits[:600]) == {"train", "validation"}
+    assert splits.count("validation") == pytest.approx(150, abs=4)
+    assert all(len(set(splits[row : row + 4])) == 1 for row in range(0, 600, 4))
+
+
+def test_drawn_validation_rows_are_of_whole_groups_where_a_group_is_declared() -> None:
+    is_test, shops = [row >= 600 for row in range(800)], [row // 20 for row in range(800)]
+
+    splits = by_column(is_test, {"train": [False], "test": [True], "validation_share": 0.25, "group": "b"}, b=shops)
+
+    assert all(len(set(splits[row : row + 20])) == 1 for row in range(0, 600, 20))
+    assert splits.count("validation") == pytest.approx(150, abs=20)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (
+            ["train", "val", "val", "test"],
+            r"2 of 4 rows have a value .*: 'val' \(2 rows\); the declared ones are \['tr",
+        ),
+        (["train", None, "validation", "test"], r"'rows': examples.split.column 'fold': 1 of 4 .* 'an empty cell' \(1"),
+    ],
+)
+def test_a_row_that_is_in_no_split_is_refused(values: list[Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        by_column(values, {})
+
+
+def test_the_column_of_a_split_is_no_feature() -> None:
+    split = {"column": "fold"}
+
+    with pytest.raises(ValueError, match=r"no feature: write tables.rows.ignore: \['fold'\]"):
+        odd_examples({"target": "a = 1", "split": split})
+
+
+@pytest.mark.parametrize("query", [False, True])
+@pytest.mark.parametrize(
+    ("targets", "message"),
+    [
+        ([0, 1, 2] * 10, r"0 \(10 rows\), 1 \(10 rows\), 2 \(10 rows\)"),
+        ([1, 2] * 10, r"true or false, or 0 or 1; .* has the numbers"),
+        ([0.0, 0.5] * 10, r"0.5 \(10 rows\)"),
+        ([-1, 1] * 10, r"-1 \(10 rows\)"),
+    ],
+)
+def test_numbers_that_would_be_merged_into_true_are_refused(targets: list[Any], message: str, query: bool) -> None:
+    with pytest.raises(DataError, match=message):
+        examples_of("binary", targets, query=query)
+
+
+@pytest.mark.parametrize("targets", [[0, 1] * 10, [0.0, 1.0] * 10, [True, False] * 10, ["true", "false"] * 10])
+def test_what_says_true_or_false_is_a_binary_target(targets: list[Any]) -> None:
+    assert {row["target"] for row in examples_of("binary", targets)} == {0, 1}

@@ -13,7 +13,7 @@ from ml.examples.build import make_examples
 from ml.examples.known import known_columns
 from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
-from ml.features.windows import window_entities
+from ml.features.windows import group_name, window_entities
 from ml.tables.sources import DataError, load_table
 
 CUTOFF = pd.Timestamp("2024-02-10 08:00")
@@ -72,7 +72,7 @@ def spec(tmp_path) -> UseCaseSpec:
                 "calendar": {"scheduled": ["hour", "weekday"]},
                 "history": {
                     "table": "trips",
-                    "group_by": ["line", ["line", "bus"]],
+                    "group_by": [[], "line", ["line", "bus"]],
                     "windows": ["3h", "7d"],
                     "aggregations": list(get_args(Aggregation)),
                 },
@@ -101,11 +101,13 @@ def test_every_value_equals_a_plain_loop(spec: UseCaseSpec) -> None:
         trip = trips.loc[row["id"]]
         week = (trips["ended"] < row["cutoff"]) & (trips["ended"] >= row["cutoff"] - pd.Timedelta("7D"))
         past = trips[(trips["line"] == trip["line"]) & week]
-        both = past[past["bus"] == trip["bus"]]
+        both, of_all = past[past["bus"] == trip["bus"]], trips[week]
         since = (row["cutoff"] - both["ended"].max()).total_seconds()
         seen = weather[(weather["at"] < row["cutoff"]) & (weather["at"] >= row["cutoff"] - pd.Timedelta("2h"))]
         assert row["HOUR(scheduled)"] == trip["scheduled"].hour
         assert row["line.COUNT(trips_ended, Last 7 Days)"] == len(past)
+        assert row["all.COUNT(trips_ended, Last 7 Days)"] == len(of_all)
+        assert row["all.MEAN(trips_ended.delay, Last 7 Days)"] == pytest.approx(of_all["delay"].mean(), nan_ok=True)
         assert row["line.MEAN(trips_ended.delay, Last 7 Days)"] == pytest.approx(past["delay"].mean(), nan_ok=True)
         assert row["line_bus.STD(trips_ended.delay, Last 7 Days)"] == pytest.approx(both["delay"].std(), nan_ok=True)
         assert row["line.NUM_UNIQUE(trips_ended.driver, Last 7 Days)"] == pytest.approx(
@@ -126,19 +128,18 @@ def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: Us
     declared["features"]["at_cutoff"] = at_cutoff
     spec = UseCaseSpec.model_validate(declared)
     tables = load(spec)
-    trips = (
-        tables["trips"].to_pandas().dropna(subset=["line"]).assign(cutoff=lambda t: t["scheduled"] - pd.Timedelta("2h"))
-    )
-    rows = trips.sample(25, random_state=0)
-    rows["cutoff"] = [*trips["ended"].head(10), *rows["cutoff"].iloc[10:]]  # some events fall on a cutoff
+    all_trips = tables["trips"].to_pandas().assign(cutoff=lambda trips: trips["scheduled"] - pd.Timedelta("2h"))
+    all_trips = all_trips.assign(all="all", line_bus=lambda trips: trips["line"] + trips["bus"])
+    rows = all_trips.dropna(subset=["line"]).sample(25, random_state=0)
+    rows["cutoff"] = [*all_trips["ended"].head(10), *rows["cutoff"].iloc[10:]]  # some events fall on a cutoff
     definitions = define_features("trips", spec, tables)
 
     computed = feature_matrix(spec, definitions, tables, rows[["id", "cutoff"]])
 
     for name, lookup in definitions.lookups.items():
         if lookup.kind == "window":
-            group = "_".join(lookup.on)
-            keyed = trips.assign(line_bus=trips["line"] + trips["bus"], delay=trips["delay"].astype(float))
+            group = group_name(lookup)
+            keyed = all_trips.dropna(subset=[group]).astype({"delay": float})
             cutoffs = keyed.loc[rows.index, [group]].set_axis(["instance_id"], axis=1).assign(time=rows["cutoff"])
             expected = ft.calculate_feature_matrix(
                 ft.load_features(definitions.history[name]),
@@ -154,7 +155,9 @@ def test_every_window_equals_what_featuretools_computes(at_cutoff: str, spec: Us
 def test_outcomes_ids_and_raw_times_are_no_features(spec: UseCaseSpec) -> None:
     definitions = define_features("trips", spec, load(spec))
 
-    row = {feature.name for feature in definitions.features if not feature.name.startswith(("line.", "line_bus."))}
+    row = {
+        feature.name for feature in definitions.features if not feature.name.startswith(("all.", "line.", "line_bus."))
+    }
     assert row == {
         "HOUR(scheduled)", "WEEKDAY(scheduled)", "line", "bus", "buses.seats", "buses.maker", "weather.rain",
     }  # fmt: skip
@@ -354,3 +357,38 @@ def test_a_time_that_only_the_examples_use_is_parsed(spec: UseCaseSpec) -> None:
 
     assert untimed.times_of("trips") == {"scheduled"}
     assert pa.types.is_timestamp(table["scheduled"].type)
+
+
+def test_a_history_is_of_the_columns_that_it_names(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["features"]["history"] = [
+        {"table": "trips", "windows": ["7d"], "aggregations": ["count", "num_unique"], "columns": ["driver"]},
+        {"table": "trips", "windows": ["7d"], "group_by": ["line"], "aggregations": ["mean"], "columns": ["delay"]},
+    ]
+
+    features = define_features("trips", *both(UseCaseSpec.model_validate(declared))).features
+
+    assert {feature.name for feature in features if feature.kind == "window"} == {
+        "all.COUNT(trips_ended, Last 7 Days)",
+        "all.NUM_UNIQUE(trips_ended.driver, Last 7 Days)",
+        "line.MEAN(trips_ended.delay, Last 7 Days)",
+    }
+
+
+@pytest.mark.parametrize("column", ["dely", "bus", "id", "ended", "line"])
+def test_a_history_of_a_column_that_never_becomes_known_is_refused(column: str, spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["features"]["history"]["columns"] = ["delay", column]
+
+    with pytest.raises(
+        DataError, match=rf"history.columns names \['{column}'\], but of 'trips' .*\['delay', 'driver'\]"
+    ):
+        define_features("trips", *both(UseCaseSpec.model_validate(declared)))
+
+
+def test_a_column_with_the_name_of_the_group_of_all_rows_is_refused(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["trips"] |= {"computed": {"all": "delay + 1"}, "known_at": {"ended": ["delay", "all"]}}
+
+    with pytest.raises(DataError, match="'trips': a column 'all' has the name of the group of all rows"):
+        define_features("trips", *both(UseCaseSpec.model_validate(declared)))

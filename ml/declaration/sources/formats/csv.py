@@ -1,0 +1,154 @@
+"""CSV: cells as texts, whose types only all values of a column can tell."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, BinaryIO
+
+import pyarrow as pa
+
+from ml.base.sql import DataError
+from ml.declaration.sources.formats.places import Place
+from ml.declaration.sources.formats.several import several_rows
+
+if TYPE_CHECKING:
+    from ml.declaration.sources.options import FileOptions
+    from ml.declaration.sources.rows import Rows
+
+
+@contextmanager
+def csv_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
+    """Yield the rows of CSV files as texts; only an empty cell is missing, and a row has as many cells as the header.
+
+    Raises DataError for a row that has not, for bytes that are not of the encoding, and for a quote that never ends.
+    """
+    with several_rows(places, _schemas(places, options), _Reader(options).batches, typed=False) as rows:
+        yield rows
+
+
+def _schemas(places: Sequence[Place], options: FileOptions) -> Iterator[pa.Schema]:
+    for place in places:
+        with _opened(place, options) as file:
+            names = options.columns if options.columns and options.header is not False else file.names
+            if missing := [name for name in names if name not in file.names]:
+                raise DataError(
+                    f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns"
+                )
+            yield pa.schema([(name, pa.string()) for name in names])
+
+
+class _Reader:
+    """Reads one file after the other."""
+
+    def __init__(self, options: FileOptions) -> None:
+        self._options = options
+
+    def batches(self, place: Place, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns of a file."""
+        with _opened(place, self._options) as file:
+            yield from file.batches(columns)
+
+
+class _File:
+    """One opened CSV file: the names of its columns, and its batches."""
+
+    def __init__(self, place: Place, names: list[str], reader: Iterable[pa.RecordBatch], end: _End, quote: str) -> None:
+        self.names, self._place, self._reader, self._end, self._quote = names, place, reader, end, quote
+
+    def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yield some columns; raises DataError for a quote that never ends."""
+        last = None
+        with _explained(self._place):
+            for batch in self._reader:
+                if len(batch):
+                    last = batch.column(len(self.names) - 1)[-1].as_py()
+                yield batch.rename_columns(self.names).select(list(columns))
+        if last and "\n" in last and not self._end.tail.rstrip().endswith(self._quote.encode()):
+            raise DataError(
+                f"a quote begins a text that never ends; it holds {last.splitlines()[0]!r} and the rest of the "
+                "file. Close it, or double a quote that stands for itself"
+            )
+
+
+@contextmanager
+def _opened(place: Place, options: FileOptions) -> Iterator[_File]:
+    from pyarrow import csv
+
+    quote = '"' if options.quote is None else options.quote
+    separator = options.separator or ("\t" if ".tsv" in place.path.lower()[-8:] else ",")
+    with place.open() as opened:
+        end = _End(opened, options.encoding, place)
+        with _explained(place):
+            reader = csv.open_csv(
+                pa.PythonFile(end, mode="r"),
+                read_options=csv.ReadOptions(
+                    skip_rows=options.skip or 0, autogenerate_column_names=options.header is False
+                ),
+                parse_options=csv.ParseOptions(delimiter=separator, quote_char=quote, newlines_in_values=bool(quote)),
+                convert_options=csv.ConvertOptions(
+                    default_column_type=pa.string(), null_values=[""], strings_can_be_null=True
+                ),
+            )
+            names = _names(place, options, list(reader.schema.names))
+        yield _File(place, names, reader, end, str(quote or ""))
+
+
+def _names(place: Place, options: FileOptions, read: list[str]) -> list[str]:
+    """Return the names of the columns: those of the header, those that are declared, or their places."""
+    if options.header is not False:
+        return [name or f"Unnamed: {position}" for position, name in enumerate(read)]
+    if options.columns is None:
+        return [f"column{position}" for position in range(1, len(read) + 1)]
+    if len(options.columns) != len(read):
+        raise DataError(
+            f"{place.shown!r} has {len(read)} columns, and source.columns names {len(options.columns)}; name each, in "
+            "the order of the file"
+        )
+    return options.columns
+
+
+@contextmanager
+def _explained(place: Place) -> Iterator[None]:
+    """Name the file in what stops its reading, and say what to do about bytes that are no UTF-8."""
+    try:
+        yield
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        reason, remedy = str(error).splitlines()[0], "correct it, or the options of its source"
+        if isinstance(error, UnicodeDecodeError) or "UTF8" in reason:
+            reason, remedy = "it holds bytes that are no UTF-8", "say in source.encoding what it is, such as cp1252"
+        raise DataError(f"the file {place.shown!r} cannot be read: {reason}; {remedy}") from error
+
+
+class _End:
+    """A file as UTF-8 that remembers its last bytes."""
+
+    def __init__(self, file: BinaryIO, encoding: str | None, place: Place) -> None:
+        self._file, self._place, self._encoding, self.tail, self.closed = file, place, encoding, b"", False
+        self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
+
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes; none at the end alone."""
+        content = self._file.read(size)
+        if self._decoder is not None:
+            content = self._decoded(content, size)
+        self.tail = (self.tail + content)[-64:]
+        return content
+
+    def _decoded(self, content: bytes, size: int) -> bytes:
+        assert self._decoder is not None
+        while True:
+            try:
+                text = self._decoder.decode(content, final=not content)
+            except UnicodeError as error:
+                raise DataError(
+                    f"the file {self._place.shown!r} cannot be read: {error}; correct source.encoding, which is "
+                    f"{self._encoding!r}"
+                ) from error
+            if text or not content:
+                return text.encode()
+            content = self._file.read(size)
+
+    def close(self) -> None:
+        """Leave the closing to who has opened the file."""

@@ -1,0 +1,165 @@
+"""The draft of a declaration: a use case from files and a target, with a reason for each guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ml.base.sql import DataError
+from ml.draft.facts import TABLE, Facts, parsed_sql
+from ml.draft.links import DraftLink, links_of
+from ml.draft.notes import Guess, plain, questions, yaml_lines
+from ml.draft.question import find_target, likely_targets, question_of
+from ml.draft.table import DraftTable, draft_table
+
+COMPONENT = "dagster_project.components.UseCase"
+SUMMED = 20_000  # rows in which a sum is looked for
+
+
+class NoTargetError(DataError):
+    """No target was named; `likely` are the columns that could be it."""
+
+    def __init__(self, likely: Sequence[str]) -> None:
+        super().__init__(
+            f"what is to be predicted only you can say: name it with --target; likely are {', '.join(likely[:8])}"
+        )
+        self.likely = list(likely)
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The text of a defs.yaml, its attributes as plain values, and the questions that only a person can answer."""
+
+    text: str
+    attributes: dict[str, Any]
+    questions: list[str]
+
+
+def draft(use_case: str, files: Sequence[str], target: str | None) -> Draft:
+    """Return the declaration of a use case from its files, of which one has the target.
+
+    Raises NoTargetError where no target is named, and DataError for a file or a target that will not do.
+    """
+    with ExitStack() as stack:
+        tables: list[DraftTable] = []
+        for path in files:
+            tables.append(stack.enter_context(draft_table(path, [table.name for table in tables])))
+        if target is None:
+            raise NoTargetError(likely_targets(tables))
+        table, facts = find_target(tables, target)
+        attributes = _attributes(use_case, tables, table, facts)
+        entries = {"type": COMPONENT, "attributes": attributes}
+        head = (
+            f"# Drafted from {', '.join(files)}. Above each guess stands what it rests on, and what else it could be.",
+            f"# `sextant check {use_case}` looks at the data by it; `sextant demo {use_case}` runs it.",
+        )
+        text = "\n".join([*head, *yaml_lines(entries), ""])
+        return Draft(text, plain(attributes), list(questions(attributes)))
+
+
+def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, target: Facts) -> dict[str, Any]:
+    links = list(links_of(tables))
+    time = table.times[0].name if table.times else None
+    asked = question_of(table, target, time)
+    timed = "cutoff" in asked.examples
+    ignored = _summed(table, target) if asked.task.value == "regression" else {}
+    followed = [link for link in links if link.child == table.name]
+    pointing = [link for link in links if link.parent == table.name and timed and _time_of(tables, link.child)]
+    unused = [link for link in links if link not in followed and link not in pointing]
+    attributes: dict[str, Any] = {
+        "description": Guess(f"Predicts {target.name} of {table.name}.", "one sentence of yours, shown in the UI"),
+        "task": asked.task,
+        "tables": {
+            one.name: one.entries(
+                time if one is table else _time_of(tables, one.name),
+                target.name if one is table else None,
+                ignored if one is table else {},
+            )
+            for one in tables
+        },
+    }
+    if followed or pointing:
+        attributes["relationships"] = [
+            Guess(link.text, f"{link.held:.0%} of the values of {link.child_column} are among {link.parent}'s keys")
+            for link in (*followed, *pointing)
+        ]
+    attributes["examples"] = asked.examples
+    if pointing:
+        attributes["features"] = {
+            "synthesis": Guess(
+                {"aggregations": _aggregations(tables, pointing)},
+                "aggregates of the rows that point at an example, as of its cutoff",
+            )
+        }
+    attributes["models"] = Guess(
+        {"ridge" if asked.task.value == "regression" else "logistic": {"trials": 5}, "lightgbm": {"trials": 10}},
+        "a linear and a boosted family, quick ones; docs/models.md names the others, `ensemble` takes them together",
+    )
+    if asked.metric is not None:
+        attributes["metric"] = asked.metric
+    return attributes | _left_over(tables, table, links, unused)
+
+
+def _aggregations(tables: Sequence[DraftTable], pointing: Sequence[DraftLink]) -> list[str]:
+    """Return the aggregations that fit a column of the tables whose rows point at an example."""
+    columns_of = {link.child: link.child_column for link in pointing}
+    kinds = {
+        one.kind for table in tables if table.name in columns_of for one in table.facts.values()
+        if one.name not in (*table.key, columns_of[table.name]) and one.kind != "time" and not one.constant
+    }  # fmt: skip
+    numbers = ["sum", "mean", "max"] if kinds & {"whole", "number"} else []
+    return ["count", *numbers, *(["num_unique"] if "text" in kinds else [])]
+
+
+def _left_over(
+    tables: Sequence[DraftTable], table: DraftTable, links: Sequence[DraftLink], unused: Sequence[DraftLink]
+) -> dict[str, Any]:
+    """Return questions about tables that nothing of the draft uses."""
+    from ml.draft.notes import Question
+
+    used = {table.name} | {name for link in links if link not in unused for name in (link.child, link.parent)}
+    alone = [one.name for one in tables if one.name not in used]
+    return {
+        f"question about {name}": Question(
+            f"how do rows of {name} belong to those of {table.name}? No column of one is a key of the other",
+            (f'relationships: ["{table.name}.<column> -> {name}.<key>"]',),
+        )
+        for name in alone
+    }
+
+
+def _time_of(tables: Sequence[DraftTable], name: str) -> str | None:
+    table = next(one for one in tables if one.name == name)
+    return table.times[0].name if table.times else None
+
+
+def _summed(table: DraftTable, target: Facts) -> dict[str, str]:
+    """Return the columns that add up to the target, and why they are no features."""
+    from ml.features.sums import find_sum
+
+    numbers = [
+        one for one in table.facts.values()
+        if one.kind in ("whole", "number") and one.name != target.name and not one.counts_rows and one.distinct > 1
+    ]  # fmt: skip
+    if not numbers:
+        return {}
+    columns = ", ".join(
+        f"cast({parsed_sql(one)} as double) as c{place}" for place, one in enumerate([target, *numbers])
+    )
+    rows: dict[str, Any] = table.opened.execute(f"select {columns} from {TABLE} limit {SUMMED}").fetchnumpy()
+    values: np.ndarray = np.column_stack(
+        [np.ma.filled(np.ma.asarray(column, float), np.nan) for column in rows.values()]
+    )
+    values = values[np.isfinite(values[:, 0])]
+    y, X = values[:, 0], np.where(np.isfinite(values[:, 1:]), values[:, 1:], np.nan)
+    spread = float(np.std(y)) if len(y) else 0.0
+    fit = find_sum(X, y, np.full(len(y), 1e-6 * spread), 0.01 * spread)
+    if fit is None:
+        return {}
+    names = [numbers[place].name for place in fit.places]
+    formula = " and ".join(names)
+    return dict.fromkeys(names, f"{formula} add up to {target.name}: what gives the target away is no feature")

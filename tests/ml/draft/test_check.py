@@ -1,0 +1,84 @@
+"""The check of a declaration against its data says what a run would stop at, and what is worth a look."""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ml.declaration.use_case import UseCaseSpec
+from ml.draft.check import check
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+
+def remarks(folder: Path, rows: int | None = None, **changes: Any) -> dict[bool, list[str]]:
+    """Return what is wrong (True) and what is worth a look (False) of a small use case with changes."""
+    frame = pd.DataFrame(
+        {
+            "id": range(300),
+            "x": [row % 17 for row in range(300)],
+            "name": [f"customer {row}" for row in range(300)],
+            "twin": [row % 17 for row in range(300)],
+            "nothing": "same",
+            "p-r.interval": [row % 5 for row in range(300)],
+            "y": [row % 3 for row in range(300)],
+        }
+    )
+    frame.to_csv(folder / "rows.csv", index=False)
+    declared = {
+        "description": "Which?",
+        "tables": {"rows": {"source": {"path": str(folder / "rows.csv")}, "key": "id", **changes.pop("table", {})}},
+        "examples": {
+            "table": "rows", "target": "y = 1", "split": {"validation_share": 0.2, "test_share": 0.2},
+            **changes.pop("examples", {}),
+        },
+        "models": {"logistic": {}},
+        **changes,
+    }  # fmt: skip
+    answers: dict[bool, list[str]] = {True: [], False: []}
+    for remark in check("case", UseCaseSpec.model_validate(declared), rows):
+        answers[remark.wrong].append(remark.text)
+    return answers
+
+
+def test_columns_that_tell_nothing_are_worth_a_look(tmp_path: Path) -> None:
+    answers = remarks(tmp_path)
+
+    assert answers[True] == []
+    assert answers[False] == [
+        "column 'name' has 300 different texts in 300 rows: a name tells nothing of others: list it under ignore",
+        "column 'twin' is equal to 'x': list it under ignore",
+        "column 'nothing' is the same in all rows: list it under ignore",
+    ]
+
+
+def test_nothing_is_said_of_what_is_ignored(tmp_path: Path) -> None:
+    assert remarks(tmp_path, table={"ignore": ["name", "twin", "nothing"]}) == {True: [], False: []}
+
+
+@pytest.mark.parametrize("rows", [100, None])
+def test_a_declared_column_that_is_not_there_is_named_with_the_one_that_was_meant(
+    rows: int | None, tmp_path: Path
+) -> None:
+    (wrong,) = remarks(tmp_path, rows, table={"ignore": ["nmae"]})[True]
+
+    assert "the columns ['nmae'] are declared but the source has none such" in wrong
+    assert "did you mean 'name'" in wrong
+
+
+@pytest.mark.parametrize(
+    ("examples", "message"),
+    [
+        ({"target": "y"}, "0 or 1; 'y' has the numbers 0 (100 rows), 1 (100 rows), 2 (100 rows)"),
+        ({"target": "yy = 1"}, "did you mean 'y'"),
+        ({"target": "p-r.interval > 2"}, 'stands in quotes, "p-r.interval"'),
+        ({"where": "id < 60"}, "splits_are_large_enough: test has 12 rows, needed: 20"),
+        (
+            {"split": {"validation_share": 0.25, "test_share": 0.25, "group": "p-r.interval"}},
+            "splits_are_large_enough",
+        ),
+    ],
+)
+def test_what_stops_a_run_is_said_before_it(examples: dict[str, Any], message: str, tmp_path: Path) -> None:
+    assert any(message in text for text in remarks(tmp_path, examples=examples)[True])
