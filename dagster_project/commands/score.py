@@ -19,6 +19,7 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of:
     and answered in parts, so that they may be larger than the memory. The output has the key of each row or its
     number, the answer with its decision, warnings, and the coordinates of the model; it is there whole or not at all.
     """
+    from dagster_project.location.loading import BrokenUseCaseError
     from dagster_project.runs.launch import check_name
     from dagster_project.scoring import score as scoring
     from dagster_project.scoring.inputs import InputError
@@ -42,12 +43,13 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of:
         check_name(name)
         raise click.ClickException(str(error)) from error
     try:
+        options = scoring.written_as(name)
         predictor = scoring.load(bundle)
         tell(f"model {predictor.name}, coordinates {predictor.id}")
         fixed = scoring.as_of(predictor, as_of) if as_of else {}
         for column, moment in fixed.items():
             tell(f"asked about as of {moment}, where a file has no {column}")
-        done = scoring.score(predictor, files, out, tell, lenient=lenient, fixed=fixed)
-    except (BundleError, EventLogError, InputError, RowsError, RuntimeError, OSError) as error:
+        done = scoring.score(predictor, files, out, tell, lenient=lenient, fixed=fixed, options=options)
+    except (BrokenUseCaseError, BundleError, EventLogError, InputError, RowsError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from error
     tell(str(done))

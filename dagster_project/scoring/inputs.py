@@ -16,7 +16,9 @@ import pyarrow as pa
 from ml.base.files import scratch_folder
 from ml.base.sql import DataError, connection, quoted
 from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.options import FileOptions, format_of
 from ml.declaration.sources.rows import Rows
+from ml.declaration.sources.spelling import Spelling
 from ml.tables.columns import Column, read_column, select_sql
 from ml.tables.types import is_text
 from service.frames.columns import ColumnsError, Matched, match, records_of
@@ -52,6 +54,7 @@ class Wanted:
     """The demand on a file: the columns of the plan's records and those of keys, at most `rows` at a time.
 
     `fixed` are values that rows have where the file has no such column. `tell` is called with what a user should know.
+    `options` say how files of their format are written, as those of training are.
     """
 
     plan: Plan
@@ -59,6 +62,16 @@ class Wanted:
     rows: int
     tell: Tell
     fixed: Mapping[str, str] = field(default_factory=dict)
+    options: FileOptions | None = None
+
+    def source(self, file: str) -> FileSource:
+        """Return a file as a source: written as those of training where it is of their format."""
+        options = self.options
+        if options is None or format_of(file) != (options.format or options.told):
+            return FileSource(path=file)
+        named = set() if options.header is False else {"columns"}  # which may name the target too
+        said = options.model_dump(exclude_unset=True, exclude={*options.keys, *named})
+        return FileSource.model_validate({**said, "path": file})
 
     def match(self, names: Sequence[str], tell: bool = True) -> Matched:
         """Return how columns match a record's, and tell of those that are not there, and those that are left out."""
@@ -123,22 +136,23 @@ def _of_table(file: str, wanted: Wanted) -> Iterator[Part]:
     """Yield the rows of a CSV or Parquet file, read as the door of training reads them."""
     if Path(file).is_dir():
         raise IsADirectoryError(file)
-    with FileSource(path=file).rows() as source:
-        present = [name for name in wanted.keys if name in source.schema.names]
-        plan, used = wanted.plan, wanted.match(source.schema.names).used
-        columns = {name: _column(source, name, plan.record[name]) for name in used}
-        with _query(source, columns, present) as reader:
+    source = wanted.source(file)
+    with source.rows() as rows:
+        present = [name for name in wanted.keys if name in rows.schema.names]
+        plan, used = wanted.plan, wanted.match(rows.schema.names).used
+        columns = {name: _column(rows, name, plan.record[name], source.spelling(name)) for name in used}
+        with _query(rows, columns, present) as reader:
             for batch in reader:
                 for table in (batch.slice(at, wanted.rows) for at in range(0, batch.num_rows, wanted.rows)):
                     records = _records(table, columns, plan)
                     yield Part([{**wanted.fixed, **record} for record in records], _keys(table, present))
 
 
-def _column(source: Rows, name: str, kind: ColumnType) -> Column:
+def _column(source: Rows, name: str, kind: ColumnType, spelling: Spelling) -> Column:
     """Return how a column of a file is read as what a record has by its name."""
     column = source.schema.field(name)
     whole = kind == "number" and pa.types.is_integer(column.type)
-    return read_column("it", column, None if whole else _LOGICAL[kind])
+    return read_column("it", column, None if whole else _LOGICAL[kind], spelling)
 
 
 @contextmanager

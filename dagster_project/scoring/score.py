@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from dagster_project.scoring.inputs import InputError, Part, Tell, Wanted, parts
 from dagster_project.scoring.output import writing
+from ml.declaration.sources.options import FileOptions
 from ml.provenance.stamp import KEY
 from service.frames.answers import ROWS, RowsError, answer, answer_schema
 from service.history.log import log_folder
@@ -48,6 +49,21 @@ def load(bundle: Path) -> Predictor:
     return served.require_predictor()
 
 
+def written_as(use_case: str) -> FileOptions | None:
+    """Return how the files of a use case's examples are written, by its declaration; None where they are no files.
+
+    Raises BrokenUseCaseError for a declaration that cannot be read.
+    """
+    from dagster_project.definitions import CONFIGS
+    from dagster_project.location.loading import load_declaration
+
+    if not (CONFIGS / use_case / "defs.yaml").is_file():
+        return None
+    declared = load_declaration(CONFIGS / use_case)
+    source = declared.tables[declared.examples.table].source
+    return source if isinstance(source, FileOptions) else None
+
+
 def as_of(predictor: Predictor, moment: str) -> dict[str, str]:
     """Return the column that says when rows are asked about, with one time for all: `now`, or as ISO 8601 has it.
 
@@ -73,16 +89,18 @@ def score(
     *,
     lenient: bool = False,
     fixed: Mapping[str, str] | None = None,
+    options: FileOptions | None = None,
 ) -> Scored:
     """Answer all rows of some files in their order, and write the answers; whatever stops it, there is no output.
 
     `lenient` leaves rows that cannot be answered without an answer, and says why in a column of its own. `fixed` are
-    values that rows have where a file has no such column. Raises InputError for a file, and RowsError for rows.
+    values that rows have where a file has no such column, `options` say how files are written. Raises InputError for a
+    file, and RowsError for rows.
     """
     scored, begun, schema = Scored(), time.monotonic(), None
     with writing(out, {KEY: predictor.id, "sextant.model": predictor.name}) as writer:
         for file in files:
-            wanted = Wanted(predictor.plan, predictor.model.keys, ROWS, _about(file, tell), fixed or {})
+            wanted = Wanted(predictor.plan, predictor.model.keys, ROWS, _about(file, tell), fixed or {}, options)
             for start, part in _numbered(parts(file, wanted)):
                 try:
                     table = _answered(predictor, part, start, scored, lenient)

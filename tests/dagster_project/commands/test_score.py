@@ -21,6 +21,8 @@ from click.testing import CliRunner, Result
 
 from dagster_project.commands.main import main
 from dagster_project.results.locate import locate
+from dagster_project.scoring import score as scoring
+from ml.declaration.sources.file import FileSource
 from resources.bentos import BentoStore
 from resources.tracking.runs import tracking
 from service.frames import answers
@@ -321,8 +323,27 @@ def test_files_of_other_programs_are_read_and_damaged_ones_named(folder: Path) -
         assert written(folder / "out.parquet")["score"] == service(ROWS).scores
     for name in (*damaged, "latin.csv"):
         result = score(folder / name, "--out", folder / "never.csv")
-        assert (result.exit_code, f"{name}: it cannot be read: " in result.output) == (1, True), result.output
+        assert (result.exit_code, name in result.output, "cannot be read" in result.output) == (1, True, True), (
+            result.output
+        )
     assert not (folder / "never.csv").exists()
+
+
+def test_files_are_written_as_those_of_training(folder: Path) -> None:
+    semicolons = csv([ROWS[0], {**ROWS[3], "carrier": "?"}]).replace(",", ";").replace(".", ",")
+    (folder / "new.csv").write_text(semicolons)
+    source = {"path": "train.csv", "separator": ";", "decimal": ",", "missing": ["?"], "columns": ["flight_id", "late"]}
+    options = FileSource.model_validate(source)
+
+    for ending in ("csv", "parquet"):
+        if ending == "parquet":
+            parquet(ROWS, folder / "new.parquet")
+        predictor = scoring.load(BentoStore().bundle(NAME))
+        place = str(folder / f"out {ending}.parquet")
+        scoring.score(predictor, [str(folder / f"new.{ending}")], place, print, options=options)
+
+    assert written(folder / "out csv.parquet")["score"] == service([ROWS[0], {**ROWS[3], "carrier": None}]).scores
+    assert written(folder / "out parquet.parquet")["score"] == service(ROWS).scores
 
 
 def test_without_a_bento_it_says_what_to_do(home: Path, tmp_path: Path) -> None:
