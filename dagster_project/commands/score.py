@@ -1,6 +1,8 @@
 """`sextant score`."""
 
+import os
 import signal
+import sys
 
 import click
 
@@ -50,6 +52,9 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of:
         for column, moment in fixed.items():
             tell(f"asked about as of {moment}, where a file has no {column}")
         done = scoring.score(predictor, files, out, tell, lenient=lenient, fixed=fixed, options=options)
+    except BrokenPipeError:  # whoever reads the output has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
     except (BrokenUseCaseError, BundleError, EventLogError, InputError, RowsError, RuntimeError, OSError) as error:
         raise click.ClickException(str(error)) from error
     tell(str(done))

@@ -390,7 +390,7 @@ def test_a_scoring_that_is_ended_leaves_nothing(folder: Path) -> None:
 def test_the_champion_of_a_use_case_scores_its_own_file_and_the_output_is_located(packaged: Small) -> None:
     out = packaged.home / "scored.parquet"
 
-    result = CliRunner().invoke(main, ["score", "small", str(packaged.rows), "--out", str(out)])
+    result = CliRunner().invoke(main, ["score", "small:1", str(packaged.rows), "--out", str(out)])
 
     assert result.exit_code == 0, result.output
     assert written(out)["id"] == [str(number) for number in range(600)]
