@@ -1,5 +1,6 @@
 """Explaining: the SHAP values of rows, by the functions that explain an evaluation."""
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,10 @@ def explained(
     chosen = background.iloc[sample(len(background), BACKGROUND, SEED)]
     X, reference = (encoder.encode(rows).astype(np.float64) for rows in (matrix, chosen))
     predict = Exported(exported.session, encoder).predict
-    values, base, answers = shap_values(predict, reference, X, SEED), predict(reference).mean(axis=0), predict(X)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "IProgress not found")  # tqdm's, in a notebook, of a bar that is never drawn
+        values = shap_values(predict, reference, X, SEED)
+    base, answers = predict(reference).mean(axis=0), predict(X)
     bases = np.broadcast_to(base, answers.shape)
     if answers.ndim == 2:
         likeliest = answers.argmax(axis=1)
