@@ -12,7 +12,7 @@ from assets.graph import all_assets
 from dagster_project.location.automation import automation
 from dagster_project.location.loading import VALIDATING
 from dagster_project.location.scaffolding import UseCaseScaffolder
-from dagster_project.location.templates import resolved, unresolved
+from dagster_project.location.templates import resolved, unresolved, with_variables
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.known import unused_past
 
@@ -25,6 +25,12 @@ class UseCase(UseCaseSpec, dg.Component):
     def get_model_cls(cls) -> type["UseCase"]:
         """Return the class itself: so every mistake of a declaration is reported at its own line."""
         return cls
+
+    @classmethod
+    def model_json_schema(cls, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """Return the schema that an editor and `dg check yaml` go by."""
+        schema: dict[str, Any] = with_variables(super().model_json_schema(*args, **kwargs))
+        return schema
 
     @model_validator(mode="wrap")
     @classmethod

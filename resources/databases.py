@@ -10,11 +10,18 @@ from resources.settings import settings
 
 WAIT_S = 5.0  # a healthy writer is done in a fraction of one
 _OF_RUN = 36  # characters: of a single run Dagster keeps the events in a file with its id
-_WORDS = "database is locked"  # SQLite's, whichever library it was asked by
+# SQLite's words, whichever library it was asked by:
+_LOCKED = "database is locked"
+_DAMAGED = ("file is not a database", "database disk image is malformed")
+_NO_TABLE = "no such table"
 
 
 class LockedError(RuntimeError):
     """An embedded database is kept by another process."""
+
+
+class DamagedError(RuntimeError):
+    """An embedded database is none."""
 
 
 def embedded() -> Iterator[Path]:
@@ -28,7 +35,8 @@ def embedded() -> Iterator[Path]:
 def require_free(*files: Path, wait_s: float | None = None) -> None:
     """Raise LockedError, which names who has it, where a database that is there cannot be written in time.
 
-    Without `files` it looks at all of them. Libraries would wait, or try again, for minutes.
+    Raises DamagedError, which names it, where its file is no database. Without `files` it looks at all of them.
+    Libraries would wait, or try again, for minutes.
     """
     patience = WAIT_S if wait_s is None else wait_s
     for file in (file for file in files or embedded() if file.exists()):
@@ -37,46 +45,53 @@ def require_free(*files: Path, wait_s: float | None = None) -> None:
                 connection.execute("begin immediate")
                 connection.execute("rollback")
             except sqlite3.OperationalError as error:
-                if _WORDS in str(error):  # any other obstacle, such as a disk that is read only, is not of this kind
+                if _LOCKED in str(error):  # any other obstacle, such as a disk that is read only, is not of this kind
                     raise
 
 
 def first_value(file: Path, query: str, *values: str) -> str | None:
-    """Return the first value that a database answers, None where it has none; raise LockedError."""
+    """Return the first value that a database answers, None where it has none; raise LockedError or DamagedError."""
     if not file.exists():
         return None
     with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True, timeout=WAIT_S)) as connection, _naming(file):
-        row = connection.execute(query, values).fetchone()
+        try:
+            row = connection.execute(query, values).fetchone()
+        except sqlite3.OperationalError as error:
+            if _NO_TABLE in str(error):  # nothing was ever written to it
+                return None
+            raise
     return str(row[0]) if row else None
 
 
 @contextmanager
 def _naming(file: Path) -> Iterator[None]:
-    """Raise LockedError, which names a database and who has it, where the block finds it locked."""
+    """Raise LockedError or DamagedError, which name a database, where the block finds it locked or damaged."""
     try:
         yield
-    except sqlite3.OperationalError as error:
-        if _WORDS not in str(error):
-            raise
-        raise LockedError(
-            f"the database {file} is locked by {_holders(file)}: wait until that is done with it, or end it, "
-            "and try again"
-        ) from error
+    except sqlite3.DatabaseError as error:
+        if _LOCKED in str(error):
+            raise LockedError(
+                f"the database {file} is locked by {_holders(file)}: wait until that is done with it, or end it, "
+                "and try again"
+            ) from error
+        if any(words in str(error) for words in _DAMAGED):
+            raise DamagedError(f"the database {file} is damaged ({error}): put it back from a backup") from error
+        raise
 
 
-def locked(error: BaseException | None) -> LockedError | None:
-    """Return what a library's error says of a locked database; None if it says nothing of one."""
-    while error is not None:
-        if isinstance(error, LockedError):
-            return error
-        if _WORDS in str(error):
-            try:
-                require_free(wait_s=0)
-            except LockedError as found:
-                return found
-            return LockedError(f"a database in {home()} was locked by another process for some seconds; try again")
-        error = error.__cause__ or error.__context__
-    return None
+def fault_in(error: BaseException) -> LockedError | DamagedError | None:
+    """Return what a library's error says of a locked or damaged database; None if it says nothing of one."""
+    if isinstance(error, LockedError | DamagedError):
+        return error
+    if not any(words in str(error) for words in (_LOCKED, *_DAMAGED)):
+        return None
+    try:
+        require_free(wait_s=0)
+    except (LockedError, DamagedError) as found:
+        return found
+    if _LOCKED in str(error):
+        return LockedError(f"a database in {home()} was locked by another process for some seconds; try again")
+    return DamagedError(f"a database in {home()} is damaged ({error}): put it back from a backup")
 
 
 def _holders(file: Path) -> str:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, TypeVar
 
 from ml.base.files import write_whole
 from ml.base.hashing import hash_json
@@ -15,11 +15,13 @@ from ml.provenance.source import Source
 from resources.home import home
 from resources.storage import Stored
 
+_Kind = TypeVar("_Kind")
+_OF_A_RECORD = {"code", "config", "data", "environment", "labels", "made_at", "result", "run", "seed"}
 PARTS = ("config", "environment")  # long and often the same: each is kept once, under the hash of all it says
 
 
 class LedgerError(LookupError):
-    """No such coordinates are kept here."""
+    """No such coordinates are kept here, or not as they were written."""
 
 
 class Ledger:
@@ -75,37 +77,38 @@ class Ledger:
     @property
     def shown(self) -> set[str]:
         """Return the files of the storage that show the latest materializations."""
-        return {path for file in (self.folder / "shown").rglob("*.json") for path in json.loads(file.read_bytes())}
+        return {path for file in (self.folder / "shown").rglob("*.json") for path in _read(file, list)}
 
     def latest_of(self, asset: str) -> str | None:
         """Return the id of the coordinates of the asset's latest materialization; None if it has none."""
         file = self.folder / "latest" / f"{asset}.json"
-        return str(json.loads(file.read_bytes())) if file.is_file() else None
+        return _read(file, str) if file.is_file() else None
 
     def latest_result(self, asset: str) -> Stored | None:
         """Return the stored version of the asset's latest materialization; None if it has none."""
-        identity = self.latest_of(asset)
-        return Stored(**_read(self.folder / f"{identity}.json")["result"]) if identity else None
+        file = self.folder / f"{self.latest_of(asset)}.json"
+        return Stored(**_record(file)["result"]) if file.is_file() else None
 
     def promoted(self, use_case: str) -> tuple[str, str] | None:
         """Return the champion of the latest `production_model`: its version and its model's hash, empty if not kept."""
         file = self.folder / f"{self.latest_of(f'{use_case}/production_model')}.json"
-        labels = _read(file)["labels"] if file.is_file() else {}
+        labels = _record(file)["labels"] if file.is_file() else {}
         version = str(labels.get("model", "")).rpartition(":")[2]
         return (version, str(labels.get("model hash", ""))) if version else None
 
     @property
     def latest_of_all(self) -> set[str]:
         """Return the ids of the coordinates of every asset's latest materialization."""
-        return {str(json.loads(file.read_bytes())) for file in (self.folder / "latest").rglob("*.json")}
+        return {_read(file, str) for file in (self.folder / "latest").rglob("*.json")}
 
     def get(self, identity: str) -> dict[str, Any]:
         """Return the coordinates of this id, whole, with their `result`; raise LedgerError if they are not kept."""
         try:
-            record = _read(self.folder / f"{identity}.json")
-        except FileNotFoundError:
-            raise LedgerError(f"no coordinates {identity!r} in {self.folder}") from None
-        parts = {part: _read(self.folder / part / f"{record[part]}.json") for part in PARTS}
+            record = _record(self.folder / f"{identity}.json")
+            parts = {part: _read(self.folder / part / f"{record[part]}.json", dict) for part in PARTS}
+        except FileNotFoundError as error:
+            part = f": {error.filename} is missing" if Path(error.filename).parent != self.folder else ""
+            raise LedgerError(f"no coordinates {identity!r} in {self.folder}{part}") from None
         parts["config"] |= {**record.get("config_read", {}), "whole": record["config"]}
         return record | parts
 
@@ -133,7 +136,7 @@ class Ledger:
     @cached_property
     def records(self) -> dict[str, dict[str, Any]]:
         """Return every record by its id, the oldest one first; config and environment by their ids alone."""
-        records = {file.stem: _read(file) for file in self.folder.glob("*.json")}
+        records = {file.stem: _record(file) for file in self.folder.glob("*.json")}
         return dict(sorted(records.items(), key=lambda entry: str(entry[1]["made_at"])))
 
     def latest(self, **wanted: str) -> str | None:
@@ -224,8 +227,30 @@ def _json(value: Any) -> bytes:
     return json.dumps(value, indent=1, sort_keys=True).encode()
 
 
-def _read(file: Path) -> dict[str, Any]:
-    return dict(json.loads(file.read_bytes()))
+def _record(file: Path) -> dict[str, Any]:
+    """Return the record of a file; raise FileNotFoundError if it is not there, LedgerError if it is damaged."""
+    record = _read(file, dict)
+    if lacking := sorted(_OF_A_RECORD - record.keys()):
+        raise _damaged(file, f"it lacks {', '.join(lacking)}")
+    return record
+
+
+def _read(file: Path, kind: type[_Kind]) -> _Kind:
+    """Return the JSON value of a file, which is of this kind; raise LedgerError if it is damaged."""
+    try:
+        value = json.loads(file.read_bytes())
+    except ValueError as error:
+        raise _damaged(file, "it is no JSON") from error
+    if not isinstance(value, kind):
+        raise _damaged(file, f"it holds no {kind.__name__}")
+    return value
+
+
+def _damaged(file: Path, how: str) -> LedgerError:
+    return LedgerError(
+        f"{file} is damaged, {how}: put it back from a backup, or remove it, so that what it says is not known here, "
+        "and materialize anew what needs it"
+    )
 
 
 def _write_once(file: Path, content: Any) -> None:

@@ -26,7 +26,7 @@ from ml.evaluation.slices import columns_of
 from ml.exported.model import ExportedModel
 from ml.exported.onnx import Parity, measure_parity
 from ml.features.define import require_slice_columns
-from ml.features.leaks import no_leak
+from ml.features.leaks import no_leak, sampled
 from ml.gates.judge import gate_modules, gate_names, judge
 from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
@@ -127,8 +127,8 @@ def _leak_audit(model: ExportedModel, tables: dict[str, pa.Table], rows: pd.Data
     """Return whether the model's features tell something from after the cutoff, on a sample of the test rows."""
     if not model.spec.examples.timed:
         return None
-    sample = rows.sample(min(len(rows), AUDITED), random_state=seed)
-    finding = no_leak(model.spec, model.definitions, tables, sample[[*model.spec.keys, "cutoff"]])
+    sample = sampled(rows[[*model.spec.keys, "cutoff"]], AUDITED, seed)
+    finding = no_leak(model.spec, model.definitions, tables, sample)
     return LeakAudit(passed=finding.passed, reason=finding.reason)
 
 

@@ -14,7 +14,7 @@ from ml.features.audit import ALONE, feature_checks, no_feature_alone
 from ml.features.definitions import FeatureDefinitions
 from ml.features.history_check import coverage
 from ml.features.identities import TOGETHER, no_identity
-from ml.features.leaks import NO_LEAK, no_leak
+from ml.features.leaks import NO_LEAK, no_leak, sampled
 from ml.features.matrix import feature_matrix
 from ml.tables.statistics import statistics
 
@@ -33,7 +33,7 @@ def features(case: Case, part: str, splits: list[str]) -> dg.AssetsDefinition:
         short = markdown_table(coverage(step.case.name, spec, sources, rows["cutoff"])) or "there are no windows"
         step.show(rows_with_less_history_than_a_window=dg.MetadataValue.md(short))
         if NO_LEAK in audit:
-            sample = rows.sample(min(len(rows), SAMPLE), random_state=spec.seed)
+            sample = sampled(rows, SAMPLE, spec.seed)
             step.audit(no_leak(spec, feature_definitions, sources, sample))
         made_of = feature_definitions.sources(spec.examples.table)
         step.metadata["dagster/column_lineage"] = _lineage(step.case, made_of)

@@ -89,7 +89,7 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     require_task(chosen, Task(case.spec.task))
     if declared.gpu != "never":
         require_device(chosen, "cuda")
-    Space(chosen, declared.space, declared.fixed)
+    Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
     if declared.refit == "train_and_validation" and not chosen.settles:
         raise ValueError(
             f"models.{name}.refit: train_and_validation is not for {name}, whose training stops by the validation "

@@ -19,7 +19,7 @@ from ml.verdict import Verdict
 from resources.storage import Columns
 from resources.tracking.history import PROMOTED
 from resources.tracking.protocol import RegisteredVersion, RegistryError
-from resources.tracking.registry import ANSWERS, CHALLENGER, MODEL_HASH, ROLLED_BACK, Registry
+from resources.tracking.registry import ANSWERS, CHALLENGER, MODEL_HASH, Registry
 
 
 def production_model(case: Case) -> dg.AssetsDefinition:
@@ -114,13 +114,14 @@ def _waits(version: RegisteredVersion, name: str, model: ExportedModel) -> str:
 
 def _require_not_rolled_back(step: Step, registry: Registry, model: ExportedModel) -> None:
     """Raise dagster.Failure if a version that answers alike was rolled back."""
-    for other in [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]:
-        if why := other.tags.get(ROLLED_BACK):
-            raise dg.Failure(
-                f"not promoted: this model is version {other.version}, which was rolled back {why}. If it shall serve "
-                f"all the same: sextant rollback {step.case.name} --to {other.version} --reason …",
-                allow_retries=False,
-            )
+    alike = [*registry.tagged(ANSWERS, model.answers), *registry.tagged(MODEL_HASH, model.hash)]
+    if (rollback := registry.rolled_back(model.hash, alike)) is not None:
+        version, why = rollback
+        raise dg.Failure(
+            f"not promoted: this model is version {version}, which was rolled back {why}. If it shall serve all the "
+            f"same: sextant rollback {step.case.name} --to {version} --reason …",
+            allow_retries=False,
+        )
 
 
 def _registered(step: Step, registry: Registry, model: ExportedModel, test: Columns) -> str:

@@ -33,7 +33,7 @@ def gc(older_than: str, dry_run: bool) -> None:
         with dg.DagsterInstance.get() as instance:
             for line in reap(instance):
                 click.echo(line)
-    pieces = garbage(Ledger(), storage(), BentoStore(), tracking(), studies(), age)
+    pieces = garbage(Ledger(), storage(), BentoStore(), tracking(), studies(), age, click.echo)
     if not dry_run:
         try:
             remove(pieces, studies())

@@ -24,14 +24,16 @@ class Commands(click.Group):
         return command
 
     def invoke(self, context: click.Context) -> Any:
-        """Run the command; raise ClickException where it finds a database locked, whichever library says so."""
+        """Run the command; raise ClickException where the home is at fault, whichever library says so."""
         try:
             return super().invoke(context)
+        except click.exceptions.Exit:
+            raise
         except Exception as error:
-            from resources.databases import locked
+            from resources.faults import in_one_line
 
-            if reason := locked(error):
-                raise click.ClickException(str(reason)) from error
+            if not isinstance(error, click.ClickException) and (reason := in_one_line(error)):
+                raise click.ClickException(reason) from error
             raise
 
 

@@ -9,6 +9,8 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 
 Place: TypeAlias = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\{\{\s*env\.([A-Za-z_]\w*)\s*\}\}", re.ASCII)
+_IN_SCHEMA = {"type": "string", "pattern": r"\{\{\s*env\.[A-Za-z_][A-Za-z0-9_]*\s*\}\}"}
+_ANNOTATIONS = ("title", "description", "default")
 _INTENDED = re.compile(r"\{\{-?\s*env\b")  # what somebody wrote who meant a variable
 
 
@@ -34,6 +36,28 @@ def unresolved(error: ValidationError, declared: Any, environment: Mapping[str, 
     values = {environment[name]: f"{{{{ env.{name} }}}}" for name in names if environment.get(name)}
     details = [_unresolved(mistake, declared, values) for mistake in error.errors()]
     return ValidationError.from_exception_data(error.title, details)
+
+
+def with_variables(schema: Any) -> Any:
+    """Return a JSON schema that takes `{{ env.NAME }}` too for each number, truth value and word that it asks for.
+
+    An editor and `dg check yaml` see a declaration before its variables are replaced.
+    """
+    if isinstance(schema, list):
+        return [with_variables(part) for part in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    if _takes_no_text(schema):
+        annotations = {name: schema[name] for name in _ANNOTATIONS if name in schema}
+        rest = {name: value for name, value in schema.items() if name not in annotations}
+        return {**annotations, "if": _IN_SCHEMA, "else": rest}
+    return {name: value if name == "default" else with_variables(value) for name, value in schema.items()}
+
+
+def _takes_no_text(schema: Mapping[str, Any]) -> bool:
+    kind = schema.get("type")
+    is_limited = isinstance(schema.get("pattern", schema.get("format")), str) and kind == "string"
+    return kind in ("integer", "number", "boolean") or isinstance(schema.get("enum"), list) or is_limited
 
 
 def _resolved(value: Any, environment: Mapping[str, str]) -> Any:

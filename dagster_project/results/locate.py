@@ -1,16 +1,18 @@
 """Finds the coordinates of a result."""
 
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from ml.base.hashing import hash_bytes
 from resources.home import home
-from resources.ledger import Ledger, LedgerError
+from resources.ledger import Ledger
 from resources.storage import Stored, storage
 from resources.tracking.tracker import Tracker
 
 _MLFLOW_RUN = re.compile(r"(?:^|/runs/)([0-9a-f]{32})(?:$|[/?#])")
+SHOWN = 8  # names that may have been meant
 ALLOWED = (
     "a coordinates id, an asset key such as flight_delays/evaluation, an MLflow run's id or URL, a model such as "
     "flight_delays@champion or flight_delays:1, a Bento tag such as flight_delays:1-0123456789abcdef, or a file: "
@@ -32,12 +34,32 @@ def locate(thing: str, tracking: Tracker, ledger: Ledger | None = None) -> dict[
     ledger = ledger or Ledger()
     identities = _identities(thing, tracking, ledger)
     if not identities:
-        raise NotFoundError(f"nothing called {thing!r} has coordinates in {home()}; allowed: {ALLOWED}")
+        raise NotFoundError(
+            f"nothing called {thing!r} has coordinates in {home()}{_meant(thing, ledger)}; allowed: {ALLOWED}"
+        )
     identity, *others = identities
-    try:
-        return {**ledger.get(identity), "same_bytes": others}
-    except LedgerError as error:
-        raise NotFoundError(f"{thing!r} was made in another Sextant home: {error}") from error
+    if identity not in ledger.records:
+        raise NotFoundError(
+            f"{thing!r} has the coordinates {identity}, of which {ledger.folder} knows nothing: it was made in another "
+            "Sextant home, or its file there is lost"
+        )
+    return {**ledger.get(identity), "same_bytes": others}
+
+
+def _meant(thing: str, ledger: Ledger) -> str:
+    """Return words about what was meant: what is known and begins like the thing, or is written nearly so."""
+    if Path(thing).is_dir():
+        return f", for {thing} is a folder: name a file in it"
+    labels = [record["labels"] for record in ledger.records.values()]
+    models = {label["model"] for label in labels if "model" in label}
+    assets = {record["run"]["asset"] for record in ledger.records.values()}
+    cases = {f"{asset.partition('/')[0]}@champion" for asset in assets}
+    known = sorted(
+        {*ledger.records, *assets, *cases, *models, *(label["bento"] for label in labels if "bento" in label)}
+    )
+    begun = [name for name in known if thing and re.match(rf"{re.escape(thing.rstrip('/'))}[/@:]", name)]
+    near = (begun or get_close_matches(thing, known, SHOWN))[:SHOWN]
+    return f"; did you mean {', '.join(near)}?" if near else ""
 
 
 def _identities(thing: str, tracking: Tracker, ledger: Ledger) -> list[str]:

@@ -52,7 +52,10 @@ def current(registry: Registry) -> str:
 
 def former(registry: Registry) -> str:
     """Return the version that the champion was promoted instead of; raise ClickException where none is recorded."""
-    champion = current(registry)
+    standing = registry.standing()
+    if standing is None:
+        raise click.ClickException(f"{registry.name} has no champion to go back from; name a version with --to")
+    champion = standing.version
     moves = [entry for entry in registry.entries() if entry.action in (PROMOTED, APPROVED)]
     before = [entry.former for entry in moves if entry.version == champion]
     if not before or before[-1] is None:

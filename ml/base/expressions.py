@@ -10,6 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
+from graphlib import CycleError, TopologicalSorter
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from ml.base.sql import DataError, quoted
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 Node = dict[str, Any]  # of the tree that DuckDB's json_serialize_sql gives
 SHOWN = 400  # characters of an expression or a query in an error
+_STOPS = "error"  # a function whose value does not differ, for it has none
 _TO_TODAY = ("age", 1)  # which DuckDB's catalogue does not say
 _UNKNOWN = "list_filter([x], lambda v: typeof(v) NOT IN ('DOUBLE', 'FLOAT') OR isfinite(try_cast(v AS DOUBLE)))[1]"
 _FLOATS, _TIMES = ("DOUBLE", "FLOAT"), ("DATE", "TIME")
@@ -28,6 +31,8 @@ _IN_A_ROW = (
     "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
     "OPERATOR", "TYPE",
 )  # fmt: skip
+_MAIN = "main"
+_OF_VALUES = ("range", "generate_series", "unnest", "repeat", "repeat_row", "json_each", "json_tree")
 _OF_MANY_ROWS = {
     "WINDOW": "a window function",
     "SUBQUERY": "a subquery",
@@ -51,15 +56,29 @@ def row_sql(expression: str, types: Mapping[str, str] | None = None) -> str:
 def query_sql(query: str) -> str:
     """Return a query over tables as SQL in which a number that does not exist is null.
 
-    Raises DataError where the text is no single query, or looks at what differs from run to run.
+    Raises DataError where the text is no single query, looks at what differs from run to run, or makes rows of anything
+    but tables and its own values.
     """
     with _named_if_deep(query):
         tree = _parsed(query)
         if len(tree["statements"]) != 1:
             raise DataError(f"{query!r} is not one query but {len(tree['statements'])}; correct the declaration")
-        for reason in _changes(tree, query, 0):
+        for reason in chain(_changes(tree, query, 0), _elsewhere(tree)):
             raise DataError(f"{shortened(query, SHOWN)!r} {reason}")
         return _text(_Guard(in_query=True).of(tree))
+
+
+def tables_of(query: str) -> set[str]:
+    """Return the tables that a query reads, in lower case, without those that it names itself.
+
+    One of another schema is named with it. Raises DataError if the text is no query.
+    """
+    with _named_if_deep(query):
+        nodes = list(nodes_of(_parsed(query)))
+    own = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
+    named = [node for node in nodes if node.get("type") == "BASE_TABLE"]
+    tables = {(str(node.get("schema_name") or _MAIN).lower(), node["table_name"].lower()) for node in named}
+    return {name if schema == _MAIN else f"{schema}.{name}" for schema, name in tables} - own
 
 
 def columns_of(expression: str) -> set[str]:
@@ -80,6 +99,23 @@ def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
         sources.add(name)
         rest |= (columns_of(expressions[name]) if name in expressions else set()) - sources
     return sources
+
+
+def in_order(computed: Mapping[str, str]) -> dict[str, str]:
+    """Return expressions by the names of their columns, each after those that it names.
+
+    Raises DataError where some are computed of one another in a circle.
+    """
+    names = {name.lower(): name for name in computed}
+    needed = {
+        name: [names[column] for column in sorted(columns_of(expression) & names.keys())]
+        for name, expression in computed.items()
+    }
+    try:
+        return {name: computed[name] for name in TopologicalSorter(needed).static_order()}
+    except CycleError as error:
+        circle = " of ".join(map(repr, error.args[1]))
+        raise DataError(f"computed columns in a circle: {circle}; compute them of other columns") from None
 
 
 def check_columns_of(where: str, expression: str, columns: Iterable[str]) -> None:
@@ -141,13 +177,27 @@ def _checked(expression: str) -> Node:
 
 def _parsed(sql: str, expression: str | None = None) -> Node:
     """Return DuckDB's tree of some SQL, or raise DataError."""
-    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
-    tree: Node = json.loads(row[0]) if row else {}
+    tree = _tree(sql)
     if tree.get("error"):
         what, shown = ("query", sql) if expression is None else ("SQL expression", expression)
-        reason = tree.get("error_message")
-        raise DataError(f"{shortened(shown, SHOWN)!r} is no {what}: {reason}; correct the declaration")
+        word = next((word for word, quoting in _quotings(sql) if not _tree(quoting).get("error")), None)
+        remedy = f"if {word} names a column, write it as {quoted(word)}" if word else "correct the declaration"
+        raise DataError(f"{shortened(shown, SHOWN)!r} is no {what}: {tree.get('error_message')}; {remedy}")
     return tree
+
+
+def _tree(sql: str) -> Node:
+    row = _parser().execute("select json_serialize_sql(?)", [sql]).fetchone()
+    tree: Node = json.loads(row[0]) if row else {}
+    return tree
+
+
+def _quotings(sql: str) -> Iterator[tuple[str, str]]:
+    """Yield each of SQL's own words in a text, with the text in which it is a name."""
+    written = dict.fromkeys(word.lower() for word in re.findall(r"\w+", sql.removeprefix("select")))
+    keywords = _parser().execute("select keyword_name from duckdb_keywords()").fetchall()
+    for word in sorted(written.keys() & {word for (word,) in keywords}):
+        yield word, re.sub(rf"""(?i)(?<![\w'".]){word}(?![\w'"(])""", quoted(word), sql)
 
 
 def _parser() -> "duckdb.DuckDBPyConnection":
@@ -262,26 +312,29 @@ def _of_many_rows(name: str) -> Iterator[str]:
             yield from _faults(_item(_parsed(f"select ({macro})")))
 
 
-def _changes(node: Any, sql: str, start: int) -> Iterator[str]:
-    """Yield what in some SQL differs from run to run; the SQL begins at a place of the text that was parsed."""
+def _changes(node: Any, sql: str, start: int, within: frozenset[str] = frozenset()) -> Iterator[str]:
+    """Yield what in some SQL differs from run to run; the SQL begins at a place of the text that was parsed.
+
+    It may be that `within` macros, of which some name themselves.
+    """
     if isinstance(node, list):
         for child in node:
-            yield from _changes(child, sql, start)
+            yield from _changes(child, sql, start, within)
     elif isinstance(node, dict):
         if node.get("class") in ("FUNCTION", "WINDOW"):
-            yield from _unstable(str(node["function_name"]).lower(), len(node.get("arguments", [])))
+            yield from _unstable(str(node["function_name"]).lower(), len(node.get("arguments", [])), within)
         elif node.get("class") == "COLUMN_REF" and len(node["column_names"]) == 1:
             place = max(node.get("query_location", 0) - start, 0)  # in bytes
             yield from _present(node["column_names"][0], sql.encode()[place:])
         if node.get("sample"):
             yield "takes a sample, which differs from run to run. Take rows by a condition, such as hash(key) % 10 = 0"
         for child in node.values():
-            yield from _changes(child, sql, start)
+            yield from _changes(child, sql, start, within)
 
 
-def _unstable(name: str, arguments: int) -> Iterator[str]:
+def _unstable(name: str, arguments: int, within: frozenset[str]) -> Iterator[str]:
     function = _functions().get(name)
-    if function is None:
+    if function is None or name == _STOPS or name in within:
         return
     if not function.is_stable or function.is_clock(arguments) or (name, arguments) == _TO_TODAY:
         yield (
@@ -289,7 +342,7 @@ def _unstable(name: str, arguments: int) -> Iterator[str]:
             "the column in the source"
         )
     for macro in function.macros:
-        yield from _changes(_item(_parsed(f"select ({macro})")), macro, len("select ("))
+        yield from _changes(_item(_parsed(f"select ({macro})")), macro, len("select ("), within | {name})
 
 
 def _present(name: str, written: bytes) -> Iterator[str]:
@@ -298,6 +351,33 @@ def _present(name: str, written: bytes) -> Iterator[str]:
             f"says {name}, which differs from run to run. Write a constant, or make the column in the source; if it "
             f'names a column, write it as "{name}"'
         )
+
+
+def _elsewhere(tree: Node) -> Iterator[str]:
+    """Yield what a query makes rows of, if neither its tables nor its own values hold them, with the remedy."""
+    for node in nodes_of(tree):
+        name = str(node["function"].get("function_name")) if node.get("type") == "TABLE_FUNCTION" else None
+        if node.get("type") == "SHOW_REF" or (name is not None and name.lower() not in _OF_VALUES):
+            what = f"calls {name}()" if name else "describes the database"
+            yield (
+                f"{what}, whose rows are of no declared table, so that nothing would notice if they changed. Declare a "
+                f"table with that source; functions that make rows: {', '.join(sorted(_OF_VALUES))}"
+            )
+
+
+def query_tree(query: str) -> Node:
+    """Return DuckDB's tree of a query; raises DataError if the text is none."""
+    with _named_if_deep(query):
+        return _parsed(query)
+
+
+def nodes_of(tree: Any) -> Iterator[Node]:
+    """Yield all nodes of a tree, each before those in it."""
+    if isinstance(tree, dict):
+        yield tree
+    if isinstance(tree, dict | list):
+        for child in tree.values() if isinstance(tree, dict) else tree:
+            yield from nodes_of(child)
 
 
 def _names(node: Any, bound: frozenset[str]) -> Iterator[str]:

@@ -13,8 +13,12 @@ def alike(left: pa.ChunkedArray, right: pa.ChunkedArray) -> tuple[pa.ChunkedArra
     missing, and none is rounded on the way. Raises ArrowInvalid for types that have no common one.
     """
     left, right = _plain(left), _plain(right)
+    if pa.types.is_null(left.type) or pa.types.is_null(right.type):
+        return (left.cast(right.type), right) if pa.types.is_null(left.type) else (left, right.cast(left.type))
     if left.type.equals(right.type):
         return left, right
+    if _kind(left.type) != _kind(right.type):  # the text '012' is not 12
+        raise pa.ArrowInvalid(f"{left.type} and {right.type} are never equal")
     if pa.types.is_timestamp(left.type) and pa.types.is_timestamp(right.type):
         return left.cast(pa.timestamp("us"), safe=False), right.cast(pa.timestamp("us"), safe=False)
     if pa.types.is_integer(left.type) or pa.types.is_integer(right.type):
@@ -37,6 +41,16 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
     return pc.add(column, pa.scalar(0, column.type)) if pa.types.is_floating(column.type) else column
+
+
+def _kind(kind: pa.DataType) -> str:
+    """Return which types are those of equal values."""
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+        return "number"
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return "time"
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return "text" if is_text else str(kind)
 
 
 def _whole(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,14 +1,14 @@
 """The declaration of the audit before training: how tables must look, and what is a leak."""
 
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
 from ml.declaration.part import Part
 
 ColumnType = Literal["number", "integer", "text", "boolean", "time"]
-TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges"]
+TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges", "no_numbers_among_texts"]
 AuditCheck = Literal[
     "no_row_in_two_splits",
     "no_group_in_two_splits",
@@ -22,6 +22,9 @@ AuditCheck = Literal[
 ]
 
 
+Limit: TypeAlias = int | float | datetime | None
+
+
 class ColumnAudit(Part):
     """Conditions on the values of a column."""
 
@@ -29,13 +32,15 @@ class ColumnAudit(Part):
     type: ColumnType | None = Field(
         None, description="What the column holds: number, integer (a number without fraction), text, boolean or time."
     )
-    between: list[float | datetime | None] | None = Field(
+    between: list[Limit] | None = Field(
         None,
         min_length=2,
         max_length=2,
         description="The least and the greatest allowed value, numbers or times; null is no limit: [0, null].",
     )
-    one_of: list[bool | float | str] | None = Field(None, min_length=1, description="All values that are allowed.")
+    one_of: list[bool | int | float | str] | None = Field(
+        None, min_length=1, description="All values that are allowed."
+    )
     missing_at_most: float | None = Field(
         None, ge=0, le=1, description="The share of rows that may have no value: 0 is a column without gaps."
     )
@@ -43,20 +48,15 @@ class ColumnAudit(Part):
 
     @field_validator("between")
     @classmethod
-    def _in_utc(cls, limits: list[float | datetime | None] | None) -> list[float | datetime | None] | None:
-        if limits is None:
-            return None
-        return [
-            limit.astimezone(UTC).replace(tzinfo=None) if isinstance(limit, datetime) and limit.tzinfo else limit
-            for limit in limits
-        ]
+    def _comparable(cls, limits: list[Limit] | None) -> list[Limit] | None:
+        return None if limits is None else [_comparable(limit) for limit in limits]
 
     @model_validator(mode="after")
     def _limits_in_order(self) -> "ColumnAudit":
         if self.between is None:
             return self
         limits = [limit for limit in self.between if limit is not None]
-        if not limits or len({type(limit) for limit in limits}) > 1 or limits != sorted(limits):
+        if not limits or len({isinstance(limit, datetime) for limit in limits}) > 1 or limits != sorted(limits):
             raise ValueError(f"between is [least, greatest], two numbers or two times, given: {self.between}")
         return self
 
@@ -66,6 +66,13 @@ class ColumnAudit(Part):
         if self.type is None and self.between is not None:
             return "time" if any(isinstance(limit, datetime) for limit in self.between) else "number"
         return self.type
+
+
+def _comparable(limit: Limit) -> Limit:
+    """Return a limit as the columns of a table are: a time in UTC, a whole number of 64 bits or else a double."""
+    if isinstance(limit, datetime):
+        return limit.astimezone(UTC).replace(tzinfo=None) if limit.tzinfo else limit
+    return float(limit) if isinstance(limit, int) and abs(limit) >= 2**63 else limit
 
 
 class TableAudit(Part):

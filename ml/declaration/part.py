@@ -19,6 +19,7 @@ from pydantic_core import ErrorDetails, InitErrorDetails
 from ml.base.text import near
 
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+LONGEST = timedelta(days=100_000)  # what 64 bits of nanoseconds hold, in round numbers
 _DURATION = re.compile(r"^([1-9]\d*)([smhd])$")
 # Whoever is named before the host, greedily, for a password may hold a slash; and every value after the question mark.
 _USER, _VALUE = re.compile(r"(?<=://)[^?]*@"), re.compile(r"(?<==)[^&#]+")
@@ -35,6 +36,8 @@ def duration(text: str) -> timedelta:
     match = _DURATION.match(text)
     if match is None:
         raise ValueError(f"{text!r} is not a duration: write a whole number and s, m, h or d, such as 30m, 3h or 14d")
+    if int(match[1]) * timedelta(**{_UNITS[match[2]]: 1}).total_seconds() > LONGEST.total_seconds():
+        raise ValueError(f"{text!r} is longer than {LONGEST.days}d, which is the longest duration")
     return timedelta(**{_UNITS[match[2]]: int(match[1])})
 
 

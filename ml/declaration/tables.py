@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import query_sql, row_sql, sources_of
+from ml.base.expressions import in_order, query_sql, row_sql, sources_of
 from ml.base.sql import quoted
 from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
@@ -40,7 +40,7 @@ class Table(Part):
         default_factory=dict,
         description="What columns hold where their values do not tell: {zip_code: category, paid: boolean}.",
     )
-    interesting_values: dict[str, list[bool | float | str]] = Field(
+    interesting_values: dict[str, list[bool | int | float | str]] = Field(
         default_factory=dict,
         description="Values of which features.synthesis.where makes features of their own: {status: [returned, paid]}.",
     )
@@ -55,13 +55,17 @@ class Table(Part):
     def _check_expressions(cls, computed: dict[str, str]) -> dict[str, str]:
         for expression in computed.values():
             row_sql(expression)
+        in_order(computed)
         return computed
 
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
         if computed := sorted(self.times & set(self.computed)):
             raise ValueError(f"{computed} are computed, but time and known_at must be columns of the source")
-        if self.time is None and (delays := sorted(filter(is_duration, self._known_at))):
+        delays = sorted(filter(is_duration, self._known_at))
+        for delay in delays:
+            duration(delay)
+        if self.time is None and delays:
             raise ValueError(f"known_at: {delays} are delays after `time`, and no time is declared")
         return self
 
@@ -111,13 +115,16 @@ class Table(Part):
 
     @property
     def derived(self) -> dict[str, str]:
-        """Columns that the source does not have, as SQL expressions: those declared, and times after a delay."""
+        """Columns that the source does not have, as SQL expressions: those declared, and times after a delay.
+
+        Each comes after those that it is computed of.
+        """
         delays = filter(is_duration, self._known_at)
         seconds = {delay: int(duration(delay).total_seconds()) for delay in delays}
         times = {
             self._column_of(each): f"{quoted(str(self.time))} + interval {s} seconds" for each, s in seconds.items()
         }
-        return {**times, **self.computed}
+        return in_order({**times, **self.computed})
 
     def _column_of(self, known_at: str) -> str:
         return f"{self.time}+{known_at}" if is_duration(known_at) else known_at
@@ -169,6 +176,8 @@ class Examples(Part):
     def _check_cutoff(cls, text: str | None) -> str | None:
         if text is not None and not _CUTOFF.match(text):
             raise ValueError(f"{text!r} is not a cutoff: write a time column, or a time column - a duration such as 2h")
+        if text is not None and (match := _CUTOFF.match(text)) and match[2]:
+            duration(match[2])
         return text
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import row_sql
+from ml.base.expressions import row_sql, tables_of
 from ml.declaration import derived
 from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
@@ -128,11 +128,15 @@ class UseCaseSpec(Part):
     @model_validator(mode="after")
     def _key_of_the_examples(self) -> "UseCaseSpec":
         table = self.tables.get(self.examples.table)
-        if table and (taken := sorted({"cutoff", "target", "split"} & {key.lower() for key in table.keys})):
-            raise ValueError(
-                f"the key {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
-                "give it another name at its source"
-            )
+        if table is None:
+            return self
+        named = {"the key": set(table.keys), "the column, by which rows are found,": derived.looked_up_by(self)}
+        for what, columns in named.items():
+            if taken := sorted(name for name in columns if name.lower() in ("cutoff", "target", "split")):
+                raise ValueError(
+                    f"{what} {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
+                    "give it another name at its source"
+                )
         return self
 
     @model_validator(mode="after")
@@ -142,6 +146,7 @@ class UseCaseSpec(Part):
             "features.history.table": [history.table for history in self.features.histories],
             "relationships": [name for link in self.links for name in (link.child, link.parent)],
             "retrain.on_new_data": self.retrain.on_new_data,
+            "examples.query": self._queried(),
         }
         problems = [
             f"{where} names the table {name!r}, which is not declared"
@@ -154,6 +159,11 @@ class UseCaseSpec(Part):
         if problems:
             raise ValueError("; ".join(sorted(set(problems))) + f". Declared tables: {sorted(self.tables)}")
         return self
+
+    def _queried(self) -> list[str]:
+        """Return the tables that examples.query reads, by their declared names where they have one."""
+        declared = {name.lower(): name for name in self.tables}
+        return [declared.get(name, name) for name in sorted(tables_of(self.examples.query or "select 1"))]
 
     def _mistakes(self) -> list[str]:
         table, problems = self.tables[self.examples.table], list(self.examples.split.mistakes(self.examples.timed))

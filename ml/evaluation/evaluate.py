@@ -22,7 +22,7 @@ from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.tasks.metrics import METRICS, Task, metrics_of, rows_not_finite, score
+from ml.tasks.metrics import METRICS, Task, metrics_of, rows_unanswered, score
 from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
     important = [importance.feature for importance in explanations.importances[:SHOWN_FEATURES]]
     keys = inputs.spec.keys
     parts = {
-        "not_finite": rows_not_finite(inputs.candidate),
+        "not_finite": rows_unanswered(inputs.candidate, inputs.task),
         **_metrics(inputs),
         **_slices(inputs),
         **(_regression_parts(inputs) if inputs.task.kind == "regression" else _classification_parts(inputs)),

@@ -63,7 +63,8 @@ def fairness(
     rates = {name: rate for name, rate in _rates(y, p, task, threshold).items() if rate[1].any()}
     functions = {name: _by_group(codes, rate) for name, rate in rates.items()}
     values = resampled_values(_strata(y, codes, task), functions, resampling)
-    exact = {name: _by_fairlearn(y, codes, rate) for name, rate in rates.items()}
+    measured = {name: _by_fairlearn(y, codes, rate) for name, rate in rates.items()}
+    exact = {name: by_group for name, by_group in measured.items() if np.isfinite(by_group).any()}
     estimates = {
         name: [estimate(value, values[name][:, code], resampling) for code, value in enumerate(exact_rates)]
         for name, exact_rates in exact.items()

@@ -59,7 +59,7 @@ class Evaluation(BaseModel):
     """The results of a candidate on the test split; `model_hash` says which model they are about.
 
     `target` says in a few figures what there was to predict, as `Task.summary` does; `not_finite` how many rows are
-    answered with what is no finite number. `intervals` are of `metrics`,
+    answered with what is no finite number, or no probability of a class. `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
     first and the last cutoff of the test rows, where they have any. `ablation` names the features that make a metric

@@ -15,7 +15,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike, compared_columns, may_be_alike
 from ml.examples.build import SPLITS
 from ml.examples.groups import groups_of
-from ml.examples.known import has_past, target_known_from, unused_past
+from ml.examples.known import has_past, target_known_from, target_times, unused_past
 from ml.tables.findings import Finding, worst_first
 
 EQUAL = "equal_rows_in_one_split"
@@ -203,15 +203,20 @@ def past_of_the_target(spec: UseCaseSpec) -> Finding:
 
 def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Finding:
     """Find rows whose target is known when it is asked for: it would be in the history of its own row."""
-    time, table = str(target_known_from(spec)), tables[spec.examples.table]
-    known = table[time].take(places(examples.select(spec.keys).columns, table.select(spec.keys).columns))
+    times, table = target_times(spec) or [str(target_known_from(spec))], tables[spec.examples.table]
+    rows = table.select(times).take(places(examples.select(spec.keys).columns, table.select(spec.keys).columns))
     is_before = pc.less_equal if spec.features.at_cutoff == "included" else pc.less
-    early = pc.sum(is_before(known.cast(examples["cutoff"].type), examples["cutoff"])).as_py() or 0
-    fault = f"the target of {early:,} of {len(known):,} rows is known before it is asked for (from {time!r} on)"
+    early = {
+        time: pc.sum(is_before(rows[time].cast(examples["cutoff"].type), examples["cutoff"])).as_py() for time in times
+    }
     return Finding(
         KNOWN,
-        f"the target of no row is known (from {time!r} on) before it is asked for",
-        (fault,) if early else (),
+        f"the target of no row is known (from {' or '.join(map(repr, times))} on) before it is asked for",
+        worst_first(
+            (count, f"the target of {count:,} of {len(rows):,} rows is known before it is asked for (from {time!r} on)")
+            for time, count in early.items()
+            if count
+        ),
         "correct examples.cutoff or known_at, or leave these rows out with examples.where",
     )
 

@@ -124,12 +124,28 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     )
     if nulls := rows["cutoff"].null_count:
         raise DataError(f"{place}: {nulls} of {rows.num_rows} rows have no cutoff; leave them out")
-    if unknown := _places(spec, rows, tables[table]).null_count:
+    rows = _with_keys_of(place, spec, rows, tables[table])
+    _check_known(place, spec, tables[table], rows)
+    return rows
+
+
+def _with_keys_of(place: str, spec: UseCaseSpec, rows: pa.Table, table: pa.Table) -> pa.Table:
+    """Return a query's rows with their keys as the table has them; raises DataError for one that it has not."""
+    try:
+        found = _places(spec, rows, table)
+    except pa.ArrowException as error:
+        raise DataError(
+            f"{place}: the key {spec.keys} is {rows.select(spec.keys).schema.types}, and in the table "
+            f"{table.select(spec.keys).schema.types}, which are never equal: {error}; select it as it is"
+        ) from error
+    if unknown := found.null_count:
         raise DataError(
             f"{place}: {unknown} of {rows.num_rows} rows have a {', '.join(spec.keys)} that is not in the table; leave "
             "them out"
         )
-    _check_known(place, spec, tables[table], rows)
+    keys = table.select(spec.keys).take(found)
+    for name in spec.keys:
+        rows = rows.set_column(rows.column_names.index(name), keys.schema.field(name), keys[name])
     return rows
 
 

@@ -3,6 +3,7 @@
 import pyarrow as pa
 
 from ml.base.expressions import columns_of, sources_of
+from ml.base.lineage import columns_behind
 from ml.declaration.use_case import UseCaseSpec
 
 
@@ -45,10 +46,13 @@ def _is_asked_when_known(spec: UseCaseSpec) -> bool:
 def target_columns(spec: UseCaseSpec) -> set[str]:
     """Return the columns of the examples' table that the target is made of, in lower case.
 
-    There are none where a query gives it.
+    Where a query gives it, those are none by which it finds rows, or of which it makes the cutoff too.
     """
-    declared = spec.tables[spec.examples.table]
-    return sources_of(columns_of(spec.examples.target), declared.derived) if spec.examples.target else set()
+    examples, declared = spec.examples, spec.tables[spec.examples.table]
+    if examples.query is None:
+        return sources_of(columns_of(examples.target or "null"), declared.derived)
+    target, cutoff = (columns_behind(examples.query, name, examples.table) for name in ("target", "cutoff"))
+    return sources_of(target - cutoff - {name.lower() for name in spec.keys}, declared.derived)
 
 
 def target_known_from(spec: UseCaseSpec) -> str | None:
@@ -59,11 +63,17 @@ def target_known_from(spec: UseCaseSpec) -> str | None:
     declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
     if not in_target:
         return None
-    for time, columns in declared.known_from.items():
-        if in_target & {name.lower() for name in columns}:
-            return time
+    if times := target_times(spec):
+        return times[0]
     later = isinstance(declared.known_at, str) and declared.moment != declared.time
     return declared.moment if later and not _is_asked_when_known(spec) else None
+
+
+def target_times(spec: UseCaseSpec) -> list[str]:
+    """Return the times of known_at from which on columns of the target are known, or what is computed of them."""
+    declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
+    telling = in_target | {name.lower() for name in declared.made_of(in_target)}
+    return [time for time, names in declared.known_from.items() if telling & {name.lower() for name in names}]
 
 
 def has_past(spec: UseCaseSpec) -> bool:

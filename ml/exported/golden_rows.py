@@ -34,11 +34,14 @@ def check_golden(content: bytes, golden: bytes) -> float:
     Raises GoldenError if there are no golden rows, or one is answered otherwise; whatever ONNX Runtime raises if the
     model does not load.
     """
-    rows = json.loads(golden)
-    expected = np.array(rows["scores"], dtype=np.float64)
+    try:
+        rows = json.loads(golden)
+        expected = np.array(rows["scores"], dtype=np.float64)
+        inputs = {name: _array(name, values) for name, values in rows["inputs"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise GoldenError(f"its golden rows are damaged: {error}") from error
     if not len(expected):
         raise GoldenError("0 golden rows verify nothing")
-    inputs = {name: _array(name, values) for name, values in rows["inputs"].items()}
     answers = np.asarray(session(content).run(["score"], inputs)[0], dtype=np.float64)
     if answers.shape != expected.shape:
         raise GoldenError(f"{len(expected)} golden rows were answered with the shape {answers.shape}")

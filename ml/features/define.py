@@ -62,6 +62,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     check_columns(where, spec, table)
     _check_own(where, spec, table)
     _check_links(use_case, spec, tables)
+    _check_twice(where, spec, tables)
     entities = _row_entities(spec, tables)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -88,9 +89,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     names = {feature.name for feature in features}
     if len(names) < len(features):
         twice = sorted(name for name, count in Counter(feature.name for feature in features).items() if count > 1)
-        raise DataError(
-            f"{where}: {twice} would each be the name of two features; rename a column of those at its source"
-        )
+        raise _named_twice(where, twice)
     elsewhere = names | {column for column in record if column in spec.foreign_keys(spec.examples.table)}
     synthesis, more = synthesize(
         where, spec, tables, [name for name in record if name in table.column_names], elsewhere
@@ -154,6 +153,21 @@ def _check_names(where: str, features: Iterable[Feature]) -> None:
             f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
             f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
         )
+
+
+def _check_twice(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
+    """Raise DataError for a column with the name of a feature of another, of which featuretools would drop one."""
+    made = {f"{link.parent}.{column}" for link in spec.lookups for column in tables[link.parent].column_names}
+    made |= {f"{part.upper()}({column})" for column, parts in spec.features.calendar.items() for part in parts}
+    own = set(tables[spec.examples.table].column_names) - set(spec.tables[spec.examples.table].ignore)
+    if twice := sorted(made & own):
+        raise _named_twice(where, twice)
+
+
+def _named_twice(where: str, names: Iterable[str]) -> DataError:
+    return DataError(
+        f"{where}: {list(names)} would each be the name of two features; rename a column of those at its source"
+    )
 
 
 def _check_patterns(where: str, spec: UseCaseSpec, names: set[str]) -> None:
@@ -249,6 +263,7 @@ def _row_entities(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> "ft.Enti
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
         source = tables[link.parent]
         hidden |= {column for column in source.column_names if names_a_row(spec, link.parent, source, column)}
+        hidden |= {field.name for field in source.schema if pa.types.is_temporal(field.type)}  # or they had a calendar
         visible = [column for column in source.column_names if column not in hidden]
         parent = plain_frame(source, visible)
         index, column = (

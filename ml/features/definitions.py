@@ -6,9 +6,15 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from ml.declaration.features import Aggregation
-from ml.tables.types import SqlType
+from ml.tables.types import RecordType, SqlType
 from ml.windows.window import Window
 
+LABEL_TYPES: dict[RecordType, SqlType] = {
+    "number": "DOUBLE",
+    "flag": "BOOLEAN",
+    "text": "VARCHAR",
+    "time": "TIMESTAMP",
+}
 CUTOFF = "cutoff"  # in a record that is asked about at several times: when
 Kind = Literal["column", "calendar", "lookup", "window", "synthesis"]
 
@@ -62,13 +68,21 @@ class View(BaseModel):
 
 
 class Synthesis(BaseModel):
-    """The outcome of deep feature synthesis over `views`, as featuretools' own JSON; `seeds` are SQL over a row."""
+    """The outcome of deep feature synthesis over `views`, as featuretools' own JSON; `seeds` are SQL over a row.
+
+    `whole` are the columns that seeds are made of and that hold whole numbers, of which a double has not all digits.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     definitions: str
     seeds: dict[str, str]
     views: dict[str, View]
+    whole: list[str] = []
+
+    def label_type(self, name: str, kind: RecordType) -> SqlType:
+        """Return the type in SQL of a column of an asked row."""
+        return "BIGINT" if name in self.whole else LABEL_TYPES[kind]
 
 
 class FeatureDefinitions(BaseModel):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -111,22 +111,35 @@ def _sum(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _
 
 
 def _product(columns: pd.DataFrame, target: str, y: np.ndarray, rounded: float) -> _Formula | None:
-    """Return the formula by which powers of columns multiply to a target; numbers that are not above 0 do not count."""
-    above = y > 0
-    if above.mean() < HOLDS:
-        return None
-    y, positive = y[above], columns[above].where(columns[above] > 0)
-    logs = np.log(y)
-    fit = find_sum(np.log(positive.to_numpy()), logs, np.maximum(rounded / y, EXACT), NEAR * float(np.std(logs)))
+    """Return the formula by which powers of columns multiply to a target, with its signs and zeros."""
+    other, X = y != 0, columns.to_numpy()
+    logs, sizes = np.log(np.abs(y[other])), np.where(X[other] == 0, np.nan, np.abs(X[other]))
+    allowed = np.maximum(rounded / np.abs(y[other]), EXACT)
+    fit = find_sum(np.log(sizes), logs, allowed, NEAR * float(np.std(logs))) if other.any() else None
     if fit is None:
         return None
+    product = np.exp(fit.added) * _powers(X[:, fit.places], fit.factors)
+    known = ~np.isnan(product)
+    sign = -1 if (product[known] * y[known] < 0).mean() > 0.5 else 1
+    holds = np.abs(sign * product - y)[known] <= np.maximum(rounded, NEAR * np.abs(y[known]))
+    if holds.mean() < HOLDS:
+        return None
     powers = [
-        (power, str(positive.columns[place]) + ("" if _is_one(power) else f"^{abs(power):.4g}"))
+        (power, str(columns.columns[place]) + ("" if _is_one(power) else f"^{abs(power):.4g}"))
         for place, power in zip(fit.places, fit.factors, strict=True)
     ]
     over, under = ([term for power, term in powers if (power < 0) == below] for below in (False, True))
-    first = [f"{np.exp(fit.added):.4g}"] if abs(fit.added) > NEAR or not over else []
-    return _Formula.of(target, " / ".join([" * ".join([*first, *over]), *under]), fit)
+    factor = sign * np.exp(fit.added)
+    first = [f"{factor:.4g}"] if abs(factor - 1) > NEAR or not over else []
+    text = " / ".join([" * ".join([*first, *over]), *under])
+    return _Formula.of(target, text, replace(fit, holds=int(holds.sum()), rows=len(holds)))
+
+
+def _powers(X: np.ndarray, powers: np.ndarray) -> np.ndarray:
+    """Return the product of columns [n_rows, n_columns] to some powers, NaN where it does not exist."""
+    with np.errstate(divide="ignore"):
+        product: np.ndarray = np.prod(np.sign(X) ** np.round(powers) * np.abs(X) ** powers, axis=1)
+    return np.where(np.isfinite(product), product, np.nan)
 
 
 def _is_one(factor: float) -> bool:

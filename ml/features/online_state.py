@@ -19,7 +19,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features.events import event_columns, events_of, events_sql, views
 from ml.features.matrix import known_places
-from ml.features.synthesis_query import LABEL_TYPES, links_of, query_of, rows_of, rows_sql
+from ml.features.synthesis_query import links_of, query_of, rows_of, rows_sql
 from ml.tables.computed import sent_types
 from ml.tables.types import record_type, sql_type
 from ml.tasks.metrics import BINARY, Task
@@ -180,7 +180,9 @@ def _synthesis(
         files[file] = rows
         columns = {column: view.columns[column] for column in rows.column_names}
         described[name] = parts.SynthesisTable(file, columns, view.key)
-    labels = {name: parts.LabelColumn(name, LABEL_TYPES[definitions.record[name]]) for name in query.record}
+    labels = {
+        name: parts.LabelColumn(name, synthesis.label_type(name, definitions.record[name])) for name in query.record
+    }
     key = spec.keys[0]  # a synthesis has examples with a key of one column
     instance = parts.LabelColumn(key, sql_type(tables[spec.examples.table][key].type))
     links = [parts.Link(**step) for step in links_of(synthesis, query)]

@@ -13,7 +13,7 @@ from ml.base.sql import DataError
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import Feature, Synthesis, View
-from ml.tables.computed import sent_types
+from ml.tables.computed import late_parts, sent_types
 from ml.tables.types import SqlType, sql_type, type_of
 
 if TYPE_CHECKING:
@@ -56,7 +56,9 @@ def synthesize(
         return None, []
     if taken := sorted(RESERVED & set(record)):
         raise DataError(f"{where}: the columns {taken} have names that features.synthesis needs; rename them")
-    return Synthesis(definitions=definitions, seeds=seeds, views=views), features
+    whole = sources_of(seeds, declared.computed) & {name.lower() for name in sent_types(declared, table)}
+    named = [name for name in table.column_names if name.lower() in whole and name in record]
+    return Synthesis(definitions=definitions, seeds=seeds, views=views, whole=named), features
 
 
 def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
@@ -69,8 +71,8 @@ def _seeds(declared: Table, table: pa.Table, record: Iterable[str]) -> dict[str,
     types = sent_types(declared, table)
     return {
         name: row_sql(expression, types)
-        for name, expression in declared.computed.items()
-        if sources_of([name], declared.computed) - computed <= recorded
+        for name, expression in declared.derived.items()
+        if name in declared.computed and sources_of([name], declared.computed) - computed <= recorded
     }
 
 
@@ -92,16 +94,26 @@ def _views(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> dict[str, View]
 def _views_of(spec: UseCaseSpec, name: str, table: pa.Table) -> Iterator[tuple[str, View]]:
     declared = spec.tables[name]
     links = [link.child_column for link in spec.links if link.child == name]
-    keys = dict.fromkeys([declared.keys[0], *links])
+
+    def keys(time: str | None) -> list[str]:
+        """Return the key, and the columns that name a row of another table as soon as a row is seen."""
+        return [declared.keys[0], *(column for column in links if _is_known(declared, table, column, time))]
+
     hidden = {*declared.ignore, *declared.known_later}
     if declared.moment is not None or not declared.known_from:
         at = [declared.moment] if declared.moment else []
-        columns = [*keys, *at, *(column for column in table.column_names if column not in hidden)]
+        columns = [*keys(declared.moment), *at, *(column for column in table.column_names if column not in hidden)]
         yield name, View(table=name, key=declared.keys[0], time=declared.moment, columns=_types(table, columns))
     for time, columns in sorted(declared.known_from.items()):
         visible = [column for column in columns if column not in declared.ignore]
-        types = _types(table, [*keys, time, *visible])
+        types = _types(table, [*keys(time), time, *visible])
         yield f"{name}_{time}", View(table=name, key=declared.keys[0], time=time, columns=types)
+
+
+def _is_known(declared: Table, table: pa.Table, column: str, time: str | None) -> bool:
+    if time is None:
+        return column not in declared.known_later
+    return not any(True for _ in late_parts(declared, table, column, time))
 
 
 def _types(table: pa.Table, columns: Iterable[str]) -> dict[str, SqlType]:
@@ -121,7 +133,8 @@ def _entities(
         _add(entities, spec, name, view)
     for link in spec.links:
         for name, view in views.items() if link.child != root else [(root, row)]:
-            if view.table == link.child and link.parent in entities.dataframe_dict:
+            is_known = link.child_column in view.columns
+            if view.table == link.child and link.parent in entities.dataframe_dict and is_known:
                 entities.add_relationship(link.parent, link.parent_column, name, link.child_column)
     return entities
 
@@ -222,7 +235,7 @@ def _windowed(spec: UseCaseSpec, features: list[Any]) -> list[Any]:
     assert declared is not None
     return [
         type(feature)(
-            feature.base_features[0],
+            feature.base_features,
             parent_dataframe_name=feature.parent_dataframe_name,
             primitive=feature.primitive,
             relationship_path=feature.relationship_path,

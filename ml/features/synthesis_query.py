@@ -12,18 +12,17 @@ from ml.compiler.compile import FeatureQuery, compile_features, compute
 from ml.compiler.links import reach
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions, Synthesis, View
-from ml.tables.types import RecordType, SqlType
 from ml.windows.window import AtCutoff
 
 LABELS = "__labels"
-LABEL_TYPES: dict[RecordType, SqlType] = {
-    "number": "DOUBLE",
-    "flag": "BOOLEAN",
-    "text": "VARCHAR",
-    "time": "TIMESTAMP",
-}
 _EPOCH = pa.scalar(0, pa.timestamp("us"))
-_ARROW = {"DOUBLE": pa.float64(), "BOOLEAN": pa.bool_(), "VARCHAR": pa.string(), "TIMESTAMP": pa.timestamp("us")}
+_ARROW = {
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+    "BOOLEAN": pa.bool_(),
+    "VARCHAR": pa.string(),
+    "TIMESTAMP": pa.timestamp("us"),
+}
 
 
 def query_of(spec: UseCaseSpec, definitions: FeatureDefinitions) -> FeatureQuery:
@@ -97,16 +96,17 @@ def synthesized_values(
     Records without a cutoff are asked about in 1970, as the service does: no time matters to them.
     """
     assert definitions.synthesis is not None
-    query = query_of(spec, definitions)
+    synthesis, query = definitions.synthesis, query_of(spec, definitions)
     labels = {
         "instance": record[spec.keys[0]],
         "cutoff": cutoff if spec.examples.timed else pc.fill_null(cutoff, _EPOCH),
     }
     for name in query.record:
-        labels[name] = record[name].cast(_ARROW[LABEL_TYPES[definitions.record[name]]], safe=False)
+        kind = synthesis.label_type(name, definitions.record[name])
+        labels[name] = record[name].cast(_ARROW[kind], safe=False)
     return compute(
         query,
-        rows_of(definitions.synthesis, query, tables),
+        rows_of(synthesis, query, tables),
         pa.table(labels),
         memory_limit=memory_limit() or "4GB",
     )

@@ -10,9 +10,11 @@ import pyarrow as pa
 from ml.base.sql import DataError
 from ml.declaration.features import History
 from ml.declaration.part import duration
+from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.known import target_columns, target_known_from
 from ml.features.definitions import Feature, Lookup
+from ml.tables.computed import late_parts
 from ml.tables.types import is_number, is_text
 from ml.windows.window import check_range, scale_of
 
@@ -37,6 +39,7 @@ def window_lookups(
         table, declared = tables[history.table], spec.tables[history.table]
         _check_groups(use_case, spec, history, table, tables[spec.examples.table])
         _check_columns(use_case, spec, history, table)
+        groups = _known_groups(use_case, history, declared, table)
         if EVENT in table.column_names and EVENT not in declared.ignore:
             raise DataError(
                 f"use case {use_case!r}, table {history.table!r}: a column {EVENT!r} has the name by which events are "
@@ -53,13 +56,34 @@ def window_lookups(
             counted = columns if "num_unique" in history.aggregations else []
             texts = [name for name in counted if is_text(table[name].type)]
             scales |= dict.fromkeys(texts, 0)
-            for group in history.groups:
+            for group in groups[time]:
                 lookup = Lookup(
                     kind="window", table=history.table, on=group, keys=group, time=time, scales=scales, texts=texts
                 )
                 name = f"{history.table}_{time} by {' and '.join(group)}" if group else f"{history.table}_{time} of all"
                 lookups.setdefault(name, []).append((history, lookup))
     return dict(sorted(lookups.items()))
+
+
+def _known_groups(use_case: str, history: History, declared: Table, table: pa.Table) -> dict[str, list[list[str]]]:
+    """Return for each time of a table's events the groups of which every row then knows its own.
+
+    Raises DataError for one that no event knows in time.
+    """
+    times = list(declared.known_from) or [str(declared.moment)]
+
+    def is_known(group: list[str], time: str) -> bool:
+        return not any(True for column in group for _ in late_parts(declared, table, column, time))
+
+    known = {time: [group for group in history.groups if is_known(group, time)] for time in times}
+    for group in history.groups:
+        if not any(group in groups for groups in known.values()):
+            raise DataError(
+                f"use case {use_case!r}: features.history.group_by names {' and '.join(map(repr, group))}, but a row "
+                f"of {history.table!r} that becomes known ({', '.join(times)}) does not know it yet: known_at says "
+                "that it is known later. Group by another column, or say in known_at what is known from then on"
+            )
+    return known
 
 
 def merge(lookups: Iterable[Lookup]) -> Lookup:
@@ -175,10 +199,10 @@ def check_aggregations(
         lookups = [name for name, wanted in windows.items() if any(other is history for other, _ in wanted)]
         names = {feature.primitive.name for lookup in lookups for feature in definitions[lookup]}
         if unused := sorted(set(history.aggregations) - names):
+            kind = "text" if unused == ["num_unique"] else "number (a boolean counts as one)"
             raise DataError(
                 f"use case {use_case!r}: features.history asks for {unused} of {history.table!r}, of which no column "
-                "that becomes known is a number (a boolean counts as one; num_unique takes texts too); leave them out, "
-                "or declare logical_types"
+                f"that becomes known, with its group or after it, is a {kind}; leave them out, or declare logical_types"
             )
 
 

@@ -64,7 +64,12 @@ def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
         return None if values.tolist() == [0, 1] else "both 0 and 1"
     if task.kind == "regression":
         varied = len(values) > (1 if training else 0)
-        return None if y.dtype == np.float64 and np.isfinite(y).all() and varied else "different, finite float64"
+        if not (y.dtype == np.float64 and np.isfinite(y).all() and varied):
+            return "different, finite float64"
+        with np.errstate(over="ignore", under="ignore"):
+            squares = np.square(y - y[0]).sum() if training else np.square(y).sum()
+        in_double = np.isfinite(squares) and (squares > np.finfo(np.float64).tiny or not training)
+        return None if in_double else "numbers of which double holds the squares, with a spread of 1e-150 to 1e150"
     codes = np.arange(len(task.classes))
     right = np.isin(values, codes).all() and len(values) > 0 and (not training or len(values) == len(codes) > 1)
     return None if right else f"the codes 0 to {len(codes) - 1} of at least two classes, each in training"
@@ -139,6 +144,12 @@ class Family:
     def defaults(self) -> dict[str, Any]:
         """Return parameters that are good without tuning; the first trial of every study."""
         raise NotImplementedError
+
+    def require_settings(self, settings: Mapping[str, Any], task: Task) -> None:
+        """Raise ValueError, which names an option, for settings with which it can make or export no model of a task.
+
+        A use case whose search may come to such settings is refused when it is loaded.
+        """
 
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 FAR = 10  # standard deviations from zero to the mean
 LARGE = 2.0**40  # a standard deviation, or its reciprocal, whose powers float32 might not hold
+SMALL = 2.0**-6  # one below which libraries take what a split gains for nothing: XGBoost below 1e-6, of squares
 
 
 @dataclass(frozen=True)
@@ -47,14 +48,15 @@ class Move:
 def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
-    Those of a regression lose their mean where `near_zero` is True, where it is None if they are far from zero, and
-    where it is False nothing of them is changed, as it is of classes.
+    Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1. Where it
+    is None they do if they are far from zero, or beyond what float32 holds. Where it is False nothing of them is
+    changed, as it is of classes.
     """
     if data.task.kind != "regression" or near_zero is False:
         return Move()
     mean, spread = float(data.y.mean()), float(data.y.std())
     offset = mean if abs(mean) > (FAR if near_zero is None else 1e-6) * spread else 0.0
-    extreme = not 1 / LARGE < spread < LARGE
+    extreme = not (SMALL if near_zero else 1 / LARGE) < spread < LARGE
     return Move(offset, 2.0 ** round(math.log2(spread)) if extreme and spread > 0 else 1.0)
 
 

@@ -17,7 +17,7 @@ from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import METRICS, Task, rows_unanswered, score
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -138,6 +138,8 @@ class Evaluator:
         answers = model.predict(data.X_valid)
         if wrong := int((~np.isfinite(answers)).sum()):
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
+        if wrong := rows_unanswered(answers, data.task):
+            raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
         worth = score(self.metric, data.y_valid, answers)
         if not math.isfinite(worth):
             raise ArithmeticError(f"the {self.metric} is {worth}")

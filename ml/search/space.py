@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml.models.family import Family
+from ml.tasks.metrics import Task
 
 if TYPE_CHECKING:
     import optuna
@@ -128,6 +129,12 @@ class Space:
     def settings(self, params: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings that a trial's recorded parameters make."""
         return self._settings(lambda parameter: params[parameter.name])
+
+    def require(self, task: Task) -> None:
+        """Raise ValueError if the family can make no model of a task from the defaults, or from some drawn settings."""
+        drawn = (self._settings(_Draw(random.Random(number))) for number in range(PROBES))
+        for settings in (self.family.defaults() | self.fixed, *drawn):
+            self.family.require_settings(settings, task)
 
     def _settings(self, choose: Callable[[Parameter], Any]) -> dict[str, Any]:
         """Return the settings that a family makes of chosen parameters, with those that are fixed."""

@@ -7,9 +7,11 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.base.text import shortened
+from ml.base.times import time_text, within_python
 from ml.declaration.audit import ColumnAudit
 from ml.declaration.tables import ROW_NUMBER, Table
 from ml.tables.findings import Finding, worst_first
+from ml.tables.numbers import NUMBERS_AMONG_TEXTS, numbers_among_texts
 from ml.tables.types import is_text
 
 if TYPE_CHECKING:
@@ -31,18 +33,36 @@ REMEDIES = {
 def audit_table(table: pa.Table, declared: Table) -> list[Finding]:
     """Check a loaded table against its declaration: a finding for each of its checks, in their order."""
     columns = {name: audit for name, audit in declared.audit.columns.items() if name in table.column_names}
-    frame = table.select(list(columns)).to_pandas(types_mapper=pd.ArrowDtype)
+    among_texts, names = numbers_among_texts(table, declared), table.column_names
+    table = table.select(list(columns))
+    frame = _frame(table)
     failed = _failed(_schema(columns), frame)
     wrong_type = {name for name, check in failed if check == "types"}
-    failed |= _failed(_ranges({name: audit for name, audit in columns.items() if name not in wrong_type}), frame)
+    limited = {name: audit for name, audit in columns.items() if name not in wrong_type}
+    failed |= _failed(_ranges(limited), _frame(_within_python(table)))
     looked_at = _looked_at(declared, columns)
-    findings = [_finding(check, looked_at[check], failed, frame, columns) for check in table_checks(declared)[1:]]
-    return [_columns(declared, table.column_names), *findings]
+    judged = [check for check in table_checks(declared) if check in looked_at]
+    findings = [_finding(check, looked_at[check], failed, frame, columns) for check in judged]
+    return [_columns(declared, names), *findings, among_texts]
+
+
+def _within_python(table: pa.Table) -> pa.Table:
+    """Return a table whose times Python has too, as pandera wants those that are out of a range."""
+    for place, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            table = table.set_column(place, field, within_python(table.column(place)))
+    return table
+
+
+def _frame(table: pa.Table) -> pd.DataFrame:
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
 
 
 def table_checks(declared: Table) -> list[str]:
     """Return the names of a table's checks; that of the ranges only where some are declared."""
-    return ["schema", "types", "uniqueness", "missing_shares", *(["ranges"] if declared.audit.limited else [])]
+    ranges = ["ranges"] if declared.audit.limited else []
+    return ["schema", "types", "uniqueness", "missing_shares", *ranges, NUMBERS_AMONG_TEXTS]
 
 
 def _columns(declared: Table, names: list[str]) -> Finding:
@@ -196,14 +216,12 @@ def _held(values: pd.Series) -> str:
 def _value(values: pd.Series, rows: Iterable[int]) -> str:
     """Return the value of the first of some rows."""
     first = next(iter(rows), None)
-    text = "" if first is None else repr(_plain(values.iloc[first]))
-    return shortened(text, SHOWN)
+    return "" if first is None else shortened(repr(_plain(pa.array(values[first : first + 1])[0])), SHOWN)
 
 
-def _plain(value: Any) -> Any:
-    if value is pd.NA:
-        return None
-    return str(value) if isinstance(value, pd.Timestamp) else value
+def _plain(value: pa.Scalar) -> Any:
+    """Return a value as Python has it, a time as its text."""
+    return time_text(value) if pa.types.is_timestamp(value.type) and value.is_valid else value.as_py()
 
 
 def _looked_at(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str, str]:

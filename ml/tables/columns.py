@@ -5,7 +5,7 @@ in UTC, without a zone). Everything that comes in is one of these, or refused by
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -15,12 +15,19 @@ from ml.declaration.sources.spelling import PLAIN, Spelling, Unit
 from ml.tables.findings import AuditError, Finding
 from ml.tables.types import is_text
 
-WHOLE = r"-?(0|[1-9][0-9]*)"
-_POINT = r"([0-9]+\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[0-9]+[eE][+-]?[0-9]+"
-NUMBER = rf"{WHOLE}|[+-]?({_POINT}|(?i:nan|inf|infinity))"
-_WRITTEN = rf"[+-]?([0-9]+|{_POINT}|(?i:nan|inf|infinity))"
+_DIGITS = "(0|[1-9][0-9]*)"  # of a number that no leading zero makes a code
+_POWER = "[eE][+-]?[0-9]+"
+_NO_NUMBER = "(?i:nan|inf|infinity)"
+WHOLE = f"-?{_DIGITS}"
+NUMBER = rf"{WHOLE}|[+-]?(({_DIGITS}\.[0-9]*|\.[0-9]+)({_POWER})?|{_DIGITS}{_POWER}|{_NO_NUMBER})"
+CODE = f"{WHOLE}|[0-9]+[eE][0-9]+"  # 12e5 may be part of a hash; programs write 1.2e+06
+_WRITTEN = rf"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)({_POWER})?|{_NO_NUMBER})"
 _TRUE, _FALSE = "'true', '1'", "'false', '0'"
-_COMPACT = "['%Y%m%dT%H%M%S%z', '%Y%m%dT%H%M%S', '%Y%m%dT%H%M', '%Y%m%d', '%Y-%m-%dT%H']"
+_DAY = r"[+-]?[0-9]{4,6}[-/][0-9]{1,2}[-/][0-9]{1,2}"
+_OFFSET = r"Z| ?UTC| ?GMT|[+-](0?[0-9]|1[0-8])(:?[0-5][0-9](:?[0-5][0-9])?)?"
+_TIME = rf"{_DAY}([T ][0-9]{{1,2}}:[0-9]{{2}}(:[0-9]{{2}}(\.[0-9]*)?)?({_OFFSET})?)?"
+_SHORT = rf"[0-9]{{8}}(T[0-9]{{4}}([0-9]{{2}}({_OFFSET})?)?)?|[0-9]{{4}}-[0-9]{{2}}-[0-9]{{2}}T[0-9]{{2}}"
+_SHORT_FORMS = "['%Y%m%dT%H%M%S%z', '%Y%m%dT%H%M%SZ', '%Y%m%dT%H%M%S', '%Y%m%dT%H%M', '%Y%m%d', '%Y-%m-%dT%H']"
 
 
 @dataclass(frozen=True)
@@ -57,8 +64,8 @@ def column(field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> 
     kind, name, x = field.type, field.name, quoted(field.name)
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
-    if isinstance(kind, pa.BaseExtensionType) or b"ARROW:extension:name" in (field.metadata or {}):
-        return _extension(field, logical)
+    if extension := _extension(kind, field.metadata or {}):
+        return _of_extension(extension, name, x, logical)
     if is_text(kind) or pa.types.is_string_view(kind):
         return _of_text(name, _unmarked(f"cast({x} as varchar)", spelling), logical, spelling)
     if pa.types.is_null(kind):
@@ -67,9 +74,10 @@ def column(field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> 
         return _of_boolean(name, x, logical)
     if pa.types.is_integer(kind):
         return _of_whole(name, _kept(x, spelling), logical, spelling.unit, wide=pa.types.is_uint64(kind))
-    if pa.types.is_decimal128(kind) and kind.scale == 0:
+    is_decimal = pa.types.is_decimal(kind) and not pa.types.is_decimal256(kind)
+    if is_decimal and kind.scale == 0:
         return _of_whole(name, _kept(x, spelling), logical, spelling.unit, wide=kind.precision > 18)
-    if pa.types.is_floating(kind) or pa.types.is_decimal128(kind):
+    if pa.types.is_floating(kind) or is_decimal:
         return _of_number(name, _kept(x, spelling), logical, spelling.unit)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
         return _of_time(name, x, logical, zoned=pa.types.is_timestamp(kind) and kind.tz is not None)
@@ -122,16 +130,19 @@ _INSTEAD = {
 }
 
 
-def _extension(field: pa.Field, logical: str | None) -> Column:
-    kind = field.type
-    name = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else field.metadata[b"ARROW:extension:name"]
-    name = name.decode() if isinstance(name, bytes) else name
-    if name == "arrow.uuid":
-        return _of_text(field.name, f"cast({quoted(field.name)} as varchar)", logical)
-    if name == "arrow.bool8":
-        return _of_boolean(field.name, f"cast({quoted(field.name)} as boolean)", logical)
+def _extension(kind: pa.DataType, metadata: Mapping[bytes, bytes]) -> str | None:
+    """Return the name of an extension of Arrow's types; pyarrow knows not all of them."""
+    name = kind.extension_name if isinstance(kind, pa.BaseExtensionType) else metadata.get(b"ARROW:extension:name")
+    return name.decode() if isinstance(name, bytes) else name
+
+
+def _of_extension(extension: str, name: str, x: str, logical: str | None) -> Column:
+    if extension == "arrow.uuid":
+        return _of_text(name, f"cast({x} as varchar)", logical)
+    if extension == "arrow.bool8":
+        return _of_boolean(name, f"cast({x} as boolean)", logical)
     raise UnknownType(
-        f"holds {name}, which cannot be a column",
+        f"holds {extension}, which cannot be a column",
         "make texts, numbers, booleans or times of it at the source, or list it under ignore",
     )
 
@@ -142,14 +153,11 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
     if logical == "number":
         spelled = _spelled(x, spelling)
         value = _kept(number(f"try_cast({spelled} as double)"), spelling)
-        wrong = f"{x} is not null and not regexp_full_match({spelled}, '{_WRITTEN}')"
+        wrong = f"{x} is not null and (not regexp_full_match({spelled}, '{_WRITTEN}') or {_is_beyond(spelled)})"
         return Column(name, value, wrong, "{some} values are no numbers", "correct them, or logical_types")
     if logical == "boolean":
         value = f"case when lower({spelled}) in ({_TRUE}) then true when lower({spelled}) in ({_FALSE}) then false end"
-        wrong = f"lower({spelled}) not in ({_TRUE}, {_FALSE})"
-        return Column(
-            name, value, wrong, "{some} values are neither true nor false", "write them so, or correct logical_types"
-        )
+        return Column(name, value, f"lower({spelled}) not in ({_TRUE}, {_FALSE})", _NEITHER, _ONE_OF_BOTH)
     if logical == "time":
         value, wrong, remedy = time(spelled), f"{x} is not null", _ISO
         by = {name for name in ("dates", "unit") if getattr(spelling, name)}
@@ -170,11 +178,11 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
 def _dated(text: str, dates: str) -> str:
     """Return SQL of the time that a text spells in a format; null where it does not, or not in the years 1000 to 9999.
 
-    DuckDB takes 24 for a year of four digits too, and it would be the year 24.
+    DuckDB takes 24 for a year of four digits too, and it would be the year 24; and `epoch` for one of any format.
     """
     parsed = f"cast(cast(try_strptime({text}, {_literals([dates])}) as timestamptz) as timestamp)"
-    least, most = "timestamp '1000-01-01'", "timestamp '9999-12-31 23:59:59.999999'"
-    return f"case when {parsed} between {least} and {most} then {parsed} end"
+    years = "timestamp '1000-01-01' and timestamp '9999-12-31 23:59:59.999999'"
+    return f"case when regexp_matches({text}, '[0-9]') and {parsed} between {years} then {parsed} end"
 
 
 _PER_SECOND: dict[Unit, int] = {"s": 1, "ms": 10**3, "us": 10**6}
@@ -191,14 +199,34 @@ def _counted(x: str, unit: Unit) -> str:
     return f"case when {micros} between {least} and {most} then make_timestamp(cast({micros} as bigint)) end"
 
 
+_NEITHER = "{some} values are neither true nor false"
+_ONE_OF_BOTH = "write them so, or correct logical_types"
 _NO_TIME = "must hold times, but {some} values do not parse as a time"
 _ISO = "write them as ISO 8601, such as 2013-01-31T18:30:00"
 
 
 def time(text: str) -> str:
-    """Return SQL of the time that a text spells, in UTC if it has an offset; null where it spells none."""
-    parsed = f"coalesce(try_cast({text} as timestamptz), try_strptime({text}, {_COMPACT})::timestamptz)"
+    """Return SQL of the time that a text spells, in UTC if it has an offset; null where it spells none.
+
+    DuckDB alone would read the year 24, a time zone's name, of which it takes the one or the other, and `epoch`.
+    """
+    usual = f"case when regexp_full_match({text}, '{_TIME}') then try_cast({text} as timestamptz) end"
+    short = f"case when regexp_full_match({text}, '{_SHORT}') then try_strptime({text}, {_SHORT_FORMS}) end"
+    parsed = f"coalesce({usual}, ({short})::timestamptz)"
     return f"case when isfinite({parsed}) then cast({parsed} as timestamp) end"
+
+
+def _is_beyond(text: str) -> str:
+    """Return SQL that is true of a number's digits that are beyond the largest double."""
+    return f"(regexp_matches({text}, '[0-9]') and isinf(try_cast({text} as double)))"
+
+
+def _is_rounded(text: str) -> str:
+    """Return SQL that is true of a whole number that no double writes with the same digits."""
+    digits = "rtrim(regexp_replace({}, '[^0-9]', '', 'g'), '0')"
+    double = f"split_part(cast(try_cast({text} as double) as varchar), 'e', 1)"
+    is_other = f"{digits.format(text)} <> {digits.format(double)}"
+    return f"(length({text}) > 15 and regexp_full_match({text}, '{WHOLE}') and {is_other})"
 
 
 def number(x: str) -> str:
@@ -218,15 +246,18 @@ def _of_whole(name: str, x: str, logical: str | None, unit: Unit | None, wide: b
         return _of_count(name, x, unit)
     if logical == "time":
         raise _unreadable("whole numbers", "time")
+    if logical == "boolean":
+        return _of_one_or_zero(name, x)
     if logical:
         text = f"cast(cast({x} as decimal(38, 0)) as varchar)" if wide else f"cast({x} as varchar)"
         return Column(name, text if logical == "category" else f"cast({x} as {_SQL[logical]})")
     beyond = f"{x} is not null and try_cast({x} as bigint) is null" if wide else None
-    return Column(name, f"cast({x} as bigint)", beyond, _BEYOND, _DIGITS)
+    return Column(name, f"cast({x} as bigint)", beyond, _BEYOND, _EITHER)
 
 
 _BEYOND = "{some} values are no whole numbers of 64 bits"
-_DIGITS = "declare it in logical_types as a category, which keeps every digit, or as a number, which rounds"
+_ROUNDED = "{some} values are whole numbers that the doubles beside them cannot hold"
+_EITHER = "declare it in logical_types as a category, which keeps every digit, or as a number, which rounds"
 
 
 def _of_count(name: str, x: str, unit: Unit) -> Column:
@@ -241,9 +272,14 @@ def _of_number(name: str, x: str, logical: str | None, unit: Unit | None) -> Col
     if logical == "time":
         raise _unreadable("numbers", "time")
     value = number(f"cast({x} as double)")
-    if logical == "category":
-        return Column(name, text_sql(value))
-    return Column(name, f"cast({value} as boolean)" if logical == "boolean" else value)
+    if logical == "boolean":
+        return _of_one_or_zero(name, value)
+    return Column(name, text_sql(value) if logical == "category" else value)
+
+
+def _of_one_or_zero(name: str, x: str) -> Column:
+    """Return numbers as booleans; SQL would take any but zero for true, and 1 and 2 are yes and no as often."""
+    return Column(name, f"{x} = 1", f"{x} not in (0, 1)", _NEITHER, _ONE_OF_BOTH)
 
 
 def _of_time(name: str, x: str, logical: str | None, zoned: bool) -> Column:
@@ -260,19 +296,21 @@ def _unreadable(kind: str, logical: str) -> UnknownType:
 def inferred(name: str, counts: Sequence[int], spelling: Spelling = PLAIN) -> Column:
     """Return how a column of texts is read whose type only its values tell, by the `counts` of `counts_sql`.
 
-    Where all are of one kind, that is its type. A leading zero or plus makes a text of what else would be a whole
-    number: 00501 is a code. Numbers that stand for a missing value are neither counted nor kept in a column of numbers.
+    Where all are of one kind, that is its type. A leading zero or plus makes a text of what else would be a number, and
+    so does a letter e alone: 00501, 01.10 and 12e5 are codes. Numbers that stand for a missing value are neither
+    counted nor kept in a column of numbers.
     """
-    values, whole, numbers, flags, *more = counts
+    values, whole, numbers, flags, codes, *more = counts
     marked = more[1] if more else 0
     text = _unmarked(quoted(name), spelling)
     spelled = _spelled(text, spelling)
+    rest = _rest(text, spelling)  # of which a mark such as -9.5 would be rounded
     if values - marked == whole and whole:
-        rest = _rest(text, spelling)  # of which a mark such as -9.5 would be rounded
         value = f"try_cast({_spelled(rest, spelling)} as bigint)"
-        return Column(name, value, f"{rest} is not null and {value} is null", _BEYOND, _DIGITS)
-    if values - marked == numbers or values == marked > 0:
-        return Column(name, _kept(number(f"try_cast({spelled} as double)"), spelling))
+        return Column(name, value, f"{rest} is not null and {value} is null", _BEYOND, _EITHER)
+    if (values - marked == numbers and codes < numbers) or values == marked > 0:
+        value = _kept(number(f"try_cast({spelled} as double)"), spelling)
+        return Column(name, value, _is_rounded(_spelled(rest, spelling)) if whole else None, _ROUNDED, _EITHER)
     if values == flags:
         return Column(name, f"lower(trim({text})) = 'true'")
     return (as_dates(name, counts, spelling) if spelling.dates else None) or Column(name, text)
@@ -288,7 +326,7 @@ def _rest(text: str, spelling: Spelling) -> str:
 
 def as_dates(name: str, counts: Sequence[int], spelling: Spelling) -> Column | None:
     """Return how a column of texts is read if all of them are times as its source writes dates; None if not."""
-    values, dates = counts[0], counts[4]
+    values, dates = counts[0], counts[5]
     text = _unmarked(quoted(name), spelling)
     if not values or values != dates:
         return None
@@ -298,28 +336,22 @@ def as_dates(name: str, counts: Sequence[int], spelling: Spelling) -> Column | N
 def counts_sql(name: str, spelling: Spelling = PLAIN) -> list[str]:
     """Return the SQL of the numbers that `inferred` takes of a column of texts.
 
-    They are its values, and which of them are whole numbers, numbers, true or false; where the spelling is not plain,
-    then times and numbers that stand for a missing value.
+    They are its values, and which of them are whole numbers, numbers, true or false, and numbers that may be codes;
+    where the spelling is not plain, then times and numbers that stand for a missing value.
     """
     text = _unmarked(quoted(name), spelling)
-    spelled = _spelled(text, spelling)
-    if spelling == PLAIN:
-        return [
-            f"count({text})",
-            f"count_if(regexp_full_match({spelled}, '{WHOLE}'))",
-            f"count_if(regexp_full_match({spelled}, '{NUMBER}'))",
-            f"count_if(lower({spelled}) in ('true', 'false'))",
-        ]
     rest = _spelled(_rest(text, spelling), spelling)
-    dated = _dated(f"trim({text})", spelling.dates) if spelling.dates else "null"
-    return [
+    counts = [
         f"count({text})",
         f"count_if(regexp_full_match({rest}, '{WHOLE}'))",
-        f"count_if(regexp_full_match({rest}, '{NUMBER}'))",
+        f"count_if(regexp_full_match({rest}, '{NUMBER}') and not {_is_beyond(rest)})",
         f"count_if(lower(trim({text})) in ('true', 'false'))",
-        f"count({dated})",
-        f"count({text}) - count({_rest(text, spelling)})",
+        f"count_if(regexp_full_match({rest}, '{CODE}'))",
     ]
+    if spelling == PLAIN:
+        return counts
+    dated = _dated(f"trim({text})", spelling.dates) if spelling.dates else "null"
+    return [*counts, f"count({dated})", f"count({text}) - count({_rest(text, spelling)})"]
 
 
 def read_column(where: str, field: pa.Field, logical: str | None, spelling: Spelling = PLAIN) -> Column:

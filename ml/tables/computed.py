@@ -1,5 +1,7 @@
 """The columns that a declaration computes of others of the same row."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -44,25 +46,53 @@ def computed_sql(where: str, declared: Table, opened: "DuckDBPyConnection", rela
     return select_sql([read_column(where, field, logical.get(field.name)) for field in schema], query)
 
 
+@contextmanager
+def failures_named(where: str, declared: Table, opened: "DuckDBPyConnection", query: str) -> Iterator[None]:
+    """Name the computed column in what DuckDB says of a query by `computed_sql` that fails at some row."""
+    import duckdb
+
+    try:
+        yield
+    except duckdb.Error as error:
+        for name, expression in declared.derived.items():
+            try:
+                opened.execute(f"select count({quoted(name)}) from {query}")
+            except duckdb.Error as failure:
+                reason = str(failure).strip().splitlines()[0]
+                raise DataError(
+                    f"{where}, column {name!r}: {expression!r} fails: {reason}; correct the expression in the "
+                    "declaration, such as by try_cast(... as ...) or try(...), which are null there"
+                ) from error
+        raise
+
+
 def check_known(where: str, declared: Table, rows: pa.Table | TableFile) -> None:
     """Raise DataError where some row has a computed column before a column that it is made of."""
-    known_from = {column.lower(): time for time, columns in declared.known_from.items() for column in columns}
-    known_from |= {time.lower(): time for time in declared.known_from}
-    for name in sorted(declared.computed.keys() & {name for names in declared.known_from.values() for name in names}):
-        own = known_from[name.lower()]
-        for source in sorted(sources_of([name], declared.derived) & known_from.keys()):
-            origin = known_from[source]
-            if origin == own:
-                continue
-            table = rows.select(list(dict.fromkeys([origin, own, name])))
-            late = pc.or_(pc.is_null(table[origin]), pc.fill_null(pc.greater(table[origin], table[own]), True))
-            early = pc.sum(pc.and_(pc.and_(late, pc.is_valid(table[own])), pc.is_valid(table[name]))).as_py()
-            if early:
+    for own, columns in declared.known_from.items():
+        for name in sorted(declared.computed.keys() & set(columns)):
+            for source, origin, early in late_parts(declared, rows, name, own):
                 raise DataError(
                     f"{where}: {name!r} is declared as known from {own!r} on, but is computed of {source!r}, which is "
-                    f"known from {origin!r} on: later, or never, in {early} of {table.num_rows} rows. List {name!r} in "
+                    f"known from {origin!r} on: later, or never, in {early} of {rows.num_rows} rows. List {name!r} in "
                     f"known_at under {origin!r}"
                 )
+
+
+def late_parts(declared: Table, rows: pa.Table | TableFile, column: str, time: str) -> Iterator[tuple[str, str, int]]:
+    """Yield what a column is made of, itself among it, that becomes known after a time of its row, or never.
+
+    Each is yielded in lower case, with the time from which on it is known and the number of rows where that is later.
+    """
+    known_from = {name.lower(): origin for origin, names in declared.known_from.items() for name in names}
+    known_from |= {origin.lower(): origin for origin in declared.known_from}
+    for part in sorted(sources_of([column], declared.derived) & known_from.keys()):
+        if (origin := known_from[part]) == time:
+            continue
+        table = rows.select(list(dict.fromkeys([origin, time, column])))
+        late = pc.or_(pc.is_null(table[origin]), pc.fill_null(pc.greater(table[origin], table[time]), True))
+        count = pc.sum(pc.and_(pc.and_(late, pc.is_valid(table[time])), pc.is_valid(table[column]))).as_py()
+        if count:
+            yield part, origin, count
 
 
 def sent_types(declared: Table, table: pa.Table) -> dict[str, str]:

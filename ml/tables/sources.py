@@ -110,8 +110,10 @@ class _Reading:
     def written(self, rows: Rows) -> TableFile:
         """Write the table; return its file."""
         names = self._usable(rows)
+        told = {name for name in names if self._logical(name) is None and (not rows.typed or name in rows.spelled)}
+        known = self._known(rows.schema, [name for name in names if name not in told])
         relation = self._relation(rows, names)
-        columns = self._readable(relation, self._columns(rows, names, relation))
+        columns = self._readable(relation, self._columns(rows.schema, names, known, relation))
         if is_numbered(self.table, rows.schema.names):
             columns = [Column(ROW_NUMBER, "row_number() over ()"), *columns]
         return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
@@ -132,11 +134,13 @@ class _Reading:
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
         if unfit:
             raise self._error("types", "; ".join(unfit), "give each column values of one type")
+        if "" in names and "" not in ignored:
+            raise self._error("schema", f"column {names.index('') + 1} of {len(names)} has no name", _SCHEMA)
         if faults := list(_shared_names(names, ignored, made)):
             raise self._error("schema", "; ".join(faults), _SCHEMA)
         repeated = {name for name, count in Counter(map(str.lower, names)).items() if count > 1}
         usable = [name for name in names if not (name in ignored and name.lower() in repeated)]
-        return [name for name in usable if not (name in ignored and self._is_unknown(rows.schema.field(name)))]
+        return [name for name in usable if name and not (name in ignored and self._is_unknown(rows.schema.field(name)))]
 
     def _is_unknown(self, field: pa.Field) -> bool:
         try:
@@ -154,24 +158,29 @@ class _Reading:
         source = rows.scan(names)
         relation = source if isinstance(source, str) else "source"
         if not isinstance(source, str):
-            self.connection.register("source", source)
+            self.connection.register("source", _without_halves(source))
         if self.first is not None:
             relation = f"(from {relation} limit {self.first})"
         if isinstance(source, str) or rows.again:
             return relation
         return _scanned(self._copied(relation, "source", "compression snappy"))
 
-    def _columns(self, rows: Rows, names: Sequence[str], relation: str) -> list[Column]:
+    def _known(self, schema: pa.Schema, names: Sequence[str]) -> dict[str, Column]:
+        """Return how columns are read whose type is known or declared; no row is needed for that."""
+        spelling = self.table.source.spelling
+        return {
+            name: read_column(self.where, schema.field(name), self._logical(name), spelling(name)) for name in names
+        }
+
+    def _columns(
+        self, schema: pa.Schema, names: Sequence[str], known: Mapping[str, Column], relation: str
+    ) -> list[Column]:
         """Return how each column is read."""
         spelling = {name: self.table.source.spelling(name) for name in names}
-        unknown = [name for name in names if self._logical(name) is None and (not rows.typed or name in rows.spelled)]
-        texts = [name for name in names if spelling[name].dates and self._is_text(rows.schema.field(name))]
-        typed = self._inferred(relation, {name: spelling[name] for name in unknown}, inferred)
-        typed |= self._inferred(relation, {name: spelling[name] for name in texts if name not in typed}, as_dates)
-        columns = [
-            typed.get(name) or read_column(self.where, rows.schema.field(name), self._logical(name), spelling[name])
-            for name in names
-        ]
+        texts = [name for name in known if spelling[name].dates and self._is_text(schema.field(name))]
+        typed = self._inferred(relation, {name: spelling[name] for name in names if name not in known}, inferred)
+        typed = {**known, **typed, **self._inferred(relation, {name: spelling[name] for name in texts}, as_dates)}
+        columns = [typed[name] for name in names]
         self._check_used(columns)
         return columns
 
@@ -256,7 +265,9 @@ class _Reading:
 
     def _computed(self, relation: str) -> TableFile:
         """Return a file with the computed columns too."""
-        file = self._copied(f"({computed.computed_sql(self.where, self.table, self.connection, relation)})", "computed")
+        query = f"({computed.computed_sql(self.where, self.table, self.connection, relation)})"
+        with computed.failures_named(self.where, self.table, self.connection, query):
+            file = self._copied(query, "computed")
         computed.check_known(self.where, self.table, file)
         return file
 
@@ -294,6 +305,15 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
                 yield f"the source has {count} columns {same[0]!r}"
             else:
                 yield f"the columns {', '.join(map(repr, same))} differ by case only"
+
+
+def _without_halves(source: Any) -> Any:
+    """Return a table or a stream of Arrow's with no half floats, of which DuckDB knows none."""
+    halves = [pa.types.is_float16(kind) for kind in source.schema.types]
+    fields = (
+        field.with_type(pa.float32()) if half else field for field, half in zip(source.schema, halves, strict=True)
+    )
+    return source.cast(pa.schema(fields)) if any(halves) else source
 
 
 def _scanned(file: TableFile) -> str:

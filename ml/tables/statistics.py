@@ -8,6 +8,7 @@ import pyarrow.compute as pc
 from ml.base.sql import connection, parquet_sql
 from ml.base.table_file import TableFile
 from ml.base.text import markdown_table, shortened
+from ml.base.times import time_text
 
 EXACT = 1_000_000  # rows up to which distinct values are counted exactly, which takes memory for each of them
 SHOWN = 41  # characters of a text
@@ -128,8 +129,7 @@ def _value(value: pa.Scalar) -> str:
         return ""
     if pa.types.is_floating(value.type):
         return f"{value.as_py():.6g}"
-    whole, _, part = str(value.cast(pa.string())).partition(".")  # Python has no times after the year 9999
-    return f"{whole}.{part.rstrip('0')}".rstrip(".")
+    return time_text(value) if pa.types.is_timestamp(value.type) else str(value.cast(pa.string()))
 
 
 def _quoted(text: str) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["binary", "multiclass", "regression"]
+OFF = 1e-4  # how far probabilities may lie outside of 0 to 1, and their sum beside 1: float32 rounds
+DIGITS = 2**18  # last digits of a double that are the least unit of numbers: two of them are below the usual tolerance
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,9 @@ class Task:
         """Return what a difference of answers is large or small against: 1 for probabilities, the numbers' spread."""
         if self.kind != "regression" or len(answers) == 0:
             return 1.0
-        return float(np.ptp(answers)) or float(np.abs(answers).max()) or 1.0
+        spread, largest = float(np.ptp(answers)), float(np.abs(answers).max())
+        # Far from zero the last digit of a double may be a share of a tiny spread, and it rounds here and there.
+        return max(spread, DIGITS * float(np.spacing(largest))) if spread else largest or 1.0
 
     def summary(self, targets: pd.Series) -> dict[str, float]:
         """Sum up targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
@@ -155,6 +159,17 @@ def rows_not_finite(p: np.ndarray) -> int:
     """Count the rows of predictions [n_rows] or [n_rows, n_classes] that are not all finite numbers."""
     wrong = ~np.isfinite(p)
     return int((wrong if wrong.ndim == 1 else wrong.any(axis=1)).sum())
+
+
+def rows_unanswered(p: np.ndarray, task: Task) -> int:
+    """Count the rows of predictions that are no finite numbers, or of classes no probabilities, which sum to 1."""
+    if task.kind == "regression":
+        return rows_not_finite(p)
+    outside = ~((p >= -OFF) & (p <= 1 + OFF))  # also of NaN
+    if p.ndim == 1:
+        return int(outside.sum())
+    with np.errstate(invalid="ignore", over="ignore"):
+        return int((outside.any(axis=1) | ~(np.abs(p.sum(axis=1) - 1) <= OFF)).sum())
 
 
 def metrics_of(kind: Kind) -> list[str]:

@@ -6,14 +6,17 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple
 
+from pydantic import TypeAdapter
+
 from ml.base.text import shortened
-from resources.tracking.protocol import Versions
+from resources.tracking.protocol import RegistryError, Versions
 
 PREFIX = "sextant.history."  # notes about the registered model: one row of its store each, so whole or not there
 # What an entry says was done:
 PROMOTED, APPROVED, ROLLBACK, RETIRED = "promoted", "approved", "rolled back", "retired"
 CONFIRMED = "confirmed"  # by a candidate that gives the same answers
 BY_HAND, DELETED, RESTORED = "moved by hand", "deleted by hand", "restored"  # after changes outside of Sextant
+SHOWN = 60  # characters of a note that an error shows
 LONGEST = 1000  # characters of a reason: PostgreSQL keeps 5,000 of a tag
 
 
@@ -37,6 +40,11 @@ class Entry:
     done: bool = False
     model_hash: str = ""
 
+    @property
+    def standing(self) -> "Standing":
+        """Return the version that the champion became by this."""
+        return Standing(self.version, self.model_hash)
+
     def row(self) -> dict[str, str]:
         """Return the entry as a row of a table, by header."""
         return {
@@ -48,6 +56,9 @@ class Entry:
             "why": self.reason,
             "figures": ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items()),
         }
+
+
+_READ = TypeAdapter(Entry)
 
 
 class Standing(NamedTuple):
@@ -64,7 +75,7 @@ class Standing(NamedTuple):
 def standing_of(entries: Sequence[Entry]) -> Standing | None:
     """Return the champion by the history; None if there never was one, or it was retired."""
     last = entries[-1] if entries else None
-    return None if last is None or last.action == RETIRED else Standing(last.version, last.model_hash)
+    return None if last is None or last.action == RETIRED else last.standing
 
 
 class History:
@@ -76,7 +87,18 @@ class History:
     def entries(self) -> list[Entry]:
         """Return all of them, the first one first; none where nothing is registered."""
         notes = self.versions.notes()
-        return [Entry(**json.loads(notes[key])) for key in sorted(notes) if key.startswith(PREFIX)]
+        return [self._read(key, notes[key]) for key in sorted(notes) if key.startswith(PREFIX)]
+
+    def _read(self, key: str, note: str) -> Entry:
+        """Return the entry of a note; raise RegistryError, with the way out, for one that Sextant has not written."""
+        try:
+            return replace(_READ.validate_json(note), number=int(key.removeprefix(PREFIX)))
+        except ValueError as error:
+            raise RegistryError(
+                f"the history of {self.versions.name} cannot be read: the tag {key} of the registered model was edited "
+                f"outside of Sextant, and says {shortened(note, SHOWN)!r}. Put back what it said, or delete it: the "
+                "alias then says which version is the champion"
+            ) from error
 
     def write(self, entry: Entry) -> Entry:
         """Announce a move, or note that it is done: one write of one row."""

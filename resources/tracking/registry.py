@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 
 from ml.base.hashing import hash_bytes
 from resources.tracking.history import (
@@ -144,6 +145,20 @@ class Registry:
         elif champion is None and standing is not None:
             self._restore(standing, gone=entries[-1].action == DELETED)
 
+    def rolled_back(self, model_hash: str, versions: Sequence[RegisteredVersion] = ()) -> tuple[str, str] | None:
+        """Return which version somebody went back from, and when, by whom and why; None if nobody did.
+
+        Looked for are `versions` and those that had this model, unless they were the champion since. The history says
+        so, also of a version that was deleted.
+        """
+        entries = self.entries()
+        wanted = [Standing(version.version, version.tags.get(MODEL_HASH, "")) for version in versions]
+        wanted += [Standing(entry.version, model_hash) for entry in entries if entry.model_hash == model_hash]
+        for standing in wanted:
+            if (rollback := _rollback_from(standing, entries)) is not None:
+                return standing.version, _told(rollback)
+        return None
+
     def challenge(self, version: str) -> None:
         """Let a version wait as the challenger."""
         self.versions.set_alias(CHALLENGER, version)
@@ -219,7 +234,7 @@ class Registry:
         if ROLLED_BACK in self.version(entry.version).tags:
             self.versions.delete_tag(entry.version, ROLLED_BACK)
         if entry.action == ROLLBACK and entry.former is not None:
-            self.tag(entry.former, {ROLLED_BACK: f"on {entry.at[:10]} by {entry.by}: {entry.reason}"})
+            self.tag(entry.former, {ROLLED_BACK: _told(entry)})
         return self.history.write(replace(entry, done=True))
 
     def _champion(self) -> str | None:
@@ -246,6 +261,20 @@ class Registry:
             f"{reason} go back to another version: sextant rollback {self.name} --to VERSION --reason …, or begin "
             f"without a champion: sextant retire {self.name} --reason …"
         )
+
+
+def _rollback_from(standing: Standing, entries: Sequence[Entry]) -> Entry | None:
+    """Return the entry of the rollback from a version that was not the champion since; None if there is none."""
+    for before, entry in reversed(list(pairwise(entries))):
+        if standing.is_of(entry.version, entry.model_hash):
+            return None
+        if entry.action == ROLLBACK and entry.former == before.version and standing.is_of(*before.standing):
+            return entry
+    return None
+
+
+def _told(rollback: Entry) -> str:
+    return f"on {rollback.at[:10]} by {rollback.by}: {rollback.reason}"
 
 
 def _decided(entry: Entry, champion: str | None) -> bool:

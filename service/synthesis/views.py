@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from typing import Any, Protocol
 
@@ -135,6 +136,10 @@ def _table(rows: Rows, record: Mapping[str, ColumnType]) -> Any:
             return pa.array(values, pa.string())
         if kind == "time":
             return pa.array(values, pa.timestamp("us"))
+        if any(isinstance(value, int) and float(value) != value for value in values):
+            # such a number is a key, and as a double it would be another one
+            with suppress(pa.ArrowInvalid, OverflowError):
+                return pa.array(values, pa.int64())
         numbers = pa.array([None if value is None else float(value) for value in values], pa.float64())  # type: ignore[arg-type]
         return numbers.cast(pa.bool_()) if kind == "flag" else numbers
 

@@ -14,6 +14,7 @@ ELSEWHERE = {
     "ml/declaration/*": "ml/declaration/test_use_case.py",
     "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
+    "ml/declaration/sources/formats/*": "ml/tables/test_files.py",
     "ml/declaration/splits/*": "ml/declaration/test_splits.py",
     # Small tools, tested by those who use them.
     "ml/base/references": "ml/gates/test_custom.py",
@@ -63,7 +64,6 @@ ELSEWHERE = {
     "resources/formerly": "journeys/test_stored_before.py",
     "resources/gpu/*": "resources/gpu/test_pool.py",
     "resources/home": "dagster_project/commands/test_demo.py",
-    "resources/ledger": "dagster_project/results/test_locate.py",
     "resources/tracking/*": "resources/tracking/test_registry.py",
     # Assets are run in whole use cases.
     "assets/graph": "journeys/test_pipeline.py",
@@ -71,6 +71,7 @@ ELSEWHERE = {
     "assets/promotion/*": "assets/promotion/test_decisions.py",
     "assets/stages/*": "journeys/test_pipeline.py",
     # A command prints what a function returns, and is tested with it.
+    "dagster_project/commands/check": "ml/draft/test_check.py",
     "dagster_project/commands/diff": "dagster_project/results/test_diff.py",
     "dagster_project/commands/gc": "dagster_project/results/test_gc.py",
     "dagster_project/commands/history": "assets/promotion/test_decisions.py",

@@ -31,6 +31,7 @@ from tests.support.dated import PRODUCTION, Dated, frame
 from tests.support.faulty import OF_BENTO, POINTS, Fault, Point, attempt
 
 FULL_AT = ["storage: table written, not in place", "study: trial recorded", "registry: registered"]
+BENTO_FULL_AT = ["Bento: not built", "Bento: built, not started", "Bento: in place, not the first"]
 ALWAYS = {
     "storage: model in place, unknown",
     "study: trial fitted, not told",
@@ -152,6 +153,19 @@ def test_after_a_disk_was_full_the_next_run_succeeds(name: str, small_disk: Date
     check(small_disk, {"1", "2"})
     assert small_disk.retrain().success
     check(small_disk, {"2"})
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("name", BENTO_FULL_AT)
+def test_after_a_disk_was_full_while_a_bento_was_made_the_next_one_is_made(name: str, small_disk: Dated) -> None:
+    suffer(small_disk, OF_BENTO[name], "fill", asset="bento")
+    (small_disk.home / "filler").unlink()
+
+    check(small_disk, {"2"})
+    assert small_disk.attempt("bento", upstream=True).success
+    check(small_disk, {"2"})
+    made = Ledger().records[str(Ledger().latest_of("small/bento"))]["labels"]["bento"]
+    assert BentoStore().first() == {made}
 
 
 @pytest.mark.faults

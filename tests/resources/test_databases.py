@@ -12,7 +12,8 @@ from click.testing import CliRunner
 
 from dagster_project.commands.main import main
 from resources import databases
-from resources.databases import LockedError, embedded, locked, require_free
+from resources.databases import DamagedError, LockedError, embedded, first_value, require_free
+from resources.faults import in_one_line
 from resources.studies import studies
 from resources.tracking.runs import tracking
 
@@ -62,8 +63,8 @@ def test_any_error_about_a_lock_is_known_and_no_other() -> None:
     around = ValueError("the run could not be made")
     around.__cause__ = told
 
-    assert "was locked by another process for some seconds; try again" in str(locked(around))
-    assert locked(ValueError("no such table: t")) is None
+    assert "was locked by another process for some seconds; try again" in str(in_one_line(around))
+    assert in_one_line(ValueError("no such table: t")) is None
 
 
 READING_MODELS = ["locate small@champion", "locate small:1", "diff small:1 small:2", "history digits"]
@@ -103,3 +104,35 @@ def test_what_needs_no_database_works_all_the_same(stocked_home: Path) -> None:
         shown = CliRunner().invoke(main, ["locate", "small/evaluation"])
 
     assert "nothing called 'small/evaluation' has coordinates" in shown.output
+
+
+@pytest.mark.parametrize("content", [b"no database at all " * 300, None], ids=["other bytes", "cut off"])
+def test_a_database_that_is_none_is_named(tmp_path: Path, content: bytes | None) -> None:
+    file = tmp_path / "x.db"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("create table t (x)")
+        connection.executemany("insert into t values (?)", [("x" * 1000,)] * 100)
+        connection.commit()
+    file.write_bytes(content or file.read_bytes()[:20_000])
+
+    for asked in (lambda: require_free(file), lambda: first_value(file, "select count(*) from t")):
+        with pytest.raises(DamagedError, match=rf"the database {file} is damaged \(.*\): put it back from a backup"):
+            asked()
+
+
+def test_an_empty_database_has_no_values(tmp_path: Path) -> None:
+    (tmp_path / "x.db").touch()
+
+    assert first_value(tmp_path / "x.db", "select x from t") is None
+
+
+@pytest.mark.parametrize("command", [*WRITING, *READING_MODELS])
+def test_each_command_says_in_one_line_that_a_database_is_damaged(stocked_home: Path, command: str) -> None:
+    file = stocked_home / "mlflow" / "mlflow.db"
+    file.write_bytes(b"x" * 5000)
+
+    shown = CliRunner().invoke(main, command.split())
+
+    assert shown.exit_code == 1 or command == "init"
+    assert f"Error: the database {file} is damaged" in shown.output or command == "init"
+    assert len(shown.output.splitlines()) <= 2

@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from ml.models.family import IR_VERSION, OPSETS, Family, Training
 from ml.models.linear import FittedLinear
 from ml.models.trees.lightgbm import FittedLightGBM, LightGBM
-from ml.tasks.metrics import BINARY, Task
+from ml.tasks.metrics import BINARY, Kind, Task
 
 
 class Own(Family):
@@ -202,9 +202,12 @@ class Labels:
 
 
 class Boosted(LightGBM):
-    """LightGBM with what its graph does not know; `more` is that."""
+    """LightGBM with what its graph does not know, and does not say so; `more` is that."""
 
     more: ClassVar[Mapping[str, Any]] = {}
+
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        return {}
 
     def fit(self, data: Training, params: Mapping[str, Any], **how: Any) -> Any:
         few = {"rounds": 5, "min_data_in_leaf": 5, "bagging_fraction": 0.5, "learning_rate": 0.3}

@@ -1,4 +1,4 @@
-"""What files need to be read: the options that all sources that are files share, and which format takes which."""
+"""Options of files: those that all sources that are files share, and which format takes which."""
 
 from __future__ import annotations
 

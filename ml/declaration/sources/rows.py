@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -50,9 +51,12 @@ def arrow_rows(table: pa.Table, refused: Mapping[str, str] | None = None) -> Row
 
 
 def frame_rows(frame: "pd.DataFrame") -> Rows:
-    """Return the rows of a DataFrame, without its index; of a column with values of several types the reason."""
+    """Return the rows of a DataFrame, with what its index has a name for; of a column of several types the reason."""
     import pandas as pd
 
+    named = [name for name in frame.index.names if name is not None and name not in frame.columns]
+    if named:
+        frame = frame.reset_index(named)
     series = (frame.iloc[:, place] for place in range(frame.shape[1]))
     dense = (one.astype(one.dtype.subtype) if isinstance(one.dtype, pd.SparseDtype) else one for one in series)
     return _held(map(str, frame.columns), dense, from_pandas=True)
@@ -78,8 +82,18 @@ def _held(names: Iterable[str], columns: Iterable[Any], from_pandas: bool = Fals
 
 
 def _array(values: Any, from_pandas: bool = False) -> pa.Array:
-    """Return values as Arrow has them; among dates a time stays one, which Arrow would cut to its day."""
+    """Return values as Arrow has them; among dates a time stays one, which Arrow would cut to its day.
+
+    Whole numbers that 64 bits do not hold become decimals; decimals too wide for a column, or beside infinity, doubles.
+    """
     kinds = set(map(type, values)) if str(getattr(values, "dtype", "object")) == "object" else set()
     if date in kinds and any(issubclass(kind, datetime) for kind in kinds):
         values = [datetime(value.year, value.month, value.day) if type(value) is date else value for value in values]
-    return pa.array(values, from_pandas=from_pandas)
+    if Decimal in kinds and any(type(value) is Decimal and value.is_infinite() for value in values):
+        values = [float(value) if type(value) is Decimal else value for value in values]
+    try:
+        array = pa.array(values, from_pandas=from_pandas)
+    except OverflowError:
+        array = pa.array([Decimal(value) if type(value) is int else value for value in values], from_pandas=from_pandas)
+    is_wide = pa.types.is_decimal256(array.type) and array.type.scale > 0
+    return array.cast(pa.float64()) if is_wide else array

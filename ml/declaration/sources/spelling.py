@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Spelling:
-    """How one column writes its values.
+    """The way in which one column writes its values.
 
     A text that is one of `texts` is missing, and a number that equals one of `numbers`. Texts of times are written as
     `dates` says, if not by ISO 8601; numbers of times count `unit` since 1970. `is_time`: it is named as

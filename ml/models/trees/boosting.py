@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.models.family import Family
+from ml.tasks.metrics import Kind, Task
 
 MAX_ROUNDS = 1000
 PATIENCE = 30  # rounds without a better validation loss
@@ -19,6 +20,20 @@ class BoostingFamily(Family):
 
     near_zero = True
     tasks = ("binary", "multiclass", "regression")
+
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of those options of the library which the graph does not repeat at all of their values."""
+        return {}
+
+    def require_settings(self, settings: Mapping[str, Any], task: Task) -> None:
+        """Raise ValueError for a value of an option at which the booster answers in a way that the graph does not."""
+        for option, values in self.allowed(task.kind).items():
+            value = settings.get(option, values[0])
+            if (value.partition(":")[0] if option == "loss_function" else value) not in values:
+                raise ValueError(
+                    f"The family {self.name!r} cannot be exported with {option}: {value!r} for the task {task.kind!r}. "
+                    f"Allowed: {list(values)}."
+                )
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """Return settings of as many rounds as the model has, and no early stopping."""

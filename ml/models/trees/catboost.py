@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # CatBoost's own from 200 rounds on. Below it takes others: a fit of as many rounds as one that was stopped would be
 # another model.
 LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1}
+NUMBERS = ("RMSE", "MAE", "Quantile", "Huber", "Expectile", "LogCosh")  # without a link
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
 
@@ -52,6 +53,11 @@ class CatBoost(BoostingFamily):
             "rsm": trial.suggest_float("rsm", 0.2, 1.0),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options at which a booster is a sum of oblivious trees, with the link of its task."""
+        losses = NUMBERS if kind == "regression" else (LOSSES[kind],)
+        return {"grow_policy": ("SymmetricTree",), "loss_function": losses, "objective": losses}
+
     def fit(
         self,
         data: Training,
@@ -71,6 +77,7 @@ class CatBoost(BoostingFamily):
         catboost = optional("catboost")
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
         train, valid = (

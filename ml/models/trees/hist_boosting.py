@@ -11,7 +11,7 @@ import numpy as np
 from ml.models.family import Training, require_device, require_task
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
-from ml.tasks.metrics import Task
+from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:
     import onnx
@@ -51,6 +51,10 @@ class HistBoosting(BoostingFamily):
             "l2_regularization": trial.suggest_float("l2_regularization", 1e-3, 100.0, log=True),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the losses without a link other than that of the task."""
+        return {"loss": ("squared_error", "absolute_error", "quantile") if kind == "regression" else ("log_loss",)}
+
     def fit(
         self, data: Training, params: Mapping[str, Any], *, seed: int, device: str = "cpu", threads: int = 1
     ) -> FittedHistBoosting:
@@ -63,6 +67,7 @@ class HistBoosting(BoostingFamily):
 
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         numbers, rounds = data.task.kind == "regression", params.get("rounds")
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
             **of_library(params),

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 ZERO = np.float32(1e-35)  # kZeroThreshold of LightGBM
 ROWS_WORTH_THREADS = 2_000  # starting threads costs more than the prediction of fewer rows
+NUMBERS = ("regression", "l2", "regression_l1", "l1", "huber", "fair", "quantile")  # without a link
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary", "binary_logloss"),
     "multiclass": ("multiclass", "multi_logloss"),
@@ -75,6 +76,16 @@ class LightGBM(BoostingFamily):
             "cat_smooth": trial.suggest_float("cat_smooth", 10.0, 300.0, log=True),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options, by all of their names, at which a booster is a sum of trees, with its link."""
+        objectives = NUMBERS if kind == "regression" else OBJECTIVES[kind][:1]
+        return {
+            **dict.fromkeys(("boosting", "boosting_type", "boost"), ("gbdt", "dart", "goss")),
+            **dict.fromkeys(("objective", "objective_type", "application", "app", "loss"), objectives),
+            **dict.fromkeys(("linear_tree", "linear_trees", "reg_sqrt"), (False,)),
+            "sigmoid": (1.0,),
+        }
+
     def prepare(self, data: Training) -> Binned:
         """Bin both parts, which takes long before the first tree, and is the same for all parameters."""
         import lightgbm as lgb
@@ -107,6 +118,7 @@ class LightGBM(BoostingFamily):
 
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.1)

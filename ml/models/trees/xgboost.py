@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import onnx
     import optuna
 
+NUMBERS = ("reg:squarederror", "reg:absoluteerror", "reg:pseudohubererror", "reg:quantileerror")  # without a link
 OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what stops them
     "binary": ("binary:logistic", "logloss"),
     "multiclass": ("multi:softprob", "mlogloss"),
@@ -58,6 +59,15 @@ class XGBoost(BoostingFamily):
             "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
         }
 
+    def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:
+        """Return the values of options at which a booster is a sum of trees, with the link of its task."""
+        return {
+            "booster": ("gbtree",),
+            "tree_method": ("hist", "approx"),
+            "multi_strategy": ("one_output_per_tree",),
+            "objective": NUMBERS if kind == "regression" else OBJECTIVES[kind][:1],
+        }
+
     def fit(
         self,
         data: Training,
@@ -77,6 +87,7 @@ class XGBoost(BoostingFamily):
         xgb = optional("xgboost")
         require_device(self, device)
         require_task(self, data.task)
+        self.require_settings(params, data.task)
         n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
         types = ["q"] * n_numeric + ["c"] * categorical
         train, valid = (

@@ -439,6 +439,11 @@ def test_without_a_goal_a_rollback_goes_to_the_version_before(second: Dated) -> 
         former(registry)
 
 
+def test_where_there_is_no_champion_a_rollback_needs_a_goal(stocked_home: Path) -> None:
+    with pytest.raises(click.ClickException, match="small has no champion to go back from; name a version with --to"):
+        former(tracking().registry("small"))
+
+
 def test_the_history_is_told_with_the_latest_first(second: Dated, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dagster_project.runs.launch.check_name", lambda use_case: None)
 

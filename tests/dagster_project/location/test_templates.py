@@ -10,12 +10,14 @@ import yaml
 from dagster_shared.yaml_utils import parse_yaml_with_source_position
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from dagster_project.components import UseCase
 from dagster_project.location.loading import BrokenUseCaseError, load_use_case
 from dagster_project.location.templates import resolved
 
+HUGE = 2**60 + 1  # a double holds no odd number of this size
 NAMES = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1)
 LOOKALIKES = [
     "2024", "1e5", "'web'", '"web"', "True", "None", "null", "1", "00501", "[1, 2]", "{'a': 1}", "{# gone #}",
@@ -35,9 +37,9 @@ def declaration(text: str = "x") -> dict[str, Any]:
         "computed": {"c": f"x = {literal}"},
         "known_at": {"later": [text, "b"]},
         "logical_types": {text: "category"},
-        "interesting_values": {text: [text, True, 10001, 1.5, "10001", "true"]},
+        "interesting_values": {text: [text, True, 10001, HUGE, 1.5, "10001", "true"]},
         "ignore": [text],
-        "audit": {"columns": {text: {"one_of": [text, "1", 1, False, "false"]}}},
+        "audit": {"columns": {text: {"one_of": [text, "1", 1, HUGE, False, "false"]}}},
     }
     rows = {"source": {"query": text, "url": text}, "key": text}
     return {
@@ -150,6 +152,25 @@ def test_a_variable_may_stand_for_anything_that_is_written_as_a_text(monkeypatch
     use_case = UseCase.model_validate(declared)
 
     assert (use_case.task, use_case.features.histories[0].windows) == ("regression", ["3h"])
+
+
+def test_the_schema_takes_a_variable_wherever_a_declaration_does_and_nothing_else_more() -> None:
+    schema = Draft202012Validator(UseCase.model_json_schema())
+    declared = declaration("2024")
+    variable = "{{ env.X }}"
+
+    def mistakes(**changes: Any) -> list[str]:
+        return sorted(error.message for error in schema.iter_errors(declared | changes))
+
+    assert mistakes() == []
+    split = {"validation_share": variable, "test_share": 0.2}
+    audit = {"columns": {"a": {"missing_at_most": variable, "unique": "{{env.X}}", "type": variable}}}
+    table = {**declared["tables"]["t"], "audit": audit}
+    examples = {**declared["examples"], "split": split}
+    assert mistakes(seed=variable, task=variable, tables={"t": table}, examples=examples) == []
+    assert mistakes(seed="many") == ["'many' is not of type 'integer'"]
+    assert mistakes(seed="{{ env('X') }}") == ["\"{{ env('X') }}\" is not of type 'integer'"]
+    assert mistakes(task="guess") == ["'guess' is not one of ['binary', 'multiclass', 'regression']"]
 
 
 def test_an_error_shows_the_template_and_not_what_may_be_a_password(monkeypatch: pytest.MonkeyPatch) -> None:

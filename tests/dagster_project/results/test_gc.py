@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,7 +13,10 @@ from typing import Any
 import dagster as dg
 import pytest
 from click.testing import CliRunner, Result
+from dagster._core.remote_origin import ManagedGrpcPythonEnvCodeLocationOrigin, RemoteJobOrigin, RemoteRepositoryOrigin
 from dagster._core.test_utils import create_run_for_test
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+from dagster._daemon.types import DaemonHeartbeat
 
 from dagster_project.commands.main import main
 from dagster_project.results.gc import Garbage, garbage, remove
@@ -23,6 +27,9 @@ from resources.studies import studies
 from resources.tracking.runs import tracking
 from tests.support.edited import in_home
 from tests.support.small import Small, copy_home, write_rows
+
+_LOCATION = ManagedGrpcPythonEnvCodeLocationOrigin(LoadableTargetOrigin(module_name="dagster_project.definitions"))
+ORIGIN = RemoteJobOrigin(RemoteRepositoryOrigin(_LOCATION, "__repository__"), "small_retrain")
 
 
 def run(*arguments: str) -> Result:
@@ -139,6 +146,23 @@ def test_after_it_the_champion_can_be_reproduced_and_everything_made_again(small
     assert loads(small.materialize(until="evaluation", seed=1))
 
 
+@pytest.mark.parametrize("lost", ["onnx_model", "evaluation", "the latest evaluation"])
+def test_where_the_ledger_lost_a_file_nothing_goes_that_may_belong_to_what_it_told_of(
+    small: Small, promoted: str, lost: str
+) -> None:
+    make_old(small.home)
+    model = str(Ledger().records[promoted]["data"]["onnx_model"]["coordinates"])
+    latest = str(Ledger().latest_of("small/evaluation"))
+    identity = {"onnx_model": model, "evaluation": promoted}.get(lost, latest)
+    (small.home / "coordinates" / f"{identity}.json").unlink()
+
+    shown = run("gc")
+
+    assert shown.exit_code == 0
+    assert f"for the coordinates {identity} are missing in {small.home / 'coordinates'}" in shown.output
+    assert "in 0 files, Bentos and studies removed" in shown.output
+
+
 def test_a_champion_whose_promotion_was_never_recorded_keeps_its_ancestors(small: Small, promoted: str) -> None:
     model = str(Ledger().records[promoted]["data"]["onnx_model"]["coordinates"])
     for identity, record in Ledger().records.items():
@@ -225,6 +249,21 @@ def test_it_refuses_while_a_run_is_under_way(small: Small, promoted: str) -> Non
     assert refused.exit_code == 1
     assert under_way.run_id in refused.output
     assert garbage_now()
+
+
+@pytest.mark.parametrize("heard_s", [None, 3600, 0])
+def test_a_queued_run_is_under_way_only_where_a_daemon_may_begin_it(
+    small: Small, promoted: str, heard_s: int | None
+) -> None:
+    with dg.DagsterInstance.get() as instance:
+        queued = create_run_for_test(instance, status=dg.DagsterRunStatus.QUEUED, remote_job_origin=ORIGIN)
+        if heard_s is not None:
+            instance.add_daemon_heartbeat(DaemonHeartbeat(time.time() - heard_s, "QUEUED_RUN_COORDINATOR", "d"))
+
+    shown = run("gc")
+
+    assert shown.exit_code == (1 if heard_s == 0 else 0)
+    assert (f"{queued.run_id} (queued)" in shown.output) is (heard_s == 0)
 
 
 @pytest.mark.parametrize("age", ["30", "-1d", "a month"])

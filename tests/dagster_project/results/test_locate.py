@@ -133,6 +133,37 @@ def test_what_is_not_there_lists_what_is_allowed(thing: str, instance: dg.Dagste
         locate(thing, tracking())
 
 
+@pytest.mark.parametrize(
+    ("thing", "meant"),
+    [
+        ("breast_cancer", "did you mean breast_cancer/evaluation, breast_cancer/examples"),
+        ("breast_cancer/", "did you mean breast_cancer/evaluation"),
+        ("breast_cancer/evaluaton", "did you mean breast_cancer/evaluation"),
+        ("breast_cancer@chapion", "did you mean breast_cancer@champion"),
+        ("brest_cancer@champion", "did you mean breast_cancer@champion"),
+        ("breast_cancer:2", "breast_cancer:1"),
+    ],
+)
+def test_a_name_that_is_nearly_right_says_what_was_meant(thing: str, meant: str, instance: dg.DagsterInstance) -> None:
+    with pytest.raises(NotFoundError, match=meant):
+        locate(thing, tracking())
+
+
+def test_a_folder_says_that_it_is_one_and_a_link_leads_where_it_points(
+    case: Case, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stored = Path(Storage().uri(find(instance, case.key("onnx_model"))))
+    (tmp_path / "link").symlink_to(stored)
+    (tmp_path / "broken").symlink_to(tmp_path / "absent")
+    monkeypatch.chdir(stored.parent.parent)
+
+    assert locate(str(tmp_path / "link"), tracking())["run"]["asset"] == "breast_cancer/onnx_model"
+    assert locate(f"onnx_model/../onnx_model/{stored.name}", tracking())["run"]["asset"] == "breast_cancer/onnx_model"
+    for thing, why in ((str(stored.parent), "is a folder: name a file in it"), (str(tmp_path / "broken"), "allowed: ")):
+        with pytest.raises(NotFoundError, match=why):
+            locate(thing, tracking())
+
+
 def test_a_file_from_another_home_says_so(
     case: Case, instance: dg.DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

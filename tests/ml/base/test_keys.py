@@ -33,9 +33,27 @@ def test_texts_find_each_other_however_they_are_encoded() -> None:
     assert places(texts.dictionary_encode(), chunked(["a", "b"], pa.large_string())).to_pylist() == [1, 0, None]
 
 
-def test_keys_without_a_common_type_are_refused() -> None:
-    with pytest.raises(pa.ArrowInvalid):
-        alike(chunked(["a"], pa.string()), chunked([1], pa.int64()))
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        (pa.array(["a"]), pa.array([1])),
+        (pa.array(["012"]), pa.array([12])),
+        (pa.array([12.0]), pa.array(["12"])),
+        (pa.array([1], pa.timestamp("us")), pa.array([1])),
+        (pa.array([True]), pa.array([1])),
+        (pa.array(["2024-01-01"]), pa.array([0], pa.timestamp("us"))),
+    ],
+    ids=str,
+)
+def test_keys_without_a_common_type_are_refused(left: pa.Array, right: pa.Array) -> None:
+    for one, other in ((left, right), (right, left)):
+        with pytest.raises(pa.ArrowInvalid):
+            alike(pa.chunked_array([one]), pa.chunked_array([other]))
+
+
+def test_a_column_of_nothing_finds_nothing() -> None:
+    for values in (["a"], [1], [1.5], [True]):
+        assert places(pa.chunked_array([pa.nulls(2)]), pa.chunked_array([values])).to_pylist() == [None, None]
 
 
 def test_both_zeros_are_one_key() -> None:

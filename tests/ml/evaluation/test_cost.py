@@ -88,3 +88,12 @@ def test_another_model_does_not_answer_them(content: bytes, encoder: Encoder, fr
 def test_no_golden_rows_verify_nothing(content: bytes, encoder: Encoder, frame: pd.DataFrame) -> None:
     with pytest.raises(GoldenError, match="0 golden rows"):
         check_golden(content, golden_inputs(session(content), encoder, frame.head(0)))
+
+
+DAMAGED = [b"", b"{", b"[]", b"{}", b'{"scores": [1], "inputs": []}', b'{"scores": ["x"]}', b"\xff"]
+
+
+@pytest.mark.parametrize("damaged", DAMAGED)
+def test_damaged_golden_rows_say_so(content: bytes, damaged: bytes) -> None:
+    with pytest.raises(GoldenError, match="its golden rows are damaged"):
+        check_golden(content, damaged)

@@ -1,5 +1,7 @@
 """What an evaluation puts together: the slices with both models, and every comparison on the same resamples."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +9,7 @@ import pytest
 from ml.declaration.gates import Gates
 from ml.evaluation.record import Evaluation, compare
 from ml.gates.judge import judge
-from ml.tasks.metrics import score
+from ml.tasks.metrics import Kind, metrics_of, score
 from ml.verdict import Verdict
 from tests.support.judged import made, spec_of
 
@@ -110,3 +112,40 @@ def test_a_candidate_with_one_answer_that_is_no_number_is_evaluated_and_refused(
     assert not any(np.isfinite(value) for value in found.metrics.values())
     refused = {verdict.gate for verdict in judge(Gates(), found, given.spec.metric) if not verdict.passed}
     assert refused >= {"finite", "baseline", "champion"}
+
+
+WRONG: dict[str, Any] = {
+    "a slice": (np.arange(240) % 3 == 0,),
+    "all rows": (slice(None),),
+    "one class of one row": (7, 1),
+    "one class": (slice(None), 2),
+}
+
+
+@pytest.mark.parametrize("wrong", [np.nan, -np.inf])
+@pytest.mark.parametrize(
+    ("kind", "where"),
+    [(kind, where) for kind in ("binary", "multiclass", "regression") for where in WRONG
+     if kind == "multiclass" or "class" not in where],
+)  # fmt: skip
+def test_answers_that_are_no_numbers_anywhere_are_evaluated_and_refused_by_every_metric(
+    kind: Kind, where: str, wrong: float
+) -> None:
+    _, given, _ = made(kind)
+    candidate = given.candidate.copy()
+    candidate[WRONG[where]] = wrong
+
+    found, _, _ = made(kind, candidate=candidate)
+
+    for metric in metrics_of(kind):
+        refused = {verdict.gate for verdict in judge(Gates(), found, metric) if not verdict.passed}
+        assert refused >= {"finite"}
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass"])
+def test_margins_are_no_probabilities(kind: Kind) -> None:
+    _, given, _ = made(kind, champion=False)
+
+    found, _, _ = made(kind, champion=False, candidate=4 * given.candidate - 2)
+
+    assert [v.passed for v in judge(Gates(), found, given.spec.metric) if v.gate == "finite"] == [False]

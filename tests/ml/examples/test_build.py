@@ -60,12 +60,11 @@ def test_new_rows_never_turn_a_training_row_into_a_test_row(added: int, before: 
     assert sum(first[key] != then[key] for key in keys) < 0.05 * len(keys)
 
 
-def examples_of(task: Kind, targets: list[Any], *, query: bool = False) -> list[dict[str, Any]]:
+def examples_of(task: Kind, targets: list[Any], *, query: bool | str = False) -> list[dict[str, Any]]:
     """The examples of a table of targets, split by time: two fifths train, two validate, one tests."""
     times = [datetime(2024, 1, 1) + timedelta(days=10 * (5 * row // len(targets))) for row in range(len(targets))]
-    question = (
-        {"query": "select id, seen as cutoff, y as target from rows"} if query else {"target": "y", "cutoff": "seen"}
-    )
+    usual = "select id, seen as cutoff, y as target from rows"
+    question = {"query": usual if query is True else query} if query else {"target": "y", "cutoff": "seen"}
     spec = UseCaseSpec.model_validate(
         {
             "description": "Which?",
@@ -88,6 +87,8 @@ def examples_of(task: Kind, targets: list[Any], *, query: bool = False) -> list[
     ("task", "targets", "expected"),
     [
         ("binary", [True, False] * 5, [1, 0] * 5),
+        ("binary", [1.0, 0.0] * 5, [1, 0] * 5),
+        ("binary", ["yes", "false"] * 5, [1, 0] * 5),
         ("multiclass", ["a", "b"] * 5, ["a", "b"] * 5),
         ("multiclass", [3, 1] * 5, ["3", "1"] * 5),
         ("regression", [3, 1] * 5, [3.0, 1.0] * 5),
@@ -108,6 +109,23 @@ def test_a_class_that_is_a_whole_number_has_one_name_whatever_type_it_came_as(qu
     assert {row["target"] for row in examples_of("multiclass", [1.5, 2.0] * 10)} == {"1.5", "2"}
 
 
+@pytest.mark.parametrize("kind", ["int", "double", "hugeint", "decimal(9, 0)", "utinyint"])
+def test_a_query_may_give_the_key_as_any_number(kind: str) -> None:
+    query = f"select id::{kind} as id, seen as cutoff, y as target from rows"
+
+    examples = examples_of("binary", [True, False] * 5, query=query)
+
+    assert sorted(row["id"] for row in examples) == list(range(10))
+    assert {type(row["id"]) for row in examples} == {int}
+
+
+def test_a_query_that_gives_the_key_as_a_text_is_refused_by_name() -> None:
+    query = "select id::varchar as id, seen as cutoff, y as target from rows"
+
+    with pytest.raises(DataError, match=r"examples.query: the key \['id'\] is .*string.*never equal"):
+        examples_of("binary", [True, False] * 5, query=query)
+
+
 def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
     assert len(examples_of("multiclass", ["a", "b", "a", "b", None] * 4, query=True)) == 16
 
@@ -122,6 +140,7 @@ def test_rows_of_a_query_without_a_class_are_no_examples() -> None:
         ("regression", [1.0, 2.0] * 4 + [3.0, 3.0], "the same number only in the test split: all 2 rows are 3.0"),
         ("regression", [1.0, 2.0] * 4 + [3.0, float("inf")], "is null in 1 of 10 rows"),
         ("regression", ["one", "two"] * 5, "Could not convert string 'one' to DOUBLE"),
+        ("binary", [0.5, 0.0] * 5, r"true or false, or 0 or 1; 'y' has the numbers .*0\.5 \(5 rows\)"),
         ("binary", [True, False] * 4 + [True, True], "one class only in the test split: all 2 rows are True"),
     ],
 )

@@ -18,7 +18,9 @@ from ml.tables.computed import with_computed
 from ml.tables.findings import Finding
 
 START = pd.Timestamp("2024-01-01")
-QUERY = "select id, began as cutoff, minutes as target from rides"
+COMPUTED = {"twice": "minutes * 2", "long": "twice > 200"}
+QUERY = "with asked as (select *, minutes > 60 as long from rides) select id, began as cutoff, {} as target from asked"
+FAR = "select id, began as cutoff, exists (from rides l where l.began > rides.began) as target from rides"
 HISTORY = {"table": "rides", "group_by": ["city"], "windows": ["30d"], "aggregations": ["mean"]}
 
 
@@ -112,7 +114,7 @@ def test_where_nobody_says_when_it_becomes_known_the_line_to_write_is_said(spec:
     "changes",
     [
         {"features": {}},
-        {"examples": {"query": QUERY, "cutoff": None, "target": None}},
+        {"examples": {"query": FAR, "cutoff": None, "target": None}},
     ],
 )
 def test_where_there_is_no_such_past_nothing_is_said(changes: dict[str, Any]) -> None:
@@ -120,6 +122,24 @@ def test_where_there_is_no_such_past_nothing_is_said(changes: dict[str, Any]) ->
 
     assert unused_past(spec) is None
     assert not {PAST, KNOWN} & set(example_checks(spec))
+
+
+@pytest.mark.parametrize("target", ["minutes", "minutes / 2 + 1", "long::int", "lead(minutes) over (order by began)"])
+@pytest.mark.parametrize(("known_at", "time"), [(None, None), ({"ended": ["minutes"]}, "ended")])
+def test_what_a_query_makes_the_target_of_is_no_feature_and_is_averaged_once_it_is_known(
+    target: str, known_at: Any, time: str | None
+) -> None:
+    examples = {"query": QUERY.format(target), "cutoff": None, "target": None}
+    spec = declared({"known_at": known_at} if known_at else {}, examples=examples)
+
+    names = {feature.name for feature in define_features("case", spec, loaded(spec, rides())).features}
+
+    assert "minutes" not in names
+    assert [name for name in names if "minutes" in name] == (
+        [f"city.MEAN(rides_{time}.minutes, Last 30 Days)"] if time else []
+    )
+    assert target_known_from(spec) == time
+    assert ("known_at: {1d: [minutes]}" in str(unused_past(spec))) == (time is None)
 
 
 @pytest.mark.parametrize("known_at", [{"ended": ["minutes"]}, "ended"])
@@ -136,3 +156,15 @@ def test_an_answer_that_is_known_before_it_is_asked_for_stops_the_run(
     finding = findings(spec, frame)[KNOWN]
 
     assert f"the target of {early} of 200 rows is known before it is asked for (from 'ended' on)" in finding.reason
+
+
+def test_what_is_computed_of_the_answer_is_not_known_before_it_is_asked_for() -> None:
+    """Twice the minutes say them: an example would find them in the window of its own row."""
+    frame = rides(early=lambda frame: frame["began"] - pd.Timedelta("1h"))
+    spec = declared({"known_at": {"early": ["twice"], "ended": ["long"]}, "computed": COMPUTED})
+
+    finding = findings(spec, frame)[KNOWN]
+
+    assert not finding.passed
+    assert "the target of 200 of 200 rows is known before it is asked for (from 'early' on)" in finding.reason
+    assert findings(declared({"known_at": {"ended": ["twice", "long"]}, "computed": COMPUTED}), frame)[KNOWN].passed

@@ -1,12 +1,15 @@
 """Numbers that name a row of another table are no quantities."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import ValidationError
 
+from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.define import define_features
 from ml.features.definitions import FeatureDefinitions
@@ -67,6 +70,47 @@ def made(declared: dict[str, Any]) -> tuple[FeatureDefinitions, pd.DataFrame]:
     )
 
 
+@pytest.mark.parametrize("name", ["customers.age", "HOUR(at)"])
+def test_a_column_with_the_name_of_a_feature_of_another_is_refused(shop: dict[str, Any], name: str) -> None:
+    place = Path(shop["tables"]["sales"]["source"]["path"])
+    pd.read_csv(place).rename(columns={"price": name}).to_csv(place, index=False)
+    shop["features"]["calendar"] = {"at": ["hour"]}
+
+    with pytest.raises(DataError, match=rf"\['{re.escape(name)}'\] would each be the name of two features"):
+        made(shop)
+
+
+@pytest.mark.parametrize("name", ["cutoff", "Target", "split"])
+@pytest.mark.parametrize("by", ["history", "relationships"])
+def test_rows_are_not_found_by_a_column_that_every_example_has(shop: dict[str, Any], name: str, by: str) -> None:
+    if by == "history":
+        shop["features"]["history"]["group_by"] = [name]
+    else:
+        shop["relationships"] = [f"sales.{name} -> customers.cust"]
+
+    with pytest.raises(ValidationError, match=f"by which rows are found, '{name}' of 'sales' has the name of a column"):
+        UseCaseSpec.model_validate(shop)
+
+
+@pytest.mark.parametrize("long", ["100001d", "99999999999999h"])
+def test_a_duration_that_no_time_can_hold_is_refused(shop: dict[str, Any], long: str) -> None:
+    history, sales = shop["features"]["history"], shop["tables"]["sales"]
+    for part, change in (
+        (history, {"windows": [long]}),
+        (sales, {"known_at": long}),
+        (sales, {"known_at": {long: ["x"]}}),
+    ):
+        before = dict(part)
+        part.update(change)
+        with pytest.raises(ValidationError, match=f"'{long}' is longer than 100000d, which is the longest duration"):
+            UseCaseSpec.model_validate(shop)
+        part.clear()
+        part.update(before)
+    shop["examples"]["cutoff"] = f"at - {long}"
+    with pytest.raises(ValidationError, match="is longer than 100000d"):
+        UseCaseSpec.model_validate(shop)
+
+
 def test_a_number_that_names_a_row_of_another_table_is_no_feature_but_finds_it(shop: dict[str, Any]) -> None:
     definitions, matrix = made(shop)
 
@@ -121,3 +165,15 @@ def test_one_that_is_a_word_stays_a_category(shop: dict[str, Any]) -> None:
 
     assert {feature.name: feature.type for feature in definitions.features}["cust"] == "categorical"
     assert matrix["customers.age"].notna().all()
+
+
+def test_a_second_time_of_a_row_that_is_looked_up_has_no_calendar(shop: dict[str, Any], tmp_path: Path) -> None:
+    customers = pd.read_csv(tmp_path / "customers.csv").assign(born=pd.Timestamp("1990-01-01"))
+    customers.to_csv(tmp_path / "customers.csv", index=False)
+    shop["tables"]["customers"]["logical_types"] = {"born": "time"}
+    shop["features"]["calendar"] = {"at": ["hour"]}
+
+    _, matrix = made(shop)
+
+    assert "HOUR(at)" in matrix
+    assert not [name for name in matrix if "born" in name]

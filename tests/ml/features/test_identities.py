@@ -49,6 +49,11 @@ def sums(shape: str) -> tuple[pd.DataFrame, str]:
     a, b = counts(random)
     c = random.normal(size=600)
     large = 1e5 + 1000 * random.normal(size=600)
+    rare, rarer = random.random(600) < 0.1, random.random(600) < 0.03
+
+    def gaps(column: np.ndarray) -> np.ndarray:
+        return np.where(random.random(600) < 0.15, np.nan, column)
+
     made: dict[str, tuple[np.ndarray, dict[str, Any], str]] = {
         "difference of two that are nearly equal": (
             a.round(2), {"revenue": large + a, "cost": large}, "revenue - cost"
@@ -71,6 +76,15 @@ def sums(shape: str) -> tuple[pd.DataFrame, str]:
         "product": ((a + 1) * b, {"a": a + 1, "b": b}, "a * b"),
         "rounded product": (np.round((a + 1) * (2 + c**2), 2), {"a": a + 1, "b": 2 + c**2}, "a * b"),
         "quotient": (b / (a + 1), {"a": a + 1, "b": b}, "b / a"),
+        "product with signs and zeros": (3 * (a - 20) * c, {"a": a - 20, "c": c}, "3 * a * c"),
+        "negative product": (-a * b, {"a": a, "b": b}, "-1 * a * b"),
+        "of which most rows are zero": (a * rare + b * rarer, {"a": a * rare, "b": b * rarer}, "a + b"),
+        "of a constant but for a few rows": (5 + a * rarer, {"a": a * rarer + c, "c": c}, "a - c + 5"),
+        "with gaps in all columns": (
+            a + b - c,
+            {"a": gaps(a), "b": gaps(b), "c": gaps(c)} | {f"n {n}": gaps(random.normal(size=600)) for n in range(9)},
+            "a + b - c",
+        ),
     }  # fmt: skip
     target, parts, formula = made[shape]
     return pd.DataFrame({**columns, **parts, "target": target}), formula
@@ -94,6 +108,11 @@ def sums(shape: str) -> tuple[pd.DataFrame, str]:
         "product",
         "rounded product",
         "quotient",
+        "product with signs and zeros",
+        "negative product",
+        "of which most rows are zero",
+        "of a constant but for a few rows",
+        "with gaps in all columns",
     ],
 )
 def test_whatever_the_columns_are_the_formula_is_found(shape: str) -> None:
@@ -136,6 +155,21 @@ def test_what_has_an_error_of_its_own_is_no_identity(count: int, seed: int) -> N
     for target in (line, np.round(line), ranks, error, np.exp(error) * a * b):
         assert found(rows.assign(target=target)).passed
     assert found(rows.assign(target=(a + b + 30 * error > 170).astype("int8")), "binary").passed
+
+
+@pytest.mark.parametrize("share", [0.01, 0.03, 0.1, 0.3])
+@pytest.mark.parametrize("count", [100, 600, 3000])
+def test_what_is_nearly_always_the_same_is_no_identity(share: float, count: int) -> None:
+    columns, random = drawn(count)
+    rare = random.random(count) < share
+    rare[:6] = [True, True, True, False, False, False]  # some of each class
+    classes = np.where(rare, random.choice(["b", "c"], count), "a")
+    rows = pd.DataFrame({**columns, "sparse": rare[::-1] * random.normal(size=count)})
+
+    assert found(rows.assign(target=classes), "multiclass").passed
+    assert found(rows.assign(target=rare.astype("int8")), "binary").passed
+    assert found(rows.assign(target=np.where(rare, random.exponential(size=count), 0.0))).passed
+    assert found(rows.assign(target=np.where(rare, random.poisson(2, count), 7.0))).passed
 
 
 @pytest.mark.parametrize("scale", [1e300, 1e-300, 1e150, 1.0])

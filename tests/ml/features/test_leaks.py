@@ -15,7 +15,7 @@ from ml.evaluation.record import Evaluation, LeakAudit
 from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.definitions import FeatureDefinitions
-from ml.features.leaks import leaking, no_leak
+from ml.features.leaks import leaking, no_leak, sampled
 from ml.tables.sources import load_table
 
 
@@ -103,6 +103,14 @@ def test_the_finding_says_in_how_many_rows_which_feature_leaks(spec: UseCaseSpec
     )
 
 
+def test_a_column_whose_expression_fails_for_scrambled_values_is_looked_at_too(spec: UseCaseSpec) -> None:
+    declared = spec.resolved()
+    declared["tables"]["orders"]["computed"] = {"month": "make_date(2024, 1 + cast(floor(days * 12) as int), 1)"}
+    declared["tables"]["orders"]["known_at"] = {"paid": ["days", "month"]}
+
+    assert leaking(*problem(UseCaseSpec.model_validate(declared))) == {}
+
+
 def test_a_problem_without_time_has_no_future(spec: UseCaseSpec) -> None:
     declared = spec.resolved()
     declared["examples"] |= {"cutoff": None, "split": {"validation_share": 0.2, "test_share": 0.2}}
@@ -168,6 +176,30 @@ def audited(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch, without: st
     evaluation = Evaluation.model_construct(leak_audit=LeakAudit(passed=finding.passed, reason=finding.reason))
     assert LeakGate().judge("roc_auc", evaluation).passed == finding.passed
     return {row["feature"] for row in finding.table}
+
+
+@pytest.mark.parametrize("late", ["3min", "1h"])
+def test_what_is_known_a_little_too_early_is_found_among_many_rows(late: str, spec: UseCaseSpec) -> None:
+    """Eleven days of orders, one every other minute, and each is known a little later than it seems."""
+    asked = pd.Timestamp("2024-01-01") + pd.to_timedelta(np.arange(8_000) * 2, unit="min")
+    orders = {"id": range(8_000), "shop": "a", "asked": asked, "paid": asked + pd.Timedelta(late), "days": 1.0}
+    tables = {
+        "orders": pa.Table.from_pandas(pd.DataFrame(orders).assign(days=np.arange(8_000) % 7), preserve_index=False),
+        "weather": pa.table({"shop": ["a"], "at": pa.array([asked[0]], pa.timestamp("us")), "rain": [1.0]}),
+    }
+    _, definitions, _, _ = problem(spec)
+    early = {
+        name: lookup.model_copy(update={"time": "asked"}) if lookup.time == "paid" else lookup
+        for name, lookup in definitions.lookups.items()
+    }
+    rows = tables["orders"].to_pandas()[["id", "asked"]].rename(columns={"asked": "cutoff"})
+
+    sample = sampled(rows, 400, seed=0)
+
+    assert len(sample) == sample["id"].nunique() == 400
+    assert leaking(spec, definitions, tables, sample) == {}
+    leaks = leaking(spec, definitions.model_copy(update={"lookups": early}), tables, sample)
+    assert leaks.get("shop.MEAN(orders_paid.days, Last 3 Days)", 0) >= 1
 
 
 GUARD = "ml.base.expressions._faults"
@@ -312,3 +344,72 @@ def test_a_query_that_asks_before_the_row_is_known_is_refused(tmp_path: Path) ->
         examples(4)
 
     assert examples(5).num_rows == examples(4, known=["shop", "v"]).num_rows == 200
+
+
+@pytest.mark.parametrize(
+    ("known_at", "times"),
+    [
+        ({"seen": ["v"], "paid": ["channel"]}, {"paid"}),
+        ({"seen": ["v", "channel"], "paid": ["w"]}, {"seen", "paid"}),
+        ({"seen": ["v"], "paid": ["w", "channel"], "9d": ["z"]}, {"paid", "seen+9d"}),  # paid within a week
+    ],
+)
+def test_events_are_grouped_by_what_is_known_of_them_by_then(
+    known_at: dict[str, list[str]], times: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A visit is seen at once, but whose it was, and by which channel it came, once it is paid."""
+    values = declared(tmp_path)
+    visits = pd.read_parquet(tmp_path / "visits.parquet").assign(w=1.0, z=2.0)
+    visits["paid"] = visits["seen"] + pd.to_timedelta(np.arange(300) % 7 + 1, "D")
+    visits.assign(channel=visits["shop"]).to_parquet(tmp_path / "visits.parquet")
+    orders = pd.read_parquet(tmp_path / "orders.parquet")
+    orders.assign(channel=orders["shop"]).to_parquet(tmp_path / "orders.parquet")
+    values["tables"]["visits"] |= {"known_at": known_at}
+    values["features"]["history"] |= {"group_by": ["channel"], "aggregations": ["count"]}
+
+    assert audited(values, monkeypatch) == set()
+    spec = UseCaseSpec.model_validate(values)
+    tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+    assert {lookup.time for lookup in define_features("shop", spec, tables).lookups.values()} == times
+
+
+def test_a_group_that_no_event_knows_in_time_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = declared(tmp_path)
+    visits = pd.read_parquet(tmp_path / "visits.parquet").rename(columns={"shop": "of"})
+    visits["paid"] = visits["seen"] + pd.Timedelta("1D")
+    visits["rated"] = visits["seen"] + pd.to_timedelta(np.arange(300) % 3 * 18, "h")
+    visits.to_parquet(tmp_path / "visits.parquet")
+    visit = values["tables"]["visits"]
+    visit |= {"known_at": {"paid": ["of"], "rated": ["v"]}, "computed": {"shop": "if(v > 0, of, '')"}}
+    assert "does not know it yet: known_at says that it is known later" in _refusal(values, monkeypatch)
+
+    visit["computed"] = {"shop": "lower(of)"}
+    assert "no column that becomes known, with its group or after it, is a number" in _refusal(values, monkeypatch)
+
+    visit["known_at"] = {"paid": ["of", "v"], "rated": ["visit"]}
+    assert audited(values, monkeypatch) == set()
+
+
+def _refusal(values: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> str:
+    with pytest.raises(DataError) as refused:
+        audited(values, monkeypatch)
+    return str(refused.value)
+
+
+def test_rows_are_found_by_what_is_known_of_them_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Synthesis follows a relationship from the time on at which its column is known."""
+    values = declared(tmp_path)
+    visits = pd.read_parquet(tmp_path / "visits.parquet")
+    visits["paid"] = visits["seen"] + pd.to_timedelta(np.arange(300) % 7 + 1, "D")
+    visits.assign(id=np.arange(300) % 200, w=1.0).to_parquet(tmp_path / "visits.parquet")
+    values["tables"]["visits"]["known_at"] = {"paid": ["id", "w"]}
+    values |= {"relationships": ["visits.id -> orders.id"]}
+    values["features"] = {"synthesis": {"aggregations": ["count", "sum"], "depth": 1}}
+
+    spec = UseCaseSpec.model_validate(values)
+    tables = {name: load_table("shop", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+    names = {feature.name for feature in define_features("shop", spec, tables).features}
+
+    assert {"COUNT(visits_paid)", "SUM(visits_paid.w)"} <= names
+    assert not names & {"COUNT(visits)", "SUM(visits.v)"}
+    assert audited(values, monkeypatch) == set()

@@ -220,6 +220,33 @@ def test_a_computed_column_of_an_asked_row_is_that_of_its_snapshot_in_batch_and_
     assert matrix["text"].tolist() == [text for (text,) in texts] == snapshot["text"].to_pylist()
 
 
+def test_whole_numbers_that_no_double_holds_keep_their_digits_in_batch_and_service() -> None:
+    computed = {"digit": "a % 10", "odd": "a % 2 = 1", "code": "a::varchar", "half": "a // 2 % 1000"}
+    declared = {
+        "description": "Late?",
+        "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "computed": computed}},
+        "examples": {"table": "rows", "target": "y = 1", "split": {"validation_share": 0.2, "test_share": 0.2}},
+        "models": {"logistic": {}},
+    }
+    numbers = [2**53 + 1, 2**60 + 7, -(2**53) - 1, 2**63 - 1, 7, 0, None]
+    spec = UseCaseSpec.model_validate(declared)
+    stored = pa.table({"id": range(7), "a": numbers, "y": [0, 1, 0, 1, 0, 1, 0]})
+    batch = {"rows": with_computed("rows", spec.tables["rows"], stored)}
+    definitions = define_features("rows", spec, batch)
+
+    matrix = feature_matrix(spec, definitions, batch, pd.DataFrame({"id": range(7), "cutoff": pd.NaT}))
+    plan = read_plan(online_state("rows", spec, definitions, batch, pd.Series([START]), Task())["plan.json"])
+    assert plan.synthesis is not None
+    records = RecordReader(plan).read([{"a": number} for number in numbers])
+    numeric = ["digit", "odd", "half"]
+    online, texts = Synthesizer(plan.synthesis, numeric, ["code"]).values(records, {}, [[] for _ in records])
+
+    assert matrix["digit"].tolist()[:6] == online[:6, 0].tolist() == [3, 3, -3, 7, 7, 0]
+    np.testing.assert_array_equal(matrix[numeric].to_numpy("float32"), online)
+    assert [text for (text,) in texts] == ["" if number is None else str(number) for number in numbers]
+    assert matrix["code"].fillna("").tolist() == [text for (text,) in texts]
+
+
 def test_the_code_of_a_plan_is_its_structs_and_nothing_else_of_the_service() -> None:
     reached = [name for name in running().reach("ml.features.online_state") if name.startswith("service")]
 

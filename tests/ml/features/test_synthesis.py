@@ -107,6 +107,19 @@ def declaration(tmp_path: Path) -> dict[str, Any]:
     return declared(tmp_path)
 
 
+def test_a_trend_over_a_window_of_all_of_the_past_is_that_of_all_of_it(declaration: dict[str, Any]) -> None:
+    declaration["features"]["synthesis"] = {"aggregations": ["trend"], "depth": 1, "windows": ["9d", "999d"]}
+    spec, tables = case(declaration)
+
+    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked_rows())
+
+    name = "TREND(orders_rated_at.stars, rated_at{})"
+    of_all, recent = matrix[name.format("")], matrix[name.format(", Last 9 Days")]
+    assert of_all.notna().any()
+    np.testing.assert_array_equal(matrix[name.format(", Last 999 Days")], of_all)
+    assert (recent.notna() & (recent != of_all)).any()
+
+
 def test_values_equal_a_plain_loop(declaration: dict[str, Any]) -> None:
     spec, tables = case(declaration)
     frames = {name: table.to_pandas() for name, table in tables.items()}

@@ -44,6 +44,9 @@ TARGETS = {
     "noise": 100 + random.normal(size=400),
     "tiny": 1e-35 * A,
     "huge": 1e36 + 1e33 * A,
+    "a thousandth at a billion": 1e9 + 1e-3 * A,
+    "a few last digits": -1e9 + 1e-6 * A,
+    "beyond whole doubles": 1e17 + 1e4 * A,
     "one other": np.where(np.arange(400) % 50 == 0, 1e6 + 1e-3, 1e6),
 }
 
@@ -65,9 +68,8 @@ def worst(model: FittedModel) -> float:
 
 # Every family learns some of them, and the quick ones all.
 ALL = [(name, what) for name in ("ridge", "random_forest", "lightgbm") for what in TARGETS]
-SOME = [
-    (name, what) for name in FAMILIES for what in ("a UTM northing in metres", "one other") if (name, what) not in ALL
-]
+FAR = ("a UTM northing in metres", "a thousandth at a billion", "one other")
+SOME = [(name, what) for name in FAMILIES for what in FAR if (name, what) not in ALL]
 
 
 @pytest.mark.parametrize(("name", "what"), ALL + SOME)
@@ -80,6 +82,21 @@ def test_what_is_learned_does_not_depend_on_where_the_numbers_lie(name: str) -> 
     near, far = (fitted(name, y).predict(ENCODER.encode(FRAME)) for y in (A, 2.0**23 + A))
 
     assert far - 2.0**23 == pytest.approx(near, abs=1e-4)
+
+
+@pytest.mark.parametrize("spread", [1e-5, 1e-10])
+@pytest.mark.parametrize("name", [name for name in FAMILIES if name not in ("mlp", "resnet")])
+def test_what_is_learned_does_not_depend_on_how_small_the_spread_is(name: str, spread: float) -> None:
+    usual, tiny = (fitted(name, y).predict(ENCODER.encode(FRAME)) for y in (A, spread * A))
+
+    assert np.corrcoef(usual, tiny)[0, 1] > 0.99
+    assert np.ptp(tiny) == pytest.approx(spread * np.ptp(usual), rel=0.05)
+
+
+@pytest.mark.parametrize("factor", [1e200, -1e305, 1e-300])
+def test_numbers_whose_squares_double_cannot_hold_are_no_labels(factor: float) -> None:
+    with pytest.raises(ValueError, match=r"The training labels are .* Expected numbers of which double holds"):
+        data_of(factor * A)
 
 
 def test_an_ensemble_adds_up_numbers_far_from_zero_in_double() -> None:

@@ -72,11 +72,11 @@ def test_a_table_that_is_as_declared_passes_every_check() -> None:
     [
         (
             "size", {"between": [0, 3]}, None, "ranges",
-            "column 'size': 1 of 4 values are not between 0.0 and 3.0, first 4.0",
+            "column 'size': 1 of 4 values are not between 0 and 3, first 4.0",
         ),
-        ("size", {"between": [None, 1]}, None, "ranges", "column 'size': 3 of 4 values are not at most 1.0, first 1.5"),
+        ("size", {"between": [None, 1]}, None, "ranges", "column 'size': 3 of 4 values are not at most 1, first 1.5"),
         ("kind", {"one_of": ["b"]}, None, "ranges", "column 'kind': 2 of 4 values are not among b, first 'a'"),
-        ("count", {"one_of": [1, 4]}, None, "ranges", "column 'count': 1 of 4 values are not among 1.0, 4.0, first 2"),
+        ("count", {"one_of": [1, 4]}, None, "ranges", "column 'count': 1 of 4 values are not among 1, 4, first 2"),
         (
             "at", {"between": ["2024-01-02", "2024-01-03T12:00:00Z"]}, None, "ranges",
             "column 'at': 2 of 4 values are not between 2024-01-02 00:00:00 and 2024-01-03 12:00:00, first '2024-01-01",
@@ -123,6 +123,25 @@ def test_a_fault_fails_its_own_check_alone_and_is_counted(
 
     assert [name for name, finding in findings.items() if not finding.passed] == [check]
     assert reason in findings[check].reason
+
+
+def test_large_whole_numbers_are_compared_digit_by_digit() -> None:
+    huge = 2**60 + 1
+    values = {"count": [huge - 1, huge, huge + 1, None]}
+
+    for declared in ({"between": [huge, huge]}, {"one_of": [huge, 1.5]}, {"one_of": [huge]}):
+        reason = audited({"count": declared}, values)["ranges"].reason
+        assert f"2 of 4 values are not {'between' if 'between' in declared else 'among'} {huge}" in reason
+    assert audited({"count": {"between": [0, 10**30]}}, values)["ranges"].passed
+
+
+@pytest.mark.parametrize("far", [2**62, 2**63 - 1, -(2**62)])
+def test_times_that_python_has_not_are_compared_too(far: int) -> None:
+    times = pa.array([0, far, None, 1], pa.int64()).cast(pa.timestamp("us"))
+
+    finding = audited({"at": {"between": ["1970-01-01", "2030-01-01"]}}, {"at": times})["ranges"]
+
+    assert "column 'at': 1 of 4 values are not between" in finding.reason
 
 
 def test_the_column_with_the_most_wrong_values_comes_first() -> None:

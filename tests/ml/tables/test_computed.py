@@ -4,6 +4,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from pydantic import ValidationError
 
 from ml.base.sql import DataError
 from ml.declaration.tables import Table
@@ -34,6 +35,23 @@ def test_a_column_may_be_computed_of_another_computed_one() -> None:
         {"ratio": None, "Large": None, "no": True},
         {"ratio": 2.0, "Large": True, "no": False},
     ]
+
+
+@pytest.mark.parametrize("names", [["ratio", "large", "no"], ["no", "large", "ratio"], ["large", "no", "ratio"]])
+def test_the_order_in_which_columns_are_computed_is_that_of_their_needs(names: list[str]) -> None:
+    expressions = {"ratio": "a / b", "large": "RATIO > 1", "no": "not coalesce(large, true)"}
+    declared = table(computed={name: expressions[name] for name in names})
+
+    computed = with_computed("x", declared, ROWS)
+
+    assert computed["large"].to_pylist() == [None, None, True]
+    assert computed["no"].to_pylist() == [False, False, False]
+
+
+@pytest.mark.parametrize("computed", [{"c": "d + 1", "d": "c"}, {"c": "C + 1"}])
+def test_columns_that_are_computed_of_one_another_are_refused(computed: dict[str, str]) -> None:
+    with pytest.raises(ValidationError, match=r"computed columns in a circle: '\w' of '\w'.*; compute them of other"):
+        table(computed=computed)
 
 
 def test_a_name_that_is_no_column_is_refused_with_those_that_are() -> None:

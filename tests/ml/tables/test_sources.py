@@ -1,16 +1,22 @@
 """Source tables: the three kinds of source, and bad input."""
 
+import gzip
+import io
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import date, datetime
+from decimal import Decimal
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import create_engine
 
@@ -19,6 +25,7 @@ from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
 from ml.declaration.sources.rows import Rows, table_rows, values_rows
 from ml.declaration.tables import Table
+from ml.tables.findings import AuditError
 from ml.tables.sources import DataError, load_table
 
 
@@ -203,6 +210,65 @@ def test_a_quote_that_never_ends_does_not_swallow_rows(tmp_path: Path) -> None:
     assert of_csv(tmp_path, b'id,x\n1,5" pipe\n2,6" pipe\n')["x"].to_pylist() == ['5" pipe', '6" pipe']
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'id,x\n1,"5 in\n2,6" in\n3,c\n', b'id,x\n1,"a"b\n', b'id,x\n1,"say \\"hi\\""\n', b'id,x\r1,"a\r2,b"c\r',
+        b'id,x\n1,"a" \n2,b\n',
+    ],
+)  # fmt: skip
+def test_a_text_that_goes_on_behind_its_quotes_does_not_swallow_rows(content: bytes, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"'orders'.* a text in quotes goes on behind them: "):
+        of_csv(tmp_path, content)
+
+
+def test_a_row_may_be_long(tmp_path: Path) -> None:
+    text = "a,b\n" * 600_000
+
+    assert of_csv(tmp_path, f'id,x\n1,"{text}"\n2,b\n'.encode())["x"].to_pylist() == [text, "b"]
+
+
+def test_a_file_may_end_without_a_line_end(tmp_path: Path) -> None:
+    assert of_csv(tmp_path, b"id,x").num_rows == 0
+    assert of_csv(tmp_path, b'id,x\n1,"a"')["x"].to_pylist() == ["a"]
+
+
+def packed(files: dict[str, bytes]) -> bytes:
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w") as archive:
+        for name, text in files.items():
+            archive.writestr(name, text)
+    return content.getvalue()
+
+
+def test_an_archive_holds_one_table(tmp_path: Path) -> None:
+    def of_zip(files: dict[str, bytes]) -> pa.Table:
+        (tmp_path / "rows.csv.zip").write_bytes(packed(files))
+        table = {"source": {"path": str(tmp_path / "rows.csv.zip")}, "key": "id"}
+        return load_table("shop", "orders", Table.model_validate(table))
+
+    junk = {"__MACOSX/._a.csv": b"junk", "data/": b"", "data/.DS_Store": b"junk"}
+    assert of_zip({**junk, "data/a.csv": b"id\n1\n"}).to_pylist() == [{"id": 1}]
+    for files in ({"a.csv": b"id\n1\n", "b.csv": b"id\n2\n"}, junk):
+        with pytest.raises(DataError, match=r"'orders': the archive .*rows\.csv\.zip' holds [02] files, .*glob"):
+            of_zip(files)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("id,x\n1,é\n".encode("utf-16"), "is in UTF-16; say encoding: utf-16 in source"),
+        (gzip.compress(b"id\n1\n"), r"let its name end in \.gz"),
+        (packed({"a": b"id\n1\n"}), r"let its name end in \.zip, or say format: excel"),
+    ],
+)
+def test_a_file_that_is_no_text_is_named_as_what_it_is(content: bytes, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=f"'orders': the file .*{words}"):
+        of_csv(tmp_path, content)
+    assert of_csv(tmp_path, b"id,PK\n1,2\n").to_pylist() == [{"id": 1, "PK": 2}]
+    assert of_csv(tmp_path, b"PK,id\n1,2\n").to_pylist() == [{"PK": 1, "id": 2}]
+
+
 def test_csv_files_of_other_programs_are_read(tmp_path: Path) -> None:
     assert of_csv(tmp_path, "\ufeffid,name\r\n1,Zoë\r\n".encode()).to_pylist() == [{"id": 1, "name": "Zoë"}]
     assert of_csv(tmp_path, b",id\n0,7\n").to_pylist() == [{"Unnamed: 0": 0, "id": 7}]
@@ -219,6 +285,36 @@ def test_names_that_sql_takes_for_one_are_refused_unless_no_one_needs_them(heade
     with pytest.raises(DataError, match=words):
         of_csv(tmp_path, content)
     assert "id" in of_csv(tmp_path, content, ignore=[same[0]]).column_names
+
+
+@pytest.mark.parametrize("names", [["id", "size", "Size", "size_1"], ["id", "Size_1", "size", "Size"]])
+@pytest.mark.parametrize("ignored", ["size", "Size"])
+def test_a_name_that_sql_would_give_another_column_is_no_ones(names: list[str], ignored: str, tmp_path: Path) -> None:
+    pq.write_table(pa.table([pa.array([name]) for name in names], names), tmp_path / "rows.parquet")
+    table = {"source": {"path": str(tmp_path / "rows.parquet")}, "key": "id", "ignore": [ignored]}
+
+    (row,) = load_table("shop", "orders", Table.model_validate(table)).to_pylist()
+
+    assert row == {name: name for name in names if name != ignored}
+
+
+def test_a_column_without_a_name_is_refused_unless_it_is_ignored(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "": [2]}), tmp_path / "rows.parquet")
+    table = {"source": {"path": str(tmp_path / "rows.parquet")}, "key": "id"}
+
+    with pytest.raises(AuditError, match=r"'shop', table 'orders': column 2 of 2 has no name"):
+        load_table("shop", "orders", Table.model_validate(table))
+    assert load_table("shop", "o", Table.model_validate({**table, "ignore": [""]})).to_pylist() == [{"id": 1}]
+
+
+def test_a_computed_column_that_fails_at_some_row_is_named_with_its_remedy(tmp_path: Path) -> None:
+    computed = {"size": "cast(x as int)", "more": "size + 1"}
+
+    words = r"'shop', table 'orders', column 'size': 'cast\(x as int\)' fails: .*'b' to INT32; .*try_cast"
+    with pytest.raises(DataError, match=words):
+        of_csv(tmp_path, b"id,x\n1,5\n2,b\n", computed=computed)
+    computed["size"] = "try_cast(x as int)"
+    assert of_csv(tmp_path, b"id,x\n1,5\n2,b\n", computed=computed)["more"].to_pylist() == [6, None]
 
 
 def test_a_computed_column_cannot_take_the_name_of_another(tmp_path: Path) -> None:
@@ -260,6 +356,29 @@ def test_a_folder_of_parquet_files_is_one_table(tmp_path: Path) -> None:
     assert load_table("shop", "orders", table).to_pylist() == [
         {"id": 1, "day": 0}, {"id": 2, "day": 0}, {"id": 3, "day": 1}
     ]  # fmt: skip
+
+
+def folder(place: Path, files: dict[str, pa.Table], **declared: Any) -> list[dict[str, Any]]:
+    """The rows of a folder of Parquet files, by id."""
+    for name, table in files.items():
+        (place / "rows.parquet" / name).parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, place / "rows.parquet" / name)
+    table = {"source": {"path": str(place / "rows.parquet")}, "key": "id", **declared}
+    rows: list[dict[str, Any]] = load_table("shop", "orders", Table.model_validate(table)).sort_by("id").to_pylist()
+    return rows
+
+
+def test_what_folders_are_named_by_keeps_its_zeros_and_may_be_numbers(tmp_path: Path) -> None:
+    def of_codes(*codes: str, **declared: Any) -> list[Any]:
+        place = tmp_path / codes[0]
+        files = {f"code={code}/part.parquet": pa.table({"id": [row]}) for row, code in enumerate(codes)}
+        return [row["code"] for row in folder(place, files, **declared)]
+
+    assert of_codes("007", "010") == ["007", "010"]
+    assert of_codes("7", "10") == [7, 10]
+    assert of_codes("1.5", "__HIVE_DEFAULT_PARTITION__") == [1.5, None]
+    assert of_codes("8", "11", logical_types={"code": "category"}) == ["8", "11"]
+    assert of_codes("2024-01-02", time="code") == [datetime(2024, 1, 2)]
 
 
 @pytest.fixture
@@ -336,6 +455,64 @@ def test_a_function_may_return_a_frame_of_any_types_or_a_table_of_arrow() -> Non
         {"id": 2, "kind": None, "size": 1.5, "whole": None, "flag": None, "at": None, "7": "y"},
     ]
     assert load_table("shop", "o", Table(source=PythonSource(python=f"{__name__}:arrow"), key="id")).num_rows == 2
+
+
+CHOSEN: dict[str, Any] = {}
+
+
+def chosen() -> Any:
+    return CHOSEN["table"]
+
+
+FRAMES = {
+    "named": (pd.DataFrame({"x": [1]}, index=pd.Index([5], name="id")), {"id": 5, "x": 1}),
+    "levels": (
+        pd.DataFrame({"x": [1]}, index=pd.MultiIndex.from_tuples([(5, "a", 0)], names=["id", "b", None])),
+        {"id": 5, "b": "a", "x": 1},
+    ),
+    "twice": (pd.DataFrame({"id": [1], "x": [2]}, index=pd.Index([5], name="id")), {"id": 1, "x": 2}),
+    "halves": (pd.DataFrame({"id": [1], "x": np.array([1.5], "float16")}), {"id": 1, "x": 1.5}),
+    "infinite": (pd.DataFrame({"id": [1, 2], "x": [Decimal("inf"), Decimal(1)]}), {"id": 1, "x": float("inf")}),
+    "wide": (pd.DataFrame({"id": [1, 2], "x": [Decimal("1e40"), Decimal("1e-9")]}), {"id": 1, "x": 1e40}),
+}
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_frame_is_read_with_what_its_index_is_named_by_and_numbers_of_any_width(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, row = FRAMES[kind]
+    monkeypatch.setitem(CHOSEN, "table", frame)
+
+    table = load_table("shop", "orders", Table(source=PythonSource(python=f"{__name__}:chosen"), key="id"))
+
+    assert table.to_pylist()[0] == row
+
+
+def test_whole_numbers_of_a_database_beyond_64_bits_are_refused_with_both_ways_out() -> None:
+    rows = values_rows(["x"], [[2**63, None, 5]])
+
+    assert (rows.refused, rows.scan(["x"])["x"].to_pylist()) == ({}, [Decimal(2**63), None, Decimal(5)])
+
+
+ODD = {
+    "decimal256": pa.nulls(1, pa.decimal256(50, 2)),
+    "month_day_nano_interval": pa.nulls(1, pa.month_day_nano_interval()),
+    "pandas.period": pa.array(pd.Series(pd.Categorical(pd.period_range("2024-01", periods=1, freq="M")))),
+    "pandas.interval": pa.array(pd.Series(pd.cut([1.0], [0, 2]))),
+}
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_duckdb_knows_no_type_for_is_named_too(odd: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = {"source": {"python": f"{__name__}:chosen"}, "key": "id"}
+    monkeypatch.setitem(CHOSEN, "table", pa.table({"id": [1], "odd": ODD[odd]}))
+
+    with pytest.raises(
+        AuditError, match=rf"'shop', table 'orders': column 'odd' holds {odd}.*, which cannot be a column"
+    ):
+        load_table("shop", "orders", Table.model_validate(table))
+    assert load_table("shop", "o", Table.model_validate({**table, "ignore": ["odd"]})).to_pylist() == [{"id": 1}]
 
 
 def test_the_row_numbers_that_pandas_writes_into_a_parquet_file_are_no_column(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from ml.base.hashing import hash_bytes
 from resources.tracking.history import History, Standing
-from resources.tracking.protocol import RegistryError
+from resources.tracking.protocol import RegisteredVersion, RegistryError
 from resources.tracking.registry import MODEL_HASH, ROLLED_BACK, Registry
 from resources.tracking.runs import Tracking
 from resources.tracking.versions import MlflowVersions
@@ -394,6 +394,62 @@ def test_a_version_of_somebody_elses_is_no_champion(registry: Registry) -> None:
 
     with pytest.raises(RegistryError, match=rf"the champion case:3 was not registered by Sextant.*{WAYS_OUT}"):
         registry.champion()
+
+
+@pytest.mark.parametrize("note", ["garbage", "", "[1]", '{"number": 1}', '{"version": "1"}'])
+def test_a_history_that_was_edited_outside_of_sextant_is_named_with_the_way_out(registry: Registry, note: str) -> None:
+    move(registry, "1")
+    move(registry, "2")
+    client(registry).set_registered_model_tag("case", "sextant.history.000002", note)
+
+    for asked in (registry.champion, registry.entries, registry.standing, registry.recover):
+        with pytest.raises(
+            RegistryError, match=r"history of case cannot be read: the tag sextant\.history\.000002 .*delete"
+        ):
+            asked()
+    registry.versions.delete_note("sextant.history.000002")
+    registry.recover()
+
+    assert [(entry.action, entry.version) for entry in registry.entries()] == [
+        ("promoted", "1"),
+        ("moved by hand", "2"),
+    ]
+
+
+def test_a_note_that_a_later_sextant_wrote_is_read(registry: Registry) -> None:
+    move(registry, "1")
+    (key, note) = next(item for item in registry.versions.notes().items())
+    client(registry).set_registered_model_tag("case", key, note.replace("{", '{"later": 1, ', 1))
+
+    assert [entry.version for entry in registry.entries()] == ["1"]
+
+
+def test_a_rollback_counts_though_its_tag_was_removed_until_the_version_is_champion_again(registry: Registry) -> None:
+    move(registry, "1")
+    move(registry, "2")
+    back(registry, "1")
+    registry.versions.delete_tag("2", ROLLED_BACK)
+
+    told = registry.rolled_back("1")  # the hash of version 2
+    back(registry, "2")
+
+    assert told is not None
+    assert (told[0], told[1].endswith("by ada: complaints")) == ("2", True)
+    assert registry.rolled_back("1") is None
+    assert (registry.rolled_back("0") or "")[0] == "1"
+    assert registry.rolled_back("another", [registry.version("2"), registry.version("3")]) is None
+
+
+def test_a_rollback_counts_though_the_version_was_deleted_and_not_for_another_model_of_its_number(
+    registry: Registry,
+) -> None:
+    move(registry, "1")
+    move(registry, "3")
+    back(registry, "1")
+    client(registry).delete_model_version("case", "3")
+
+    assert (registry.rolled_back("2") or "")[0] == "3"
+    assert registry.rolled_back("new", [RegisteredVersion("3", {MODEL_HASH: "new"}, "")]) is None
 
 
 def test_a_file_that_is_gone_or_another_one_is_no_model(registry: Registry) -> None:

@@ -161,6 +161,20 @@ def test_a_key_that_is_a_number_corrects_the_event_of_its_digits() -> None:
     np.testing.assert_array_equal(values_of(histories, RECORD), reference([ROW], RECORD))
 
 
+@pytest.mark.parametrize("other", [{}, {"b": None}, {"b": 2}])
+def test_a_group_of_a_number_that_no_double_holds_is_no_other_group(other: Row) -> None:
+    large = 2**60 + 1
+    histories = histories_of([{**ROW, "b": large}])
+    rows = [{**ROW, "id": "e2", "b": large}, {**ROW, "id": "e3", "b": large - 1}, {**ROW, "id": "e4", **other}]
+
+    events_of(histories).accept("events", [sent(row) for row in rows])
+
+    for b in (large, large - 1, 1):
+        record = Record({"a": "x", "b": b}, 2_000_000)
+        expected = reference([{**ROW, "b": large}, *rows], record)
+        np.testing.assert_array_equal(values_of(histories, record), expected)
+
+
 def test_a_query_that_names_events_otherwise_is_refused() -> None:
     record = {**PLAN.events["events"].record, "id": "number"}
     query = PLAN.events["events"].views[0].query.replace("id as _row", "cast(id as varchar) as _row")

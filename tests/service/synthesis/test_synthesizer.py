@@ -16,7 +16,7 @@ from service.http.served import Served
 from service.plan.document import BundleError
 from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs
-from service.records.reader import RecordReader
+from service.records.reader import InvalidRecords, RecordReader
 from service.synthesis import synthesizer as synthesis
 from tests.support.synthesized import (
     CATEGORICAL,
@@ -54,6 +54,22 @@ def test_a_record_is_answered_from_the_rows_before_its_cutoff() -> None:
 
     assert values == [[2.0, 5.0, 2.0, 9_007_199_254_740_992.0, 42.0, 1.0, "shop"]]
     assert warnings == [[]]
+
+
+def test_records_of_which_a_feature_cannot_be_computed_are_named() -> None:
+    failing = synthesizer(
+        plan_with(query=QUERY.replace("l.age + 1 as", "cast(cast(l.age as tinyint) as double) + 1 as"))
+    )
+    records = [record(age=age) for age in (1, 1000, None, 2, -1000)]
+
+    with pytest.raises(InvalidRecords) as raised:
+        values_of(shop(), records, failing)
+
+    assert [problem.record for problem in raised.value.problems] == [1, 4]
+    assert "value 1000.0 can't be cast" in raised.value.problems[0].error
+    values, warnings = values_of(shop(), [records[0], records[3]], failing)
+    assert [row[4] for row in values] == [2.0, 3.0]
+    assert len(warnings[0]) == len(values_of(shop(), [records[0]])[1][0])
 
 
 def test_what_is_missing_is_nan_or_empty_and_what_was_expected_is_warned_of() -> None:

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ml.base.sql import DataError
 from ml.declaration.sources.formats.places import Place
+from ml.declaration.sources.formats.quotes import BLOCK, Quotes
 from ml.declaration.sources.formats.several import several_rows
 
 if TYPE_CHECKING:
@@ -18,11 +19,19 @@ if TYPE_CHECKING:
     from ml.declaration.sources.rows import Rows
 
 
+_BEGINNINGS = {
+    codecs.BOM_UTF16_LE: "is in UTF-16; say encoding: utf-16 in source",
+    codecs.BOM_UTF16_BE: "is in UTF-16; say encoding: utf-16 in source",
+    b"\x1f\x8b": "is packed by gzip; let its name end in .gz",
+    b"PK\x03\x04": "is a zip archive, or of Excel; let its name end in .zip, or say format: excel in source",
+}
+
+
 @contextmanager
 def csv_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     """Yield the rows of CSV files as texts; only an empty cell is missing, and a row has as many cells as the header.
 
-    Raises DataError for a row that has not, for bytes that are not of the encoding, and for a quote that never ends.
+    Raises DataError for a row that has not, for bytes that are not of the encoding, and for wrong quotes.
     """
     with several_rows(places, _schemas(places, options), _Reader(options).batches, typed=False) as rows:
         yield rows
@@ -54,22 +63,14 @@ class _Reader:
 class _File:
     """One opened CSV file: the names of its columns, and its batches."""
 
-    def __init__(self, place: Place, names: list[str], reader: Iterable[pa.RecordBatch], end: _End, quote: str) -> None:
-        self.names, self._place, self._reader, self._end, self._quote = names, place, reader, end, quote
+    def __init__(self, place: Place, names: list[str], reader: Iterable[pa.RecordBatch]) -> None:
+        self.names, self._place, self._reader = names, place, reader
 
     def batches(self, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """Yield some columns; raises DataError for a quote that never ends."""
-        last = None
+        """Yield some columns."""
         with _explained(self._place):
             for batch in self._reader:
-                if len(batch):
-                    last = batch.column(len(self.names) - 1)[-1].as_py()
                 yield batch.rename_columns(self.names).select(list(columns))
-        if last and "\n" in last and not self._end.tail.rstrip().endswith(self._quote.encode()):
-            raise DataError(
-                f"a quote begins a text that never ends; it holds {last.splitlines()[0]!r} and the rest of the "
-                "file. Close it, or double a quote that stands for itself"
-            )
 
 
 @contextmanager
@@ -79,12 +80,13 @@ def _opened(place: Place, options: FileOptions) -> Iterator[_File]:
     quote = '"' if options.quote is None else options.quote
     separator = options.separator or ("\t" if ".tsv" in place.path.lower()[-8:] else ",")
     with place.open() as opened:
-        end = _End(opened, options.encoding, place)
+        quotes = Quotes(str(quote), separator, options.skip or 0) if quote else None
+        text = _Text(opened, options.encoding, place, quotes)
         with _explained(place):
             reader = csv.open_csv(
-                pa.PythonFile(end, mode="r"),
+                pa.PythonFile(text, mode="r"),
                 read_options=csv.ReadOptions(
-                    skip_rows=options.skip or 0, autogenerate_column_names=options.header is False
+                    block_size=BLOCK, skip_rows=options.skip or 0, autogenerate_column_names=options.header is False
                 ),
                 parse_options=csv.ParseOptions(delimiter=separator, quote_char=quote, newlines_in_values=bool(quote)),
                 convert_options=csv.ConvertOptions(
@@ -92,7 +94,7 @@ def _opened(place: Place, options: FileOptions) -> Iterator[_File]:
                 ),
             )
             names = _names(place, options, list(reader.schema.names))
-        yield _File(place, names, reader, end, str(quote or ""))
+        yield _File(place, names, reader)
 
 
 def _names(place: Place, options: FileOptions, read: list[str]) -> list[str]:
@@ -121,34 +123,47 @@ def _explained(place: Place) -> Iterator[None]:
         raise DataError(f"the file {place.shown!r} cannot be read: {reason}; {remedy}") from error
 
 
-class _End:
-    """A file as UTF-8 that remembers its last bytes."""
+class _Text:
+    """A file as UTF-8 whose quotes are right, and which ends with a line's end."""
 
-    def __init__(self, file: BinaryIO, encoding: str | None, place: Place) -> None:
-        self._file, self._place, self._encoding, self.tail, self.closed = file, place, encoding, b"", False
+    def __init__(self, file: BinaryIO, encoding: str | None, place: Place, quotes: Quotes | None) -> None:
+        self._file, self._place, self._encoding, self._quotes, self.closed = file, place, encoding, quotes, False
         self._decoder = codecs.getincrementaldecoder(encoding)() if encoding else None
+        self._is_first, self._is_over, self._last = True, False, b"\n"
 
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; none at the end alone."""
-        content = self._file.read(size)
-        if self._decoder is not None:
-            content = self._decoded(content, size)
-        self.tail = (self.tail + content)[-64:]
-        return content
+    def read(self, size: int) -> bytes:
+        """Return the next bytes, of a decoded file maybe more; none at the end alone."""
+        content = bytearray()
+        while len(content) < size and not self._is_over:
+            read = self._file.read(size - len(content))
+            self._is_over = not read
+            content += read if self._decoder is None else self._decoded(read)
+        if self._is_first:
+            self._check_beginning(bytes(content[:4]))
+        self._last = bytes(content[-1:]) or self._last
+        if self._is_over and self._last not in (b"\n", b"\r"):
+            content += b"\n"
+            self._last = b"\n"
+        if self._quotes is not None:
+            bare = bytes(content).removeprefix(codecs.BOM_UTF8) if self._is_first else bytes(content)
+            self._quotes.check(bare, self._is_over)
+        self._is_first = False
+        return bytes(content)
 
-    def _decoded(self, content: bytes, size: int) -> bytes:
+    def _check_beginning(self, content: bytes) -> None:
+        for beginning, what in _BEGINNINGS.items():
+            if self._decoder is None and content.startswith(beginning):
+                raise DataError(f"the file {self._place.shown!r} {what}")
+
+    def _decoded(self, content: bytes) -> bytes:
         assert self._decoder is not None
-        while True:
-            try:
-                text = self._decoder.decode(content, final=not content)
-            except UnicodeError as error:
-                raise DataError(
-                    f"the file {self._place.shown!r} cannot be read: {error}; correct source.encoding, which is "
-                    f"{self._encoding!r}"
-                ) from error
-            if text or not content:
-                return text.encode()
-            content = self._file.read(size)
+        try:
+            return self._decoder.decode(content, final=not content).encode()
+        except UnicodeError as error:
+            raise DataError(
+                f"the file {self._place.shown!r} cannot be read: {error}; correct source.encoding, which is "
+                f"{self._encoding!r}"
+            ) from error
 
     def close(self) -> None:
         """Leave the closing to who has opened the file."""

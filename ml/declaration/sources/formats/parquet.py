@@ -25,22 +25,32 @@ _BATCH = 65_536  # rows of a batch
 def parquet_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     """Yield the rows of Parquet files; one on this machine is read by DuckDB itself."""
     first = places[0]
-    if len(places) == 1 and first.is_local and not first.partition and (sql := parquet_sql(Path(first.path))):
+    is_plain = len(places) == 1 and first.is_local and not first.partition
+    if is_plain and (sql := parquet_sql(Path(first.path))) and _are_told_apart(_read_schema(first).names):
         yield Rows(_schema(first, options), lambda columns: sql)
         return
     with several_rows(places, (_schema(place, options) for place in places), _batches, typed=True) as rows:
         yield rows
 
 
-def _schema(place: Place, options: FileOptions) -> pa.Schema:
-    """Return the columns of a file without the row numbers that pandas writes beside those of a frame."""
+def _are_told_apart(names: Sequence[str]) -> bool:
+    """Return whether DuckDB tells names apart; of Size beside size it makes Size_1, which may be another one's name."""
+    return all(names) and len({name.lower() for name in names}) == len(names)
+
+
+def _read_schema(place: Place) -> pa.Schema:
     import pyarrow.parquet as pq
 
     with place.open(packed=False) as opened:
         try:
-            schema = pq.read_schema(opened)
+            return pq.read_schema(opened)
         except pa.ArrowInvalid as error:
             raise DataError(f"the file {place.shown!r} cannot be read: {error}; correct it or its source") from error
+
+
+def _schema(place: Place, options: FileOptions) -> pa.Schema:
+    """Return the columns of a file without the row numbers that pandas writes beside those of a frame."""
+    schema = _read_schema(place)
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
     if options.columns is None:
         return pa.schema(fields)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -42,8 +44,23 @@ class Place:
             if packing is None:
                 yield file
                 return
-            with fsspec.compression.compr[packing](file, mode="rb") as unpacked:
+            unpack = self._member if packing == "zip" else fsspec.compression.compr[packing]
+            with unpack(file, mode="rb") as unpacked:
                 yield unpacked
+
+    @contextmanager
+    def _member(self, file: Any, mode: str) -> Iterator[Any]:
+        """Yield the one file of an archive; what a system hides in it is none. Raises DataError for several."""
+        with zipfile.ZipFile(file) as archive:
+            names = [info.filename for info in archive.infolist() if not info.is_dir()]
+            seen = [name for name in names if not re.match(r"__MACOSX/|(.*/)?\.", name)]
+            if len(seen) != 1:
+                raise DataError(
+                    f"the archive {self.shown!r} holds {len(seen)} files, {sorted(seen)}; pack each by itself, and "
+                    "read several by source.glob"
+                )
+            with archive.open(seen[0]) as member:
+                yield member
 
 
 def places_at(path: str) -> list[Place]:

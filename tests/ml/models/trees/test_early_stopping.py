@@ -1,5 +1,6 @@
 """Boosting that stops by the validation rows: where it stops, and that it can be repeated without them."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,7 +12,9 @@ from sklearn.metrics import log_loss
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.models.trees.lightgbm import MAX_ROUNDS, PATIENCE
+from ml.search.space import Space
 from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import Task
 
 BOOSTING = [
     pytest.param(name, marks=pytest.mark.skipif(find_spec(package) is None, reason="pip install '.[boosters]'"))
@@ -75,3 +78,53 @@ def test_what_has_settled_has_as_many_rounds_whatever_the_validation_rows(name: 
     assert again.rounds == stopped.rounds
     assert np.array_equal(again.predict(data.X_valid), stopped.predict(data.X_valid))
     assert chosen.fit(other, chosen.defaults(), seed=1).rounds < stopped.rounds
+
+
+REFUSED = [
+    ("xgboost", {"booster": "dart"}, ("binary", "multiclass", "regression")),
+    ("xgboost", {"booster": "gblinear"}, ("binary",)),
+    ("xgboost", {"tree_method": "exact"}, ("binary",)),
+    ("xgboost", {"objective": "count:poisson"}, ("binary", "regression")),
+    ("xgboost", {"multi_strategy": "multi_output_tree"}, ("multiclass",)),
+    ("catboost", {"grow_policy": "Depthwise"}, ("binary", "regression")),
+    ("catboost", {"grow_policy": "Lossguide"}, ("multiclass",)),
+    ("catboost", {"loss_function": "Poisson"}, ("regression",)),
+    ("catboost", {"loss_function": "MAE"}, ("binary",)),
+    ("lightgbm", {"boosting": "rf"}, ("binary",)),
+    ("lightgbm", {"linear_tree": True}, ("regression",)),
+    ("lightgbm", {"application": "poisson"}, ("regression",)),
+    ("hist_boosting", {"loss": "gamma"}, ("regression",)),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"), [(name, options, kind) for name, options, kinds in REFUSED for kind in kinds]
+)
+def test_an_option_that_the_graph_cannot_repeat_is_refused_when_it_is_declared_and_when_it_is_fitted(
+    name: str, options: dict[str, Any], kind: Any, data: Training
+) -> None:
+    (option, value) = next(iter(options.items()))
+    task = Task(kind, ("a", "b") if kind == "multiclass" else ())
+    refused = pytest.raises(
+        ValueError, match=rf"family '{name}' cannot be exported with {option}: {value!r} for .*{kind}"
+    )
+
+    with refused:
+        Space(family(name), fixed=options).require(task)
+    with refused:
+        y, y_valid = (part.astype("float64" if kind == "regression" else "int16") for part in (data.y, data.y_valid))
+        family(name).fit(replace(data, y=y, y_valid=y_valid, task=task), options, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind"),
+    [
+        ("xgboost", {"tree_method": "approx"}, "binary"),
+        ("catboost", {"loss_function": "Huber:delta=1"}, "regression"),
+        ("lightgbm", {"boosting": "dart"}, "binary"),
+        ("hist_boosting", {"loss": "absolute_error"}, "regression"),
+    ],
+)
+def test_an_option_that_the_graph_repeats_is_not(name: str, options: dict[str, Any], kind: Any) -> None:
+    Space(family(name), fixed=options).require(Task(kind))
+    Space(family(name)).require(Task(kind))

@@ -1,0 +1,89 @@
+"""Lineage: the columns of a table by whose values a query makes one of its own."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from typing import Any
+
+from ml.base.expressions import Node, nodes_of, query_tree
+
+_OF_OTHER_ROWS = ("partitions", "orders", "order_bys", "arg_orders")  # they say which rows, not what of them
+
+
+def columns_behind(query: str, name: str, table: str) -> set[str]:
+    """Return the columns of a table, in lower case, of whose values a query makes its column of this name.
+
+    Common table expressions and subqueries are followed by the names of their columns. What only chooses rows, such as
+    a condition or a partition, is left out. A name without its table counts unless the tables beside it are all others.
+    Raises DataError if the text is no query.
+    """
+    return set(_columns_behind(query, name.lower(), table.lower()))
+
+
+@cache
+def _columns_behind(query: str, name: str, table: str) -> frozenset[str]:
+    nodes = list(nodes_of(query_tree(query)))
+    own = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
+    bases = [node for node in nodes if node.get("type") == "BASE_TABLE" and node["table_name"].lower() not in own]
+    tables = {(node["alias"] or node["table_name"]).lower(): node["table_name"].lower() for node in bases}
+    items = [(item, _is_elsewhere(node, table, own)) for node in nodes for item in node.get("select_list") or []]
+    found: set[str] = set()
+    rest = {name}
+    while rest:
+        wanted = rest.pop()
+        found.add(wanted)
+        for item, elsewhere in items:
+            if _name(item) == wanted:
+                rest |= {
+                    column
+                    for qualifier, column in _references(item)
+                    if (tables.get(qualifier, table) == table if qualifier else not elsewhere)
+                } - found
+    return frozenset(column for column in found if not _is_made((item for item, _ in items), column))
+
+
+def _is_made(items: Iterable[Node], name: str) -> bool:
+    """Return whether a query makes the column of a name itself, and nowhere takes one as it is."""
+    made = [item for item in items if _name(item) == name]
+    return bool(made) and not any(
+        item.get("class") == "COLUMN_REF" and item["column_names"][-1].lower() == name for item in made
+    )
+
+
+def _name(item: Node) -> str:
+    if item.get("alias") or item.get("class") != "COLUMN_REF":
+        return str(item.get("alias", "")).lower()
+    return str(item["column_names"][-1]).lower()
+
+
+def _is_elsewhere(node: Node, table: str, own: set[str]) -> bool:
+    """Return whether all rows that a selection is made of are of other tables."""
+    sources = list(_sources(node.get("from_table")))
+    return bool(sources) and not any(source is None or source in own or source == table for source in sources)
+
+
+def _sources(source: Any) -> Iterator[str | None]:
+    """Yield the tables that are joined, None for what is no table by its name."""
+    if not isinstance(source, Mapping):
+        return
+    if source.get("type") == "JOIN":
+        yield from _sources(source["left"])
+        yield from _sources(source["right"])
+    else:
+        yield source["table_name"].lower() if source.get("type") == "BASE_TABLE" else None
+
+
+def _references(node: Any) -> Iterator[tuple[str, str]]:
+    """Yield the columns of whose values an expression is made, each with the table named with it, or nothing."""
+    if isinstance(node, list):
+        for child in node:
+            yield from _references(child)
+    elif isinstance(node, Mapping):
+        if node.get("class") == "COLUMN_REF":
+            *tables, column = (part.lower() for part in node["column_names"])
+            yield (tables[-1] if tables else ""), column
+        elif "select_list" in node:
+            yield from _references(node["select_list"])
+        else:
+            for name, child in node.items():
+                if name not in _OF_OTHER_ROWS:
+                    yield from _references(child)

@@ -1,0 +1,51 @@
+"""The first hour of a data scientist: a file, three commands, and a model that has passed its gates."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support import twins
+
+SEXTANT = Path(sys.executable).parent / "sextant"
+
+
+@pytest.mark.slow
+def test_a_file_becomes_a_model_in_three_commands(
+    tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]
+) -> None:
+    project, (file,) = copy_project(tmp_path / "project"), twins.customers(tmp_path)
+
+    def run(*command: str, fails: bool = False) -> str:
+        environment = os.environ | {"PYTHONPATH": str(project)}
+        done = subprocess.run([SEXTANT, *command], cwd=project, env=environment, capture_output=True, text=True)
+        assert (done.returncode != 0) == fails, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    assert "name it with --target; likely are Churn" in run("new", "churn", "--from", file, fails=True)
+    assert "wrote configs/churn/defs.yaml" in run("new", "churn", "--from", file, "--target", "Churn")
+    assert "exists already" in run("new", "churn", "--from", file, "--target", "Churn", fails=True)
+
+    declaration = project / "configs" / "churn" / "defs.yaml"
+    text = declaration.read_text()
+    declaration.write_text(
+        text.replace("key: customerID", "key: customerId").replace("missing: {TotalCharges: [' ']}", "")
+    )
+    wrong = run("check", "churn", fails=True)
+    assert "did you mean 'customerID'" in wrong
+    declaration.write_text(text.replace("missing: {TotalCharges: [' ']}", ""))
+    wrong = run("check", "churn", fails=True)
+    assert (
+        "the other 11 are ' ' (11); if these stand for a missing value, write source.missing: {'TotalCharges': [' ']}"
+        in wrong
+    )
+    declaration.write_text(text)
+    assert run("check", "churn").count("nothing to say") == 2
+
+    said = run("demo", "churn")
+
+    assert "production  churn version 1" in said
+    assert 'answered    {"score": ' in said
