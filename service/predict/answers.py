@@ -14,7 +14,7 @@ def one(task: Task, score: Score) -> dict[str, Any]:
     """Answer one record: `score`, or `class` and `probabilities`."""
     if isinstance(score, float):
         return {"score": score}
-    return {"class": _likeliest(task, score), "probabilities": _by_class(task, score)}
+    return {"class": likeliest(task, score), "probabilities": _by_class(task, score)}
 
 
 def many(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
@@ -23,7 +23,7 @@ def many(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
         return {"scores": scores}
     rows = [score for score in scores if isinstance(score, list)]
     return {
-        "classes": [_likeliest(task, probabilities) for probabilities in rows],
+        "classes": [likeliest(task, probabilities) for probabilities in rows],
         "probabilities": [_by_class(task, probabilities) for probabilities in rows],
     }
 
@@ -39,7 +39,8 @@ def explanation(task: Task) -> str:
     return f"Answered with `score`, {number}."
 
 
-def _likeliest(task: Task, probabilities: list[float]) -> str:
+def likeliest(task: Task, probabilities: list[float]) -> str:
+    """Return the class with the highest probability, the first one of equal ones."""
     return task.classes[probabilities.index(max(probabilities))]
 
 
