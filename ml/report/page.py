@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
-from importlib.resources import files
 from math import isnan
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
@@ -17,11 +15,9 @@ from ml.evaluation.record import Evaluation
 from ml.intervals.bootstrap import Estimate
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
+from ml.report.look import figure, template
 from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 MOST_FEATURES = 25  # of the table of importances
 SECTIONS = {  # the pictures of each section, in its order
@@ -45,7 +41,7 @@ def html(
     """Render the whole report as one page without outside references."""
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
-    page = _template().render(
+    page = template("page").render(
         name=name,
         spec=spec,
         e=evaluation,
@@ -61,15 +57,6 @@ def html(
         coordinates=coordinates,
     )
     return stamp_html(page, str(coordinates["id"]))
-
-
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
-    return environment.from_string(files("ml.report").joinpath("page.html").read_text())
 
 
 def in_short(evaluation: Evaluation, metric: str) -> str:
@@ -92,14 +79,6 @@ def estimate(value: Estimate | None) -> str:
         return "-"
     low, high = figure(value.low), figure(value.high)
     return figure(value.value) + ("" if low == high else f" [{low}, {high}]")
-
-
-def figure(value: float) -> str:
-    """Write a number with as many decimals as its size calls for."""
-    if isnan(value):
-        return "-"
-    decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
-    return f"{value:,.{decimals}f}"
 
 
 def as_json(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:

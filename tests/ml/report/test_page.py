@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ml.evaluation.record import Estimate
-from ml.report.page import as_json, estimate, figure, html, in_short, without_nan
+from ml.report.look import figure
+from ml.report.page import as_json, estimate, html, in_short, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
 from ml.verdict import Verdict
