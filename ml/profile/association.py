@@ -93,7 +93,7 @@ def spearman(ranks: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", divide="ignore"):
         covariance = rows * both - sums * sums.T
         spread = rows * squares - sums**2
-        correlation = np.clip(covariance / np.sqrt(spread * spread.T), -1, 1)
+        correlation: np.ndarray = np.clip(covariance / np.sqrt(spread * spread.T), -1, 1)
     correlation[(rows < LEAST) | (spread <= 0) | (spread.T <= 0)] = np.nan
     return correlation
 

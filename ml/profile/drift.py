@@ -41,10 +41,18 @@ def _of_texts(column: Column, train: np.ndarray, other: np.ndarray) -> Drift | N
     )
     shares = counts / counts.sum(axis=1, keepdims=True)
     some = counts[:, counts.sum(axis=0) > 0]
-    seen = np.zeros(len(column.labels), dtype=bool)
-    seen[column.values[there]] = True
     return Drift(
         distance=float(np.abs(shares[0] - shares[1]).sum() / 2),
         p_value=float(chi2_contingency(some).pvalue) if some.shape[1] > 1 else 1.0,
-        unseen=float((~seen[column.values[there_too]]).mean()),
     )
+
+
+def unseen(column: Column, train: np.ndarray, other: np.ndarray) -> float:
+    """Return the share of some rows with a text that no training row has; 0 of numbers."""
+    codes = column.values[other]
+    if not column.is_text or len(other) == 0:
+        return 0.0
+    seen = np.zeros(len(column.labels) + 1, dtype=bool)
+    seen[column.values[train]] = True
+    seen[-1] = True  # a missing one is no text
+    return float((~seen[codes]).mean())

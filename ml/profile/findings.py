@@ -127,7 +127,7 @@ def _apart(profile: Profile) -> str | None:
         }
         if wide and column.kind != "time":
             split = max(wide, key=lambda name: (wide[name], name))
-            found.append((wide[split], f"{_name(column)} ({wide[split]:.2f} in {split})"))
+            found.append((wide[split], f"{_name(column)} (by {wide[split]:.2f} in {split})"))
     advice = "A model meets other values there than it learned from."
     return _listed(found, "One column differs between the splits", "{} columns differ between the splits", advice)
 

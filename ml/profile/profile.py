@@ -14,9 +14,9 @@ from ml.profile.association import Associations, in_blocks
 from ml.profile.columns import Column, columns_of
 from ml.profile.coverage import coverage
 from ml.profile.distribution import bars, quantiles
-from ml.profile.drift import drift
+from ml.profile.drift import drift, unseen
 from ml.profile.findings import findings
-from ml.profile.record import ColumnProfile, Profile
+from ml.profile.record import ColumnProfile, Drift, Profile
 from ml.profile.relation import alone, bins, folds, order
 from ml.tasks.metrics import Task
 from ml.tasks.sampling import sampled_rows
@@ -102,7 +102,7 @@ def _rows(spec: UseCaseSpec, frame: pd.DataFrame) -> _Rows:
 
 def _column(column: Column, rows: _Rows) -> ColumnProfile:
     train = rows.sample["train"]
-    others = {name: drift(column, train, chosen) for name, chosen in rows.sample.items() if name != "train"}
+    others = {name: _drift(column, rows, name) for name in rows.splits if name != "train"}
     return ColumnProfile(
         name=column.name,
         table=column.table,
@@ -117,6 +117,13 @@ def _column(column: Column, rows: _Rows) -> ColumnProfile:
         order=order(column, train, rows.y, rows.task),
         drift={name: apart for name, apart in others.items() if apart is not None},
     )
+
+
+def _drift(column: Column, rows: _Rows, split: str) -> Drift | None:
+    apart = drift(column, rows.sample["train"], rows.sample[split])
+    if apart is None:
+        return None
+    return apart.model_copy(update={"unseen": unseen(column, rows.splits["train"], rows.splits[split])})
 
 
 def _sampled(column: Column, rows: _Rows) -> Column:

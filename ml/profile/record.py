@@ -27,7 +27,7 @@ class Drift(BaseModel):
 
     Of numbers it is the statistic of Kolmogorov and Smirnov, of texts the total variation. `p_value` is that of
     Kolmogorov and Smirnov, or of the chi-squared test. `unseen` is the share of rows with a text that no training row
-    has.
+    has, of all rows.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -114,5 +114,5 @@ class Profile(BaseModel):
 
     @property
     def chance(self) -> float:
-        """What a column that tells nothing reaches."""
+        """The value that a column which tells nothing reaches."""
         return 0.5 if self.measure == "roc_auc" else 0.0
