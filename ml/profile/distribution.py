@@ -94,6 +94,8 @@ def most_frequent(column: Column, rows: np.ndarray, most: int) -> np.ndarray:
     """Return the codes of a column of texts, those of the most of these rows first; of equally many by the text."""
     codes = column.values[rows]
     counts = np.bincount(codes[codes >= 0], minlength=len(column.labels))
+    if len(counts) == 0:
+        return np.arange(0)  # of no rows Arrow selects none, and fails
     table = pa.table({"rows": counts, "text": column.labels})
     order = pc.select_k_unstable(table, k=most, sort_keys=[("rows", "descending"), ("text", "ascending")])
     chosen: np.ndarray = order.to_numpy()

@@ -17,6 +17,7 @@ EMPTY = 0.5  # of the values are missing
 NAMES = 0.9  # of the rows of a text have a value of their own
 FAR = 10  # times the distance between the quantiles of 5 and 95%
 RARE = 0.05  # of the rows are of a class
+SILENT = 0.05  # the p-value above which chance explains a relation to the target
 TELLING = {"roc_auc": 0.95, "r2": 0.9}
 CLOSE = 0.95  # an association that leaves little to tell
 
@@ -235,10 +236,12 @@ def _gaps(profile: Profile) -> str | None:
 
 def _silent(profile: Profile) -> str | None:
     judged = [column for column in profile.columns if column.alone]
-    silent = [column for column in judged if column.alone and column.alone.low <= profile.chance]
+    silent = [column for column in judged if column.by_chance > SILENT]
     if not silent:
         return None
+    if len(silent) == len(judged):
+        return "No column tells more of the target than chance would, each by itself; together they may."
     return (
-        f"{len(silent):,} of {len(judged):,} columns tell nothing of the target that chance does not explain, each by "
-        "itself; together with others they may."
+        f"{len(silent):,} of {len(judged):,} columns tell no more of the target than chance would, each by itself; "
+        "together with others they may."
     )

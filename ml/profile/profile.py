@@ -17,7 +17,7 @@ from ml.profile.distribution import bars, quantiles
 from ml.profile.drift import drift, unseen
 from ml.profile.findings import findings
 from ml.profile.record import ColumnProfile, Drift, Profile
-from ml.profile.relation import alone, bins, folds, order
+from ml.profile.relation import alone, bins, by_chance, folds, order
 from ml.tasks.metrics import Task
 from ml.tasks.sampling import sampled_rows
 
@@ -102,6 +102,7 @@ def _rows(spec: UseCaseSpec, frame: pd.DataFrame) -> _Rows:
 
 def _column(column: Column, rows: _Rows) -> ColumnProfile:
     train = rows.sample["train"]
+    codes = bins(column, train)
     others = {name: _drift(column, rows, name) for name in rows.splits if name != "train"}
     return ColumnProfile(
         name=column.name,
@@ -113,7 +114,8 @@ def _column(column: Column, rows: _Rows) -> ColumnProfile:
         infinite=0 if column.is_text else int(np.isinf(column.values).sum()),
         quantiles=quantiles(column),
         bars=bars(column, rows.splits, rows.target),
-        alone=alone(bins(column, train), rows.y, rows.task, rows.folds, CONFIDENCE),
+        alone=alone(codes, rows.y, rows.task, rows.folds, CONFIDENCE),
+        by_chance=by_chance(codes, rows.y, rows.task),
         order=order(column, train, rows.y, rows.task),
         drift={name: apart for name, apart in others.items() if apart is not None},
     )

@@ -42,7 +42,7 @@ class ColumnProfile(BaseModel):
 
     `quantiles` are those of 0, 5, 50, 95 and 100% of the finite numbers, or of times in seconds since 1970. `alone` is
     what the column by itself tells of the target, `order` Spearman's correlation with it; both are None where they are
-    undefined. `drift` has the splits other than training.
+    undefined. `by_chance` is the p-value of a column that tells nothing. `drift` has the splits other than training.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +57,7 @@ class ColumnProfile(BaseModel):
     quantiles: tuple[float, ...] = ()
     bars: tuple[Bar, ...] = ()
     alone: Estimate | None = None
+    by_chance: float = 1.0
     order: float | None = None
     drift: dict[str, Drift] = {}
     same_as: str | None = None

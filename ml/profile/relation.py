@@ -106,6 +106,28 @@ def _interval(value: float, influence: np.ndarray, confidence: float, least: flo
     return Estimate(value=value, low=max(value - apart, least), high=min(value + apart, 1.0))
 
 
+def by_chance(codes: np.ndarray, y: np.ndarray, task: Task) -> float:
+    """Return the p-value of a column that tells nothing: of classes by the chi-squared test, of numbers by the analysis
+    of variance of their ranks (Conover and Iman 1981). It is 1 where one side has one value only."""
+    from scipy.stats import chi2_contingency, f, rankdata
+
+    _, codes = np.unique(codes, return_inverse=True)
+    groups = int(codes.max(initial=0)) + 1
+    if task.kind != "regression":
+        _, classes = np.unique(y, return_inverse=True)
+        size = int(classes.max(initial=0)) + 1
+        table = np.bincount(codes * size + classes, minlength=groups * size).reshape(groups, size)
+        return float(chi2_contingency(table).pvalue) if min(groups, size) > 1 else 1.0
+    ranks = rankdata(y) - (len(y) + 1) / 2
+    between, total = (np.bincount(codes, weights=ranks) ** 2 / np.bincount(codes)).sum(), (ranks**2).sum()
+    if groups in (1, len(y)) or total == 0:
+        return 1.0
+    within = max(total - between, 0.0)
+    if within <= 1e-12 * total:
+        return 0.0
+    return float(f.sf(between / (groups - 1) / within * (len(y) - groups), groups - 1, len(y) - groups))
+
+
 def order(column: Column, rows: np.ndarray, y: np.ndarray, task: Task) -> float | None:
     """Return Spearman's correlation with the target, of rows with a value; None of texts and of many classes."""
     from scipy.stats import spearmanr
