@@ -39,7 +39,7 @@ NOTHING = set[str]()
     [
         ({}, NOTHING, NOTHING),
         ({"owners": ["team:a"]}, NOTHING, {"evaluation"}),
-        ({"description": "Which one?"}, NOTHING, {"evaluation"}),
+        ({"description": "Which one?"}, NOTHING, {"evaluation", "profile"}),
         ({"retrain": {"schedule": "0 6 1 * *"}}, NOTHING, NOTHING),
         ({"gates": {**BASE["gates"], "roc_auc": {"at_least": 0.6}}}, NOTHING, {"evaluation"}),
         ({"tuning": {"workers": 2}}, NOTHING, NOTHING),
