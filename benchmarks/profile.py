@@ -1,9 +1,9 @@
 """The profile of flight_delays beside the page of ydata-profiling, of the same rows and columns.
 
-ydata-profiling is installed into an environment of its own in a temporary folder, from the package registry, or is taken
-from `--python`. Each side is a process of its own that reads its rows from Parquet and writes one HTML page; its time is
-that of the whole process, imports included. `ratio` is our processor time over that of ydata-profiling's ordinary page;
-its `minimal` page, without correlations, is measured too.
+ydata-profiling is installed into an environment of its own in a temporary folder, from the package registry, or is
+taken from `--python`. Each side is a process of its own that reads its rows from Parquet and writes one HTML page; its
+time is that of the whole process, imports included. `ratio` is our processor time over that of ydata-profiling's
+ordinary page; its `minimal` page, without correlations, is measured too.
 """
 
 import argparse
@@ -18,6 +18,8 @@ import time
 from pathlib import Path
 
 import yaml
+
+from ml.declaration.use_case import UseCaseSpec
 
 if __name__ == "profile":  # asked for by a library, from a script in this folder: the standard library's is meant
     globals().update(runpy.run_path(f"{sysconfig.get_path('stdlib')}/profile.py", run_name="profile"))
@@ -51,7 +53,9 @@ def main() -> None:
             script = [python, "-c", YDATA, f"{folder}/rows.parquet", f"{folder}/{kind}.html", kind]
             sides[f"ydata-profiling, {kind}"] = measured(script)
     for name, side in sides.items():
-        print(f"{name:<26} {side['processor_s']:7.1f} s of processor, {side['seconds']:7.1f} s, {side['page_mb']:.1f} MB")
+        print(
+            f"{name:<26} {side['processor_s']:7.1f} s of processor, {side['seconds']:7.1f} s, {side['page_mb']:.1f} MB"
+        )
     ratio = sides["sextant"]["processor_s"] / sides["ydata-profiling, ordinary"]["processor_s"]
     print(json.dumps({"name": "profile", "ratio": round(ratio, 3), "sides": sides}))
 
@@ -90,11 +94,11 @@ def prepare(folder: Path) -> tuple[int, int]:
     return len(frame), len(columns)
 
 
-def declared():  # type: ignore[no-untyped-def]
+def declared() -> UseCaseSpec:
     """Return the declaration of the use case."""
-    from dagster_project.components import UseCase
-
-    return UseCase.model_validate(yaml.safe_load((ROOT / "configs" / USE_CASE / "defs.yaml").read_text())["attributes"])
+    return UseCaseSpec.model_validate(
+        yaml.safe_load((ROOT / "configs" / USE_CASE / "defs.yaml").read_text())["attributes"]
+    )
 
 
 def write_page(folder: Path, page: Path) -> None:
@@ -102,14 +106,12 @@ def write_page(folder: Path, page: Path) -> None:
     import pyarrow.parquet as pq
 
     from ml.profile.profile import make_profile
-    from ml.report.plots.profiles import pictures
     from ml.report.profile import html
 
     spec = declared()
     tables = {name: pq.read_table(folder / f"{name}.parquet") for name in spec.tables}
     profile = make_profile(spec, tables, pq.read_table(folder / "examples.parquet"))
-    figures = pictures(profile, "0" * 16)
-    page.write_text(html(USE_CASE, spec.description, profile, figures, {"id": "0" * 16}))
+    page.write_text(html(USE_CASE, spec.description, profile, {"id": "0" * 16}))
 
 
 def measured(command: list[str]) -> dict[str, float]:

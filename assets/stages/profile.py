@@ -36,8 +36,8 @@ def profile(case: Case) -> dg.AssetsDefinition:
 
 def _show(step: Step, profile: Profile) -> None:
     """Show a profile in Dagster and MLflow: the page, its numbers as JSON, its figures, and the columns in short."""
-    case, figures = step.case, pictures(profile, step.coordinates.id)
-    page = html(case.name, case.spec.description, profile, figures, step.coordinates.summary()).encode()
+    case = step.case
+    page = html(case.name, case.spec.description, profile, step.coordinates.summary()).encode()
     report = step.storage.save(f"{case.name}/profile_page", page, ".html")
     step.labels["report"] = report.path
     numbers = stamp_json(without_nan(profile.model_dump(mode="json")), step.coordinates.id)
@@ -48,5 +48,5 @@ def _show(step: Step, profile: Profile) -> None:
     findings = "\n".join(f"{place}. {finding}" for place, finding in enumerate(profile.findings, 1))
     step.show(what_to_look_at=dg.MetadataValue.md(findings or "Nothing stands out."))
     step.show(columns=len(profile.columns), columns_in_short=dg.MetadataValue.md(in_short(profile)))
-    for name, png in figures.items():
+    for name, png in pictures(profile, step.coordinates.id).items():
         step.figure(name, png)

@@ -46,9 +46,21 @@ class Column:
         return self.values < 0 if self.is_text else np.isnan(self.values)
 
     @cached_property
+    def ordered(self) -> np.ndarray:
+        """The numbers in their order, without missing ones; of texts their codes."""
+        ordered: np.ndarray = np.sort(self.values[~self.missing])
+        return ordered
+
+    @cached_property
+    def distinct_values(self) -> np.ndarray:
+        """The numbers that differ, in their order."""
+        ordered = self.ordered
+        return ordered[np.append(True, ordered[1:] != ordered[:-1])] if len(ordered) else ordered
+
+    @property
     def distinct(self) -> int:
         """The number of values that differ."""
-        return len(self.labels) if self.is_text else len(np.unique(self.values[~self.missing]))
+        return len(self.labels) if self.is_text else len(self.distinct_values)
 
     def identity(self) -> str:
         """Return the hash of the type and of all values in their order."""

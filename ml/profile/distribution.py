@@ -24,7 +24,7 @@ def quantiles(column: Column) -> tuple[float, ...]:
     """Return the quantiles of the finite numbers, each of which is one of them; none of texts."""
     if column.is_text:
         return ()
-    ordered = np.sort(column.values[np.isfinite(column.values)])
+    ordered = _finite(column)
     if len(ordered) == 0:
         return ()
     places = np.maximum(np.ceil(np.array(SHARES) * len(ordered)).astype(int) - 1, 0)
@@ -60,17 +60,14 @@ def bars(column: Column, splits: Mapping[str, np.ndarray], target: np.ndarray | 
 
 def _numbers(column: Column) -> tuple[np.ndarray, list[str]]:
     """Return the bar of each row, -1 where its number is missing, and the bars' labels."""
-    values, there = column.values, ~column.missing
-    finite = values[np.isfinite(values)]
-    distinct = np.unique(finite[: 64 * FEW])  # which tells most columns of many numbers at a glance
-    if len(distinct) <= FEW:
-        distinct = np.unique(values[there])
+    values, there, distinct = column.values, ~column.missing, column.distinct_values
     codes = np.full(len(values), -1)
     if len(distinct) <= FEW:
         codes[there] = np.searchsorted(distinct, values[there])
         return codes, [number(value, column.kind) for value in distinct]
-    ordered = np.sort(finite)
-    least, greatest = ordered[int(TAIL * (len(ordered) - 1))], ordered[int(np.ceil((1 - TAIL) * (len(ordered) - 1)))]
+    ordered = _finite(column)
+    last = len(ordered) - 1
+    least, greatest = ordered[int(TAIL * last)], ordered[int(np.ceil((1 - TAIL) * last))]
     if least == greatest:
         least, greatest = ordered[0], ordered[-1]
     edges = np.linspace(0, 1, BINS + 1)
@@ -78,6 +75,13 @@ def _numbers(column: Column) -> tuple[np.ndarray, list[str]]:
     codes[there] = np.clip(np.searchsorted(edges, values[there], side="right") - 1, 0, BINS - 1)
     ends = [number(edge, column.kind) for edge in edges]
     return codes, [f"{start} to {end}" for start, end in pairwise(ends)]
+
+
+def _finite(column: Column) -> np.ndarray:
+    """Return the finite numbers in their order."""
+    ordered = column.ordered
+    finite: np.ndarray = ordered[np.searchsorted(ordered, -np.inf, "right") : np.searchsorted(ordered, np.inf, "left")]
+    return finite
 
 
 def _texts(column: Column, train: np.ndarray) -> tuple[np.ndarray, list[str]]:
@@ -110,4 +114,4 @@ def number(value: float, kind: str = "number") -> str:
     if kind == "flag":
         return "true" if value else "false"
     whole = np.isfinite(value) and value == int(value) and abs(value) < 1e6
-    return f"{int(value):,}" if whole else f"{value:.4g}"
+    return f"{int(value):,}" if abs(value) >= 1e4 and whole else f"{value:.4g}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from math import isnan
 from typing import TYPE_CHECKING
 
-from ml.base.text import percent
+from ml.base.text import percent, shortened
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,6 +25,7 @@ def template(name: str) -> Template:
         loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
+    environment.filters |= {"brief": partial(shortened, most=28, omit="middle")}
     return environment.get_template(f"{name}.html")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from ml.base.text import markdown_table, shortened
 from ml.profile.distribution import number
 from ml.profile.record import ColumnProfile, Profile
 from ml.provenance.stamp import stamp_html
+from ml.report.charts import cells, in_time
 from ml.report.look import figure, template
 from ml.report.sparks import HEIGHT, WIDTH, scale_of, spark, whisker
 
@@ -21,9 +21,7 @@ MEASURES = {"roc_auc": "ROC AUC", "r2": "R²"}
 IN_SHORT = 40  # columns of the table in the UI
 
 
-def html(
-    name: str, description: str, profile: Profile, figures: Mapping[str, bytes], coordinates: Mapping[str, Any]
-) -> str:
+def html(name: str, description: str, profile: Profile, coordinates: Mapping[str, Any]) -> str:
     """Render the whole profile as one page without outside references."""
     scale, rows = scale_of(profile), profile.rows["train"]
     greatest = max((column.alone.high for column in profile.columns if column.alone), default=1.0)
@@ -33,7 +31,7 @@ def html(
             "name": shortened(column.name, NAME, omit="middle"),
             "missing": _missing(column),
             "range": _range(column),
-            "spark": spark(column.bars, rows, scale),
+            "spark": spark(column, rows, scale),
             "whisker": whisker(column.alone, profile.chance, greatest) if column.alone else None,
         }
         for column in profile.columns[:MOST]
@@ -46,7 +44,8 @@ def html(
         first=shown[:FIRST],
         others=shown[FIRST:],
         left_out=len(profile.columns) - len(shown),
-        pictures={title: base64.b64encode(content).decode() for title, content in figures.items()},
+        in_time=in_time(profile.coverage) if profile.coverage else None,
+        cells=cells(profile) if len(profile.heatmap) > 1 else [],
         coordinates=coordinates,
         width=WIDTH,
         height=HEIGHT,

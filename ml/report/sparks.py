@@ -1,11 +1,11 @@
 """Small pictures within a row of a table: the geometry of a distribution, and of a value with its interval."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ml.base.text import percent
 from ml.intervals.bootstrap import Estimate
-from ml.profile.record import Bar, Profile
+from ml.profile.distribution import MISSING
+from ml.profile.record import Bar, ColumnProfile, Profile
 
 WIDTH, HEIGHT = 176, 46
 ROOM = 6  # above and below the mean target
@@ -14,21 +14,26 @@ ENOUGH = 20  # training rows of a bar whose mean target is shown
 
 @dataclass(frozen=True)
 class Box:
-    """A bar: where it stands, how high it is in training and in test, and its words."""
+    """A bar: where it stands, how high it is in training and in test, and its words; that of `missing` is cut."""
 
     x: float
     width: float
     train: float
     test: float
     text: str
+    missing: bool = False
 
 
 @dataclass(frozen=True)
 class Spark:
-    """A distribution: its bars, and the mean target as the points of a line; `level` is that of all training rows."""
+    """A distribution: its bars, and the mean target as points; `level` is that of all training rows.
+
+    A `line` leads through the points of numbers.
+    """
 
     boxes: tuple[Box, ...]
     points: tuple[tuple[float, float], ...]
+    line: tuple[tuple[float, float], ...]
     level: float | None
 
 
@@ -71,27 +76,31 @@ def scale_of(profile: Profile) -> Scale | None:
     return Scale(min(means), max(means), level) if means else None
 
 
-def spark(bars: Sequence[Bar], rows: int, scale: Scale | None) -> Spark:
-    """Draw a distribution of so many training rows."""
-    most = max((max(bar.shares["train"], bar.shares["test"]) for bar in bars), default=0.0) or 1.0
+def spark(column: ColumnProfile, rows: int, scale: Scale | None) -> Spark:
+    """Draw the distribution of a column, of so many training rows."""
+    bars = column.bars
+    present = [bar for bar in bars if bar.label != MISSING]
+    most = max((max(bar.shares["train"], bar.shares["test"]) for bar in present), default=0.0) or 1.0
     step = WIDTH / max(len(bars), 1)
     width = min(step * 0.86, 26.0)
     boxes = tuple(
         Box(
             x=round((place + 0.5) * step - width / 2, 1),
             width=round(width, 1),
-            train=round(bar.shares["train"] / most * (HEIGHT - 4), 1),
-            test=round(bar.shares["test"] / most * (HEIGHT - 4), 1),
+            train=round(min(bar.shares["train"] / most, 1.0) * (HEIGHT - 4), 1),
+            test=round(min(bar.shares["test"] / most, 1.0) * (HEIGHT - 4), 1),
             text=_words(bar),
+            missing=bar.label == MISSING,
         )
         for place, bar in enumerate(bars)
     )
-    points = tuple(
-        (round((place + 0.5) * step, 1), scale.height(bar.target))
+    points = {
+        place: (round((place + 0.5) * step, 1), scale.height(bar.target))
         for place, bar in enumerate(bars)
         if scale and bar.target is not None and _is_enough(bar, rows)
-    )
-    return Spark(boxes, points, scale.height(scale.level) if scale else None)
+    }
+    line = [] if column.kind == "text" else [point for place, point in points.items() if not boxes[place].missing]
+    return Spark(boxes, tuple(points.values()), tuple(line), scale.height(scale.level) if scale else None)
 
 
 def _is_enough(bar: Bar, rows: int) -> bool:

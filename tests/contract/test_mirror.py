@@ -60,6 +60,7 @@ ELSEWHERE = {
     "ml/report/look": "ml/report/test_page.py",
     "ml/report/pictures": "ml/report/test_page.py",
     "ml/report/plots/*": "ml/report/test_page.py",
+    "ml/report/charts": "ml/report/test_profile.py",
     "ml/report/sparks": "ml/report/test_profile.py",
     # What results are stored by, and found by.
     "resources/bentos": "journeys/test_pipeline.py",

@@ -91,7 +91,8 @@ def test_the_most_frequent_texts_come_first_and_equal_ones_by_name() -> None:
 @pytest.mark.parametrize(
     ("value", "kind", "text"),
     [
-        (1234.0, "number", "1,234"),
+        (1956.0, "number", "1956"),
+        (123456.0, "number", "123,456"),
         (0.123456, "number", "0.1235"),
         (1e300, "number", "1e+300"),
         (1.0, "flag", "true"),
