@@ -8,6 +8,7 @@ from math import isnan
 from typing import TYPE_CHECKING
 
 from ml.base.text import percent, shortened
+from ml.tasks.labels import at_threshold
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -25,7 +26,7 @@ def template(name: str) -> Template:
         loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
-    environment.filters |= {"brief": partial(shortened, most=28, omit="middle")}
+    environment.filters |= {"brief": partial(shortened, most=28, omit="middle"), "at_threshold": at_threshold}
     return environment.get_template(f"{name}.html")
 
 

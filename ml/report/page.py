@@ -67,10 +67,22 @@ def in_short(evaluation: Evaluation, metric: str) -> str:
     sides["baseline"] = evaluation.baseline_intervals
     names = sorted(evaluation.intervals, key=lambda name: name != metric)
     lines = [f"| metric | {' | '.join(sides)} |", "|---" * (1 + len(sides)) + "|"]
-    lines += [f"| {name} | {' | '.join(estimate(intervals[name]) for intervals in sides.values())} |" for name in names]
+    lines += [
+        f"| {evaluation.label(name)} | {' | '.join(estimate(intervals[name]) for intervals in sides.values())} |"
+        for name in names
+    ]
     resampling = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
     about = f"{evaluation.rows:,} test rows, {resampling}"
-    return "\n".join([*lines, "", about])
+    return "\n".join([*lines, "", about, *_decided(evaluation)])
+
+
+def _decided(evaluation: Evaluation) -> list[str]:
+    """Return what comes of the decisions at the threshold, as a paragraph; nothing where there is none."""
+    threshold = evaluation.reference.threshold if evaluation.reference else None
+    if threshold is None or evaluation.decisions is None:
+        return []
+    rates = [f"{rate} {estimate(value)}" for rate, value in evaluation.decisions.rates.items()]
+    return ["", f"at the threshold {figure(threshold.value)}, from which on the answer is yes: {', '.join(rates)}"]
 
 
 def estimate(value: Estimate | None) -> str:

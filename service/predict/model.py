@@ -27,8 +27,18 @@ class _DeclaredInputs(msgspec.Struct):
     categorical: list[str]
 
 
+class _Threshold(msgspec.Struct):
+    value: float
+
+
+class _Reference(msgspec.Struct):
+    threshold: _Threshold | None = None
+
+
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
+
+    From the `threshold` on, a probability is a yes; None where the model brings none.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -40,6 +50,7 @@ class Model:
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
+        self.threshold = _threshold(session)
         self._names = {node.name for node in session.get_inputs()}
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
@@ -101,6 +112,15 @@ def _check_task(session: Any, task: Task) -> None:
 
 def _description(task: Task) -> str:
     return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
+
+
+def _threshold(session: Any) -> float | None:
+    metadata = session.get_modelmeta().custom_metadata_map
+    try:
+        reference = msgspec.json.decode(metadata.get("sextant.reference", "{}"), type=_Reference)
+    except msgspec.DecodeError as error:
+        raise BundleError("model.onnx", [f"its metadata 'sextant.reference': {error}"]) from None
+    return reference.threshold.value if reference.threshold else None
 
 
 def _inputs(session: Any) -> Inputs:

@@ -24,6 +24,18 @@ def test_of_numbers_it_is_the_statistic_of_kolmogorov_and_smirnov() -> None:
     assert (found.distance, found.p_value) == pytest.approx((expected.statistic, expected.pvalue))
 
 
+@pytest.mark.parametrize("apart", [0.0, 0.02, 0.2])
+def test_of_many_rows_too_with_the_p_value_of_the_limit(apart: float) -> None:
+    values = np.concatenate([RANDOM.normal(size=4000), RANDOM.normal(apart, size=6000)]).round(2)
+
+    found = drift(column_of(values), np.arange(4000), np.arange(4000, 10_000))
+
+    expected = ks_2samp(values[:4000], values[4000:], method="asymp")
+    assert found is not None
+    assert found.distance == pytest.approx(expected.statistic)
+    assert found.p_value == pytest.approx(expected.pvalue, rel=0.1, abs=1e-9)
+
+
 def test_of_texts_it_is_the_total_variation() -> None:
     texts = np.concatenate([RANDOM.choice(["a", "b", "c"], 200), RANDOM.choice(["a", "b", "d"], 300)])
 
