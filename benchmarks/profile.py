@@ -83,14 +83,14 @@ def prepare(folder: Path) -> tuple[int, int]:
         pq.write_table(tables[name], folder / f"{name}.parquet")
     examples = make_examples(USE_CASE, spec, tables)
     pq.write_table(examples, folder / "examples.parquet")
-    frame = examples.to_pandas()
     columns = {
         column.name: pd.Series(column.labels.to_numpy(zero_copy_only=False)).reindex(column.values).to_numpy()
         if column.is_text
         else column.values
-        for column in columns_of(spec, tables, frame)
+        for column in columns_of(spec, tables, examples)
     }
-    pd.DataFrame({**columns, "target": frame["target"]}).to_parquet(folder / "rows.parquet")
+    frame = pd.DataFrame({**columns, "target": examples["target"].to_pandas()})
+    frame.to_parquet(folder / "rows.parquet")
     return len(frame), len(columns)
 
 

@@ -6,7 +6,6 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -69,16 +68,15 @@ class Column:
         return hash_bytes(f"{self.type} {labels}".encode("utf-8", "surrogatepass") + numbers.tobytes())
 
 
-def columns_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pd.DataFrame) -> Iterator[Column]:
+def columns_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Iterator[Column]:
     """Yield the columns that a person knows when an example is asked about, one at a time.
 
     Those of another table that a relationship finds are as of the cutoff. The key and the cutoff itself are left out,
     and so is what histories and syntheses make.
     """
     table = tables[spec.examples.table]
-    keys = pa.chunked_array([pa.array(examples[spec.key], from_pandas=True)])
-    cutoff = pa.chunked_array([pa.array(examples["cutoff"]).cast(pa.timestamp("us"), safe=False)])
-    place = places(keys, table[spec.key])
+    cutoff = examples["cutoff"].cast(pa.timestamp("us"), safe=False)
+    place = places(examples[spec.key], table[spec.key]).combine_chunks()
     for name in known_columns(spec, table):
         if name not in (spec.key, spec.examples.cutoff_column):
             yield column(name, spec.examples.table, table[name].take(place))

@@ -3,7 +3,6 @@
 from collections.abc import Mapping
 
 import numpy as np
-import pandas as pd
 
 from ml.profile.record import Coverage
 
@@ -11,11 +10,11 @@ MOST = 60  # spans
 UNITS = {"h": "hour", "D": "day", "W": "week", "M": "month", "Y": "year", "10Y": "ten years", "100Y": "hundred years"}
 
 
-def coverage(examples: pd.DataFrame, splits: Mapping[str, np.ndarray], target: np.ndarray | None) -> Coverage | None:
-    """Count the rows of each split in spans of time, by their cutoffs; None where examples have none."""
-    if examples["cutoff"].isna().all():
+def coverage(cutoff: np.ndarray, splits: Mapping[str, np.ndarray], target: np.ndarray | None) -> Coverage | None:
+    """Count the rows of each split in spans of time, by their cutoffs; None where they have none."""
+    if np.isnat(cutoff).all():
         return None
-    moments = examples["cutoff"].to_numpy().astype("datetime64[s]")
+    moments = cutoff.astype("datetime64[s]")
     for unit in UNITS:
         spans = moments.astype(f"datetime64[{unit}]").astype("int64")
         first, count = int(spans.min()), int(spans.max() - spans.min()) + 1

@@ -18,7 +18,7 @@ def drift(column: Column, train: np.ndarray, other: np.ndarray) -> Drift | None:
 
 
 def _of_numbers(train: np.ndarray, other: np.ndarray) -> Drift | None:
-    """Compare numbers; of many rows the p-value is that of Kolmogorov's limit, which scipy's own takes long to better."""
+    """Compare numbers; of many rows the p-value is that of Kolmogorov's limit, for ks_2samp takes long to better it."""
     from scipy.special import kolmogorov
     from scipy.stats import ks_2samp
 

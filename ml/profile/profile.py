@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
@@ -48,10 +49,11 @@ def make_profile(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa
     in time is of training and validation rows, and splits are compared by columns. No order of rows or columns changes
     anything.
     """
-    frame = examples.to_pandas().sort_values([spec.key, "cutoff"], kind="stable", ignore_index=True)
-    rows = _rows(spec, frame)
+    examples = examples.sort_by([(spec.key, "ascending"), ("cutoff", "ascending")])
+    targets = examples["target"].to_pandas()
+    rows = _rows(spec, examples, targets)
     profiled, compared, named = list[ColumnProfile](), list[Column](), dict[str, list[str]]()
-    for column in columns_of(spec, tables, frame):
+    for column in columns_of(spec, tables, examples):
         profiled.append(_column(column, rows))
         compared.append(_sampled(column, rows))
         named.setdefault(column.identity(), []).append(column.name)
@@ -65,11 +67,11 @@ def make_profile(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa
     profile = Profile(
         task=spec.task,
         rows={name: len(chosen) for name, chosen in rows.splits.items()},
-        target={name: rows.task.summary(frame["target"].iloc[chosen]) for name, chosen in rows.splits.items()},
+        target={name: rows.task.summary(targets.iloc[chosen]) for name, chosen in rows.splits.items()},
         measure="r2" if spec.task == "regression" else "roc_auc",
         confidence=CONFIDENCE,
         sampled={name: len(chosen) for name, chosen in rows.sample.items()},
-        coverage=coverage(frame, rows.splits, rows.target),
+        coverage=coverage(examples["cutoff"].to_numpy(), rows.splits, rows.target),
         columns=tuple(profiled[at].model_copy(update={"same_as": copies.get(profiled[at].name)}) for at in place),
         heatmap=tuple(associated[at].name for at in shown),
         associations=tuple(map(tuple, associations.matrix[np.ix_(shown, shown)].tolist())),
@@ -86,17 +88,17 @@ def _first_the_telling(column: ColumnProfile, task: Task) -> tuple[float, str]:
     return -(column.alone.value if column.alone else chance), column.name
 
 
-def _rows(spec: UseCaseSpec, frame: pd.DataFrame) -> _Rows:
-    splits = {name: np.flatnonzero((frame["split"] == name).to_numpy()) for name in SPLITS}
-    train = frame["target"].iloc[splits["train"]]
+def _rows(spec: UseCaseSpec, examples: pa.Table, targets: pd.Series) -> _Rows:
+    splits = {name: np.flatnonzero(pc.equal(examples["split"], name).to_numpy()) for name in SPLITS}
+    train = targets.iloc[splits["train"]]
     task = Task.of(spec.task, train)
     y = task.labels(train)
     seed = derived_seed(spec.seed, "profile")
     chosen = sampled_rows(y, task, max(ROWS, len(task.classes)), seed)
     sample = {name: np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS]) for name, rows in splits.items()}
     sample["train"] = splits["train"][chosen]
-    keys, _ = pd.factorize(frame[spec.key].iloc[sample["train"]])
-    target = None if task.kind == "multiclass" else frame["target"].to_numpy(dtype="float64")
+    keys, _ = pd.factorize(examples[spec.key].take(pa.array(sample["train"])).to_pandas())
+    target = None if task.kind == "multiclass" else targets.to_numpy(dtype="float64")
     return _Rows(task, splits, sample, target, y[chosen], folds(keys, seed))
 
 
