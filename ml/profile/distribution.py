@@ -12,7 +12,9 @@ from ml.profile.columns import Column
 from ml.profile.record import Bar
 
 FEW = 24  # numbers that differ, up to which each has a bar of its own
-BINS = 24
+BINS = 24  # at most, of other numbers
+ROWS = 25  # training rows for each of them, but for the fewest that show a shape
+LEAST = 8
 TAIL = 0.005  # of the rows, at each end: the outermost bars hold them, or one value would flatten all others
 MOST_TEXTS = 8
 SHARES = (0.0, 0.05, 0.5, 0.95, 1.0)
@@ -34,17 +36,18 @@ def quantiles(column: Column) -> tuple[float, ...]:
 def bars(column: Column, splits: Mapping[str, np.ndarray], target: np.ndarray | None) -> tuple[Bar, ...]:
     """Return the bars of a column; `splits` has the positions of each split's rows, `target` a number for each row.
 
-    Numbers are in their order, beyond FEW of them in BINS ranges of equal width; of texts the most frequent ones of
-    the training rows come first. Missing values are the last bar.
+    Numbers are in their order, beyond FEW of them in at most BINS ranges of equal width; of texts the most frequent
+    ones of the training rows come first. Missing values are the last bar.
     """
-    codes, labels = _texts(column, splits["train"]) if column.is_text else _numbers(column)
+    train = splits["train"]
+    bins = min(BINS, max(LEAST, len(train) // ROWS))
+    codes, labels = _texts(column, train) if column.is_text else _numbers(column, bins)
     if (codes < 0).any():
         codes = np.where(codes < 0, len(labels), codes)
         labels = [*labels, MISSING]
     counts = {name: np.bincount(codes[rows], minlength=len(labels)) for name, rows in splits.items()}
     means = np.full(len(labels), np.nan)
     if target is not None:
-        train = splits["train"]
         sums = np.bincount(codes[train], weights=target[train], minlength=len(labels))
         with np.errstate(invalid="ignore"):
             means = np.divide(sums, counts["train"], out=means, where=counts["train"] > 0)
@@ -58,7 +61,7 @@ def bars(column: Column, splits: Mapping[str, np.ndarray], target: np.ndarray | 
     )
 
 
-def _numbers(column: Column) -> tuple[np.ndarray, list[str]]:
+def _numbers(column: Column, bins: int) -> tuple[np.ndarray, list[str]]:
     """Return the bar of each row, -1 where its number is missing, and the bars' labels."""
     values, there, distinct = column.values, ~column.missing, column.distinct_values
     codes = np.full(len(values), -1)
@@ -70,9 +73,9 @@ def _numbers(column: Column) -> tuple[np.ndarray, list[str]]:
     least, greatest = ordered[int(TAIL * last)], ordered[int(np.ceil((1 - TAIL) * last))]
     if least == greatest:
         least, greatest = ordered[0], ordered[-1]
-    edges = np.linspace(0, 1, BINS + 1)
+    edges = np.linspace(0, 1, bins + 1)
     edges = least * (1 - edges) + greatest * edges  # the difference of both ends may be more than a double holds
-    codes[there] = np.clip(np.searchsorted(edges, values[there], side="right") - 1, 0, BINS - 1)
+    codes[there] = np.clip(np.searchsorted(edges, values[there], side="right") - 1, 0, bins - 1)
     ends = [number(edge, column.kind) for edge in edges]
     return codes, [f"{start} to {end}" for start, end in pairwise(ends)]
 

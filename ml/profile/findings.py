@@ -5,7 +5,7 @@ from math import isfinite
 
 from ml.base.text import shortened
 from ml.profile.distribution import number
-from ml.profile.record import ColumnProfile, Profile
+from ml.profile.record import ColumnProfile, Drift, Profile
 
 MOST = 4  # columns that a sentence names
 NAME = 60  # characters of a name
@@ -118,19 +118,20 @@ def _beyond_chance(profile: Profile, column: ColumnProfile, split: str) -> bool:
 
 
 def _apart(profile: Profile) -> str | None:
-    comparisons = sum(len(column.drift) for column in profile.columns)
     found = []
     for column in profile.columns:
-        wide = {
-            split: drift.distance
-            for split, drift in column.drift.items()
-            if drift.distance >= APART and drift.p_value * comparisons <= ERROR_RATE
-        }
+        wide = {split: drift.distance for split, drift in column.drift.items() if is_apart(profile, drift)}
         if wide and column.kind != "time":
             split = max(wide, key=lambda name: (wide[name], name))
             found.append((wide[split], f"{_name(column)} (by {wide[split]:.2f} in {split})"))
     advice = "A model meets other values there than it learned from."
     return _listed(found, "One column differs between the splits", "{} columns differ between the splits", advice)
+
+
+def is_apart(profile: Profile, drift: Drift) -> bool:
+    """Return whether a distance between splits is worth a look, and chance does not explain it (Bonferroni)."""
+    comparisons = sum(len(column.drift) for column in profile.columns)
+    return drift.distance >= APART and drift.p_value * comparisons <= ERROR_RATE
 
 
 def _unseen(profile: Profile) -> str | None:
@@ -241,7 +242,8 @@ def _silent(profile: Profile) -> str | None:
         return None
     if len(silent) == len(judged):
         return "No column tells more of the target than chance would, each by itself; together they may."
+    verb = "tells" if len(silent) == 1 else "tell"
     return (
-        f"{len(silent):,} of {len(judged):,} columns tell no more of the target than chance would, each by itself; "
+        f"{len(silent):,} of {len(judged):,} columns {verb} no more of the target than chance would, each by itself; "
         "together with others they may."
     )

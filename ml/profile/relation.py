@@ -8,7 +8,8 @@ from ml.intervals.bootstrap import Estimate
 from ml.profile.columns import Column
 from ml.tasks.metrics import Task
 
-BINS = 32  # of a number, each with as many rows
+BINS = 32  # of a number at most, each with as many rows
+ENOUGH = 30  # rows of a bin: the mean of fewer says little
 FOLDS = 5
 CLASSES = 12  # of many classes the most frequent ones
 
@@ -22,7 +23,8 @@ def bins(column: Column, rows: np.ndarray) -> np.ndarray:
     there = ~np.isnan(values)
     if not there.any():
         return np.full(len(values), -1)
-    edges = np.unique(np.quantile(values[there], np.linspace(0, 1, BINS + 1)[1:-1], method="inverted_cdf"))
+    count = min(BINS, max(2, int(there.sum()) // ENOUGH))
+    edges = np.unique(np.quantile(values[there], np.linspace(0, 1, count + 1)[1:-1], method="inverted_cdf"))
     places: np.ndarray = np.where(there, np.searchsorted(edges, values, side="left"), -1)
     return places
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from ml.base.text import markdown_table, shortened
 from ml.profile.distribution import number
+from ml.profile.findings import is_apart
 from ml.profile.record import ColumnProfile, Profile
 from ml.provenance.stamp import stamp_html
 from ml.report.charts import cells, in_time
@@ -16,7 +17,6 @@ from ml.report.sparks import HEIGHT, WIDTH, scale_of, spark, whisker
 FIRST = 30  # columns that stand in the open; further ones unfold
 MOST = 500  # columns on the page: it stays one that a browser opens at once
 NAME = 60  # characters
-WIDE = 0.1  # a distance between splits that stands out
 MEASURES = {"roc_auc": "ROC AUC", "r2": "R²"}
 IN_SHORT = 40  # columns of the table in the UI
 
@@ -32,6 +32,7 @@ def html(name: str, description: str, profile: Profile, coordinates: Mapping[str
             "missing": _missing(column),
             "range": _range(column),
             "spark": spark(column, rows, scale),
+            "apart": {split for split, drift in column.drift.items() if is_apart(profile, drift)},
             "whisker": whisker(column.alone, profile.chance, greatest) if column.alone else None,
         }
         for column in profile.columns[:MOST]
@@ -49,7 +50,6 @@ def html(name: str, description: str, profile: Profile, coordinates: Mapping[str
         coordinates=coordinates,
         width=WIDTH,
         height=HEIGHT,
-        wide=WIDE,
         scale=scale,
     )
     return stamp_html(page, str(coordinates["id"]))
