@@ -25,7 +25,16 @@ def profile(case: Case) -> dg.AssetsDefinition:
     ins = {"examples": "examples", **{f"raw_{table}": f"raw/{table}" for table in sorted(tables)}}
     showing = Showing(_show, reads.PROFILE_PAGE, ("ml.report.profile", "ml.report.plots.profiles"))
 
-    @asset(case, "profile", stage="data", kinds={"duckdb"}, reads=reads.PROFILE, ins=ins, showing=showing)
+    @asset(
+        case,
+        "profile",
+        stage="data",
+        kinds={"scikitlearn"},
+        reads=reads.PROFILE,
+        ins=ins,
+        showing=showing,
+        early=True,  # who looks before training does not want to wait for models
+    )
     def profile(step: Step, examples: pa.Table, **tables: pa.Table) -> Profile:
         """A look at the examples and their columns before any model: what to look at first, and a page."""
         made = make_profile(step.case.spec, raw_tables(tables), examples)
@@ -45,7 +54,7 @@ def _show(step: Step, profile: Profile) -> None:
     step.run.file("profile.json", json.dumps(numbers, indent=1).encode())
     in_mlflow = step.run.link("profile.html")
     step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
-    findings = "\n".join(f"{place}. {finding}" for place, finding in enumerate(profile.findings, 1))
+    findings = "\n".join(f"{place}. {' '.join(text.split())}" for place, text in enumerate(profile.findings, 1))
     step.show(what_to_look_at=dg.MetadataValue.md(findings or "Nothing stands out."))
     step.show(columns=len(profile.columns), columns_in_short=dg.MetadataValue.md(in_short(profile)))
     for name, png in pictures(profile, step.coordinates.id).items():

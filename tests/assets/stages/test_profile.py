@@ -72,3 +72,11 @@ def test_nothing_waits_for_it_and_it_waits_for_the_tables_that_columns_come_from
 
     assert profile.child_keys == set()
     assert {parent.path[-1] for parent in profile.parent_keys} == {"examples", "rows", "linked"}
+
+
+def test_a_run_starts_it_before_what_else_it_could_start(small: Small) -> None:
+    assets = all_assets(Case("small", UseCase.model_validate(small.declared())))
+
+    priorities = {asset.key.path[-1]: asset.op.tags.get("dagster/priority", "0") for asset in assets}
+
+    assert {name for name, priority in priorities.items() if priority != "0"} == {"profile"}
