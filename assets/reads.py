@@ -38,6 +38,10 @@ EXAMPLES = TABLES.and_also(
         facts=(_of_features,),
     )
 )
+PROFILE = TABLES.and_also(
+    Reads(("task", "relationships", "examples", "features.at_cutoff"), without=("examples.split",))
+)
+PROFILE_PAGE = Reads(("description",))
 FEATURE_DEFINITIONS = TABLES.and_also(
     Reads(
         ("relationships", "examples", "features"),

@@ -55,9 +55,15 @@ ELSEWHERE = {
     "ml/models/networks/*": "ml/models/networks/test_family.py",
     "ml/models/networks/checkpoints": "ml/models/networks/test_loop.py",
     "ml/models/networks/devices": "ml/models/networks/test_loop.py",
+    # Columns and their record are what a profile is made of.
+    "ml/profile/columns": "ml/profile/test_profile.py",
+    "ml/profile/record": "ml/profile/test_profile.py",
     # Pictures are drawn into the page.
+    "ml/report/look": "ml/report/test_page.py",
     "ml/report/pictures": "ml/report/test_page.py",
     "ml/report/plots/*": "ml/report/test_page.py",
+    "ml/report/charts": "ml/report/test_profile.py",
+    "ml/report/sparks": "ml/report/test_profile.py",
     # What results are stored by, and found by.
     "resources/bentos": "journeys/test_pipeline.py",
     "resources/formats": "resources/test_storage.py",

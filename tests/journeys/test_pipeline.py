@@ -51,7 +51,7 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
     assert keys == {
         "raw/samples", "examples", "feature_definitions", "features/development", "feature_selection", "features/test",
         "models/logistic", "models/lightgbm", "models/mlp", "leaderboard", "onnx_model", "evaluation",
-        "production_model", "predictions", "online_state", "bento",
+        "production_model", "predictions", "online_state", "bento", "profile",
     }  # fmt: skip
     for key in instance.get_asset_keys():
         found = locate(key.to_user_string(), tracking())

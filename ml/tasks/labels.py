@@ -1,0 +1,15 @@
+"""Names of metrics for people."""
+
+from ml.tasks.metrics import Kind
+
+AT_HALF = frozenset({"accuracy", "f1_macro"})  # metrics of two classes that see yes and no alone: yes is 0.5 or more
+
+
+def label(metric: str, kind: Kind) -> str:
+    """Return the name of a metric that says where the decision falls which it is about."""
+    return f"{metric} at 0.5" if kind == "binary" and metric in AT_HALF else metric
+
+
+def at_threshold(rate: str) -> str:
+    """Return the name of a rate of the decisions that a model's own threshold makes."""
+    return f"{rate} at the threshold"
