@@ -39,6 +39,10 @@ EXAMPLES = TABLES.and_also(
         facts=(_of_features,),
     )
 )
+PROFILE = TABLES.and_also(
+    Reads(("task", "relationships", "examples", "features.at_cutoff"), without=("examples.split",))
+)
+PROFILE_PAGE = Reads(("description",))
 FEATURE_DEFINITIONS = TABLES.and_also(
     Reads(
         ("relationships", "examples", "features"),
@@ -76,7 +80,7 @@ REPORT = Reads(
     without=("tables.*.source", "tables.*.audit"),
 )
 PRODUCTION_MODEL = REPORT
-SCORE = Reads(("score",))
+SCORE = Reads(("score", "tables.*.sample"))
 
 
 def raw(table: str, examples: bool) -> Reads:

@@ -61,6 +61,7 @@ KINDS: Mapping[str, str] = {
     "objective": "ml.tasks.objectives:Objective",
     "packaged_bento": "assets.stages.values:PackagedBento",
     "production_model": "assets.stages.values:ProductionModel",
+    "profile": "ml.profile.record:Profile",
     "progress": "ml.models.progress:Progress",
     "reference": "ml.exported.reference:Reference",
     "registered_version": "resources.tracking.protocol:RegisteredVersion",

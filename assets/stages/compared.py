@@ -82,7 +82,7 @@ def compare_with_champion(
         return Comparison({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
-    if champion.answers == model.answers:
+    if (champion.answers, champion.threshold) == (model.answers, model.threshold):
         return Comparison({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
     if champion.task != model.task:
         reason = f"it answers {_described(champion.task)}, the candidate {_described(model.task)}"

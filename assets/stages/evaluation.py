@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isnan
 
 import dagster as dg
 import numpy as np
@@ -32,6 +33,7 @@ from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
+from ml.tasks.labels import at_threshold
 from ml.tasks.metrics import own_modules
 from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.ledger import Ledger, LedgerError
@@ -174,7 +176,10 @@ def _report(step: Step, evaluation: Evaluation) -> None:
     numbers = stamp_json(as_json(evaluation, verdicts), step.coordinates.id)
     step.run.file("report.html", page)
     step.run.file("report.json", json.dumps(numbers, indent=1).encode())
-    step.metrics(evaluation.metrics, prefix="test ")
+    step.metrics({evaluation.label(name): value for name, value in evaluation.metrics.items()}, prefix="test ")
+    rates = evaluation.decisions.rates if evaluation.decisions else {}
+    defined = {rate: estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
+    step.metrics({at_threshold(rate): value for rate, value in defined.items()}, prefix="test ")
     in_mlflow = step.run.link("report.html")
     step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
     step.show(**{"in short": dg.MetadataValue.md(in_short(evaluation, spec.metric))})

@@ -279,6 +279,11 @@ class UseCaseSpec(Part):
         return self.tables[table].moment is not None and table != self.examples.table
 
     @property
+    def samples(self) -> str:
+        """The tables of which a sample is read, as a sentence has them; an empty text where there are none."""
+        return derived.samples(self)
+
+    @property
     def keys(self) -> list[str]:
         """The key columns of the examples' table."""
         return derived.keys(self)

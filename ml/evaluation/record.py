@@ -13,6 +13,7 @@ from ml.intervals.bootstrap import Estimate, Resampling, quantiles, resampled_va
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
+from ml.tasks.labels import label
 from ml.tasks.metrics import BINARY, Metric, Task, score, usual_metrics
 
 __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
@@ -105,6 +106,10 @@ class Evaluation(BaseModel):
     period: tuple[str, str] | None = None
     leak_audit: LeakAudit | None = None
     coordinates: str = ""
+
+    def label(self, metric: str) -> str:
+        """Return the name of a metric, which says where the decision falls that it is about."""
+        return label(metric, "binary" if self.decisions and self.decisions.rates else "multiclass")
 
     def of_champion(self, version: str) -> "Evaluation":
         """Return the evaluation of a candidate that has become the champion, with nothing left to compare it with."""

@@ -71,6 +71,8 @@ def _short_hash(coordinate: Any) -> str:
 
 
 def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+    if spec.samples:
+        yield f"It has seen samples alone, for a first look, and is never promoted: {spec.samples}."
     if evaluation.period:
         yield f"Test rows are from {evaluation.period[0]} to {evaluation.period[1]}: of other times nothing is known."
     yield "A category that training did not see counts as missing."

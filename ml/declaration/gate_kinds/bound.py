@@ -35,7 +35,7 @@ class Bound(Part):
         needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items())
         why = evaluation.undefined.get(metric)
         what = (
-            f"{metric} is {value:.4f} on the {evaluation.rows} test rows"
+            f"{evaluation.label(metric)} is {value:.4f} on the {evaluation.rows} test rows"
             if why is None
             else f"{metric} is undefined: {why}"
         )

@@ -76,8 +76,8 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
             "lead from 'rows' to 'ports' twice; declare 'ports' again under another name",
         ),
         (
-            {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "id"}}}},
-            r"\['at'\] are computed, but time and known_at must be columns of the source",
+            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "known_at": "at", "computed": {"at": "id"}}}},
+            r"\['at'\] are computed, but known_at must name columns of the source",
         ),
         (
             {
@@ -98,7 +98,10 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
         ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the data"),
         ({"score": {"where": "a = 1; drop table rows"}}, r"score\.where\n.*is no SQL expression"),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
-        ({"tables": {"rows": {"source": {}, "key": "id"}}}, "exactly one of python, path, glob or query"),
+        (
+            {"tables": {"rows": {"source": {}, "key": "id"}}},
+            "exactly one of python, path, glob, query, delta or iceberg",
+        ),
         (
             {"examples": {"table": "rows", "target": "y", "split": {"test_share": 0.2}}},
             "train_until and validate_until, or validation_share and test_share",
