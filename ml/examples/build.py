@@ -32,9 +32,9 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column}
     for place, name in places_of.items():
         _require_columns(where, f"examples.{place}", [name] if name else [], table)
+    rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     if spec.task == "binary":
         _check_two_values(where, spec, tables)
-    rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
     try:
         examples = split.assign(rows, groups, spec.task, spec.seed, equal, named)
