@@ -45,7 +45,7 @@ test-faults: .venv/installed  ## Kill a run at every point of every write, fill 
 lint: .venv/installed  ## Check style, types, words, the direction of imports and what they need
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict ml resources assets dagster_project service
+	$(BIN)/mypy --strict ml resources assets dagster_project service sextant
 	$(BIN)/lint-imports
 	$(BIN)/python tests/words.py
 	$(BIN)/deptry . --extend-exclude 'benchmarks|docs'

@@ -16,6 +16,7 @@ from assets.stages.online_state import online_state
 from assets.stages.onnx_model import onnx_model
 from assets.stages.predictions import predictions
 from assets.stages.production_model import production_model
+from assets.stages.profile import profile
 from assets.stages.raw import raw
 
 
@@ -24,6 +25,7 @@ def all_assets(case: Case) -> list[dg.AssetsDefinition]:
     return [
         *(raw(case, table) for table in case.spec.tables),
         examples(case),
+        profile(case),
         feature_definitions(case),
         features(case, "development", ["train", "validation"]),
         feature_selection(case),

@@ -9,6 +9,7 @@ from typing import Any
 
 from ml.declaration.reads import Reads
 from ml.exported.model import COPIED
+from ml.tasks.transforms import applied
 
 NOTHING = Reads()
 # Of a table, where it comes from and what the audit wants of it are up to its snapshot alone.
@@ -38,6 +39,10 @@ EXAMPLES = TABLES.and_also(
         facts=(_of_features,),
     )
 )
+PROFILE = TABLES.and_also(
+    Reads(("task", "relationships", "examples", "features.at_cutoff"), without=("examples.split",))
+)
+PROFILE_PAGE = Reads(("description",))
 FEATURE_DEFINITIONS = TABLES.and_also(
     Reads(
         ("relationships", "examples", "features"),
@@ -50,8 +55,10 @@ MATRIX = TABLES.and_also(
 )
 FEATURE_SELECTION = Reads(("task", "features.selection"))
 LEADERBOARD = Reads(("metric",))
-ENSEMBLE = Reads(("models.ensemble",))
-REFERENCE = Reads(("evaluation.threshold", "evaluation.interval"))  # by which a model brings these from validation
+ENSEMBLE = Reads(("models.ensemble", "examples.weights"))
+REFERENCE = Reads(
+    ("objective", "evaluation.threshold", "evaluation.interval")
+)  # by which a model brings these from validation
 ONNX_MODEL = COPIED.but_for("seed").and_also(REFERENCE).and_also(Reads(("metric",)))
 COMPARISON = ("gates.champion.confidence", "gates.champion.resamples", "gates.champion.rows")
 
@@ -69,11 +76,11 @@ EVALUATION = TABLES.and_also(
     )
 )
 REPORT = Reads(
-    ("description", "owners", "task", "metric", "tables", "examples", "evaluation", "gates", "production"),
+    ("description", "owners", "task", "objective", "metric", "tables", "examples", "evaluation", "gates", "production"),
     without=("tables.*.source", "tables.*.audit"),
 )
 PRODUCTION_MODEL = REPORT
-SCORE = Reads(("score",))
+SCORE = Reads(("score", "tables.*.sample"))
 
 
 def raw(table: str, examples: bool) -> Reads:
@@ -93,16 +100,25 @@ def _groups(declared: Mapping[str, Any]) -> dict[str, bool]:
     return {"rows of a query": declared["examples"]["query"] is not None, "groups are shared": shared}
 
 
+ROWS_BESIDE = ("examples.query", "examples.target", "audit.warn")  # a search decides by facts that follow from these
+
+
+def _learned_as(declared: Mapping[str, Any]) -> dict[str, str]:
+    """Return the transform of the target that models learn, where there is one."""
+    of_column = applied(declared["examples"]["target"]) if declared["task"] == "regression" else None
+    return {"target learned as": of_column[0]} if of_column else {}
+
+
 def search(name: str) -> Reads:
     """Return what each trial of a family's study depends on, but not how many there are; `name` is as declared."""
     beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
     return Reads(
         (
-            *("task", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
-            "examples.split",
+            *("task", "objective", "monotone", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
+            *("examples.split", "examples.weights"),
         ),
-        beside=("examples.query", "audit.warn", "tuning.workers", *(("models", name, field) for field in beside)),
-        facts=(_groups,),
+        beside=(*ROWS_BESIDE, "tuning.workers", *(("models", name, field) for field in beside)),
+        facts=(_groups, _learned_as),
     )
 
 
@@ -110,4 +126,4 @@ def model(name: str) -> Reads:
     """Return what a tuned model is made by; `name` is as declared."""
     trials = search(name)
     how = ("tuning.workers", ("models", name, "gpu"), ("models", name, "gpu_share"))
-    return Reads(trials.deciding, beside=(*how, "examples.query", "audit.warn"), facts=trials.facts)
+    return Reads(trials.deciding, beside=(*how, *ROWS_BESIDE), facts=trials.facts)

@@ -14,7 +14,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from ml.intervals.bootstrap import Resampling, estimates, strata_of
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 CONFIDENCE = 0.95
 
@@ -49,7 +49,7 @@ def rows(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 def weights(y: np.ndarray, p: np.ndarray, resamples: int) -> list[float]:
     """Return the interval as the evaluation makes it."""
-    estimate = estimates(y, {"": METRICS["roc_auc"].prepare(y, p)}, Resampling(resamples, CONFIDENCE))[""]
+    estimate = estimates(y, {"": Metric.named("roc_auc").prepare(y, p)}, Resampling(resamples, CONFIDENCE))[""]
     return [estimate.low, estimate.high]
 
 

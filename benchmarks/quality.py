@@ -38,7 +38,7 @@ from ml.search.tuning import Refit, tune
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Kind, Task, score
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, score
 
 SIDES = ("LightGBM defaults", "LightGBM + Optuna", "FLAML", "Sextant, best family", "Sextant, ensemble")
 FAMILIES: Mapping[Kind, tuple[str, ...]] = {
@@ -153,7 +153,7 @@ def compared(problem: Problem, trials: int, seed: int) -> dict[str, float]:
 
 def sextant(problem: Problem, trials: int, seed: int) -> dict[str, float]:
     """Return the scores of the family that is best on validation, and of the ensemble, both refitted on all rows."""
-    data, sign = problem.data, METRICS[problem.metric].sign
+    data, sign = problem.data, Metric.named(problem.metric).sign
     again = Refit(everything=replace(data, X=problem.everything[0], y=problem.everything[1]))
     tuned = {
         name: tune(name, data, trials=trials, seed=seed, metric=problem.metric, refit=again, folds=problem.folds)
@@ -233,7 +233,7 @@ def _spread(values: list[float]) -> dict[str, float]:
 
 def _error(sides: Mapping[str, Any], side: str) -> float:
     value = float(sides[side]["mean"])
-    return 1 - value if METRICS[sides["metric"]].higher_is_better else value
+    return 1 - value if Metric.named(sides["metric"]).higher_is_better else value
 
 
 def _table(results: Mapping[str, Any]) -> str:

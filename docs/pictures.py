@@ -35,14 +35,24 @@ def evaluation(page: Page, dagster: str) -> None:
     page.evaluate(SHORTEN, [str(home()), ".sextant"])
 
 
+def profile(page: Page, _: str) -> None:
+    """Show the latest profile: what to look at, examples in time, columns."""
+    page.goto(latest("profile_page"))
+
+
 def report(page: Page, _: str) -> None:
     """Show the latest report: gates, metrics with intervals, decisions."""
-    pages = (home() / "storage" / "flight_delays" / "report").glob("*.html")
-    page.goto(max(pages, key=lambda file: file.stat().st_mtime).as_uri())
+    page.goto(latest("report"))
+
+
+def latest(folder: str) -> str:
+    """Return the address of the latest page that is stored in a folder of the use case."""
+    pages = (home() / "storage" / "flight_delays" / folder).glob("*.html")
+    return max(pages, key=lambda file: file.stat().st_mtime).as_uri()
 
 
 PICTURES: dict[Callable[[Page, str], None], tuple[int, int]] = {
-    graph: (2300, 860), evaluation: (1700, 1250), report: (1180, 2000),
+    graph: (2300, 860), profile: (1180, 1700), evaluation: (1700, 1250), report: (1180, 2000),
 }  # fmt: skip
 
 

@@ -49,6 +49,22 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         """Check that a Bento of this tag is in the store."""
         return (self.folder() / "bentos" / tag.replace(":", "/") / "bento.yaml").exists()
 
+    def bundle(self, name: str, version: str | None = None) -> Path:
+        """Return the folder with all that the newest Bento of a name, or of a version of its model, answers by.
+
+        Raises BentoError, which says what to materialize, where there is none.
+        """
+        folder = self.folder() / "bentos" / name
+        first = folder / "latest"
+        bento = first.read_text().strip() if first.is_file() else ""
+        if version is not None and bento.partition("-")[0] != version:
+            made = sorted(folder.glob(f"{version}-*"), key=lambda place: place.stat().st_mtime)
+            bento = made[-1].name if made else ""
+        if not bento or not self.has(f"{name}:{bento}"):
+            which = f"version {version} of {name!r}" if version else f"{name!r}"
+            raise BentoError(f"{which} has no Bento yet: materialize {name}/bento first, as `sextant demo {name}` does")
+        return folder / bento / "src" / "bundle"
+
     def build(
         self, name: str, version: str, bundle: Mapping[str, bytes], labels: Mapping[str, str], tolerance: float
     ) -> float:

@@ -58,11 +58,19 @@ KINDS: Mapping[str, str] = {
     "move": "ml.models.near_zero:Move",
     "moved_model": "ml.models.near_zero:Moved",
     "network_shape": "ml.models.networks.shapes:Shape",
+    "objective": "ml.tasks.objectives:Objective",
     "packaged_bento": "assets.stages.values:PackagedBento",
     "production_model": "assets.stages.values:ProductionModel",
+    "profile": "ml.profile.record:Profile",
+    "profile_bar": "ml.profile.record:Bar",
+    "profile_column": "ml.profile.record:ColumnProfile",
+    "profile_coverage": "ml.profile.record:Coverage",
+    "profile_drift": "ml.profile.record:Drift",
+    "profile_pair": "ml.profile.record:Pair",
     "progress": "ml.models.progress:Progress",
     "reference": "ml.exported.reference:Reference",
     "registered_version": "resources.tracking.protocol:RegisteredVersion",
+    "row_weights": "ml.tasks.row_weights:RowWeights",
     "serving": "ml.evaluation.record:Serving",
     "slice": "ml.evaluation.slices:Slice",
     "stored": "resources.storage:Stored",
@@ -72,6 +80,8 @@ KINDS: Mapping[str, str] = {
     "task": "ml.tasks.metrics:Task",
     "threshold": "ml.intervals.thresholds:Threshold",
     "training": "ml.models.family:Training",
+    "transform": "ml.tasks.transforms:Transform",
+    "transformed_model": "ml.models.near_zero:Transformed",
     "trial": "ml.search.study:Trial",
     "tuned_model": "ml.search.tuning:TunedModel",
     "verdict": "ml.verdict:Verdict",
@@ -160,8 +170,17 @@ class _SharingPickler(_ByStableNames, pickle._Pickler):
         self._texts: dict[str, str] = {}
 
     def save(self, obj: Any, save_persistent_id: bool = True) -> None:
+        if type(obj) is bytes and not obj:  # the memo may have it as the buffer of an empty array
+            self.save_bytes(obj)  # type: ignore[attr-defined]
+            return
         same = self._texts.setdefault(obj, obj) if type(obj) is str else obj
         super().save(same, save_persistent_id)  # type: ignore[misc]  # typeshed does not know it
+
+    def memoize(self, obj: Any) -> None:
+        """Remember what was written; all empty arrays have one buffer, which the pickler in Python takes amiss."""
+        memo: dict[int, Any] = vars(self)["memo"]
+        if not (type(obj) is bytes and not obj and id(obj) in memo):
+            super().memoize(obj)  # type: ignore[misc]
 
 
 class _Unpickler(pickle.Unpickler):

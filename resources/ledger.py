@@ -69,6 +69,11 @@ class Ledger:
         """Note which files of the storage show the asset's latest materialization, beside those of its record."""
         write_whole(self.folder / "shown" / f"{asset}.json", _json(list(files)))
 
+    def shown_of(self, asset: str) -> list[str]:
+        """Return the files of the storage that show the asset's latest materialization, beside those of its record."""
+        file = self.folder / "shown" / f"{asset}.json"
+        return list(json.loads(file.read_bytes())) if file.is_file() else []
+
     @property
     def shown(self) -> set[str]:
         """Return the files of the storage that show the latest materializations."""
@@ -192,7 +197,7 @@ class Ledger:
                     f"the coordinates {current}, which {identity} was made from, are not in {self.folder}"
                 )
             for name, loaded in self.records[current]["data"].items():
-                if name != "champion" and loaded["coordinates"] not in ordered:
+                if name != "champion" and loaded["coordinates"] and loaded["coordinates"] not in ordered:
                     walk(loaded["coordinates"])
             ordered[current] = None
 

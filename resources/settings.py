@@ -1,6 +1,6 @@
 """The settings of a deployment: every environment variable that the project reads, with its type and default.
 
-Not here are the two that a service reads, which imports nothing of this (service/service.py), and variables that are
+Not here are the two that a service reads, which imports nothing of this (service/), and variables that are
 not ours to set, which are read where their library is used: thread numbers, which are coordinates of the environment
 (ml/provenance/coordinates.py), CUDA_VISIBLE_DEVICES (resources/gpu/pool.py), what a training sets for torch, and the
 one by which Dagster says that it validates definitions (dagster_project/location/loading.py).

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import bentoml
 
+from service.history.log import log_folder
 from service.http.app import Application
 from service.http.served import Served
 
@@ -20,12 +21,6 @@ served = Served()
 def bundle_folder() -> Path:
     """Return the folder of the bundle: $SEXTANT_BUNDLE, or `bundle/` beside this package."""
     return Path(os.environ.get("SEXTANT_BUNDLE") or Path(__file__).resolve().parents[1] / "bundle")
-
-
-def log_folder() -> Path | None:
-    """Return the folder where accepted events are kept across restarts, $SEXTANT_EVENTS; None: nowhere."""
-    folder = os.environ.get("SEXTANT_EVENTS")
-    return Path(folder) if folder else None
 
 
 @bentoml.asgi_app(Application(served))

@@ -14,7 +14,7 @@ from xdist.scheduler import LoadScopeScheduling
 from ml.provenance.source import PACKAGES
 from resources.home import QUIET
 
-pytest_plugins = ["tests.support.small", "tests.support.edited"]
+pytest_plugins = ["tests.support.small", "tests.support.edited", "tests.support.packaged"]
 
 ROOT = Path(__file__).parents[1]
 
@@ -189,7 +189,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> ByModule:
 
 LONGEST_FIRST = ("live", "journeys", "dagster_project", "deploy", "docs", "assets", "resources", "contract", "service")
 # With these a whole use case is run, or commands in processes of their own.
-SLOW_FIXTURES = {"small", "case", "project", "copy_project", "promoted", "edited"}
+SLOW_FIXTURES = {"small", "case", "project", "copy_project", "promoted", "packaged", "edited"}
 SLOW_FOLDERS = {"live", "journeys", "deploy"}
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("assets", "dagster_project", "ml", "resources", "service")
+PACKAGES = ("assets", "dagster_project", "ml", "resources", "service", "sextant")
 PRONOUNS = {"each", "found", "given", "asked", "known", "made", "said", "own", "told", "kept", "held"}
 QUESTIONS = ("What", "Whether", "How", "Which", "Where", "Who")
 MOST = 0.005  # the share of pronouns among all names

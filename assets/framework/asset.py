@@ -59,6 +59,7 @@ def asset(
     settable: Mapping[str, str] | None = None,
     config: Mapping[str, dg.Field] | None = None,
     optional: bool = False,
+    early: bool = False,
 ) -> Callable[[Callable[..., Any]], dg.AssetsDefinition]:
     """Make an asset of a function `(step, **inputs) -> value`; `ins` maps its arguments to assets of the use case.
 
@@ -74,6 +75,7 @@ def asset(
     been declared. `checks` are answered by the function; those of the `audit` may block: where one of these has
     failed, nothing is stored and what is downstream does not run. What `config` names a run may say to this asset, as
     `Step.config`. Beside storage and tracking it is given the named `resources`. An `optional` one may raise Nothing.
+    An `early` one goes first among those that a run could start.
     """
 
     def wrap(function: Callable[..., Any]) -> dg.AssetsDefinition:
@@ -102,6 +104,7 @@ def asset(
             config_schema=_settings(settable) if settable else config,
             required_resource_keys=BASE_RESOURCES | set(resources) | ({"gpus"} if gpu.gpu != "never" else set()),
             output_required=not optional,
+            op_tags={"dagster/priority": "1"} if early else None,
         )
         def compute(context: dg.AssetExecutionContext, **inputs: Any) -> Iterator[Event]:
             end_with_run()  # one that is killed leaves no step behind that goes on, writes, or holds a GPU

@@ -69,6 +69,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
             "model_coordinates": production_model.coordinates,
         }
         difference = step.bentos.build(step.case.name, version, bundle, labels, TOLERANCE * unit)
+        step.tracking.registry(step.case.name).complete(production_model.version, bundle)
         step.metrics({"largest difference to the batch path": difference})
         size = sum(map(len, bundle.values()))
         step.labels["bento"] = tag

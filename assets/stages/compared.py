@@ -16,6 +16,7 @@ from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
 from ml.tasks.metrics import Task
+from ml.tasks.row_weights import metric_weights
 from resources.storage import Stored
 from resources.tracking.protocol import RegistryError
 from resources.tracking.registry import MODEL_HASH
@@ -81,7 +82,7 @@ def compare_with_champion(
         return Comparison({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
-    if champion.answers == model.answers:
+    if (champion.answers, champion.threshold) == (model.answers, model.threshold):
         return Comparison({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
     if champion.task != model.task:
         reason = f"it answers {_described(champion.task)}, the candidate {_described(model.task)}"
@@ -92,7 +93,8 @@ def compare_with_champion(
     except (ArrowInvalid, KeyError, ValueError) as error:
         reason = f"its features cannot be computed from today's tables: {error}"
         return Comparison({**fields, "incomparable": reason})
-    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair)
+    weights = metric_weights(spec.examples.weights, test)
+    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, weights)
     return Comparison(fields) if "incomparable" in fields else Comparison(fields, scores, fair)
 
 

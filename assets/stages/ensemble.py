@@ -10,6 +10,8 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.ensemble import blend
 from ml.search.tuning import TunedModel
+from ml.tasks.metrics import own_modules
+from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.storage import Columns
 
 
@@ -17,14 +19,20 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
     """Return the asset `models/ensemble`."""
     ins = {name: f"models/{name}" for name in case.spec.models.families} | {"development": "features/development"}
 
-    @asset(case, "models/ensemble", stage="models", kinds={"python"}, reads=reads.ENSEMBLE, ins=ins)
+    own = own_modules([case.spec.metric])
+
+    @asset(case, "models/ensemble", stage="models", kinds={"python"}, reads=reads.ENSEMBLE, ins=ins, code=own)
     def ensemble(step: Step, development: Columns, **models: TunedModel) -> TunedModel:
         """A weighted mean of the other families' answers, selected greedily."""
-        declared, rows = step.case.spec.models.ensemble, development.read({"split", "target"})
+        spec = step.case.spec
+        declared, how = spec.models.ensemble, spec.examples.weights
         assert declared is not None
+        rows = development.read({"split", "target", *weight_columns(how)})
         task = next(iter(models.values())).task
-        y_train, y_valid = (task.labels(rows["target"][rows["split"] == name]) for name in ("train", "validation"))
-        tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds)
+        parts = [rows[rows["split"] == name] for name in ("train", "validation")]
+        y_train, y_valid = (task.labels(part["target"]) for part in parts)
+        train, valid = (metric_weights(how, part) for part in parts)
+        tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds, counting=(train, valid))
         path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
         step.show(
             weights=dict(selection.weights),

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from math import isnan
 
 import dagster as dg
 import numpy as np
@@ -32,6 +33,9 @@ from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
+from ml.tasks.labels import at_threshold
+from ml.tasks.metrics import own_modules
+from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
@@ -43,7 +47,8 @@ FIGURES, EXPLANATIONS = "figures", "explanations"  # what is stored with an eval
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """Return the asset `evaluation`."""
     ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
-    showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates)), champion_now)
+    own = own_modules(case.spec.evaluation.metrics)
+    showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates), *own), champion_now)
 
     @asset(
         case,
@@ -57,14 +62,15 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         require=require_belonging,
         checks=gate_names(case.spec.gates),
         # Figures need the test rows, which are there only while an evaluation is made; parity needs the native model.
-        code=["ml.report.pictures", *case.spec.models.modules],
+        code=["ml.report.pictures", *case.spec.models.modules, *own],
     )
     def evaluation(step: Step, onnx_model: bytes, test: Columns, **tables: pa.Table) -> Evaluation:
         """The report on the test split: candidate, champion and a trivial baseline on the same rows."""
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.columns}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        rows = test.read({*spec.keys, "cutoff", "target", *model.encoder.columns, *_sliced_by(spec)})
+        about_rows = {*spec.keys, "cutoff", "target", *weight_columns(spec.examples.weights)}
+        rows = test.read({*about_rows, *model.encoder.columns, *_sliced_by(spec)})
         y, candidate = model.task.labels(rows["target"]), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
@@ -83,9 +89,9 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         about = {
             "model": model.answers,
             "rows": step.loaded["test"].hash,
-            "plan": [spec.metric, plan.importance_rows, plan.shap_rows],
+            "plan": [spec.metric, plan.importance_rows, plan.shap_rows, *filter(None, [spec.examples.weights])],
         }
-        explanations = step.recalled(EXPLANATIONS, about, [__name__], lambda: explained(inputs))
+        explanations = step.recalled(EXPLANATIONS, about, [__name__, *own], lambda: explained(inputs))
         record = evaluate(begun, inputs, explanations)
         step.attach(FIGURES, pictures(record, inputs, explanations, step.coordinates.id))
         return record
@@ -156,6 +162,7 @@ def evaluation_inputs(
         reference=model.reference,
         encoder=exported.encoder,
         predict=exported.predict,
+        weights=metric_weights(spec.examples.weights, rows),
     )
 
 
@@ -170,7 +177,10 @@ def _report(step: Step, evaluation: Evaluation) -> None:
     numbers = stamp_json(as_json(evaluation, verdicts), step.coordinates.id)
     step.run.file("report.html", page)
     step.run.file("report.json", json.dumps(numbers, indent=1).encode())
-    step.metrics(evaluation.metrics, prefix="test ")
+    step.metrics({evaluation.label(name): value for name, value in evaluation.metrics.items()}, prefix="test ")
+    rates = evaluation.decisions.rates if evaluation.decisions else {}
+    defined = {rate: estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
+    step.metrics({at_threshold(rate): value for rate, value in defined.items()}, prefix="test ")
     in_mlflow = step.run.link("report.html")
     step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
     step.show(**{"in short": dg.MetadataValue.md(in_short(evaluation, spec.metric))})

@@ -10,13 +10,16 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.leaderboard import Leaderboard, rank
 from ml.search.tuning import TunedModel
+from ml.tasks.metrics import own_modules
 
 
 def leaderboard(case: Case) -> dg.AssetsDefinition:
     """Return the asset `leaderboard`."""
     ins = {name: f"models/{name}" for name in case.spec.models.names}
 
-    @asset(case, "leaderboard", stage="models", kinds={"pandas"}, reads=reads.LEADERBOARD, ins=ins)
+    own = own_modules([case.spec.metric])
+
+    @asset(case, "leaderboard", stage="models", kinds={"pandas"}, reads=reads.LEADERBOARD, ins=ins, code=own)
     def leaderboard(step: Step, **models: TunedModel) -> Leaderboard:
         """The tuned families side by side on validation; names the candidate."""
         board = rank({name: tuned.score for name, tuned in models.items()}, step.case.spec.metric)

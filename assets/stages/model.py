@@ -1,6 +1,9 @@
 """One tuned model of a family."""
 
+from collections.abc import Mapping
+
 import dagster as dg
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -12,26 +15,47 @@ from assets.stages.search import searched
 from ml.base.gpus import torch_without_cuda
 from ml.declaration.catalogue import icon_of, module_of
 from ml.declaration.families import Family
-from ml.declaration.use_case import UseCaseSpec
+from ml.declaration.use_case import DIRECTIONS, UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
-from ml.search.tuning import TunedModel, able_to_settle
+from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.metrics import Kind, Task, own_modules
+from ml.tasks.objectives import Objective
+from ml.tasks.row_weights import RowWeights, weight_columns
+from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
 
-def training(development: pd.DataFrame, definitions: FeatureDefinitions, kind: Kind = "binary") -> Training:
-    """Return the encoded training and validation rows; the encoder has seen training rows only."""
+def training(
+    development: pd.DataFrame,
+    definitions: FeatureDefinitions,
+    kind: Kind = "binary",
+    weights: str | None = None,
+    objective: str | None = None,
+    target: str | None = None,
+    monotone: Mapping[str, str] | None = None,
+) -> Training:
+    """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
+
+    Raises ValueError where some targets cannot be learned by the objective.
+    """
     train, valid = (development[development["split"] == name] for name in ("train", "validation"))
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical, definitions.texts)
     task = Task.of(kind, train["target"])
     y, y_valid = task.labels(train["target"]), task.labels(valid["target"])
-    return Training(encoder.encode(train), y, encoder.encode(valid), y_valid, encoder, task)
+    learned_by = Objective.named(objective)
+    if objective and (problem := learned_by.problem(np.concatenate([y, y_valid]))) is not None:
+        raise ValueError(f"{problem}; leave such rows out with examples.where, or declare another objective")
+    weighed = RowWeights.declared(weights, y, y_valid, (train, valid))
+    directions = {name: DIRECTIONS[way] for name, way in (monotone or {}).items() if name in encoder.numeric}
+    transform = learned_as(target) if kind == "regression" else None
+    X, X_valid = encoder.encode(train), encoder.encode(valid)
+    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -45,13 +69,17 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         grouped: pa.Table | None = None,
     ) -> TunedModel:
         spec = step.case.spec
-        rows = development.read({"split", "target", *_folded_by(spec), *feature_selection.kept})
-        data = training(rows, feature_definitions.only(feature_selection.kept), spec.task)
+        how, kept = spec.examples.weights, feature_selection.kept
+        rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
+        _require_features(name, spec, feature_definitions)
+        declared_as = spec.objective, spec.examples.target, spec.monotone
+        data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
 
     reference = case.spec.models.references.get(name, name)
     _check(case, name, reference, declared)
+    own = own_modules([case.spec.metric])
     tuned.__doc__ = f"The best {name} model that the search found, refitted on all training rows."
     ins = {
         "development": "features/development",
@@ -67,12 +95,21 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         kinds={icon_of(reference), "optuna"},
         reads=reads.model(reference),
         ins=ins,
-        code=[module_of(reference), *(["ml.models.custom"] if ":" in reference else [])],
+        code=[module_of(reference), *(["ml.models.custom"] if ":" in reference else []), *own],
         # torch's are the only ones that can use a GPU
         gpu=GpuWish(declared.gpu, declared.gpu_share, torch_without_cuda()),
         resources=["studies"],
         settable={"trials": f"models.{name}.trials", "folds": "tuning.folds", "workers": "tuning.workers"},
     )(tuned)
+
+
+def _require_features(name: str, spec: UseCaseSpec, definitions: FeatureDefinitions) -> None:
+    """Raise ValueError for a monotone feature that there is not, or that is no number."""
+    if wrong := sorted(set(spec.monotone) - set(definitions.numeric)):
+        raise ValueError(
+            f"models.{name}: monotone names {wrong}, which are no features that are numbers; allowed: "
+            f"{', '.join(sorted(definitions.numeric))}"
+        )
 
 
 def _folded_by(spec: UseCaseSpec) -> set[str]:
@@ -89,9 +126,24 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
     require_task(chosen, Task(case.spec.task))
     if declared.gpu != "never":
         require_device(chosen, "cuda")
+    objective = Objective.named(case.spec.objective)
+    if objective.kind not in chosen.objectives:
+        raise ValueError(
+            f"models.{name} cannot learn the objective {objective.name}; these can: {able_to_learn(objective.kind)}"
+        )
+    if case.spec.monotone and not chosen.takes_monotone:
+        raise ValueError(
+            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}); these can: "
+            f"{able_to_be_monotone()}"
+        )
+    if case.spec.examples.weights is not None and not chosen.takes_weights:
+        raise ValueError(
+            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "
+            f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
+        )
     Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
     texts = {f"{table}.{column}" for table, one in case.spec.tables.items() for column in one.texts}
-    if texts and not chosen.texts:
+    if texts and not chosen.takes_texts:
         raise ValueError(
             f"models.{name}: {name} cannot learn from texts, and logical_types declares {sorted(texts)}; leave the "
             "family out, or list the columns under ignore"

@@ -18,10 +18,13 @@ from ml.tasks.metrics import Task
 from ml.tasks.weighted import most_likely
 
 
-def answer_columns(task: Task, scores: np.ndarray) -> dict[str, np.ndarray]:
-    """Return the columns of predictions: `score`; of many classes the likeliest, its probability and that of each."""
+def answer_columns(task: Task, scores: np.ndarray, threshold: float | None = None) -> dict[str, np.ndarray]:
+    """Return the columns of predictions: `score`, with a threshold the `decision` too.
+
+    Of many classes these are the likeliest, its probability and that of each.
+    """
     if task.kind != "multiclass":
-        return {"score": scores}
+        return {"score": scores} if threshold is None else {"score": scores, "decision": scores >= threshold}
     names = np.array(task.classes, dtype=object)
     of_each = {f"probability_{name}": scores[:, code] for code, name in enumerate(task.classes)}
     return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}
@@ -40,7 +43,7 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         if model.served.examples.query is None:
             step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
         return rows.assign(
-            **answer_columns(model.task, model.scores(model.features(sources, rows))),
+            **answer_columns(model.task, model.scores(model.features(sources, rows)), model.threshold),
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
             coordinates=step.coordinates.id,

@@ -5,10 +5,10 @@ import dagster as dg
 from assets import reads
 from assets.framework.asset import asset
 from assets.framework.case import Case
-from assets.framework.step import Step
+from assets.framework.step import Nothing, Step
 from assets.promotion.champion import EVALUATED, GOLDEN, answer, as_tag, keep, promote, require_passed
 from assets.promotion.decisions import decide
-from assets.promotion.requests import FIELDS, request_of
+from assets.promotion.requests import FIELDS, Request, request_of
 from assets.stages.values import ProductionModel
 from ml.base.hashing import hash_bytes
 from ml.evaluation.record import Evaluation
@@ -42,11 +42,23 @@ def production_model(case: Case) -> dg.AssetsDefinition:
         """The promoted model. Checks every gate again for exactly this model before it moves the alias."""
         request = request_of(step.config)
         with step.tracking.promotion(step.case.name) as registry:
+            if samples := step.case.spec.samples:
+                _require_no_sample(step, samples, request)
             if request is not None:
                 return decide(step, registry, request)
             return _candidate(step, registry, ExportedModel(onnx_model.read()), evaluation.read(), test)
 
     return production_model
+
+
+def _require_no_sample(step: Step, samples: str, request: Request | None) -> None:
+    """Raise Nothing, or dagster.Failure where a version was to serve: nothing is promoted or served of a sample."""
+    why = f"{samples}: what is made of a sample is never promoted; leave it out for a candidate"
+    if request is None:
+        step.show(outcome=why, promoted=False)
+        raise Nothing(why)
+    if request.action != "retire":
+        raise dg.Failure(f"nothing was moved: {why}", allow_retries=False)
 
 
 def _candidate(

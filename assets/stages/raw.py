@@ -7,9 +7,11 @@ from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.table_file import TableFile
+from ml.declaration.part import without_secrets
+from ml.provenance.coordinates import Loaded
 from ml.provenance.source import running
 from ml.tables.audit import audit_table, table_checks
-from ml.tables.sources import write_table
+from ml.tables.sources import pinned, write_table
 from ml.tables.statistics import statistics
 
 
@@ -19,9 +21,13 @@ def raw(case: Case, table: str) -> dg.AssetsDefinition:
 
     def snapshot(step: Step) -> TableFile:
         spec = step.case.spec
-        written = write_table(step.case.name, table, spec.tables[table], spec.times_of(table), step.folder)
+        declared = pinned(step.case.name, table, spec.tables[table])
+        if version := declared.source.version_read:
+            source = without_secrets(declared.source.named)
+            step.also_loaded(f"{declared.source.key} version", Loaded(source, version, coordinates=""))
+        written = write_table(step.case.name, table, declared, spec.times_of(table), step.folder)
         step.show(statistics=dg.MetadataValue.md(statistics(written)))
-        step.audit(*audit_table(written, spec.tables[table]))
+        step.audit(*audit_table(written, declared))
         return written
 
     snapshot.__doc__ = f"The table {table} as it is at its source, checked, as an immutable snapshot."

@@ -22,6 +22,7 @@ from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
+from ml.tasks.row_weights import RowWeights
 from resources.home import home
 from resources.ledger import Ledger
 
@@ -64,7 +65,7 @@ def searched(
             on_trial=lambda trial: _log(step, trial),
             folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
-            refit=_refit(declared, rows, data),
+            refit=_refit(declared, rows, data, spec.examples.weights),
             around=step.run.trials(),
         )
         _show_study(step, tuned, storage)
@@ -93,13 +94,16 @@ def _last(step: Step, name: str) -> TunedModel | None:
     return last
 
 
-def _refit(declared: Family, rows: pd.DataFrame, data: Training) -> Refit:
+def _refit(declared: Family, rows: pd.DataFrame, data: Training, how: str | None) -> Refit:
     everything = None
     if declared.refit == "train_and_validation":
         encoder = data.encoder.fitted_again(rows)
         X, y = encoder.encode(rows), data.task.labels(rows["target"])
         valid = (rows["split"] == "validation").to_numpy()
-        everything = Training(X, y, X[valid], y[valid], encoder, data.task)
+        weights = RowWeights.declared(how, y, y[valid], (rows, rows[valid]))
+        everything = Training(
+            X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform, data.monotone
+        )
     return Refit(declared.refit_seeds, everything, declared.tolerance)
 
 

@@ -130,7 +130,7 @@ def as_text(record: dict[str, Any], tracking: Tracker, ledger: Ledger) -> str:
         "id": record["id"],
         "asset": run["asset"] + "".join(f", {name} {label}" for name, label in names.items() if label),
         "made at": record["made_at"][:19].replace("T", " ") + " UTC",
-        "data": ", ".join(f"{name} {loaded['hash'][:12]}" for name, loaded in record["data"].items()) or "its source",
+        "data": ", ".join(f"{name} {_version(loaded)}" for name, loaded in record["data"].items()) or "its source",
         "code": f"source {code['source'][:12]}, commit {str(code['commit'])[:12]}{' (dirty)' if code['dirty'] else ''}",
         "config": record["config"]["hash"][:12],
         "environment": f"{environment['id']}: Python {environment['python']}, {environment['processor']}, "
@@ -151,6 +151,11 @@ def as_text(record: dict[str, Any], tracking: Tracker, ledger: Ledger) -> str:
     text += ["made from", *chain] if chain else []
     text += ["used by", *users] if users else []
     return "\n".join(text)
+
+
+def _version(loaded: dict[str, Any]) -> str:
+    """Return what was loaded in short: the beginning of a hash, or the version of what lies outside, whole."""
+    return str(loaded["hash"][:12] if loaded["coordinates"] else loaded["hash"])
 
 
 def _short(identity: str, record: dict[str, Any]) -> str:

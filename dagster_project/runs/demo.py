@@ -57,7 +57,7 @@ class _Summary:
         for family, score in board.ranking:
             click.echo(f"  {family:<10} {score:.4f}")
         first_the_metric = sorted(evaluation.metrics.items(), key=lambda entry: entry[0] != board.metric)
-        metrics = ", ".join(f"{name} {score:.4f}" for name, score in first_the_metric)
+        metrics = ", ".join(f"{evaluation.label(name)} = {score:.4f}" for name, score in first_the_metric)
         click.echo(f"test        {metrics} ({evaluation.rows:,} rows)")
         page = str(self._metadata("evaluation")["report file"].value).removeprefix(f"{Path.cwd()}/")
         click.echo(f"report      {page}")

@@ -89,6 +89,12 @@ def columns_of(expression: str) -> set[str]:
     return set(_columns(expression))
 
 
+def function_of(expression: str) -> str | None:
+    """Return the name of the function that all of an expression is a call of, in lower case; None if it is none."""
+    item = _item(_row_tree(expression))
+    return str(item["function_name"]).lower() if item["class"] == "FUNCTION" else None
+
+
 def sources_of(columns: Iterable[str], computed: Mapping[str, str]) -> set[str]:
     """Return these columns and all that they are computed from, in lower case."""
     expressions = {name.lower(): expression for name, expression in computed.items()}

@@ -10,6 +10,11 @@ if TYPE_CHECKING:
     from ml.declaration.use_case import UseCaseSpec
 
 
+def samples(spec: UseCaseSpec) -> str:
+    """Return the tables of which a sample is read, as a sentence has them; an empty text where there are none."""
+    return ", ".join(f"tables.{name}.sample is {table.sample}" for name, table in spec.tables.items() if table.sample)
+
+
 def keys(spec: UseCaseSpec) -> list[str]:
     """Return the key columns of the examples' table."""
     return spec.tables[spec.examples.table].keys

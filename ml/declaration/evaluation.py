@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, field_validator
 
 from ml.declaration.part import Part
+from ml.tasks.metrics import MetricName
 
 
 class Cost(Part):
@@ -48,6 +49,11 @@ Objective = Annotated[
 class EvaluationPlan(Part):
     """The subjects of the report on the test split, and how closely it looks at them."""
 
+    metrics: list[MetricName] = Field(
+        default_factory=list,
+        exclude_if=lambda metrics: not metrics,  # so that what names none is recorded as ever
+        description="What is measured beside the usual metrics of the task, and beside `metric` and those of gates.",
+    )
     resamples: int = Field(1000, ge=50, le=100_000, description="Bootstrap resamples behind each interval.")
     confidence: float = Field(0.95, gt=0.5, lt=1, description="How often an interval holds the true value.")
     threshold: Objective | None = Field(

@@ -1,15 +1,13 @@
 """The declaration of the models."""
 
 import re
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, ModelWrapValidatorHandler, ValidationError, create_model, model_validator
-from pydantic_core import ErrorDetails
+from pydantic import Field, create_model, model_validator
 
 from ml.declaration.catalogue import CATALOGUE, module_of
 from ml.declaration.families import CustomFamily, Family, TorchFamily
-from ml.declaration.part import Part
+from ml.declaration.part import OpenPart, Part
 
 
 class Ensemble(Part):
@@ -30,11 +28,11 @@ def _described_extras(schema: dict[str, Any]) -> None:
 
 # One field a family, in the order of the catalogue. A type checker cannot follow how they come about.
 if TYPE_CHECKING:
-    _CatalogueFields = Part
+    _CatalogueFields = OpenPart
 else:
     _CatalogueFields = create_model(
         "_CatalogueFields",
-        __base__=Part,
+        __base__=OpenPart,
         **{
             name: (entry.declared_by | None, Field(None, description=entry.description))
             for name, entry in CATALOGUE.items()
@@ -42,28 +40,17 @@ else:
     )
 
 
-class Models(_CatalogueFields, extra="allow", json_schema_extra=_described_extras):
+class Models(_CatalogueFields, json_schema_extra=_described_extras):
     """The model families that compete, at least one; `package.module:Class` is one of your own."""
 
     __pydantic_extra__: dict[str, CustomFamily] = Field(init=False)
 
     ensemble: Ensemble | None = Field(None, description="A blend of the others, at least two.")
 
-    @model_validator(mode="wrap")
     @classmethod
-    def _known_or_references(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
-        given = values if isinstance(values, Mapping) else {}
-        wrong = [name for name in given if name not in cls.model_fields and not re.match(REFERENCE, str(name))]
-        if not wrong:
-            return handler(values)
-        told: list[ErrorDetails] = []
-        if rest := {name: value for name, value in given.items() if name not in wrong}:
-            try:
-                handler(rest)
-            except ValidationError as error:
-                told = error.errors()
-        told += [ErrorDetails(type="extra_forbidden", loc=(name,), msg="", input=given[name]) for name in wrong]
-        raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, told)))
+    def takes(cls, name: str) -> bool:
+        """Return whether a key names a family of the user's own."""
+        return re.match(REFERENCE, name) is not None
 
     @model_validator(mode="after")
     def _at_least_one(self) -> "Models":

@@ -108,6 +108,31 @@ class Part(BaseModel):
         return InitErrorDetails(type=kind, loc=error["loc"], input=error["input"], ctx=context)
 
 
+class OpenPart(Part, extra="allow"):
+    """A part with keys beyond those of its fields, where it `takes` them; any other is a mistake at its place."""
+
+    @classmethod
+    def takes(cls, name: str) -> bool:
+        """Return whether a key that is no field may be there."""
+        raise NotImplementedError
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _fields_or_taken(cls, values: Any, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        declared = values if isinstance(values, Mapping) else {}
+        wrong = [name for name in declared if name not in cls.model_fields and not cls.takes(str(name))]
+        if not wrong:
+            return handler(values)
+        errors: list[ErrorDetails] = []
+        if rest := {name: value for name, value in declared.items() if name not in wrong}:
+            try:
+                handler(rest)
+            except ValidationError as error:
+                errors = error.errors()
+        errors += [ErrorDetails(type="extra_forbidden", loc=(name,), msg="", input=declared[name]) for name in wrong]
+        raise ValidationError.from_exception_data(cls.__name__, list(map(cls._explained, errors)))
+
+
 def _of_parts(annotation: Any, value: Any) -> Any:
     """Return the value of a field of this type, of whose parts some may be missing."""
     if isinstance(annotation, type) and issubclass(annotation, Part):

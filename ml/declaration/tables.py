@@ -3,9 +3,9 @@
 import re
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
 from ml.base.expressions import in_order, query_sql, row_sql, sources_of
 from ml.base.sql import quoted
@@ -13,6 +13,8 @@ from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
+from ml.tasks.row_weights import BALANCED
+from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
@@ -48,6 +50,11 @@ class Table(Part):
     valid_for: Duration | None = Field(
         None, description="How long a row of a table with `time` counts as the latest one, such as 6h, once known."
     )
+    sample: str | None = Field(
+        None,
+        description="The share of the rows that is read, for a first look: 10%. By the hash of the key, the same rows "
+        "each time; what is made of it is never promoted.",
+    )
     ignore: list[str] = Field(default_factory=list, description="Columns that are left out of every feature.")
     audit: TableAudit = Field(default_factory=TableAudit, description="What its columns must be, or the run stops.")
 
@@ -59,10 +66,25 @@ class Table(Part):
         in_order(computed)
         return computed
 
+    @field_validator("sample")
+    @classmethod
+    def _check_sample(cls, sample: str | None) -> str | None:
+        if sample is not None and not (re.match(r"^\d+(\.\d+)?%$", sample) and 0 < float(sample[:-1]) < 100):
+            raise ValueError(f"{sample!r} is no share of the rows: write more than 0% and less than 100%, such as 10%")
+        return sample
+
+    @model_serializer(mode="wrap")
+    def _recorded(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Leave out a sample that is not asked for: so a declaration from before there were any is equal."""
+        fields: dict[str, Any] = handler(self)
+        return {name: value for name, value in fields.items() if name != "sample" or value is not None}
+
     @model_validator(mode="after")
     def _times_are_no_results(self) -> "Table":
-        if computed := sorted(self.times & set(self.computed)):
-            raise ValueError(f"{computed} are computed, but time and known_at must be columns of the source")
+        if computed := sorted((self.times - {self.time}) & set(self.computed)):
+            raise ValueError(f"{computed} are computed, but known_at must name columns of the source")
+        if clash := sorted(name for name in self.source.times if self.logical_types.get(name, "time") != "time"):
+            raise ValueError(f"{clash} are times by source.dates or source.unit, and something else by logical_types")
         delays = sorted(filter(is_duration, self._known_at))
         for delay in delays:
             duration(delay)
@@ -79,8 +101,13 @@ class Table(Part):
         return [self.known_at] if isinstance(self.known_at, str) else list(self.known_at)
 
     @property
+    def sampled(self) -> float:
+        """The share of the rows that is read."""
+        return float(self.sample[:-1]) / 100 if self.sample else 1.0
+
+    @property
     def times(self) -> set[str]:
-        """The columns of the source that hold times."""
+        """The columns that hold times: those of the source, and `time`, which may be computed."""
         return {name for name in self._known_at if not is_duration(name)} | ({self.time} if self.time else set())
 
     @property
@@ -153,7 +180,8 @@ class Examples(Part):
     target: str | None = Field(
         None,
         description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
-        "multiclass one, the number of a regression.",
+        "multiclass one, the number of a regression. Of `ln(price)` (log, log2, log1p, sqrt) "
+        "the transform is learned, and `price` answered.",
     )
     known: list[str] | None = Field(
         None,
@@ -161,13 +189,19 @@ class Examples(Part):
         "feature. If absent: all but those of the target and those that known_at names; none where known_at says that "
         "the whole row becomes known later.",
     )
+    weights: str | None = Field(
+        None,
+        exclude_if=lambda weights: weights is None,  # so that what declares none is recorded as ever
+        description="How much each row counts: a column of the table, above 0, in training and metrics alike; or "
+        "`balanced`, by which each class counts the same in training. Such a column is no feature.",
+    )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
     @field_validator("where", "target")
     @classmethod
     def _check_expression(cls, expression: str | None) -> str | None:
         if expression is not None:
-            row_sql(expression)
+            row_sql(number_of(expression))
         return expression
 
     @field_validator("query")
@@ -194,6 +228,11 @@ class Examples(Part):
         if self.query is None and self.target is None:
             raise ValueError("examples needs a target, or a query that gives key, cutoff and target")
         return self
+
+    @property
+    def weight_column(self) -> str | None:
+        """The column of the examples' table that says how much rows count, in metrics too."""
+        return None if self.weights == BALANCED else self.weights
 
     @property
     def timed(self) -> bool:

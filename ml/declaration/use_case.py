@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml.base.expressions import row_sql, tables_of
+from ml.base.expressions import function_of, row_sql, tables_of
 from ml.declaration import derived
 from ml.declaration.audit import Audit
 from ml.declaration.catalogue import families_for
@@ -19,7 +19,12 @@ from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, metrics_of
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
+from ml.tasks.objectives import Objective, ObjectiveName
+from ml.tasks.row_weights import BALANCED
+from ml.tasks.transforms import TRANSFORMS, applied
+
+DIRECTIONS = {"increasing": 1, "decreasing": -1}
 
 
 class Retrain(Part):
@@ -46,6 +51,12 @@ class Score(Part):
         return condition
 
 
+def _metric_of(data: dict[str, Any]) -> str:
+    """Return the metric of a declaration that names none: that of its objective, or of its task."""
+    of_objective = Objective.named(data.get("objective")).metric
+    return of_objective or DEFAULT_METRIC[data.get("task", "binary")]
+
+
 class UseCaseSpec(Part):
     """One prediction problem: what to predict, from what, judged how."""
 
@@ -69,11 +80,22 @@ class UseCaseSpec(Part):
     features: Features = Field(default_factory=Features, description="What the features are built from.")
     models: Models = Field(description="The model families that compete.")
     tuning: Tuning = Field(default_factory=Tuning, description="How the families' settings are searched for.")
+    objective: ObjectiveName | None = Field(
+        None,
+        exclude_if=lambda objective: objective is None,  # so that what declares none is recorded as ever
+        description="What models of a regression are trained to answer, if not the mean by squared errors: `mae`, "
+        "`huber_1.5`, `quantile_0.9`, `poisson`, `gamma` or `tweedie_1.5`.",
+    )
+    monotone: dict[str, Literal["increasing", "decreasing"]] = Field(
+        default_factory=dict,
+        exclude_if=lambda monotone: not monotone,  # so that what declares none is recorded as ever
+        description="Features that are numbers, as which the answer may only rise, or only fall.",
+    )
     metric: MetricName = Field(
-        default_factory=lambda data: DEFAULT_METRIC[data.get("task", "binary")],
+        default_factory=_metric_of,
         description="What tuning, the leaderboard and the champion gate go by: if absent, "
         f"{DEFAULT_METRIC['binary']} of a binary task, {DEFAULT_METRIC['multiclass']} of a multiclass one, "
-        f"{DEFAULT_METRIC['regression']} of a regression.",
+        f"{DEFAULT_METRIC['regression']} of a regression, or that of its objective.",
     )
     evaluation: EvaluationPlan = Field(
         default_factory=EvaluationPlan, description="How the report on the test split is made."
@@ -103,7 +125,8 @@ class UseCaseSpec(Part):
     def _fitting_the_task(self) -> "UseCaseSpec":
         allowed = metrics_of(self.task)
         named = {
-            "metric": [str(self.metric)],
+            "metric": [self.metric],
+            "evaluation.metrics": self.evaluation.metrics,
             "gates": list(self.gates.bounds),
             "gates.plausible.limits": list(self.gates.plausible.limits),
         }
@@ -111,7 +134,7 @@ class UseCaseSpec(Part):
             f"{where}: {name} does not fit the task {self.task!r}; allowed: {', '.join(allowed)}"
             for where, names in named.items()
             for name in names
-            if name not in allowed
+            if not fits(name, self.task)
         ]
         able = families_for(self.task)
         problems += [
@@ -119,10 +142,38 @@ class UseCaseSpec(Part):
             for name in self.models.families
             if name not in able and name not in self.models.references
         ]
+        if self.objective is not None and self.task != "regression":
+            problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
+        if self.task == "regression" and self.examples.target is not None:
+            problems += self._transform_problems(self.examples.target)
+        if self.monotone and self.task == "multiclass":
+            problems.append("monotone: of many classes none could rise without another falling; declare another task")
+        if self.examples.weights == BALANCED and self.task == "regression":
+            problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
         if self.evaluation.threshold is not None and self.task != "binary":
             problems.append(f"evaluation.threshold: only the task 'binary' has a threshold; this is {self.task!r}")
         if problems:
             raise ValueError("; ".join(problems))
+        return self
+
+    def _transform_problems(self, target: str) -> Iterator[str]:
+        """Yield why the transform of a target, and its objective, have no inverse that an answer could be given by."""
+        if applied(target) is None:
+            if (function := function_of(target)) in TRANSFORMS:
+                yield (
+                    f"examples.target: {target} is {function} of more than a column, which could not be answered; name "
+                    "that in computed, and write the column here; log1p(x) is ln(1 + x)"
+                )
+        elif Objective.named(self.objective).link == "log":
+            yield f"objective: {self.objective} learns logarithms by itself; declare it, or {target}, not both"
+
+    @model_validator(mode="after")
+    def _measured(self) -> "UseCaseSpec":
+        """Add to what is measured beside the usual metrics what tuning and gates go by."""
+        named = {*self.evaluation.metrics, self.metric, *self.gates.bounds, *self.gates.plausible.limits}
+        further = sorted(named - set(usual_metrics(self.task)))
+        if further != self.evaluation.metrics:
+            vars(self)["evaluation"] = self.evaluation.model_copy(update={"metrics": further})
         return self
 
     @model_validator(mode="after")
@@ -226,6 +277,11 @@ class UseCaseSpec(Part):
     def _is_dated(self, table: str) -> bool:
         """Return whether what is known of a table's rows depends on the cutoff."""
         return self.tables[table].moment is not None and table != self.examples.table
+
+    @property
+    def samples(self) -> str:
+        """The tables of which a sample is read, as a sentence has them; an empty text where there are none."""
+        return derived.samples(self)
 
     @property
     def keys(self) -> list[str]:

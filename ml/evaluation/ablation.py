@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.explanations import Predict
-from ml.tasks.metrics import METRICS, score
+from ml.tasks.metrics import Metric, score
 
 MOST = 20  # features that are taken away, the most important ones
 NAMED = 5  # that are named
@@ -27,7 +27,7 @@ class Ablated(BaseModel):
 
 @dataclass(frozen=True)
 class Ablation:
-    """Rows X [n_rows, n_features] with labels y, their `features` in the order of the columns, and a limit."""
+    """Rows X [n_rows, n_features] with labels y and weights, their `features` in the order of columns, and a limit."""
 
     predict: Predict
     X: np.ndarray
@@ -36,6 +36,7 @@ class Ablation:
     metric: str
     limit: float
     seed: int
+    weights: np.ndarray | None = None
 
     def makers(self, by_importance: Sequence[str]) -> tuple[Ablated, ...]:
         """Return each feature that alone makes the score, those with the greatest loss first.
@@ -46,7 +47,7 @@ class Ablation:
         candidates = by_importance[:MOST]
         alone = [without for name in candidates if not self._is_beyond(without := self._without([name]))]
         if alone:
-            sign = METRICS[self.metric].sign
+            sign = Metric.named(self.metric).sign
             return tuple(sorted(alone, key=lambda ablated: sign * ablated.score)[:NAMED])
         for count in range(2, len(candidates) + 1):
             if not self._is_beyond(together := self._without(candidates[:count])):
@@ -66,8 +67,8 @@ class Ablation:
         for place, name in enumerate(self.features):
             if name in names:
                 X[:, place] = np.random.default_rng([self.seed, place]).permutation(X[:, place])
-        value = score(self.metric, self.y, self.predict(X))
+        value = score(self.metric, self.y, self.predict(X), self.weights)
         return Ablated(features=tuple(names), metric=self.metric, score=value)
 
     def _is_beyond(self, ablated: Ablated) -> bool:
-        return METRICS[self.metric].sign * (ablated.score - self.limit) > 0
+        return Metric.named(self.metric).sign * (ablated.score - self.limit) > 0

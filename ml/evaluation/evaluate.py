@@ -22,7 +22,8 @@ from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.tasks.metrics import METRICS, Task, metrics_of, rows_unanswered, score
+from ml.tasks.metrics import Metric, Task, rows_unanswered, score, usual_metrics
+from ml.tasks.row_weights import at
 from ml.tasks.sampling import sampled_rows
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class EvaluationInputs:
     """The inputs of an evaluation: the test rows as features, their labels y, and answers to all of them.
 
     `grouping` holds the values of the declared slices' and sensitive columns, row by row. `fair` [n_rows] marks the
-    rows of which the champion has learned nothing: slices are compared on these alone.
+    rows of which the champion has learned nothing: slices are compared on these alone. Metrics go by the rows'
+    `weights`; None: all count the same.
     """
 
     spec: UseCaseSpec
@@ -51,6 +53,7 @@ class EvaluationInputs:
     reference: Reference
     encoder: Encoder
     predict: Predict
+    weights: np.ndarray | None = None
 
     @property
     def resampling(self) -> Resampling:
@@ -70,6 +73,7 @@ def explained(inputs: EvaluationInputs) -> Explained:
         inputs.y,
         inputs.task,
         inputs.spec.metric,
+        weights=inputs.weights,
         rows=inputs.spec.evaluation.importance_rows,
         shap_rows=inputs.spec.evaluation.shap_rows,
         seed=inputs.seed("explanations"),
@@ -104,9 +108,11 @@ def _ablation(measured: Evaluation, inputs: EvaluationInputs) -> Iterator[Ablate
     rows, seed = inputs.spec.evaluation.importance_rows, inputs.seed("ablation")
     chosen = sampled_rows(inputs.y, inputs.task, max(rows, len(inputs.task.classes)), seed)
     X, y = inputs.encoder.encode(inputs.rows.iloc[chosen]).astype(np.float64), inputs.y[chosen]
+    weights = at(inputs.weights, chosen)
     important = [importance.feature for importance in measured.importances]
     for metric, limit in limits.items():
-        yield from Ablation(inputs.predict, X, y, inputs.encoder.features, metric, limit, seed).makers(important)
+        ablation = Ablation(inputs.predict, X, y, inputs.encoder.features, metric, limit, seed, weights)
+        yield from ablation.makers(important)
 
 
 def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
@@ -114,8 +120,13 @@ def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
     answers = {"": inputs.candidate, "baseline_": inputs.reference.answers(len(inputs.y), inputs.task)}
     if inputs.champion is not None:
         answers["champion_"] = inputs.champion
-    names, ones = metrics_of(inputs.task.kind), np.ones(len(inputs.y))
-    measured = {side + name: METRICS[name].prepare(inputs.y, p) for side, p in answers.items() for name in names}
+    names = [*usual_metrics(inputs.task.kind), *inputs.spec.evaluation.metrics]
+    ones = np.ones(len(inputs.y))
+    measured = {
+        side + name: Metric.named(name).prepare(inputs.y, p, inputs.weights)
+        for side, p in answers.items()
+        for name in names
+    }
     values = resampled_values(inputs.y, measured, inputs.resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}
     parts: dict[str, Any] = {"resamples": inputs.resampling.resamples, "confidence": inputs.resampling.confidence}
@@ -124,7 +135,15 @@ def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
         parts[f"{side}intervals"] = {
             name: estimate(exact[side + name], values[side + name], inputs.resampling) for name in names
         }
-    return parts | {"over_baseline": _over_baseline(inputs, exact, values)}
+    undefined = {name: why for name in names if (why := _undefined(name, exact[name], inputs)) is not None}
+    return parts | {"undefined": undefined, "over_baseline": _over_baseline(inputs, exact, values)}
+
+
+def _undefined(name: str, value: float, inputs: EvaluationInputs) -> str | None:
+    """Return why a metric says nothing of the candidate; None if it does."""
+    if not np.isnan(value):
+        return None
+    return Metric.named(name).undefined(inputs.y, inputs.candidate) or "its function returns no number"
 
 
 def _over_baseline(inputs: EvaluationInputs, exact: Mapping[str, float], values: Mapping[str, np.ndarray]) -> Interval:
@@ -171,16 +190,19 @@ def _identity(part: Part) -> tuple[str, bytes]:
 
 def _slice(inputs: EvaluationInputs, part: Part, finding: WeakSlice | None, *, declared: bool = True) -> Slice:
     metric, y = inputs.spec.metric, inputs.y
-    judged = judge_slice(metric, y, inputs.candidate, inputs.champion, part, inputs.fair, inputs.resampling)
+    judged = judge_slice(
+        metric, y, inputs.candidate, inputs.champion, part, inputs.fair, inputs.resampling, inputs.weights
+    )
     search = {"found": True, "deficit": finding.deficit, "p_value": finding.p_value} if finding else {}
     return judged.model_copy(update={"declared": declared, **search})
 
 
 def _search(inputs: EvaluationInputs) -> Search:
     metric, baseline = inputs.spec.metric, inputs.reference.answers(len(inputs.y), inputs.task)
-    gain = abs(score(metric, inputs.y, inputs.candidate) - score(metric, inputs.y, baseline))
+    scores = [score(metric, inputs.y, p, inputs.weights) for p in (inputs.candidate, baseline)]
+    gain = abs(scores[0] - scores[1])
     smallest, seed = inputs.spec.evaluation.slice_rows, inputs.seed("slices")
-    return Search(metric, inputs.y, inputs.candidate, LEAST_LOST * gain, smallest, seed)
+    return Search(metric, inputs.y, inputs.candidate, LEAST_LOST * gain, smallest, seed, inputs.weights)
 
 
 def _fairness(inputs: EvaluationInputs) -> list[Fairness]:

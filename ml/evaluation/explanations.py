@@ -17,7 +17,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ml.tasks.encoding import MISSING, Encoder, levels_of
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.row_weights import at
 from ml.tasks.sampling import sampled_rows
 from service.plan.texts import Numbers, Vocabulary
 
@@ -135,6 +136,7 @@ def explain(
     task: Task,
     metric: str,
     *,
+    weights: np.ndarray | None = None,
     rows: int,
     shap_rows: int,
     seed: int,
@@ -142,7 +144,7 @@ def explain(
     """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
     chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
-    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed)
+    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
     explained_rows = X[sample(len(X), shap_rows, seed + 1)]
     values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], explained_rows, seed)
     mean_sizes = np.abs(values).reshape(len(explained_rows), X.shape[1], -1).mean(axis=(0, 2))
@@ -155,17 +157,17 @@ def explain(
 
 
 def permutation_drops(
-    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int
+    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, weights: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation."""
     from sklearn.inspection import permutation_importance
 
-    sign = METRICS[metric].sign
+    sign = Metric.named(metric).sign
     importance = permutation_importance(
         _Fitted(predict),
         X,
         y,
-        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows)),
+        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows), weights),
         n_repeats=REPEATS,
         random_state=seed,
     )

@@ -13,7 +13,8 @@ from ml.intervals.bootstrap import Estimate, Resampling, quantiles, resampled_va
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
-from ml.tasks.metrics import BINARY, METRICS, Task, metrics_of, score
+from ml.tasks.labels import label
+from ml.tasks.metrics import BINARY, Metric, Task, score, usual_metrics
 
 __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
 
@@ -59,7 +60,8 @@ class Evaluation(BaseModel):
     """The results of a candidate on the test split; `model_hash` says which model they are about.
 
     `target` says in a few figures what there was to predict, as `Task.summary` does; `not_finite` how many rows are
-    answered with what is no finite number, or no probability of a class. `intervals` are of `metrics`,
+    answered with what is no finite number, or no probability of a class; `undefined` why a metric says nothing of them.
+    `intervals` are of `metrics`,
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
     first and the last cutoff of the test rows, where they have any. `ablation` names the features that make a metric
@@ -73,6 +75,7 @@ class Evaluation(BaseModel):
     rows: int
     target: dict[str, float] = {}
     metrics: dict[str, float]
+    undefined: dict[str, str] = {}
     not_finite: int | None = None
     champion_version: str | None = None
     champion_hash: str | None = None
@@ -104,14 +107,18 @@ class Evaluation(BaseModel):
     leak_audit: LeakAudit | None = None
     coordinates: str = ""
 
+    def label(self, metric: str) -> str:
+        """Return the name of a metric, which says where the decision falls that it is about."""
+        return label(metric, "binary" if self.decisions and self.decisions.rates else "multiclass")
+
     def of_champion(self, version: str) -> "Evaluation":
         """Return the evaluation of a candidate that has become the champion, with nothing left to compare it with."""
         return self.model_copy(update={"champion_version": version, "champion_hash": self.model_hash})
 
 
 def all_metrics(y: np.ndarray, p: np.ndarray, task: Task = BINARY) -> dict[str, float]:
-    """Score predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows] by every metric of the task."""
-    return {name: score(name, y, p) for name in metrics_of(task.kind)}
+    """Score predictions p [n_rows] or [n_rows, n_classes] against labels y [n_rows] by the task's usual metrics."""
+    return {name: score(name, y, p) for name in usual_metrics(task.kind)}
 
 
 def compare(
@@ -123,12 +130,14 @@ def compare(
     confidence: float,
     resamples: int,
     seed: int,
+    weights: np.ndarray | None = None,
 ) -> Interval:
     """Compare candidate and champion on the same rows by the paired bootstrap (Efron and Tibshirani 1993, chapter 13).
 
     Each resample weights the rows by how often they were drawn; both models see the same weights.
     """
-    sides = {"candidate": METRICS[metric].prepare(y, candidate), "champion": METRICS[metric].prepare(y, champion)}
+    rule = Metric.named(metric)
+    sides = {"candidate": rule.prepare(y, candidate, weights), "champion": rule.prepare(y, champion, weights)}
     values, ones = resampled_values(y, sides, Resampling(resamples, confidence, seed)), np.ones(len(y))
     exact = {name: float(side(ones)) for name, side in sides.items()}
     return paired_difference(
@@ -143,7 +152,7 @@ def paired_difference(
     metric: str, exact: tuple[float, float], values: tuple[np.ndarray, np.ndarray], *, confidence: float
 ) -> Interval:
     """Subtract the second from the first, by their values on the rows and on the same resamples [resamples]."""
-    sign = METRICS[metric].sign
+    sign = Metric.named(metric).sign
     return Interval(
         metric=metric,
         difference=sign * (exact[0] - exact[1]),

@@ -21,7 +21,7 @@ import pandas as pd
 
 from ml.evaluation.slices import Part, parts
 from ml.intervals.bootstrap import Resampling, resampled_values, strata_of
-from ml.tasks.metrics import METRICS, score
+from ml.tasks.metrics import Metric, score
 
 ALPHA = 0.05
 LEAST_LOST = 0.1  # share of what the model gains over the baseline that must be lost on a slice to matter
@@ -49,7 +49,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class Search:
-    """The subject of a search: answers p to rows of labels y by a metric; a deficit below `least` does not matter."""
+    """The subject of a search: answers p to rows of labels y by metric and weights; a deficit below `least` is none."""
 
     metric: str
     y: np.ndarray
@@ -57,6 +57,7 @@ class Search:
     least: float
     smallest: int
     seed: int
+    weights: np.ndarray | None = None
 
     def p_value(self, finding: WeakSlice) -> float:
         """Return the probability that one slice has a deficit at least as great by chance."""
@@ -74,9 +75,16 @@ class Search:
     def _error_of_all(self) -> float:
         return self._error(np.arange(len(self.y)))
 
+    def score(self, at: np.ndarray) -> float:
+        """Return the metric of some rows."""
+        return score(self.metric, self.y[at], self.p[at], self._weights(at))
+
+    def _weights(self, at: np.ndarray) -> np.ndarray | None:
+        return None if self.weights is None else self.weights[at]
+
     def _error(self, at: np.ndarray) -> float:
         """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
-        measured = {"": METRICS[self.metric].prepare(self.y[at], self.p[at])}
+        measured = {"": Metric.named(self.metric).prepare(self.y[at], self.p[at], self._weights(at))}
         values = resampled_values(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
         return float(np.nanstd(values, ddof=1))
 
@@ -84,7 +92,7 @@ class Search:
 def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, most: int) -> Searched:
     """Search for at most `most` slices, the greatest deficit first, no two of about the same rows."""
     looked_at = list(_parts(matrix, features, search.smallest)) if most else []
-    overall = score(search.metric, search.y, search.p)
+    overall = search.score(np.arange(len(search.y)))
     striking = _striking(looked_at, search, overall)
     p_values = [search.p_value(finding) for finding in striking]
     corrected = _holm(np.array(p_values + [1.0] * (len(looked_at) - len(striking))))
@@ -106,10 +114,9 @@ def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iter
 
 def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[WeakSlice]:
     """Return the slices with a deficit that matters, those first that chance explains least."""
-    sign, findings = METRICS[search.metric].sign, list[WeakSlice]()
+    sign, findings = Metric.named(search.metric).sign, list[WeakSlice]()
     for part in looked_at:
-        on_part = score(search.metric, search.y[part.positions], search.p[part.positions])
-        deficit = sign * (overall - on_part)
+        deficit = sign * (overall - search.score(part.positions))
         if deficit > 0 and deficit >= search.least:
             findings.append(WeakSlice(part, deficit))
     findings.sort(key=_striking_first)

@@ -11,14 +11,16 @@ from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
-from ml.examples.groups import groups_of, split_names
+from ml.examples.groups import groups_of, split_names, values_of
+from ml.tasks.row_weights import WEIGHT
+from ml.tasks.transforms import learned_as, number_of
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Make the examples: the key, `cutoff` (null where the problem has no time), `target` and `split`.
+    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, and any weight.
 
     The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
@@ -26,29 +28,51 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
-    split = spec.examples.split
-    for place, column in (("group", split.group), ("column", split.named_by)):
-        _require_columns(where, f"examples.split.{place}", [column] if column else [], tables[spec.examples.table])
+    column, table, split = spec.examples.weight_column, tables[spec.examples.table], spec.examples.split
+    places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column}
+    for place, name in places_of.items():
+        _require_columns(where, f"examples.{place}", [name] if name else [], table)
+    rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     if spec.task == "binary":
         _check_two_values(where, spec, tables)
-    rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
     groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
     try:
         examples = split.assign(rows, groups, spec.task, spec.seed, equal, named)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     _check_splits(where, spec, examples)
-    return examples
+    return examples.append_column(WEIGHT, _weights(where, spec, tables, examples)) if column else examples
+
+
+def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
+    """Return the weight of each row, double. Raises DataError where one is no number above 0."""
+    column = str(spec.examples.weight_column)
+    weights = values_of(spec, tables, rows, column)
+    numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
+    if not any(is_one(weights.type) for is_one in numbers):
+        raise DataError(
+            f"{where}: examples.weights names the column {column!r}, which holds {weights.type}, no numbers; name "
+            "another one, or write balanced"
+        )
+    weights = weights.cast(pa.float64(), safe=False)
+    usable = pc.fill_null(pc.and_(pc.is_finite(weights), pc.greater(weights, 0)), False)
+    if wrong := rows.num_rows - (pc.sum(usable).as_py() or 0):
+        raise DataError(
+            f"{where}: examples.weights ({column}) is missing, 0, negative or infinite in {wrong} of {rows.num_rows} "
+            "examples; leave these rows out with examples.where, or correct the column"
+        )
+    return weights
 
 
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
     declared, key, source = spec.examples, _listed(spec.keys), tables[spec.examples.table]
-    for expression in filter(None, (declared.target, declared.where)):
+    target = number_of(declared.target or "") if spec.task == "regression" else declared.target or ""
+    for expression in filter(None, (target, declared.where)):
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, declared.target or '')} as target "
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, target)} as target "
         f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
         source=source,
     )
@@ -58,6 +82,12 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
         raise DataError(
             f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
             "leave these rows out with examples.where"
+        )
+    transform = learned_as(declared.target) if spec.task == "regression" else None
+    if transform and (problem := transform.problem(rows["target"].to_numpy())) is not None:
+        raise DataError(
+            f"{where}: {target} {problem}, as examples.target ({declared.target}) needs; leave these rows out with "
+            "examples.where"
         )
     if declared.cutoff_column and (nulls := rows["cutoff"].null_count):
         raise DataError(

@@ -18,16 +18,16 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
     column, keys = spec.examples.split.group, rows.select(spec.keys).columns
     if column is None:
         return joined(keys) if spec.grouped else None
-    return _values(spec, tables, rows, column)
+    return values_of(spec, tables, rows, column)
 
 
 def split_names(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:
     """Return the value of each row that says in which split it is; None where no column does."""
     column = spec.examples.split.named_by
-    return None if column is None else _values(spec, tables, rows, column)
+    return None if column is None else values_of(spec, tables, rows, column)
 
 
-def _values(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table, column: str) -> pa.ChunkedArray:
+def values_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table, column: str) -> pa.ChunkedArray:
     """Return the values that rows have in a column of the examples' table."""
     table = tables[spec.examples.table]
     return table[column].take(places(rows.select(spec.keys).columns, table.select(spec.keys).columns))

@@ -5,15 +5,17 @@ import pyarrow as pa
 from ml.base.expressions import columns_of, sources_of
 from ml.base.lineage import columns_behind
 from ml.declaration.use_case import UseCaseSpec
+from ml.tasks.transforms import number_of
 
 
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
 
-    That of the cutoff is, for it says when a row is asked about.
+    That of the cutoff is, for it says when a row is asked about; that of the weights is not, for it says how much an
+    example counts.
     """
     declared, own = spec.tables[spec.examples.table], own_columns(spec)
-    hidden = {*declared.known_later, *declared.ignore, *declared.derived}
+    hidden = {*declared.known_later, *declared.ignore, *declared.derived, spec.examples.weight_column}
     in_target = target_columns(spec)
 
     def is_known(name: str) -> bool:
@@ -50,7 +52,7 @@ def target_columns(spec: UseCaseSpec) -> set[str]:
     """
     examples, declared = spec.examples, spec.tables[spec.examples.table]
     if examples.query is None:
-        return sources_of(columns_of(examples.target or "null"), declared.derived)
+        return sources_of(columns_of(number_of(examples.target or "null")), declared.derived)
     target, cutoff = (columns_behind(examples.query, name, examples.table) for name in ("target", "cutoff"))
     return sources_of(target - cutoff - {name.lower() for name in spec.keys}, declared.derived)
 

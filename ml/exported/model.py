@@ -117,8 +117,15 @@ class ExportedModel:
         return float(self.metadata.get(PARITY, "nan"))
 
     def answers_as(self, other: "ExportedModel") -> bool:
-        """Return whether two models answer every record alike: what they compute of it, and how they read it."""
-        return self.answers == other.answers and self._reading == other._reading
+        """Return whether two models answer every record alike: how they read it, what they compute and decide."""
+        alike = self.answers == other.answers and self._reading == other._reading
+        return alike and self.threshold == other.threshold
+
+    @property
+    def threshold(self) -> float | None:
+        """The probability from which on the answer is yes; None where it answers something else."""
+        reference = json.loads(self.metadata.get(REFERENCE, "{}"))
+        return reference["threshold"]["value"] if reference.get("threshold") else None
 
     @property
     def _reading(self) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
 from ml.intervals.thresholds import Threshold, choose_threshold
-from ml.tasks.metrics import Task, metrics_of, score
+from ml.tasks.metrics import Task, score, usual_metrics
+from ml.tasks.objectives import SQUARED, Objective
 
 KEY = "sextant.reference"
 
@@ -17,8 +18,8 @@ class Reference(BaseModel):
     """The threshold, the interval and the trivial baseline of a model, none of which has seen a test row.
 
     `baseline` is what answers every row alike: the share of the positive or of each class among training rows, or the
-    mean of their targets. `refit_scores` are the validation scores of models refitted with other seeds, the model's
-    own first; `validation` are its metrics there.
+    mean of their targets, or the median or quantile that is wanted. `refit_scores` are the validation scores of models
+    refitted with other seeds, the model's own first; `validation` are its metrics there.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -46,22 +47,29 @@ def make_reference(
     y_valid: np.ndarray,
     p_valid: np.ndarray,
     refit_scores: Sequence[float],
+    counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    objective: Objective = SQUARED,
 ) -> Reference:
-    """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any."""
+    """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any.
+
+    Baseline and metrics go by how much each row of train and of validation is `counting`: None, all the same.
+    """
+    names = dict.fromkeys([*usual_metrics(task.kind), metric])
     binary, number = task.kind == "binary", task.kind == "regression"
     return Reference(
         train_rows=len(y_train),
         validation_rows=len(y_valid),
-        baseline=_baseline(y_train, task),
+        baseline=_baseline(y_train, task, counting[0], objective),
         threshold=choose_threshold(y_valid, p_valid, plan.objective) if binary else None,
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,
         refit_scores=tuple(refit_scores),
-        validation={name: score(name, y_valid, p_valid) for name in metrics_of(task.kind)},
+        validation={name: score(name, y_valid, p_valid, counting[1]) for name in names},
     )
 
 
-def _baseline(y: np.ndarray, task: Task) -> tuple[float, ...]:
+def _baseline(y: np.ndarray, task: Task, weights: np.ndarray | None, objective: Objective) -> tuple[float, ...]:
     if task.kind == "multiclass":
-        return tuple((np.bincount(y, minlength=len(task.classes)) / len(y)).tolist())
-    return (float(y.mean()),)
+        counts = np.bincount(y, weights, minlength=len(task.classes))
+        return tuple((counts / counts.sum()).tolist())
+    return (objective.trivial(y, weights),)

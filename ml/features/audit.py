@@ -10,7 +10,7 @@ from ml.features.definitions import FeatureDefinitions
 from ml.features.identities import TOGETHER
 from ml.features.leaks import NO_LEAK
 from ml.tables.findings import Finding
-from ml.tasks.metrics import METRICS, Task
+from ml.tasks.metrics import Metric, Task
 
 ALONE = "no_feature_alone_predicts_the_target"
 ROWS = 20_000  # training rows that are looked at: the standard error of a ROC AUC of 0.99 is then below 0.001
@@ -63,7 +63,7 @@ def lone_scores(
     """
     halves = _halves(rows[keys], seed)
     y, truth = task.labels(rows["target"]), _outputs(task, rows["target"])
-    metric = METRICS["r2" if task.kind == "regression" else "roc_auc"]
+    metric = Metric.named("r2" if task.kind == "regression" else "roc_auc")
     for feature in definitions.features:
         codes, numeric = _codes(rows[feature.name]), feature.type == "numeric"
         if len(np.unique(codes)) == 1:
@@ -114,7 +114,7 @@ def _by_order(codes: np.ndarray, y: np.ndarray, task: Task) -> float:
 
     if task.kind == "regression":
         return float(spearmanr(codes, y).statistic ** 2)
-    upwards = float(METRICS["roc_auc"](y, codes.astype("float64")))
+    upwards = float(Metric.named("roc_auc")(y, codes.astype("float64")))
     return max(upwards, 1 - upwards)
 
 

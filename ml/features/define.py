@@ -27,11 +27,12 @@ from ml.features.windows import (
     window_lookups,
 )
 from ml.tables.types import RecordType, record_type
+from ml.tasks.row_weights import WEIGHT
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-EXAMPLE = (CUTOFF, "target", "split")
+EXAMPLE = (CUTOFF, "target", "split", WEIGHT)
 
 
 def _own_row(spec: UseCaseSpec) -> str:
@@ -108,7 +109,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         row=str(ft.save_features(row)) if row else "",
         history={name: str(ft.save_features(definitions)) for name, definitions in history.items()},
         features=features,
-        lookups=_lookups(spec) | events,
+        lookups=lookups_of(spec) | events,
         record=record,
         synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,
@@ -337,7 +338,8 @@ def _describe(feature: Any) -> Feature:
     return Feature(name=name, kind="calendar", column=str(base), primitive=str(feature.primitive.name), type="numeric")
 
 
-def _lookups(spec: UseCaseSpec) -> dict[str, Lookup]:
+def lookups_of(spec: UseCaseSpec) -> dict[str, Lookup]:
+    """Return the tables that an example looks a row up in, by their names: always, or as of its cutoff."""
     lookups = {}
     for link in spec.lookups:
         parent = spec.tables[link.parent]

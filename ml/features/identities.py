@@ -13,6 +13,7 @@ from ml.features.definitions import FeatureDefinitions
 from ml.features.sums import HOLDS, Sum, find_sum
 from ml.tables.findings import Finding
 from ml.tasks.metrics import Task
+from ml.tasks.transforms import number_of
 
 TOGETHER = "no_features_together_give_the_target"
 ROWS = 20_000  # training rows in which a formula is tried
@@ -66,6 +67,7 @@ class _Formula:
 def _targets(spec: UseCaseSpec, task: Task, target: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what a formula may give, with its name: the target, or for each of many classes whether it is that one."""
     declared = spec.examples.target or "target"
+    declared = number_of(declared) if task.kind == "regression" else declared
     if task.kind != "multiclass":
         yield declared if declared.isidentifier() else f"({declared})", task.labels(target).astype("float64")
         return

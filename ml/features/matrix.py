@@ -36,7 +36,7 @@ def feature_matrix(
     for name, lookup in definitions.lookups.items():
         if lookup.kind != "window":
             keys, exact = record.select(lookup.on).columns, definitions.at_cutoff == "included"
-            looked_up[name] = _rows_of(lookup, tables[lookup.table], keys, cutoff, exact)
+            looked_up[name] = rows_of(lookup, tables[lookup.table], keys, cutoff, exact)
     synthesized = None
     if any(feature.kind == "synthesis" for feature in definitions.features):
         synthesized = synthesized_values(spec, definitions, tables, record, cutoff)
@@ -107,7 +107,7 @@ def _windows(
     return values
 
 
-def _rows_of(
+def rows_of(
     lookup: Lookup, table: pa.Table, keys: list[pa.ChunkedArray], cutoff: pa.ChunkedArray, exact: bool
 ) -> dict[str, pa.ChunkedArray]:
     """Return the lookup's row for each key and cutoff, `exact` at the very cutoff too.

@@ -60,7 +60,7 @@ def online_state(
     plan = document.Plan(
         use_case=use_case,
         record=dict(definitions.record),
-        required=[column] if (column := _cutoff_column(spec)) else [],
+        required=[column] if (column := cutoff_column(spec)) else [],
         features=list(map(_feature, definitions.features)),
         cutoff=parts.Cutoff(column, int(spec.examples.cutoff_before.total_seconds())) if column else None,
         lookups=lookups,
@@ -80,7 +80,7 @@ def _used_columns(definitions: FeatureDefinitions) -> dict[str, list[str]]:
     return {name: sorted(used[name]) for name in definitions.lookups if name in used}
 
 
-def _cutoff_column(spec: UseCaseSpec) -> str | None:
+def cutoff_column(spec: UseCaseSpec) -> str | None:
     """Return the column of a record that says when it is asked about; None: no time matters."""
     return CUTOFF if spec.examples.query else spec.examples.cutoff_column
 

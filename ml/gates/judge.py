@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
-from ml.declaration.gates import Gates
+from ml.declaration.gates import Gates, gate_name
 from ml.evaluation.record import Evaluation
 from ml.gates.custom import custom_gate, custom_verdict
 from ml.verdict import Verdict
@@ -16,10 +16,10 @@ def gates_of(gates: Gates, metric: str) -> dict[str, Gate]:
 
     Raises ValueError for a gate of the user's own that is not there.
     """
-    on: dict[str, Gate] = {name: partial(bound.judge, name) for name, bound in gates.bounds.items()}
+    on: dict[str, Gate] = {gate_name(name): partial(bound.judge, name) for name, bound in gates.bounds.items()}
     on |= {name: partial(kind.judge, metric) for name, kind in gates.kinds.items()}
     for reference, options in gates.own.items():
-        name = reference.partition(":")[2]
+        name = gate_name(reference)
         on[name] = partial(custom_verdict, custom_gate(reference), name, options)
     return on
 

@@ -13,6 +13,8 @@ from ml.tasks.metrics import DEFAULT_METRIC
 if TYPE_CHECKING:
     import optuna
 
+    from ml.models.parameters import Parameters
+
 ATTRIBUTES = ("name", "devices", "tasks")
 METHODS = ("suggest", "defaults", "fit")
 ARGUMENTS = ("data", "params", "seed", "device", "threads")  # how `fit` is called: the first two by position
@@ -25,6 +27,10 @@ class Adapted(Family):
         self.original = original
         self.name, self.devices, self.tasks = original.name, original.devices, original.tasks
         self.requires, self.near_zero = getattr(original, "requires", ()), getattr(original, "near_zero", None)
+        self.objectives = getattr(original, "objectives", Family.objectives)
+        self.takes_monotone = getattr(original, "takes_monotone", False)
+        self.takes_weights = getattr(original, "takes_weights", False)
+        self.takes_texts = getattr(original, "takes_texts", True)
 
     def suggest(self, trial: optuna.Trial) -> dict[str, Any]:
         parameters: dict[str, Any] = self.original.suggest(trial)
@@ -46,6 +52,9 @@ class Adapted(Family):
     ) -> FittedModel:
         model: FittedModel = self.original.fit(data, params, seed=seed, device=device, threads=threads, **more)
         return model
+
+    def parameters(self) -> Parameters | None:
+        return self.original.parameters() if hasattr(self.original, "parameters") else None
 
     def good(self) -> list[dict[str, Any]]:
         return list(self.original.good()) if hasattr(self.original, "good") else super().good()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,14 +12,20 @@ import numpy as np
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.objectives import SQUARED, Objective
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.transforms import Transform
 
 if TYPE_CHECKING:
     import onnx
     import optuna
 
+    from ml.models.parameters import Parameters
+
 OPSETS = {"": 18, "ai.onnx.ml": 3}  # one pair for all families, so that their graphs can be joined to others
 IR_VERSION = 10
+Monotone = Mapping[str, int]  # by feature: 1 where answers may not fall as it rises, -1 where they may not rise
 
 
 @dataclass(frozen=True)
@@ -27,7 +33,9 @@ class Training:
     """The rows that a model learns from and those that its early stopping and tuning watch.
 
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
-    int16 codes of `task.classes`, or float64.
+    int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
+    learned by the `objective`; with `transform` it is their transform that is learned, and they themselves answered.
+    An answer never falls as a `monotone` feature rises (1), or never rises (-1).
     """
 
     X: np.ndarray
@@ -36,6 +44,10 @@ class Training:
     y_valid: np.ndarray
     encoder: Encoder
     task: Task = BINARY
+    weights: RowWeights | None = None
+    objective: Objective = SQUARED
+    transform: Transform | None = None
+    monotone: Monotone = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -50,11 +62,40 @@ class Training:
                 raise ValueError(
                     f"The {part} labels are {np.unique(y).tolist()[:5]}. Expected {expected}: check target and split."
                 )
+        if self.weights and (len(self.weights.learned), len(self.weights.watched)) != (len(self.y), len(self.y_valid)):
+            raise ValueError(
+                f"There are {len(self.weights.learned)} and {len(self.weights.watched)} weights. Expected one for each "
+                f"of the {len(self.y)} training and {len(self.y_valid)} validation rows."
+            )
 
     def sample(self, rows: int, seed: int) -> Training:
         """Return the same problem with those of the training rows that `sampled_rows` draws, in their order."""
         drawn = sampled_rows(self.y, self.task, rows, seed)
-        return self if len(drawn) == len(self.y) else replace(self, X=self.X[drawn], y=self.y[drawn])
+        if len(drawn) == len(self.y):
+            return self
+        weights = self.weights and self.weights.of_learned(drawn)
+        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights)
+
+    @property
+    def directions(self) -> list[int]:
+        """The direction in which answers follow each feature, 0 for any; none where no feature is monotone."""
+        return [self.monotone.get(name, 0) for name in self.encoder.features] if self.monotone else []
+
+    @property
+    def scoring(self) -> np.ndarray | None:
+        """The weights of the validation rows in metrics; None: all count the same."""
+        return self.weights.scoring if self.weights else None
+
+    @property
+    def row_weights(self) -> tuple[np.ndarray | None, np.ndarray | None]:
+        """The weights of the training and of the validation rows in training; None twice: all count the same."""
+        return (self.weights.learned, self.weights.watched) if self.weights else (None, None)
+
+    @property
+    def parts(self) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray | None], ...]:
+        """Rows, labels and weights of what is learned from, and of what is watched."""
+        learned, watched = self.row_weights
+        return (self.X, self.y, learned), (self.X_valid, self.y_valid, watched)
 
 
 def _wrong_labels(task: Task, y: np.ndarray, training: bool) -> str | None:
@@ -121,10 +162,19 @@ class Family:
     """The kinds of task that it can learn."""
     devices: tuple[str, ...] = ("cpu",)
     """Kinds of device it can train on: "cpu", "cuda"."""
-    texts: bool = True
+    takes_texts: bool = True
     """Whether it takes the numbers that texts become, which stand among the numeric columns."""
     requires: tuple[str, ...] = ()
     """Packages that a family of the user's own needs; of any other, the catalogue knows."""
+
+    objectives: tuple[str, ...] = ("squared",)
+    """The kinds of objective that it can learn the numbers of a regression by."""
+
+    takes_monotone: bool = False
+    """Whether its `fit` keeps to the `monotone` features of a binary task or a regression."""
+
+    takes_weights: bool = False
+    """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""
 
     near_zero: bool | None = None
     """Whether it learns the numbers of a regression less their mean, which is added to its answers in double.
@@ -158,6 +208,10 @@ class Family:
     ) -> FittedModel:
         """Return a model fitted on the training rows; the same arguments give the same model."""
         raise NotImplementedError
+
+    def parameters(self) -> Parameters | None:
+        """Return the parameters of the installed library that a declaration may name beside those it suggests."""
+        return None
 
     def good(self) -> list[dict[str, Any]]:
         """Return settings known to be good, which a search tries after the defaults.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS, Family, Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Task
 
@@ -25,10 +26,16 @@ class LinearFamily(Family):
     """Linear models on imputed, scaled numbers, words and one-hot categories; they look at no validation rows."""
 
     near_zero = True
+    takes_weights = True
 
     def settled(self, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
         """Return the same settings: nothing stops by the validation rows."""
         return dict(settings)
+
+
+DECIDED = decided(
+    seed="random_state", weights="class_weight", machine="n_jobs", words="verbose", form="warm_start copy_X"
+)
 
 
 class Logistic(LinearFamily):
@@ -36,6 +43,12 @@ class Logistic(LinearFamily):
 
     name = "logistic"
     tasks = ("binary", "multiclass")
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        from sklearn.linear_model import LogisticRegression
+
+        return Parameters("scikit-learn", of_estimators(LogisticRegression), DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return little regularization: there are far more rows than columns."""
@@ -57,7 +70,7 @@ class Logistic(LinearFamily):
 
         require_device(self, device)
         require_task(self, data.task)
-        last = LogisticRegression(C=params["C"], max_iter=MAX_ITERATIONS, random_state=seed)
+        last = LogisticRegression(**{"max_iter": MAX_ITERATIONS, **params}, random_state=seed)
         return _fit_pipeline(data, last, threads)
 
 
@@ -66,6 +79,12 @@ class Ridge(LinearFamily):
 
     name = "ridge"
     tasks = ("regression",)
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        from sklearn.linear_model import Ridge as LinearModel
+
+        return Parameters("scikit-learn", of_estimators(LinearModel), DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return little regularization: there are far more rows than columns."""
@@ -87,7 +106,7 @@ class Ridge(LinearFamily):
 
         require_device(self, device)
         require_task(self, data.task)
-        return _fit_pipeline(data, LinearModel(alpha=params["alpha"], random_state=seed), threads)
+        return _fit_pipeline(data, LinearModel(**params, random_state=seed), threads)
 
 
 @dataclass(frozen=True)
@@ -145,7 +164,7 @@ def _fit_pipeline(data: Training, last: Any, threads: int) -> FittedLinear:
     with threadpool_limits(threads), warnings.catch_warnings():
         # The iterations are a budget; what the model is worth after them, validation tells.
         warnings.simplefilter("ignore", ConvergenceWarning)
-        pipeline.fit(data.X, data.y)
+        pipeline.fit(data.X, data.y, **{f"{pipeline.steps[-1][0]}__sample_weight": data.row_weights[0]})
     return FittedLinear(pipeline, len(data.encoder.features), data.task)
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
     from ml.models.family import Family, FittedModel, Training
+    from ml.tasks.transforms import Transform
 
 FAR = 10  # standard deviations from zero to the mean
 LARGE = 2.0**40  # a standard deviation, or its reciprocal, whose powers float32 might not hold
@@ -37,7 +38,7 @@ class Move:
     def there(self, data: Training) -> Training:
         """Return the same rows with the targets that a family learns."""
         y, y_valid = ((targets - self.offset) / self.scale for targets in (data.y, data.y_valid))
-        return replace(data, y=y, y_valid=y_valid) if self else data
+        return replace(data, y=y, y_valid=y_valid, objective=data.objective.scaled(self.scale)) if self else data
 
     def back(self, answers: np.ndarray) -> np.ndarray:
         """Return answers to the targets that were declared."""
@@ -50,9 +51,9 @@ def move_of(data: Training, near_zero: bool | None) -> Move:
 
     Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1. Where it
     is None they do if they are far from zero, or beyond what float32 holds. Where it is False nothing of them is
-    changed, as it is of classes.
+    changed, as it is of classes and of an objective whose numbers are positive.
     """
-    if data.task.kind != "regression" or near_zero is False:
+    if data.task.kind != "regression" or near_zero is False or data.objective.link == "log":
         return Move()
     mean, spread = float(data.y.mean()), float(data.y.std())
     offset = mean if abs(mean) > (FAR if near_zero is None else 1e-6) * spread else 0.0
@@ -61,15 +62,22 @@ def move_of(data: Training, near_zero: bool | None) -> Move:
 
 
 @dataclass(frozen=True)
-class Moved:
-    """A fitted model whose answers are moved back; it has whatever else the model has."""
+class Wrapped:
+    """A fitted model of numbers whose answers are computed on, in double; it has whatever else the model has."""
 
     model: FittedModel
-    move: Move
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return numbers, float64 [n_rows]."""
-        return self.move.back(self.model.predict(X))
+        return self.back(self.model.predict(X))
+
+    def back(self, answers: np.ndarray) -> np.ndarray:
+        """Return the numbers of the model's answers."""
+        raise NotImplementedError
+
+    def nodes(self) -> tuple[list[onnx.NodeProto], Mapping[str, float]]:
+        """Return the nodes from `in_double` to `score` that do the same, and the numbers that they take."""
+        raise NotImplementedError
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return the model's graph with a `score` in double."""
@@ -77,15 +85,15 @@ class Moved:
 
         whole: onnx.ModelProto = compose.add_prefix(self.model.to_onnx(), "near_")
         graph = whole.graph
-        (taken,), (near_zero,) = graph.input, graph.output
+        (taken,), (answered,) = graph.input, graph.output
+        last, numbers = self.nodes()
         nodes = [
             helper.make_node("Identity", ["X"], [taken.name], name="as_given"),
             *graph.node,
-            helper.make_node("Cast", [near_zero.name], ["in_double"], name="to_double", to=TensorProto.DOUBLE),
-            helper.make_node("Mul", ["in_double", "scale"], ["scaled"], name="times_scale"),
-            helper.make_node("Add", ["scaled", "offset"], ["score"], name="plus_offset"),
+            helper.make_node("Cast", [answered.name], ["in_double"], name="to_double", to=TensorProto.DOUBLE),
+            *last,
         ]
-        for name, value in (("scale", self.move.scale), ("offset", self.move.offset)):
+        for name, value in numbers.items():
             graph.initializer.append(helper.make_tensor(name, TensorProto.DOUBLE, [], [value]))
         taken.name = "X"
         score = helper.make_tensor_value_info("score", TensorProto.DOUBLE, ["rows", 1])
@@ -98,16 +106,78 @@ class Moved:
         return getattr(self.model, name)
 
 
+@dataclass(frozen=True)
+class Moved(Wrapped):
+    """A fitted model whose answers are moved back."""
+
+    move: Move
+
+    def back(self, answers: np.ndarray) -> np.ndarray:
+        """Return answers to the targets that were declared."""
+        return self.move.back(answers)
+
+    def nodes(self) -> tuple[list[onnx.NodeProto], Mapping[str, float]]:
+        """Return the product with the scale, and the sum with the offset."""
+        from onnx import helper
+
+        nodes = [
+            helper.make_node("Mul", ["in_double", "scale"], ["scaled"], name="times_scale"),
+            helper.make_node("Add", ["scaled", "offset"], ["score"], name="plus_offset"),
+        ]
+        return nodes, {"scale": self.move.scale, "offset": self.move.offset}
+
+
+@dataclass(frozen=True)
+class Transformed(Wrapped):
+    """A fitted model of transformed targets, whose answers are the numbers themselves."""
+
+    transform: Transform
+
+    def back(self, answers: np.ndarray) -> np.ndarray:
+        """Return the numbers of which the model has learned the transform."""
+        return self.transform.inverse(answers)
+
+    def nodes(self) -> tuple[list[onnx.NodeProto], Mapping[str, float]]:
+        """Return the power of the base less what was added, or the square."""
+        from onnx import helper
+
+        if self.transform.base is None:
+            nodes = [
+                helper.make_node("Max", ["in_double", "zero"], ["root"], name="no_root_below_zero"),
+                helper.make_node("Mul", ["root", "root"], ["score"], name="square"),
+            ]
+            return nodes, {"zero": 0.0}
+        nodes = [
+            helper.make_node("Mul", ["in_double", "log_of_base"], ["exponent"], name="exponent"),
+            helper.make_node("Exp", ["exponent"], ["power"], name="power"),
+            helper.make_node("Sub", ["power", "more"], ["score"], name="less_what_was_added"),
+        ]
+        return nodes, {"log_of_base": math.log(self.transform.base), "more": self.transform.more}
+
+
 def moving_fit(fit: Callable[..., FittedModel]) -> Callable[..., FittedModel]:
-    """Let a family's `fit` learn targets near zero."""
+    """Let a family's `fit` learn the transform of the targets, and numbers near zero."""
 
     @wraps(fit)
     def moved(self: Family, data: Training, params: Mapping[str, Any], **more: Any) -> FittedModel:
+        if data.objective.kind not in self.objectives:
+            allowed = list(self.objectives)
+            raise ValueError(f"The family {self.name!r} cannot learn by {data.objective.name!r}. It allows {allowed}.")
+        transform, data = data.transform, _transformed(data)
         move = move_of(data, self.near_zero)
         model = fit(self, move.there(data), params, **more)
-        return Moved(model, move) if move else model
+        model = Moved(model, move) if move else model
+        return Transformed(model, transform) if transform else model
 
     return moved
+
+
+def _transformed(data: Training) -> Training:
+    """Return the same rows with the targets that are learned."""
+    if data.transform is None:
+        return data
+    y, y_valid = (data.transform.forward(targets) for targets in (data.y, data.y_valid))
+    return replace(data, y=y, y_valid=y_valid, transform=None)
 
 
 def moving_prepare(prepare: Callable[..., Any]) -> Callable[..., Any]:
@@ -115,6 +185,7 @@ def moving_prepare(prepare: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(prepare)
     def moved(self: Family, data: Training) -> Any:
+        data = _transformed(data)
         return prepare(self, move_of(data, self.near_zero).there(data))
 
     return moved
@@ -125,6 +196,8 @@ def unmoved_settled(settled: Callable[..., dict[str, Any]]) -> Callable[..., dic
 
     @wraps(settled)
     def unmoved(self: Family, settings: Mapping[str, Any], model: Any) -> dict[str, Any]:
-        return settled(self, settings, model.model if isinstance(model, Moved) else model)
+        while isinstance(model, Wrapped):
+            model = model.model
+        return settled(self, settings, model)
 
     return unmoved

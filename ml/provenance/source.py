@@ -15,7 +15,7 @@ from ml.base.hashing import hash_bytes, hash_json
 from ml.provenance.syntax import canonical, imported
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service")
+PACKAGES = ("assets", "configs", "dagster_project", "ml", "resources", "service", "sextant")
 BESIDE = ("pyproject.toml", "requirements.lock", "workspace.yaml")
 # What decides no result, though results could not be made without it. All of it is archived and recorded with each
 # result. A module of these counts all the same where it is named as a root, as that which packs a Bento is, and with

@@ -88,6 +88,8 @@ def _parquet(file: Path) -> Stamp | None:
     import pyarrow.parquet as pq
 
     opened = pq.ParquetFile(file)
+    if identity := (opened.schema_arrow.metadata or {}).get(KEY.encode()):
+        return Stamp(identity.decode(), None)
     if "coordinates" not in opened.schema_arrow.names or not opened.metadata.num_rows:
         return None
     ids = set(opened.read(["coordinates"])["coordinates"].unique().to_pylist())

@@ -9,7 +9,7 @@ from typing import Any
 from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 Card = dict[str, list[str]]
 
@@ -71,6 +71,8 @@ def _short_hash(coordinate: Any) -> str:
 
 
 def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+    if spec.samples:
+        yield f"It has seen samples alone, for a first look, and is never promoted: {spec.samples}."
     if evaluation.period:
         yield f"Test rows are from {evaluation.period[0]} to {evaluation.period[1]}: of other times nothing is known."
     yield "A category that training did not see counts as missing."
@@ -95,7 +97,7 @@ def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     if not worse:
         return
     yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
-    if METRICS[spec.metric].ranks:
+    if Metric.named(spec.metric).ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
             f"{spec.metric} is usual and no proof of a fault."

@@ -5,11 +5,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 from dataclasses import asdict
-from functools import cache
-from importlib.resources import files
 from math import isnan
 from statistics import mean, stdev
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
@@ -17,11 +15,10 @@ from ml.evaluation.record import Evaluation
 from ml.intervals.bootstrap import Estimate
 from ml.provenance.stamp import stamp_html
 from ml.report.card import model_card
-from ml.tasks.metrics import METRICS
+from ml.report.look import figure, template
+from ml.tasks.metrics import Metric
+from ml.tasks.objectives import Objective
 from ml.verdict import Verdict
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 MOST_FEATURES = 25  # of the table of importances
 SECTIONS = {  # the pictures of each section, in its order
@@ -45,11 +42,12 @@ def html(
     """Render the whole report as one page without outside references."""
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
-    page = _template().render(
+    page = template("page").render(
         name=name,
         spec=spec,
         e=evaluation,
-        metrics=METRICS,
+        trivial=Objective.named(spec.objective).trivial_answer,
+        metrics={name: Metric.named(name) for name in evaluation.metrics},
         verdicts=verdicts,
         refused=[verdict.gate for verdict in verdicts if not verdict.passed],
         pictures={
@@ -63,15 +61,6 @@ def html(
     return stamp_html(page, str(coordinates["id"]))
 
 
-@cache
-def _template() -> Template:
-    from jinja2 import Environment, StrictUndefined
-
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters |= {"figure": figure, "percent": percent, "count": "{:,}".format, "share": "{:.1%}".format}
-    return environment.from_string(files("ml.report").joinpath("page.html").read_text())
-
-
 def in_short(evaluation: Evaluation, metric: str) -> str:
     """Return the metrics of candidate, champion and baseline with intervals, as a Markdown table; `metric` is first."""
     sides = {"candidate": evaluation.intervals}
@@ -80,10 +69,22 @@ def in_short(evaluation: Evaluation, metric: str) -> str:
     sides["baseline"] = evaluation.baseline_intervals
     names = sorted(evaluation.intervals, key=lambda name: name != metric)
     lines = [f"| metric | {' | '.join(sides)} |", "|---" * (1 + len(sides)) + "|"]
-    lines += [f"| {name} | {' | '.join(estimate(intervals[name]) for intervals in sides.values())} |" for name in names]
+    lines += [
+        f"| {evaluation.label(name)} | {' | '.join(estimate(intervals[name]) for intervals in sides.values())} |"
+        for name in names
+    ]
     resampling = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
     about = f"{evaluation.rows:,} test rows, {resampling}"
-    return "\n".join([*lines, "", about])
+    return "\n".join([*lines, "", about, *_decided(evaluation)])
+
+
+def _decided(evaluation: Evaluation) -> list[str]:
+    """Return what comes of the decisions at the threshold, as a paragraph; nothing where there is none."""
+    threshold = evaluation.reference.threshold if evaluation.reference else None
+    if threshold is None or evaluation.decisions is None:
+        return []
+    rates = [f"{rate} {estimate(value)}" for rate, value in evaluation.decisions.rates.items()]
+    return ["", f"at the threshold {figure(threshold.value)}, from which on the answer is yes: {', '.join(rates)}"]
 
 
 def estimate(value: Estimate | None) -> str:
@@ -92,14 +93,6 @@ def estimate(value: Estimate | None) -> str:
         return "-"
     low, high = figure(value.low), figure(value.high)
     return figure(value.value) + ("" if low == high else f" [{low}, {high}]")
-
-
-def figure(value: float) -> str:
-    """Write a number with as many decimals as its size calls for."""
-    if isnan(value):
-        return "-"
-    decimals = 4 if abs(value) < 10 else 2 if abs(value) < 1e4 else 0
-    return f"{value:,.{decimals}f}"
 
 
 def as_json(evaluation: Evaluation, verdicts: Sequence[Verdict]) -> dict[str, Any]:

@@ -18,7 +18,8 @@ import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
 from ml.search.tuning import TunedModel
-from ml.tasks.metrics import METRICS, Task, score
+from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.row_weights import at
 
 if TYPE_CHECKING:
     import onnx
@@ -99,9 +100,16 @@ class FittedEnsemble:
 
 
 def blend(
-    tuned: Mapping[str, TunedModel], y_train: np.ndarray, y_valid: np.ndarray, *, rounds: int
+    tuned: Mapping[str, TunedModel],
+    y_train: np.ndarray,
+    y_valid: np.ndarray,
+    *,
+    rounds: int,
+    counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
 ) -> tuple[TunedModel, Selection]:
     """Blend the families into a model like any other, and return how it was selected.
+
+    The metric goes by how much each row of train and of validation is `counting`: None, all the same.
 
     Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
     its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
@@ -119,9 +127,10 @@ def blend(
     folded = len(held_out) == len(tuned)
     seen = _answered(held_out.values(), len(y_train)) if folded else np.ones(len(y_valid), bool)
     answers, y = ({name: p[seen] for name, p in held_out.items()}, y_train[seen]) if folded else (valid, y_valid)
-    weights, path = select(answers, y, first.metric, rounds)
+    learned, watched = counting
+    weights, path = select(answers, y, first.metric, rounds, at(learned, seen) if folded else watched)
     blended = weighted_mean(valid, weights)
-    judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds)
+    judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds, watched)
     members = tuple(Member(name, weight, tuned[name].model) for name, weight in weights.items())
     ensemble = TunedModel(
         family=NAME,
@@ -129,7 +138,7 @@ def blend(
         model=FittedEnsemble(members, len(first.encoder.features), first.task),
         encoder=first.encoder,
         metric=first.metric,
-        score=score(first.metric, y_valid, judged),
+        score=score(first.metric, y_valid, judged, watched),
         trials=(),
         best_trial=0,
         task=first.task,
@@ -139,17 +148,21 @@ def blend(
 
 
 def select(
-    predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int
+    predictions: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    metric: str,
+    rounds: int,
+    counting: np.ndarray | None = None,
 ) -> tuple[dict[str, float], tuple[tuple[str, float], ...]]:
     """Return the weights of the families that were added, by name, and the path of additions.
 
     Of additions that score the same the first by name is taken, and of numbers of additions the smallest.
     """
-    sign, names = METRICS[metric].sign, sorted(predictions)
+    sign, names = Metric.named(metric).sign, sorted(predictions)
     total: np.ndarray = np.zeros_like(predictions[names[0]])
     path: list[tuple[str, float]] = []
     for added in range(1, rounds + 1):
-        scores = {name: score(metric, y, (total + predictions[name]) / added) for name in names}
+        scores = {name: score(metric, y, (total + predictions[name]) / added, counting) for name in names}
         if wrong := sorted(name for name, value in scores.items() if not math.isfinite(value)):
             raise ValueError(f"The {metric} of {wrong} is not a number on the {len(y)} rows of the selection.")
         best = max(names, key=lambda name: sign * scores[name])
@@ -160,7 +173,13 @@ def select(
     return {name: counts[name] / taken for name in names if counts[name]}, tuple(path)
 
 
-def cross_fitted(predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: str, rounds: int) -> np.ndarray:
+def cross_fitted(
+    predictions: Mapping[str, np.ndarray],
+    y: np.ndarray,
+    metric: str,
+    rounds: int,
+    counting: np.ndarray | None = None,
+) -> np.ndarray:
     """Return answers to all rows, those of each half blended by weights that were selected on the other half.
 
     Of rows in the order of their labels every second one is in the same half: both have the same shares of classes.
@@ -169,7 +188,8 @@ def cross_fitted(predictions: Mapping[str, np.ndarray], y: np.ndarray, metric: s
     order = np.argsort(y, kind="stable")
     halves = order[::2], order[1::2]
     for judged, learned in (halves, halves[::-1]):
-        weights, _ = select({name: p[learned] for name, p in predictions.items()}, y[learned], metric, rounds)
+        of_half = {name: p[learned] for name, p in predictions.items()}
+        weights, _ = select(of_half, y[learned], metric, rounds, at(counting, learned))
         answers[judged] = weighted_mean(predictions, weights)[judged]
     return answers
 

@@ -17,7 +17,10 @@ from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import METRICS, Task, rows_unanswered, score
+from ml.tasks.metrics import Metric, Task, rows_unanswered, score
+from ml.tasks.objectives import Objective
+from ml.tasks.row_weights import RowWeights
+from ml.tasks.transforms import Transform
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated
 State = Literal["COMPLETE", "PRUNED", "FAIL"]
@@ -140,14 +143,15 @@ class Evaluator:
             raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
         if wrong := rows_unanswered(answers, data.task):
             raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
-        worth = score(self.metric, data.y_valid, answers)
+        worth = score(self.metric, data.y_valid, answers, data.scoring)
         if not math.isfinite(worth):
-            raise ArithmeticError(f"the {self.metric} is {worth}")
+            why = Metric.named(self.metric).undefined(data.y_valid, answers)
+            raise ArithmeticError(f"the {self.metric} is {worth}" if why is None else f"no {self.metric}: {why}")
         return worth
 
     def _worse(self, so_far: Outcome, thresholds: Sequence[float | None]) -> bool:
         """Return True if a trial need not go on; after its last part it is finished anyway."""
-        done, sign = len(so_far.scores), METRICS[self.metric].sign
+        done, sign = len(so_far.scores), Metric.named(self.metric).sign
         if done >= len(self.parts) or done > len(thresholds):
             return False
         threshold = thresholds[done - 1]
@@ -161,7 +165,17 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
         place.mkdir(parents=True)
         for name in _ARRAYS:
             np.save(place / f"{name}.npy", getattr(data, name))
-        about = {"encoder": data.encoder.to_dict(), "task": asdict(data.task)}
+        if data.weights:
+            np.savez(place / "weights.npz", learned=data.weights.learned, watched=data.weights.watched)
+        in_metrics = bool(data.weights and data.weights.in_metrics)
+        about = {
+            "encoder": data.encoder.to_dict(),
+            "task": asdict(data.task),
+            "objective": data.objective.name,
+            "weights in metrics": in_metrics,
+            "monotone": dict(data.monotone),
+            "transform": asdict(data.transform) if data.transform else None,
+        }
         (place / "about.json").write_text(json.dumps(about))
 
 
@@ -173,5 +187,16 @@ def load_parts(folder: Path) -> list[Training]:
         # "c": a private copy of what is written to, which torch wants to be possible and nobody does.
         arrays = {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
         task = Task(about["task"]["kind"], tuple(about["task"]["classes"]))
-        parts.append(Training(**arrays, encoder=Encoder.from_dict(about["encoder"]), task=task))
+        weights = None
+        if (stored := place / "weights.npz").exists():
+            weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
+        encoder, objective = Encoder.from_dict(about["encoder"]), Objective.named(about["objective"])
+        transform = Transform(**about["transform"]) if about["transform"] else None
+        how: dict[str, Any] = {
+            "weights": weights,
+            "objective": objective,
+            "transform": transform,
+            "monotone": about["monotone"],
+        }
+        parts.append(Training(**arrays, encoder=encoder, task=task, **how))
     return parts

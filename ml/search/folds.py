@@ -11,11 +11,14 @@ import pandas as pd
 from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import group_codes, may_share_groups
-from ml.models.family import FittedModel, Training
+from ml.models.family import FittedModel, Monotone, Training
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
 from ml.tasks.metrics import Task
+from ml.tasks.objectives import SQUARED, Objective
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.transforms import Transform
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,16 @@ class Folded:
 
 
 def folded(
-    frame: pd.DataFrame, y: np.ndarray, encoder: Encoder, task: Task, folds: Sequence[Fold], positions: np.ndarray
+    frame: pd.DataFrame,
+    y: np.ndarray,
+    encoder: Encoder,
+    task: Task,
+    folds: Sequence[Fold],
+    positions: np.ndarray,
+    weights: RowWeights | None = None,
+    objective: Objective = SQUARED,
+    transform: Transform | None = None,
+    monotone: Monotone | None = None,
 ) -> Folded:
     """Return the folds of those of the rows `frame`, labelled `y`, at some positions, with the columns of `encoder`."""
     parts = []
@@ -47,7 +59,10 @@ def folded(
         learned, judged = positions[fold.learned], positions[fold.judged]
         fitted = encoder.fitted_again(frame.iloc[learned])
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
-        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task))
+        weighed = weights and weights.fold(y, learned, judged)
+        parts.append(
+            Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective, transform, monotone or {})
+        )
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))
 
 
@@ -73,7 +88,8 @@ def declared_folds(
         _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
-    return folded(train, data.y, data.encoder, data.task, folds, positions)
+    how = data.weights, data.objective, data.transform, data.monotone
+    return folded(train, data.y, data.encoder, data.task, folds, positions, *how)
 
 
 def _groups(spec: UseCaseSpec, X: np.ndarray, groups: pd.Series | None) -> np.ndarray | None:

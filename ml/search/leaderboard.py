@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from pydantic import BaseModel, ConfigDict
 
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 
 class Leaderboard(BaseModel):
@@ -22,6 +22,6 @@ class Leaderboard(BaseModel):
 
 def rank(scores: Mapping[str, float], metric: str) -> Leaderboard:
     """Rank families by score, those with equal scores by name."""
-    sign = METRICS[metric].sign
+    sign = Metric.named(metric).sign
     ranking = sorted(scores.items(), key=lambda entry: (-sign * entry[1], entry[0]))
     return Leaderboard(metric=metric, ranking=tuple(ranking))

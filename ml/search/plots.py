@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ml.search.study import Trial
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -43,7 +43,7 @@ def history(trials: Sequence[Trial], metric: str) -> bytes:
     from matplotlib.figure import Figure
 
     whole = [(trial.number, trial.score) for trial in trials if trial.score is not None]
-    better: Callable[..., float] = max if METRICS[metric].higher_is_better else min
+    better: Callable[..., float] = max if Metric.named(metric).higher_is_better else min
     best = [better(score for _, score in whole[: end + 1]) for end in range(len(whole))]
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()

@@ -87,6 +87,7 @@ class Parameter:
 class Space:
     """A family's search space with overrides by name: a range, a list of choices, or a fixed value.
 
+    A name may also be that of a parameter of the library, which the family does not search by itself.
     `fixed` settings are part of every trial's and go before the family's own.
     """
 
@@ -108,6 +109,8 @@ class Space:
         values, params = {**self.family.defaults(), **wanted}, {}
 
         def choose(parameter: Parameter) -> Any:
+            if parameter.name not in values and parameter.name in self._further:
+                values[parameter.name] = parameter.choices[0] if parameter.choices else parameter.low
             if parameter.name not in values:
                 raise KeyError(f"The family {self.family.name!r} has no default of {parameter.name!r}: add it.")
             params[parameter.name] = parameter.nearest(values[parameter.name])
@@ -139,7 +142,8 @@ class Space:
     def _settings(self, choose: Callable[[Parameter], Any]) -> dict[str, Any]:
         """Return the settings that a family makes of chosen parameters, with those that are fixed."""
         proxy: Any = _Proxy(self.overrides, choose)
-        return {**self.family.suggest(proxy), **self.fixed}
+        further = {name: _further(name, self.overrides[name], choose) for name in self._further}
+        return {**self.family.suggest(proxy), **further, **self.fixed}
 
     def _check(self) -> None:
         """Raise ValueError for an unknown name, and for what its parameter cannot be."""
@@ -148,10 +152,17 @@ class Space:
             proxy: Any = _Proxy(self.overrides, _Draw(random.Random(number)))
             self.family.suggest(proxy)
             names |= proxy.names
-        if unknown := sorted(self.overrides.keys() - names):
+        self._further = sorted(self.overrides.keys() - names)
+        library = self.family.parameters() if self._further else None
+        if self._further and library is None:
             raise ValueError(
-                f"models.{self.family.name}.search names {unknown}, which this family does not have. "
+                f"models.{self.family.name}.search names {self._further}, which this family does not have. "
                 f"Its parameters: {sorted(names)}."
+            )
+        if library and (wrong := list(filter(None, map(library.problem, self._further)))):
+            raise ValueError(
+                f"models.{self.family.name}.search: {'; '.join(wrong)}. It searches {sorted(names)} by itself; allowed "
+                f"are also: {', '.join(sorted({*library.allowed} - names))}."
             )
 
 
@@ -185,6 +196,16 @@ class _Proxy:
         values = tuple(override) if several else (override,)
         parameter.require(values)
         return self.choose(Parameter(parameter.name, None, choices=values)) if several else override
+
+
+def _further(name: str, declared: Any, choose: Callable[[Parameter], Any]) -> Any:
+    """Return the value of a parameter that the family does not suggest: as declared, or chosen of a list or a range."""
+    if isinstance(declared, Mapping):
+        low, high = declared["low"], declared["high"]
+        kind = int if isinstance(low, int) and isinstance(high, int) else float
+        step = 1 if kind is int else None
+        return kind(choose(Parameter(name, kind, low, high, bool(declared.get("log")), step)))
+    return choose(Parameter(name, None, choices=tuple(declared))) if isinstance(declared, list | tuple) else declared
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ml.search.evaluator import Job, Outcome, State
 from ml.search.rungs import rung_thresholds
 from ml.search.space import Space
 from ml.search.workers import Run
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -73,7 +73,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.space, self.search, self.metric, self.seed = space, search, metric, seed
         self._direction: Literal["maximize", "minimize"] = (
-            "maximize" if METRICS[metric].higher_is_better else "minimize"
+            "maximize" if Metric.named(metric).higher_is_better else "minimize"
         )
         self._storage = get_storage(search.storage)
         self._study = optuna.create_study(

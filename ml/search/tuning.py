@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ml.base.seeds import derived_seed
-from ml.declaration.catalogue import CATALOGUE
+from ml.declaration.catalogue import CATALOGUE, families_for
 from ml.models.catalogue import family
 from ml.models.family import FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
@@ -21,7 +21,7 @@ from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, METRICS, Task, score
+from ml.tasks.metrics import BINARY, Kind, Metric, Task, score
 
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
 
@@ -29,6 +29,21 @@ __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tu
 def able_to_settle() -> list[str]:
     """List the families that can be refitted on the validation rows too, sorted."""
     return sorted(name for name in CATALOGUE if family(name).settles)
+
+
+def able_to_learn(objective: str) -> list[str]:
+    """List the families that can learn by a kind of objective, sorted."""
+    return sorted(name for name in families_for("regression") if objective in family(name).objectives)
+
+
+def able_to_be_monotone() -> list[str]:
+    """List the families whose answers can be made to follow a feature in one direction, sorted."""
+    return sorted(name for name in families_for("regression") if family(name).takes_monotone)
+
+
+def able_to_weigh(kind: Kind) -> list[str]:
+    """List the families for a kind of task that take weights of rows, sorted."""
+    return sorted(name for name in families_for(kind) if family(name).takes_weights)
 
 
 @dataclass(frozen=True)
@@ -118,7 +133,7 @@ def tune(
         model=first if refit.everything is None else _fit_on_everything(fitter, best, first, refit.everything),
         encoder=(refit.everything or data).encoder,
         metric=metric,
-        score=score(metric, data.y_valid, valid),
+        score=score(metric, data.y_valid, valid, data.scoring),
         trials=tuple(finished),
         best_trial=best.number,
         task=data.task,
@@ -134,7 +149,7 @@ def _best(family_name: str, trials: Sequence[Trial], metric: str) -> Trial:
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise RuntimeError(f"All {len(trials)} trials of {family_name!r} failed. The first: {trials[0].reason}")
-    return max(scored, key=lambda trial: (METRICS[metric].sign * (trial.score or 0.0), -trial.number))
+    return max(scored, key=lambda trial: (Metric.named(metric).sign * (trial.score or 0.0), -trial.number))
 
 
 def _evaluate_again(
@@ -158,10 +173,10 @@ def _refit_scores(
     fitter: Fitter, data: Training, best: Trial, metric: str, valid: np.ndarray, seeds: int
 ) -> tuple[float, ...]:
     """Return the validation score for every seed, the winner's own first."""
-    scores = [score(metric, data.y_valid, valid)]
+    scores = [score(metric, data.y_valid, valid, data.scoring)]
     for number in range(1, seeds):
         model = fitter(data, best.params, best.number, "refit", number)
-        scores.append(score(metric, data.y_valid, model.predict(data.X_valid)))
+        scores.append(score(metric, data.y_valid, model.predict(data.X_valid), data.scoring))
     return tuple(scores)
 
 

@@ -231,10 +231,11 @@ def _looked_at(declared: Table, columns: Mapping[str, ColumnAudit]) -> dict[str,
     limited = [name for name in declared.audit.limited if name in columns]
     gaps = [name for name, audit in columns.items() if audit.missing_at_most is not None]
     times = sorted(declared.times)
+    sampled = f"of a sample of {declared.sample} " if declared.sample else ""
     place = _PLACE if declared.keys == [ROW_NUMBER] else ""
     return {
         "types": f"{len(times)} columns hold times, and {len(kinds)} what audit.columns says",
-        "uniqueness": f"no two rows share the key {declared.keys}{place}{_also(unique, 'nor a value of')}",
+        "uniqueness": f"no two rows {sampled}share the key {declared.keys}{place}{_also(unique, 'nor a value of')}",
         "missing_shares": f"every row has the key {declared.keys}{_also(gaps, 'and enough have')}",
         "ranges": f"all values lie within the limits of {', '.join(limited)}",
     }

@@ -169,7 +169,8 @@ def _of_text(name: str, x: str, logical: str | None, spelling: Spelling = PLAIN)
             )
         if spelling.unit:
             whole = f"try_cast({_spelled(x, spelling)} as decimal(38, 9))"
-            value = f"case when {whole} is null then {value} else {_counted(_kept(whole, spelling), spelling.unit)} end"
+            counted = _counted(_kept(whole, spelling), spelling.unit)
+            value = counted if spelling.is_time else f"case when {whole} is null then {value} else {counted} end"
             wrong += f" and ({whole} is null or {_kept(whole, spelling)} is not null)"
             remedy = f"write them in {spelling.unit} since 1970, or correct source.unit"
         return Column(name, value, f"{wrong} and {value} is null", _NO_TIME, remedy, frozenset(by))
@@ -321,8 +322,10 @@ def _rest(text: str, spelling: Spelling) -> str:
     """Return SQL of a text, null where it is a number that stands for a missing value."""
     if not spelling.numbers:
         return text
-    mark = f"try_cast({_spelled(text, spelling)} as double) in ({_literals(spelling.numbers)})"
-    return f"case when not coalesce({mark}, false) then {text} end"
+    spelled, marks = _spelled(text, spelling), _literals(spelling.numbers)
+    whole = f"case when regexp_full_match({spelled}, '{WHOLE}') then try_cast({spelled} as bigint) end"
+    mark = f"coalesce({whole} in ({marks}), try_cast({spelled} as double) in ({marks}), false)"  # no digit is rounded
+    return f"case when not {mark} then {text} end"
 
 
 def as_dates(name: str, counts: Sequence[int], spelling: Spelling) -> Column | None:

@@ -43,6 +43,7 @@ def computed_sql(where: str, declared: Table, opened: "DuckDBPyConnection", rela
     except duckdb.Error as error:
         raise DataError(f"{where}: {error}; correct the expression in the declaration") from error
     logical = {name: kind for name, kind in declared.logical_types.items() if name in declared.derived}
+    _check_time(where, declared, schema)
     return select_sql([read_column(where, field, logical.get(field.name)) for field in schema], query)
 
 
@@ -64,6 +65,17 @@ def failures_named(where: str, declared: Table, opened: "DuckDBPyConnection", qu
                     "declaration, such as by try_cast(... as ...) or try(...), which are null there"
                 ) from error
         raise
+
+
+def _check_time(where: str, declared: Table, schema: pa.Schema) -> None:
+    """Raise DataError for a computed `time` that is none."""
+    if declared.time is None or declared.time not in declared.computed:
+        return
+    if not pa.types.is_temporal(kind := schema.field(declared.time).type):
+        raise DataError(
+            f"{where}: {declared.time!r}, which is computed ({declared.computed[declared.time]}), holds {kind} and no "
+            "times: make one of it, as cast(… as timestamp) and strptime(…, '%d/%m/%Y') do"
+        )
 
 
 def check_known(where: str, declared: Table, rows: pa.Table | TableFile) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from ml.base.files import scratch_folder
 from ml.base.hashing import hash_table
-from ml.base.sql import DataError, connection, parquet_sql, quoted
+from ml.base.sql import DataError, connection, parquet_sql, quoted, text_sql
 from ml.base.table_file import BATCH, TableFile
 from ml.base.text import near
 from ml.declaration.part import without_secrets
@@ -34,7 +34,12 @@ if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 _SMALL = "compression zstd, compression_level 1"  # level 3 takes a sixth longer for two percent of the size
+_DRAWS = 1_000_000  # of which a sample takes its share
 _CELLS = 1 << 23  # of a row group, which is held while it is written
+_ONE_TYPE = (
+    "give each column values of one type: texts, numbers, booleans or times; declare in source.missing what stands for "
+    "a missing one, or list under ignore what no one needs"
+)
 _SCHEMA = "rename it at its source, or list under ignore what no one needs"
 
 
@@ -61,6 +66,12 @@ def write_table(
     where = f"use case {use_case!r}, table {name!r}"
     with connection(memory=_memory()) as opened, _readable(where, table.source), table.source.rows() as rows:
         return _Reading(where, table, frozenset(times), opened, folder, first).written(rows)
+
+
+def pinned(use_case: str, name: str, table: Table) -> Table:
+    """Return the declaration of a table whose source is at one version, where it has versions."""
+    with _readable(f"use case {use_case!r}, table {name!r}", table.source):
+        return table.model_copy(update={"source": table.source.pinned()})
 
 
 def is_numbered(table: Table, columns: Iterable[str]) -> bool:
@@ -116,7 +127,18 @@ class _Reading:
         columns = self._readable(relation, self._columns(rows.schema, names, known, relation))
         if is_numbered(self.table, rows.schema.names):
             columns = [Column(ROW_NUMBER, "row_number() over ()"), *columns]
-        return self._checked(self._copied(f"({select_sql(columns, relation)})", "table"))
+        return self._checked(self._copied(f"({self._sampled(columns, relation)})", "table"))
+
+    def _sampled(self, columns: Sequence[Column], relation: str) -> str:
+        """Return the query of the table: of a sample, the rows that the hash of their key draws, and those without."""
+        query = select_sql(columns, relation)
+        if self.table.sample is None:
+            return query
+        keys = [quoted(key) for key in self.table.keys]
+        names = ", ".join(f"replace({text_sql(key)}, '|', '||')" for key in keys)
+        nulls = " or ".join(f"{key} is null" for key in keys)
+        drawn = f"md5_number(concat_ws('|', {names})) % {_DRAWS} < {round(self.table.sampled * _DRAWS)}"
+        return f"select * from ({query}) where {drawn} or {nulls}"
 
     def _usable(self, rows: Rows) -> list[str]:
         """Return the columns that the table has: those that are ignored are left out where they could not be any."""
@@ -133,7 +155,7 @@ class _Reading:
         ignored = set(table.ignore)
         unfit = [f"column {name!r}: {why}" for name, why in rows.refused.items() if name not in ignored]
         if unfit:
-            raise self._error("types", "; ".join(unfit), "give each column values of one type")
+            raise self._error("types", "; ".join(unfit), _ONE_TYPE)
         if "" in names and "" not in ignored:
             raise self._error("schema", f"column {names.index('') + 1} of {len(names)} has no name", _SCHEMA)
         if faults := list(_shared_names(names, ignored, made)):
@@ -204,11 +226,18 @@ class _Reading:
 
     def _check_used(self, columns: Sequence[Column]) -> None:
         """Raise AuditError where an option of the source that is for all times is for none."""
-        used = frozenset[str]().union(*(column.by for column in columns))
-        for option in ("dates", "unit"):
-            if isinstance(declared := getattr(self.table.source, option, None), str) and option not in used:
-                remedy = "name the columns of times in time, known_at or logical_types, or leave it out"
+        by = {option: {column.name for column in columns if option in column.by} for option in ("dates", "unit")}
+        names = {column.name for column in columns}
+        for option, used in by.items():
+            declared = getattr(self.table.source, option, None)
+            if isinstance(declared, str) and not used:
+                remedy = (
+                    f"name the columns of times in time, known_at or logical_types, or by column in source.{option}"
+                )
                 raise self._error("types", f"source.{option} is {declared!r}, and no column is a time by it", remedy)
+            if unused := sorted(set(declared if isinstance(declared, dict) else ()) & names - used):
+                fault = f"source.{option} names {unused}, whose values are times by themselves, or by another option"
+                raise self._error("types", fault, "leave them out there")
 
     def _readable(self, relation: str, columns: Sequence[Column]) -> list[Column]:
         """Return the columns without ignored ones that cannot be read; raise AuditError for another such one."""
@@ -226,10 +255,16 @@ class _Reading:
 
     def _checked(self, file: TableFile) -> TableFile:
         """Return the file, with its computed columns, once times and key are checked."""
-        relation = _scanned(file)
-        self._check_times(file, relation)
+        relation, table = _scanned(file), self.table
+        if table.time not in table.computed:
+            self._check_times(file, relation)
         self._check_key(relation)
-        return self._computed(relation) if self.table.derived else file
+        if not table.derived:
+            return file
+        computed_file = self._computed(relation)
+        if table.time in table.computed:
+            self._check_times(computed_file, _scanned(computed_file))
+        return computed_file
 
     def _check_times(self, file: TableFile, relation: str) -> None:
         table = self.table

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, SupportsIndex, TypeAlias, get_args
+from difflib import get_close_matches
+from functools import lru_cache
+from typing import TYPE_CHECKING, Annotated, Any, Literal, SupportsIndex, get_args
 
 import numpy as np
+from pydantic import AfterValidator, WithJsonSchema
 
-from ml.tasks import weighted
+from ml.tasks import decided, errors, weighted
+from ml.tasks.own_metric import OWN, direction, function_at, of_function
 from ml.tasks.weighted import Prepare, Weighted, mean_of
 
 if TYPE_CHECKING:
@@ -74,13 +80,18 @@ class Task:
 BINARY = Task()
 
 
+def _defined(y: np.ndarray, p: np.ndarray) -> None:
+    """Find no problem with any rows."""
+
+
 @dataclass(frozen=True)
 class Metric:
     """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
 
     Labels are 0 and 1, codes of classes, or numbers. `weighted(y, p)` gives it, of finite predictions, as a function of
     the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
-    predictions matters.
+    predictions matters. It lies in `range`. One that is `usual` is in every report of its tasks, any other where it is
+    declared. Where it is undefined, `problem(y, p)` says why.
     """
 
     name: str
@@ -90,13 +101,17 @@ class Metric:
     default_of: Kind | None = None
     ranks: bool = False
     description: str = field(kw_only=True)
+    usual: bool = field(default=True, kw_only=True)
+    range: tuple[float, float] = field(default=(0, 1), kw_only=True)
+    problem: Callable[[np.ndarray, np.ndarray], str | None] = field(default=_defined, kw_only=True)
 
     @classmethod
     def named(cls, name: str) -> Metric:
-        """Return a metric of the catalogue; raises ValueError, which lists the allowed names, for an unknown one."""
-        if name not in METRICS:
-            raise ValueError(f"There is no metric {name!r}. Allowed: {sorted(METRICS)}.")
-        return METRICS[name]
+        """Return a metric of the catalogue, or the user's own at `package.module:function`.
+
+        Raises ValueError, which lists the allowed names, for an unknown one.
+        """
+        return _own(name) if re.match(OWN, name) else _of_catalogue(name)
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> str | tuple[Any, ...]:
         """Let a metric of the catalogue be stored by its name: its function may move, and no pickle takes some."""
@@ -104,17 +119,25 @@ class Metric:
             return Metric.named, (self.name,)
         return super().__reduce_ex__(protocol)
 
-    def prepare(self, y: np.ndarray, p: np.ndarray) -> Weighted:
-        """Return it as a function of the rows' weights; NaN of any if some prediction is no finite number.
+    def prepare(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> Weighted:
+        """Return it as a function of how often each row counts, times its own weight; NaN of any where it is undefined.
 
-        What ranks or counts predictions would take such a one for the greatest, or for a class.
+        So it is if some prediction is no finite number: what ranks or counts predictions would take such a one for the
+        greatest, or for a class.
         """
-        if not np.isfinite(p).all():
+        if self.undefined(y, p) is not None:
             return lambda weights: np.full(weights.shape[:-1], np.nan)
-        return self.weighted(y, p)
+        prepared = self.weighted(y, p)
+        return prepared if weights is None else lambda counts: prepared(counts * weights)
 
-    def __call__(self, y: np.ndarray, p: np.ndarray) -> float:
-        return float(self.prepare(y, p)(np.ones(len(y))))
+    def undefined(self, y: np.ndarray, p: np.ndarray) -> str | None:
+        """Return why it says nothing of these rows, whatever their weights; None if it does."""
+        if wrong := rows_not_finite(p):
+            return f"{wrong} of {len(y)} predictions are no finite numbers"
+        return self.problem(y, p)
+
+    def __call__(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
+        return float(self.prepare(y, p, weights)(np.ones(len(y))))
 
     @property
     def sign(self) -> int:
@@ -124,35 +147,165 @@ class Metric:
 
 _CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
 _NUMBERS: tuple[Kind, ...] = ("regression",)
+_LOSS, _AGREEMENT, _SHARE_OF_VARIANCE = (0, math.inf), (-1, 1), (-math.inf, 1)
 # fmt: off
 _ENTRIES = (
-    Metric("roc_auc", True, _CLASSES, weighted.roc_auc, "binary", ranks=True,
+    Metric("roc_auc", True, _CLASSES, weighted.roc_auc, "binary", ranks=True, problem=weighted.one_class,
            description="the area under the ROC curve"),
     Metric("average_precision", True, ("binary",), weighted.average_precision, ranks=True,
-           description="the average precision"),
-    Metric("log_loss", False, _CLASSES, mean_of(weighted.log_losses), "multiclass", description="the log loss"),
+           problem=weighted.no_positive, description="the average precision"),
+    Metric("log_loss", False, _CLASSES, mean_of(weighted.log_losses), "multiclass", range=_LOSS,
+           description="the log loss"),
     Metric("brier", False, _CLASSES, mean_of(weighted.brier_losses), description="the Brier score"),
     Metric("accuracy", True, _CLASSES, mean_of(weighted.hits),
            description="the share of rows whose likeliest class is right"),
-    Metric("f1_macro", True, _CLASSES, weighted.f1_macro, description="the mean F1 of the classes"),
-    Metric("rmse", False, _NUMBERS, weighted.rmse, "regression", description="the root of the mean squared error"),
-    Metric("mae", False, _NUMBERS, mean_of(weighted.absolute_errors), description="the mean absolute error"),
-    Metric("r2", True, _NUMBERS, weighted.r2, description="the share of the target's variance that is explained"),
+    Metric("f1_macro", True, _CLASSES, decided.fbeta(1, macro=True), description="the mean F1 of the classes"),
+    Metric("rmse", False, _NUMBERS, weighted.rmse, "regression", range=_LOSS,
+           description="the root of the mean squared error"),
+    Metric("mae", False, _NUMBERS, mean_of(weighted.absolute_errors), range=_LOSS,
+           description="the mean absolute error"),
+    Metric("r2", True, _NUMBERS, weighted.r2, range=_SHARE_OF_VARIANCE, problem=weighted.no_variance,
+           description="the share of the target's variance that is explained"),
+    Metric("balanced_accuracy", True, _CLASSES, decided.balanced_accuracy, usual=False,
+           description="the mean share of each class's rows that are right"),
+    Metric("mcc", True, _CLASSES, decided.mcc, usual=False, range=_AGREEMENT,
+           description="Matthews' correlation of likeliest and true classes"),
+    Metric("kappa", True, _CLASSES, decided.kappa, usual=False, range=_AGREEMENT, problem=decided.no_other_class,
+           description="Cohen's kappa of likeliest and true classes"),
+    Metric("mape", False, _NUMBERS, mean_of(errors.relative_errors), usual=False, range=_LOSS,
+           problem=errors.zero_targets, description="the mean absolute error as a share of the true number"),
+    Metric("rmsle", False, _NUMBERS, errors.rmsle, usual=False, range=_LOSS, problem=errors.without_logarithm,
+           description="the root of the mean squared error of logarithms of one more"),
+)
+# fmt: on
+
+
+@dataclass(frozen=True)
+class Numbered:
+    """Metrics with a number in their name, such as `pinball_0.9`: `form` has braces where it stands.
+
+    There is one for each number that `allows` lets pass, which `numbers` says in words; `of` makes it.
+    """
+
+    form: str
+    example: float
+    numbers: str
+    allows: Callable[[float], bool]
+    of: Callable[[str, float], Metric]
+
+    def named(self, name: str) -> Metric | None:
+        """Return the metric of this name; None for a name of another form. Raises ValueError for a wrong number."""
+        before, _, after = self.form.partition("{}")
+        match = re.fullmatch(f"{before}(.+){after}", name)
+        if match is None:
+            return None
+        try:
+            number = float(match[1])
+        except ValueError:
+            number = math.nan
+        if match[1] != f"{number:.15g}" or not self.allows(number):
+            raise ValueError(f"There is no metric {name!r}: {self.form.format('…')} takes {self.numbers}.")
+        return self.of(name, number)
+
+    @property
+    def sample(self) -> Metric:
+        """One of them, with the number of the `example`."""
+        return self.of(self.form.format(f"{self.example:.15g}"), self.example)
+
+
+# fmt: off
+NUMBERED = (
+    Numbered("fbeta_{}", 2, "how many times recall counts as much as precision, such as fbeta_2 or fbeta_0.5",
+             lambda beta: 0 < beta < math.inf,
+             lambda name, beta: Metric(
+                 name, True, _CLASSES, decided.fbeta(beta), usual=False,
+                 description=f"F-beta of the positive class, or its mean over many, recall counting {beta:g} times")),
+    Numbered("top_{}_accuracy", 2, "a whole number from 2 on, such as top_3_accuracy",
+             lambda k: k >= 2 and k.is_integer(),
+             lambda name, k: Metric(
+                 name, True, ("multiclass",), mean_of(decided.top_hits(int(k))), usual=False,
+                 problem=decided.too_few_classes(int(k)),
+                 description=f"the share of rows whose class is among the {k:g} likeliest")),
+    Numbered("precision_at_{}", 0.1, "a number of rows or a share below 1, such as precision_at_100, precision_at_0.1",
+             lambda k: 0 < k < 1 or (k >= 1 and k.is_integer()),
+             lambda name, k: Metric(
+                 name, True, ("binary",), decided.precision_at(k), ranks=True, usual=False,
+                 problem=decided.too_few_rows(k),
+                 description=f"the share of positives among the likeliest {k:g}{' of the' if k < 1 else ''} rows")),
+    Numbered("pinball_{}", 0.9, "a quantile between 0 and 1, such as pinball_0.9",
+             lambda quantile: 0 < quantile < 1,
+             lambda name, quantile: Metric(
+                 name, False, _NUMBERS, mean_of(errors.pinball_losses(quantile)), usual=False, range=_LOSS,
+                 description=f"the mean pinball loss of the quantile {quantile:g}")),
 )
 # fmt: on
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ENTRIES}
 DEFAULT_METRIC: Mapping[Kind, str] = {
     kind: metric.name for kind in get_args(Kind) for metric in _ENTRIES if metric.default_of == kind
 }
-if TYPE_CHECKING:
-    MetricName: TypeAlias = str
-else:
-    MetricName = Literal[tuple(METRICS)]  # so that errors and the schema list the names
 
 
-def score(metric: str, y: np.ndarray, p: np.ndarray) -> float:
+@lru_cache
+def _of_catalogue(name: str) -> Metric:
+    if (listed := METRICS.get(name)) is not None:
+        return listed
+    for numbered in NUMBERED:
+        if (metric := numbered.named(name)) is not None:
+            return metric
+    near = [f", did you mean {known!r}" for known in get_close_matches(name, METRICS, n=1)]
+    allowed = sorted([*METRICS, *(numbered.sample.name for numbered in NUMBERED)])
+    raise ValueError(
+        f"There is no metric {name!r}{''.join(near)}. Allowed: {', '.join(allowed)} (or with another number), or a "
+        "package.module:function."
+    )
+
+
+def _own(reference: str) -> Metric:
+    """Return the user's own metric, which may be of any task."""
+    function = function_at(reference)
+    return Metric(
+        reference,
+        direction(reference, function),
+        get_args(Kind),
+        of_function(reference, function),
+        description=f"{reference}, a metric of your own",
+        usual=False,
+        range=(-math.inf, math.inf),
+    )
+
+
+def _declared(name: str) -> str:
+    if not re.match(OWN, name):  # code of the user's own is imported when the use case is loaded
+        Metric.named(name)
+    return name
+
+
+_FORMS = "|".join(numbered.form.format(r"[\d.]+") for numbered in NUMBERED)
+FURTHER = f"{OWN}|^({_FORMS})$"  # the names of metrics that the catalogue does not list one by one
+MetricName = Annotated[
+    str,
+    AfterValidator(_declared),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "anyOf": [{"enum": list(METRICS)}, {"pattern": FURTHER}],
+        }
+    ),
+]
+
+
+def score(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Compute a metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
-    return Metric.named(metric)(y, p)
+    return Metric.named(metric)(y, p, weights)
+
+
+def own_modules(names: Iterable[str]) -> list[str]:
+    """Return the modules of those metrics that are the user's own: part of the code of what goes by them.
+
+    Raises ValueError, which says what is wrong, if one of these is no metric.
+    """
+    own = [name for name in names if re.match(OWN, name) and Metric.named(name)]
+    return sorted({name.partition(":")[0] for name in own})
 
 
 def rows_not_finite(p: np.ndarray) -> int:
@@ -172,6 +325,22 @@ def rows_unanswered(p: np.ndarray, task: Task) -> int:
         return int((outside.any(axis=1) | ~(np.abs(p.sum(axis=1) - 1) <= OFF)).sum())
 
 
+def usual_metrics(kind: Kind) -> list[str]:
+    """Return the names of the metrics that every report of a task shows, in the order of the catalogue."""
+    return [name for name, metric in METRICS.items() if metric.usual and kind in metric.tasks]
+
+
+def fits(name: str, kind: Kind) -> bool:
+    """Return whether a metric fits a task; of the user's own, nothing is known before it is asked."""
+    return bool(re.match(OWN, name)) or kind in Metric.named(name).tasks
+
+
 def metrics_of(kind: Kind) -> list[str]:
-    """Return the names of the metrics that fit a task, in the order of the catalogue."""
-    return [name for name, metric in METRICS.items() if kind in metric.tasks]
+    """Return the names of the metrics that fit a task, in the order of the catalogue; one for each that is numbered."""
+    metrics = [*METRICS.values(), *(numbered.sample for numbered in NUMBERED)]
+    return [metric.name for metric in metrics if kind in metric.tasks]
+
+
+def kind_of(measured: Collection[str]) -> Kind | None:
+    """Return the task of which all usual metrics are among those that were measured; None if there is none."""
+    return next((kind for kind in get_args(Kind) if set(usual_metrics(kind)) <= set(measured)), None)

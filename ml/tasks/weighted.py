@@ -81,21 +81,6 @@ def r2(y: np.ndarray, p: np.ndarray) -> Weighted:
     return weighted
 
 
-def f1_macro(y: np.ndarray, p: np.ndarray) -> Weighted:
-    """Prepare the mean F1 of the classes that occur or are predicted; 0 for one that never is both."""
-    classes, codes = np.unique(np.concatenate([y.astype(int), most_likely(p)]), return_inverse=True)
-    truth, predicted = codes[: len(y)], codes[len(y) :]
-    by_truth, by_prediction = Groups(truth, len(classes)), Groups(predicted, len(classes))
-    right = truth == predicted
-
-    def weighted(weights: np.ndarray) -> np.ndarray:
-        total, both = by_truth.sums(weights) + by_prediction.sums(weights), by_truth.sums(weights * right)
-        f1: np.ndarray = np.divide(2 * both, total, out=np.zeros(total.shape), where=total > 0).mean(axis=-1)
-        return f1
-
-    return weighted
-
-
 class Groups:
     """Rows by the codes 0 to `groups` - 1 that they have, [n_rows]."""
 
@@ -108,6 +93,21 @@ class Groups:
         sums = np.zeros((*weights.shape[:-1], self.groups))
         sums[..., self.present] = np.add.reduceat(np.take(weights, self.order, axis=-1), self.starts, axis=-1)
         return sums
+
+
+def one_class(y: np.ndarray, p: np.ndarray) -> str | None:
+    """Say that nothing is ranked where all rows are of one class."""
+    return f"all {len(y)} rows are of one class" if len(np.unique(y)) == 1 else None
+
+
+def no_positive(y: np.ndarray, p: np.ndarray) -> str | None:
+    """Say that there is no recall where no row is positive."""
+    return None if (y == 1).any() else f"none of {len(y)} rows is positive"
+
+
+def no_variance(y: np.ndarray, p: np.ndarray) -> str | None:
+    """Say that there is no variance to explain where all numbers are the same."""
+    return f"all {len(y)} true numbers are the same" if len(np.unique(y)) == 1 else None
 
 
 def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:

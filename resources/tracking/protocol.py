@@ -75,6 +75,9 @@ class Versions(Protocol):
     def file(self, version: str, name: str) -> bytes:
         """Return a file of a version; raise RegistryError if it is not there."""
 
+    def put_file(self, version: str, name: str, content: bytes) -> None:
+        """Write a file of a version, whole or not at all, in place of an earlier one."""
+
     def set_tag(self, version: str, tag: str, value: str) -> None:
         """Set a tag of a version."""
 

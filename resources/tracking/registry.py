@@ -67,6 +67,12 @@ class Registry:
         """Return a file of a registered version; raise RegistryError if it is not there."""
         return self.versions.file(version, name)
 
+    def complete(self, version: str, bundle: Mapping[str, bytes]) -> None:
+        """Put all else that a version's Bento has beside the version, so that whoever loads it needs no other place."""
+        from resources.tracking.pyfunc import BUNDLE, pack
+
+        self.versions.put_file(version, BUNDLE, pack(bundle))
+
     def model(self, version: str) -> bytes:
         """Return the ONNX file of a version; raise RegistryError, with the way out, unless it is as registered."""
         try:

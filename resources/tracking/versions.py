@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from ml.base.files import scratch_folder
+from ml.base.files import scratch_folder, write_whole
 from resources.tracking.protocol import RegisteredVersion, RegistryError, TrackedRun
 
 if TYPE_CHECKING:
@@ -40,13 +40,11 @@ class MlflowVersions:
 
     def register(self, run: TrackedRun, content: bytes, tags: Mapping[str, str], files: Mapping[str, bytes]) -> str:
         """Register an ONNX model as a new version; its artifacts (with `files`) are `run`'s; return its number."""
-        import mlflow.onnx
-        import onnx
+        from resources.tracking.pyfunc import save
 
         with scratch_folder() as folder:
             path = folder / "model"
-            mlflow.onnx.save_model(onnx.load_from_string(content), str(path), pip_requirements=["onnx", "onnxruntime"])
-            (path / "model.onnx").write_bytes(content)  # these very bytes: MLflow has serialized them anew
+            save(content, path)
             for file, beside in files.items():
                 (path / file).write_bytes(beside)
             self.client.log_artifacts(run.id, str(path), "model")
@@ -69,6 +67,20 @@ class MlflowVersions:
                 why = " ".join(str(error).split())  # MLflow's goes over several lines
                 raise RegistryError(f"{self.name} version {version}: {name} cannot be read: {why}") from error
             return Path(path).read_bytes()
+
+    def put_file(self, version: str, name: str, content: bytes) -> None:
+        """Write a file of a version, whole or not at all, in place of an earlier one."""
+        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+        from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+        source = self.client.get_model_version_download_uri(self.name, version)
+        repository: Any = get_artifact_repository(source, self.tracking_uri)
+        if isinstance(repository, LocalArtifactRepository):  # which would write over the earlier one, bit by bit
+            write_whole(Path(repository.artifact_dir) / name, content)
+            return
+        with scratch_folder() as folder:
+            (folder / name).write_bytes(content)
+            repository.log_artifact(str(folder / name))
 
     def set_tag(self, version: str, tag: str, value: str) -> None:
         """Set a tag of a version."""

@@ -23,6 +23,12 @@ class EventLogError(ValueError):
         super().__init__(f"{path}, line {line}: {problem}; correct or delete the line, or move the file away")
 
 
+def log_folder() -> Path | None:
+    """Return the folder where accepted events are kept across restarts, $SEXTANT_EVENTS; None: nowhere."""
+    folder = os.environ.get("SEXTANT_EVENTS")
+    return Path(folder) if folder else None
+
+
 @dataclass(frozen=True)
 class Entry:
     """One request's events, and the line of the log that holds them."""

@@ -57,7 +57,7 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task)}
+    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
 
 
 async def _predict(request: Request, predictor: Predictor) -> Response:
@@ -71,10 +71,13 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
         return refuse(error.status, str(error))
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
-    about, task = {"model": predictor.name, "coordinates": predictor.id}, predictor.plan.task
+    about = {"model": predictor.name, "coordinates": predictor.id}
+    task, threshold = predictor.plan.task, predictor.model.threshold
     if batch.single:
-        return answer({**answers.one(task, prediction.scores[0]), **about, "warnings": prediction.warnings[0]})
-    return answer({**answers.many(task, prediction.scores), **about, "warnings": prediction.warnings})
+        return answer(
+            {**answers.one(task, prediction.scores[0], threshold), **about, "warnings": prediction.warnings[0]}
+        )
+    return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
 
 
 async def _accept(request: Request, events: Events) -> Response:

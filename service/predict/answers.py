@@ -10,25 +10,30 @@ from service.plan.document import Task
 Score = float | list[float]  # of a record: one number, or a probability for each class
 
 
-def one(task: Task, score: Score) -> dict[str, Any]:
-    """Answer one record: `score`, or `class` and `probabilities`."""
-    if isinstance(score, float):
+def one(task: Task, score: Score, threshold: float | None = None) -> dict[str, Any]:
+    """Answer one record: `score`, beside a threshold `decision` too, or `class` and `probabilities`."""
+    if isinstance(score, list):
+        return {"class": likeliest(task, score), "probabilities": _by_class(task, score)}
+    if threshold is None:
         return {"score": score}
-    return {"class": _likeliest(task, score), "probabilities": _by_class(task, score)}
+    return {"score": score, "decision": score >= threshold, "threshold": threshold}
 
 
-def many(task: Task, scores: Sequence[Score]) -> dict[str, Any]:
-    """Answer several records, with an entry for each: `scores`, or `classes` and `probabilities`."""
-    if task.kind != "multiclass":
-        return {"scores": scores}
+def many(task: Task, scores: Sequence[Score], threshold: float | None = None) -> dict[str, Any]:
+    """Answer several records, with an entry for each: `scores` and `decisions`, or `classes` and `probabilities`."""
     rows = [score for score in scores if isinstance(score, list)]
-    return {
-        "classes": [_likeliest(task, probabilities) for probabilities in rows],
-        "probabilities": [_by_class(task, probabilities) for probabilities in rows],
-    }
+    if task.kind == "multiclass":
+        return {
+            "classes": [likeliest(task, probabilities) for probabilities in rows],
+            "probabilities": [_by_class(task, probabilities) for probabilities in rows],
+        }
+    if threshold is None:
+        return {"scores": scores}
+    decisions = [score >= threshold for score in scores if isinstance(score, float)]
+    return {"scores": scores, "decisions": decisions, "threshold": threshold}
 
 
-def explanation(task: Task) -> str:
+def explanation(task: Task, threshold: float | None = None) -> str:
     """Describe the answer to a record, as a sentence."""
     if task.kind == "multiclass":
         return (
@@ -36,10 +41,13 @@ def explanation(task: Task) -> str:
             f"{', '.join(task.classes)}."
         )
     number = "the predicted number" if task.kind == "regression" else "the probability of the positive class"
-    return f"Answered with `score`, {number}."
+    if threshold is None:
+        return f"Answered with `score`, {number}."
+    return f"Answered with `score`, {number}, and `decision`, which is true from the `threshold` {threshold} on."
 
 
-def _likeliest(task: Task, probabilities: list[float]) -> str:
+def likeliest(task: Task, probabilities: list[float]) -> str:
+    """Return the class with the highest probability, the first one of equal ones."""
     return task.classes[probabilities.index(max(probabilities))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -39,14 +39,23 @@ class Inputs:
     categorical: Sequence[str]
     texts: Sequence[Vocabulary] = ()
 
+    @property
+    def columns(self) -> list[str]:
+        """The names of the features that are categories, and then of those that are texts."""
+        return [*self.categorical, *(vocabulary.column for vocabulary in self.texts)]
+
 
 @dataclass(frozen=True)
 class Matrices:
-    """`numeric` float32 [N, n_numeric], missing NaN; `categorical` object [N, n_categorical], missing ""."""
+    """`numeric` float32 [N, n_numeric], missing NaN; `categorical` object [N, n_categorical], missing "".
+
+    Of `texts` [N, n_texts] the last numbers are made.
+    """
 
     numeric: NDArray[np.float32]
     categorical: NDArray[np.object_]
     warnings: list[list[str]]
+    texts: NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0), dtype=object))
 
 
 @dataclass(frozen=True)
@@ -68,7 +77,7 @@ class FeatureBuilder:
         self.plan = plan
         features = _features_of(plan, inputs)
         numeric = [features[name] for name in inputs.numeric]
-        categorical = [features[name] for name in (*inputs.categorical, *_columns(inputs.texts))]
+        categorical = [features[name] for name in inputs.columns]
         self._vocabularies = [Numbers(vocabulary) for vocabulary in inputs.texts]
         self._width = len(numeric), len(inputs.categorical)
         self._numbers = _of_record(numeric)
@@ -107,7 +116,7 @@ class FeatureBuilder:
         for vocabulary, column in zip(self._vocabularies, categorical.T[n_categorical:], strict=True):
             vocabulary.write(numeric[:, first : first + vocabulary.width], column)
             first += vocabulary.width
-        return Matrices(numeric, categorical[:, :n_categorical], warnings)
+        return Matrices(numeric, categorical[:, :n_categorical], warnings, categorical[:, n_categorical:])
 
 
 def _fill(
@@ -129,15 +138,10 @@ def _fill(
         categorical[:, block.categorical] = block.finder.table.categorical[rows]
 
 
-def _columns(texts: Sequence[Vocabulary]) -> list[str]:
-    return [vocabulary.column for vocabulary in texts]
-
-
 def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
     features = {feature.name: feature for feature in plan.features}
     problems = []
-    texts = [*inputs.categorical, *_columns(inputs.texts)]
-    for name, wants_text in [*((n, False) for n in inputs.numeric), *((n, True) for n in texts)]:
+    for name, wants_text in [*((n, False) for n in inputs.numeric), *((n, True) for n in inputs.columns)]:
         feature = features.get(name)
         if feature is None:
             problems.append(f"the plan has no feature {name!r}")

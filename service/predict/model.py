@@ -6,7 +6,7 @@ import ctypes
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -22,6 +22,8 @@ CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 BINARY = Task()
 
+T = TypeVar("T")
+
 
 class _DeclaredInputs(msgspec.Struct):
     numeric: list[str]
@@ -29,8 +31,32 @@ class _DeclaredInputs(msgspec.Struct):
     texts: list[Vocabulary] = []
 
 
+class _Threshold(msgspec.Struct):
+    value: float
+
+
+class _Reference(msgspec.Struct):
+    threshold: _Threshold | None = None
+
+
+class _Table(msgspec.Struct):
+    key: str | list[str] = ""
+
+
+class _Examples(msgspec.Struct):
+    table: str = ""
+
+
+class _Declared(msgspec.Struct):
+    examples: _Examples = msgspec.field(default_factory=_Examples)
+    tables: dict[str, _Table] = {}
+
+
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
+
+    `threshold` is the probability from which on the answer is a yes, None where there is none; `keys` are the columns
+    that name a row of the examples' table, which no feature is made of.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -42,6 +68,8 @@ class Model:
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
+        self.threshold = _threshold(session)
+        self.keys = _keys(session)
         self._names = {node.name for node in session.get_inputs()}
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
@@ -103,6 +131,25 @@ def _check_task(session: Any, task: Task) -> None:
 
 def _description(task: Task) -> str:
     return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
+
+
+def _threshold(session: Any) -> float | None:
+    threshold = _carried(session, "sextant.reference", _Reference).threshold
+    return threshold.value if threshold else None
+
+
+def _keys(session: Any) -> list[str]:
+    declared = _carried(session, "sextant.spec", _Declared)
+    table = declared.tables.get(declared.examples.table, _Table())
+    return [name for name in ([table.key] if isinstance(table.key, str) else table.key) if name]
+
+
+def _carried(session: Any, name: str, kind: type[T]) -> T:
+    """Return what the model carries under a name; one that was exported before there was such a thing, none of it."""
+    try:
+        return msgspec.json.decode(session.get_modelmeta().custom_metadata_map.get(name, "{}"), type=kind)
+    except msgspec.DecodeError as error:
+        raise BundleError("model.onnx", [f"its metadata {name!r}: {error}"]) from None
 
 
 def _inputs(session: Any) -> Inputs:

@@ -13,7 +13,7 @@ import numpy as np
 from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
 from service.predict.answers import Score
-from service.predict.features import FeatureBuilder
+from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
 from service.records.reader import RecordReader
 
@@ -51,14 +51,23 @@ class Predictor:
         self.histories = self._features.histories
 
     @property
+    def threshold(self) -> float | None:
+        """The probability from which on the answer is a yes; None: there is none."""
+        return self.model.threshold
+
+    @property
     def example(self) -> dict[str, Any] | None:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
     def predict(self, records: Sequence[Any]) -> Prediction:
         """Score `records`; raises InvalidRecords with the problems of all of them."""
-        matrices = self._features.build(self._reader.read(records))
+        matrices = self.features(records)
         return Prediction(self.model.score(matrices).tolist(), matrices.warnings)
+
+    def features(self, records: Sequence[Any]) -> Matrices:
+        """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
+        return self._features.build(self._reader.read(records))
 
     def difference(self) -> float:
         """Return the largest difference between a golden score and the score now; 0.0 without golden records."""

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("assets", "dagster_project", "ml", "resources", "service")
+PACKAGES = ("assets", "dagster_project", "ml", "resources", "service", "sextant")
 
 # Modules without a test file of their own, with the test that meets what they do. A * stands for a name, not a folder.
 ELSEWHERE = {
@@ -14,6 +14,7 @@ ELSEWHERE = {
     "ml/declaration/*": "ml/declaration/test_use_case.py",
     "ml/declaration/gate_kinds/*": "ml/gates/test_judge.py",
     "ml/declaration/sources/*": "ml/declaration/test_sources.py",
+    "ml/declaration/sources/formats/*": "ml/tables/test_several_files.py",
     "ml/declaration/splits/*": "ml/declaration/test_splits.py",
     # Small tools, tested by those who use them.
     "ml/base/references": "ml/gates/test_custom.py",
@@ -24,6 +25,9 @@ ELSEWHERE = {
     "ml/tables/types": "ml/tables/test_sources.py",
     "ml/tasks/encoding": "ml/models/test_preparation.py",
     "ml/tasks/sampling": "ml/models/test_family.py",
+    "ml/tasks/decided": "ml/evaluation/test_record.py",
+    "ml/tasks/errors": "ml/evaluation/test_record.py",
+    "ml/tasks/row_weights": "ml/models/test_weights.py",
     "ml/tasks/weighted": "ml/tasks/test_metrics.py",
     "ml/verdict": "ml/gates/test_judge.py",
     # Steps of one computation, tested by its results.
@@ -54,9 +58,15 @@ ELSEWHERE = {
     "ml/models/networks/*": "ml/models/networks/test_family.py",
     "ml/models/networks/checkpoints": "ml/models/networks/test_loop.py",
     "ml/models/networks/devices": "ml/models/networks/test_loop.py",
+    # Columns and their record are what a profile is made of.
+    "ml/profile/columns": "ml/profile/test_profile.py",
+    "ml/profile/record": "ml/profile/test_profile.py",
     # Pictures are drawn into the page.
+    "ml/report/look": "ml/report/test_page.py",
     "ml/report/pictures": "ml/report/test_page.py",
     "ml/report/plots/*": "ml/report/test_page.py",
+    "ml/report/charts": "ml/report/test_profile.py",
+    "ml/report/sparks": "ml/report/test_profile.py",
     # What results are stored by, and found by.
     "resources/bentos": "journeys/test_pipeline.py",
     "resources/formats": "resources/test_storage.py",
@@ -70,6 +80,7 @@ ELSEWHERE = {
     "assets/promotion/*": "assets/promotion/test_decisions.py",
     "assets/stages/*": "journeys/test_pipeline.py",
     # A command prints what a function returns, and is tested with it.
+    "dagster_project/commands/check": "ml/draft/test_check.py",
     "dagster_project/commands/diff": "dagster_project/results/test_diff.py",
     "dagster_project/commands/gc": "dagster_project/results/test_gc.py",
     "dagster_project/commands/history": "assets/promotion/test_decisions.py",
@@ -88,6 +99,12 @@ ELSEWHERE = {
     "dagster_project/location/loading": "dagster_project/test_definitions.py",
     "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
     "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    # Files are scored by the command.
+    "dagster_project/scoring/*": "dagster_project/commands/test_score.py",
+    "service/frames/answers": "service/frames/test_columns.py",
+    "service/frames/pyfunc": "resources/tracking/test_pyfunc.py",
+    # Objects of Python's face, tested where they are asked for.
+    "sextant/*": "sextant/test_models.py",
     # A route and a response are tested by what the application answers.
     "service/http/endpoint": "service/http/test_app.py",
     # Tables of use cases that are trained.

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ml.exported.model import ExportedModel
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.registry import CONFIRMED
@@ -39,7 +40,7 @@ NOTHING = set[str]()
     [
         ({}, NOTHING, NOTHING),
         ({"owners": ["team:a"]}, NOTHING, {"evaluation"}),
-        ({"description": "Which one?"}, NOTHING, {"evaluation"}),
+        ({"description": "Which one?"}, NOTHING, {"evaluation", "profile"}),
         ({"retrain": {"schedule": "0 6 1 * *"}}, NOTHING, NOTHING),
         ({"gates": {**BASE["gates"], "roc_auc": {"at_least": 0.6}}}, NOTHING, {"evaluation"}),
         ({"tuning": {"workers": 2}}, NOTHING, NOTHING),
@@ -185,3 +186,17 @@ def test_code_that_may_change_a_family_makes_that_alone_and_the_same_answers_reg
     assert entry.reason.startswith("the same answers as version 1")
     assert before != Ledger().latest_of("small/production_model")
     assert Storage().load(Ledger().latest_result("small/predictions"))["model_version"].unique().tolist() == ["1"]
+
+
+def test_another_threshold_with_the_same_scores_is_another_version(edited: Edited) -> None:
+    evaluation = {**edited.declared()["evaluation"], "threshold": {"cost": {"false_positive": 1, "false_negative": 50}}}
+
+    outcome = edited.run(evaluation=evaluation)
+
+    assert outcome.made == {"onnx_model", "evaluation", *SERVED}
+    assert versions() == ["1", "2"]
+    answered = Storage().load(Ledger().latest_result("small/predictions"))
+    threshold = ExportedModel(tracking().onnx("small", "2")).threshold
+    assert threshold is not None
+    assert answered["model_version"].unique().tolist() == ["2"]
+    assert (answered["decision"] == (answered["score"] >= threshold)).all()

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 import yaml
 
+import sextant
 from assets.framework.case import Case
 from assets.graph import all_assets
 from assets.stages.predictions import rows_to_score
@@ -22,6 +23,7 @@ from dagster_project.results.locate import NotFoundError, locate
 from resources.bentos import BentoStore, ask
 from resources.storage import Storage, find
 from resources.tracking.runs import tracking
+from tests.support.packaged import pyfunc
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +51,7 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
     assert keys == {
         "raw/samples", "examples", "feature_definitions", "features/development", "feature_selection", "features/test",
         "models/logistic", "models/lightgbm", "models/mlp", "leaderboard", "onnx_model", "evaluation",
-        "production_model", "predictions", "online_state", "bento",
+        "production_model", "predictions", "online_state", "bento", "profile",
     }  # fmt: skip
     for key in instance.get_asset_keys():
         found = locate(key.to_user_string(), tracking())
@@ -79,6 +81,10 @@ def test_every_asset_materializes_and_answers_for_itself(home: Path) -> None:
     assert told["data"] == {name: loaded["hash"] for name, loaded in champion["data"].items()}
     assert answer["coordinates"] == champion["id"]
     assert (told["bento"]["tag"], told["bento"]["id"]) == (bento.tag, bento.coordinates)
+    alone = sextant.model("breast_cancer@champion").predict(record)
+    assert alone["score"].tolist() == [answer["score"]]
+    by_mlflow = pyfunc(tracking(), "models:/breast_cancer@champion").predict(samples.iloc[[7]])
+    assert by_mlflow["score"].tolist() == [answer["score"]]
 
     shutil.rmtree(home / "bentoml")
     assert materialize(case(), instance, selection=[case().key("bento")]).success

@@ -86,6 +86,16 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
         ("raw/samples", ["The table samples as it is at its source", "Parquet", "Row count", "569", "diagnosis"]),
         ("examples", ["One row per example", "DuckDB", "share positive"]),
         (
+            "profile",
+            [
+                "A look at the examples and their columns",
+                "DuckDB",
+                "what to look at",
+                "columns in short",
+                "/profile.html",
+            ],
+        ),
+        (
             "features/development",
             ["every value known at the row's cutoff", "DuckDB", "from samples.mean_radius", "double", "string"],
         ),
@@ -114,14 +124,27 @@ def test_an_asset_page_tells_what_it_is_and_where_it_came_from(
         page.get_by_text(text).first.wait_for()
 
 
-def test_a_plot_opens_in_the_page(trained: Live, page: "Page") -> None:
-    page.goto(f"{trained.dagster}/assets/breast_cancer/evaluation")
+@pytest.mark.parametrize(
+    ("asset", "plot"), [("evaluation", "ROC curve"), ("profile", "what columns tell of each other")]
+)
+def test_a_plot_opens_in_the_page(trained: Live, page: "Page", asset: str, plot: str) -> None:
+    page.goto(f"{trained.dagster}/assets/breast_cancer/{asset}")
 
-    page.locator("tr", has_text="ROC curve").get_by_text("[Show Markdown]").first.click()
+    page.locator("tr", has_text=plot).get_by_text("[Show Markdown]").first.click()
 
-    image = page.locator("img[alt='ROC curve']")
+    image = page.locator(f"img[alt='{plot}']")
     image.wait_for()
     assert image.evaluate("image => image.naturalWidth") > 300
+
+
+def test_the_profile_opens_from_its_link(trained: Live, page: "Page") -> None:
+    page.goto(f"{trained.dagster}/assets/breast_cancer/profile")
+
+    page.goto(page.get_by_text(re.compile(r"/profile\.html$")).first.inner_text())
+
+    shown = page.frame_locator("iframe").first
+    shown.get_by_text("What to look at").first.wait_for()
+    assert shown.locator("table.columns tbody tr").count() == 30
 
 
 def test_the_links_lead_to_the_mlflow_run_and_back(trained: Live, page: "Page") -> None:

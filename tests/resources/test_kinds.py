@@ -25,7 +25,7 @@ from ml.tasks.metrics import METRICS
 from ml.verdict import Verdict
 from resources.formats import decode, plain
 from resources.formerly import FORMERLY
-from resources.kinds import KINDS, UnknownKindError, class_of, dumps, stable_name
+from resources.kinds import KINDS, UnknownKindError, class_of, dumps, loads, stable_name
 from resources.storage import Storage
 from resources.tracking.history import Entry
 
@@ -161,3 +161,12 @@ def is_plain(kind: type) -> bool:
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_a_stored_class_holds_has_a_stable_name_too(kind: str) -> None:
     assert [held for held in held_by(class_of(kind)) if stable_name(held) is None] == []
+
+
+def test_several_empty_arrays_are_stored() -> None:
+    value = [np.empty((0, 8), "uint32"), np.empty(0), b"", np.ones(2)]
+
+    loaded = loads(dumps(value))
+
+    assert [type(each) for each in loaded] == [type(each) for each in value]
+    assert [np.shape(each) for each in loaded] == [(0, 8), (0,), (), (2,)]

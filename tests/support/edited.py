@@ -90,7 +90,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
         in_home(folder / "home", patch)
         case = Edited(folder / "home", folder / "rows.csv")
         case.use(frame())
-        assert case.run().made == {"raw/rows", "examples", *MATRIX, *MODELS, *SEARCHED, *SERVED}
+        assert case.run().made == {"raw/rows", "examples", "profile", *MATRIX, *MODELS, *SEARCHED, *SERVED}
     return folder
 
 

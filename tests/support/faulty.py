@@ -59,6 +59,7 @@ OF_BENTO = {
     "Bento: started, not asked": Point("resources.bentos:_replay"),
     "Bento: asked, not in place": Point(RENAME, "/bentoml/bentos/small/1-"),
     "Bento: in place, not the first": Point(f"{BENTO}.put_first"),
+    "Bento: the first, not beside its version": Point(RENAME, "/bundle.zip"),
 }
 Fault = Literal["kill", "fill"]
 

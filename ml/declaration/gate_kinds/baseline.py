@@ -34,8 +34,8 @@ class BaselineGate(GateKind):
         return Verdict(
             self.name,
             comparison.lower > self.better_by,
-            f"{metric} is {comparison.difference:+.4f} against a trivial answer (positive is better), with "
-            f"{percent(comparison.confidence)} confidence at least {comparison.lower:+.4f}; needed: more than "
-            f"{self.better_by:+.4f}",
+            f"{evaluation.label(metric)} is {comparison.difference:+.4f} against a trivial answer (positive is "
+            f"better), with {percent(comparison.confidence)} confidence at least {comparison.lower:+.4f}; "
+            f"needed: more than {self.better_by:+.4f}",
             {"difference": comparison.difference, "lower": comparison.lower, "needed": self.better_by},
         )

@@ -33,5 +33,15 @@ class Bound(Part):
         declared = {"at least": self.at_least, "at most": self.at_most}
         limits = {word: limit for word, limit in declared.items() if limit is not None}
         needed = " and ".join(f"{word} {limit:g}" for word, limit in limits.items())
-        reason = f"{metric} is {value:.4f} on the {evaluation.rows} test rows, needed: {needed}"
-        return Verdict(metric, high_enough and low_enough and value == value, reason, {metric: value, **limits})
+        why = evaluation.undefined.get(metric)
+        what = (
+            f"{evaluation.label(metric)} is {value:.4f} on the {evaluation.rows} test rows"
+            if why is None
+            else f"{metric} is undefined: {why}"
+        )
+        return Verdict(
+            metric.rpartition(":")[2],
+            high_enough and low_enough and value == value,
+            f"{what}, needed: {needed}",
+            {metric: value, **limits},
+        )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field
 
 from ml.declaration.gate_kinds.kind import GateKind
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import kind_of
 from ml.verdict import MISSING, Verdict
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class CalibrationGate(GateKind):
 
     def judge(self, metric: str, evaluation: Evaluation) -> Verdict:
         """Refuse an expected calibration error above the limit and what chance gives; numbers have none and pass."""
-        if METRICS[metric].tasks == ("regression",):
+        if kind_of(evaluation.metrics) == "regression":
             return Verdict(self.name, True, "numbers have no calibration of probabilities")
         measured = evaluation.calibration
         error, by_chance = (measured.error, measured.by_chance) if measured else (MISSING, 0.0)

@@ -57,7 +57,7 @@ class ChampionGate(GateKind):
         return Verdict(
             self.name,
             comparison.lower >= -margin,
-            f"{comparison.metric} is {comparison.difference:+.4f} against champion version "
+            f"{evaluation.label(comparison.metric)} is {comparison.difference:+.4f} against champion version "
             f"{evaluation.champion_version} (positive is better), with {percent(comparison.confidence)} confidence at "
             f"least {comparison.lower:+.4f}; needed: at least {-margin:+.4f}{_on_unseen(evaluation)}",
             {"difference": comparison.difference, "lower": comparison.lower, "needed": -margin},

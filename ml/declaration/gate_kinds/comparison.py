@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import AfterValidator
 
 from ml.base.text import percent
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import Metric
 
 if TYPE_CHECKING:
     from ml.evaluation.record import Evaluation, Interval
@@ -32,7 +32,7 @@ def allowed_margin(margin: Margin, defaults: tuple[float, str], metric: str, cha
 
     The first of the defaults is for metrics that are better when higher, the second for the others.
     """
-    usual = defaults[0] if METRICS[metric].higher_is_better else defaults[1]
+    usual = defaults[0] if Metric.named(metric).higher_is_better else defaults[1]
     chosen = usual if margin is None else margin
     return _share(chosen) * abs(champions) if isinstance(chosen, str) else chosen
 

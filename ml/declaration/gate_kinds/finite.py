@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ml.declaration.gate_kinds.kind import GateKind
-from ml.tasks.metrics import METRICS
+from ml.tasks.metrics import kind_of
 from ml.verdict import MISSING, Verdict
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ class FiniteGate(GateKind):
         if rows is None:
             unknown = "nothing says whether every answer is a finite number: materialize evaluation again"
             return Verdict(self.name, False, unknown, {"rows": MISSING})
-        kind = "no finite number" if METRICS[metric].tasks == ("regression",) else "no finite number or no probability"
+        kind = (
+            "no finite number" if kind_of(evaluation.metrics) == "regression" else "no finite number or no probability"
+        )
         reason = f"{rows} of the {evaluation.rows} test rows are answered with what is {kind}; needed: 0"
         return Verdict(self.name, rows == 0, reason, {"rows": rows})

@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 
 from ml.base.text import percent
 from ml.declaration.gate_kinds.kind import GateKind
-from ml.tasks.metrics import METRICS, Kind, MetricName, metrics_of
+from ml.tasks.metrics import Kind, Metric, MetricName, kind_of
 from ml.verdict import MISSING, Verdict
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class PlausibleGate(GateKind):
             else {
                 metric: limit
                 for metric, limit in self._limits(evaluation).items()
-                if not METRICS[metric].sign * (_end(evaluation, metric) - limit) <= 0
+                if not Metric.named(metric).sign * (_end(evaluation, metric) - limit) <= 0
             }
         )
 
@@ -78,15 +78,15 @@ class PlausibleGate(GateKind):
 
     def _limits(self, evaluation: Evaluation) -> dict[str, float]:
         """Return the limits of the metrics of an evaluation's task."""
-        kinds = [kind for kind in LIMITS if set(metrics_of(kind)) == set(evaluation.metrics)]
-        defaults = LIMITS[kinds[0]] if kinds else {}
+        kind = kind_of(evaluation.metrics)
+        defaults = LIMITS[kind] if kind else {}
         return {**defaults, **self.limits}
 
     def _reason(self, evaluation: Evaluation, metric: str, limit: float) -> str:
         value, end = evaluation.metrics.get(metric, MISSING), _end(evaluation, metric)
         if isnan(value):
             return f"nothing says what {metric} is"
-        bound = "at least" if METRICS[metric].higher_is_better else "at most"
+        bound = "at least" if Metric.named(metric).higher_is_better else "at most"
         sure = f", with {percent(evaluation.confidence)} confidence {bound} {end:.4f}" if end != value else ""
         return (
             f"{metric} is {value:.4f} on the {evaluation.rows} test rows{sure}: beyond {limit:g} it is too good to be "
@@ -98,7 +98,7 @@ class PlausibleGate(GateKind):
 def _end(evaluation: Evaluation, metric: str) -> float:
     """Return the worse end of a metric's interval, or its value where it has none."""
     value, interval = evaluation.metrics.get(metric, MISSING), evaluation.intervals.get(metric)
-    end = MISSING if interval is None else interval.low if METRICS[metric].higher_is_better else interval.high
+    end = MISSING if interval is None else interval.low if Metric.named(metric).higher_is_better else interval.high
     return value if isnan(end) else end
 
 

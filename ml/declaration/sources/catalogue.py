@@ -6,8 +6,10 @@ from typing import Annotated, Any, get_args
 from pydantic import BeforeValidator
 
 from ml.declaration.kinds import refuse_unknown_keys
+from ml.declaration.sources.delta import DeltaSource
 from ml.declaration.sources.file import FileSource
 from ml.declaration.sources.files import FilesSource
+from ml.declaration.sources.iceberg import IcebergSource
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
@@ -17,6 +19,8 @@ _Kind = (
     | FileSource
     | FilesSource
     | QuerySource
+    | DeltaSource
+    | IcebergSource
 )  # fmt: skip
 _KINDS: dict[str, type[SourceKind]] = {kind.keys[0]: kind for kind in get_args(_Kind)}
 

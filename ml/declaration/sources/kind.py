@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from ml.declaration.kinds import Kind
 from ml.declaration.sources.spelling import PLAIN, Spelling
@@ -33,6 +33,15 @@ class SourceKind(Kind):
     def module(self) -> str | None:
         """The module whose code decides the rows, if one does."""
         return None
+
+    @property
+    def version_read(self) -> str | None:
+        """The version of the source that `rows` reads, where it has versions and one is pinned."""
+        return None
+
+    def pinned(self) -> Self:
+        """Return the source as it is now: of one that has versions, its latest is declared."""
+        return self
 
     @property
     def unordered(self) -> str | None:

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+_BATCH = 65_536  # rows of a batch
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of a source: their columns, and what reads some of these.
@@ -48,6 +51,16 @@ def table_rows(source: str, table: object) -> Rows:
 def arrow_rows(table: pa.Table, refused: Mapping[str, str] | None = None) -> Rows:
     """Return the rows of a table in memory."""
     return Rows(table.schema, table.select, refused=refused or {})
+
+
+def streamed_rows(dataset: Any, columns: Sequence[str]) -> Rows:
+    """Return the rows of a dataset of Arrow, of which little is in memory at a time."""
+
+    def scan(names: Sequence[str]) -> pa.RecordBatchReader:
+        scanner = dataset.scanner(columns=list(names), batch_size=_BATCH, batch_readahead=2, fragment_readahead=1)
+        return scanner.to_reader()
+
+    return Rows(pa.schema([dataset.schema.field(name) for name in columns]), scan, again=False)
 
 
 def frame_rows(frame: "pd.DataFrame") -> Rows:

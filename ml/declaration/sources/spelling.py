@@ -1,4 +1,4 @@
-"""The spelling of values: how a source writes numbers, times and what is missing."""
+"""Spellings of values: how a source writes numbers, times and what is missing."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class CNN(NetworkFamily):
     """
 
     name = "cnn"
-    texts = False
+    takes_texts = False
 
     def defaults(self) -> dict[str, Any]:
         """Return sizes that suit images of some hundred pixels."""

@@ -35,6 +35,7 @@ class NetworkFamily(Family):
     """
 
     near_zero = True
+    takes_weights = True
     devices = ("cpu", "cuda")
     tasks = ("binary", "multiclass", "regression")
 
@@ -93,8 +94,7 @@ class NetworkFamily(Family):
         self.begin(network, params)
         self._standardize(network, data)
         rows, validation = (
-            (*network.prepare(torch.from_numpy(X)), network.target(y))
-            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+            (*network.prepare(torch.from_numpy(X)), network.target(y, weights)) for X, y, weights in data.parts
         )
         history = train(network, rows, validation, options, checkpoints=checkpoints, report=report, watch=watch)
         weights = {name: value.numpy() for name, value in sorted(network.state_dict().items())}

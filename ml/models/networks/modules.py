@@ -53,20 +53,37 @@ class Network(nn.Module):
             return raw * self.target_deviation + self.target_mean
         return raw.softmax(dim=1) if self.kind == "multiclass" else raw.sigmoid()
 
-    def target(self, y: np.ndarray) -> Tensor:
-        """Return labels as `loss` takes them: float32, standardized if they are numbers, or int64 codes."""
+    def target(self, y: np.ndarray, weights: np.ndarray | None = None) -> Tensor:
+        """Return labels as `loss` takes them: float32, standardized if they are numbers, or int64 codes.
+
+        With weights float32 [n_rows, 2]: the label, and the weight.
+        """
         if self.kind == "multiclass":
-            return torch.from_numpy(y.astype(np.int64))
-        numbers = (y.astype(np.float64) - float(self.target_mean)) / float(self.target_deviation)
-        return torch.from_numpy(numbers.astype(np.float32))
+            labels = torch.from_numpy(y.astype(np.int64))
+        else:
+            numbers = (y.astype(np.float64) - float(self.target_mean)) / float(self.target_deviation)
+            labels = torch.from_numpy(numbers.astype(np.float32))
+        if weights is None:
+            return labels
+        return torch.stack([labels.float(), torch.from_numpy(weights.astype(np.float32))], dim=1)
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         """Return the log loss, or half the squared error of the standardized number, summed over the rows."""
+        if target.ndim == 2:
+            return (self._losses(raw, target[:, 0]) * target[:, 1]).sum()
         if self.kind == "multiclass":
             return functional.cross_entropy(raw, target, reduction="sum")
         if self.kind == "regression":
             return functional.mse_loss(raw[:, 0], target, reduction="sum") / 2
         return functional.binary_cross_entropy_with_logits(raw[:, 0], target, reduction="sum")
+
+    def _losses(self, raw: Tensor, labels: Tensor) -> Tensor:
+        """Return the loss of each row, [n_rows]."""
+        if self.kind == "multiclass":
+            return functional.cross_entropy(raw, labels.long(), reduction="none")
+        if self.kind == "regression":
+            return functional.mse_loss(raw[:, 0], labels, reduction="none") / 2
+        return functional.binary_cross_entropy_with_logits(raw[:, 0], labels, reduction="none")
 
 
 class Answering(nn.Module):

@@ -19,6 +19,8 @@ class BoostingFamily(Family):
     """
 
     near_zero = True
+    takes_weights = True
+    takes_monotone = True
     tasks = ("binary", "multiclass", "regression")
 
     def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,11 @@ import numpy as np
 from ml.base.files import scratch_folder
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import onnx
@@ -26,6 +29,37 @@ LEAF_STEPS: Mapping[Kind, int] = {"binary": 10, "multiclass": 1, "regression": 1
 NUMBERS = ("RMSE", "MAE", "Quantile", "Huber", "Expectile", "LogCosh")  # without a link
 LOSSES: Mapping[Kind, str] = {"binary": "Logloss", "multiclass": "MultiClass", "regression": "RMSE"}
 
+LEARNED_BY: Mapping[str, str] = {
+    "mae": "MAE",
+    "huber": "Huber:delta={number:.15g}",
+    "quantile": "Quantile:alpha={number:.15g}",
+    "poisson": "Poisson",
+    "tweedie": "Tweedie:variance_power={number:.15g}",
+}
+STEPS_BY = {"poisson": 10}  # likewise CatBoost's own
+ALIASES = {
+    "eta": "learning_rate",
+    "max_depth": "depth",
+    "reg_lambda": "l2_leaf_reg",
+    "colsample_bylevel": "rsm",
+    "max_bin": "border_count",
+    "min_child_samples": "min_data_in_leaf",
+    "num_leaves": "max_leaves",
+}
+DECIDED = decided(
+    seed="random_seed random_state",
+    task="loss_function objective custom_* eval_metric class_names classes_count target_border allow_const_label",
+    rounds="iterations n_estimators num_boost_round num_trees early_stopping_rounds od_* use_best_model "
+    "best_model_min_trees eval_fraction",
+    weights="class_weights auto_class_weights scale_pos_weight",
+    machine="thread_count task_type devices device_config gpu* pinned_memory_size used_ram_limit data_partition dev_*",
+    columns="cat_features text* tokenizers dictionaries feature_calcers embedding* ignored_features "
+    "monotone_constraints feature_weights *penalties* per_float* input_borders output_borders fixed_binary_splits "
+    "*ctr* counter_calc_method one_hot_max_size has_time model_size_reg",
+    form="grow_policy max_leaves min_data_in_leaf",
+    words="verbose silent logging_level metric_period train_dir allow_writing_files *snapshot* name metadata callback",
+)
+
 
 class CatBoost(BoostingFamily):
     """CatBoost on numbers and codes of categories, stopped early on the validation rows.
@@ -35,6 +69,12 @@ class CatBoost(BoostingFamily):
     """
 
     name = "catboost"
+    objectives = ("squared", *LEARNED_BY)
+
+    def parameters(self) -> Parameters:
+        """Return those of CatBoost's classifier."""
+        names = inspect.signature(optional("catboost").CatBoostClassifier).parameters
+        return Parameters("catboost", frozenset(names), DECIDED, ALIASES)
 
     def defaults(self) -> dict[str, Any]:
         """Return CatBoost's usual depth, a rate that suits the number of rounds, and some column sampling."""
@@ -80,15 +120,15 @@ class CatBoost(BoostingFamily):
         self.require_settings(params, data.task)
         if (data.X[0] == data.X).all():
             raise ValueError(f"CatBoost cannot learn from {data.X.shape[1]} columns that are all constant")
-        train, valid = (
-            catboost.Pool(X, y, thread_count=1) for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
-        )
-        rounds = params.get("rounds")
+        train, valid = (catboost.Pool(X, y, weight=weights, thread_count=1) for X, y, weights in data.parts)
+        rounds, kind = params.get("rounds"), data.objective.kind
+        loss = LEARNED_BY.get(kind, LOSSES[data.task.kind]).format(number=data.objective.number)
         model = catboost.CatBoost(
             {
-                "loss_function": LOSSES[data.task.kind],
+                "loss_function": loss,
                 "random_seed": seed,
-                "leaf_estimation_iterations": LEAF_STEPS[data.task.kind],
+                "leaf_estimation_iterations": STEPS_BY.get(kind, LEAF_STEPS[data.task.kind]),
+                **({"monotone_constraints": data.directions} if data.monotone else {}),
                 **of_library(params),
                 "iterations": rounds or MAX_ROUNDS,
                 "thread_count": 1,
@@ -105,7 +145,8 @@ class CatBoost(BoostingFamily):
                 raise watching.stopped
         else:
             model.fit(train, **stopping)
-        return FittedCatBoost(_text(model), len(data.encoder.features), data.encoder.n_numeric, data.task)
+        features, numeric = len(data.encoder.features), data.encoder.n_numeric
+        return FittedCatBoost(_text(model), features, numeric, data.task, link=data.objective.link)
 
 
 @dataclass
@@ -138,6 +179,7 @@ class FittedCatBoost:
     n_numeric: int
     task: Task
     center: float = 0.0
+    link: Link = "identity"
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
@@ -145,7 +187,7 @@ class FittedCatBoost:
 
         margins: np.ndarray = self._model().predict(X, prediction_type="RawFormulaVal", thread_count=1)
         if self.task.kind == "regression":
-            return margins + self.center
+            return np.exp(margins) if self.link == "log" else margins + self.center
         answers: np.ndarray = expit(margins) if self.task.kind == "binary" else softmax(margins, axis=1)
         return answers
 
@@ -162,7 +204,7 @@ class FittedCatBoost:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         _, bias = json.loads(self.text)["scale_and_bias"]
         base = [value + self.center for value in bias]
-        return tree_graph(self._trees(), self.task, features=self.n_features, base=base)
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=graph_link(self.link))
 
     def _trees(self) -> list[Tree]:
         """Return the booster's trees in neutral form."""

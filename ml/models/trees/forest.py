@@ -10,12 +10,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Family, Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
 
 if TYPE_CHECKING:
     import onnx
     import optuna
+
+DECIDED = decided(
+    seed="random_state",
+    task="criterion",
+    weights="class_weight",
+    machine="n_jobs",
+    columns="monotonic_cst",
+    words="verbose",
+    form="warm_start oob_score",
+)
 
 
 class ForestFamily(Family):
@@ -26,7 +37,13 @@ class ForestFamily(Family):
     """
 
     near_zero = True
+    takes_weights = True
     tasks = ("binary", "multiclass", "regression")
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        both = of_estimators(self.estimator("binary"), self.estimator("regression"))
+        return Parameters("scikit-learn", both, DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return deep trees, each split of which sees less than half of the columns."""
@@ -55,7 +72,7 @@ class ForestFamily(Family):
         require_device(self, device)
         require_task(self, data.task)
         forest = self.estimator(data.task.kind)(**params, random_state=seed, n_jobs=threads)
-        forest.fit(data.X, data.y)
+        forest.fit(data.X, data.y, sample_weight=data.row_weights[0])
         forest.set_params(n_jobs=None)  # threads add up the answers of trees in any order
         return FittedForest(forest, data.encoder.n_numeric, len(data.encoder.features), data.task)
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS
 from ml.tasks.metrics import Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import onnx
@@ -58,22 +59,29 @@ def thresholds(trees: Sequence[Tree]) -> dict[int, np.ndarray]:
     return {feature: np.array(sorted(distinct), np.float32) for feature, distinct in sorted(values.items())}
 
 
+def graph_link(link: Link) -> Literal["margin", "log"]:
+    """Return how the sum of a booster's trees is linked to its answer, by its objective's link."""
+    return "log" if link == "log" else "margin"
+
+
 def tree_graph(
     trees: Sequence[Tree],
     task: Task,
     *,
     features: int,
     base: Sequence[float],
-    link: Literal["margin", "answer"] = "margin",
+    link: Literal["margin", "answer", "log"] = "margin",
 ) -> onnx.ModelProto:
     """Return a graph from `X` float32 [n_rows, features] to `score`: the sum of the trees and `base`, float [outputs].
 
-    A sum that is a `margin` becomes a probability by the logistic or softmax function where the task is one of classes.
+    A sum that is a `margin` becomes a probability by the logistic or softmax function where the task is one of classes;
+    one that is the `log` of the answer, its exponential.
     """
     from onnx import TensorProto, helper
 
     outputs = task.outputs
     last = {"binary": "Sigmoid", "multiclass": "Softmax"}.get(task.kind) if link == "margin" else None
+    last = "Exp" if link == "log" else last
     nodes = [
         helper.make_node(
             "TreeEnsembleRegressor",

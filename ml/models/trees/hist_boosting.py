@@ -9,15 +9,27 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
+from ml.tasks.objectives import Link, Objective
 
 if TYPE_CHECKING:
     import onnx
     import optuna
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
+DECIDED = decided(
+    seed="random_state",
+    task="loss quantile scoring",
+    rounds="max_iter early_stopping n_iter_no_change tol validation_fraction",
+    weights="class_weight",
+    columns="categorical_features monotonic_cst interaction_cst",
+    words="verbose",
+    form="warm_start",
+)
+LOSSES = {"mae": "absolute_error", "quantile": "quantile", "poisson": "poisson", "gamma": "gamma"}
 NO_CODE = (-1.0,)  # ONNX has no split on an empty set
 
 
@@ -25,6 +37,14 @@ class HistBoosting(BoostingFamily):
     """Histogram gradient boosting with native categories and missing values, stopped early on the validation rows."""
 
     name = "hist_boosting"
+    objectives = ("squared", *LOSSES)
+
+    def parameters(self) -> Parameters:
+        """Return scikit-learn's own."""
+        from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+
+        both = of_estimators(HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+        return Parameters("scikit-learn", both, DECIDED)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""
@@ -71,6 +91,8 @@ class HistBoosting(BoostingFamily):
         numbers, rounds = data.task.kind == "regression", params.get("rounds")
         model = (HistGradientBoostingRegressor if numbers else HistGradientBoostingClassifier)(
             **of_library(params),
+            **_loss(data.objective),
+            monotonic_cst=data.directions or None,
             max_iter=rounds or MAX_ROUNDS,
             early_stopping=rounds is None,
             n_iter_no_change=PATIENCE,
@@ -78,14 +100,22 @@ class HistBoosting(BoostingFamily):
             categorical_features=list(range(data.encoder.n_numeric, len(data.encoder.features))) or None,
             random_state=seed,
         )
-        validation = {} if rounds else {"X_val": data.X_valid, "y_val": data.y_valid}
+        learned, watched = data.row_weights
+        validation = {} if rounds else {"X_val": data.X_valid, "y_val": data.y_valid, "sample_weight_val": watched}
         empty = np.isnan(data.X).all(axis=0)  # scikit-learn cannot bin a column without values
         with threadpool_limits(threads):
-            model.fit(np.where(empty, np.float32(0), data.X), data.y, **validation)
+            model.fit(np.where(empty, np.float32(0), data.X), data.y, learned, **validation)
         best = rounds or max(1, int(np.argmax(model.validation_score_)))  # the first score is that of no round
         del model._predictors[best:]
         model._bin_mapper.n_threads = 1  # it only bins training rows, but would be stored
-        return FittedHistBoosting(model, data.encoder.n_numeric, data.encoder.cardinalities, data.task)
+        encoder, link = data.encoder, data.objective.link
+        return FittedHistBoosting(model, encoder.n_numeric, encoder.cardinalities, data.task, link)
+
+
+def _loss(objective: Objective) -> dict[str, Any]:
+    """Return scikit-learn's loss of an objective; none for the squared error and for classes, where it is the usual."""
+    loss = {"loss": LOSSES[objective.kind]} if objective.kind in LOSSES else {}
+    return {**loss, "quantile": objective.number} if objective.kind == "quantile" else loss
 
 
 @dataclass(frozen=True)
@@ -96,6 +126,7 @@ class FittedHistBoosting:
     n_numeric: int
     cardinalities: tuple[int, ...]
     task: Task
+    link: Link = "identity"
 
     @property
     def rounds(self) -> int:
@@ -119,7 +150,7 @@ class FittedHistBoosting:
         # skl2onnx converts splits on categories as splits on numbers.
         features = self.n_numeric + len(self.cardinalities)
         base = self.model._baseline_prediction.ravel().tolist()
-        return tree_graph(self._trees(), self.task, features=features, base=base)
+        return tree_graph(self._trees(), self.task, features=features, base=base, link=graph_link(self.link))
 
     def _trees(self) -> list[Tree]:
         """Return the ensemble's trees in neutral form; those of a round are those of the classes in turn."""

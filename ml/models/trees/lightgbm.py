@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import lightgbm as lgb
@@ -26,6 +29,29 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "multiclass": ("multiclass", "multi_logloss"),
     "regression": ("regression", "l2"),
 }
+LEARNED_BY: Mapping[str, str] = {  # LightGBM's names of objectives, and of what stops by them
+    "mae": "regression_l1",
+    "huber": "huber",
+    "quantile": "quantile",
+    "poisson": "poisson",
+    "gamma": "gamma",
+    "tweedie": "tweedie",
+}
+DECIDED = decided(
+    seed="seed *_seed",
+    task="objective metric* num_class eval_at is_provide_training_metric first_metric_only multi_error_top_k auc_mu* "
+    "alpha fair_c poisson* tweedie* lambdarank* label_gain objective_seed",
+    rounds="num_iterations early_stopping* snapshot_freq",
+    machine="num_threads device_type gpu* num_gpu deterministic force_* tree_learner num_machines machine* time_out "
+    "local_listen_port top_k histogram_pool_size",
+    columns="*_column categorical_feature monotone* interaction_constraints feature_contri cegb_penalty_feature* "
+    "forced*",
+    sharing="max_bin* min_data_in_bin bin_construct* feature_pre_filter enable_bundle is_enable_sparse use_missing "
+    "zero_as_missing pre_partition two_round header precise_float_parser parser_config_file save_binary",
+    form="boosting linear* sigmoid reg_sqrt pred* start_iteration* num_iteration_predict convert* drop_rate max_drop "
+    "skip_drop uniform_drop xgboost_dart_mode refit_decay_rate bagging_by_query saved_feature_importance_type",
+    words="verbosity task config data valid input_model output_* ",
+)
 
 
 # The bins must not depend on a trial's parameters, or trials could not share them. Fewer than LightGBM's 255 make trees
@@ -45,6 +71,15 @@ class LightGBM(BoostingFamily):
     """LightGBM with native categories and missing values, stopped early on the validation rows."""
 
     name = "lightgbm"
+    objectives = ("squared", *LEARNED_BY)
+
+    def parameters(self) -> Parameters:
+        """Return LightGBM's own, with all their other names."""
+        from lightgbm.basic import _ConfigAliases
+
+        by_name = {"num_iterations": [], **_ConfigAliases._get_all_param_aliases()}
+        aliases = {alias: name for name, others in by_name.items() for alias in others if alias != name}
+        return Parameters("lightgbm", frozenset(by_name), DECIDED, aliases)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""
@@ -92,9 +127,15 @@ class LightGBM(BoostingFamily):
 
         n_numeric, n_features = data.encoder.n_numeric, len(data.encoder.features)
         categorical = list(range(n_numeric, n_features))
-        train = lgb.Dataset(data.X, data.y, categorical_feature=categorical, params=_BINNING)
+        learned, watched = data.row_weights
+        train = lgb.Dataset(data.X, data.y, weight=learned, categorical_feature=categorical, params=_BINNING)
         valid = lgb.Dataset(
-            data.X_valid, data.y_valid, reference=train, categorical_feature=categorical, params=_BINNING
+            data.X_valid,
+            data.y_valid,
+            reference=train,
+            weight=watched,
+            categorical_feature=categorical,
+            params=_BINNING,
         )
         return Binned(train.construct(), valid.construct())
 
@@ -121,6 +162,9 @@ class LightGBM(BoostingFamily):
         self.require_settings(params, data.task)
         binned = prepared or self.prepare(data)
         objective, metric = OBJECTIVES[data.task.kind]
+        if (kind := data.objective.kind) in LEARNED_BY:
+            objective = metric = LEARNED_BY[kind]
+        number = {"tweedie": "tweedie_variance_power"}.get(kind, "alpha")
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.1)
         grown = []  # after each round, how many there are trees of: one that finds no split leaves none
 
@@ -137,6 +181,8 @@ class LightGBM(BoostingFamily):
                 "objective": objective,
                 "metric": metric,
                 "num_class": data.task.outputs,
+                **({} if math.isnan(data.objective.number) else {number: data.objective.number}),
+                **({"monotone_constraints": data.directions} if data.monotone else {}),
                 "bagging_freq": 1,
                 **of_library(params),
                 **_BINNING,
@@ -155,7 +201,9 @@ class LightGBM(BoostingFamily):
         text = booster.model_to_string(num_iteration=best)
         # What follows are settings of the machine, such as the threads; the model itself ends here.
         text = text.partition("\nparameters:")[0] + "\n"
-        return FittedLightGBM(text, data.encoder.n_numeric, len(data.encoder.features), data.task)
+        return FittedLightGBM(
+            text, data.encoder.n_numeric, len(data.encoder.features), data.task, link=data.objective.link
+        )
 
 
 @dataclass
@@ -167,6 +215,7 @@ class FittedLightGBM:
     n_features: int
     task: Task = BINARY
     center: float = 0.0
+    link: Link = "identity"
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""
@@ -191,8 +240,8 @@ class FittedLightGBM:
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
-        outputs = self.task.outputs
-        return tree_graph(self._trees(), self.task, features=self.n_features, base=[self.center] * outputs)
+        base, link = [self.center] * self.task.outputs, graph_link(self.link)
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=link)
 
     def _trees(self) -> list[Tree]:
         """Return the booster's trees in neutral form; those of a round are those of the classes in turn."""

@@ -11,9 +11,11 @@ import numpy as np
 
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
+from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, graph_link, thresholds, tree_graph
 from ml.tasks.metrics import Kind, Task
+from ml.tasks.objectives import Link
 
 if TYPE_CHECKING:
     import onnx
@@ -25,12 +27,36 @@ OBJECTIVES: Mapping[Kind, tuple[str, str]] = {  # what trees reduce, and what st
     "multiclass": ("multi:softprob", "mlogloss"),
     "regression": ("reg:squarederror", "rmse"),
 }
+LEARNED_BY: Mapping[str, tuple[str, str]] = {
+    "mae": ("reg:absoluteerror", "mae"),
+    "huber": ("reg:pseudohubererror", "mphe"),
+    "quantile": ("reg:quantileerror", "quantile"),
+    "poisson": ("count:poisson", "poisson-nloglik"),
+    "gamma": ("reg:gamma", "gamma-deviance"),
+    "tweedie": ("reg:tweedie", "tweedie-nloglik"),
+}
+NUMBERED = {"huber": "huber_slope", "quantile": "quantile_alpha", "tweedie": "tweedie_variance_power"}
+DECIDED = decided(
+    seed="random_state",
+    task="objective eval_metric",
+    rounds="n_estimators early_stopping_rounds callbacks",
+    machine="n_jobs device",
+    columns="enable_categorical feature_types feature_weights missing monotone_constraints interaction_constraints",
+    form="booster multi_strategy base_score tree_method importance_type",
+    words="verbosity validate_parameters",
+)
 
 
 class XGBoost(BoostingFamily):
     """XGBoost on histograms, with native categories and missing values, stopped early on the validation rows."""
 
     name = "xgboost"
+    objectives = ("squared", *LEARNED_BY)
+
+    def parameters(self) -> Parameters:
+        """Return those of XGBoost's regressor."""
+        aliases = {"eta": "learning_rate", "lambda": "reg_lambda", "alpha": "reg_alpha", "min_split_loss": "gamma"}
+        return Parameters("xgboost", of_estimators(optional("xgboost").XGBRegressor), DECIDED, aliases)
 
     def defaults(self) -> dict[str, Any]:
         """Return moderate trees with some column sampling."""
@@ -91,13 +117,16 @@ class XGBoost(BoostingFamily):
         n_numeric, categorical = data.encoder.n_numeric, len(data.encoder.categories)
         types = ["q"] * n_numeric + ["c"] * categorical
         train, valid = (
-            xgb.DMatrix(X, y, feature_types=types, enable_categorical=True, nthread=1)
-            for X, y in ((data.X, data.y), (data.X_valid, data.y_valid))
+            xgb.DMatrix(X, y, weight=weights, feature_types=types, enable_categorical=True, nthread=1)
+            for X, y, weights in data.parts
         )
-        objective, metric = OBJECTIVES[data.task.kind]
+        objective, metric = LEARNED_BY.get(data.objective.kind, OBJECTIVES[data.task.kind])
+        number = NUMBERED.get(data.objective.kind)
+        metric += f"@{data.objective.number:.15g}" if data.objective.kind == "tweedie" else ""
         rounds, rate = params.get("rounds"), params.get("learning_rate", 0.3)
         settings = {"objective": objective, "eval_metric": metric, "tree_method": "hist", "seed": seed}
-        settings |= of_library(params)
+        settings |= of_library(params) | ({number: data.objective.number} if number else {})
+        settings |= {"monotone_constraints": tuple(data.directions)} if data.monotone else {}
         if data.task.kind == "multiclass":
             settings["num_class"] = data.task.outputs
 
@@ -118,7 +147,8 @@ class XGBoost(BoostingFamily):
         )
         best = booster[: rounds or booster.best_iteration + 1]
         best.set_attr(**dict.fromkeys(best.attributes()))
-        return FittedXGBoost(bytes(best.save_raw("json")), n_numeric, categorical, data.task)
+        content, link = bytes(best.save_raw("json")), data.objective.link
+        return FittedXGBoost(content, n_numeric, categorical, data.task, link=link)
 
 
 @dataclass
@@ -130,6 +160,7 @@ class FittedXGBoost:
     n_categorical: int
     task: Task
     center: float = 0.0
+    link: Link = "identity"
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]; threads do not change them."""
@@ -154,12 +185,15 @@ class FittedXGBoost:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         base = self._base() + self.center
         features = self.n_numeric + self.n_categorical
-        return tree_graph(self._trees(), self.task, features=features, base=base.tolist())
+        return tree_graph(self._trees(), self.task, features=features, base=base.tolist(), link=graph_link(self.link))
 
     def _base(self) -> np.ndarray:
         """Return the margins that the booster starts from, float64 [outputs]."""
         stored = json.loads(json.loads(self.text)["learner"]["learner_model_param"]["base_score"])
         base: np.ndarray = np.broadcast_to(np.atleast_1d(np.array(stored, np.float64)), self.task.outputs)
+        if self.link == "log":
+            logarithm: np.ndarray = np.log(base)
+            return logarithm
         return np.log(base / (1 - base)) if self.task.kind == "binary" else base
 
     def _trees(self) -> list[Tree]:

@@ -16,16 +16,22 @@ import pytest
 from onnx import helper, numpy_helper
 from sklearn import metrics as reference
 
+from assets.framework.case import Case
+from assets.graph import all_assets
+from dagster_project.components import UseCase
 from ml.evaluation.record import Evaluation
 from ml.exported.model import ExportedModel
 from ml.intervals.thresholds import choose_threshold
+from ml.models.near_zero import Transformed
 from ml.provenance.stamp import read_stamp
 from ml.tasks.metrics import METRICS
+from ml.tasks.row_weights import WEIGHT
 from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.tracking.runs import tracking
 from tests.support.small import failure
 
+TOY = "tests.support.toy:Toy"
 SHOWN = {"resamples": 100, "slices": ["site"], "sensitive": ["site"], "slice_rows": 10, "shap_rows": 10}
 
 
@@ -224,3 +230,185 @@ def test_an_exported_model_that_is_wrong_on_one_test_row_alone_is_refused(
     assert ("finite: 1 of the 60 test rows are answered with what is no finite number" in refused) == (answer != 0.123)
     native = Ledger().get(str(Ledger().latest_of("small/evaluation")))["data"]["native"]
     assert native["asset"] == "small/models/logistic"
+
+
+def test_further_metrics_are_tuned_by_reported_and_gated_alike(sited: Any, tmp_path: Path) -> None:
+    own, bounds = "tests.support.own_metrics:profit", ("precision_at_0.2", "tests.support.own_metrics:profit", "mcc")
+    gates = {**sited.declared()["gates"], **{name: {"at_least": -1 if name != bounds[0] else 0} for name in bounds}}
+    plan = {**SHOWN, "metrics": ["fbeta_0.5"]}
+
+    sited.materialize("evaluation", metric=own, gates=gates, evaluation=plan)
+
+    found: Evaluation = stored("evaluation")
+    assert stored("models/logistic").metric == stored("leaderboard").metric == own
+    assert set(found.metrics) > {own, "precision_at_0.2", "mcc", "fbeta_0.5"}
+    assert found.undefined == {}
+    assert found.intervals[own].low < found.metrics[own] < found.intervals[own].high
+    assert found.reference is not None
+    assert found.reference.validation[own] == pytest.approx(stored("models/logistic").score)
+    assert found.slices[0].score.value == found.slices[0].score.value
+    files = artifacts(tmp_path / "copies")
+    page = files["report.html"].read_text()
+    told = {gate["gate"]: gate["passed"] for gate in json.loads(files["report.json"].read_text())["gates"]}
+    assert {"precision_at_0.2": True, "profit": True, "mcc": True}.items() <= told.items()
+    assert f"<td>{own}" in page
+
+
+def test_weights_of_a_column_count_in_training_and_in_every_score(sited: Any) -> None:
+    frame = pd.read_csv(sited.rows)
+    frame["amount"] = 1 + 9 * (frame["id"] % 3 == 0)
+    frame.to_csv(sited.rows, index=False)
+    examples = {**sited.declared()["examples"], "weights": "amount"}
+    blended = {"logistic": {"trials": 1}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 3}}
+
+    sited.materialize("evaluation", evaluation=SHOWN, examples=examples, models=blended)
+
+    found: Evaluation = stored("evaluation")
+    model, test = ExportedModel(stored("onnx_model")), stored("features/test")
+    development = stored("features/development")
+    valid = development[development["split"] == "validation"]
+    assert set(test[WEIGHT]) == {1.0, 10.0}
+    assert "amount" not in model.encoder.features
+    weights = {"sample_weight": test[WEIGHT]}
+    assert found.metrics["roc_auc"] == pytest.approx(
+        reference.roc_auc_score(test["target"], model.scores(test), **weights), rel=1e-9
+    )
+    assert found.metrics["roc_auc"] != reference.roc_auc_score(test["target"], model.scores(test))
+    south = test["id"] % 3 != 0
+    assert found.slices[1].score.value == pytest.approx(
+        reference.roc_auc_score(test["target"][south], model.scores(test[south])), rel=1e-9
+    )
+    for name in ("logistic", "hist_boosting"):
+        tuned = stored(f"models/{name}")
+        expected = reference.roc_auc_score(valid["target"], tuned.valid_predictions, sample_weight=valid[WEIGHT])
+        assert tuned.score == pytest.approx(expected, rel=1e-9)
+    train = development[development["split"] == "train"]
+    assert found.reference is not None
+    assert found.reference.baseline == pytest.approx((np.average(train["target"], weights=train[WEIGHT]),))
+
+
+def test_balanced_classes_count_in_training_and_not_in_scores(small: Any) -> None:
+    examples = {**small.declared()["examples"], "weights": "balanced"}
+
+    small.materialize("evaluation", evaluation=SHOWN | {"slices": [], "sensitive": []}, examples=examples)
+
+    model, test = ExportedModel(stored("onnx_model")), stored("features/test")
+    assert WEIGHT not in test.columns
+    assert stored("evaluation").metrics["roc_auc"] == reference.roc_auc_score(test["target"], model.scores(test))
+
+
+def test_a_family_that_takes_no_weights_is_refused_with_those_that_do(small: Any) -> None:
+    examples = {**small.declared()["examples"], "weights": "balanced"}
+    case = Case("small", UseCase.model_validate(small.declared(models={TOY: {}}, examples=examples)))
+
+    with pytest.raises(ValueError, match=r"models.toy cannot take examples.weights \(balanced\); these can: \['cat"):
+        all_assets(case)
+
+
+def counted(small: Any, **changes: Any) -> dict[str, Any]:
+    """The small use case with a count to predict."""
+    frame = pd.read_csv(small.rows)
+    frame["events"] = np.random.default_rng(0).poisson(np.exp(frame["x"]))
+    frame.to_csv(small.rows, index=False)
+    return {
+        "task": "regression",
+        "examples": {**small.declared()["examples"], "target": "events"},
+        "models": {"hist_boosting": {"trials": 1}},
+        "evaluation": {**SHOWN, "slices": [], "sensitive": []},
+        **changes,
+    }
+
+
+@pytest.mark.parametrize(("objective", "metric"), [("poisson", "rmse"), ("quantile_0.8", "pinball_0.8")])
+def test_an_objective_is_what_training_onnx_report_and_gates_go_by(small: Any, objective: str, metric: str) -> None:
+    small.materialize("evaluation", **counted(small, objective=objective))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    answers = model.scores(test)
+    learned = development["target"][development["split"] == "train"]
+    assert stored("leaderboard").metric == metric
+    assert found.reference is not None
+    if objective == "poisson":
+        assert (answers > 0).all()
+        assert found.reference.baseline == (learned.mean(),)
+    else:
+        assert found.metrics[metric] == reference.mean_pinball_loss(test["target"], answers, alpha=0.8)
+        assert found.reference.baseline == (np.quantile(learned, 0.8),)
+    assert found.serving is not None
+    assert found.serving.parity < 1e-5
+
+
+def test_targets_that_an_objective_does_not_allow_are_counted(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "events - 1"}
+
+    done = small.attempt("models/hist_boosting", upstream=True, **counted(small, objective="gamma", examples=examples))
+
+    assert re.search(r"the objective gamma needs targets above 0: \d+ of \d+ are not; leave such rows", failure(done))
+
+
+def test_a_family_that_cannot_learn_an_objective_is_refused_with_those_that_can(small: Any) -> None:
+    declared = small.declared(**counted(small, objective="mae", models={"ridge": {}}))
+    case = Case("small", UseCase.model_validate(declared))
+
+    with pytest.raises(
+        ValueError, match=r"models.ridge cannot learn the objective mae; these can: \['catboost', 'hist"
+    ):
+        all_assets(case)
+
+
+def test_a_transformed_target_is_learned_and_the_number_is_answered_and_judged(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "log1p(events)"}
+    models = {"ridge": {"trials": 1}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 4}}
+
+    small.materialize("evaluation", **counted(small, examples=examples, models=models, tuning={"folds": 2}))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    events = pd.read_csv(small.rows).set_index("id")["events"]
+    assert (test["target"] == test["id"].map(events)).all()
+    assert "events" not in model.encoder.features
+    assert found.metrics["rmse"] == pytest.approx(
+        reference.root_mean_squared_error(test["target"], model.scores(test)), rel=1e-9
+    )
+    for name in ("ridge", "hist_boosting"):
+        assert isinstance(stored(f"models/{name}").model, Transformed)
+    assert found.reference is not None
+    assert found.reference.interval is not None
+    assert found.reference.baseline == (development["target"][development["split"] == "train"].mean(),)
+    assert found.serving is not None
+    assert found.serving.parity < 1e-5
+
+
+def test_targets_without_a_logarithm_are_counted(small: Any) -> None:
+    examples = {**small.declared()["examples"], "target": "ln(events)"}
+
+    done = small.attempt("examples", upstream=True, **counted(small, examples=examples))
+
+    assert re.search(
+        r"events is not above 0 in \d+ of 300 rows, as examples.target \(ln\(events\)\) needs", failure(done)
+    )
+
+
+def test_a_monotone_feature_that_there_is_not_is_refused_with_those_that_there_are(small: Any) -> None:
+    declared = counted(small, monotone={"y": "increasing"}, examples=small.declared()["examples"])
+    declared |= {"task": "binary"}
+
+    done = small.attempt("models/hist_boosting", upstream=True, **declared)
+
+    assert re.search(r"monotone names \['y'\], which are no features that are numbers; allowed: ", failure(done))
+
+
+def test_a_family_that_cannot_be_monotone_is_refused_with_those_that_can(small: Any) -> None:
+    case = Case("small", UseCase.model_validate(small.declared(monotone={"x": "increasing"})))
+
+    with pytest.raises(ValueError, match=r"models.logistic cannot keep to monotone \(x\); these can: \['catboost'"):
+        all_assets(case)

@@ -6,7 +6,8 @@ import click
 from dagster_project.commands.main import main
 
 COMMANDS = [
-    *("approve", "demo", "dev", "diff", "gc", "history", "init", "locate", "reproduce", "retire", "rollback", "serve"),
+    *("approve", "check", "demo", "dev", "diff", "gc", "history", "init", "locate", "new", "reproduce", "retire"),
+    *("rollback", "score", "serve"),
 ]
 
 

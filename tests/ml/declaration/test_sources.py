@@ -6,7 +6,10 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ml.declaration.sources.catalogue import Source
+from ml.declaration.sources.delta import DeltaSource
 from ml.declaration.sources.file import FileSource
+from ml.declaration.sources.files import FilesSource
+from ml.declaration.sources.iceberg import IcebergSource
 from ml.declaration.sources.kind import SourceKind
 from ml.declaration.sources.python import PythonSource
 from ml.declaration.sources.query import QuerySource
@@ -17,6 +20,9 @@ DECLARED = [
     ({"python": "shop.tables:orders"}, PythonSource, "shop.tables"),
     ({"path": "orders.csv"}, FileSource, None),
     ({"query": "select 1", "url": "sqlite://"}, QuerySource, None),
+    ({"glob": "2024-*.csv"}, FilesSource, None),
+    ({"delta": "orders"}, DeltaSource, None),
+    ({"iceberg": "orders.metadata.json"}, IcebergSource, None),
 ]
 
 
@@ -45,13 +51,13 @@ def test_a_recorded_declaration_has_the_keys_of_all_kinds_and_is_read_again(
 @pytest.mark.parametrize(
     ("declared", "place", "message"),
     [
-        ({}, (), "exactly one of python, path, glob or query; given: none"),
-        ("orders.csv", (), "exactly one of python, path, glob or query; given: none"),
+        ({}, (), "exactly one of python, path, glob, query, delta or iceberg; given: none"),
+        ("orders.csv", (), "exactly one of python, path, glob, query, delta or iceberg; given: none"),
         ({"path": "a.csv", "query": "select 1", "url": "u"}, (), r"exactly one .*; given: \['path', 'query'\]"),
         (
             {"pathh": "a.csv"},
             ("pathh",),
-            "'pathh', did you mean 'path'; allowed: columns, .*, path, python, query, .*, url",
+            "'pathh', did you mean 'path'; allowed: catalog, columns, .*, path, python, query, .*, url, version",
         ),
         ({"path": "a.csv", "url": "sqlite://"}, ("url",), "unknown key 'url'; allowed: columns, .*, path"),
         ({"query": "select 1"}, ("url",), "Field required"),

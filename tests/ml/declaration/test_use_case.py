@@ -76,8 +76,8 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
             "lead from 'rows' to 'ports' twice; declare 'ports' again under another name",
         ),
         (
-            {"tables": {"rows": {"source": {"path": "x.csv"}, "key": "id", "time": "at", "computed": {"at": "id"}}}},
-            r"\['at'\] are computed, but time and known_at must be columns of the source",
+            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "known_at": "at", "computed": {"at": "id"}}}},
+            r"\['at'\] are computed, but known_at must name columns of the source",
         ),
         (
             {
@@ -98,7 +98,10 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
         ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the data"),
         ({"score": {"where": "a = 1; drop table rows"}}, r"score\.where\n.*is no SQL expression"),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
-        ({"tables": {"rows": {"source": {}, "key": "id"}}}, "exactly one of python, path, glob or query"),
+        (
+            {"tables": {"rows": {"source": {}, "key": "id"}}},
+            "exactly one of python, path, glob, query, delta or iceberg",
+        ),
         (
             {"examples": {"table": "rows", "target": "y", "split": {"test_share": 0.2}}},
             "train_until and validate_until, or validation_share and test_share",
@@ -160,3 +163,113 @@ def test_the_config_coordinate_holds_no_secret(source: dict[str, str], shown: st
     assert shown in resolved.values()
     declared = spec.tables["rows"].source
     assert declared.model_dump().items() >= source.items()
+
+
+def test_what_tuning_and_gates_go_by_is_measured_and_what_is_usual_is_not_named() -> None:
+    own = "not_there.yet:profit"
+    gates = {"kappa": {"at_least": 0.1}, "accuracy": {"at_least": 0.1}, own: {"at_least": 1}}
+    plausible = {"limits": {"fbeta_2": 0.9}, "because": "nobody knows better"}
+    plan = {"metrics": ["precision_at_100", "brier"]}
+
+    spec = UseCaseSpec.model_validate(
+        declaration(metric="mcc", gates={**gates, "plausible": plausible}, evaluation=plan)
+    )
+
+    assert spec.evaluation.metrics == ["fbeta_2", "kappa", "mcc", own, "precision_at_100"]
+    assert UseCaseSpec.model_validate(spec.resolved()) == spec
+    assert set(spec.gates.bounds) == set(gates)
+
+
+def test_a_declaration_without_further_metrics_is_recorded_as_ever() -> None:
+    resolved = UseCaseSpec.model_validate(declaration(evaluation={"metrics": ["brier"]})).resolved()
+
+    assert "metrics" not in resolved["evaluation"]
+    assert not {"mcc", "kappa", "balanced_accuracy", "mape", "rmsle"} & resolved["gates"].keys()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "pinball_0.5"}, "metric: pinball_0.5 does not fit the task 'binary'"),
+        ({"gates": {"top_3_accuracy": {"at_least": 0.1}}}, "gates: top_3_accuracy does not fit the task 'binary'"),
+        ({"evaluation": {"metrics": ["mape"]}}, "evaluation.metrics: mape does not fit the task 'binary'"),
+        ({"metric": "top_1_accuracy"}, "top_…_accuracy takes a whole number from 2 on"),
+        ({"metric": "f1"}, "There is no metric 'f1'"),
+    ],
+)
+def test_a_metric_that_does_not_fit_is_refused_wherever_it_is_named(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(declaration(**change))
+
+
+def test_classes_are_balanced_and_numbers_are_not() -> None:
+    split = {"validation_share": 0.2, "test_share": 0.2}
+    examples = {"table": "rows", "target": "y", "split": split, "weights": "balanced"}
+
+    spec = UseCaseSpec.model_validate(declaration(examples=examples))
+
+    assert spec.examples.weight_column is None
+    assert spec.resolved()["examples"]["weights"] == "balanced"
+    assert "weights" not in UseCaseSpec.model_validate(declaration()).resolved()["examples"]
+    with pytest.raises(ValidationError, match=r"examples.weights: balanced is for classes; name a column"):
+        UseCaseSpec.model_validate(declaration(task="regression", models={"ridge": {}}, examples=examples))
+
+
+@pytest.mark.parametrize(
+    ("objective", "metric"), [("mae", "mae"), ("quantile_0.9", "pinball_0.9"), ("poisson", "rmse"), (None, "rmse")]
+)
+def test_the_metric_follows_from_the_objective(objective: str | None, metric: str) -> None:
+    numbers = declaration(task="regression", models={"lightgbm": {}}, objective=objective)
+
+    spec = UseCaseSpec.model_validate(numbers)
+
+    assert spec.metric == metric
+    assert UseCaseSpec.model_validate(numbers | {"metric": "r2"}).metric == "r2"
+    assert ("objective" in spec.resolved()) == (objective is not None)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"objective": "mae"}, "objective: mae is for numbers; the task is 'binary'"),
+        ({"task": "regression", "models": {"ridge": {}}, "objective": "mea"}, "no objective 'mea', did you mean 'mae'"),
+    ],
+)
+def test_an_objective_that_does_not_fit_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(declaration(**change))
+
+
+def regression(target: str, **changes: Any) -> dict[str, Any]:
+    split = {"validation_share": 0.2, "test_share": 0.2}
+    examples = {"table": "rows", "target": target, "split": split}
+    return declaration(task="regression", models={"lightgbm": {}}, examples=examples, **changes)
+
+
+@pytest.mark.parametrize("target", ["ln(price)", "log1p(price)", 'sqrt("a b")', "price", "abs(price)", "ln(price) + 0"])
+def test_a_target_of_numbers_may_be_transformed(target: str) -> None:
+    assert UseCaseSpec.model_validate(regression(target)).examples.target == target
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (regression("ln(1 + price)"), r"ln\(1 \+ price\) is ln of more than a column, .* name that in computed"),
+        (regression("log(2, price)"), "is log of more than a column"),
+        (regression("sqrt(a * b)"), "is sqrt of more than a column"),
+        (regression("log1p(1 + a)"), r"calls log1p\(\), which is no function of DuckDB"),
+        (regression("ln(price)", objective="poisson"), "objective: poisson learns logarithms by itself"),
+    ],
+)
+def test_a_transform_without_an_inverse_to_answer_by_is_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(change)
+
+
+def test_answers_may_be_monotone_but_not_those_of_many_classes() -> None:
+    spec = UseCaseSpec.model_validate(declaration(monotone={"x": "increasing"}))
+
+    assert spec.resolved()["monotone"] == {"x": "increasing"}
+    assert "monotone" not in UseCaseSpec.model_validate(declaration()).resolved()
+    with pytest.raises(ValidationError, match="monotone: of many classes none could rise"):
+        UseCaseSpec.model_validate(declaration(task="multiclass", monotone={"x": "decreasing"}))

@@ -176,7 +176,7 @@ def test_values_come_from_the_examples_table_by_key_or_are_features() -> None:
     matrix = pd.DataFrame({"id": [3, 1, 3, 9], "HOUR(at)": [5, 6, 7, 8]})
     source = pa.table({"id": [1, 2, 3], "origin": ["JFK", "LGA", "EWR"]})
 
-    found = columns_of(["origin", "HOUR(at)"], matrix, source, "id")
+    found = columns_of(["origin", "HOUR(at)"], matrix, source, ["id"])
 
     assert found["origin"].fillna("nothing").tolist() == ["EWR", "JFK", "EWR", "nothing"]
     assert found["HOUR(at)"].tolist() == [5, 6, 7, 8]

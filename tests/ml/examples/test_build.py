@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples, scored_rows
+from ml.examples.known import known_columns
 from ml.tasks.metrics import Kind
+from ml.tasks.row_weights import WEIGHT
 
 
 def split(keys: list[int], seed: int = 0) -> dict[int, tuple[str, int]]:
@@ -243,6 +245,91 @@ def test_a_text_that_is_no_number_makes_no_number_of_a_query() -> None:
     rows = make_examples("case", spec, tables).to_pylist()
 
     assert {row[ODD] % 2 for row in rows} == {0}
+
+
+def weighed(amounts: Any, **examples: Any) -> pa.Table:
+    """Examples of 60 rows whose column `amount` says how much each counts."""
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {
+                "table": "rows",
+                "target": "id % 3 = 0",
+                "weights": "amount",
+                "split": {"validation_share": 0.2, "test_share": 0.3},
+                **examples,
+            },
+            "models": {"logistic": {}},
+        }
+    )
+    return make_examples("case", spec, {"rows": pa.table({"id": list(range(60)), "amount": amounts, "x": [1] * 60})})
+
+
+@pytest.mark.parametrize("kind", [pa.int32(), pa.float32(), pa.decimal128(30, 2)])
+def test_each_example_has_the_weight_of_its_row(kind: pa.DataType) -> None:
+    rows = weighed(pa.array([key + 1 for key in reversed(range(60))]).cast(kind)).to_pylist()
+
+    assert {row["id"]: row[WEIGHT] for row in rows} == {key: 60.0 - key for key in range(60)}
+    assert WEIGHT not in weighed([1] * 60, weights="balanced").column_names
+
+
+@pytest.mark.parametrize(
+    ("amounts", "examples", "message"),
+    [
+        (
+            [0, -1, None, float("inf"), float("nan"), *[1.0] * 55],
+            {},
+            r"\(amount\) is missing, 0, .* in 5 of 60 ",
+        ),
+        (["a"] * 60, {}, "names the column 'amount', which holds string, no numbers"),
+        (
+            [1] * 60,
+            {"weights": "amont"},
+            r"examples.weights names the columns \['amont'\], but the table has",
+        ),
+    ],
+)
+def test_a_weight_that_is_no_number_above_zero_is_refused(amounts: Any, examples: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        weighed(amounts, **examples)
+
+
+def test_the_weights_are_no_feature() -> None:
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {
+                "table": "rows",
+                "target": "id % 3 = 0",
+                "weights": "amount",
+                "split": {"validation_share": 0.2, "test_share": 0.3},
+            },
+            "models": {"logistic": {}},
+        }
+    )
+
+    assert known_columns(spec, pa.table({"id": [1], "amount": [2], "x": [3]})) == ["x"]
+
+
+def test_the_target_of_a_transform_is_the_number_and_its_column_no_feature() -> None:
+    split = {"validation_share": 0.2, "test_share": 0.3}
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "How much?",
+            "task": "regression",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {"table": "rows", "target": "log1p(price)", "split": split},
+            "models": {"ridge": {}},
+        }
+    )
+    table = pa.table({"id": range(30), "price": [n / 2 for n in range(30)], "x": [1] * 30})
+
+    rows = make_examples("case", spec, {"rows": table}).to_pylist()
+
+    assert {row["id"]: row["target"] for row in rows} == {n: n / 2 for n in range(30)}
+    assert known_columns(spec, table) == ["id", "x"]
 
 
 def by_column(values: list[Any], split: dict[str, Any], **more: Any) -> list[str]:

@@ -45,7 +45,7 @@ TRIED = [
     (name, kind)
     for name in sorted(CATALOGUE)
     for kind in ("binary", "multiclass", "regression")
-    if kind in family(name).tasks and family(name).texts
+    if kind in family(name).tasks and family(name).takes_texts
 ]
 
 

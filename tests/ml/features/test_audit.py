@@ -42,7 +42,7 @@ def definitions(rows: pd.DataFrame) -> FeatureDefinitions:
 
 
 def scores(rows: pd.DataFrame, task: Kind = "binary") -> dict[str, float]:
-    return dict(lone_scores(rows, definitions(rows), Task.of(task, rows["target"]), "id", 0))
+    return dict(lone_scores(rows, definitions(rows), Task.of(task, rows["target"]), ["id"], 0))
 
 
 def binary(count: int = 1000, share: float = 0.3, seed: int = 0) -> tuple[pd.DataFrame, np.random.Generator]:

@@ -155,6 +155,11 @@ def test_a_query_asks_about_rows_by_all_columns_of_their_key(tmp_path: Path) -> 
         make_examples("shop", wrong, tables)
 
 
+def test_synthesis_needs_a_key_of_one_column(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"features\.synthesis needs a key of one column in 'sales', given"):
+        spec_of(tmp_path, features={"synthesis": {}})
+
+
 @pytest.mark.parametrize(
     ("relationship", "message"),
     [

@@ -11,7 +11,7 @@ from ml.evaluation.ablation import Ablated
 from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.evaluation.slices import Compared
 from ml.gates.judge import gate_names, judge
-from ml.tasks.metrics import Kind, metrics_of
+from ml.tasks.metrics import Kind, usual_metrics
 from ml.verdict import Verdict
 
 NAN = float("nan")
@@ -28,7 +28,7 @@ def evaluation(**changes: Any) -> Evaluation:
         "model_hash": "a",
         "family": "f",
         "rows": 1000,
-        "metrics": {**dict.fromkeys(metrics_of("binary"), 0.5), "roc_auc": 0.8},
+        "metrics": {**dict.fromkeys(usual_metrics("binary"), 0.5), "roc_auc": 0.8},
         "not_finite": 0,
         "over_baseline": interval(0.2),
         "calibration": Calibration(error=0.02),
@@ -287,13 +287,16 @@ def test_a_confidence_is_told_as_it_was_declared() -> None:
 
 def test_calibration_may_be_off_by_the_limit_and_what_chance_gives_and_concerns_no_numbers() -> None:
     def passes(error: float, by_chance: float, metric: str = "roc_auc") -> bool:
+        kind: Kind = "binary" if metric == "roc_auc" else "regression"
+        metrics = dict.fromkeys(usual_metrics(kind), 0.5)
         calibration = Calibration(error=error, by_chance=by_chance)
-        return verdict("calibration", evaluation(calibration=calibration), metric).passed
+        return verdict("calibration", evaluation(calibration=calibration, metrics=metrics), metric).passed
 
     assert passes(0.1, 0.0)
     assert not passes(0.11, 0.0)
     assert passes(0.19, 0.1)
     assert passes(NAN, NAN, "rmse")
+    assert passes(NAN, NAN, "tests.support.own_metrics:profit")
 
 
 @pytest.mark.parametrize(
@@ -331,7 +334,7 @@ def test_a_model_with_an_answer_that_is_no_number_passes_by_no_metric(rows: int 
 def scored(kind: Kind, metric: str, value: float, low: float | None = None, **changes: Any) -> Evaluation:
     """An evaluation of a task by one metric, with the lower end of its interval."""
     intervals = {} if low is None else {metric: Estimate(value=value, low=low, high=1.0)}
-    metrics = {**dict.fromkeys(metrics_of(kind), 0.5), metric: value}
+    metrics = {**dict.fromkeys(usual_metrics(kind), 0.5), metric: value}
     return evaluation(metrics=metrics, intervals=intervals, **changes)
 
 
@@ -383,3 +386,46 @@ def test_a_limit_of_ones_own_needs_a_reason_which_the_verdict_says() -> None:
     assert "log_loss is 0.5000" in stricter.reason
     with pytest.raises(ValidationError, match="limits need `because`"):
         Gates.model_validate({"plausible": {"limits": {"roc_auc": 1}}})
+
+
+OWN = "tests.support.own_metrics:profit"
+
+
+def test_a_metric_with_a_number_and_one_of_ones_own_have_limits_as_any_other() -> None:
+    metrics = {**evaluation().metrics, "precision_at_0.1": 0.4, OWN: 2.0}
+    declared = Gates.model_validate(
+        {"precision_at_0.1": {"at_least": 0.5}, OWN: {"at_least": 1}, "mcc": {"at_most": 1}}
+    )
+
+    verdicts = {each.gate: each for each in judge(declared, evaluation(metrics=metrics), "roc_auc")}
+
+    assert not verdicts["precision_at_0.1"].passed
+    assert verdicts["profit"].passed
+    assert verdicts["profit"].figures == {OWN: 2.0, "at least": 1.0}
+    assert not verdicts["mcc"].passed  # nothing says what it is
+
+
+def test_a_metric_that_says_nothing_of_the_rows_is_refused_with_the_reason() -> None:
+    metrics = {**evaluation().metrics, "mape": NAN}
+    why = {"mape": "2 of 9 true numbers are 0, of which an error is no share"}
+
+    refused = verdict("mape", evaluation(metrics=metrics, undefined=why), mape={"at_most": 0.2})
+
+    assert not refused.passed
+    assert refused.reason == f"mape is undefined: {why['mape']}, needed: at most 0.2"
+
+
+@pytest.mark.parametrize(
+    ("limits", "problem"),
+    [
+        ({"accuracy": {"at_least": 90}}, "no model can pass the limits of accuracy, which lies between 0 and 1"),
+        ({"mcc": {"at_most": -2}}, "no model can pass the limits of mcc, which lies between -1 and 1"),
+        ({"pinball_2": {"at_most": 1}}, "takes a quantile between 0 and 1"),
+        ({"acuracy": {"at_least": 0.9}}, "unknown key 'acuracy', did you mean 'accuracy'"),
+        ({OWN: {"at_least": 1}, "own": {"a.b:profit": {}}}, r"several gates would be called \['profit'\]"),
+        ({"a.b:parity": {"at_least": 1}}, r"several gates would be called \['parity'\]"),
+    ],
+)
+def test_limits_that_nothing_passes_and_names_that_nothing_has_are_refused(limits: Any, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        Gates.model_validate(limits)

@@ -200,7 +200,8 @@ def test_every_module_of_this_project_is_reached_by_something() -> None:
         "dagster_project.components",
     ]
     roots.append("dagster_project.launcher")  # the instance's own configuration names it
-    named = ("dagster_project.commands", "dagster_project.examples", "configs")  # by a terminal, and by declarations
+    # by a terminal, by declarations, and by Python
+    named = ("dagster_project.commands", "dagster_project.examples", "configs", "sextant")
     sources = [name for name in source.modules if name.startswith(named)]
     sources += map(module_of, CATALOGUE)  # the families of models
     sources.append("ml.models.base")  # for families of the user's own

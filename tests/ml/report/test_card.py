@@ -81,3 +81,14 @@ def test_a_share_that_is_wanted_is_told_as_it_was_declared() -> None:
     ]
 
     assert "Its interval holds fewer rows than the 99.5% wanted: 90.0%." in limits
+
+
+def test_a_sample_is_named_as_a_limit() -> None:
+    spec = spec_of("binary")
+    tables = {name: table.model_copy(update={"sample": "10%"}) for name, table in spec.tables.items()}
+
+    (named, *_), plain = card(spec.model_copy(update={"tables": tables}))["Limits"], card(spec)["Limits"]
+
+    said = "It has seen samples alone, for a first look, and is never promoted"
+    assert named == f"{said}: tables.{next(iter(tables))}.sample is 10%."
+    assert named not in plain

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ml.evaluation.record import Estimate
-from ml.report.page import as_json, estimate, figure, html, in_short, without_nan
+from ml.report.look import figure
+from ml.report.page import as_json, estimate, html, in_short, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
 from ml.verdict import Verdict
@@ -108,6 +109,21 @@ def test_the_interval_of_numbers_and_the_threshold_of_classes_are_told() -> None
     numbers, _, _ = made("regression")
     assert numbers.coverage is not None
     assert f"± {figure(numbers.coverage.half_width)}" in page("regression")
+
+
+def test_accuracies_say_where_the_decision_falls() -> None:
+    found, _, _ = made("binary")
+    assert found.reference is not None
+    assert found.reference.threshold is not None
+
+    content, short = page("binary"), in_short(found, "roc_auc")
+
+    cells = re.findall(r"<td>([^<]*(?:accuracy|f1|F1)[^<]*)", content)
+    assert cells[:4] == ["accuracy at 0.5", "f1_macro at 0.5", "F1 at the threshold", "accuracy at the threshold"]
+    assert '<th class="n">accuracy at the threshold' in content
+    assert "| accuracy at 0.5 |" in short
+    assert f"at the threshold {figure(found.reference.threshold.value)}, from which on the answer is yes" in short
+    assert "<td>accuracy<td" in page("multiclass")
 
 
 def test_the_metric_of_the_use_case_comes_first_in_short() -> None:

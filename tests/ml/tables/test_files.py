@@ -167,6 +167,14 @@ def test_a_mark_does_not_decide_the_type_of_the_rest(tmp_path: Path) -> None:
     assert table.to_pydict() == {"id": [1, 2], "x": [None, 7], "y": [None, None]}
 
 
+def test_a_mark_of_many_digits_is_no_other_number(tmp_path: Path) -> None:
+    content = f"id,x\n1,{2**53 + 1}\n2,{2**53}\n3,{-(2**63)}\n"
+
+    table = read(tmp_path / "a.csv", content, missing={"x": [2**53 + 1, -(2**63)]})
+
+    assert table["x"].to_pylist() == [None, 2**53, None]
+
+
 def test_marks_hold_in_columns_that_have_types(tmp_path: Path) -> None:
     rows = {"id": [1, 2], "x": [-999, 5], "f": [-999.0, 2.5], "t": ["?", "-999"], "u": pa.array([7, 8], pa.uint64())}
     pq.write_table(pa.table(rows), tmp_path / "a.parquet")
@@ -295,15 +303,29 @@ def test_json_lines(tmp_path: Path) -> None:
         ('{"id": 1}\n[1]\n', r"line 2: is a list; each line must be an object"),
         ('{"id": 1}\n{"id": 2\n', r"line 2: Input data was truncated"),
         ('{"id": 1, "x": NaN}\n', r"line 1: JSON is malformed"),
-        ('{"id": 1, "x": 1}\n{"id": 2, "x": "a"}\n', r"field 'x': holds a number and a text; give each column"),
-        ('{"id": 1, "x": {"a": 1}}\n', r"field 'x': holds an object, which cannot be a column"),
-        ('{"id": 1, "x": 12345678901234567890123}\n', r"field 'x': holds whole numbers of more than 64 bits"),
-        ("", r"the columns \['id'\] are declared but the source has none such"),
+        ('{"id": 1, "x": 1}\n{"id": 2, "x": "a"}\n', r"column 'x': holds a number and a text; give each column"),
+        ('{"id": 1, "x": {"a": 1}}\n', r"column 'x': holds an object; give each .* list under ignore"),
+        ('{"id": 1, "x": 12345678901234567890123}\n', r"column 'x': holds whole numbers of more than 64 bits"),
+        ('{"id": 1, "": 1}\n', r"column '': has no name"),
+        ("", r"a\.jsonl' holds no object"),
     ],
 )
 def test_json_lines_that_cannot_be_a_table_are_named(content: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
         read(tmp_path / "a.jsonl", content)
+
+
+def test_what_is_ignored_need_not_be_a_column(tmp_path: Path) -> None:
+    content = '{"id": 1, "x": {"a": 1}, "y": 1}\n{"id": 2, "x": 5, "y": "a"}\n'
+
+    assert read(tmp_path / "a.jsonl", content, table={"ignore": ["x", "y"]}).to_pydict() == {"id": [1, 2]}
+
+
+def test_an_option_of_a_column_that_does_nothing_is_refused(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [1], "at": pa.array([5], pa.timestamp("us"))}), tmp_path / "a.parquet")
+
+    with pytest.raises(DataError, match=r"source\.unit names \['at'\], whose values are times by themselves"):
+        read(tmp_path / "a.parquet", unit={"at": "s"})
 
 
 def test_a_format_may_be_said(tmp_path: Path) -> None:
@@ -366,3 +388,85 @@ def test_the_rows_of_a_query_have_places_only_in_an_order(tmp_path: Path) -> Non
     assert of("select x from t order by x").to_pydict() == {"row_number": [1, 2, 3], "x": [1, 2, 3]}
     with pytest.raises(DataError, match=r"key: row_number .* no order: add an `order by`"):
         of("select x from t")
+
+
+def test_a_sample_is_the_same_rows_each_time_and_some_of_them_in_a_larger_one(tmp_path: Path) -> None:
+    rows = "".join(f"{at},{at % 7},{at / 2}\n" for at in range(20_000))
+    path = tmp_path / "a.csv"
+    path.write_text("id,x,half\n" + rows)
+    pq.write_table(pa.table({"id": [float(at) for at in range(20_000)]}), tmp_path / "a.parquet")
+
+    def ids(share: str, file: Path = path, key: Any = "id") -> list[int]:
+        return read(file, key=key, table={"sample": share})["id"].to_pylist()
+
+    tenth = ids("10%")
+    assert 1_800 < len(tenth) < 2_200
+    assert tenth == ids("10%")
+    assert set(tenth) < set(ids("25%"))
+    assert [int(at) for at in ids("10%", tmp_path / "a.parquet")] == tenth  # 17.0 is 17
+    path.write_text("id,x,half\n" + rows + "20000,1,1\n")
+    assert [at for at in ids("10%") if at < 20_000] == tenth
+    assert ids("10%", key=["id", "x"]) != tenth
+    assert 40 < len(ids("0.5%")) < 200
+
+
+def test_a_sample_of_places_has_the_places_in_the_whole_file(tmp_path: Path) -> None:
+    content = "x\n" + "".join(f"{at}\n" for at in range(1, 1_001))
+
+    table = read(tmp_path / "a.csv", content, key="row_number", table={"sample": "10%"})
+
+    assert table["row_number"].equals(table["x"])
+    assert 60 < table.num_rows < 140
+
+
+def test_rows_of_a_sample_without_a_key_are_found(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="1 rows have no key"):
+        read(tmp_path / "a.csv", "id,x\n1,2\n,3\n", table={"sample": "1%"})
+
+
+@pytest.mark.parametrize("sample", ["10", "0%", "100%", "-1%", "ten", "1e1%"])
+def test_a_share_that_is_none_is_refused(sample: str) -> None:
+    with pytest.raises(ValueError, match="is no share of the rows: write more than 0% and less than 100%"):
+        Table.model_validate({"source": {"path": "a.csv"}, "key": "id", "sample": sample})
+
+
+def test_a_sample_that_is_not_asked_for_is_not_recorded() -> None:
+    plain = Table.model_validate({"source": {"path": "a.csv"}, "key": "id"})
+
+    assert "sample" not in plain.model_dump(mode="json")
+    assert plain.model_copy(update={"sample": "5%"}).model_dump(mode="json")["sample"] == "5%"
+
+
+def test_a_time_may_be_computed(tmp_path: Path) -> None:
+    content = "id,day,hr\n1,1/2/24,5\n2,1/3/24,0\n"
+    declared = {"time": "at", "computed": {"at": "day + to_hours(hr)"}, "known_at": {"30m": ["hr"]}}
+
+    table = read(tmp_path / "a.csv", content, dates={"day": "%m/%d/%y"}, table=declared)
+
+    assert table["at"].to_pylist() == [at(2024, 1, 2, 5), at(2024, 1, 3)]
+    assert table["at+30m"].to_pylist() == [at(2024, 1, 2, 5, 30), at(2024, 1, 3, 0, 30)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "message"),
+    [
+        ("hr + 1", r"'at', which is computed \(hr \+ 1\), holds int64 and no times"),
+        ("'2024-01-01'", r"'at', which is computed .*, holds string and no times: .* strptime"),
+        ("case when hr > 0 then day end", r"column 'at': 1 rows have no time"),
+    ],
+)
+def test_a_computed_time_that_is_none_is_refused(expression: str, message: str, tmp_path: Path) -> None:
+    content = "id,day,hr\n1,2024-01-02,5\n2,2024-01-03,0\n"
+    declared = {"time": "at", "computed": {"at": expression}, "logical_types": {"day": "time"}}
+
+    with pytest.raises(DataError, match=message):
+        read(tmp_path / "a.csv", content, table=declared)
+
+
+def test_options_and_logical_types_that_contradict_each_other_are_refused() -> None:
+    source = {"path": "a.csv", "dates": {"day": "%Y"}}
+
+    with pytest.raises(ValueError, match=r"\['day'\] are times by source\.dates or source\.unit, and something else"):
+        Table.model_validate({"source": source, "key": "id", "logical_types": {"day": "category"}})
+    with pytest.raises(ValueError, match=r"\['seen'\] are computed, but known_at must name columns of the source"):
+        Table.model_validate({"source": source, "key": "id", "known_at": "seen", "computed": {"seen": "day"}})

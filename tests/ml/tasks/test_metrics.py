@@ -1,6 +1,7 @@
 """A metric is one line of the catalogue: names, defaults and what else is known of it follow from that."""
 
 import pickle
+import re
 from dataclasses import replace
 from typing import Any, get_args
 
@@ -15,10 +16,12 @@ from ml.tasks.metrics import (
     Metric,
     MetricName,
     Task,
+    kind_of,
     metrics_of,
     rows_not_finite,
     rows_unanswered,
     score,
+    usual_metrics,
 )
 
 
@@ -29,13 +32,39 @@ def test_every_task_has_one_default_that_fits_it() -> None:
         assert name in metrics_of(kind)
 
 
-def test_a_declaration_may_name_the_metrics_of_the_catalogue_alone() -> None:
+def test_a_declaration_may_name_a_metric_of_the_catalogue_one_with_a_number_or_its_own() -> None:
     declared = TypeAdapter(MetricName)
+    names = [*METRICS, "pinball_0.05", "top_5_accuracy", "precision_at_100", "fbeta_0.5", "not_there.yet:profit"]
 
-    assert [declared.validate_python(name) for name in METRICS] == list(METRICS)
-    assert declared.json_schema()["enum"] == list(METRICS)
-    with pytest.raises(ValidationError, match="Input should be 'roc_auc', 'average_precision'"):
-        declared.validate_python("auc")
+    assert [declared.validate_python(name) for name in names] == names
+    listed, further = declared.json_schema()["anyOf"]
+    assert listed["enum"] == list(METRICS)
+    assert all(name in listed["enum"] or re.search(further["pattern"], name) for name in names)
+    assert not re.search(further["pattern"], "auc")
+    with pytest.raises(
+        ValidationError, match=r"no metric 'roc_acu', did you mean 'roc_auc'. Allowed: accuracy, aver.*"
+    ):
+        declared.validate_python("roc_acu")
+
+
+@pytest.mark.parametrize(
+    ("name", "takes"),
+    [
+        ("pinball_1", "a quantile between 0 and 1"),
+        ("pinball_nan", "a quantile between 0 and 1"),
+        ("pinball_0.90", "a quantile between 0 and 1"),
+        ("fbeta_0", "how many times"),
+        ("fbeta_inf", "how many times"),
+        ("top_1_accuracy", "a whole number from 2 on"),
+        ("top_2.5_accuracy", "a whole number from 2 on"),
+        ("precision_at_1.5", "a number of rows or a share"),
+        ("precision_at_-3", "a number of rows or a share"),
+        ("precision_at_ten", "a number of rows or a share"),
+    ],
+)
+def test_a_number_that_a_metric_cannot_have_is_refused_with_those_that_it_can(name: str, takes: str) -> None:
+    with pytest.raises(ValueError, match=rf"There is no metric '{re.escape(name)}': \S+ takes {takes}"):
+        Metric.named(name)
 
 
 @pytest.mark.parametrize("name", metrics_of("binary"))
@@ -46,7 +75,7 @@ def test_a_metric_that_ranks_goes_by_the_order_of_the_answers_and_no_other_does(
 
     same_order = score(name, y, p) == pytest.approx(score(name, y, p**3), abs=1e-12)
 
-    assert same_order == METRICS[name].ranks
+    assert same_order == Metric.named(name).ranks
 
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS)
@@ -72,7 +101,7 @@ def test_a_metric_that_there_is_no_longer_is_named() -> None:
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in get_args(Kind) for name in metrics_of(kind)])
 def test_no_metric_is_a_number_if_an_answer_is_none(kind: Kind, name: str, wrong: float) -> None:
     random = np.random.default_rng(0)
-    y = random.normal(size=60) if kind == "regression" else np.arange(60) % (3 if kind == "multiclass" else 2)
+    y = random.random(60) if kind == "regression" else np.arange(60) % (3 if kind == "multiclass" else 2)
     p = random.dirichlet([1, 1, 1], 60) if kind == "multiclass" else random.random(60)
     right = score(name, y, p)
     p[7] = wrong
@@ -81,13 +110,72 @@ def test_no_metric_is_a_number_if_an_answer_is_none(kind: Kind, name: str, wrong
 
     assert np.isfinite(right)
     assert np.isnan(score(name, y, p))
-    assert np.isnan(METRICS[name].prepare(y, p)(resamples)).tolist() == [True] * 4
+    assert np.isnan(Metric.named(name).prepare(y, p)(resamples)).tolist() == [True] * 4
 
 
 def test_rows_are_counted_of_which_an_answer_is_no_finite_number() -> None:
     assert rows_not_finite(np.array([0.0, np.nan, np.inf])) == 2
     assert rows_not_finite(np.array([[0.5, 0.5], [np.nan, np.nan], [0.5, -np.inf]])) == 2
     assert rows_not_finite(np.empty(0)) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "y", "p", "why"),
+    [
+        ("roc_auc", [1, 1, 1], [0.1, 0.2, 0.3], "all 3 rows are of one class"),
+        ("average_precision", [0, 0], [0.1, 0.2], "none of 2 rows is positive"),
+        ("precision_at_5", [0, 1], [0.1, 0.2], "there are 2 rows, fewer than 5"),
+        ("kappa", [1, 1], [0.9, 0.8], "all 2 rows are of one class, and predicted to be"),
+        ("top_3_accuracy", [0, 1], [[0.2, 0.8], [0.5, 0.5]], "each of 2 classes is among the 3 likeliest"),
+        ("r2", [2.0, 2.0], [1.0, 2.0], "all 2 true numbers are the same"),
+        ("mape", [0.0, 2.0, 0.0], [1.0, 2.0, 3.0], "2 of 3 true numbers are 0, of which an error is no share"),
+        ("rmsle", [-1.0, 2.0], [1.0, 2.0], "1 of 2 true numbers are -1 or less, and 1 more has no logarithm"),
+        ("rmsle", [1.0, 2.0], [-2.0, -1.0], "2 of 2 predictions are -1 or less, and 1 more has no logarithm"),
+        ("mae", [1.0, 2.0], [np.nan, 1.0], "1 of 2 predictions are no finite numbers"),
+    ],
+)
+def test_a_metric_that_says_nothing_of_some_rows_says_why(name: str, y: list[float], p: list[float], why: str) -> None:
+    metric = Metric.named(name)
+
+    assert metric.undefined(np.array(y), np.array(p)) == why
+    assert np.isnan(metric(np.array(y), np.array(p)))
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in get_args(Kind) for name in metrics_of(kind)])
+def test_a_value_lies_in_the_range_that_the_metric_states(kind: Kind, name: str) -> None:
+    random = np.random.default_rng(1)
+    low, high = Metric.named(name).range
+    for _ in range(20):
+        y = random.random(30) if kind == "regression" else random.permutation(30) % (3 if kind == "multiclass" else 2)
+        p = random.dirichlet([1, 1, 1], 30) if kind == "multiclass" else random.random(30)
+
+        assert low <= score(name, y, p) <= high
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in get_args(Kind) for name in metrics_of(kind)])
+def test_a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_none(kind: Kind, name: str) -> None:
+    random = np.random.default_rng(2)
+    y = random.random(40) if kind == "regression" else np.arange(40) % (3 if kind == "multiclass" else 2)
+    p = random.dirichlet([1, 1, 1], 40) if kind == "multiclass" else random.random(40).round(1)
+    weights = random.integers(0, 3, 40)
+    rows = np.repeat(np.arange(40), weights)
+
+    assert score(name, y, p, weights.astype(float)) == pytest.approx(score(name, y[rows], p[rows]))
+
+
+def test_of_rows_that_are_equally_likely_each_counts_by_the_same_part_at_k() -> None:
+    y, p = np.array([1, 0, 1, 0, 0]), np.array([0.9, 0.5, 0.5, 0.5, 0.1])
+
+    assert score("precision_at_1", y, p) == 1
+    assert score("precision_at_2", y, p) == pytest.approx((1 + 1 / 3) / 2)
+    assert score("precision_at_0.4", y, p) == score("precision_at_2", y, p)
+    assert score("precision_at_5", y, p) == pytest.approx(2 / 5)
+
+
+@pytest.mark.parametrize("kind", get_args(Kind))
+def test_the_task_is_known_by_what_was_measured(kind: Kind) -> None:
+    assert kind_of([*usual_metrics(kind), "mcc"]) == kind
+    assert kind_of(["mcc"]) is None
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,52 @@ def test_a_regression_is_answered_with_a_number(write: Any, record: dict[str, An
     assert schema["description"] == "Answered with `score`, the predicted number."
 
 
+@pytest.mark.parametrize("beside", [-0.01, 0.0, 0.01])
+def test_a_probability_is_answered_with_the_decision_at_the_models_threshold(
+    write: Any, record: dict[str, Any], beside: float
+) -> None:
+    folder = write({"kind": "binary"}, [LOGIT])
+    with client_of(folder) as client:
+        score = client.post("/predict", json=record).json()["score"]
+    model = onnx.load(folder / "model.onnx")
+    reference = {"threshold": {"value": score + beside, "objective": "greatest F1"}, "baseline": [0.5]}
+    model.metadata_props.add(key="sextant.reference", value=json.dumps(reference))
+    onnx.save(model, folder / "model.onnx")
+
+    with client_of(folder) as client:
+        one = client.post("/predict", json=record).json()
+        many = client.post("/predict", json={"records": [record, {**record, "distance": -9e9}]}).json()
+        schema = client.get("/schema").json()
+
+    assert (one["score"], one["decision"], one["threshold"]) == (score, beside <= 0, score + beside)
+    assert list(one) == ["score", "decision", "threshold", "model", "coordinates", "warnings"]
+    assert many["decisions"] == [decided >= score + beside for decided in many["scores"]]
+    assert len(set(many["decisions"])) == (2 if beside <= 0 else 1)
+    assert many["threshold"] == score + beside
+    assert f"`decision`, which is true from the `threshold` {score + beside} on" in schema["description"]
+
+
+@pytest.mark.parametrize("reference", ["{}", '{"threshold": null}'])
+def test_without_a_threshold_there_is_no_decision(write: Any, record: dict[str, Any], reference: str) -> None:
+    folder = write({"kind": "binary"}, [LOGIT])
+    model = onnx.load(folder / "model.onnx")
+    model.metadata_props.add(key="sextant.reference", value=reference)
+    onnx.save(model, folder / "model.onnx")
+
+    with client_of(folder) as client:
+        assert list(client.post("/predict", json=record).json())[:2] == ["score", "model"]
+
+
+def test_a_reference_that_cannot_be_read_is_refused(write: Any) -> None:
+    folder = write({"kind": "binary"}, [LOGIT])
+    model = onnx.load(folder / "model.onnx")
+    model.metadata_props.add(key="sextant.reference", value='{"threshold": 3}')
+    onnx.save(model, folder / "model.onnx")
+
+    with pytest.raises(BundleError, match=r"'sextant\.reference'"):
+        load_predictor(folder)
+
+
 def test_many_classes_are_answered_with_the_likeliest_and_the_probability_of_each(
     write: Any, record: dict[str, Any]
 ) -> None:

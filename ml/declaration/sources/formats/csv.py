@@ -33,18 +33,16 @@ def csv_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
 
     Raises DataError for a row that has not, for bytes that are not of the encoding, and for wrong quotes.
     """
-    with several_rows(places, _schemas(places, options), _Reader(options).batches, typed=False) as rows:
+    with several_rows(
+        places, _schemas(places, options), _Reader(options).batches, options.selected, typed=False
+    ) as rows:
         yield rows
 
 
 def _schemas(places: Sequence[Place], options: FileOptions) -> Iterator[pa.Schema]:
     for place in places:
         with _opened(place, options) as file:
-            names = options.columns if options.columns and options.header is not False else file.names
-            if missing := [name for name in names if name not in file.names]:
-                raise DataError(
-                    f"{place.shown!r} has no columns {missing}. It has {file.names}; correct source.columns"
-                )
+            names = options.chosen(file.names, repr(place.shown), place.partition)
             yield pa.schema([(name, pa.string()) for name in names])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -22,36 +23,58 @@ if TYPE_CHECKING:
 def excel_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     """Yield the rows of a sheet; a formula is the value that was stored with it, and an empty row is none.
 
-    Raises DataError where there is no such sheet, a header is not there, or a cell holds an error such as #N/A that is
-    not declared missing.
+    Raises DataError where there is no such sheet, it is empty, or no formula of it was ever calculated.
     """
     if len(places) == 1 and not places[0].partition:
         yield _sheet(places[0], options)
         return
     sheets = {place.path: _sheet(place, options) for place in places}
-    for place in places:
-        for name, why in sheets[place.path].refused.items():
-            raise DataError(f"{place.shown!r}, column {name!r}: {why}")
+    refused = {name: why for sheet in sheets.values() for name, why in sheet.refused.items()}
+    schemas = [_with_refused(sheet) for sheet in sheets.values()]
 
     def batches(place: Place, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
         yield from sheets[place.path].scan(columns).combine_chunks().to_batches()
 
-    with several_rows(places, [sheets[place.path].schema for place in places], batches, typed=True) as rows:
+    with several_rows(places, schemas, batches, options.selected, typed=True, refused=refused) as rows:
         yield rows
 
 
+def _with_refused(sheet: Rows) -> pa.Schema:
+    return pa.schema([*sheet.schema, *((name, pa.null()) for name in sheet.refused)])
+
+
 def _sheet(place: Place, options: FileOptions) -> Rows:
+    cells = [[cell.value for cell in row] for row in _cells(place, options, calculated=True)]
+    formulas = (
+        (row, column)
+        for row, written in enumerate(_cells(place, options, calculated=False))
+        for column, cell in enumerate(written)
+        if cell.data_type == "f"
+    )
+    if (first := next(formulas, None)) and all(_at(cells, *place_of) is None for place_of in chain([first], formulas)):
+        raise DataError(
+            f"the formulas of {place.shown!r} have no values, for it was written by a program that does not calculate; "
+            "open it in a spreadsheet and save it, or write values"
+        )
+    return _rows(place, [row for row in cells if any(value is not None for value in row)], options)
+
+
+def _at(cells: list[list[Any]], row: int, column: int) -> Any:
+    return cells[row][column] if row < len(cells) and column < len(cells[row]) else None
+
+
+def _cells(place: Place, options: FileOptions, *, calculated: bool) -> Iterator[Sequence[Any]]:
+    """Yield the rows of the sheet as cells, whose formulas are their values if `calculated`."""
     openpyxl = required("openpyxl", "excel", f"the file {place.shown!r}")
     with place.open(packed=False) as opened:
         try:
-            book = openpyxl.load_workbook(opened, read_only=True, data_only=True)
+            book = openpyxl.load_workbook(opened, read_only=True, data_only=calculated)
         except Exception as error:  # of a damaged file it raises whatever it stumbles on
             raise DataError(f"the file {place.shown!r} is no Excel file (.xlsx): {error}; correct it") from error
         try:
-            cells = list(_chosen(place, book, options).iter_rows(min_row=1 + (options.skip or 0), values_only=True))
+            yield from _chosen(place, book, options).iter_rows(min_row=1 + (options.skip or 0))
         finally:
             book.close()
-    return _rows(place, [row for row in cells if any(value is not None for value in row)], options)
 
 
 def _chosen(place: Place, book: Any, options: FileOptions) -> Any:
@@ -63,7 +86,7 @@ def _chosen(place: Place, book: Any, options: FileOptions) -> Any:
     return book[sheet]
 
 
-def _rows(place: Place, cells: list[tuple[Any, ...]], options: FileOptions) -> Rows:
+def _rows(place: Place, cells: list[list[Any]], options: FileOptions) -> Rows:
     if not cells:
         raise DataError(f"the sheet of {place.shown!r} is empty; correct source.sheet or skip")
     width = max(map(len, cells))
@@ -79,9 +102,7 @@ def _rows(place: Place, cells: list[tuple[Any, ...]], options: FileOptions) -> R
         head, *cells = cells
         names = [f"Unnamed: {at}" if name is None else str(name) for at, name in enumerate((*head, *[None] * width))]
         names = names[: max(len(head), width)]
-        wanted = [name for name in options.columns or names if name not in place.partition]
-    if missing := [name for name in wanted if name not in names]:
-        raise DataError(f"{place.shown!r} has no columns {missing}. It has {names}; correct source.columns")
+        wanted = options.chosen(names, repr(place.shown), place.partition)
     marks = {name: set(options.spelling(name).texts) for name in wanted}
     values = [
         [_value(row[at] if at < len(row) else None, marks[name]) for row in cells]

@@ -30,10 +30,12 @@ _INT = range(-(2**63), 2**63)
 def jsonl_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows]:
     """Yield the rows of files of JSON lines; a field that an object lacks is missing.
 
-    Raises DataError for a line that is no object, and for a column whose values are not of one type.
+    Raises DataError for a line that is no object. A field whose values are not of one type is refused.
     """
-    schemas = [_schema(place, options) for place in places]
-    with several_rows(places, schemas, _Reader(places, schemas, options).batches, typed=True) as rows:
+    refused: dict[str, str] = {}
+    schemas = [_schema(place, options, refused) for place in places]
+    batches = _Reader(places, schemas, options).batches
+    with several_rows(places, schemas, batches, options.selected, typed=True, refused=refused) as rows:
         yield rows
 
 
@@ -60,47 +62,41 @@ def _value(value: Any, marks: set[str]) -> Any:
     return None if isinstance(value, str) and value in marks else value
 
 
-def _schema(place: Place, options: FileOptions) -> pa.Schema:
-    """Return the columns of a file with the types of all its values."""
+def _schema(place: Place, options: FileOptions, refused: dict[str, str]) -> pa.Schema:
+    """Return the columns of a file with the types of all its values; note in `refused` why one can be none."""
     kinds: dict[str, set[type]] = {}
+    marks: dict[str, set[str]] = {}
     wide: set[str] = set()
     for objects in _batched(place, options):
         for one in objects:
             for name, value in one.items():
-                if options.columns is not None and name not in options.columns:
-                    continue
-                kinds.setdefault(name, set()).add(type(_value(value, set(options.spelling(name).texts))))
+                if name not in kinds:
+                    kinds[name], marks[name] = set(), set(options.spelling(name).texts)
+                kinds[name].add(type(_value(value, marks[name])))
                 if type(value) is int and value not in _INT:
                     wide.add(name)
-    names = [name for name in options.columns or kinds if name not in place.partition]
-    if missing := [name for name in names if name not in kinds]:
-        raise DataError(f"{place.shown!r} has no fields {missing}. It has {sorted(kinds)}; correct source.columns")
-    return pa.schema([(name, _type(place, name, kinds[name], name in wide)) for name in names])
+    if not kinds:
+        raise DataError(f"the file {place.shown!r} holds no object; correct it, or leave it out")
+    fields = []
+    for name in options.chosen(list(kinds), repr(place.shown), place.partition):
+        kind = _type(kinds[name] - {type(None)})
+        if isinstance(kind, str) or name in wide or not name:
+            other = "holds whole numbers of more than 64 bits" if name in wide else "has no name"
+            refused.setdefault(name, kind if isinstance(kind, str) else other)
+            kind = pa.null()
+        fields.append(pa.field(name, kind))
+    return pa.schema(fields)
 
 
-def _type(place: Place, name: str, kinds: set[type], wide: bool) -> pa.DataType:
-    known = kinds - {type(None)}
-    if not known:
-        return pa.null()
-    if dict in known or list in known:
-        what = _WORDS[next(kind for kind in (dict, list) if kind in known)]
-        raise DataError(
-            f"the file {place.shown!r}, field {name!r}: holds {what}, which cannot be a column; make columns, or a "
-            "table of its own, of it, or name in source.columns those to read"
-        )
-    if known == {int, float}:
+def _type(kinds: set[type]) -> pa.DataType | str:
+    """Return the type of a column by those of its values, or why it can be none."""
+    if nested := [_WORDS[kind] for kind in (dict, list) if kind in kinds]:
+        return f"holds {nested[0]}"
+    if kinds == {int, float}:
         return pa.float64()
-    if len(known) > 1:
-        words = sorted({_WORDS[kind] for kind in known})
-        raise DataError(
-            f"the file {place.shown!r}, field {name!r}: holds {' and '.join(words)}; give each column values of one "
-            "type, or say in source.missing what stands for a missing one"
-        )
-    if wide:
-        raise DataError(
-            f"the file {place.shown!r}, field {name!r}: holds whole numbers of more than 64 bits; write them as texts"
-        )
-    return _TYPES[next(iter(known))]
+    if len(kinds) > 1:
+        return f"holds {' and '.join(sorted({_WORDS[kind] for kind in kinds}))}"
+    return _TYPES[next(iter(kinds))] if kinds else pa.null()
 
 
 def _batched(place: Place, options: FileOptions) -> Iterator[list[dict[str, Any]]]:

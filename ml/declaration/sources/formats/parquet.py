@@ -29,7 +29,9 @@ def parquet_rows(places: Sequence[Place], options: FileOptions) -> Iterator[Rows
     if is_plain and (sql := parquet_sql(Path(first.path))) and _are_told_apart(_read_schema(first).names):
         yield Rows(_schema(first, options), lambda columns: sql)
         return
-    with several_rows(places, (_schema(place, options) for place in places), _batches, typed=True) as rows:
+    with several_rows(
+        places, (_schema(place, options) for place in places), _batches, options.selected, typed=True
+    ) as rows:
         yield rows
 
 
@@ -52,11 +54,9 @@ def _schema(place: Place, options: FileOptions) -> pa.Schema:
     """Return the columns of a file without the row numbers that pandas writes beside those of a frame."""
     schema = _read_schema(place)
     fields = [field for field in schema if not re.fullmatch(r"__index_level_\d+__", field.name)]
-    if options.columns is None:
+    names = options.chosen([field.name for field in fields], repr(place.shown), place.partition)
+    if options.selected is None:
         return pa.schema(fields)
-    names = [name for name in options.columns if name not in place.partition]
-    if missing := [name for name in names if name not in schema.names]:
-        raise DataError(f"{place.shown!r} has no columns {missing}. It has {schema.names}; correct source.columns")
     return pa.schema([schema.field(name) for name in names])
 
 

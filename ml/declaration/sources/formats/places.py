@@ -98,9 +98,12 @@ def _sorted(fs: Any, files: list[str], below: str, nothing: str) -> list[Place]:
     seen = {path: parts for path, parts in inside.items() if not any(part[:1] in ("_", ".") for part in parts)}
     if not seen:
         raise DataError(nothing)
-    places = [Place(fs, path, dict(map(_named, filter(_is_named, parts[:-1])))) for path, parts in seen.items()]
+    names = {path: [_named(part) for part in parts[:-1] if _is_named(part)] for path, parts in seen.items()}
+    places = [Place(fs, path, dict(pairs)) for path, pairs in names.items()]
     first = places[0]
     for place in places:
+        if len(place.partition) < len(names[place.path]):
+            raise DataError(f"{place.shown!r} lies in two folders of one name; rename one of them")
         if list(place.partition) != list(first.partition):
             raise DataError(
                 f"{place.shown!r} lies in folders that name {list(place.partition)}, and {first.shown!r} in such that "

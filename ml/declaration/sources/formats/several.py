@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import pyarrow as pa
@@ -16,14 +16,22 @@ Batches = Callable[[Place, Sequence[str]], Iterable[pa.RecordBatch]]
 
 @contextmanager
 def several_rows(
-    places: Sequence[Place], schemas: Iterable[pa.Schema], batches: Batches, *, typed: bool
+    places: Sequence[Place],
+    schemas: Iterable[pa.Schema],
+    batches: Batches,
+    selected: list[str] | None,
+    *,
+    typed: bool,
+    refused: Mapping[str, str] | None = None,
 ) -> Iterator[Rows]:
-    """Yield the rows of files, one file after the other; `batches` reads some columns of one of them.
+    """Yield the rows of files, one file after the other; `batches` reads some columns of one of them. Those that
+    are `refused` are not read.
 
-    Raises DataError where two files have not the same columns, or those have types that cannot be one.
+    Of the folders' names only those are columns that are `selected`, all if that is None. Raises DataError where two
+    files have not the same columns, or those have types that cannot be one.
     """
-    schema = _common(places, list(schemas))
-    partition = list(places[0].partition)
+    schema = pa.schema([field for field in _common(places, list(schemas)) if field.name not in (refused or {})])
+    partition = [name for name in places[0].partition if selected is None or name in selected]
     whole = pa.schema([*schema, *((name, pa.string()) for name in partition)])
     failure: list[Exception] = []
 
@@ -43,7 +51,7 @@ def several_rows(
         return pa.RecordBatchReader.from_batches(selected, read(columns))
 
     try:
-        yield Rows(whole, scan, typed=typed, again=False, spelled=frozenset(partition))
+        yield Rows(whole, scan, typed, again=False, spelled=frozenset(partition), refused=refused or {})
     except Exception as error:
         if failure and error is not failure[0]:  # DuckDB knows only the text of an error in what it reads
             raise failure[0] from None

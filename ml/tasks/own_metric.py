@@ -1,0 +1,79 @@
+"""Metrics of the user's own, named as `package.module:function`."""
+
+import inspect
+from collections.abc import Callable
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from ml.base.references import resolve
+from ml.tasks.weighted import Prepare, Weighted
+
+OWN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
+DIRECTION = "greater_is_better"
+WEIGHTS = ("weights", "sample_weight")  # the argument of a function that takes them, which goes by either name
+
+Function = Callable[..., Any]
+
+
+def function_at(reference: str) -> Function:
+    """Return the function that `reference` names; raises ValueError if there is none, or if it is no metric."""
+    function = resolve(reference)
+    module, _, name = reference.partition(":")
+    if not callable(function) or inspect.isclass(function):
+        raise ValueError(f"{reference!r}: the module {module!r} has no function {name!r}")
+    weights = {} if (weighing := _weighing(function)) is None else {weighing: None}
+    try:
+        inspect.signature(function).bind(None, None, **weights)
+    except TypeError as error:
+        raise ValueError(f"the metric {reference!r} does not take (y_true, y_pred): {error}") from error
+    chosen: Function = function
+    return chosen
+
+
+def direction(reference: str, function: Function) -> bool:
+    """Return whether higher is better, as the function says; raises ValueError if it does not."""
+    better = getattr(function, DIRECTION, None)
+    if not isinstance(better, bool):
+        line = f"{reference.partition(':')[2]}.{DIRECTION} = True"
+        raise ValueError(f"the metric {reference!r} does not say what is better: write {line}, or False, below it")
+    return better
+
+
+def of_function(reference: str, function: Function) -> Prepare:
+    """Return the metric that a function of labels, predictions and perhaps weights computes.
+
+    Rows of no weight are left out. A function that takes no weights sees a row as often as it weighs.
+    """
+    weighing = _weighing(function)
+
+    def prepare(y: np.ndarray, p: np.ndarray) -> Weighted:
+        def once(weights: np.ndarray) -> float:
+            if weighing is None:
+                at = np.repeat(np.arange(len(y)), _counts(reference, weights))
+                return _number(reference, function(y[at], p[at]))
+            at = np.flatnonzero(weights)
+            return _number(reference, function(y[at], p[at], **{weighing: weights[at]}))
+
+        return lambda weights: np.apply_along_axis(once, -1, weights)
+
+    return prepare
+
+
+def _weighing(function: Function) -> str | None:
+    """Return the name of the argument by which a function takes weights; None if it takes none."""
+    return next((name for name in WEIGHTS if name in inspect.signature(function).parameters), None)
+
+
+def _counts(reference: str, weights: np.ndarray) -> np.ndarray:
+    counts = weights.astype(int)
+    if (counts != weights).any():
+        raise ValueError(f"the metric {reference!r} takes no weights, and rows have some: add the argument `weights`")
+    return counts
+
+
+def _number(reference: str, value: Any) -> float:
+    if not isinstance(value, Real):
+        raise TypeError(f"the metric {reference!r} must return a number, given {value!r}")
+    return float(value)

@@ -1,0 +1,1 @@
+"""Frames: many records as columns, answered by the same predictor as single ones."""

@@ -1,0 +1,152 @@
+"""Columns: a table's values as the records that a request would hold, nothing guessed and nothing dropped unseen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any
+
+from service.plan.document import Plan
+from service.plan.parts import ColumnType
+
+ALIKE = 0.8  # difflib's similarity from which on one name may be a slip of another
+_ALLOWED = {
+    "number": "numbers",
+    "text": "texts",
+    "flag": "true and false",
+    "time": "times without an offset, or ISO 8601 texts",
+}
+
+
+class ColumnsError(ValueError):
+    """A table whose columns cannot be read as records; the message names each, and says what to do."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """The columns of a table: those that records have, those of a record that it lacks, and those beyond a record."""
+
+    used: list[str]
+    absent: list[str]
+    beyond: list[str]
+
+
+def match(names: Sequence[str], plan: Plan) -> Matched:
+    """Compare a table's columns with a record's, in whatever order they come.
+
+    Raises ColumnsError for a name that is there twice, a required column that is not there, one that is there under a
+    name much like it, and a table that has nothing of a record.
+    """
+    listed = list(map(str, names))
+    used = [name for name in plan.record if name in listed]
+    absent = [name for name in plan.record if name not in listed]
+    beyond = [name for name in listed if name not in plan.record]
+    problems = [f"{name!r} is there {listed.count(name)} times" for name in used if listed.count(name) > 1]
+    for name in absent:
+        if near := _near(name, beyond):
+            problems.append(f"{name!r} is not there; did you mean it by {near!r}? Rename that one, or leave it out")
+        elif name in plan.required:
+            problems.append(f"{name!r} is required, and not there")
+    if plan.record and not used and not problems:
+        problems.append("it has none of a record's columns")
+    if problems:
+        raise ColumnsError(
+            f"{'; '.join(problems)}. The model of {plan.use_case} takes the columns {', '.join(sorted(plan.record))}; "
+            f"those of the table are {', '.join(listed) or 'none'}"
+        )
+    return Matched(used, absent, beyond)
+
+
+def _near(name: str, others: Sequence[str]) -> str | None:
+    """Return the one of some other names that may be meant by a name."""
+    lower = {other.lower(): other for other in others}
+    near = get_close_matches(name.lower(), lower, 1, ALIKE)
+    return lower[near[0]] if near else None
+
+
+def records_of(table: Any, plan: Plan) -> list[dict[str, Any]]:
+    """Return the rows of an Arrow table or batch, whose columns match, as a request would hold them in JSON.
+
+    Raises ColumnsError for columns whose type is none of a record's.
+    """
+    names = [name for name in table.schema.names if name in plan.record]
+    values, problems = list[list[Any]](), list[str]()
+    for name in names:
+        array = table.column(table.schema.get_field_index(name))
+        try:
+            values.append(_values(array, plan.record[name]))
+        except _WrongType:
+            allowed = _ALLOWED[plan.record[name]]
+            problems.append(f"the column {name!r} holds {array.type}, and the model takes {allowed}; convert it")
+    if problems:
+        raise ColumnsError("; ".join(problems))
+    if not names:
+        return [{} for _ in range(table.num_rows)]
+    return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
+
+
+class _WrongType(TypeError):
+    """A column of another type than a record has."""
+
+
+def _values(array: Any, kind: ColumnType) -> list[Any]:
+    """Return the values of a column as JSON has them, a missing one None; raise _WrongType."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(array.type):
+        array = pc.cast(array, array.type.value_type)
+    if pa.types.is_null(array.type):
+        return [None] * len(array)
+    values: list[Any] = _READ[kind](array).to_pylist()
+    return values
+
+
+def _numbers(array: Any) -> Any:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_decimal(array.type):
+        return pc.cast(array, pa.float64())
+    if pa.types.is_floating(array.type):
+        return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
+    return _checked(array, pa.types.is_integer(array.type))
+
+
+def _texts(array: Any) -> Any:
+    from pyarrow import types
+
+    kind = array.type
+    return _checked(array, types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _flags(array: Any) -> Any:
+    from pyarrow import types
+
+    return _checked(array, types.is_boolean(array.type))
+
+
+def _times(array: Any) -> Any:
+    """Return times as ISO 8601 texts, which the service reads; of nanoseconds it knows the microseconds."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_date(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is None):
+        return pc.strftime(pc.cast(array, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
+    return _texts(array)
+
+
+def _checked(array: Any, fits: bool) -> Any:
+    if not fits:
+        raise _WrongType
+    return array
+
+
+_READ: dict[ColumnType, Callable[[Any], Any]] = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}
+
+
+def chunks(table: Any, rows: int) -> Iterator[tuple[int, Any]]:
+    """Yield the rows of a table in parts of so many, each with the position of its first one."""
+    for start in range(0, table.num_rows, rows):
+        yield start, table.slice(start, rows)

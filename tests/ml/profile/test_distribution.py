@@ -1,0 +1,106 @@
+"""Quantiles and bars against those of pandas."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml.profile.distribution import FEW, MISSING, MOST_TEXTS, bars, most_frequent, number, quantiles
+from ml.profile.record import Bar
+from tests.support.profiled import column_of
+
+RANDOM = np.random.default_rng(0)
+
+
+def split(rows: int) -> dict[str, np.ndarray]:
+    return {"train": np.arange(0, rows, 2), "test": np.arange(1, rows, 2)}
+
+
+def total(found: tuple[Bar, ...], name: str) -> float:
+    return sum(bar.shares[name] for bar in found)
+
+
+@pytest.mark.parametrize("values", [RANDOM.normal(size=101), [3.0], [1, 2], [np.inf, 1.0, -np.inf, 5.0, np.nan]])
+def test_quantiles_are_values_of_the_column_as_pandas_has_them(values: list[float]) -> None:
+    finite = pd.Series(values).replace([np.inf, -np.inf], np.nan).dropna()
+
+    expected = finite.quantile([0, 0.05, 0.5, 0.95, 1], interpolation="lower")
+
+    found = quantiles(column_of(values))
+    assert set(found) <= set(finite)
+    assert (found[0], found[-1]) == (finite.min(), finite.max())
+    assert np.searchsorted(np.sort(finite), found) == pytest.approx(np.searchsorted(np.sort(finite), expected), abs=1)
+    assert found == tuple(np.quantile(finite, [0, 0.05, 0.5, 0.95, 1], method="inverted_cdf"))
+
+
+def test_of_texts_and_of_nothing_there_are_no_quantiles() -> None:
+    assert quantiles(column_of(["a", "b"])) == ()
+    assert quantiles(column_of([None, np.nan, np.inf])) == ()
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RANDOM.normal(size=400),
+        RANDOM.integers(0, 5, 400).astype(float),
+        np.where(np.arange(400) % 7 == 0, np.nan, RANDOM.lognormal(3, 3, size=400)),
+        np.where(np.arange(400) == 3, 1e300, RANDOM.normal(size=400)),
+        np.where(np.arange(400) < 3, np.inf, -1.7e308 + RANDOM.random(400) * 3.3e308),
+        np.full(400, 7.0),
+        np.full(400, np.nan),
+        np.array(["a", "b", None, "ccc"] * 100, dtype=object),
+        np.array([f"t{place}" for place in range(400)], dtype=object),
+        np.array([True, False, None, True] * 100, dtype=object),
+    ],
+)
+def test_every_row_of_a_split_is_in_one_bar(values: np.ndarray) -> None:
+    found = bars(column_of(values), split(400), np.ones(400))
+
+    assert total(found, "train") == pytest.approx(1)
+    assert total(found, "test") == pytest.approx(1)
+    assert {bar.target for bar in found} <= {1.0, None}
+    assert len(found) <= FEW + 1
+    missing = {bar.label: bar for bar in found}.get(MISSING)
+    gone = pd.isna(pd.Series(values))
+    assert (missing.shares["train"] if missing else 0) == pytest.approx(gone[::2].mean())
+
+
+def test_the_mean_target_of_a_value_is_that_of_its_training_rows() -> None:
+    values, y = RANDOM.integers(0, 4, 300), RANDOM.normal(size=300)
+
+    found = bars(column_of(values), split(300), y)
+
+    expected = pd.Series(y[::2]).groupby(values[::2]).mean()
+    assert [bar.label for bar in found] == ["0", "1", "2", "3"]
+    assert [bar.target for bar in found] == pytest.approx(expected.tolist())
+    assert [bar.shares["test"] for bar in found] == pytest.approx(
+        pd.Series(values[1::2]).value_counts(normalize=True).sort_index().tolist()
+    )
+
+
+def test_the_most_frequent_texts_come_first_and_equal_ones_by_name() -> None:
+    texts = ["b"] * 5 + ["a"] * 5 + ["z"] * 9 + [f"rare {place}" for place in range(30)] + [None]
+    found = bars(column_of(texts), {"train": np.arange(len(texts)), "test": np.arange(0)}, None)
+
+    assert [bar.label for bar in found[:3]] == ["z", "a", "b"]
+    assert found[0].shares == {"train": pytest.approx(9 / 50), "test": 0.0}
+    assert found[MOST_TEXTS].label == "(25 others)"
+    assert found[-1].label == MISSING
+    assert most_frequent(column_of(texts), np.arange(len(texts)), 2).tolist() == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "text"),
+    [
+        (1956.0, "number", "1956"),
+        (123456.0, "number", "123,456"),
+        (0.123456, "number", "0.1235"),
+        (1e300, "number", "1e+300"),
+        (1.0, "flag", "true"),
+        (0.0, "time", "1970-01-01"),
+        (1_356_998_460.0, "time", "2013-01-01 00:01"),
+        (-6e10, "time", "0068-09-03 13:20"),
+        (float("-inf"), "number", "-inf"),
+    ],
+)
+def test_numbers_and_times_are_written_short(value: float, kind: str, text: str) -> None:
+    assert number(value, kind) == text

@@ -1,0 +1,54 @@
+"""A metric of one's own is a function of labels and predictions that says what is better."""
+
+import numpy as np
+import pytest
+
+from ml.tasks.metrics import Metric, fits, own_modules, score
+
+HERE = "tests.support.own_metrics"
+Y, P = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.2, 0.1])
+
+
+def test_a_function_scores_as_it_says_and_in_its_direction() -> None:
+    profit, shortfall = Metric.named(f"{HERE}:profit"), Metric.named(f"{HERE}:shortfall")
+
+    assert profit(Y, P) == (10 - 1) / 4
+    assert (profit.sign, shortfall.sign) == (1, -1)
+    assert fits(f"{HERE}:profit", "multiclass")
+    assert own_modules([f"{HERE}:profit", "roc_auc", f"{HERE}:shortfall", "pinball_0.9"]) == [HERE]
+
+
+def test_a_function_without_weights_sees_a_row_as_often_as_it_weighs() -> None:
+    weights = np.array([[1.0, 1.0, 1.0, 1.0], [2.0, 0.0, 1.0, 1.0]])
+
+    assert Metric.named(f"{HERE}:profit").prepare(Y, P)(weights).tolist() == [9 / 4, 20 / 4]
+    with pytest.raises(ValueError, match="profit' takes no weights, and rows have some: add the argument `weights`"):
+        score(f"{HERE}:profit", Y, P, np.array([0.5, 1, 1, 1]))
+
+
+def test_a_function_with_weights_takes_those_of_any_size_and_no_row_without() -> None:
+    y, p = np.array([3.0, 1.0, 5.0]), np.array([1.0, 2.0, np.inf])
+
+    assert score(f"{HERE}:shortfall", y[:2], p[:2], np.array([0.5, 1.5])) == pytest.approx(0.5)
+    assert np.isnan(score(f"{HERE}:shortfall", y, p, np.array([1.0, 1.0, 0.0])))
+
+
+@pytest.mark.parametrize(
+    ("reference", "problem"),
+    [
+        (f"{HERE}:nothing", "has no function 'nothing'"),
+        ("tests.ml.nowhere:metric", "there is no module 'tests.ml.nowhere'"),
+        (f"{HERE}:takes_too_little", r"does not take \(y_true, y_pred\)"),
+        (f"{HERE}:aimless", "does not say what is better: write aimless.greater_is_better = True, or False, below it"),
+        (f"{HERE}:np", "has no function 'np'"),
+        ("ml.tasks.metrics:Metric", "has no function 'Metric'"),
+    ],
+)
+def test_a_reference_that_leads_to_no_metric_says_so(reference: str, problem: str) -> None:
+    with pytest.raises(ValueError, match=problem):
+        own_modules([reference])
+
+
+def test_what_is_no_number_is_refused_by_name() -> None:
+    with pytest.raises(TypeError, match="own_metrics:returns_a_text' must return a number, given 'good'"):
+        score(f"{HERE}:returns_a_text", Y, P)
