@@ -79,7 +79,8 @@ def columns_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.T
     place = places(examples.select(spec.keys).columns, table.select(spec.keys).columns).combine_chunks()
     for name in known_columns(spec, table):
         if name not in (*spec.keys, spec.examples.cutoff_column):
-            yield column(name, spec.examples.table, table[name].take(place))
+            words = name in spec.tables[spec.examples.table].texts
+            yield column(name, spec.examples.table, table[name].take(place), words)
     for parent, lookup in lookups_of(spec).items():
         declared, source = spec.tables[parent], tables[parent]
         hidden = {*declared.ignore, *declared.known_later, *declared.keys, *declared.times}
@@ -88,18 +89,18 @@ def columns_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.T
         own = table.select(lookup.on).take(place).columns
         looked_up = rows_of(lookup, source.select(needed), own, cutoff, spec.features.at_cutoff == "included")
         for name in visible:
-            yield column(f"{parent}.{name}", parent, looked_up.pop(name))
+            yield column(f"{parent}.{name}", parent, looked_up.pop(name), name in declared.texts)
 
 
-def column(name: str, table: str, values: pa.ChunkedArray) -> Column:
-    """Return a column of Arrow's values."""
+def column(name: str, table: str, values: pa.ChunkedArray, words: bool = False) -> Column:
+    """Return a column of Arrow's values; it is of the type "words" where the words of its texts count."""
     if pa.types.is_dictionary(values.type):
         values = values.cast(values.type.value_type)
     kind = record_type(values.type)
     if kind == "text":
         encoded = values.combine_chunks().cast(pa.large_string()).dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-        return Column(name, table, kind, "text", codes, encoded.dictionary)
+        return Column(name, table, kind, "words" if words else "text", codes, encoded.dictionary)
     if kind == "time":
         numbers = np.where(values.is_null().to_numpy(), np.nan, microseconds(values) / 1e6)
     else:

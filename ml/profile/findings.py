@@ -185,13 +185,13 @@ def _names(profile: Profile) -> str | None:
     found = [
         (float(column.distinct), f"{_name(column)} ({column.distinct:,} values)")
         for column in profile.columns
-        if _names_rows(profile, column)
+        if _names_rows(profile, column) and column.type != "words"
     ]
     return _listed(
         found,
         "One column of texts has another value in nearly every row",
         "{} columns of texts have another value in nearly every row",
-        "As categories they tell nothing of new rows.",
+        "As categories they tell nothing of new rows; where their words may, write `logical_types: text`.",
     )
 
 

@@ -4,9 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import sextant
 from ml.exported.model import ExportedModel
+from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import storage
+from service.predict.predictor import load_predictor
 from tests.support.small import Small
 
 
@@ -22,6 +25,7 @@ def test_a_use_case_of_texts_is_searched_selected_judged_and_explained_by_column
     table = {"source": {"path": str(small.rows)}, "key": "id", "logical_types": {"note": "text"}}
 
     small.materialize(
+        until="bento",
         tables={"rows": table},
         features={"selection": {"keep": 1}, "text": {"note": {"characters": [3, 3], "terms": 20}}},
         tuning={"folds": 2},
@@ -35,6 +39,15 @@ def test_a_use_case_of_texts_is_searched_selected_judged_and_explained_by_column
     assert evaluation.serving.parity < 1e-5
     (vocabulary,) = ExportedModel(stored("onnx_model")).encoder.texts
     assert {"good", "bad", "é"} <= set(vocabulary.grams[0].terms)
+    served = load_predictor(BentoStore().bundle("small"))
+    assert served.difference() == 0
+    asked = pd.DataFrame({"note": ["good GOOD good", "bad", None, "", "unseen…"], "x": 0.0})
+    answers = sextant.model("small@champion").predict(asked)["score"]
+    assert answers.tolist() == served.predict(asked.replace({np.nan: None}).to_dict("records")).scores
+    assert answers[0] > answers[2] == answers[3] > answers[1]
+    shap = sextant.model("small@champion").explain(asked).values
+    assert list(shap.columns) == ["note"]
+    assert shap["note"][0] > shap["note"][1]
 
 
 def stored(asset: str):  # type: ignore[no-untyped-def]
