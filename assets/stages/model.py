@@ -142,10 +142,10 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
             f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
         )
     Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
-    texts = {f"{table}.{column}" for table, one in case.spec.tables.items() for column in one.texts}
+    texts = sorted(f"{table}.{column}" for table, columns in case.spec.tables.items() for column in columns.texts)
     if texts and not chosen.takes_texts:
         raise ValueError(
-            f"models.{name}: {name} cannot learn from texts, and logical_types declares {sorted(texts)}; leave the "
+            f"models.{name} cannot learn from the texts that logical_types declares ({', '.join(texts)}); leave the "
             "family out, or list the columns under ignore"
         )
     if declared.refit == "train_and_validation" and not chosen.settles:

@@ -5,6 +5,9 @@ import pandas as pd
 import pytest
 
 import sextant
+from assets.framework.case import Case
+from assets.graph import all_assets
+from dagster_project.components import UseCase
 from ml.exported.model import ExportedModel
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
@@ -48,6 +51,15 @@ def test_a_use_case_of_texts_is_searched_selected_judged_and_explained_by_column
     shap = sextant.model("small@champion").explain(asked).values
     assert list(shap.columns) == ["note"]
     assert shap["note"][0] > shap["note"][1]
+
+
+def test_a_family_that_takes_no_texts_is_refused_when_the_use_case_is_loaded(small: Small) -> None:
+    table = {"source": {"path": str(small.rows)}, "key": "id", "logical_types": {"x": "text"}}
+    declared = small.declared(tables={"rows": table}, models={"cnn": {}})
+
+    with pytest.raises(ValueError, match=r"models.cnn cannot learn from the texts .* \(rows.x\); leave the family out"):
+        all_assets(Case("small", UseCase.model_validate(declared)))
+    all_assets(Case("small", UseCase.model_validate(declared | {"tables": {"rows": table | {"ignore": ["x"]}}})))
 
 
 def stored(asset: str):  # type: ignore[no-untyped-def]
