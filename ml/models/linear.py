@@ -176,14 +176,15 @@ def _pipeline(encoder: Encoder, last: Any) -> Pipeline:
     from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
     codes = [np.arange(max(size, 1), dtype=np.float32) for size in encoder.cardinalities]
+    n_plain, n_numeric = len(encoder.numeric), encoder.n_numeric
     parts = [
         (
             "numeric",
             make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler()),
-            list(range(len(encoder.numeric))),
+            list(range(n_plain)),
         ),
         # The numbers of texts are between 0 and 1, none of them missing: to scale them would make rare words loud.
-        ("texts", "passthrough", list(range(len(encoder.numeric), encoder.n_numeric))),
+        ("texts", "passthrough", slice(n_plain, n_numeric) if n_numeric > n_plain else []),  # a slice is not copied
         (
             "categorical",
             make_pipeline(
@@ -191,7 +192,7 @@ def _pipeline(encoder: Encoder, last: Any) -> Pipeline:
                 SimpleImputer(strategy="constant", fill_value=-1.0, keep_empty_features=True),
                 OneHotEncoder(categories=codes, handle_unknown="ignore", dtype=np.float32),
             ),
-            list(range(encoder.n_numeric, len(encoder.features))),
+            list(range(n_numeric, len(encoder.features))),
         ),
     ]
     return make_pipeline(ColumnTransformer([part for part in parts if part[2]], sparse_threshold=1.0), last)
