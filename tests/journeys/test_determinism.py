@@ -20,7 +20,7 @@ start = {"forkserver": {"preload_modules": PRELOAD}}
 executor = dg.multiprocess_executor.configured({"max_concurrent": %d, "start_method": start})
 defs = dg.Definitions.merge(load_use_cases(CONFIGS), dg.Definitions(resources=resources(), executor=executor))
 """
-NAME_THE_RUN = {"onnx_model", "evaluation", "production_model", "predictions"}  # compared apart from that
+NAME_THE_RUN = {"onnx_model", "evaluation", "profile", "production_model", "predictions"}  # compared apart from that
 
 
 def results(home: Path, workers: int, monkeypatch: pytest.MonkeyPatch) -> dict[str, Stored]:
