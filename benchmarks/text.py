@@ -13,7 +13,6 @@ takes of memory beside the matrix itself.
 import argparse
 import io
 import json
-import resource
 import subprocess
 import sys
 import tarfile
@@ -39,7 +38,7 @@ INNER, REVIEWS = "hutto_ICWSM_2014.tar.gz", "movieReviewSnippets_GroundTruth.txt
 STRENGTHS = (0.1, 1.0, 10.0)
 WORDS: dict[Kind, Span] = {"words": (1, 2)}
 BOTH: dict[Kind, Span] = {"words": (1, 2), "characters": (3, 5)}
-ROWS_LEAST = 3
+ROWS_LEAST, MANY = 3, 10_000
 Split = tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
 
 
@@ -62,6 +61,7 @@ def main() -> None:
         "plain, all terms": lambda parts: plain(parts, None),
         "Sextant, logistic": lambda parts: ours(parts, "logistic", WORDS, terms),
         "Sextant, logistic, characters too": lambda parts: ours(parts, "logistic", BOTH, terms),
+        f"Sextant, logistic, {MANY} of both": lambda parts: ours(parts, "logistic", BOTH, MANY),
         "Sextant, lightgbm, characters too": lambda parts: ours(parts, "lightgbm", BOTH, terms),
     }
     results = {name: measured(side, frame, arguments.seeds) for name, side in sides.items()}
@@ -162,7 +162,9 @@ def _lists(numbers: np.ndarray) -> Sequence[list[int]]:
 
 
 def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Return the most memory that this process has had; what `getrusage` says is the parent's at first."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM"))
 
 
 if __name__ == "__main__":

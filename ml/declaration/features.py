@@ -60,7 +60,11 @@ class Terms(Part):
         (3, 5), description="From how many characters of a word to how many; null: no characters."
     )
     terms: int = Field(
-        500, ge=1, le=2000, description="The most words, and the most characters, that are kept: those in most rows."
+        500,
+        ge=1,
+        le=10_000,
+        description="The most words, and the most runs of characters, that are kept: those in most rows. Each takes "
+        "four bytes a row.",
     )
     rows: int = Field(3, ge=1, description="Training rows that must have a term for it to be kept.")
 

@@ -15,7 +15,8 @@ FAR = 0.5  # how far numbers go beyond the range of their column, as a share of 
 def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Return rows like those of a feature frame, by what was done to them."""
     numeric, categorical = list(encoder.numeric), list(encoder.categories)
-    cases = {"some values missing or unseen": _here_and_there(frame, numeric, categorical)}
+    texts = [vocabulary.column for vocabulary in encoder.texts]
+    cases = {"some values missing or unseen": _here_and_there(frame, numeric, [*categorical, *texts])}
     if numeric:
         cases["numbers missing"] = frame.assign(**dict.fromkeys(numeric, np.nan))
         cases["beside thresholds"] = _beside_thresholds(model, encoder, frame)
@@ -23,7 +24,7 @@ def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> d
         cases["beside thresholds, some values missing or unseen"] = _here_and_there(
             cases["beside thresholds"], numeric, categorical
         )
-    if texts := [vocabulary.column for vocabulary in encoder.texts]:
+    if texts:
         cases["texts missing"] = frame.assign(**dict.fromkeys(texts, None))
         cases["texts unseen"] = frame.assign(**dict.fromkeys(texts, UNSEEN))
     if categorical:
@@ -33,7 +34,7 @@ def parity_cases(model: FittedModel, encoder: Encoder, frame: pd.DataFrame) -> d
 
 
 def _here_and_there(frame: pd.DataFrame, numeric: Sequence[str], categorical: Sequence[str]) -> pd.DataFrame:
-    """Return each column with a sixth of its values missing and, of categories, another sixth never seen."""
+    """Return each column with a sixth of its values missing and, of categories and texts, another sixth never seen."""
     rng = np.random.default_rng(0)
     columns: Mapping[str, pd.Series] = {name: frame[name] for name in (*numeric, *categorical)}
     places = {name: rng.random(len(frame)) for name in columns}

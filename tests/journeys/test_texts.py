@@ -7,8 +7,11 @@ import pytest
 import sextant
 from assets.framework.case import Case
 from assets.graph import all_assets
+from assets.stages.model import training
 from dagster_project.components import UseCase
+from ml.declaration.features import Terms
 from ml.exported.model import ExportedModel
+from ml.features.definitions import Feature, FeatureDefinitions
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import storage
@@ -51,6 +54,19 @@ def test_a_use_case_of_texts_is_searched_selected_judged_and_explained_by_column
     shap = sextant.model("small@champion").explain(asked).values
     assert list(shap.columns) == ["note"]
     assert shap["note"][0] > shap["note"][1]
+
+
+def test_words_of_validation_and_test_rows_are_learned_by_nobody() -> None:
+    parts = ["train"] * 4 + ["validation"] * 2 + ["test"] * 2
+    notes = ["seen", "seen here", "here seen", "seen", "later", "later seen", "last", "last"]
+    rows = pd.DataFrame({"split": parts, "note": notes, "target": [0, 1] * 4})
+    note = Feature(name="note", kind="column", type="text", column="note", terms=Terms(rows=1, characters=None))
+    definitions = FeatureDefinitions(row="", history={}, features=[note], lookups={}, record={"note": "text"})
+
+    data = training(rows, definitions)
+
+    assert data.encoder.texts[0].grams[0].terms == ("seen", "here", "here seen", "seen here")
+    assert data.X_valid.tolist() == [[0, 0, 0, 0, 0], [0, 1, 0, 0, 0]]
 
 
 def test_a_family_that_takes_no_texts_is_refused_when_the_use_case_is_loaded(small: Small) -> None:

@@ -137,7 +137,7 @@ def test_settings_of_what_is_no_text_are_refused_with_those_that_are(name: str) 
         ({"words": None, "characters": None}, "neither words nor characters"),
         ({"words": [2, 1]}, r"words: \[2, 1\] are not from 1 to 5"),
         ({"characters": [0, 3]}, r"characters: \[0, 3\] are not from 1 to 10"),
-        ({"terms": 2001}, "2000"),
+        ({"terms": 10_001}, "10000"),
     ],
 )
 def test_lengths_that_no_term_has_are_refused(terms: dict[str, Any], message: str) -> None:
