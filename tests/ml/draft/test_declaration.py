@@ -124,7 +124,7 @@ def test_prose_is_a_text_whose_words_count(tmp_path: Path) -> None:
     (table,) = (attributes := yaml.safe_load(text)["attributes"])["tables"].values()
     assert table["logical_types"] == {"letter": "text"}
     assert "ignore" not in table
-    assert "# prose of 43 characters on average: its words count, not which it is" in text
+    assert "# prose of 44 characters on average: its words count, not which it is" in text
     spec = UseCaseSpec.model_validate(attributes)
     loaded = {name: load_table("case", name, one, spec.times_of(name)) for name, one in spec.tables.items()}
     assert [text.column for text in define_features("case", spec, loaded).texts] == ["letter"]
