@@ -64,18 +64,30 @@ def _empty_or_constant(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, all
     reasons, rows = {}, len(train)
     for name, places in encoder.places.items():
         values, column = X[:, places], train[name]
-        none = (
-            np.isnan(values[:, 0]) if name in encoder.numeric else (column.isna() | column.isin([MISSING])).to_numpy()
-        )
-        missing = int(none.sum())
+        missing = int(_without_value(encoder, name, values, column).sum())
         if missing == rows:
             reasons[name] = f"none of {rows:,} training rows has a value"
         elif missing > allowed * rows:
             share = f"{missing:,} of {rows:,} training rows ({100 * missing / rows:.4g}%)"
             reasons[name] = f"{share} have no value, allowed: {100 * allowed:.4g}%"
         elif (values == values[0]).all():  # a missing value equals nothing: it says something beside another
-            reasons[name] = f"each of {rows:,} training rows has the value {column.iloc[0]!s}"
+            reasons[name] = (
+                f"each of {rows:,} training rows has the value {column.iloc[0]!s}"
+                if name in {*encoder.numeric, *encoder.categories} or column.nunique() == 1
+                else f"no word that a model would know tells some of {rows:,} training rows from others"
+            )
     return reasons
+
+
+def _without_value(encoder: Encoder, name: str, values: np.ndarray, column: pd.Series) -> np.ndarray:
+    """Return which rows have no value of a feature, [n_rows] of booleans; `values` is what it is encoded to."""
+    if name in encoder.numeric:
+        return np.isnan(values[:, 0])
+    if name in encoder.categories:
+        absent: np.ndarray = (column.isna() | column.isin([MISSING])).to_numpy()
+        return absent
+    wordless: np.ndarray = values[:, 0] == 1
+    return wordless
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 
 from ml.base.sql import DataError
 from ml.declaration.catalogue import CATALOGUE
-from ml.declaration.features import Selection
+from ml.declaration.features import Selection, Terms
 from ml.exported.onnx import export, measure_parity
 from ml.features.definitions import Feature, FeatureDefinitions, Lookup
 from ml.models.catalogue import family
@@ -47,6 +47,31 @@ def matrix() -> pd.DataFrame:
             "target": y,
         }
     )
+
+
+def test_a_text_is_kept_or_dropped_as_a_whole_and_worth_what_its_words_are(matrix: pd.DataFrame) -> None:
+    words = np.where(matrix["target"] == 1, "good", "bad")
+    matrix = matrix[["noise", "split", "target"]].assign(
+        note=[f"a {word} row{place}" for place, word in enumerate(words)],
+        names=[f"name{place}" for place in range(ROWS)],
+        same="the same words",
+        wordless=[["…", "", None, " - "][place % 4] for place in range(ROWS)],
+    )
+    features = [
+        Feature(name=name, kind="column", column=name, type="text", terms=Terms(characters=None))
+        for name in ("note", "names", "same", "wordless")
+    ]
+    features.append(Feature(name="noise", kind="column", column="noise", type="numeric"))
+    definitions = FeatureDefinitions(row="[]", history={}, features=features, lookups={}, record={})
+
+    selected = select("case", matrix, definitions, Selection(keep=1, correlation=0.9), 0)
+
+    assert selected.kept == ["note"]
+    assert selected.worth["note"] > 0.9
+    assert selected.dropped["same"] == "each of 800 training rows has the value the same words"
+    assert selected.dropped["wordless"] == "none of 800 training rows has a value"
+    assert selected.dropped["names"].startswith("no word that a model would know tells some of 800 training rows")
+    assert "by worth" in selected.dropped["noise"]
 
 
 def test_by_default_only_what_says_nothing_is_dropped(matrix: pd.DataFrame) -> None:
