@@ -81,13 +81,12 @@ def _empty_or_constant(train: pd.DataFrame, encoder: Encoder, X: np.ndarray, all
 
 def _without_value(encoder: Encoder, name: str, values: np.ndarray, column: pd.Series) -> np.ndarray:
     """Return which rows have no value of a feature, [n_rows] of booleans; `values` is what it is encoded to."""
+    without: np.ndarray = values[:, 0] == 1  # a text has no words
     if name in encoder.numeric:
-        return np.isnan(values[:, 0])
-    if name in encoder.categories:
-        absent: np.ndarray = (column.isna() | column.isin([MISSING])).to_numpy()
-        return absent
-    wordless: np.ndarray = values[:, 0] == 1
-    return wordless
+        without = np.isnan(values[:, 0])
+    elif name in encoder.categories:
+        without = (column.isna() | column.isin([MISSING])).to_numpy()
+    return without
 
 
 @dataclass(frozen=True)
