@@ -1,6 +1,6 @@
 """Texts: Sextant's words and characters beside a plain script of TfidfVectorizer and LogisticRegression.
 
-The data are 10,604 sentences of film reviews (Pang and Lee 2005, rated anew by Hutto and Gilbert 2014), as the source
+The data are 10,605 sentences of film reviews (Pang and Lee 2005, rated anew by Hutto and Gilbert 2014), as the source
 distribution of the package vaderSentiment 2.5 ships them: pip brings it, or `--file` names the archive. Every side
 sees the same rows, 60% train, 20% validation, 20% test, drawn anew for every seed, tries the same strengths of the
 penalty on validation, and is judged by its ROC AUC on test. `plain` learns as many terms as Sextant may, and `plain,
