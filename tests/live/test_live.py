@@ -89,7 +89,7 @@ def test_the_graph_shows_each_use_case_by_stage_and_a_broken_one_with_its_error(
             "profile",
             [
                 "A look at the examples and their columns",
-                "DuckDB",
+                "Scikit Learn",
                 "what to look at",
                 "columns in short",
                 "/profile.html",

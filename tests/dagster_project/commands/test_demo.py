@@ -35,7 +35,7 @@ def test_it_says_what_came_out_twice_and_writes_nothing_outside_of_its_home(
 
     first, second = demo(), demo()
 
-    for line in (r"done +breast_cancer/models/mlp +\d+\.\d s", r"lightgbm +0\.\d{4}", r"test +roc_auc [01]\.\d{4}",
+    for line in (r"done +breast_cancer/models/mlp +\d+\.\d s", r"lightgbm +0\.\d{4}", r"test +roc_auc = [01]\.\d{4}",
                  r"production +breast_cancer version 1", r"because roc_auc", r"asked +\{", r'answered +\{"score": ',
                  r"report +/.*\.html", r"Bento +breast_cancer:1-", r"http://127\.0\.0\.1:3000"):  # fmt: skip
         assert re.search(line, first), (line, first)
