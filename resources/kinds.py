@@ -78,6 +78,7 @@ KINDS: Mapping[str, str] = {
     "stored_version": "resources.storage:Version",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
     "task": "ml.tasks.metrics:Task",
+    "text_terms": "ml.declaration.features:Terms",
     "threshold": "ml.intervals.thresholds:Threshold",
     "training": "ml.models.family:Training",
     "transform": "ml.tasks.transforms:Transform",
@@ -85,6 +86,7 @@ KINDS: Mapping[str, str] = {
     "trial": "ml.search.study:Trial",
     "tuned_model": "ml.search.tuning:TunedModel",
     "verdict": "ml.verdict:Verdict",
+    "vocabulary": "service.plan.texts:Vocabulary",
     "wrong_row": "ml.evaluation.wrong_rows:WrongRow",
     **{f"family_{line.name}": line.place for line in CATALOGUE.values()},
 }

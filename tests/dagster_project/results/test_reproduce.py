@@ -128,7 +128,8 @@ def test_a_family_that_is_not_exact_agrees_within_its_tolerance(
     tolerance: float, verdict: str, status: int, small: Small
 ) -> None:
     small.materialize(models={"logistic": {"trials": 1, "tolerance": tolerance}})
-    archive_another(small.home, "ml/models/linear.py", b'C=params["C"]', b'C=1.001 * params["C"]')
+    was, other = b"MAX_ITERATIONS, **params}", b'MAX_ITERATIONS, **params, "C": 1.001 * params["C"]}'
+    archive_another(small.home, "ml/models/linear.py", was, other)
 
     done = run("reproduce", "small@champion", "--json")
 
