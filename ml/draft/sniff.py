@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import codecs
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ml.base.sql import DataError, connection
+from ml.declaration.sources.formats.places import places_at
 from ml.declaration.sources.options import format_of
 from ml.draft.notes import Guess
 
 HEAD = 1 << 20  # bytes that are looked at
+SHEET = 200  # rows of each sheet that are looked at
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 _SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank", ":": "a colon"}
 
@@ -25,18 +28,21 @@ def options_of(path: str) -> dict[str, Any]:
     if not place.exists():
         raise DataError(f"the file {path!r} does not exist")
     options: dict[str, Any] = {}
-    kind = format_of(path)
-    if kind is None and place.is_file():
-        kind = "csv"
-        options["format"] = Guess("csv", f"the ending {place.suffix!r} tells no format; else jsonl, parquet or excel")
-    if kind != "csv" or not place.is_file():
-        return options
+    if place.is_dir():
+        place = Path(places_at(path)[0].path)  # the other files of a folder are written as its first
     head = _head(place)
+    kind = format_of(str(place))
+    if kind is None:
+        kind = _format(head, str(place))
+        others = ", ".join(sorted({"csv", "jsonl", "parquet", "excel"} - {kind}))
+        options["format"] = Guess(kind, f"the ending {place.suffix!r} tells no format, the content does; else {others}")
+    if kind == "excel":
+        return options | _sheet(place)
+    if kind != "csv":
+        return options
     encoding = _encoding(head)
     if encoding not in ("utf-8", "utf-8-sig"):
-        options["encoding"] = Guess(
-            encoding, f"the bytes are no UTF-8; of single bytes {encoding} is the usual one, else latin-1 or another"
-        )
+        options["encoding"] = Guess(encoding, _why(encoding))
     return options | _dialect(head.decode(encoding, errors="replace"), place)
 
 
@@ -49,6 +55,49 @@ def _head(place: Path) -> bytes:
     if not head.strip():
         raise DataError(f"the file {str(place)!r} is empty")
     return head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head
+
+
+def _format(head: bytes, path: str) -> str:
+    """Return the format that the content of a file tells. Raises DataError for one that no source reads."""
+    if head.startswith(b"PAR1"):
+        return "parquet"
+    if head.startswith(b"PK"):
+        return "excel"
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()
+    if start.startswith(b"["):
+        raise DataError(
+            f"the file {path!r} is one array of JSON, which is not read in parts; write each object on a line of its "
+            "own into a file .jsonl, for example by jq -c '.[]'"
+        )
+    return "jsonl" if start.startswith(b"{") else "csv"
+
+
+def _sheet(place: Path) -> dict[str, Any]:
+    """Return which sheet of an Excel file has the most cells, and how many rows stand above its table."""
+    from ml.declaration.sources.formats.excel import sheets_of
+
+    sheets = sheets_of(places_at(str(place))[0], SHEET)
+    options: dict[str, Any] = {}
+    name = max(sheets, key=lambda name: sum(map(_filled, sheets[name])))
+    if len(sheets) > 1:
+        others = ", ".join(other for other in sheets if other != name)
+        options["sheet"] = Guess(name, f"of {len(sheets)} sheets it has the most cells; the others are {others}")
+    counts = list(map(_filled, sheets[name]))
+    widest = max(counts, default=0)
+    above = next((at for at, count in enumerate(counts) if count > 0.5 * widest), 0)
+    if above:
+        options["skip"] = Guess(above, "these rows come before the table")
+    return options
+
+
+def _filled(row: Sequence[Any]) -> int:
+    return sum(value is not None for value in row)
+
+
+def _why(encoding: str) -> str:
+    if encoding == "cp1252":
+        return "the bytes are no UTF-8; of single bytes cp1252 is the usual one, else latin-1 or another"
+    return f"the mark at the start of the file is that of {encoding}"
 
 
 def _encoding(head: bytes) -> str:
@@ -75,8 +124,8 @@ def _dialect(head: str, place: Path) -> dict[str, Any]:
             )
         except duckdb.Error as error:
             raise DataError(
-                f"the file {str(place)!r} cannot be read as CSV: {str(error).splitlines()[0]}. Say what it is in "
-                "source.separator, quote and skip"
+                f"the file {str(place)!r} does not look like rows of CSV: no separator divides its lines alike. Write "
+                "it as CSV, JSON lines, Parquet or Excel"
             ) from error
     options: dict[str, Any] = {}
     separator, usual = row["Delimiter"], "\t" if ".tsv" in place.suffixes else ","

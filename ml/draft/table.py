@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +20,7 @@ from ml.draft.facts import MARKS, PROSE, TABLE, Facts, facts_of, parsed_sql, use
 from ml.draft.notes import Guess, Question, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
+from ml.tables.sources import without_halves
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -161,24 +164,31 @@ def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any]) -> 
     try:
         with source.rows() as rows:
             refused = dict(rows.refused)
-            names = [name for name in rows.schema.names if not _refusal(rows.schema.field(name), refused)]
-            scanned = rows.scan(names)
+            if twice := sorted(name for name, count in Counter(rows.schema.names).items() if count > 1):
+                raise DataError(
+                    f"the file {path!r} has the columns {twice} more than once; rename one of each in its header"
+                )
+            values = {field.name: value for field in rows.schema if (value := _value(field, refused))}
+            scanned = rows.scan(list(values))
             if not isinstance(scanned, str):
-                opened.register("source", scanned)
+                opened.register("source", without_halves(scanned))
             relation = scanned if isinstance(scanned, str) else "source"
-            columns = ", ".join(map(quoted, names))
+            columns = ", ".join(f"{value} as {quoted(name)}" for name, value in values.items())
             opened.execute(f"create table {TABLE} as select {columns} from {relation} limit {ROWS}")
     except (pa.ArrowException, duckdb.Error, UnicodeDecodeError) as error:
         raise DataError(f"the file {path!r} cannot be read with {options or 'no options'}: {error}") from error
     return refused
 
 
-def _refusal(field: pa.Field, refused: dict[str, str]) -> bool:
+def _value(field: pa.Field, refused: dict[str, str]) -> str | None:
+    """Return SQL of a column's values as a table has them; None, and why, where none can hold it."""
+    if field.name in refused:
+        return None
     try:
-        column(field, None)
+        return column(field, None).value
     except UnknownType as error:
         refused[field.name] = f"it {error}; {error.remedy}"
-    return field.name in refused
+        return None
 
 
 def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iterator[tuple[str, ...]]:
@@ -209,9 +219,9 @@ def _likeness(facts: Facts) -> int:
 
 
 def _name(path: str, taken: set[str]) -> str:
-    """Return a name for the table of a file: its own, as an identifier."""
-    stem = Path(path).name.split(".")[0]
-    name = re.sub(r"\W+", "_", stem).strip("_").lower() or "rows"
+    """Return a name for the table of a file: its own, as an identifier of ASCII."""
+    stem = unicodedata.normalize("NFKD", Path(path).name.split(".")[0])
+    name = re.sub(r"\W+", "_", stem.encode("ascii", "ignore").decode()).strip("_").lower() or "rows"
     name = f"t_{name}" if name[0].isdigit() else name
     number, unique = 2, name
     while unique in taken:

@@ -1,0 +1,54 @@
+"""Tables of drafts are read as a run reads them, and have names that a run takes."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml.base.sql import DataError
+from ml.draft.table import draft_table
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Kündigung Liste 2024 (neu).csv", "kundigung_liste_2024_neu"),
+        ("2024-01.csv", "t_2024_01"),
+        ("顧客.csv", "rows"),
+        ("orders.csv", "orders_2"),
+    ],
+)
+def test_a_table_is_named_as_its_file_in_letters_that_an_asset_may_have(file: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text("a,b\n1,2\n2,3\n")
+
+    with draft_table(str(tmp_path / file), ["orders"]) as table:
+        assert table.name == name
+
+
+def test_a_name_that_two_columns_have_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,a,a,b\n1,2,3,4\n2,3,4,5\n")
+
+    with pytest.raises(DataError, match=r"x.csv' has the columns \['a'\] more than once; rename"), \
+            draft_table(str(tmp_path / "x.csv")):  # fmt: skip
+        pass
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns", "Europe/Berlin"), pa.timestamp("s"), pa.date32(), pa.date64()])
+def test_times_of_every_type_have_values(kind: pa.DataType, tmp_path: Path) -> None:
+    days = pa.array([datetime(2024, 1, 1) + timedelta(day) for day in range(40)]).cast(kind)
+    pq.write_table(pa.table({"id": range(40), "at": days}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert [time.name for time in table.times] == ["at"]
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.uint64(), pa.decimal128(20, 2)])
+def test_numbers_of_every_type_have_values(kind: pa.DataType, tmp_path: Path) -> None:
+    numbers = pa.array([float(number % 20) for number in range(40)], pa.float64()).cast(kind)
+    pq.write_table(pa.table({"id": range(40), "x": numbers}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert table.facts["x"].distinct == 20
+        assert not table.refused
