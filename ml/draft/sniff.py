@@ -10,7 +10,7 @@ from typing import Any
 
 from ml.base.sql import DataError, connection
 from ml.declaration.sources.formats.places import places_at
-from ml.declaration.sources.options import format_of
+from ml.declaration.sources.options import Format, format_of
 from ml.draft.notes import Guess
 
 HEAD = 1 << 20  # bytes that are looked at
@@ -57,7 +57,7 @@ def _head(place: Path) -> bytes:
     return head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head
 
 
-def _format(head: bytes, path: str) -> str:
+def _format(head: bytes, path: str) -> Format:
     """Return the format that the content of a file tells. Raises DataError for one that no source reads."""
     if head.startswith(b"PAR1"):
         return "parquet"

@@ -7,7 +7,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,6 +50,10 @@ class DraftTable:
     def key(self) -> tuple[str, ...]:
         """The columns that identify a row; none where nothing does."""
         return self.keys[0] if self.keys else ()
+
+    def keyed(self, key: tuple[str, ...]) -> DraftTable:
+        """Return the table with one of its keys as the likeliest."""
+        return replace(self, keys=(key, *(other for other in self.keys if other != key)))
 
     @property
     def times(self) -> list[Facts]:
