@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -47,7 +47,7 @@ def draft(use_case: str, files: Sequence[str], target: str | None) -> Draft:
     with ExitStack() as stack:
         tables: list[DraftTable] = []
         for path in files:
-            tables.append(stack.enter_context(draft_table(path, [table.name for table in tables])))
+            tables.append(stack.enter_context(draft_table(path, [table.name for table in tables], target)))
         if target is None:
             raise NoTargetError(likely_targets(tables))
         table, facts = find_target(tables, target)
@@ -69,7 +69,7 @@ def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, 
     time = table.times[0].name if table.times else None
     asked = question_of(table, target, time)
     timed = "cutoff" in asked.examples
-    ignored = _summed(table, target) if asked.task.value == "regression" else {}
+    ignored = _summed(table, target) if asked.task.value == "regression" else dict(_copies(table, target))
     times = {one.name: one.times[0].name for one in tables if one.times and (timed or one is table)}
     followed = [link for link in links if link.child == table.name]
     for link in followed:  # a row that is found by its time is not the latest one
@@ -153,6 +153,21 @@ def _question_about(name: str, table: str, links: Sequence[DraftLink]) -> Questi
         f"what do rows of {name} say of one of {table}? They belong together by {written}, which features.synthesis "
         "follows (docs/features.md), with examples.cutoff, times, and keys of one column; or join them at the source"
     )
+
+
+def _copies(table: DraftTable, target: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the columns that say a class in other words, and why they are no features."""
+    y = parsed_sql(target)
+    for one in table.facts.values():
+        if one.name == target.name or (one.values, one.distinct) != (target.values, target.distinct):
+            continue
+        x = parsed_sql(one)
+        ((pairs, halves),) = table.opened.execute(
+            f"select count(distinct [cast({x} as varchar), cast({y} as varchar)]), "
+            f"count_if(({x} is null) <> ({y} is null)) from {TABLE}"
+        ).fetchall()
+        if (pairs - (one.values < one.rows), halves) == (one.distinct, 0):
+            yield one.name, f"it says {target.name} in other words: what gives the target away is no feature"
 
 
 def _summed(table: DraftTable, target: Facts) -> dict[str, str]:

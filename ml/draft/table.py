@@ -29,6 +29,7 @@ ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
+_OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
 
@@ -86,15 +87,13 @@ class DraftTable:
                 source[option] = Guess(sorted(values)[0], f"numbers are written so in {_some(names)}")
         if dates := {one.name: one.dates for one in self.facts.values() if one.dates}:
             ambiguous = [name for name, formats in dates.items() if len(formats) > 1]
-            why = f"texts of {_some(list(dates))} are times"
-            if ambiguous:
-                why += f"; those of {_some(ambiguous)} could also be {dates[ambiguous[0]][1]}"
-            source["dates"] = Guess({name: formats[0] for name, formats in dates.items()}, why)
-            if ambiguous:
-                first, second = dates[ambiguous[0]][:2]
-                source["question about dates"] = Question(
-                    f"is {self.facts[ambiguous[0]].shown[0][0]} in {ambiguous[0]} written as {first} or as {second}? "
-                    "All values fit both"
+            source["dates"] = Guess(
+                {name: formats[0] for name, formats in dates.items()}, f"texts of {_some(list(dates))} are times"
+            )
+            for name in ambiguous:
+                first, second = dates[name][:2]
+                source[f"question about {name}"] = Question(
+                    f"is {self._text_of(name)!r} of {name} written as {first} or as {second}? All values fit both"
                 )
         if units := {one.name: one.unit for one in self.facts.values() if one.unit}:
             source["unit"] = Guess(units, "by their name and size these numbers are times, counted since 1970")
@@ -133,6 +132,11 @@ class DraftTable:
         ]  # fmt: skip
         return {name: Guess("time", "all of its texts are times") for name in named}
 
+    def _text_of(self, name: str) -> str:
+        """Return a text of a column, the last of them in order, of which no two parts are likely to be equal."""
+        ((text,),) = self.opened.execute(f"select max({quoted(name)}) from {TABLE}").fetchall()
+        return str(text)
+
     def _is_text(self, name: str) -> bool:
         kinds = self.opened.execute(
             f"select column_type from (describe {TABLE}) where column_name = ?", [name]
@@ -147,11 +151,14 @@ class DraftTable:
 
 
 @contextmanager
-def draft_table(path: str, taken: Iterable[str] = ()) -> Iterator[DraftTable]:
-    """Yield the draft of a file; its name is none of those that are taken. Raises DataError for one not to be read."""
+def draft_table(path: str, taken: Iterable[str] = (), target: str | None = None) -> Iterator[DraftTable]:
+    """Yield the draft of a file; its name is none of those that are taken. Raises DataError for one not to be read.
+
+    Of columns whose names differ by case only the `target` is one, else the first.
+    """
     options = options_of(path)
     with connection() as opened:
-        refused = _read(opened, path, plain(options))
+        refused = _read(opened, path, plain(options), target)
         facts = {one.name: one for one in facts_of(opened)}
         rows = next((one.rows for one in facts.values()), 0)
         if rows == 0:
@@ -160,14 +167,14 @@ def draft_table(path: str, taken: Iterable[str] = ()) -> Iterator[DraftTable]:
         yield DraftTable(_name(path, set(taken)), path, options, facts, refused, rows, opened, keys)
 
 
-def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any]) -> dict[str, str]:
+def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any], target: str | None) -> dict[str, str]:
     """Read the first rows into a table; return the columns that no table can hold, and why."""
     import duckdb
 
     source = FileSource.model_validate({"path": path, **options})
     try:
         with source.rows() as rows:
-            refused = dict(rows.refused)
+            refused = dict(rows.refused) | _same_names(rows.schema.names, target)
             if twice := sorted(name for name, count in Counter(rows.schema.names).items() if count > 1):
                 raise DataError(
                     f"the file {path!r} has the columns {twice} more than once; rename one of each in its header"
@@ -182,6 +189,18 @@ def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any]) -> 
     except (pa.ArrowException, duckdb.Error, UnicodeDecodeError) as error:
         raise DataError(f"the file {path!r} cannot be read with {options or 'no options'}: {error}") from error
     return refused
+
+
+def _same_names(names: Sequence[str], target: str | None) -> dict[str, str]:
+    """Return the columns whose names SQL takes for that of another column, and why they are no features."""
+    first: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name != target):
+        first.setdefault(name.lower(), name)
+    return {
+        name: f"its name differs from that of {first[name.lower()]!r} by case only"
+        for name in names
+        if first[name.lower()] != name
+    }
 
 
 def _value(field: pa.Field, refused: dict[str, str]) -> str | None:
@@ -199,13 +218,20 @@ def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iter
     """Yield what could identify a row, the likeliest first: one column, or two of which one is named like an id."""
     single = [
         (place, one) for place, one in enumerate(facts)
-        if one.unique and (one.kind == "whole" or (one.kind == "text" and one.length < PROSE))
+        if one.unique
+        and one.name.lower() not in _OF_EXAMPLES
+        and (one.kind == "whole" or (one.kind == "text" and one.length < PROSE))
     ]  # fmt: skip
     likely = sorted(single, key=lambda pair: (-_likeness(pair[1]), pair[0]))
     yield from ((one.name,) for _, one in likely)
     if single:
         return
-    parts = [one for one in facts if one.values == one.rows and (_ID.search(one.name) or one.kind == "time")][:6]
+    parts = [
+        one for one in facts
+        if one.values == one.rows
+        and one.name.lower() not in _OF_EXAMPLES
+        and (_ID.search(one.name) or one.kind == "time")
+    ][:6]  # fmt: skip
     for pair in combinations(parts, 2):
         if not any(_ID.search(one.name) for one in pair) or pair[0].distinct * pair[1].distinct < rows:
             continue
