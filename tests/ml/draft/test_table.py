@@ -52,3 +52,21 @@ def test_numbers_of_every_type_have_values(kind: pa.DataType, tmp_path: Path) ->
     with draft_table(str(tmp_path / "x.parquet")) as table:
         assert table.facts["x"].distinct == 20
         assert not table.refused
+
+
+@pytest.mark.parametrize(
+    ("numbers", "counts"),
+    [
+        ([*range(1, 41)], True),
+        ([*range(37), 800, 801, 802], True),  # rows were left out
+        ([*range(39), None], True),
+        ([number * 10 for number in range(40)], False),
+        ([number % 39 for number in range(40)], False),
+        ([number * number for number in range(40)], False),
+    ],
+)
+def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], counts: bool, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [f"c{row}" for row in range(40)], "n": numbers}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert table.facts["n"].counts_rows is counts
