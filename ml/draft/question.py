@@ -73,7 +73,9 @@ def find_target(tables: Sequence[DraftTable], target: str) -> tuple[DraftTable, 
     names = [one.name for table in tables for one in table.facts.values()]
     close = get_close_matches(target, names, n=1)
     hint = f", did you mean {close[0]!r}?" if close else "."
-    raise DataError(f"no file has the column {target!r}{hint} There are {', '.join(names[:40])}")
+    bare = [table.path for table in tables if "header" in table.options]
+    also = f". The first line of {', '.join(bare)} looks like the others: its columns are numbered" if bare else ""
+    raise DataError(f"no file has the column {target!r}{hint} There are {', '.join(names[:40])}{also}")
 
 
 def question_of(table: DraftTable, target: Facts, time: str | None) -> DraftQuestion:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +18,15 @@ from ml.draft.notes import Guess
 HEAD = 1 << 20  # bytes that are looked at
 SHEET = 200  # rows of each sheet that are looked at
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+LINES = 30  # among which the header is looked for by a name
+_RARE = ("^", "~", ":", " ")
 _SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank", ":": "a colon"}
 
 
-def options_of(path: str) -> dict[str, Any]:
+def options_of(path: str, target: str | None = None) -> dict[str, Any]:
     """Return the options of `source` with which a file is read, those that must be said alone; guesses say why.
+
+    The header of CSV is the line that has the target, as column or table.column, if one of the first has it.
 
     Raises DataError for a file that is not there, is empty, or does not tell by its ending what it is.
     """
@@ -43,7 +49,7 @@ def options_of(path: str) -> dict[str, Any]:
     encoding = _encoding(head)
     if encoding not in ("utf-8", "utf-8-sig"):
         options["encoding"] = Guess(encoding, _why(encoding))
-    return options | _dialect(head.decode(encoding, errors="replace"), place)
+    return options | _dialect(head.decode(encoding, errors="replace"), place, target)
 
 
 def _head(place: Path) -> bytes:
@@ -111,22 +117,12 @@ def _encoding(head: bytes) -> str:
     return "utf-8"
 
 
-def _dialect(head: str, place: Path) -> dict[str, Any]:
+def _dialect(head: str, place: Path, target: str | None) -> dict[str, Any]:
     """Return separator, quote, skip and header where they are not the usual ones."""
-    import duckdb
-
-    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8", newline="") as copy, connection() as opened:
-        copy.write(head)
-        copy.flush()
-        try:
-            (row,) = (
-                opened.sql("select * from sniff_csv($path)", params={"path": copy.name}).to_arrow_table().to_pylist()
-            )
-        except duckdb.Error as error:
-            raise DataError(
-                f"the file {str(place)!r} does not look like rows of CSV: no separator divides its lines alike. Write "
-                "it as CSV, JSON lines, Parquet or Excel"
-            ) from error
+    row = _sniffed(head, place)
+    at = _line_of(head, row["Delimiter"], target)
+    if at is not None:
+        row |= {"SkipRows": at, "HasHeader": True}
     options: dict[str, Any] = {}
     separator, usual = row["Delimiter"], "\t" if ".tsv" in place.suffixes else ","
     several = len(row["Columns"]) > 1
@@ -141,3 +137,46 @@ def _dialect(head: str, place: Path) -> dict[str, Any]:
             False, "the first line looks like the others; name the columns in their order with columns: [...]"
         )
     return options
+
+
+def _sniffed(head: str, place: Path) -> dict[str, Any]:
+    """Return what DuckDB's sniffer says of rows, by a rarer separator where the usual ones divide nothing."""
+    import duckdb
+
+    with tempfile.NamedTemporaryFile("w", suffix=".csv", encoding="utf-8", newline="") as copy, connection() as opened:
+        copy.write(head)
+        copy.flush()
+
+        def rows(**options: str) -> list[dict[str, Any]]:
+            given = "".join(f", {name} = ${name}" for name in options)
+            relation = opened.sql(f"select * from sniff_csv($path{given})", params={"path": copy.name, **options})
+            answers: list[dict[str, Any]] = relation.to_arrow_table().to_pylist()
+            return answers
+
+        try:
+            (row,) = rows()
+        except duckdb.Error as error:
+            raise DataError(
+                f"the file {str(place)!r} does not look like rows of CSV: no separator divides its lines alike. Write "
+                "it as CSV, JSON lines, Parquet or Excel"
+            ) from error
+        if len(row["Columns"]) > 1:
+            return row
+        for separator in _RARE:
+            with suppress(duckdb.Error):
+                (other,) = rows(delim=separator)
+                if len(other["Columns"]) > 1:
+                    return other
+    return row
+
+
+def _line_of(head: str, separator: str, target: str | None) -> int | None:
+    """Return the place of the first line that has the target among its cells; None where none of the first has it."""
+    if target is None or len(separator) != 1:
+        return None
+    names = {target, target.partition(".")[2]} - {""}
+    lines = csv.reader(head.splitlines()[:LINES], delimiter=separator)
+    with suppress(csv.Error):
+        cells = ([cell.removeprefix("\ufeff") for cell in line] for line in lines)
+        return next((at for at, line in enumerate(cells) if names & set(line)), None)
+    return None

@@ -156,7 +156,7 @@ def draft_table(path: str, taken: Iterable[str] = (), target: str | None = None)
 
     Of columns whose names differ by case only the `target` is one, else the first.
     """
-    options = options_of(path)
+    options = options_of(path, target)
     with connection() as opened:
         refused = _read(opened, path, plain(options), target)
         facts = {one.name: one for one in facts_of(opened)}

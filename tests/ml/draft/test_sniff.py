@@ -73,3 +73,35 @@ def test_the_reason_of_an_encoding_is_what_was_seen(encoding: str, why: str, tmp
 
     assert isinstance(guess, Guess)
     assert (guess.value, why in guess.why) == (encoding, True)
+
+
+@pytest.mark.parametrize("separator", ["^", "~", ":", " ", ";", "|"])
+def test_a_rare_separator_is_told(separator: str, tmp_path: Path) -> None:
+    FRAME.to_csv(tmp_path / "x.csv", index=False, sep=separator)
+
+    assert plain(options_of(str(tmp_path / "x.csv"))) == {"separator": separator}
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "options"),
+    [
+        ("2018,2019,2020\n", "2020", {}),
+        ("2018,2019,2020\n", "rows.2020", {}),
+        ("a title\n\n2018,2019,2020\n", "2020", {"skip": 2}),
+        ("2018,2019,2020\n", None, {"header": False}),
+        ("\ufeff2018,2019,2020\n", "2018", {}),
+    ],
+)
+def test_the_line_with_the_target_is_the_header(
+    text: str, target: str | None, options: dict[str, Any], tmp_path: Path
+) -> None:
+    rows = [f"{row},{row * 2 % 7},{row % 3}" for row in range(60)]
+    (tmp_path / "x.csv").write_text(text + "\n".join(rows))
+
+    assert plain(options_of(str(tmp_path / "x.csv"), target)) == options
+
+
+def test_a_last_line_of_more_cells_is_no_table(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text(FRAME.to_csv(index=False) + "x,foul,e,zzz\n")
+
+    assert options_of(str(tmp_path / "x.csv"), "y") == {}
