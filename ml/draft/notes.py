@@ -52,6 +52,11 @@ def yaml_lines(entries: Mapping[str, Any], indent: int = 0) -> Iterator[str]:
             yield f"{margin}{name}: {_flow(value)}"
 
 
+def block_lines(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lines of plain values, each on one of its own."""
+    return tuple(yaml.safe_dump(values, allow_unicode=True, width=10**9, sort_keys=False).splitlines())
+
+
 def questions(entries: Mapping[str, Any]) -> Iterator[str]:
     """Yield the texts of all questions."""
     for value in entries.values():

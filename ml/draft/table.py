@@ -17,7 +17,7 @@ import pyarrow as pa
 from ml.base.sql import DataError, connection, quoted
 from ml.declaration.sources.file import FileSource
 from ml.draft.facts import MARKS, PROSE, TABLE, Facts, facts_of, parsed_sql, useless
-from ml.draft.notes import Guess, Question, plain
+from ml.draft.notes import Guess, Question, block_lines, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
 from ml.tables.sources import without_halves
@@ -30,6 +30,7 @@ ROW_NUMBER = "row_number"
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
 _OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
+_AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
 
@@ -74,6 +75,12 @@ class DraftTable:
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
+        if marked := [one.name for one in self.facts.values() if _is_amount(one) and one.name != target]:
+            entries["question about amounts"] = Question(
+                f"are the texts of {_some(marked)} amounts? As texts they are names; to have numbers, list them under "
+                "ignore and compute",
+                block_lines({"computed": dict(map(_number_of, marked))}),
+            )
         return entries
 
     def _source(self) -> dict[str, Any]:
@@ -257,6 +264,18 @@ def _name(path: str, taken: set[str]) -> str:
     while unique in taken:
         unique, number = f"{name}_{number}", number + 1
     return unique
+
+
+def _is_amount(facts: Facts) -> bool:
+    """Return whether the most frequent texts of a column are numbers with a currency or a percent sign."""
+    texts = [str(value).strip() for value, _ in facts.shown]
+    return facts.kind == "text" and bool(texts) and all(map(_AMOUNT.fullmatch, texts))
+
+
+def _number_of(name: str) -> tuple[str, str]:
+    """Return a name for the numbers of a column of amounts, and the expression that computes them."""
+    number = f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
+    return re.sub(r"\W+", "_", f"{name}_number"), number
 
 
 def _named(key: tuple[str, ...]) -> str:

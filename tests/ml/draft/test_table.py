@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from ml.base.sql import DataError
 from ml.draft.table import draft_table
@@ -70,3 +71,25 @@ def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], coun
 
     with draft_table(str(tmp_path / "x.parquet")) as table:
         assert table.facts["n"].counts_rows is counts
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked"),
+    [
+        (["12.5%", "3%"], True),
+        (["€ 1,234.50", "€ 7"], True),
+        (["$7", "-$8"], True),
+        (["A1", "B2"], False),
+        (["7 kg"], False),
+    ],
+)
+def test_amounts_with_a_sign_are_asked_about(texts: list[str], asked: bool, tmp_path: Path) -> None:
+    columns = {"id": range(40), "x": [texts[row % len(texts)] for row in range(40)]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+
+    with draft_table(str(tmp_path / "rows.parquet")) as table:
+        question = table.entries(None, None, {}).get("question about amounts")
+
+    assert (question is not None) is asked
+    if question is not None:
+        assert set(yaml.safe_load("\n".join(question.lines))["computed"]) == {"x_number"}
