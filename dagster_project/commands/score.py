@@ -17,9 +17,10 @@ import click
 def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of: str | None, lenient: bool) -> None:
     """Answer the rows of FILES, which need no target, as the newest Bento of USE_CASE does.
 
-    FILES are .csv, .parquet, .json or .jsonl, here or at any URL; - is the standard input, CSV or JSON. They are read
-    and answered in parts, so that they may be larger than the memory. The output has the key of each row or its
-    number, the answer with its decision, warnings, and the coordinates of the model; it is there whole or not at all.
+    FILES are .csv, .parquet, .xlsx, .json or .jsonl, here or at any URL; - is the standard input, CSV or JSON. They
+    are read and answered in parts, so that they may be larger than the memory. The output has the key of each row or
+    its number, the answer with its decision, warnings, and the coordinates of the model; it is there whole or not at
+    all.
     """
     from dagster_project.location.loading import BrokenUseCaseError
     from dagster_project.runs.launch import check_name

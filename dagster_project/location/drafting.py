@@ -39,7 +39,11 @@ def write_draft(
             drafted = draft(name, files, answer)
         UseCaseSpec.model_validate(drafted.attributes)
     except ValidationError as error:
-        raise DraftError(f"the draft does not hold: {error}") from error
+        reasons = "; ".join(
+            f"{'.'.join(map(str, reason['loc'])) or 'attributes'}: {reason['msg'].removeprefix('Value error, ')}"
+            for reason in error.errors()
+        )
+        raise DraftError(f"the draft of {', '.join(files)} does not hold: {reasons}") from error
     except DataError as error:
         raise DraftError(str(error)) from error
     write_whole(place, drafted.text.encode())

@@ -18,7 +18,7 @@ from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
-_CUTOFF = re.compile(r"^\s*(\w+)\s*(?:-\s*([1-9]\d*[smhd])\s*)?$")
+_CUTOFF = re.compile(r'^\s*(\w+|"(?:[^"]|"")+")\s*(?:-\s*([1-9]\d*[smhd])\s*)?$')
 
 
 class Table(Part):
@@ -215,7 +215,10 @@ class Examples(Part):
     @classmethod
     def _check_cutoff(cls, text: str | None) -> str | None:
         if text is not None and not _CUTOFF.match(text):
-            raise ValueError(f"{text!r} is not a cutoff: write a time column, or a time column - a duration such as 2h")
+            raise ValueError(
+                f"{text!r} is not a cutoff: write a time column, or a time column - a duration such as 2h; a name that "
+                "is not of letters, digits and _ alone in double quotes: '\"Order Date\" - 2h'"
+            )
         if text is not None and (match := _CUTOFF.match(text)) and match[2]:
             duration(match[2])
         return text
@@ -242,7 +245,9 @@ class Examples(Part):
     @property
     def cutoff_column(self) -> str | None:
         match = _CUTOFF.match(self.cutoff) if self.cutoff else None
-        return match[1] if match else None
+        if match is None:
+            return None
+        return match[1][1:-1].replace('""', '"') if match[1].startswith('"') else match[1]
 
     @property
     def cutoff_before(self) -> timedelta:

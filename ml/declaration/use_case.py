@@ -1,5 +1,6 @@
 """The declaration of a use case: the attributes of configs/<use_case>/defs.yaml, as typed, frozen models."""
 
+import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -110,6 +111,13 @@ class UseCaseSpec(Part):
     reuse: Literal["always", "never"] = Field(
         "always", description="Whether a result that would come out again the same is taken from where it is stored."
     )
+
+    @field_validator("tables")
+    @classmethod
+    def _check_names(cls, tables: dict[str, Table]) -> dict[str, Table]:
+        if wrong := [name for name in tables if not re.fullmatch(r"[A-Za-z0-9_]+", name)]:
+            raise ValueError(f"{wrong} are no names of tables, which become assets: write letters a to z, digits and _")
+        return tables
 
     @field_validator("relationships")
     @classmethod

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from ml.base.sql import DataError
 from ml.draft.facts import TABLE, Facts, parsed_sql
 from ml.draft.links import DraftLink, links_of
-from ml.draft.notes import Guess, plain, questions, yaml_lines
+from ml.draft.notes import Guess, Question, plain, questions, yaml_lines
 from ml.draft.question import find_target, likely_targets, question_of
 from ml.draft.table import DraftTable, draft_table
 
@@ -47,7 +47,7 @@ def draft(use_case: str, files: Sequence[str], target: str | None) -> Draft:
     with ExitStack() as stack:
         tables: list[DraftTable] = []
         for path in files:
-            tables.append(stack.enter_context(draft_table(path, [table.name for table in tables])))
+            tables.append(stack.enter_context(draft_table(path, [table.name for table in tables], target)))
         if target is None:
             raise NoTargetError(likely_targets(tables))
         table, facts = find_target(tables, target)
@@ -62,20 +62,27 @@ def draft(use_case: str, files: Sequence[str], target: str | None) -> Draft:
 
 
 def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, target: Facts) -> dict[str, Any]:
-    links = list(links_of(tables))
+    links = list(links_of(tables, table.name))
+    keys = {link.parent: link.parent_columns for link in links}
+    tables = [one.keyed(keys[one.name]) if one.name in keys else one for one in tables]
+    table = next(one for one in tables if one.name == table.name)
     time = table.times[0].name if table.times else None
     asked = question_of(table, target, time)
     timed = "cutoff" in asked.examples
-    ignored = _summed(table, target) if asked.task.value == "regression" else {}
+    ignored = _summed(table, target) if asked.task.value == "regression" else dict(_copies(table, target))
+    times = {one.name: one.times[0].name for one in tables if one.times and (timed or one is table)}
     followed = [link for link in links if link.child == table.name]
-    pointing = [link for link in links if link.parent == table.name and timed and _time_of(tables, link.child)]
-    unused = [link for link in links if link not in followed and link not in pointing]
+    for link in followed:  # a row that is found by its time is not the latest one
+        if times.get(link.parent) in link.parent_columns:
+            del times[link.parent]
+    pointing = [link for link in links if timed and _is_synthesized(link, table, tables, times)]
+    pointing = [link for link in pointing if link.child not in {other.parent for other in followed}]  # no cycle
     attributes: dict[str, Any] = {
         "description": Guess(f"Predicts {target.name} of {table.name}.", "one sentence of yours, shown in the UI"),
         "task": asked.task,
         "tables": {
             one.name: one.entries(
-                time if one is table else _time_of(tables, one.name),
+                times.get(one.name),
                 target.name if one is table else None,
                 ignored if one is table else {},
             )
@@ -84,7 +91,7 @@ def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, 
     }
     if followed or pointing:
         attributes["relationships"] = [
-            Guess(link.text, f"{link.held:.0%} of the values of {link.child_column} are among {link.parent}'s keys")
+            Guess(str(link), f"{link.held:.0%} of the values in {link.child} are among the keys of {link.parent}")
             for link in (*followed, *pointing)
         ]
     attributes["examples"] = asked.examples
@@ -101,7 +108,7 @@ def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, 
     )
     if asked.metric is not None:
         attributes["metric"] = asked.metric
-    return attributes | _left_over(tables, table, links, unused)
+    return attributes | _left_over(tables, table, links, [*followed, *pointing])
 
 
 def _aggregations(tables: Sequence[DraftTable], pointing: Sequence[DraftLink]) -> list[str]:
@@ -116,26 +123,52 @@ def _aggregations(tables: Sequence[DraftTable], pointing: Sequence[DraftLink]) -
     return ["count", *numbers, *(["num_unique"] if "text" in kinds else [])]
 
 
+def _is_synthesized(link: DraftLink, table: DraftTable, tables: Sequence[DraftTable], times: Mapping[str, str]) -> bool:
+    """Return whether features can be made of the rows that point at an example by a relationship."""
+    child = next(one for one in tables if one.name == link.child)
+    return link.parent == table.name and link.child in times and len(child.key) <= 1 and len(table.key) == 1
+
+
 def _left_over(
-    tables: Sequence[DraftTable], table: DraftTable, links: Sequence[DraftLink], unused: Sequence[DraftLink]
+    tables: Sequence[DraftTable], table: DraftTable, links: Sequence[DraftLink], used: Sequence[DraftLink]
 ) -> dict[str, Any]:
     """Return questions about tables that nothing of the draft uses."""
-    from ml.draft.notes import Question
-
-    used = {table.name} | {name for link in links if link not in unused for name in (link.child, link.parent)}
-    alone = [one.name for one in tables if one.name not in used]
+    names = {table.name} | {name for link in used for name in (link.child, link.parent)}
     return {
-        f"question about {name}": Question(
-            f"how do rows of {name} belong to those of {table.name}? No column of one is a key of the other",
-            (f'relationships: ["{table.name}.<column> -> {name}.<key>"]',),
+        f"question about {one.name}": _question_about(
+            one.name, table.name, [link for link in links if one.name in (link.child, link.parent)]
         )
-        for name in alone
+        for one in tables
+        if one.name not in names
     }
 
 
-def _time_of(tables: Sequence[DraftTable], name: str) -> str | None:
-    table = next(one for one in tables if one.name == name)
-    return table.times[0].name if table.times else None
+def _question_about(name: str, table: str, links: Sequence[DraftLink]) -> Question:
+    if not links:
+        return Question(
+            f"how do rows of {name} belong to those of {table}? No column of one is a key of the other",
+            (f'relationships: ["{table}.<column> -> {name}.<key>"]',),
+        )
+    written = ", ".join(map(str, links))
+    return Question(
+        f"what do rows of {name} say of one of {table}? They belong together by {written}, which features.synthesis "
+        "follows (docs/features.md), with examples.cutoff, times, and keys of one column; or join them at the source"
+    )
+
+
+def _copies(table: DraftTable, target: Facts) -> Iterator[tuple[str, str]]:
+    """Yield the columns that say a class in other words, and why they are no features."""
+    y = parsed_sql(target)
+    for one in table.facts.values():
+        if one.name == target.name or (one.values, one.distinct) != (target.values, target.distinct):
+            continue
+        x = parsed_sql(one)
+        ((pairs, halves),) = table.opened.execute(
+            f"select count(distinct [cast({x} as varchar), cast({y} as varchar)]), "
+            f"count_if(({x} is null) <> ({y} is null)) from {TABLE}"
+        ).fetchall()
+        if (pairs - (one.values < one.rows), halves) == (one.distinct, 0):
+            yield one.name, f"it says {target.name} in other words: what gives the target away is no feature"
 
 
 def _summed(table: DraftTable, target: Facts) -> dict[str, str]:

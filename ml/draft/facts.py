@@ -19,6 +19,7 @@ MARKS = ("?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", 
 FEW_MARKS = 3  # different texts among numbers that may stand for missing ones
 NUMBERS = 0.9  # of the values, at least, if texts beside them are to be marks; beside MARKS any share
 SENTINELS = (-99, -999, -9999, -99999, -999999)
+COUNTED = 0.95  # of the rows, in which a number is one more than in the row before, in a column that counts them
 SHOWN = 20  # most frequent values that are kept
 MOSTLY = 0.9  # of the texts of a column that are different, in a column of names
 FEW = 30  # rows, up to which all may be different by chance
@@ -258,7 +259,7 @@ class _Column:
         frequent = self._opened.execute(
             f"select {x} as x, count(*) from {TABLE} where x is not null group by 1 order by 2 desc, 1 limit {SHOWN}"
         ).fetchall()
-        sequence = facts.kind == "whole" and values == rows == distinct and most - least == rows - 1
+        is_number = facts.kind == "whole" and values == distinct and values >= COUNTED * rows and rows > 1
         return replace(
             facts,
             rows=rows,
@@ -270,8 +271,14 @@ class _Column:
             shown=tuple((value, count) for value, count in frequent),
             marked=present - values,
             length=mean or 0.0,
-            counts_rows=bool(sequence),
+            counts_rows=is_number and (most - least == rows - 1 or self._steps(x) >= COUNTED * (rows - 1)),
         )
+
+    def _steps(self, x: str) -> int:
+        """Return in how many rows a number is one more than in the row before."""
+        lagged = f"select {x} as x, lag({x}) over (order by rowid) as before from {TABLE}"
+        ((steps,),) = self._opened.execute(f"select count_if(x - before = 1) from ({lagged})").fetchall()
+        return int(steps)
 
     def _row(self, selected: str) -> tuple[Any, ...]:
         (row,) = self._opened.execute(f"select {selected} from {TABLE}").fetchall()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from ml.base.sql import quoted
+from ml.declaration.relationships import Link
 from ml.draft.facts import TABLE
 from ml.draft.table import DraftTable
 
@@ -15,60 +17,67 @@ VALUES = 10_000  # different ones that are looked up
 
 
 @dataclass(frozen=True)
-class DraftLink:
+class DraftLink(Link):
     """A relationship, and the share of the child's different values that the parent has."""
 
-    child: str
-    child_column: str
-    parent: str
-    parent_column: str
     held: float
 
-    @property
-    def text(self) -> str:
-        """The relationship as a declaration has it."""
-        return f"{self.child}.{self.child_column} -> {self.parent}.{self.parent_column}"
 
+def links_of(tables: Sequence[DraftTable], main: str) -> Iterator[DraftLink]:
+    """Yield the relationships: columns named like a key of another table, whose values are among those of it.
 
-def links_of(tables: Sequence[DraftTable]) -> Iterator[DraftLink]:
-    """Yield the relationships: a column named like the key of another table, whose values are among those of it."""
+    All that lead to one table lead to one of its keys, the likeliest that any leads to. Of two tables with the same key
+    neither leads to the other, but for the table `main`, which the examples are of.
+    """
     for parent in tables:
-        keys = [key[0] for key in parent.keys if len(key) == 1]
-        for child in tables:
-            if child is parent:
-                continue
-            for column in child.facts:
-                key = next((key for key in keys if _is_named_so(column, key, parent.name)), None)
-                if key is None or child.key == (column,):
-                    continue
-                if (held := _held(child, column, parent, key)) >= HELD:
-                    yield DraftLink(child.name, column, parent.name, key, held)
-                    break
+        others = [table for table in tables if table is not parent]
+        by_key = (
+            [link for child in others for link in _link(child, parent, key, child.name == main)] for key in parent.keys
+        )
+        yield from next(filter(None, by_key), [])
 
 
-def _is_named_so(column: str, key: str, table: str) -> bool:
-    """Return whether a column is named as the key of a table is, or as the table: movieId, movie_id, movie."""
+def _link(child: DraftTable, parent: DraftTable, key: tuple[str, ...], by_own: bool) -> Iterator[DraftLink]:
+    """Yield the relationship of two tables by a key, if there is one that a declaration can name."""
+    choices = [[name for name in child.facts if _is_named_so(name, part, parent.name, key)] for part in key]
+    for columns in product(*choices):
+        is_written = all(re.fullmatch(r"\w+", name) for name in (*columns, *key))
+        if not is_written or len(set(columns)) < len(columns) or (columns == child.key and not by_own):
+            continue
+        if (held := _held(child, columns, parent, key)) >= HELD:
+            yield DraftLink(child.name, columns, parent.name, key, held)
+            return
+
+
+def _is_named_so(column: str, part: str, table: str, key: tuple[str, ...]) -> bool:
+    """Return whether a column is named as a part of a key is, or as the table: movieId, movie_id, movie."""
     name, singular = _plain(column), _plain(table).removesuffix("s")
-    return name == _plain(key) or name in {singular, f"{singular}id", f"{singular}key", f"{singular}{_plain(key)}"}
+    by_table = {singular, f"{singular}id", f"{singular}key", f"{singular}{_plain(part)}"} if len(key) == 1 else set()
+    return name in {_plain(part), *by_table}
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[\W_]+", "", name).lower()
 
 
-def _held(child: DraftTable, column: str, parent: DraftTable, key: str) -> float:
-    """Return the share of a column's different values that are keys of the parent; 0 where the two are of two kinds."""
-    kinds = {child.facts[column].kind, parent.facts[key].kind}
-    if len(kinds) > 1 and kinds != {"whole", "number"}:
-        return 0.0
-    x = quoted(column)
+def _held(child: DraftTable, columns: Sequence[str], parent: DraftTable, key: Sequence[str]) -> float:
+    """Return the share of different values that are keys of the parent; 0 where the two are of two kinds."""
+    for column, part in zip(columns, key, strict=True):
+        kinds = {child.facts[column].kind, parent.facts[part].kind}
+        if len(kinds) > 1 and kinds != {"whole", "number"}:
+            return 0.0
+    present = " and ".join(f"{quoted(column)} is not null" for column in columns)
     asked = child.opened.sql(
-        f"select distinct {x} as x from {TABLE} where {x} is not null order by hash(x) limit {VALUES}"
+        f"select distinct {_texts(columns)} as x from {TABLE} where {present} order by hash(x) limit {VALUES}"
     ).to_arrow_table()
     parent.opened.register("asked", asked)
     ((values, known),) = parent.opened.execute(
-        f"select count(*), count_if(x in (select cast({quoted(key)} as varchar) from {TABLE})) "
-        "from (select cast(x as varchar) as x from asked)"
+        f"select count(*), count_if(x in (select {_texts(key)} from {TABLE})) from asked"
     ).fetchall()
     parent.opened.unregister("asked")
     return known / values if values else 0.0
+
+
+def _texts(names: Sequence[str]) -> str:
+    """Return SQL of one value of several columns."""
+    return f"[{', '.join(f'cast({quoted(name)} as varchar)' for name in names)}]"

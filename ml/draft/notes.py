@@ -46,8 +46,15 @@ def yaml_lines(entries: Mapping[str, Any], indent: int = 0) -> Iterator[str]:
         elif isinstance(value, Sequence) and any(isinstance(item, Guess) for item in value):
             yield f"{margin}{name}:"
             yield from _items(value, f"{margin}  ")
+        elif isinstance(value, str) and _is_doubled(value):
+            yield from (f"{margin}{name}: >-", f"{margin}  {value}")
         else:
             yield f"{margin}{name}: {_flow(value)}"
+
+
+def block_lines(values: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the lines of plain values, each on one of its own."""
+    return tuple(yaml.safe_dump(values, allow_unicode=True, width=10**9, sort_keys=False).splitlines())
 
 
 def questions(entries: Mapping[str, Any]) -> Iterator[str]:
@@ -67,6 +74,11 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items() if not isinstance(inner, Question)}
     return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _is_doubled(text: str) -> bool:
+    """Return whether a text has both kinds of quotes, of which one would be doubled on a line of its key."""
+    return "'" in text and '"' in text and text == text.strip() and text.isprintable()
 
 
 def _is_long(value: Any) -> bool:

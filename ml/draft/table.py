@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,9 +17,10 @@ import pyarrow as pa
 from ml.base.sql import DataError, connection, quoted
 from ml.declaration.sources.file import FileSource
 from ml.draft.facts import MARKS, PROSE, TABLE, Facts, facts_of, parsed_sql, useless
-from ml.draft.notes import Guess, Question, plain
+from ml.draft.notes import Guess, Question, block_lines, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
+from ml.tables.sources import without_halves
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -26,6 +29,8 @@ ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 _ID = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
+_OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
+_AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
 
@@ -48,6 +53,10 @@ class DraftTable:
         """The columns that identify a row; none where nothing does."""
         return self.keys[0] if self.keys else ()
 
+    def keyed(self, key: tuple[str, ...]) -> DraftTable:
+        """Return the table with one of its keys as the likeliest."""
+        return replace(self, keys=(key, *(other for other in self.keys if other != key)))
+
     @property
     def times(self) -> list[Facts]:
         """The times that every row has, the likeliest to be when it happened first."""
@@ -66,6 +75,12 @@ class DraftTable:
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
+        if marked := [one.name for one in self.facts.values() if _is_amount(one) and one.name != target]:
+            entries["question about amounts"] = Question(
+                f"are the texts of {_some(marked)} amounts? As texts they are names; to have numbers, list them under "
+                "ignore and compute",
+                block_lines({"computed": dict(map(_number_of, marked))}),
+            )
         return entries
 
     def _source(self) -> dict[str, Any]:
@@ -79,15 +94,13 @@ class DraftTable:
                 source[option] = Guess(sorted(values)[0], f"numbers are written so in {_some(names)}")
         if dates := {one.name: one.dates for one in self.facts.values() if one.dates}:
             ambiguous = [name for name, formats in dates.items() if len(formats) > 1]
-            why = f"texts of {_some(list(dates))} are times"
-            if ambiguous:
-                why += f"; those of {_some(ambiguous)} could also be {dates[ambiguous[0]][1]}"
-            source["dates"] = Guess({name: formats[0] for name, formats in dates.items()}, why)
-            if ambiguous:
-                first, second = dates[ambiguous[0]][:2]
-                source["question about dates"] = Question(
-                    f"is {self.facts[ambiguous[0]].shown[0][0]} in {ambiguous[0]} written as {first} or as {second}? "
-                    "All values fit both"
+            source["dates"] = Guess(
+                {name: formats[0] for name, formats in dates.items()}, f"texts of {_some(list(dates))} are times"
+            )
+            for name in ambiguous:
+                first, second = dates[name][:2]
+                source[f"question about {name}"] = Question(
+                    f"is {self._text_of(name)!r} of {name} written as {first} or as {second}? All values fit both"
                 )
         if units := {one.name: one.unit for one in self.facts.values() if one.unit}:
             source["unit"] = Guess(units, "by their name and size these numbers are times, counted since 1970")
@@ -136,6 +149,11 @@ class DraftTable:
             for one in prose
         }
 
+    def _text_of(self, name: str) -> str:
+        """Return a text of a column, the last of them in order, of which no two parts are likely to be equal."""
+        ((text,),) = self.opened.execute(f"select max({quoted(name)}) from {TABLE}").fetchall()
+        return str(text)
+
     def _is_text(self, name: str) -> bool:
         kinds = self.opened.execute(
             f"select column_type from (describe {TABLE}) where column_name = ?", [name]
@@ -150,11 +168,14 @@ class DraftTable:
 
 
 @contextmanager
-def draft_table(path: str, taken: Iterable[str] = ()) -> Iterator[DraftTable]:
-    """Yield the draft of a file; its name is none of those that are taken. Raises DataError for one not to be read."""
-    options = options_of(path)
+def draft_table(path: str, taken: Iterable[str] = (), target: str | None = None) -> Iterator[DraftTable]:
+    """Yield the draft of a file; its name is none of those that are taken. Raises DataError for one not to be read.
+
+    Of columns whose names differ by case only the `target` is one, else the first.
+    """
+    options = options_of(path, target)
     with connection() as opened:
-        refused = _read(opened, path, plain(options))
+        refused = _read(opened, path, plain(options), target)
         facts = {one.name: one for one in facts_of(opened)}
         rows = next((one.rows for one in facts.values()), 0)
         if rows == 0:
@@ -163,45 +184,71 @@ def draft_table(path: str, taken: Iterable[str] = ()) -> Iterator[DraftTable]:
         yield DraftTable(_name(path, set(taken)), path, options, facts, refused, rows, opened, keys)
 
 
-def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any]) -> dict[str, str]:
+def _read(opened: DuckDBPyConnection, path: str, options: Mapping[str, Any], target: str | None) -> dict[str, str]:
     """Read the first rows into a table; return the columns that no table can hold, and why."""
     import duckdb
 
     source = FileSource.model_validate({"path": path, **options})
     try:
         with source.rows() as rows:
-            refused = dict(rows.refused)
-            names = [name for name in rows.schema.names if not _refusal(rows.schema.field(name), refused)]
-            scanned = rows.scan(names)
+            refused = dict(rows.refused) | _same_names(rows.schema.names, target)
+            if twice := sorted(name for name, count in Counter(rows.schema.names).items() if count > 1):
+                raise DataError(
+                    f"the file {path!r} has the columns {twice} more than once; rename one of each in its header"
+                )
+            values = {field.name: value for field in rows.schema if (value := _value(field, refused))}
+            scanned = rows.scan(list(values))
             if not isinstance(scanned, str):
-                opened.register("source", scanned)
+                opened.register("source", without_halves(scanned))
             relation = scanned if isinstance(scanned, str) else "source"
-            columns = ", ".join(map(quoted, names))
+            columns = ", ".join(f"{value} as {quoted(name)}" for name, value in values.items())
             opened.execute(f"create table {TABLE} as select {columns} from {relation} limit {ROWS}")
     except (pa.ArrowException, duckdb.Error, UnicodeDecodeError) as error:
         raise DataError(f"the file {path!r} cannot be read with {options or 'no options'}: {error}") from error
     return refused
 
 
-def _refusal(field: pa.Field, refused: dict[str, str]) -> bool:
+def _same_names(names: Sequence[str], target: str | None) -> dict[str, str]:
+    """Return the columns whose names SQL takes for that of another column, and why they are no features."""
+    first: dict[str, str] = {}
+    for name in sorted(names, key=lambda name: name != target):
+        first.setdefault(name.lower(), name)
+    return {
+        name: f"its name differs from that of {first[name.lower()]!r} by case only"
+        for name in names
+        if first[name.lower()] != name
+    }
+
+
+def _value(field: pa.Field, refused: dict[str, str]) -> str | None:
+    """Return SQL of a column's values as a table has them; None, and why, where none can hold it."""
+    if field.name in refused:
+        return None
     try:
-        column(field, None)
+        return column(field, None).value
     except UnknownType as error:
         refused[field.name] = f"it {error}; {error.remedy}"
-    return field.name in refused
+        return None
 
 
 def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iterator[tuple[str, ...]]:
     """Yield what could identify a row, the likeliest first: one column, or two of which one is named like an id."""
     single = [
         (place, one) for place, one in enumerate(facts)
-        if one.unique and (one.kind == "whole" or (one.kind == "text" and one.length < PROSE))
+        if one.unique
+        and one.name.lower() not in _OF_EXAMPLES
+        and (one.kind == "whole" or (one.kind == "text" and one.length < PROSE))
     ]  # fmt: skip
     likely = sorted(single, key=lambda pair: (-_likeness(pair[1]), pair[0]))
     yield from ((one.name,) for _, one in likely)
     if single:
         return
-    parts = [one for one in facts if one.values == one.rows and (_ID.search(one.name) or one.kind == "time")][:6]
+    parts = [
+        one for one in facts
+        if one.values == one.rows
+        and one.name.lower() not in _OF_EXAMPLES
+        and (_ID.search(one.name) or one.kind == "time")
+    ][:6]  # fmt: skip
     for pair in combinations(parts, 2):
         if not any(_ID.search(one.name) for one in pair) or pair[0].distinct * pair[1].distinct < rows:
             continue
@@ -219,14 +266,26 @@ def _likeness(facts: Facts) -> int:
 
 
 def _name(path: str, taken: set[str]) -> str:
-    """Return a name for the table of a file: its own, as an identifier."""
-    stem = Path(path).name.split(".")[0]
-    name = re.sub(r"\W+", "_", stem).strip("_").lower() or "rows"
+    """Return a name for the table of a file: its own, as an identifier of ASCII."""
+    stem = unicodedata.normalize("NFKD", Path(path).name.split(".")[0])
+    name = re.sub(r"\W+", "_", stem.encode("ascii", "ignore").decode()).strip("_").lower() or "rows"
     name = f"t_{name}" if name[0].isdigit() else name
     number, unique = 2, name
     while unique in taken:
         unique, number = f"{name}_{number}", number + 1
     return unique
+
+
+def _is_amount(facts: Facts) -> bool:
+    """Return whether the most frequent texts of a column are numbers with a currency or a percent sign."""
+    texts = [str(value).strip() for value, _ in facts.shown]
+    return facts.kind == "text" and bool(texts) and all(map(_AMOUNT.fullmatch, texts))
+
+
+def _number_of(name: str) -> tuple[str, str]:
+    """Return a name for the numbers of a column of amounts, and the expression that computes them."""
+    number = f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
+    return re.sub(r"\W+", "_", f"{name}_number"), number
 
 
 def _named(key: tuple[str, ...]) -> str:

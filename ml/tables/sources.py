@@ -180,7 +180,7 @@ class _Reading:
         source = rows.scan(names)
         relation = source if isinstance(source, str) else "source"
         if not isinstance(source, str):
-            self.connection.register("source", _without_halves(source))
+            self.connection.register("source", without_halves(source))
         if self.first is not None:
             relation = f"(from {relation} limit {self.first})"
         if isinstance(source, str) or rows.again:
@@ -342,7 +342,7 @@ def _shared_names(names: Sequence[str], ignored: set[str], derived: Iterable[str
                 yield f"the columns {', '.join(map(repr, same))} differ by case only"
 
 
-def _without_halves(source: Any) -> Any:
+def without_halves(source: Any) -> Any:
     """Return a table or a stream of Arrow's with no half floats, of which DuckDB knows none."""
     halves = [pa.types.is_float16(kind) for kind in source.schema.types]
     fields = (

@@ -97,6 +97,7 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
         ),
         ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the data"),
         ({"score": {"where": "a = 1; drop table rows"}}, r"score\.where\n.*is no SQL expression"),
+        ({"tables": {"größe": {"source": {"path": "x"}, "key": "id"}}}, r"\['größe'\] are no names of tables"),
         ({"relationships": ["rows"]}, r"reads `table\.column -> table\.column`"),
         (
             {"tables": {"rows": {"source": {}, "key": "id"}}},

@@ -176,6 +176,7 @@ def test_dates_that_fit_two_formats_are_asked_about(tmp_path: Path) -> None:
     ("content", "target", "message"),
     [
         ("a,b\n1,2\n2,3\n", "c", "no file has the column 'c'. There are a, b"),
+        ("1,2\n2,3\n3,4\n", "c", "There are column1, column2. The first line of .*x.csv looks like the others"),
         ("age,b\n1,2\n2,3\n", "agee", "did you mean 'age'"),
         ("a,b\n1,2\n2,2\n", "b", "the target 'b' of .* is 2 in all 2 rows"),
         ("a,b\n1,2024-01-01\n2,2024-01-02\n", "b", "the target 'b' of .* is a time"),

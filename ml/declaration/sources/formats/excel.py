@@ -63,8 +63,20 @@ def _at(cells: list[list[Any]], row: int, column: int) -> Any:
     return cells[row][column] if row < len(cells) and column < len(cells[row]) else None
 
 
+def sheets_of(place: Place, rows: int) -> dict[str, list[tuple[Any, ...]]]:
+    """Return the values of the first `rows` of each sheet of a file, in the order of the sheets."""
+    with _opened(place, calculated=True) as book:
+        return {sheet.title: list(sheet.iter_rows(max_row=rows, values_only=True)) for sheet in book.worksheets}
+
+
 def _cells(place: Place, options: FileOptions, *, calculated: bool) -> Iterator[Sequence[Any]]:
     """Yield the rows of the sheet as cells, whose formulas are their values if `calculated`."""
+    with _opened(place, calculated) as book:
+        yield from _chosen(place, book, options).iter_rows(min_row=1 + (options.skip or 0))
+
+
+@contextmanager
+def _opened(place: Place, calculated: bool) -> Iterator[Any]:
     openpyxl = required("openpyxl", "excel", f"the file {place.shown!r}")
     with place.open(packed=False) as opened:
         try:
@@ -72,7 +84,7 @@ def _cells(place: Place, options: FileOptions, *, calculated: bool) -> Iterator[
         except Exception as error:  # of a damaged file it raises whatever it stumbles on
             raise DataError(f"the file {place.shown!r} is no Excel file (.xlsx): {error}; correct it") from error
         try:
-            yield from _chosen(place, book, options).iter_rows(min_row=1 + (options.skip or 0))
+            yield book
         finally:
             book.close()
 

@@ -1,0 +1,95 @@
+"""Tables of drafts are read as a run reads them, and have names that a run takes."""
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from ml.base.sql import DataError
+from ml.draft.table import draft_table
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("Kündigung Liste 2024 (neu).csv", "kundigung_liste_2024_neu"),
+        ("2024-01.csv", "t_2024_01"),
+        ("顧客.csv", "rows"),
+        ("orders.csv", "orders_2"),
+    ],
+)
+def test_a_table_is_named_as_its_file_in_letters_that_an_asset_may_have(file: str, name: str, tmp_path: Path) -> None:
+    (tmp_path / file).write_text("a,b\n1,2\n2,3\n")
+
+    with draft_table(str(tmp_path / file), ["orders"]) as table:
+        assert table.name == name
+
+
+def test_a_name_that_two_columns_have_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("id,a,a,b\n1,2,3,4\n2,3,4,5\n")
+
+    with pytest.raises(DataError, match=r"x.csv' has the columns \['a'\] more than once; rename"), \
+            draft_table(str(tmp_path / "x.csv")):  # fmt: skip
+        pass
+
+
+@pytest.mark.parametrize("kind", [pa.timestamp("ns", "Europe/Berlin"), pa.timestamp("s"), pa.date32(), pa.date64()])
+def test_times_of_every_type_have_values(kind: pa.DataType, tmp_path: Path) -> None:
+    days = pa.array([datetime(2024, 1, 1) + timedelta(day) for day in range(40)]).cast(kind)
+    pq.write_table(pa.table({"id": range(40), "at": days}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert [time.name for time in table.times] == ["at"]
+
+
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32(), pa.uint64(), pa.decimal128(20, 2)])
+def test_numbers_of_every_type_have_values(kind: pa.DataType, tmp_path: Path) -> None:
+    numbers = pa.array([float(number % 20) for number in range(40)], pa.float64()).cast(kind)
+    pq.write_table(pa.table({"id": range(40), "x": numbers}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert table.facts["x"].distinct == 20
+        assert not table.refused
+
+
+@pytest.mark.parametrize(
+    ("numbers", "counts"),
+    [
+        ([*range(1, 41)], True),
+        ([*range(37), 800, 801, 802], True),  # rows were left out
+        ([*range(39), None], True),
+        ([number * 10 for number in range(40)], False),
+        ([number % 39 for number in range(40)], False),
+        ([number * number for number in range(40)], False),
+    ],
+)
+def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], counts: bool, tmp_path: Path) -> None:
+    pq.write_table(pa.table({"id": [f"c{row}" for row in range(40)], "n": numbers}), tmp_path / "x.parquet")
+
+    with draft_table(str(tmp_path / "x.parquet")) as table:
+        assert table.facts["n"].counts_rows is counts
+
+
+@pytest.mark.parametrize(
+    ("texts", "asked"),
+    [
+        (["12.5%", "3%"], True),
+        (["€ 1,234.50", "€ 7"], True),
+        (["$7", "-$8"], True),
+        (["A1", "B2"], False),
+        (["7 kg"], False),
+    ],
+)
+def test_amounts_with_a_sign_are_asked_about(texts: list[str], asked: bool, tmp_path: Path) -> None:
+    columns = {"id": range(40), "x": [texts[row % len(texts)] for row in range(40)]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+
+    with draft_table(str(tmp_path / "rows.parquet")) as table:
+        question = table.entries(None, None, {}).get("question about amounts")
+
+    assert (question is not None) is asked
+    if question is not None:
+        assert set(yaml.safe_load("\n".join(question.lines))["computed"]) == {"x_number"}
