@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from ml.base.keys import places
+from ml.base.sql import DataError, run_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, FeatureDefinitions
 
@@ -17,7 +18,8 @@ def golden_rows(
 ) -> tuple[pa.Table, pd.DataFrame]:
     """Choose rows to ask the service about, with nothing known of their outcome, and the key and cutoff of each.
 
-    Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen.
+    Each is a row of the examples' table: as it is, with its numbers missing, and with its categories unseen, where its
+    computed columns can then be computed.
     """
     keys = spec.keys
     chosen = rows.iloc[np.linspace(0, len(rows) - 1, min(count, len(rows))).astype(int)][[*keys, "cutoff"]]
@@ -28,9 +30,25 @@ def golden_rows(
     kinds = {name: definitions.record[name] for name in columns if name != spec.key}
     numbers = [name for name, kind in kinds.items() if kind == "number"]
     texts = [name for name, kind in kinds.items() if kind == "text"]
-    parts = [source, _with(source, numbers, None)]
-    parts += [_with(source, [name], value) for value in ("never seen", None) for name in texts]
+    changed = [_with(source, numbers, None)]
+    changed += [_with(source, [name], value) for value in ("never seen", None) for name in texts]
+    parts = [source, *(part for part in changed if _is_computed(definitions, part))]
     return pa.concat_tables(parts).combine_chunks(), pd.concat([chosen] * len(parts), ignore_index=True)
+
+
+def _is_computed(definitions: FeatureDefinitions, rows: pa.Table) -> bool:
+    """Return whether the computed columns of rows have values: `cast(x as double)` has none of a text never seen.
+
+    The service refuses such a record by name, so that there is no answer to compare.
+    """
+    seeds = definitions.synthesis.seeds if definitions.synthesis else {}
+    if not seeds:
+        return True
+    try:
+        run_sql("golden rows", f"select {', '.join(f'({sql})' for sql in seeds.values())} from source", source=rows)
+    except DataError:
+        return False
+    return True
 
 
 def _with(table: pa.Table, columns: Iterable[str], value: str | None) -> pa.Table:

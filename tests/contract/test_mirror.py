@@ -40,7 +40,6 @@ ELSEWHERE = {
     "ml/exported/onnx": "ml/models/test_catalogue.py",
     "ml/features/definitions": "ml/features/test_matrix.py",
     "ml/features/events": "ml/features/test_matrix.py",
-    "ml/features/golden_requests": "assets/stages/test_online_state.py",
     "ml/features/history_check": "ml/features/test_leak_library.py",
     "ml/features/synthesis_query": "ml/features/test_synthesis.py",
     "ml/features/sums": "ml/features/test_identities.py",
