@@ -111,7 +111,7 @@ def test_categories_are_no_pixels() -> None:
     encoder, y = Encoder.fit(frame, ["p_0_0"], ["c"]), np.array([0, 1], np.int8)
     X = encoder.encode(frame)
 
-    with pytest.raises(ValueError, match=r"takes pixels, which are numbers. Got the categorical columns \['c'\]"):
+    with pytest.raises(ValueError, match=r"takes pixels, which are numbers. Got the columns \['c'\]"):
         cnn(Training(X, y, X, y, encoder))
 
 
