@@ -1,4 +1,4 @@
-"""The first hour of a data scientist: a file, three commands, and a model that has passed its gates."""
+"""The first hour of a data scientist: a file, three commands, a model that has passed its gates, and scores by it."""
 
 import os
 import subprocess
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tests.support import twins
@@ -49,3 +50,10 @@ def test_a_file_becomes_a_model_in_three_commands(
 
     assert "production  churn version 1" in said
     assert 'answered    {"score": ' in said
+    new_rows = pd.read_csv(file).drop(columns="Churn").head(50)
+    new_rows.to_csv(tmp_path / "new.csv", index=False)
+    run("score", "churn", str(tmp_path / "new.csv"), "--out", str(tmp_path / "scores.csv"))
+    scores = pd.read_csv(tmp_path / "scores.csv")
+    assert list(scores["customerID"]) == list(new_rows["customerID"])
+    assert scores["score"].between(0, 1).all()
+    assert set(scores["decision"]) == {True, False}
