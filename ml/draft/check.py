@@ -57,8 +57,8 @@ def check(use_case: str, spec: UseCaseSpec, rows: int | None) -> Iterator[Remark
 def _of_table(name: str, declared: Table, table: pa.Table, spec: UseCaseSpec) -> Iterator[Remark]:
     for finding in audit_table(table, declared):
         yield from _remarks(name, finding, blocks=finding.check not in declared.audit.warn)
-    used = {link.child_column for link in spec.links if link.child == name}
-    used |= {link.parent_column for link in spec.links if link.parent == name}
+    used = {column for link in spec.links if link.child == name for column in link.child_columns}
+    used |= {column for link in spec.links if link.parent == name for column in link.parent_columns}
     left_out = {*declared.keys, *declared.ignore, *declared.times, *used}
     for column, text, remedy in remarkable(table, left_out, declared.texts):
         yield Remark(name, f"column {column!r} {text}: {remedy}", False)

@@ -97,3 +97,14 @@ def test_a_declared_column_that_is_not_there_is_named_with_the_one_that_was_mean
 )
 def test_what_stops_a_run_is_said_before_it(examples: dict[str, Any], message: str, tmp_path: Path) -> None:
     assert any(message in text for text in remarks(tmp_path, examples=examples)[True])
+
+
+def test_no_column_by_which_a_row_of_another_table_is_found_is_called_useless(tmp_path: Path) -> None:
+    shops = pd.DataFrame({"shop": range(17), "twin": range(17), "size": [row % 5 for row in range(17)]})
+    shops.to_csv(tmp_path / "shops.csv", index=False)
+    rows = {"source": {"path": str(tmp_path / "rows.csv")}, "key": "id", "ignore": ["name", "nothing"]}
+    tables = {"rows": rows, "shops": {"source": {"path": str(tmp_path / "shops.csv")}, "key": ["shop", "twin"]}}
+
+    answers = remarks(tmp_path, tables=tables, relationships=["rows.(x, twin) -> shops.(shop, twin)"])
+
+    assert answers == {True: [], False: []}
