@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from ml.base.sql import quoted
 from ml.tables.columns import NUMBER, WHOLE
+from ml.tables.numbers import NUMBERS, WORDS
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
 Kind = Literal["whole", "number", "boolean", "time", "text"]
 TABLE = "rows"
 MARKS = ("?", "NA", "N/A", "n/a", "#N/A", "NULL", "null", "None", "NaN", "nan", "-", "--", ".")
-FEW_MARKS = 3  # different texts among numbers that may stand for missing ones
-NUMBERS = 0.9  # of the values, at least, if texts beside them are to be marks; beside MARKS any share
 SENTINELS = (-99, -999, -9999, -99999, -999999)
 COUNTED = 0.95  # of the rows, in which a number is one more than in the row before, in a column that counts them
 SHOWN = 20  # most frequent values that are kept
@@ -187,7 +186,7 @@ class _Column:
 
     def _marks(self, others: Sequence[tuple[str, int]], values: int, numbers: int) -> tuple[str, ...]:
         """Return the texts that stand for missing values in a column of numbers, if it is one."""
-        few = 0 < len(others) <= FEW_MARKS
+        few = 0 < len(others) <= WORDS
         if few and numbers and (numbers >= NUMBERS * values or all(_is_mark(text) for text, _ in others)):
             return tuple(text for text, _ in others)
         return ()

@@ -12,7 +12,7 @@ from typing import Any
 from ml.base.sql import DataError, connection, quoted
 from ml.draft.facts import TABLE, Facts, parsed_sql
 from ml.draft.notes import Guess, Question
-from ml.draft.table import DraftTable
+from ml.draft.table import ID_NAME, DraftTable
 
 POSITIVE = (
     "yes",
@@ -261,11 +261,9 @@ def _dates(table: DraftTable, time: str) -> dict[str, Any] | None:
 
 def _group(table: DraftTable, target: Facts) -> str | None:
     """Return a column of ids that rows share, such as a patient's."""
-    from ml.draft.table import _ID
-
     for one in table.facts.values():
         repeated = 50 < one.distinct < one.values and one.kind in ("whole", "text")
-        if _ID.search(one.name) and repeated and one.name != target.name:
+        if ID_NAME.search(one.name) and repeated and one.name != target.name:
             return one.name
     return None
 

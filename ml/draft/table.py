@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
-_ID = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
+ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
 _OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
 _AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
@@ -247,10 +247,10 @@ def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iter
         one for one in facts
         if one.values == one.rows
         and one.name.lower() not in _OF_EXAMPLES
-        and (_ID.search(one.name) or one.kind == "time")
+        and (ID_NAME.search(one.name) or one.kind == "time")
     ][:6]  # fmt: skip
     for pair in combinations(parts, 2):
-        if not any(_ID.search(one.name) for one in pair) or pair[0].distinct * pair[1].distinct < rows:
+        if not any(ID_NAME.search(one.name) for one in pair) or pair[0].distinct * pair[1].distinct < rows:
             continue
         count = opened.execute(
             f"select count(*) from (select distinct {', '.join(map(parsed_sql, pair))} from {TABLE})"
@@ -262,7 +262,7 @@ def _keys(opened: DuckDBPyConnection, facts: Sequence[Facts], rows: int) -> Iter
 def _likeness(facts: Facts) -> int:
     """Return how much a column looks like a key: by its name, and as one that does not just count the rows."""
     is_unnamed = facts.name.startswith("Unnamed: ") or not facts.name
-    return 2 * bool(_ID.search(facts.name)) - facts.counts_rows - is_unnamed
+    return 2 * bool(ID_NAME.search(facts.name)) - facts.counts_rows - is_unnamed
 
 
 def _name(path: str, taken: set[str]) -> str:

@@ -13,7 +13,7 @@ from ml.tables.findings import Finding, worst_first
 from ml.tables.types import is_text
 
 NUMBERS_AMONG_TEXTS = "no_numbers_among_texts"
-MOSTLY = 0.9  # of the texts, at least, that are numbers
+NUMBERS = 0.9  # of the texts, at least, that are numbers
 WORDS = 3  # different other texts, at most: more are values of their own
 
 
@@ -66,5 +66,5 @@ def _mixed(table: pa.Table | TableFile, columns: list[str]) -> Iterator[_Mixed]:
                 continue
             ((total,),) = opened.execute(f"select count({text}) from source").fetchall()
             numbers = total - sum(count for _, count in words)
-            if numbers >= MOSTLY * total:
+            if numbers >= NUMBERS * total:
                 yield _Mixed(column, total, numbers, words)

@@ -13,11 +13,9 @@ from ml.declaration.splits.shares import random_shares, rows_together
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import pyarrow as pa
 
     from ml.tasks import metrics
-    from ml.tasks.folds import Fold
 
 Value = bool | int | float | str
 
@@ -112,21 +110,6 @@ class ColumnSplit(SplitKind):
             f"{[value for value, _ in self._values()]}. Add these values to a list, or leave the rows out with "
             "examples.where"
         )
-
-    def folds(
-        self,
-        rows: pd.DataFrame,
-        y: np.ndarray,
-        task: metrics.Task,
-        count: int,
-        seed: int,
-        groups: np.ndarray | None,
-        may_share: bool,
-    ) -> list[Fold]:
-        """Return shuffled folds of the rows that train, of whole groups where there are any."""
-        from ml.tasks.folds import random_folds
-
-        return random_folds(y, task, count, seed, groups)
 
 
 def _text(value: object) -> str:

@@ -73,7 +73,6 @@ class SplitKind(Kind):
         """Return how many equal rows are kept in one split at most, of so many; more are not odd."""
         return 0
 
-    @abstractmethod
     def folds(
         self,
         rows: pd.DataFrame,
@@ -86,9 +85,12 @@ class SplitKind(Kind):
     ) -> list[Fold]:
         """Return folds of training rows, of which there are `folded_by`, the labels and the numbers of their groups.
 
-        With `may_share` the audit only warns of groups in two splits. Raises FoldError where rows or classes are too
-        few.
+        They are shuffled, of whole groups where there are any, unless the kind of split has an order. With `may_share`
+        the audit only warns of groups in two splits. Raises FoldError where rows or classes are too few.
         """
+        from ml.tasks.folds import random_folds
+
+        return random_folds(y, task, count, seed, groups)
 
     def has_seen(self, rows: pd.DataFrame, learned: Callable[[], pd.DataFrame]) -> np.ndarray:
         """Return which rows (key and cutoff) a model has seen that was trained by this split, [n_rows] of booleans.

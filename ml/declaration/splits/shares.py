@@ -11,11 +11,9 @@ from ml.declaration.splits.kind import SplitKind
 
 if TYPE_CHECKING:
     import numpy as np
-    import pandas as pd
     import pyarrow as pa
 
     from ml.tasks import metrics
-    from ml.tasks.folds import Fold
 
 
 class SharesSplit(SplitKind):
@@ -57,21 +55,6 @@ class SharesSplit(SplitKind):
 
         shares = {"validation": self.validation_share, "test": self.test_share}
         return rows.append_column("split", pa.array(random_shares(rows, groups, kind, seed, alike, **shares)))
-
-    def folds(
-        self,
-        rows: pd.DataFrame,
-        y: np.ndarray,
-        task: metrics.Task,
-        count: int,
-        seed: int,
-        groups: np.ndarray | None,
-        may_share: bool,
-    ) -> list[Fold]:
-        """Return shuffled folds, of whole groups where there are any."""
-        from ml.tasks.folds import random_folds
-
-        return random_folds(y, task, count, seed, groups)
 
 
 def _keys(rows: pa.Table) -> list[object]:
