@@ -100,11 +100,11 @@ def test_what_stops_a_run_is_said_before_it(examples: dict[str, Any], message: s
 
 
 def test_no_column_by_which_a_row_of_another_table_is_found_is_called_useless(tmp_path: Path) -> None:
-    shops = pd.DataFrame({"shop": range(17), "twin": range(17), "size": [row % 5 for row in range(17)]})
+    shops = pd.DataFrame({"shop": range(17), "nothing": "same", "size": [row % 5 for row in range(17)]})
     shops.to_csv(tmp_path / "shops.csv", index=False)
-    rows = {"source": {"path": str(tmp_path / "rows.csv")}, "key": "id", "ignore": ["name", "nothing"]}
-    tables = {"rows": rows, "shops": {"source": {"path": str(tmp_path / "shops.csv")}, "key": ["shop", "twin"]}}
+    rows = {"source": {"path": str(tmp_path / "rows.csv")}, "key": "id", "ignore": ["name", "twin"]}
+    tables = {"rows": rows, "shops": {"source": {"path": str(tmp_path / "shops.csv")}, "key": ["shop", "nothing"]}}
 
-    answers = remarks(tmp_path, tables=tables, relationships=["rows.(x, twin) -> shops.(shop, twin)"])
+    answers = remarks(tmp_path, tables=tables, relationships=["rows.(x, nothing) -> shops.(shop, nothing)"])
 
     assert answers == {True: [], False: []}
