@@ -2,7 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -28,6 +29,7 @@ from ml.features.windows import (
 )
 from ml.tables.types import RecordType, record_type
 from ml.tasks.row_weights import WEIGHT
+from service.plan.texts import is_number_of
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -174,13 +176,20 @@ def _check_own(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
             raise DataError(f"{where}: examples.known names {sorted(names)}, which {reason}; leave them out")
 
 
-def _check_names(where: str, features: Iterable[Feature]) -> None:
+def _check_names(where: str, features: Sequence[Feature]) -> None:
     """Raise DataError for a feature with the name of a column that every example has beside its features."""
     for name in sorted({feature.name for feature in features if feature.name.lower() in EXAMPLE}):
         raise DataError(
             f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
             f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
         )
+    texts = [feature.name for feature in features if feature.type == "text"]
+    for feature, text in product(features, texts):
+        if is_number_of(text, feature.name):
+            raise DataError(
+                f"{where}: the column {feature.name!r} has the name of a number that the text {text!r} becomes; give "
+                "it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
+            )
 
 
 def _check_twice(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:

@@ -18,7 +18,7 @@ from service.predict.predictor import Predictor
 from service.records.reader import InvalidRecords, record_schema
 
 MAX_SHOWN_PROBLEMS = 100
-# Above, and where a query makes features, scoring would hold up other requests for more than about a millisecond.
+# Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
 
@@ -63,7 +63,7 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
 async def _predict(request: Request, predictor: Predictor) -> Response:
     try:
         batch = to_batch(await read_json(request), predictor.plan.record)
-        if len(batch.records) <= INLINE_RECORDS and predictor.plan.synthesis is None:
+        if len(batch.records) <= INLINE_RECORDS and predictor.is_quick:
             prediction = predictor.predict(batch.records)
         else:
             prediction = await to_thread.run_sync(predictor.predict, batch.records)

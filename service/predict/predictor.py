@@ -56,6 +56,11 @@ class Predictor:
         return self.model.threshold
 
     @property
+    def is_quick(self) -> bool:
+        """Return whether a record takes a bounded time: no query makes its features, and no text of any length."""
+        return self.plan.synthesis is None and not self.model.inputs.texts
+
+    @property
     def example(self) -> dict[str, Any] | None:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None

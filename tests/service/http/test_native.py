@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from asyncio import _get_running_loop
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,6 +11,7 @@ from starlette.testclient import TestClient
 from service.http.app import Application
 from service.http.native import MAX_SHOWN_PROBLEMS
 from service.http.served import Served
+from service.predict.predictor import Prediction, Predictor
 
 GOLDEN_SCORE = 0.9355352  # of the record, by hand: sigmoid(2.675)
 
@@ -34,6 +37,24 @@ def test_a_batch_gets_as_many_scores(client: TestClient, record: dict[str, Any],
     assert len(content["scores"]) == count
     assert content["scores"][:-1] == [pytest.approx(GOLDEN_SCORE, abs=1e-6)] * (count - 1)
     assert content["warnings"] == [[]] * (count - 1) + [["planes: no row for tailnum 'N9'"]]
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_records_that_may_take_long_are_answered_beside_other_requests(
+    client: TestClient, served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, is_quick: bool
+) -> None:
+    in_loop = []
+
+    class Watched(Predictor):
+        def predict(self, records: Sequence[Any]) -> Prediction:
+            in_loop.append(_get_running_loop() is not None)
+            return super().predict(records)
+
+    monkeypatch.setattr(Watched, "is_quick", is_quick)
+    served.require_predictor().__class__ = Watched
+
+    assert client.post("/predict", json=record).status_code == 200
+    assert in_loop == [is_quick]
 
 
 def test_coordinates_are_the_bundles_and_name_the_providers(client: TestClient) -> None:
