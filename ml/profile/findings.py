@@ -27,8 +27,8 @@ Named = tuple[float, str]
 def findings(profile: Profile) -> tuple[str, ...]:
     """Return the sentences of a profile; there is one for each kind of finding at most."""
     kinds: Sequence[Callable[[Profile], str | None]] = (
-        _telling, _constant, _same, _empty, _missing_apart, _apart, _unseen, _infinite, _far, _names, _close, _rare,
-        _gaps, _silent,
+        _learns_nothing, _telling, _constant, _same, _empty, _missing_apart, _apart, _unseen, _infinite, _far, _names,
+        _close, _rare, _gaps, _silent,
     )  # fmt: skip
     return tuple(sentence for kind in kinds if (sentence := kind(profile)))
 
@@ -47,12 +47,20 @@ def _name(column: ColumnProfile) -> str:
     return shortened(column.name, NAME)
 
 
+def _learns_nothing(profile: Profile) -> str | None:
+    target = profile.target["train"]
+    is_one = (
+        target["least"] == target["greatest"] if profile.task == "regression" else set(target.values()) <= {0.0, 1.0}
+    )
+    return "The target has the same value in every training row: a model can learn nothing of it." if is_one else None
+
+
 def _telling(profile: Profile) -> str | None:
     least, metric = TELLING[profile.measure], {"roc_auc": "ROC AUC", "r2": "R²"}[profile.measure]
     found = [
         (column.alone.value, f"{_name(column)} ({metric} {column.alone.value:.3f})")
         for column in profile.columns
-        if column.alone and column.alone.value >= least
+        if column.alone and column.alone.value >= least and column.by_chance <= SILENT
     ]
     advice = "If it is not yet known at the cutoff, it is a leak: say in known_at when it becomes known."
     return _listed(found, "One column alone nearly gives the target", "{} columns alone nearly give the target", advice)
@@ -209,7 +217,7 @@ def _close(profile: Profile) -> str | None:
 
 
 def _rare(profile: Profile) -> str | None:
-    if profile.task == "regression":
+    if profile.task == "regression" or _learns_nothing(profile):
         return None
     shares = profile.target["train"]
     if profile.task == "binary":

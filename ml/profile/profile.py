@@ -63,7 +63,7 @@ def make_profile(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa
     texts = [at for at in place if compared[at].is_text][:TEXTS]
     associated = [compared[at] for at in place if not compared[at].is_text or at in texts]
     associations = Associations(associated, np.arange(len(rows.y)))
-    several = [at for at, column in enumerate(associated) if column.distinct > 1][:HEATMAP]
+    several = np.flatnonzero(np.isfinite(associations.matrix.diagonal()))[:HEATMAP]
     shown = [several[at] for at in in_blocks(associations.matrix[np.ix_(several, several)])]
     profile = Profile(
         task=spec.task,
@@ -133,4 +133,5 @@ def _drift(column: Column, rows: _Rows, split: str) -> Drift | None:
 
 def _sampled(column: Column, rows: _Rows) -> Column:
     """Return the training sample of a column: all of them, of all rows, would be too much to hold."""
-    return replace(column, values=column.values[rows.sample["train"]])
+    chosen = rows.sample["train"]
+    return replace(column, values=column.values[chosen], whole=None if column.whole is None else column.whole[chosen])
