@@ -17,7 +17,7 @@ class Report:
     @property
     def html(self) -> str:
         """The whole page."""
-        with prepared():
+        with prepared(self.home):
             from resources.storage import File, storage
 
             digest = PurePosixPath(self._path).stem  # a page bears the hash of its bytes
@@ -26,7 +26,7 @@ class Report:
     @property
     def file(self) -> str:
         """The path or URL of the page."""
-        with prepared():
+        with prepared(self.home):
             from resources.storage import File, storage
 
             return storage().uri(File(path=self._path, digest="", size=0))
@@ -73,7 +73,8 @@ def report(use_case: str) -> Report:
 
         if "@" in use_case or ":" in use_case:
             return report_on(str(record_of(use_case)["id"]), use_case, home)
-        return _report(record_of(f"{use_case}/evaluation"), use_case, home)
+        name = use_case.removesuffix("/evaluation")
+        return _report(record_of(f"{name}/evaluation"), name, home)
 
 
 def report_on(model: str, name: str, home: Path) -> Report:
