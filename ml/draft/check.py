@@ -11,6 +11,7 @@ from ml.base.sql import DataError, connection
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.draft.facts import TABLE, facts_of, useless
+from ml.draft.table import time_of
 from ml.examples.audit import WARNS, audit_examples
 from ml.examples.build import make_examples
 from ml.examples.known import unused_past
@@ -79,6 +80,10 @@ def remarkable(table: pa.Table, left_out: set[str], texts: set[str]) -> Iterator
     for column, why in useless(facts, texts):
         yield column, why, "list it under ignore"
     for one in facts:
+        if one.mixed:
+            written = " and as ".join(form or "ISO 8601" for form in one.mixed)
+            remedy = f"list it under ignore, and compute {time_of(one)}"
+            yield one.name, f"has times written as {written}, each of which is a category", remedy
         if one.prose and one.name not in texts:
             remedy = f"write logical_types: {{{one.name}: text}}, or list it under ignore"
             yield one.name, f"is prose of {one.length:.0f} characters on average, each of which is a category", remedy

@@ -21,6 +21,7 @@ from ml.draft.notes import Guess, Question, block_lines, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
 from ml.tables.sources import without_halves
+from ml.tasks.row_weights import WEIGHT
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -29,7 +30,7 @@ ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
-_OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
+_OF_EXAMPLES = ("cutoff", "target", "split", WEIGHT)  # columns that every example has
 _AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
@@ -75,11 +76,18 @@ class DraftTable:
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
-        if marked := [one.name for one in self.facts.values() if _is_amount(one) and one.name != target]:
+        if marked := [one.name for one in self.facts.values() if is_amount(one) and one.name != target]:
             entries["question about amounts"] = Question(
                 f"are the texts of {_some(marked)} amounts? As texts they are names; to have numbers, list them under "
                 "ignore and compute",
                 block_lines({"computed": dict(map(_number_of, marked))}),
+            )
+        for one in (one for one in self.facts.values() if one.mixed and one.name != target):
+            written = " and as ".join(form or "ISO 8601" for form in one.mixed)
+            entries[f"question about {one.name}"] = Question(
+                f"is {one.name} a time? Its texts are written as {written}, and are names as they stand; to have "
+                "times, list it under ignore and compute",
+                block_lines({"computed": {re.sub(r"\W+", "_", f"{one.name}_time"): time_of(one)}}),
             )
         return entries
 
@@ -165,6 +173,11 @@ class DraftTable:
         yield from self.refused.items()
         left = [one for one in self.facts.values() if one.name != target and one.name not in self.key]
         yield from ((name, f"it {why}") for name, why in useless(left))
+        yield from (
+            (one.name, "every example has a column of this name; to have it as a feature, rename it at its source")
+            for one in left
+            if one.name.lower() in _OF_EXAMPLES and one.kind != "time"
+        )
 
 
 @contextmanager
@@ -276,7 +289,14 @@ def _name(path: str, taken: set[str]) -> str:
     return unique
 
 
-def _is_amount(facts: Facts) -> bool:
+def time_of(facts: Facts) -> str:
+    """Return the expression that computes times of texts in several formats; ISO 8601 is tried last, as most fit it."""
+    name, formats = quoted(facts.name), sorted(facts.mixed, key=lambda form: form == "")
+    parsed = (f"try_strptime({name}, '{form}')" if form else f"try_cast({name} as timestamp)" for form in formats)
+    return f"coalesce({', '.join(parsed)})"
+
+
+def is_amount(facts: Facts) -> bool:
     """Return whether the most frequent texts of a column are numbers with a currency or a percent sign."""
     texts = [str(value).strip() for value, _ in facts.shown]
     return facts.kind == "text" and bool(texts) and all(map(_AMOUNT.fullmatch, texts))
@@ -284,8 +304,12 @@ def _is_amount(facts: Facts) -> bool:
 
 def _number_of(name: str) -> tuple[str, str]:
     """Return a name for the numbers of a column of amounts, and the expression that computes them."""
-    number = f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
-    return re.sub(r"\W+", "_", f"{name}_number"), number
+    return re.sub(r"\W+", "_", f"{name}_number"), number_of(name)
+
+
+def number_of(name: str) -> str:
+    """Return the expression that computes the numbers of a column of amounts."""
+    return f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
 
 
 def _named(key: tuple[str, ...]) -> str:
