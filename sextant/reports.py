@@ -38,7 +38,7 @@ class Report:
 
     def __repr__(self) -> str:
         """Return the metrics as text."""
-        lines = {name: f"{value:.4f}" for name, value in self.metrics.items()}
+        lines = {name: f"{value:.4f}" for name, value in self.evaluation.labelled().items()}
         return text_card(f"report on {self.name}, {self.evaluation.rows:,} test rows", lines, self.file)
 
     def _repr_markdown_(self) -> str:
@@ -52,7 +52,7 @@ class Report:
         from ml.report.page import estimate
 
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{estimate(value)}</td></tr>"
+            f"<tr><td>{escape(self.evaluation.label(name))}</td><td>{estimate(value)}</td></tr>"
             for name, value in sorted(self.evaluation.intervals.items(), key=lambda entry: entry[0] != self._metric)
         )
         about = f"{self.evaluation.rows:,} test rows; the whole page is {escape(self.file)}"

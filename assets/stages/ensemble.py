@@ -10,6 +10,7 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.ensemble import blend
 from ml.search.tuning import TunedModel
+from ml.tasks.labels import label
 from ml.tasks.metrics import own_modules
 from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.storage import Columns
@@ -33,14 +34,15 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         y_train, y_valid = (task.labels(part["target"]) for part in parts)
         train, valid = (metric_weights(how, part) for part in parts)
         tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds, counting=(train, valid))
-        path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
+        metric = label(tuned.metric, task.kind)
+        path = pd.DataFrame(selection.path, columns=["added", metric])
         step.show(
             weights=dict(selection.weights),
             selected_on="out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
             path=dg.MetadataValue.md(markdown_table(path)),
         )
         step.run.params(tuned.params)
-        step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+        step.metrics({metric: tuned.score}, prefix="validation ")
         return tuned
 
     return ensemble

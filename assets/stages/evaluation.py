@@ -177,7 +177,7 @@ def _report(step: Step, evaluation: Evaluation) -> None:
     numbers = stamp_json(as_json(evaluation, verdicts), step.coordinates.id)
     step.run.file("report.html", page)
     step.run.file("report.json", json.dumps(numbers, indent=1).encode())
-    step.metrics({evaluation.label(name): value for name, value in evaluation.metrics.items()}, prefix="test ")
+    step.metrics(evaluation.labelled(), prefix="test ")
     rates = evaluation.decisions.rates if evaluation.decisions else {}
     defined = {rate: estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
     step.metrics({at_threshold(rate): value for rate, value in defined.items()}, prefix="test ")

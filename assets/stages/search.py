@@ -22,6 +22,7 @@ from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
+from ml.tasks.labels import label
 from ml.tasks.row_weights import RowWeights
 from resources.home import home
 from resources.ledger import Ledger
@@ -118,9 +119,9 @@ def _log(step: Step, trial: Trial) -> None:
 def _show_study(step: Step, tuned: TunedModel, storage: Any) -> None:
     import optuna
 
-    step.figure("history", history(tuned.trials, tuned.metric))
+    step.figure("history", history(tuned.trials, tuned.metric, tuned.task.kind))
     study = optuna.load_study(study_name=tuned.study, storage=storage)
-    step.run.file("study.html", page(study, tuned.metric).encode())
+    step.run.file("study.html", page(study, label(tuned.metric, tuned.task.kind)).encode())
     link = step.run.link("study.html")
     step.show(study=tuned.study, study_plots=dg.MetadataValue.url(link))
 
@@ -128,10 +129,11 @@ def _show_study(step: Step, tuned: TunedModel, storage: Any) -> None:
 def _show(step: Step, tuned: TunedModel) -> None:
     step.show(best_parameters=dict(tuned.params), trials=dg.MetadataValue.md(_table(tuned.trials)))
     step.run.params(tuned.params)
-    step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+    metric = label(tuned.metric, tuned.task.kind)
+    step.metrics({metric: tuned.score}, prefix="validation ")
     if len(tuned.refit_scores) > 1:
         spread = {"mean": mean(tuned.refit_scores), "standard deviation": stdev(tuned.refit_scores)}
-        step.metrics({f"{tuned.metric} {name} of seeds": value for name, value in spread.items()}, "validation ")
+        step.metrics({f"{metric} {name} of seeds": value for name, value in spread.items()}, "validation ")
 
 
 def outcome(trial: Trial) -> str:

@@ -42,7 +42,7 @@ def _model(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     if (reference := evaluation.reference) is None:
         return
     yield (
-        f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
+        f"It won on {reference.validation_rows:,} validation rows with {evaluation.label(reference.metric)} "
         f"{reference.validation[reference.metric]:.4f}; seed {spec.seed}."
     )
     if (threshold := reference.threshold) is not None:
@@ -96,11 +96,11 @@ def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     worse = [part.name for part in evaluation.slices if part.found]
     if not worse:
         return
-    yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
+    yield f"Its {evaluation.label(spec.metric)} is worse than elsewhere on {'; '.join(worse)}."
     if Metric.named(spec.metric).ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
-            f"{spec.metric} is usual and no proof of a fault."
+            f"{evaluation.label(spec.metric)} is usual and no proof of a fault."
         )
     else:
         yield "That is no proof of a fault: some rows are harder than others."
