@@ -82,6 +82,17 @@ class DraftTable:
                 "ignore and compute",
                 block_lines({"computed": dict(map(_number_of, marked))}),
             )
+        if otherwise := self._otherwise_written(target):
+            numbers = {
+                re.sub(r"\W+", "_", f"{one.name}_number"): f"try_cast({quoted(one.name)} as double)"
+                for one in otherwise
+            }
+            entries["question about numbers"] = Question(
+                f"are the texts of {_some([one.name for one in otherwise])} numbers? They have a point before the "
+                "fraction, those of other columns a comma, and are names as they stand; to have numbers, list them "
+                "under ignore and compute",
+                block_lines({"computed": numbers}),
+            )
         for one in (one for one in self.facts.values() if one.mixed and one.name != target):
             written = " and as ".join(form or "ISO 8601" for form in one.mixed)
             entries[f"question about {one.name}"] = Question(
@@ -113,6 +124,13 @@ class DraftTable:
         if units := {one.name: one.unit for one in self.facts.values() if one.unit}:
             source["unit"] = Guess(units, "by their name and size these numbers are times, counted since 1970")
         return source
+
+    def _otherwise_written(self, target: str | None) -> list[Facts]:
+        """Return the numbers with a point in texts of a source whose other numbers have a comma."""
+        if not any(one.decimal for one in self.facts.values()):
+            return []
+        pointed = [one for one in self.facts.values() if one.kind == "number" and not one.decimal and one.values]
+        return [one for one in pointed if one.name != target and self._is_text(one.name)]
 
     def _missing(self, marks: Mapping[str, Facts]) -> Guess:
         values = [value for one in marks.values() for value in one.marks]

@@ -91,7 +91,8 @@ class PlausibleGate(GateKind):
         return (
             f"{evaluation.label(metric)} is {value:.4f} on the {evaluation.rows} test rows{sure}: beyond {limit:g} it "
             f"is too good to be true{_makers(evaluation, metric)}. Say in known_at when columns become known, or leave "
-            f"them out with ignore; if such a score is possible, say gates.plausible: {{limits: {{{metric}: …}}, because: …}}"
+            "them out with ignore; if such a score is possible, say gates.plausible: "
+            f"{{limits: {{{metric}: …}}, because: …}}"
         )
 
 

@@ -73,6 +73,17 @@ def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], coun
         assert table.facts["n"].counts_rows is counts
 
 
+def test_numbers_with_another_point_than_the_others_are_asked_about(tmp_path: Path) -> None:
+    lines = [f"{row};{row},5;{row}.5;{row}" for row in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id;comma;point;whole", *lines]))
+
+    with draft_table(str(tmp_path / "rows.csv")) as table:
+        question = table.entries(None, None, {})["question about numbers"]
+
+    assert "are the texts of point numbers?" in question.text
+    assert yaml.safe_load("\n".join(question.lines)) == {"computed": {"point_number": 'try_cast("point" as double)'}}
+
+
 @pytest.mark.parametrize(
     ("texts", "asked"),
     [
