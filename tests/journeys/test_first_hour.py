@@ -61,13 +61,12 @@ def test_a_file_becomes_a_model_in_three_commands(
     assert scores["score"].between(0, 1).all()
     assert set(scores["decision"]) == {True, False}
 
-    port, columns = free_port(), new_rows.columns.drop("customerID")
+    url, columns = f"http://127.0.0.1:{(port := free_port())}", new_rows.columns.drop("customerID")
     record = json.loads(pd.read_csv(file, na_values=" ")[columns].iloc[0].to_json())
-    served = subprocess.Popen(
-        tied([str(SEXTANT), "serve", "churn", "--port", str(port)]), cwd=project, env=environment, start_new_session=True
-    )
+    command = tied([str(SEXTANT), "serve", "churn", "--port", str(port)])
+    served = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)
     try:
-        assert wait_until_ready(url := f"http://127.0.0.1:{port}", served, timeout_s=120)
+        assert wait_until_ready(url, served, timeout_s=120)
         answer = ask(url, record)
     finally:
         stop(served)

@@ -56,7 +56,9 @@ def test_two_processes_keep_what_both_have_parsed(kept: Path) -> None:
     assert ParsedModules(kept)._known.keys() == {"ml/a.py", "ml/b.py", "ml/c.py"}
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"7", b'{"ml/a.py": 3}', b'{"ml/a.py": ["k", ["c", 3]]}', b"\xff"])
+@pytest.mark.parametrize(
+    "damage", [b"", b"{", b"[]", b"7", b'{"ml/a.py": 3}', b'{"ml/a.py": ["k", ["c", 3]]}', b"\xff"]
+)
 def test_a_damaged_file_counts_as_empty(kept: Path, damage: bytes) -> None:
     kept.write_bytes(damage)
 
