@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from service.predict.predictor import Predictor
 
 MOST_ROWS = 1000  # to be explained at once: each takes thousands of answers
-SHOWN_ROWS, SHOWN_FEATURES = 3, 8
+SHOWN_ROWS, SHOWN_FEATURES, SHOWN_TEXT = 3, 8, 60
 
 
 class Model:
@@ -128,11 +128,16 @@ class Explanation:
         return text_card(f"{len(self.values)} answers of {self.model.name}, mean absolute SHAP value", lines)
 
     def _repr_html_(self) -> str:
+        from ml.base.text import shortened
+
         parts = []
         for place in range(min(len(self.values), SHOWN_ROWS)):
             row = self.values.iloc[place]
             names = row.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_FEATURES]
-            shown = [(str(name), str(self.features.iloc[place][name]), float(row[name])) for name in names]
+            shown = [
+                (str(name), shortened(str(self.features.iloc[place][name]), SHOWN_TEXT), float(row[name]))
+                for name in names
+            ]
             most = max((abs(size) for *_, size in shown), default=0.0)
             heading = f"row {self.values.index[place]}: {self.answers[place]:.4g}, from {self.base[place]:.4g}"
             parts.append(f"<div><b>{escape(heading)}</b><table>{bars(shown, most)}</table></div>")

@@ -79,9 +79,10 @@ def test_an_explanation_adds_up_to_the_answer(packaged: Small) -> None:
         model.explain(pd.concat([NEW] * 51))
     with pytest.raises(sextant.SextantError, match="0 rows were given"):
         model.explain(NEW.head(0))
-    odd = NEW.head(1).assign(g="<script>").set_axis(["<b>|*"])
+    odd = NEW.head(1).assign(g="<script>" + "long " * 1000).set_axis(["<b>|*"])
     assert "<b>|" not in model.explain(odd)._repr_html_()
     assert "<script>" not in model.explain(odd)._repr_html_()
+    assert len(model.explain(odd)._repr_html_()) < 5000
 
 
 def test_it_says_where_it_came_from_and_how_good_it_is(packaged: Small) -> None:

@@ -161,6 +161,13 @@ class MixedSource(FileSource):
         yield table_rows("x", pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
 
 
+def test_a_column_of_several_types_is_named_with_a_value_of_each() -> None:
+    rows = values_rows(["id", "x"], [[1, 2, "Total", None], [1.5, float("nan"), 2.5, 3.5]])
+
+    assert rows.schema.names == ["x"]
+    assert rows.refused == {"id": "holds values of several types: 2 int such as 1, 1 str such as 'Total'"}
+
+
 def test_a_column_of_mixed_types_is_named() -> None:
     with pytest.raises(DataError, match=r"table 'orders'.*column 'size'.*values of one type"):
         load_table("shop", "orders", Table(source=MixedSource(path="x.csv"), key="id"))
