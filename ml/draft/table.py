@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
+LARGEST = 2**63 - 1  # of the whole numbers of a table
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
 _OF_EXAMPLES = ("cutoff", "target", "split", WEIGHT)  # columns that every example has
@@ -168,12 +169,19 @@ class DraftTable:
             one for one in self.facts.values()
             if one.prose and one.name not in useless and one.name != target and one.name not in self.key
         ]  # fmt: skip
-        return {name: Guess("time", "all of its texts are times") for name in named} | {
-            one.name: Guess(
-                "text", f"prose of {one.length:.0f} characters on average: its words count, not which it is"
-            )
-            for one in prose
-        }
+        digits = "of more than 64 bits are among its whole numbers: as texts they keep every digit"
+        large = [one.name for one in self.facts.values() if one.kind == "whole" and one.values and one.most > LARGEST]
+        types = {name: Guess("category", digits) for name in large if name != target}
+        return (
+            types
+            | {name: Guess("time", "all of its texts are times") for name in named}
+            | {
+                one.name: Guess(
+                    "text", f"prose of {one.length:.0f} characters on average: its words count, not which it is"
+                )
+                for one in prose
+            }
+        )
 
     def _text_of(self, name: str) -> str:
         """Return a text of a column, the last of them in order, of which no two parts are likely to be equal."""
@@ -255,6 +263,8 @@ def _value(field: pa.Field, refused: dict[str, str]) -> str | None:
     """Return SQL of a column's values as a table has them; None, and why, where none can hold it."""
     if field.name in refused:
         return None
+    if pa.types.is_uint64(field.type):
+        return f"cast({quoted(field.name)} as varchar)"  # some of 64 bits have no place in a column of a table
     try:
         return column(field, None).value
     except UnknownType as error:

@@ -7,9 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyarrow import csv
 
 from ml.base.sql import DataError
+from ml.declaration.tables import Table
+from ml.draft.notes import plain
 from ml.draft.table import draft_table
+from ml.tables.sources import load_table
 
 
 @pytest.mark.parametrize(
@@ -71,6 +75,20 @@ def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], coun
 
     with draft_table(str(tmp_path / "x.parquet")) as table:
         assert table.facts["n"].counts_rows is counts
+
+
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**63 + 5])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_whole_numbers_beyond_64_bits_keep_every_digit(largest: int, ending: str, tmp_path: Path) -> None:
+    rows = pa.table({"id": range(40), "u": pa.array([largest - row % 7 for row in range(40)], pa.uint64())})
+    file = tmp_path / f"rows.{ending}"
+    pq.write_table(rows, file) if ending == "parquet" else csv.write_csv(rows, file)
+
+    with draft_table(str(file)) as table:
+        entries = plain(table.entries(None, None, {}))
+
+    loaded = load_table("case", "rows", Table.model_validate(entries))
+    assert list(map(int, loaded["u"].to_pylist())) == rows["u"].to_pylist()
 
 
 def test_numbers_with_another_point_than_the_others_are_asked_about(tmp_path: Path) -> None:
