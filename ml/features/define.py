@@ -29,7 +29,6 @@ from ml.features.windows import (
 )
 from ml.tables.types import RecordType, record_type
 from ml.tasks.row_weights import WEIGHT
-from service.plan.texts import is_number_of
 
 if TYPE_CHECKING:
     import featuretools as ft
@@ -183,12 +182,11 @@ def _check_names(where: str, features: Sequence[Feature]) -> None:
             f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
             f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
         )
-    texts = [feature.name for feature in features if feature.type == "text"]
-    for feature, text in product(features, texts):
-        if is_number_of(text, feature.name):
+    for text, feature in product((feature for feature in features if feature.type == "text"), features):
+        if text.becomes(feature.name):
             raise DataError(
-                f"{where}: the column {feature.name!r} has the name of a number that the text {text!r} becomes; give "
-                "it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
+                f"{where}: the column {feature.name!r} has the name of a number that the text {text.name!r} becomes; "
+                "give it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
             )
 
 
