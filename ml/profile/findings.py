@@ -17,7 +17,7 @@ EMPTY = 0.5  # of the values are missing
 NAMES = 0.9  # of the rows of a text have a value of their own
 FAR = 10  # times the distance between the quantiles of 5 and 95%
 RARE = 0.05  # of the rows are of a class
-SILENT = 0.05  # the p-value above which chance explains a relation to the target
+SILENT = 0.05  # the share of false discoveries (Benjamini and Hochberg 1995) above which chance explains a relation
 TELLING = {"roc_auc": 0.95, "r2": 0.9}
 CLOSE = 0.95  # an association that leaves little to tell
 
@@ -57,13 +57,23 @@ def _learns_nothing(profile: Profile) -> str | None:
 
 def _telling(profile: Profile) -> str | None:
     least, metric = TELLING[profile.measure], {"roc_auc": "ROC AUC", "r2": "R²"}[profile.measure]
+    beyond = _beyond_all_chance(profile)
     found = [
         (column.alone.value, f"{_name(column)} ({metric} {column.alone.value:.3f})")
         for column in profile.columns
-        if column.alone and column.alone.value >= least and column.by_chance <= SILENT
+        if column.alone and column.alone.value >= least and column.name in beyond
     ]
     advice = "If it is not yet known at the cutoff, it is a leak: say in known_at when it becomes known."
     return _listed(found, "One column alone nearly gives the target", "{} columns alone nearly give the target", advice)
+
+
+def _beyond_all_chance(profile: Profile) -> set[str]:
+    """Return the names of the columns of which chance does not explain what they tell of the target."""
+    from scipy.stats import false_discovery_control
+
+    judged = [column for column in profile.columns if column.alone]
+    rates = false_discovery_control([column.by_chance for column in judged]) if judged else []
+    return {column.name for column, rate in zip(judged, rates, strict=True) if rate <= SILENT}
 
 
 def _constant(profile: Profile) -> str | None:
@@ -245,7 +255,8 @@ def _gaps(profile: Profile) -> str | None:
 
 def _silent(profile: Profile) -> str | None:
     judged = [column for column in profile.columns if column.alone]
-    silent = [column for column in judged if column.by_chance > SILENT]
+    beyond = _beyond_all_chance(profile)
+    silent = [column for column in judged if column.name not in beyond]
     if not silent:
         return None
     if len(silent) == len(judged):

@@ -92,6 +92,15 @@ def test_a_rare_class_is_named(target: Any, kind: Any, sentence: str) -> None:
     assert f"{sentence} Accuracy says little here." in found
 
 
+def test_of_many_columns_of_noise_none_tells_more_than_chance() -> None:
+    noise = pd.DataFrame(RANDOM.normal(size=(ROWS, 300))).rename(columns="n{}".format)
+
+    alone, beside = (profile_of(frame, Y).findings[-1] for frame in (noise, noise.assign(x=Y + NOISE)))
+
+    assert alone.startswith("No column tells more of the target than chance would")
+    assert beside.startswith("300 of 301 columns tell no more")
+
+
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 def test_a_target_with_one_value_in_training_is_named_and_no_rare_class(kind: Any) -> None:
     (found,) = profile_of(pd.DataFrame({"x": NOISE}), TEST.astype("int8"), kind).findings
