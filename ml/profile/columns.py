@@ -19,6 +19,7 @@ from ml.features.matrix import rows_of
 from ml.tables.types import RecordType, record_type
 
 ColumnKind = RecordType
+WORDS = "words"  # the type of texts of which the words count
 EXACT = 2**53  # up to which a double holds every whole number
 
 
@@ -106,7 +107,7 @@ def column(name: str, table: str, values: pa.ChunkedArray, words: bool = False) 
     if kind == "text":
         encoded = values.combine_chunks().cast(pa.large_string()).dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-        return Column(name, table, kind, "words" if words else "text", codes, encoded.dictionary)
+        return Column(name, table, kind, WORDS if words else "text", codes, encoded.dictionary)
     if kind == "time":
         numbers = np.where(values.is_null().to_numpy(), np.nan, microseconds(values) / 1e6)
     else:

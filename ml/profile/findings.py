@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 
 from ml.base.text import shortened
+from ml.profile.columns import WORDS
 from ml.profile.distribution import number
 from ml.profile.record import ColumnProfile, Drift, Profile
 
@@ -156,7 +157,7 @@ def _unseen(profile: Profile) -> str | None:
     found = []
     for column in profile.columns:
         shares = {split: drift.unseen for split, drift in column.drift.items() if drift.unseen >= NEW}
-        if shares and not _names_rows(profile, column):
+        if shares and column.type != WORDS and not _names_rows(profile, column):
             split = max(shares, key=lambda name: (shares[name], name))
             found.append((shares[split], f"{_name(column)} ({shares[split]:.0%} of {split})"))
     advice = "Models take them for missing ones."
@@ -203,7 +204,7 @@ def _names(profile: Profile) -> str | None:
     found = [
         (float(column.distinct), f"{_name(column)} ({column.distinct:,} values)")
         for column in profile.columns
-        if _names_rows(profile, column) and column.type != "words"
+        if _names_rows(profile, column) and column.type != WORDS
     ]
     return _listed(
         found,

@@ -13,7 +13,7 @@ from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import SPLITS
 from ml.profile.association import Associations, in_blocks
-from ml.profile.columns import Column, columns_of
+from ml.profile.columns import WORDS, Column, columns_of
 from ml.profile.coverage import coverage
 from ml.profile.distribution import bars, quantiles
 from ml.profile.drift import drift, unseen
@@ -106,6 +106,7 @@ def _rows(spec: UseCaseSpec, examples: pa.Table, targets: pd.Series) -> _Rows:
 def _column(column: Column, rows: _Rows) -> ColumnProfile:
     train = rows.sample["train"]
     codes = bins(column, train)
+    tells = column.type != WORDS  # which text it is says nothing of others
     others = {name: _drift(column, rows, name) for name in rows.splits if name != "train"}
     return ColumnProfile(
         name=column.name,
@@ -117,8 +118,8 @@ def _column(column: Column, rows: _Rows) -> ColumnProfile:
         infinite=0 if column.is_text else int(np.isinf(column.values).sum()),
         quantiles=quantiles(column),
         bars=bars(column, rows.splits, rows.target),
-        alone=alone(codes, rows.y, rows.task, rows.folds, CONFIDENCE),
-        by_chance=by_chance(codes, rows.y, rows.task),
+        alone=alone(codes, rows.y, rows.task, rows.folds, CONFIDENCE) if tells else None,
+        by_chance=by_chance(codes, rows.y, rows.task) if tells else 1.0,
         order=order(column, train, rows.y, rows.task),
         drift={name: apart for name, apart in others.items() if apart is not None},
     )

@@ -23,6 +23,7 @@ from click.testing import CliRunner, Result
 from dagster_project.commands.main import main
 from dagster_project.results.locate import locate
 from dagster_project.scoring import score as scoring
+from dagster_project.scoring.inputs import Part
 from ml.base.processes import Process
 from ml.declaration.sources.file import FileSource
 from resources.bentos import BentoStore
@@ -336,6 +337,14 @@ def test_a_key_keeps_every_character_and_every_digit(folder: Path) -> None:
 
     assert written(folder / "out.parquet")["flight_id"] == ["007", "9007199254740993", None, "007"]
     assert written(folder / "other.parquet")["flight_id"] == [2**60 + 1]
+
+
+def test_keys_that_are_named_as_answers_have_names_of_their_own(folder: Path) -> None:
+    predictor, numbers = scoring.load(BentoStore().bundle(NAME)), pa.array([1])
+
+    columns = scoring._names(predictor, Part([{}], {"score": numbers, "key_score": numbers}), scoring.Scored())
+
+    assert list(columns) == ["key_score", "key_key_score"]
 
 
 def test_what_is_there_is_not_written_over_unless_that_is_asked_for(folder: Path) -> None:
