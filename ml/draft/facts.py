@@ -33,6 +33,14 @@ _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST, _LAST = 10**8, 4 * 10**9  # seconds: 1973 and 2096
 _GROUPS = (" ", "\u00a0", "\u202f", "'")  # of digits, beside points and commas
 TEXTS, FORMATS = 1000, 4  # different texts of which several formats are looked for, and how many these are at most
+_NUMBERS = {  # of amounts, by the mark before the fraction
+    ".": r"([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?",
+    ",": "([0-9]{1,3}([.' \u00a0\u202f][0-9]{3})+|[0-9]+)(,[0-9]+)?",
+}
+_SPACE = "[ \u00a0\u202f]?"
+_AMOUNTS = {
+    point: f"[+-]?[€$£¥]{_SPACE}[+-]?{number}|[+-]?{number}{_SPACE}[€$£¥%]" for point, number in _NUMBERS.items()
+}
 _TIMELY = re.compile(r"time|date|stamp|(^|_)(at|ts|on|when)$|epoch|created|updated", re.IGNORECASE)
 
 
@@ -42,7 +50,8 @@ class Facts:
 
     `marks` stand for missing values, and do not count. Texts of times are written as one of `dates`, none for ISO 8601,
     or stay texts where they are written in several formats, `mixed`; numbers of times count a `unit`. Numbers have a
-    `decimal` mark and `thousands`. `digest` is equal for equal columns.
+    `decimal` mark and `thousands`. Texts of numbers with a currency or a percent sign have `amount`, the mark before
+    their fraction. `digest` is equal for equal columns.
     """
 
     name: str
@@ -59,6 +68,7 @@ class Facts:
     dates: tuple[str, ...] = ()
     mixed: tuple[str, ...] = ()
     unit: str | None = None
+    amount: str | None = None
     decimal: str | None = None
     thousands: str | None = None
     length: float = 0.0
@@ -296,6 +306,7 @@ class _Column:
         frequent = self._opened.execute(
             f"select {x}, count(*) from {TABLE} where {x} is not null group by 1 order by 2 desc, 1 limit {SHOWN}"
         ).fetchall()
+        shown = tuple((value, count) for value, count in frequent)
         is_number = facts.kind == "whole" and values == distinct and values >= COUNTED * rows and rows > 1
         return replace(
             facts,
@@ -305,11 +316,23 @@ class _Column:
             least=least,
             most=most,
             digest=digest or 0,
-            shown=tuple((value, count) for value, count in frequent),
+            shown=shown,
+            amount=self._amount(x, [str(value) for value, _ in shown]) if facts.kind == "text" else None,
             marked=present - values,
             length=mean or 0.0,
             counts_rows=is_number and (most - least == rows - 1 or self._steps(x) >= COUNTED * (rows - 1)),
         )
+
+    def _amount(self, x: str, shown: Sequence[str]) -> str | None:
+        """Return the mark before the fraction of amounts; None where frequent texts are none, or two marks are used."""
+        either = re.compile("|".join(_AMOUNTS.values()))
+        if not shown or not all(either.fullmatch(text.strip()) for text in shown):
+            return None
+        fits = {point: f"regexp_full_match(trim({x}), '{_escaped(shape)}')" for point, shape in _AMOUNTS.items()}
+        only_point, only_comma = self._row(
+            f"count_if({fits['.']} and not {fits[',']}), count_if({fits[',']} and not {fits['.']})"
+        )
+        return None if only_point and only_comma else "," if only_comma else "."
 
     def _steps(self, x: str) -> int:
         """Return in how many rows a number is one more than in the row before."""

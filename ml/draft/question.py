@@ -12,7 +12,7 @@ from typing import Any
 from ml.base.sql import DataError, connection, quoted
 from ml.draft.facts import TABLE, Facts, parsed_sql
 from ml.draft.notes import Guess, Question
-from ml.draft.table import ID_NAME, DraftTable, is_amount, number_of
+from ml.draft.table import ID_NAME, DraftTable, number_of
 
 POSITIVE = (
     "yes", "true", "1", "y", "t", "positive", "pos", "churned", "left", "default", "fraud", "spam", "bad", "died",
@@ -149,10 +149,11 @@ def _task(target: Facts) -> tuple[Guess, Guess, Guess | None, Guess | None]:
     """Return task, target, which rows are left out for it, and the metric where it is not the task's own."""
     if target.distinct == 2:
         return _of_two(target, target.shown)
-    if target.distinct > 2 and is_amount(target):
+    if target.distinct > 2 and target.amount:
         why = f"{target.name} holds amounts such as {target.shown[0][0]!r}"
-        number = number_of(target.name)
-        return Guess("regression", why), Guess(number, "the number of an amount"), None, None
+        number = number_of(target)
+        where = Guess(f"{number} is not null", "a text that is no amount has no number")
+        return Guess("regression", why), Guess(number, "the number of an amount"), where, None
     if target.kind == "text" and target.distinct > 1000:
         raise DataError(
             f"the target {target.name!r} has {target.distinct:,} different texts, allowed: 1000 classes; choose another"

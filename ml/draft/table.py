@@ -32,7 +32,6 @@ LARGEST = 2**63 - 1  # of the whole numbers of a table
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
 _OF_EXAMPLES = ("cutoff", "target", "split", WEIGHT)  # columns that every example has
-_AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
 
@@ -77,10 +76,10 @@ class DraftTable:
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
-        if marked := [one.name for one in self.facts.values() if is_amount(one) and one.name != target]:
+        if marked := [one for one in self.facts.values() if one.amount and one.name != target]:
             entries["question about amounts"] = Question(
-                f"are the texts of {_some(marked)} amounts? As texts they are names; to have numbers, list them under "
-                "ignore and compute",
+                f"are the texts of {_some([one.name for one in marked])} amounts? As texts they are names; to have "
+                "numbers, list them under ignore and compute",
                 block_lines({"computed": dict(map(_number_of, marked))}),
             )
         if otherwise := self._otherwise_written(target):
@@ -324,20 +323,17 @@ def time_of(facts: Facts) -> str:
     return f"coalesce({', '.join(parsed)})"
 
 
-def is_amount(facts: Facts) -> bool:
-    """Return whether the most frequent texts of a column are numbers with a currency or a percent sign."""
-    texts = [str(value).strip() for value, _ in facts.shown]
-    return facts.kind == "text" and bool(texts) and all(map(_AMOUNT.fullmatch, texts))
-
-
-def _number_of(name: str) -> tuple[str, str]:
+def _number_of(facts: Facts) -> tuple[str, str]:
     """Return a name for the numbers of a column of amounts, and the expression that computes them."""
-    return re.sub(r"\W+", "_", f"{name}_number"), number_of(name)
+    return re.sub(r"\W+", "_", f"{facts.name}_number"), number_of(facts)
 
 
-def number_of(name: str) -> str:
+def number_of(facts: Facts) -> str:
     """Return the expression that computes the numbers of a column of amounts."""
-    return f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
+    digits = f"regexp_replace({quoted(facts.name)}, '[^0-9{facts.amount}-]', '', 'g')"
+    if facts.amount == ",":
+        digits = f"replace({digits}, ',', '.')"
+    return f"try_cast({digits} as double)"
 
 
 def _named(key: tuple[str, ...]) -> str:

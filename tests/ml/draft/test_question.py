@@ -79,6 +79,37 @@ def test_amounts_are_a_number_to_predict(texts: list[str], tmp_path: Path) -> No
     assert sorted(set(examples_of(answer)["target"])) == sorted(numbers)
 
 
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["12,50 €", "7,05 €", "1.200,00 €"], [12.5, 7.05, 1200.0]),
+        (["€ 1 200,50", "€ 7", "-€ 3"], [1200.5, 7.0, -3.0]),
+        (["$1,200", "$7.25", "$3"], [1200.0, 7.25, 3.0]),
+        (["12,5 %", "3 %", "7,25 %"], [12.5, 3.0, 7.25]),
+        (["£1,200", "£2,300,400", "£3"], [1200.0, 2_300_400.0, 3.0]),
+        ([*(f"{row} €" for row in range(40)), "7,5 €"], [*map(float, range(40)), 7.5]),
+    ],
+)
+def test_amounts_are_read_by_the_marks_that_all_of_them_fit(
+    texts: list[str], numbers: list[float], tmp_path: Path
+) -> None:
+    answer = drafted(tmp_path, texts)
+
+    assert answer.attributes["task"] == "regression"
+    assert sorted(set(examples_of(answer)["target"])) == sorted(numbers)
+
+
+def test_a_text_among_amounts_that_is_none_is_no_example(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"id": range(600), "x": range(600), "y": [f"${row % 30}.50" for row in range(600)]})
+    rows.loc[[7, 77], "y"] = ["on request", None]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    examples = examples_of(draft("case", [str(tmp_path / "rows.csv")], "y"))
+
+    assert len(examples) == 598
+    assert examples["target"].notna().all()
+
+
 def test_the_column_that_is_predicted_is_no_key(tmp_path: Path) -> None:
     values = list(range(ROWS, 0, -1))
 

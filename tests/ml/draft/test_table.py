@@ -109,6 +109,7 @@ def test_numbers_with_another_point_than_the_others_are_asked_about(tmp_path: Pa
         (["€ 1,234.50", "€ 7"], True),
         (["$7", "-$8"], True),
         (["A1", "B2"], False),
+        (["12,50 €", "12.50 €"], False),
         (["7 kg"], False),
     ],
 )
