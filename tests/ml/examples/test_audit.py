@@ -87,7 +87,7 @@ def test_splits_whose_figures_say_little_are_named(
     frame = examples(split=names, target=[row % 2 for row in range(len(names))])
     of_rows = None if groups is None else pd.Series([row * groups // len(names) for row in range(len(names))])
 
-    finding = large_enough(frame, of_rows, classes=True)
+    finding = large_enough(frame, of_rows, classes=["target"])
 
     assert len(finding.faults) == len(faults)
     assert all(fault.startswith(start) for fault, start in zip(finding.faults, faults, strict=True))
@@ -97,8 +97,8 @@ def test_a_class_with_one_row_in_a_split_is_named_and_numbers_have_none() -> Non
     names = [name for name in ("train", "validation", "test") for _ in range(30)]
     frame = examples(split=names, target=[0] * 15 + [1] * 15 + [0] * 29 + [1] + [0, 1] * 15)
 
-    assert large_enough(frame, None, classes=True).faults == ("a class has 1 row in validation, needed: 2",)
-    assert large_enough(frame, None, classes=False).passed
+    assert large_enough(frame, None, classes=["target"]).faults == ("a class has 1 row in validation, needed: 2",)
+    assert large_enough(frame, None, classes=[]).passed
 
 
 def test_the_same_key_at_another_cutoff_is_another_row() -> None:
