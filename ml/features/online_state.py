@@ -66,7 +66,7 @@ def online_state(
         lookups=lookups,
         events=_event_tables(sent),
         synthesis=synthesis,
-        task=document.Task(task.kind, task.classes),
+        task=document.Task(task.kind, task.classes, task.targets),
     )
     return {"plan.json": document.encode_plan(plan), **{file: _parquet(table) for file, table in files.items()}}
 

@@ -23,6 +23,11 @@ def target_name(column: str) -> str:
     return column.removeprefix(TARGET).lstrip()
 
 
+def of_target(name: str, target: str) -> str:
+    """Return the name of a figure that says of which of several targets it is; `target` is empty of the only one."""
+    return f"{name} of {target}" if target else name
+
+
 def with_alone(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return rows of several targets with this one as their `target`, as if it were the only one."""
     return rows.rename(columns={target_column(name): TARGET})

@@ -21,10 +21,14 @@ from service.plan.parts import (
 
 
 class Task(Part, frozen=True):
-    """The prediction: the probability of the positive class, that of each of `classes` in turn, or a number."""
+    """The prediction: the probability of the positive class, that of each of `classes` in turn, or a number.
+
+    Where there are several `targets`, it is that of each of them in turn.
+    """
 
     kind: Literal["binary", "multiclass", "regression"] = "binary"
     classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
 
 class Plan(Part, frozen=True):
@@ -69,8 +73,10 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis, or several targets, it has no such key."""
     fields = msgspec.structs.asdict(plan)
     if plan.synthesis is None:
         del fields["synthesis"]
+    if not plan.task.targets:
+        fields["task"] = {"kind": plan.task.kind, "classes": plan.task.classes}
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)
