@@ -30,7 +30,7 @@ def answer_columns(task: Task, scores: np.ndarray, thresholds: Sequence[float] =
         decided = zip(task.targets, thresholds, strict=True)
         return columns | {f"decision_{name}": columns[f"probability_{name}"] >= cut for name, cut in decided}
     if task.kind != "multiclass":
-        return {"score": scores, **{"decision": scores >= cut for cut in thresholds}}
+        return {"score": scores, **({"decision": scores >= thresholds[0]} if thresholds else {})}
     names = np.array(task.classes, dtype=object)
     of_each = {f"probability_{name}": scores[:, code] for code, name in enumerate(task.classes)}
     return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}

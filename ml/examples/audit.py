@@ -224,9 +224,7 @@ def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     )
 
 
-def targets_apart(
-    examples: pd.DataFrame, numbers: bool, at_most: float, columns: Sequence[str] = (TARGET,)
-) -> Finding:
+def targets_apart(examples: pd.DataFrame, numbers: bool, at_most: float, columns: Sequence[str] = (TARGET,)) -> Finding:
     """Find shares of the target that differ between train and another split by more than chance, and by too much.
 
     Of classes it is the share of each, of numbers that of those up to the value at which the shares differ most. Both

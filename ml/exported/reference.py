@@ -68,7 +68,7 @@ def make_reference(
             )
             for at, name in enumerate(task.targets)
         }
-        return _of_all(of_targets, metric, refit_scores)
+        return of_all(of_targets, metric, refit_scores)
     names = dict.fromkeys([*usual_metrics(task.kind), metric])
     binary, number = task.kind == "binary", task.kind == "regression"
     return Reference(
@@ -83,7 +83,7 @@ def make_reference(
     )
 
 
-def _of_all(of_targets: dict[str, Reference], metric: str, refit_scores: Sequence[float]) -> Reference:
+def of_all(of_targets: dict[str, Reference], metric: str, refit_scores: Sequence[float]) -> Reference:
     """Return the reference of several targets: metrics are means of theirs."""
     first = next(iter(of_targets.values()))
     measured = [reference.validation for reference in of_targets.values()]

@@ -48,7 +48,9 @@ def _no_identity(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.D
     columns, least = _columns(rows, definitions), 1 if task.kind == "multiclass" else 2
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         formulas = [
-            formula for name, y in _targets(declared, task, rows[TARGET]) if (formula := _formula(columns, name, y, task))
+            formula
+            for name, y in _targets(declared, task, rows[TARGET])
+            if (formula := _formula(columns, name, y, task))
         ]
     return Finding(
         TOGETHER,

@@ -107,6 +107,6 @@ def _columns(task: Task, prediction: Prediction, thresholds: Sequence[float]) ->
         columns["class"] = [likeliest(task, row) for row in rows]
         columns["score"] = [max(row) for row in rows]
         columns |= {f"probability_{name}": [row[code] for row in rows] for code, name in enumerate(task.classes)}
-    for cut in thresholds:
-        columns["decision"] = [isinstance(score, float) and score >= cut for score in prediction.scores]
+    if thresholds:
+        columns["decision"] = [isinstance(score, float) and score >= thresholds[0] for score in prediction.scores]
     return columns

@@ -19,7 +19,9 @@ def one(task: Task, score: Score, thresholds: Sequence[float] = ()) -> dict[str,
         if task.targets:
             return {**_of_targets(task, score, thresholds), "thresholds": _by_name(task.targets, thresholds)}
         return {"class": likeliest(task, score), "probabilities": _by_name(task.classes, score)}
-    return {"score": score, **{"decision": score >= cut for cut in thresholds}, **_threshold(thresholds)}
+    if not thresholds:
+        return {"score": score}
+    return {"score": score, "decision": score >= thresholds[0], "threshold": thresholds[0]}
 
 
 def many(task: Task, scores: Sequence[Score], thresholds: Sequence[float] = ()) -> dict[str, Any]:
@@ -34,9 +36,10 @@ def many(task: Task, scores: Sequence[Score], thresholds: Sequence[float] = ()) 
             "classes": [likeliest(task, probabilities) for probabilities in rows],
             "probabilities": [_by_name(task.classes, probabilities) for probabilities in rows],
         }
-    numbers = [score for score in scores if isinstance(score, float)]
-    decisions = {"decisions": [score >= cut for score in numbers] for cut in thresholds}
-    return {"scores": scores, **decisions, **_threshold(thresholds)}
+    if not thresholds:
+        return {"scores": scores}
+    decisions = [score >= thresholds[0] for score in scores if isinstance(score, float)]
+    return {"scores": scores, "decisions": decisions, "threshold": thresholds[0]}
 
 
 def explanation(task: Task, thresholds: Sequence[float] = ()) -> str:
@@ -52,8 +55,9 @@ def explanation(task: Task, thresholds: Sequence[float] = ()) -> str:
             f"{', '.join(task.classes)}."
         )
     number = "the predicted number" if task.kind == "regression" else "the probability of the positive class"
-    decision = [f", and `decision`, which is true from the `threshold` {cut} on" for cut in thresholds]
-    return f"Answered with `score`, {number}{''.join(decision)}."
+    if not thresholds:
+        return f"Answered with `score`, {number}."
+    return f"Answered with `score`, {number}, and `decision`, which is true from the `threshold` {thresholds[0]} on."
 
 
 def likeliest(task: Task, probabilities: list[float]) -> str:
@@ -71,10 +75,6 @@ def _of_targets(task: Task, probabilities: list[float], thresholds: Sequence[flo
         "probabilities": _by_name(task.targets, probabilities),
         "decisions": _by_name(task.targets, decided(probabilities, thresholds)),
     }
-
-
-def _threshold(thresholds: Sequence[float]) -> dict[str, float]:
-    return {"threshold": cut for cut in thresholds}
 
 
 def _by_name(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:

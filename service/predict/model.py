@@ -77,7 +77,10 @@ class Model:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Answer each row, [n_rows] or [n_rows, n_classes] or [n_rows, n_targets]; raise if the model yields another shape, or no number."""
+        """Answer each row, [n_rows], or of many classes or targets [n_rows, n_answers].
+
+        Raises ArithmeticError if the model yields another shape, or no number.
+        """
         inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
         (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
         rows = len(matrices.warnings)
