@@ -73,7 +73,7 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis, or several targets, it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis or several targets it names none."""
     fields = msgspec.structs.asdict(plan)
     if plan.synthesis is None:
         del fields["synthesis"]

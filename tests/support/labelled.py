@@ -44,7 +44,7 @@ def declared(target: Any = TARGETS, path: str = "rows.csv", **changes: Any) -> d
         "examples": examples,
         "models": {"logistic": {"trials": 2}},
         "evaluation": {"resamples": 50, "importance_rows": 50, "shap_rows": 10, "worst_slices": 0},
-        "gates": {"champion": {"not_worse_by": 1.0, "rows": 2}},
+        "gates": {"champion": {"not_worse_by": 1.0, "rows": 2}, "calibration": "off"},
         **changes,
     }
 
