@@ -170,7 +170,8 @@ def evaluation_inputs(
 def _report(step: Step, evaluation: Evaluation) -> None:
     """Show an evaluation in Dagster and MLflow: the page, its numbers as JSON, its figures, and the gates."""
     case, spec, figures = step.case, step.case.spec, step.attachment(FIGURES)
-    evaluation = _as_of_now(step, evaluation)
+    in_order = {target: evaluation.targets[target] for target in spec.examples.targets}  # as declared, not as stored
+    evaluation = _as_of_now(step, evaluation).model_copy(update={"targets": in_order})
     verdicts = judge(spec.gates, evaluation, spec.metric)
     page = html(case.name, spec, evaluation, verdicts, figures, step.coordinates.summary()).encode()
     report = step.storage.save(f"{case.name}/report", page, ".html")

@@ -47,7 +47,8 @@ def _model(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
         f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
         f"{reference.validation[reference.metric]:.4f}; seed {spec.seed}."
     )
-    for target, alone in (reference.targets or {"": reference}).items():
+    of_targets = {name: reference.targets[name] for name in evaluation.targets}
+    for target, alone in (of_targets or {"": reference}).items():
         if (threshold := alone.threshold) is not None:
             answer = f"the answer about {target}" if target else "the answer"
             yield (

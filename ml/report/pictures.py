@@ -23,13 +23,10 @@ def pictures(
     """
     if evaluation.not_finite:
         return {}
-    of_targets = zip(evaluation.targets.items(), explained.of_targets, strict=True)
     drawn = _drawn(evaluation, inputs, explained, coordinates)
-    for (name, alone), of_one in of_targets:
-        drawn |= {
-            of_target(title, name): png
-            for title, png in _drawn(alone, inputs.of(name), of_one, coordinates, name).items()
-        }
+    for name, alone in zip(inputs.task.targets, explained.of_targets, strict=True):
+        of_one = _drawn(evaluation.targets[name], inputs.of(name), alone, coordinates, name)
+        drawn |= {of_target(title, name): png for title, png in of_one.items()}
     return drawn
 
 

@@ -1,8 +1,11 @@
 """Several targets of one use case, from the declaration to every way of being answered; none is built into an image."""
 
 import json
+import re
 import shutil
+import warnings
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,19 +19,26 @@ from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.components import UseCase
 from dagster_project.definitions import PINNED, resources
+from dagster_project.results.gc import garbage
 from dagster_project.scoring.score import score
 from ml.evaluation.record import Evaluation
 from ml.exported.model import ExportedModel
+from ml.features.definitions import FeatureDefinitions
 from ml.search.tuning import TunedModel
 from ml.tasks.metrics import Task
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import storage
+from resources.studies import studies
 from resources.tracking.runs import tracking
 from service.http.app import Application
 from service.http.served import Served
 from tests.support.labelled import TARGETS, declared, frame
 from tests.support.packaged import Unbuilt, pyfunc
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # Starlette would have httpx2
+    from starlette.testclient import TestClient
 
 MODELS = {"logistic": {"trials": 2}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 3}}
 RECORD = ["region", "x", "z"]
@@ -73,6 +83,12 @@ def model() -> ExportedModel:
     return ExportedModel(tracking().onnx("three", "1"))
 
 
+def served_bundle() -> Served:
+    served = Served()
+    served.load(BentoStore().bundle("three"))
+    return served
+
+
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return list(json.loads(rows[RECORD].to_json(orient="records")))
 
@@ -93,8 +109,7 @@ def test_one_version_answers_all_targets_in_every_way_alike(tmp_path: Path) -> N
     rows, exported = frame(), model()
 
     predictions = result("three/predictions").sort_values("id").reset_index(drop=True)
-    served, client = Served(), None
-    served.load(BentoStore().bundle("three"))
+    served = served_bundle()
     many = served.require_predictor().predict(records(rows))
     answers = sextant.model("three@champion").predict(rows)
     mlflow = pyfunc(tracking(), "models:/three@champion").predict(rows[RECORD])
@@ -113,3 +128,71 @@ def test_one_version_answers_all_targets_in_every_way_alike(tmp_path: Path) -> N
         *(f"probability_{name}" for name in TARGETS), *(f"decision_{name}" for name in TARGETS), "warnings"
     ]  # fmt: skip
     assert "score" not in scored
+
+
+def test_the_service_answers_with_a_probability_and_a_decision_by_the_threshold_of_each_target() -> None:
+    sent = records(frame()[:3])
+    cuts = dict(zip(TARGETS, model().thresholds, strict=True))
+
+    with TestClient(Application(served_bundle())) as service:
+        one = service.post("/predict", json=sent[0]).json()
+        many = service.post("/predict", json={"records": sent}).json()
+        described = service.get("/schema").json()["description"]
+
+    assert list(one) == ["probabilities", "decisions", "thresholds", "model", "coordinates", "warnings"]
+    assert one["thresholds"] == many["thresholds"] == cuts
+    assert one["decisions"] == {name: one["probabilities"][name] >= cut for name, cut in cuts.items()}
+    assert (many["probabilities"][0], many["decisions"][0]) == (one["probabilities"], one["decisions"])
+    assert len(many["probabilities"]) == len(many["decisions"]) == len(many["warnings"]) == 3
+    assert all(f"{name} {cut}" in described for name, cut in cuts.items())
+
+
+def test_no_target_is_a_feature_for_another() -> None:
+    definitions: FeatureDefinitions = result("three/feature_definitions")
+
+    assert {feature.name for feature in definitions.features} == {"x", "z", "region"}
+    assert set(definitions.record) == {"x", "z", "region"}
+
+
+def test_the_evaluation_has_each_target_and_their_means_and_the_report_shows_both() -> None:
+    evaluation: Evaluation = result("three/evaluation")
+
+    assert set(evaluation.targets) == set(TARGETS)
+    assert evaluation.metrics["roc_auc"] == pytest.approx(
+        np.mean([alone.metrics["roc_auc"] for alone in evaluation.targets.values()])
+    )
+    assert evaluation.serving is not None
+    assert evaluation.serving.parity < 1e-5
+    report = sextant.model("three").report()
+    assert re.findall(r'<h2 id="target-(\w+)">', report.html) == list(TARGETS)
+
+
+def test_an_answer_is_explained_for_the_target_that_is_named() -> None:
+    rows, served = frame()[:4], sextant.model("three")
+
+    explanation = served.explain(rows, target="upgrade")
+
+    assert explanation.answers.tolist() == served.predict(rows)["probability_upgrade"].tolist()
+    sums = explanation.base + explanation.values.sum(axis=1).to_numpy()
+    assert sums == pytest.approx(explanation.answers, abs=1e-6)
+    with pytest.raises(sextant.SextantError, match=r"three:1 answers several targets; name the one to explain"):
+        served.explain(rows)
+    with pytest.raises(sextant.SextantError, match="has no target 'sold' beside those that it answers"):
+        served.explain(rows, target="sold")
+
+
+def test_the_profile_says_of_which_target_a_column_tells_most() -> None:
+    profile = result("three/profile")
+
+    told = {column.name: column.target for column in profile.columns}
+    assert (told["x"], told["z"]) == ("churn", "upgrade")
+    assert set(told) == {"x", "z", "region"}
+    assert profile.targets == TARGETS
+
+
+def test_the_studies_of_all_targets_are_kept_with_their_model() -> None:
+    kept = [name for name in studies().last_used() if name.startswith("three/logistic/")]
+
+    assert sorted(name.rpartition("/")[2] for name in kept) == sorted(TARGETS)
+    pieces = garbage(Ledger(), storage(), BentoStore(), tracking(), studies(), timedelta(0))
+    assert not [piece.path for piece in pieces if piece.kind == "study"]

@@ -30,7 +30,8 @@ def frame(rows: int = 400, seed: int = 0) -> pd.DataFrame:
 
 
 def declared(target: Any = TARGETS, path: str = "rows.csv", **changes: Any) -> dict[str, Any]:
-    """A use case of these rows; a target of one name leaves the others out of its features."""
+    """A use case of these rows; where there is one target the others are left out of its features by hand."""
+    ignore = ["fold"] if isinstance(target, tuple) else [*TARGETS, "fold"]
     target = list(target) if isinstance(target, tuple) else target
     examples = {
         "table": "rows",
@@ -40,7 +41,7 @@ def declared(target: Any = TARGETS, path: str = "rows.csv", **changes: Any) -> d
     }
     return {
         "description": "What will they do?",
-        "tables": {"rows": {"source": {"path": path}, "key": "id", "ignore": [*TARGETS, "fold"]}},
+        "tables": {"rows": {"source": {"path": path}, "key": "id", "ignore": ignore}},
         "examples": examples,
         "models": {"logistic": {"trials": 2}},
         "evaluation": {"resamples": 50, "importance_rows": 50, "shap_rows": 10, "worst_slices": 0},
