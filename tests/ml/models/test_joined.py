@@ -1,7 +1,6 @@
 """The models of several targets as one: it answers as they do, in ONNX too."""
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from ml.exported.onnx import export, measure_parity, task_of
@@ -9,7 +8,7 @@ from ml.models.family import Training, thresholds_of
 from ml.search.targets import together
 from ml.search.tuning import TunedModel, tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import Task
 from tests.support.labelled import TARGETS, frame
 
 
@@ -38,23 +37,3 @@ def test_the_models_of_several_targets_answer_as_one_in_onnx_too(family: str) ->
     assert task_of(content) == model.task == Task("binary", targets=TARGETS)
     jumps = [thresholds_of(one.model).get(0, np.empty(0)) for one in alone.values()]
     assert np.array_equal(thresholds_of(model.model).get(0, np.empty(0)), np.unique(np.concatenate(jumps)))
-
-
-def test_the_score_of_several_targets_is_the_metric_of_all_answers() -> None:
-    model = together({target: tuned("logistic", target, trials=2) for target in TARGETS})
-
-    valid = frame()[250:]
-    y = valid[list(TARGETS)].to_numpy("int8")
-    assert model.score == pytest.approx(score("roc_auc", y, model.valid_predictions))
-    assert model.refit_scores == (model.score,)
-    assert set(model.params) == {f"{target}.C" for target in TARGETS}
-    assert model.of("upgrade").score == score("roc_auc", y[:, 1], model.valid_predictions[:, 1])
-
-
-def test_models_of_other_columns_are_not_put_together() -> None:
-    first, other = tuned("logistic", "churn"), tuned("logistic", "upgrade")
-    renamed = pd.Series({"x": "w"})
-    encoder = Encoder(tuple(renamed.get(name, name) for name in other.encoder.numeric), other.encoder.categories)
-
-    with pytest.raises(ValueError, match=r"the targets \['churn', 'upgrade'\] have different encoders"):
-        together({"churn": first, "upgrade": TunedModel(**{**vars(other), "encoder": encoder})})
