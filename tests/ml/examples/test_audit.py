@@ -274,3 +274,19 @@ def test_a_group_that_is_no_column_is_refused_with_the_columns_that_there_are() 
         DataError, match=r"examples\.split\.group names the columns \['shop'\], .* \['id', 'seen', 'y'\]"
     ):
         make_examples("case", spec, {"rows": rows()})
+
+
+def test_the_rarest_class_of_all_targets_counts_and_each_target_may_lie_apart() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"split": ["train"] * 300 + ["validation"] * 100 + ["test"] * 100})
+    frame["target a"] = random.integers(0, 2, 500)
+    frame["target b"] = np.where(frame["split"] == "test", random.random(500) < 0.95, random.random(500) < 0.1)
+    frame.loc[frame.index[300:400], "target b"] = [True] + [False] * 99
+
+    large = large_enough(frame, None, classes=["target a", "target b"])
+    apart = targets_apart(frame, False, 0.8, ["target a", "target b"])
+
+    assert large.faults == ("a class has 1 row in validation, needed: 2",)
+    assert len(apart.faults) == 1
+    assert "test rows have b True" in apart.faults[0]
+    assert {row["of"] for row in apart.table} == {"a", "b"}
