@@ -35,7 +35,7 @@ def together(tuned: Mapping[str, TunedModel]) -> TunedModel:
         valid_predictions=np.stack([model.valid_predictions for model in models], axis=1),
         oof_predictions=_out_of_fold([model.oof_predictions for model in models]),
         refit_scores=tuple(map(fmean, seeds)),
-        study=first.study,
+        study=first.study.rpartition("/")[0],
         of_targets=tuple(models),
     )
 
