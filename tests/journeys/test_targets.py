@@ -35,6 +35,7 @@ from service.http.app import Application
 from service.http.served import Served
 from tests.support.labelled import TARGETS, declared, frame
 from tests.support.packaged import Unbuilt, pyfunc
+from tests.support.small import copy_home
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have httpx2
@@ -45,7 +46,7 @@ RECORD = ["region", "x", "z"]
 
 
 def materialize(name: str, until: str, **changes: Any) -> None:
-    case = Case(name, UseCase.model_validate(declared(models=MODELS, **changes)))
+    case = Case(name, UseCase.model_validate(declared(**{"models": MODELS, **changes})))
     selection = dg.AssetSelection.assets(case.key(until)).upstream()
     with dg.DagsterInstance.get() as instance:
         given = {**resources(), "bentos": Unbuilt()}
@@ -53,7 +54,7 @@ def materialize(name: str, until: str, **changes: Any) -> None:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def made(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def made(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The whole of the use case `three`, and as `one` the models of one of its targets alone."""
     folder = tmp_path_factory.mktemp("targets")
     shutil.copytree(empty_home, folder / "home")
@@ -67,12 +68,21 @@ def made(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         for until in ("predictions", "bento", "profile"):
             materialize("three", until, path=path)
         materialize("one", "models/ensemble", path=path, target="upgrade = 1")
-        yield
+        yield folder
 
 
 @pytest.fixture
-def home(made: None) -> None:
+def home(made: Path) -> None:
     """The home of this module in place of one of the test's own."""
+
+
+@pytest.fixture
+def copied(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A copy of the home for a test that changes it; returns where the rows are."""
+    copy_home(made / "home", tmp_path / "home")
+    monkeypatch.setenv("SEXTANT_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path / "home" / "dagster"))
+    return str(made / "rows.csv")
 
 
 def result(asset: str) -> Any:
@@ -196,3 +206,29 @@ def test_the_studies_of_all_targets_are_kept_with_their_model() -> None:
     assert sorted(name.rpartition("/")[2] for name in kept) == sorted(TARGETS)
     pieces = garbage(Ledger(), storage(), BentoStore(), tracking(), studies(), timedelta(0))
     assert not [piece.path for piece in pieces if piece.kind == "study"]
+
+
+def test_a_candidate_is_compared_with_the_champion_on_each_target_and_on_all(copied: str) -> None:
+    worse = {"logistic": {"trials": 1, "search": {"C": 0.0001}}}
+
+    materialize("three", "evaluation", path=copied, models=worse)
+
+    evaluation: Evaluation = result("three/evaluation")
+    assert evaluation.champion_version == "1"
+    assert evaluation.comparison is not None
+    apart = [alone.comparison for alone in evaluation.targets.values()]
+    assert evaluation.comparison.difference == pytest.approx(
+        np.mean([comparison.difference for comparison in apart if comparison])
+    )
+    assert {part.name: part.against_champion is not None for part in evaluation.slices} == {
+        f"target = {name}": True for name in TARGETS
+    }
+
+
+def test_a_champion_of_other_targets_cannot_be_compared(copied: str) -> None:
+    materialize("three", "evaluation", path=copied, target=TARGETS[:2], models={"logistic": {"trials": 1}})
+
+    evaluation: Evaluation = result("three/evaluation")
+    assert evaluation.incomparable == (
+        "it answers binary of the targets churn, upgrade, complaint, the candidate binary of the targets churn, upgrade"
+    )
