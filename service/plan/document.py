@@ -28,7 +28,12 @@ class Task(Part, frozen=True):
 
     kind: Literal["binary", "multiclass", "regression"] = "binary"
     classes: tuple[str, ...] = ()
-    targets: tuple[str, ...] = ()
+    several: tuple[str, ...] | msgspec.UnsetType = msgspec.field(name="targets", default=msgspec.UNSET)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of several targets; none where there is one, which a plan says nothing of."""
+        return () if self.several is msgspec.UNSET else self.several
 
 
 class Plan(Part, frozen=True):
@@ -73,10 +78,8 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis or several targets it names none."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis it has no such key."""
     fields = msgspec.structs.asdict(plan)
     if plan.synthesis is None:
         del fields["synthesis"]
-    if not plan.task.targets:
-        fields["task"] = {"kind": plan.task.kind, "classes": plan.task.classes}
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)
