@@ -98,7 +98,8 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
 
 
 def _unnamed(model: Any) -> Any:
-    return replace(model, study="", of_targets=tuple(map(_unnamed, model.of_targets)))
+    of_targets = tuple(map(_unnamed, getattr(model, "of_targets", ())))
+    return replace(model, study="", **({"of_targets": of_targets} if of_targets else {}))
 
 
 def _pickled(value: Any) -> bytes:

@@ -22,7 +22,7 @@ def tuned(family: str, target: str, trials: int = 1) -> TunedModel:
     return tune(family, data, trials=trials, seed=0)
 
 
-@pytest.mark.parametrize("family", ["logistic", "hist_boosting", "lightgbm"])
+@pytest.mark.parametrize("family", ["logistic", "hist_boosting", "lightgbm", "catboost"])
 def test_the_models_of_several_targets_answer_as_one_in_onnx_too(family: str) -> None:
     alone = {target: tuned(family, target) for target in TARGETS}
 
