@@ -144,7 +144,7 @@ def explain(
     seed: int,
 ) -> Explained:
     """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
-    chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
+    chosen = sampled_rows(y, task, max(rows, len(task.classes), len(task.targets) + 1), seed)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
     drops = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
     explained_rows = X[sample(len(X), shap_rows, seed + 1)]

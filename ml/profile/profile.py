@@ -107,7 +107,7 @@ def _rows(spec: UseCaseSpec, examples: pa.Table, targets: pd.DataFrame) -> _Rows
     task = spec.task_of(train)
     y = task.labels_of(train)
     seed = derived_seed(spec.seed, "profile")
-    chosen = sampled_rows(y, task, max(ROWS, len(task.classes)), seed)
+    chosen = sampled_rows(y, task, max(ROWS, len(task.classes), len(task.targets) + 1), seed)
     sample = {name: np.sort(np.random.default_rng(seed).permutation(rows)[:ROWS]) for name, rows in splits.items()}
     sample["train"] = splits["train"][chosen]
     keys, _ = pd.factorize(joined(examples.select(spec.keys).take(pa.array(sample["train"])).columns).to_pandas())

@@ -11,6 +11,7 @@ from ml.report.plots import bars, curves, numbers
 from ml.report.plots.style import WIDE, Draw, picture, rows_high
 from ml.tasks.targets import of_target
 
+MOST_TARGETS = 12  # that are told apart in one picture
 Narrow = Iterator[tuple[str, Draw]]
 
 
@@ -84,12 +85,9 @@ def _wide(evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained
         yield "slices", draw, rows_high(len(shown)) + 0.4
     height = rows_high(min(len(evaluation.importances), bars.MOST_FEATURES))
     yield "permutation importance", bars.permutation(evaluation.importances, metric), height
-    if inputs.task.targets:
-        yield (
-            "SHAP values",
-            bars.shap_of_classes(explained, inputs.task.targets, range(len(inputs.task.targets)), "target"),
-            height,
-        )
+    if targets := inputs.task.targets:
+        shown = range(min(len(targets), MOST_TARGETS))
+        yield "SHAP values", bars.shap_of_classes(explained, targets, shown, "target"), height
     elif inputs.task.kind == "multiclass":
         most = curves.most_frequent(inputs.y, inputs.task)
         yield "SHAP values", bars.shap_of_classes(explained, inputs.task.classes, sorted(most)), height
