@@ -37,18 +37,14 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         counting = (metric_weights(how, parts[0]), metric_weights(how, parts[1]))
 
         def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
-            y_train, y_valid = (members[first].task.labels(part[column]) for part in parts)
+            y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
             tuned, selection = blend(members, y_train, y_valid, rounds=declared.rounds, counting=counting)
             _show(step, selection, tuned.metric, target_name(column))
             return tuned
 
-        first = next(iter(models))
         if task.targets:
-            of_targets = {
-                target: blended({name: tuned.of(target) for name, tuned in models.items()}, target_column(target))
-                for target in task.targets
-            }
-            tuned = together(of_targets)
+            members = {target: {name: model.of(target) for name, model in models.items()} for target in task.targets}
+            tuned = together({target: blended(members[target], target_column(target)) for target in task.targets})
         else:
             tuned = blended(models, TARGET)
         step.run.params(tuned.params)

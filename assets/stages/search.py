@@ -132,7 +132,8 @@ def _show_study(step: Step, tuned: TunedModel, storage: Any, target: str) -> Non
     import optuna
 
     step.figure(of_target("history", target), history(tuned.trials, tuned.metric))
-    study, file = optuna.load_study(study_name=tuned.study, storage=storage), f"{of_target('study', target)}.html"
+    study = optuna.load_study(study_name=tuned.study, storage=storage)
+    file = f"study_{target}.html" if target else "study.html"
     step.run.file(file, page(study, tuned.metric).encode())
     shown = {"study": tuned.study, "study plots": dg.MetadataValue.url(step.run.link(file))}
     step.show(**{of_target(name, target): value for name, value in shown.items()})

@@ -257,9 +257,7 @@ def test_each_of_several_targets_is_searched_for_by_folds_of_its_own_and_starts_
     assert {child.info.run_name for child in children} == {
         f"trial {number} of {target}" for number in (0, 1) for target in labelled.TARGETS
     }
-    assert {f"study of {target}.html" for target in labelled.TARGETS} <= {
-        file.path for file in client.list_artifacts(run)
-    }
+    assert {f"study_{target}.html" for target in labelled.TARGETS} <= {file.path for file in client.list_artifacts(run)}
 
 
 def test_a_search_that_is_impossible_is_refused_when_the_use_case_is_loaded(small: Small) -> None:
