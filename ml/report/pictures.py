@@ -86,8 +86,8 @@ def _wide(evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained
     height = rows_high(min(len(evaluation.importances), bars.MOST_FEATURES))
     yield "permutation importance", bars.permutation(evaluation.importances, metric), height
     if targets := inputs.task.targets:
-        shown = range(min(len(targets), MOST_TARGETS))
-        yield "SHAP values", bars.shap_of_classes(explained, targets, shown, "target"), height
+        apart = range(min(len(targets), MOST_TARGETS))
+        yield "SHAP values", bars.shap_of_classes(explained, targets, apart, "target"), height
     elif inputs.task.kind == "multiclass":
         most = curves.most_frequent(inputs.y, inputs.task)
         yield "SHAP values", bars.shap_of_classes(explained, inputs.task.classes, sorted(most)), height
