@@ -30,15 +30,17 @@ def _columns_behind(query: str, name: str, table: str) -> frozenset[str]:
     tables = {(node["alias"] or node["table_name"]).lower(): node["table_name"].lower() for node in bases}
     made_of: dict[str, set[str]] = {}  # what each column of the query is made of, of the table or of the query itself
     of_table: dict[str, set[str]] = {}  # of that, what is the table's, whatever else the query makes
-    for node in nodes:
+    selecting = [node for node in nodes if node.get("select_list")]
+    for node in selecting:
         selection = _Selection.of(node, table, own)
-        for item in node.get("select_list") or []:
+        others = {_name(item) for other in selecting if other is not node for item in other["select_list"]}
+        for item in node["select_list"]:
             parts, sure = made_of.setdefault(_name(item), set()), of_table.setdefault(_name(item), set())
             alone = selection.alone or any("select_list" in inner for inner in nodes_of(item))
             for qualifier, column in _references(item):
                 if tables.get(qualifier, table) == table if qualifier else not selection.elsewhere:
                     parts.add(column)
-                    if tables.get(qualifier) == table if qualifier else alone:
+                    if column not in others or (tables.get(qualifier) == table if qualifier else alone):
                         sure.add(column)
     found: set[str] = set()
     rest = {name}

@@ -214,3 +214,20 @@ def test_each_target_that_is_known_before_it_is_asked_for_is_found() -> None:
     assert finding.faults == (
         "the target of 200 of 200 rows is known before it is asked for (from 'early' on)",
     )  # fmt: skip
+
+
+def test_a_query_may_call_its_targets_as_the_columns_that_they_are_made_of() -> None:
+    query = "with asked as (select *, minutes > 100 as gone from rides) select id, began as cutoff, {} from asked"
+    examples = {"query": query.format("gone as minutes, stops > 4 as stops"), "target": ["minutes", "stops"]}
+    history = {**HISTORY, "aggregations": ["count"]}
+    spec = declared(
+        task="binary",
+        models={"logistic": {}},
+        examples={**examples, "cutoff": None},
+        features={"history": history},
+    )
+
+    definitions = define_features("case", spec, loaded(spec, rides()))
+
+    assert {feature.name for feature in definitions.features} == {"city", "city.COUNT(rides_began, Last 30 Days)"}
+    assert not {"minutes", "stops"} & set(definitions.record)
