@@ -33,9 +33,9 @@ def _columns_behind(query: str, name: str, table: str) -> frozenset[str]:
     selecting = [node for node in nodes if node.get("select_list")]
     for node in selecting:
         selection = _Selection.of(node, table, own)
-        others = {_name(item) for other in selecting if other is not node for item in other["select_list"]}
-        for item in node["select_list"]:
-            parts, sure = made_of.setdefault(_name(item), set()), of_table.setdefault(_name(item), set())
+        others = {column for other in selecting if other is not node for column, _ in _items(other)}
+        for made, item in _items(node):
+            parts, sure = made_of.setdefault(made, set()), of_table.setdefault(made, set())
             alone = selection.alone or any("select_list" in inner for inner in nodes_of(item))
             for qualifier, column in _references(item):
                 if tables.get(qualifier, table) == table if qualifier else not selection.elsewhere:
@@ -65,6 +65,16 @@ class _Selection:
         sources = list(_sources(node.get("from_table")))
         mixed = any(source is None or source in own for source in sources)
         return cls(bool(sources) and not mixed and table not in sources, table in sources and not mixed)
+
+
+def _items(node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the columns that a selection names, each with its expression, those that it replaces or renames too."""
+    for item in node["select_list"]:
+        yield _name(item), item
+        for entry in item.get("replace_list") or []:
+            yield entry["key"].lower(), entry["value"]
+        for entry in item.get("rename_list") or []:
+            yield entry["value"].lower(), {"class": "COLUMN_REF", "column_names": [entry["key"]["column"]]}
 
 
 def _name(item: Node) -> str:

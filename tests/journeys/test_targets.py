@@ -30,6 +30,7 @@ from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import storage
 from resources.studies import studies
+from resources.tracking.pyfunc import signature
 from resources.tracking.runs import tracking
 from service.http.app import Application
 from service.http.served import Served
@@ -134,7 +135,7 @@ def test_one_version_answers_all_targets_in_every_way_alike(tmp_path: Path) -> N
         for table in (predictions, answers, mlflow, scored):
             assert table[f"probability_{name}"].tolist() == scores[:, at].tolist()
             assert table[f"decision_{name}"].tolist() == (scores[:, at] >= cut).tolist()
-    assert list(answers) == list(mlflow) == [
+    assert list(answers) == list(mlflow) == signature(exported).outputs.input_names() == [
         *(f"probability_{name}" for name in TARGETS), *(f"decision_{name}" for name in TARGETS), "warnings"
     ]  # fmt: skip
     assert "score" not in scored

@@ -68,6 +68,13 @@ def test_a_sample_of_rows_loses_no_target() -> None:
     assert y[drawn].any(axis=0).all()
 
 
+def test_a_metric_of_ones_own_sees_each_target_alone() -> None:
+    y, p = problem()
+
+    own = "tests.support.own_metrics:profit"
+    assert score(own, y, p) == pytest.approx(np.mean([score(own, y[:, at], p[:, at]) for at in (0, 1)]))
+
+
 def test_a_row_is_unanswered_if_the_answer_to_some_target_is_no_probability() -> None:
     assert rows_unanswered(np.array([[0.2, 0.9], [0.5, 1.2], [np.nan, 0.1]]), TASK) == 2
 
