@@ -7,6 +7,7 @@ from ml.base.text import shortened
 from ml.profile.columns import WORDS
 from ml.profile.distribution import number
 from ml.profile.record import ColumnProfile, Drift, Profile
+from ml.tasks.targets import of_target
 
 MOST = 4  # columns that a sentence names
 NAME = 60  # characters of a name
@@ -50,6 +51,8 @@ def _name(column: ColumnProfile) -> str:
 
 def _learns_nothing(profile: Profile) -> str | None:
     target = profile.target["train"]
+    if profile.targets:  # of each of them how rare it is is said
+        return None
     is_one = (
         target["least"] == target["greatest"] if profile.task == "regression" else set(target.values()) <= {0.0, 1.0}
     )
@@ -60,7 +63,7 @@ def _telling(profile: Profile) -> str | None:
     least, metric = TELLING[profile.measure], {"roc_auc": "ROC AUC", "r2": "R²"}[profile.measure]
     beyond = _beyond_all_chance(profile)
     found = [
-        (column.alone.value, f"{_name(column)} ({metric} {column.alone.value:.3f})")
+        (column.alone.value, f"{_name(column)} ({of_target(metric, column.target)} {column.alone.value:.3f})")
         for column in profile.columns
         if column.alone and column.alone.value >= least and column.name in beyond
     ]
@@ -231,7 +234,11 @@ def _rare(profile: Profile) -> str | None:
     if profile.task == "regression" or _learns_nothing(profile):
         return None
     shares = profile.target["train"]
-    if profile.task == "binary":
+    if profile.targets:
+        of_targets = [(name, shares[f"share of {name}"]) for name in profile.targets]
+        rare = [(name, share) if share < RARE else (f"no {name}", 1 - share) for name, share in of_targets]
+        rare = [(name, share) for name, share in rare if share < RARE]
+    elif profile.task == "binary":
         positive = shares["share positive"]
         rare = [("yes", positive)] if positive < RARE else [("no", 1 - positive)] if 1 - positive < RARE else []
     else:
