@@ -1,16 +1,15 @@
-"""The HTTP application: the endpoints of all protocols, and errors that say what to mend."""
+"""The HTTP application: one table of the endpoints of all protocols, and errors that say what to mend."""
 
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
@@ -27,6 +26,8 @@ def endpoints(served: Served) -> list[Endpoint]:
     async def readyz(_: Request) -> Response:
         return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
 
+    alive = document(lambda: {"alive": True})
+
     def index() -> dict[str, Any]:
         predictor = served.require_predictor()
         return {
@@ -40,7 +41,8 @@ def endpoints(served: Served) -> list[Endpoint]:
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
-        Endpoint("GET", "/healthz", "200 while the process is up", document(lambda: {"alive": True})),
+        Endpoint("GET", "/healthz", "200 while the process is up", alive),
+        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
         Endpoint("GET", "/", "this page", document(index)),
     ]
@@ -48,48 +50,45 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 
 class Application:
-    """The routes over `served`; its headers on every response, and no exception passes it."""
+    """Answers requests by the endpoints over `served`; what is not HTTP, such as a start, goes to `others`.
 
-    def __init__(self, served: Served) -> None:
+    Its own table takes the place of a router and its middleware: they would take longer than most models.
+    """
+
+    def __init__(self, served: Served, others: ASGIApp | None = None) -> None:
         self.served = served
         self.endpoints = endpoints(served)
-        self._app: ASGIApp = Starlette(
-            routes=[endpoint.route() for endpoint in self.endpoints],
-            exception_handlers={HTTPException: self._http_error, Exception: _server_error},
-        )
+        self._others: ASGIApp = others or Starlette()
+        self._table: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in self.endpoints:
+            self._table.setdefault(endpoint.path, {})[endpoint.method] = endpoint
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        predictor = self.served.predictor
-        if scope["type"] != "http" or predictor is None:
-            return await self._app(scope, receive, send)
-        headers = [(b"x-sextant-coordinates", _header(predictor.id)), (b"x-sextant-model", _header(predictor.name))]
-
-        async def send_stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
-            await send(message)
-
+        if scope["type"] != "http":
+            return await self._others(scope, receive, send)
+        request = Request(scope, receive)
         try:
-            await self._app(scope, receive, send_stamped)
+            response = await self._endpoint(scope).respond(request)
         except ClientDisconnect:
-            logger.info("%s %s: the client went away", scope["method"], scope["path"])
-        except Exception:  # Starlette has answered 500; what is left is to say why
+            return logger.info("%s %s: the client went away", scope["method"], scope["path"])
+        except HTTPException as error:
+            response = refuse(error.status_code, error.detail)
+            response.headers.update(error.headers or {})
+        except Exception:
             logger.exception("%s %s failed", scope["method"], scope["path"])
+            response = refuse(500, "the service failed on this request; its log says why")
+        response.raw_headers += self.served.headers
+        await response(scope, receive, send)
 
-    async def _http_error(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        message = error.detail
-        if error.status_code == HTTPStatus.NOT_FOUND:
+    def _endpoint(self, scope: Scope) -> Endpoint:
+        """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
+        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
+        by_method = self._table.get(path)
+        if by_method is None:
             routes = ", ".join(endpoint.title for endpoint in self.endpoints)
-            message = f"there is no {request.url.path}; the routes are {routes}"
-        response = refuse(error.status_code, message)
-        response.headers.update(error.headers or {})
-        return response
-
-
-def _header(value: str) -> bytes:
-    return value.encode("latin-1", "replace")
-
-
-async def _server_error(_: Request, __: Exception) -> Response:
-    return refuse(500, "the service failed on this request; its log says why")
+            raise HTTPException(404, f"there is no {path}; the routes are {routes}")
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if method not in by_method:
+            allowed = ", ".join(by_method)
+            raise HTTPException(405, f"{path} takes {allowed}, and not {scope['method']}", {"allow": allowed})
+        return by_method[method]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from service.records.reader import InvalidRecords, Problem, excerpt
 
@@ -35,8 +35,9 @@ class Batch:
 
 async def read_json(request: Request) -> Any:
     """Return the JSON value of a request's body; raises BodyError if it is no JSON, or too long."""
-    _check_content_type(request.headers.get("content-type", ""))
-    return decode(await _body(request))
+    about = dict(request.scope["headers"])  # of a header that comes twice, the last
+    _check_content_type(about.get(b"content-type", b""))
+    return decode(await _body(request, about.get(b"content-length", b"")))
 
 
 def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
@@ -68,7 +69,7 @@ def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]
     return entries
 
 
-def decode(body: bytes) -> Any:
+def decode(body: bytes | bytearray) -> Any:
     """Decode the JSON of `body`; numbers that no float holds stay, as NaN or infinite, to be named with their field."""
     try:
         return msgspec.json.decode(body)
@@ -76,7 +77,7 @@ def decode(body: bytes) -> Any:
         return _with_odd_numbers(body, str(error))
 
 
-def _with_odd_numbers(body: bytes, error: str) -> Any:
+def _with_odd_numbers(body: bytes | bytearray, error: str) -> Any:
     odd: list[str] = []
 
     def number(literal: str) -> float:
@@ -97,26 +98,29 @@ def _with_odd_numbers(body: bytes, error: str) -> Any:
     return value
 
 
-def _check_content_type(header: str) -> None:
-    media_type = header.partition(";")[0].strip().lower()
-    kind, _, subtype = media_type.partition("/")
+def _check_content_type(header: bytes) -> None:
+    if header == b"application/json":
+        return
+    text = header.decode("latin-1")
+    kind, _, subtype = text.partition(";")[0].strip().lower().partition("/")
     if kind != "application" or (subtype != "json" and not subtype.endswith("+json")):
-        raise BodyError(415, f"the content type is {excerpt(header)!r}; send application/json")
+        raise BodyError(415, f"the content type is {excerpt(text)!r}; send application/json")
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, length: bytes) -> bytes | bytearray:
     """Read the whole body; refuse it by its announced length, or else as soon as it has grown too long."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
+    if length.isdigit() and int(length[:20]) > MAX_BODY_BYTES:
         raise _too_long()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
+    body = bytearray()
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY_BYTES:
             raise _too_long()
-        chunks.append(chunk)
-    return b"".join(chunks)
+        if not message.get("more_body", False):
+            return body
 
 
 def _too_long() -> BodyError:

@@ -22,6 +22,7 @@ class Served:
         self.predictor: Predictor | None = None
         self.events: Events | None = None
         self.not_ready: str | None = "the model is being loaded"
+        self.headers: list[tuple[bytes, bytes]] = []  # of every response
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle, replay its golden records, and take in the events of the log.
@@ -36,6 +37,7 @@ class Served:
         events = Events(plan, predictor.histories, log)
         events.replay()
         self.predictor, self.events, self.not_ready = predictor, events, None
+        self.headers = [_header("x-sextant-coordinates", predictor.id), _header("x-sextant-model", predictor.name)]
         if not difference <= tolerance:
             self.not_ready = f"a golden score differs by {difference:.3g}; at most {tolerance:.3g} is allowed"
             logger.error("%s is not ready: %s", predictor.name, self.not_ready)
@@ -64,3 +66,7 @@ class Served:
         if self.events is None:
             raise HTTPException(503, self.not_ready)
         return self.events
+
+
+def _header(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.encode(), value.encode("latin-1", "replace")

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from service.http.app import Application
@@ -46,6 +50,7 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
         "GET /",
         "GET /coordinates",
         "GET /healthz",
+        "GET /livez",
         "GET /readyz",
         "GET /schema",
         "POST /events",
@@ -54,6 +59,45 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
     for route in routes:
         method, path = route.split()
         assert client.request(method, path).status_code not in (404, 405)
+
+
+def test_a_get_route_answers_head_and_another_method_is_told_which_to_take(client: TestClient) -> None:
+    head, post = client.head("/healthz"), client.post("/schema")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert (post.status_code, post.headers["allow"]) == (405, "GET")
+    assert post.json()["error"] == "/schema takes GET, and not POST"
+
+
+def test_it_may_be_mounted_in_another_application(served: Served, record: dict[str, Any]) -> None:
+    client = TestClient(Starlette(routes=[Mount("/models/delays", Application(served))]))
+
+    assert client.post("/models/delays/predict", json=record).status_code == 200
+    assert client.get("/models/delays/").json()["use_case"] == "flight_delays"
+    assert "there is no /nowhere; the routes are" in client.get("/models/delays/nowhere").json()["error"]
+
+
+def test_a_record_is_answered_by_few_calls(served: Served, record: dict[str, Any]) -> None:
+    body, sent, calls = json.dumps(record).encode(), list[Any](), list[str]()
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+        await app(scope, receive, send)
+        sys.setprofile(None)
+
+    app = Application(served)
+    asyncio.run(ask())
+
+    assert sent[0]["status"] == 200
+    # The time of a request is mostly that of its calls: a router and its middleware would add a half to these.
+    assert len(calls) <= 90, calls
 
 
 def test_the_example_of_the_index_can_be_sent(client: TestClient) -> None:
