@@ -36,6 +36,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             "model": predictor.name,
             "coordinates": predictor.id,
             "routes": {endpoint.title: endpoint.purpose for endpoint in listed},
+            "limits": served.limits.settings(),
             "example": predictor.example,
         }
 

@@ -12,9 +12,11 @@ from starlette.responses import Response
 from service.history.events import Events
 from service.http.bodies import BodyError, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.limits import Limits
 from service.http.served import Served
 from service.predict import answers
 from service.predict.predictor import Predictor
+from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords, record_schema
 
 MAX_SHOWN_PROBLEMS = 100
@@ -26,10 +28,10 @@ def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints over what is `served`; until that is loaded, all answer 503."""
 
     async def predict(request: Request) -> Response:
-        return await _predict(request, served.require_predictor())
+        return await _predict(request, served.require_predictor(), served.limits)
 
     async def accept(request: Request) -> Response:
-        return await _accept(request, served.require_events())
+        return await _accept(request, served.require_events(), served.limits)
 
     return [
         Endpoint("POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', predict),
@@ -60,15 +62,18 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
 
 
-async def _predict(request: Request, predictor: Predictor) -> Response:
+async def _predict(request: Request, predictor: Predictor, limits: Limits) -> Response:
+    deadline = limits.deadline()
     try:
-        batch = to_batch(await read_json(request), predictor.plan.record)
+        batch = to_batch(await read_json(request, limits), predictor.plan.record, limits.records)
         if len(batch.records) <= INLINE_RECORDS and predictor.plan.synthesis is None:
-            prediction = predictor.predict(batch.records)
+            prediction = predictor.predict(batch.records, deadline)
         else:
-            prediction = await to_thread.run_sync(predictor.predict, batch.records)
+            prediction = await to_thread.run_sync(predictor.predict, batch.records, deadline)
     except BodyError as error:
         return refuse(error.status, str(error))
+    except OutOfTimeError:
+        return _out_of_time(limits, "no record was scored")
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
     about = {"model": predictor.name, "coordinates": predictor.id}
@@ -80,12 +85,15 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
     return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
 
 
-async def _accept(request: Request, events: Events) -> Response:
+async def _accept(request: Request, events: Events, limits: Limits) -> Response:
+    deadline = limits.deadline()
     try:
-        table, rows = to_rows(await read_json(request))
-        return answer(asdict(await to_thread.run_sync(events.accept, table, rows)))
+        table, rows = to_rows(await read_json(request, limits), limits.records)
+        return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
     except BodyError as error:
         return refuse(error.status, str(error))
+    except OutOfTimeError:
+        return _out_of_time(limits, "no row was accepted")
     except InvalidRecords as error:
         return _invalid(error, "row", "no row was accepted")
 
@@ -99,6 +107,10 @@ def _invalid(error: InvalidRecords, noun: str, outcome: str) -> Response:
     if (left_out := len(error.problems) - MAX_SHOWN_PROBLEMS) > 0:
         content["problems_left_out"] = left_out
     return answer(content, 422)
+
+
+def _out_of_time(limits: Limits, outcome: str) -> Response:
+    return refuse(503, f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time")
 
 
 def _count(number: int, noun: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
 from service.history.events import Events
 from service.history.log import EventLog, EventLogError
+from service.http.limits import Limits, SettingError, read_limits
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor, load_predictor
 
@@ -22,6 +24,7 @@ class Served:
         self.predictor: Predictor | None = None
         self.events: Events | None = None
         self.not_ready: str | None = "the model is being loaded"
+        self.limits = Limits()
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
@@ -49,9 +52,10 @@ class Served:
         and answers nobody, so that neither a probe nor a caller learns anything.
         """
         try:
+            self.limits = read_limits(os.environ)
             self.load(folder, log_folder)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError)
+            explained = isinstance(error, BundleError | EventLogError | SettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 

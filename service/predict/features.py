@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.history.state import Histories
+from service.history.state import Histories, State
 from service.plan.document import BundleError, Plan
 from service.plan.parts import (
     CALENDAR,
@@ -101,8 +101,12 @@ class FeatureBuilder:
         self._synthesized = _synthesized_names(numeric), _synthesized_names(categorical)
         self._synthesizer = _synthesizer(plan, *self._synthesized)
 
-    def build(self, records: Sequence[Record]) -> Matrices:
-        """Return the features of `records`, one row each, as of one state of the histories, and their warnings."""
+    def build(self, records: Sequence[Record], state: State | None = None) -> Matrices:
+        """Return the features of `records`, one row each, and their warnings, as of a state of the histories.
+
+        None: their present one.
+        """
+        state = state or self.histories.state
         n_numeric, n_categorical = self._width
         numeric = np.empty((len(records), n_numeric + self._text_width), dtype=np.float32)
         categorical = np.empty((len(records), n_categorical + len(self._vocabularies)), dtype=object)
@@ -110,7 +114,6 @@ class FeatureBuilder:
         self._fill_in(records, numeric, categorical)
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)
-        state = self.histories.state
         if self._windows.positions:
             values = [self._windows.values(r, state.windows, texts) for r, texts in zip(records, warnings, strict=True)]
             numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)

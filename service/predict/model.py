@@ -75,12 +75,12 @@ class Model:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Answer each row, [n_rows] or [n_rows, n_classes]; raise if the model yields another shape, or no number."""
+        """Answer each row, [n_rows] or [n_rows, n_classes], which may not be finite; raise if it has another shape."""
         inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
         (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
         rows = len(matrices.warnings)
-        if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
-            raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
+        if scores.shape != (rows, *self._shape):
+            raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")
         return np.asarray(scores, dtype=np.float64)
 
 

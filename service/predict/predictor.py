@@ -10,12 +10,18 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from service.history.state import State
 from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
 from service.predict.answers import Score
+from service.predict.blame import blame
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
-from service.records.reader import RecordReader
+from service.records.deadline import check_time
+from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
+
+PART = 1_000  # records that are answered together, between two looks at the clock
+MOST_BLAMED = 10  # records whose numbers are searched for those without an answer
 
 T = TypeVar("T")
 
@@ -60,14 +66,45 @@ class Predictor:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any]) -> Prediction:
-        """Score `records`; raises InvalidRecords with the problems of all of them."""
-        matrices = self.features(records)
-        return Prediction(self.model.score(matrices).tolist(), matrices.warnings)
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        """Score `records`, all as of one state of the histories.
+
+        Raises InvalidRecords with the problems of all of them, and OutOfTimeError once the deadline is over.
+        """
+        read, state = self._reader.read(records), self.histories.state
+        scores, warnings = list[Score](), list[list[str]]()
+        for start in range(0, len(read), PART):
+            check_time(deadline)
+            part = read[start : start + PART]
+            matrices = self._features.build(part, state)
+            answers = self.model.score(matrices)
+            if not np.isfinite(answers).all():
+                raise self._unanswerable(part, start, state, np.isfinite(answers))
+            scores += answers.tolist()
+            warnings += matrices.warnings
+        return Prediction(scores, warnings)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
         return self._features.build(self._reader.read(records))
+
+    def _unanswerable(self, part: Sequence[Record], start: int, state: State, finite: Any) -> Exception:
+        """Return the error that names the records without a finite answer, and the numbers that it is owed to."""
+
+        def answers(record: Record) -> bool:
+            return bool(np.isfinite(self.model.score(self._features.build([record], state))).all())
+
+        problems = []
+        failing = np.flatnonzero(~finite.reshape(len(part), -1).all(axis=1)).tolist()
+        for index in failing[:MOST_BLAMED]:
+            columns = blame(part[index], answers)
+            if not columns:
+                return ArithmeticError(
+                    f"the model has no finite answer to record {start + index}, with no numbers either"
+                )
+            problems += [_unanswered(start + index, name, part[index].values[name]) for name in columns]
+        problems += [_unanswered(start + index) for index in failing[MOST_BLAMED:]]
+        return InvalidRecords(problems)
 
     def difference(self) -> float:
         """Return the largest difference between a golden score and the score now; 0.0 without golden records."""
@@ -78,6 +115,11 @@ class Predictor:
             shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
             raise BundleError(self.plan.golden, [f"its records have {shapes}"])
         return float(np.max(np.abs(scores - expected)))
+
+
+def _unanswered(index: int, column: str | None = None, value: Any = None) -> Problem:
+    allowed = "numbers for which the model computes a finite one, such as those of training"
+    return Problem("the model has no finite answer to it", index, column, excerpt(value), allowed)
 
 
 def load_predictor(folder: Path) -> Predictor:

@@ -85,6 +85,32 @@ def test_a_number_that_is_not_finite_is_named(client: TestClient, record: dict[s
     assert response.json()["problems"][0]["field"] == "distance"
 
 
+def test_a_number_without_a_finite_answer_is_named_and_the_others_are_not(
+    write_bundle: Any, record: dict[str, Any]
+) -> None:
+    served = Served()  # 10 * 3e38 and -1e37 * 100 are infinite in float32, and their sum is none
+    weights = [10.0, -1e37, 0.1]
+    served.load(write_bundle(numeric=["distance", "planes.seats", "charter"], weights=weights, golden_score=0.0))
+    client, fine = TestClient(Application(served)), {**record, "charter": True}
+
+    response = client.post("/predict", json={"records": [fine, {**fine, "distance": 3e38}, fine]})
+
+    assert response.status_code == 422
+    assert response.json() == {
+        "error": "1 problem in 1 record; no record was scored",
+        "problems": [
+            {
+                "error": "the model has no finite answer to it",
+                "record": 1,
+                "field": "distance",
+                "given": 3e38,
+                "allowed": "numbers for which the model computes a finite one, such as those of training",
+            }
+        ],
+    }
+    assert client.post("/predict", json=fine).json()["score"] == 0.0
+
+
 def test_many_problems_are_cut_short_and_counted(client: TestClient) -> None:
     content = client.post("/predict", json={"records": [{}] * 150}).json()
 
