@@ -14,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.served import Served
+from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -62,7 +63,7 @@ class Application:
         self._others: ASGIApp = others or Starlette()
         self._table: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
-            self._table.setdefault(endpoint.path, {})[endpoint.method] = endpoint
+            self._table.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, endpoint))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -87,9 +88,9 @@ class Application:
         by_method = self._table.get(path)
         if by_method is None:
             routes = ", ".join(endpoint.title for endpoint in self.endpoints)
-            raise HTTPException(404, f"there is no {path}; the routes are {routes}")
-        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+            raise HTTPException(404, f"there is no {excerpt(path)}; the routes are {routes}")
+        method: str = scope["method"]
         if method not in by_method:
             allowed = ", ".join(by_method)
-            raise HTTPException(405, f"{path} takes {allowed}, and not {scope['method']}", {"allow": allowed})
+            raise HTTPException(405, f"{path} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
         return by_method[method]

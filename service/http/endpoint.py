@@ -27,6 +27,11 @@ class Endpoint:
         """The method and the path, as in a request line."""
         return f"{self.method} {self.path}"
 
+    @property
+    def methods(self) -> list[str]:
+        """The methods that it answers: HEAD, too, where it answers GET."""
+        return ["GET", "HEAD"] if self.method == "GET" else [self.method]
+
 
 def document(content: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
     """Return a responder with the `content` of the moment, indented, for people too."""

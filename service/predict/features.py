@@ -110,7 +110,7 @@ class FeatureBuilder:
         n_numeric, n_categorical = self._width
         numeric = np.empty((len(records), n_numeric + self._text_width), dtype=np.float32)
         categorical = np.empty((len(records), n_categorical + len(self._vocabularies)), dtype=object)
-        warnings: list[list[str]] = [[] for _ in records]
+        warnings = [list(record.warnings) for record in records]
         self._fill_in(records, numeric, categorical)
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError, Task
 from service.plan.texts import Vocabulary
 from service.predict.features import Inputs, Matrices
+from service.records.usual import UsualColumn
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -56,7 +57,7 @@ class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
     `threshold` is the probability from which on the answer is a yes, None where there is none; `keys` are the columns
-    that name a row of the examples' table, which no feature is made of.
+    that name a row of the examples' table, which no feature is made of; `usual` is what it learned from had.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -70,6 +71,7 @@ class Model:
         self.inputs = _inputs(session)
         self.threshold = _threshold(session)
         self.keys = _keys(session)
+        self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
         self._names = {node.name for node in session.get_inputs()}
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)

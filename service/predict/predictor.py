@@ -19,6 +19,7 @@ from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
 from service.records.deadline import check_time
 from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
+from service.records.usual import Usual
 
 PART = 1_000  # records that are answered together, between two looks at the clock
 MOST_BLAMED = 10  # records whose numbers are searched for those without an answer
@@ -52,7 +53,7 @@ class Predictor:
         self.coordinates = {**coordinates, "providers": model.providers}
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
-        self._reader = RecordReader(plan)
+        self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
 

@@ -24,10 +24,11 @@ SHOWN_CHARACTERS = 100
 
 @dataclass(frozen=True)
 class Record:
-    """One checked record: a value for each column of the plan, and its cutoff in microseconds since 1970."""
+    """One checked record: a value for each column of the plan, its cutoff in microseconds since 1970, and warnings."""
 
     values: dict[str, Value]
     cutoff_us: int
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -212,10 +213,11 @@ def _sound_row(columns: Mapping[str, ColumnType], required: Sequence[str]) -> An
 
 
 class RecordReader:
-    """Checks records against a plan and parses their values."""
+    """Checks records against a plan and parses their values; `warn` says of a sound one what is unusual in it."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
+        self._warn = warn
         self._rows = RowReader(plan.record, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
@@ -232,7 +234,9 @@ class RecordReader:
     def _read(self, record: Any, index: int, problems: list[Problem]) -> Record:
         before = len(problems)
         values = self._rows.values(record, index, problems)
-        return Record(values, 0 if len(problems) > before else self._cutoff_us(values, index, problems))
+        if len(problems) > before:
+            return Record(values, 0)
+        return Record(values, self._cutoff_us(values, index, problems), self._warn(record))
 
     def _cutoff_us(self, values: Mapping[str, Value], index: int, problems: list[Problem]) -> int:
         if self.plan.cutoff is None:

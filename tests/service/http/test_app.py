@@ -65,8 +65,8 @@ def test_a_get_route_answers_head_and_another_method_is_told_which_to_take(clien
     head, post = client.head("/healthz"), client.post("/schema")
 
     assert (head.status_code, head.content) == (200, b"")
-    assert (post.status_code, post.headers["allow"]) == (405, "GET")
-    assert post.json()["error"] == "/schema takes GET, and not POST"
+    assert (post.status_code, post.headers["allow"]) == (405, "GET, HEAD")
+    assert post.json()["error"] == "/schema takes GET, HEAD, and not POST"
 
 
 def test_it_may_be_mounted_in_another_application(served: Served, record: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import onnx
 import pytest
 from starlette.testclient import TestClient
 
@@ -34,6 +35,31 @@ def test_a_batch_gets_as_many_scores(client: TestClient, record: dict[str, Any],
     assert len(content["scores"]) == count
     assert content["scores"][:-1] == [pytest.approx(GOLDEN_SCORE, abs=1e-6)] * (count - 1)
     assert content["warnings"] == [[]] * (count - 1) + [["planes: no row for tailnum 'N9'"]]
+
+
+def test_values_that_training_had_not_are_warned_of(write_bundle: Any, record: dict[str, Any]) -> None:
+    folder = write_bundle()
+    model = onnx.load(folder / "model.onnx")
+    usual = {"distance": {"missing": 0.0, "lowest": 17.0, "highest": 4983.0}, "charter": {"missing": 0.5}}
+    model.metadata_props.add(key="sextant.usual", value=json.dumps(usual))
+    onnx.save(model, folder / "model.onnx")
+    served = Served()
+    served.load(folder)
+    client = TestClient(Application(served))
+
+    records = [record, {**record, "distance": -500}, {"scheduled_departure": record["scheduled_departure"]}]
+    content = client.post("/predict", json={"records": records}).json()
+
+    assert content["warnings"] == [
+        [],
+        ["distance -500 is less than all of training; the least was 17"],
+        [
+            "distance is missing, as in 0.0% of the rows of training",
+            "planes: no row, for tailnum is missing",
+            "weather: no row, for origin is missing",
+            "origin: no history, for origin is missing",
+        ],
+    ]
 
 
 def test_coordinates_are_the_bundles_and_name_the_providers(client: TestClient) -> None:
