@@ -24,7 +24,9 @@ from ml.base.processes import PATIENCE_S, end_started, tied
 from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
-_RUNTIME = "bentoml duckdb httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
+_RUNTIME = (
+    "bentoml duckdb httptools msgspec numpy onnxruntime-gpu prometheus-client pyarrow setuptools starlette uvloop"
+)
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)
@@ -162,7 +164,9 @@ def _environment(store: Path) -> dict[str, str]:
     # Events that a running service has taken in are none of a candidate's business.
     inherited = {name: value for name, value in os.environ.items() if name != "SEXTANT_EVENTS"}
     # Nor are GPUs: a step that starts a Bento holds no lease of one.
-    return {**inherited, **QUIET, "BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": ""}
+    # And nobody else asks it, whose requests would be waited for at its end.
+    own = {"BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": "", "SEXTANT_DRAIN_SECONDS": "0"}
+    return {**inherited, **QUIET, **own}
 
 
 def _free_port() -> int:

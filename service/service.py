@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import logging
 import os
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 
 import bentoml
 
 from service.history.log import log_folder
+from service.http import metrics
 from service.http.app import Application
+from service.http.drain import drain_on_sigterm
 from service.http.served import Served
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
+METRICS_FOLDER = "SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
 
 served = Served()
 
@@ -34,6 +40,9 @@ class Lean(bentoml.Service):  # type: ignore[misc]
     def to_asgi(self, is_main: bool = True) -> Application:
         """Return the application that a worker serves; uvicorn writes no access log, to nobody."""
         logging.getLogger("uvicorn.access").propagate = False
+        os.environ.pop(metrics.FOLDER, None)  # BentoML's, which another service of the same home empties
+        if folder := os.environ.get(METRICS_FOLDER):
+            os.environ[metrics.FOLDER] = folder
         return Application(served, super().to_asgi(is_main))
 
 
@@ -45,10 +54,17 @@ class Lean(bentoml.Service):  # type: ignore[misc]
 class ModelService:
     """Scores business records with one production model."""
 
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def gather_metrics() -> None:
+        """Make a folder where the workers of this service, and no other's, put their figures, before they start."""
+        os.environ[METRICS_FOLDER] = folder = mkdtemp(prefix="sextant-metrics-")
+        atexit.register(rmtree, folder, ignore_errors=True)
+
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
+        drain_on_sigterm(served)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

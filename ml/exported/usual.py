@@ -1,4 +1,4 @@
-"""What was usual of a record's columns in training: the range of numbers, and how often nothing was given."""
+"""Usual values: the range of each of a record's columns in training, and how often it was missing."""
 
 from collections.abc import Iterable
 from typing import Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import perf_counter
 from typing import Any
 
 from starlette.applications import Starlette
@@ -13,6 +14,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.metrics import ELSEWHERE
 from service.http.served import Served
 from service.records.reader import excerpt
 
@@ -23,6 +25,9 @@ PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
 
 def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints of all protocols over what is `served`, then probes and the index."""
+
+    async def metrics(_: Request) -> Response:
+        return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
         return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
@@ -46,6 +51,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/healthz", "200 while the process is up", alive),
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
+        Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics),
         Endpoint("GET", "/", "this page", document(index)),
     ]
     return listed
@@ -68,28 +74,28 @@ class Application:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
-        request = Request(scope, receive)
+        begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         try:
-            response = await self._endpoint(scope).respond(request)
+            response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
         except ClientDisconnect:
-            return logger.info("%s %s: the client went away", scope["method"], scope["path"])
+            return logger.info("%s %s: the client went away", scope["method"], path)
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
             response.headers.update(error.headers or {})
         except Exception:
-            logger.exception("%s %s failed", scope["method"], scope["path"])
+            logger.exception("%s %s failed", scope["method"], path)
             response = refuse(500, "the service failed on this request; its log says why")
         response.raw_headers += self.served.headers
         await response(scope, receive, send)
+        route = path if path in self._table else ELSEWHERE
+        self.served.metrics.answered(route, response.status_code, perf_counter() - begun)
 
-    def _endpoint(self, scope: Scope) -> Endpoint:
+    def _endpoint(self, path: str, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
-        path: str = scope["path"].removeprefix(scope.get("root_path", ""))
         by_method = self._table.get(path)
         if by_method is None:
             routes = ", ".join(endpoint.title for endpoint in self.endpoints)
             raise HTTPException(404, f"there is no {excerpt(path)}; the routes are {routes}")
-        method: str = scope["method"]
         if method not in by_method:
             allowed = ", ".join(by_method)
             raise HTTPException(405, f"{path} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})

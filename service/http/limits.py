@@ -10,12 +10,12 @@ import msgspec
 from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1)]
-Seconds = Annotated[float, Meta(gt=0, le=86_400)]
 
 SETTINGS = {
     "body_bytes": "SEXTANT_MAX_BODY_BYTES",
     "records": "SEXTANT_MAX_RECORDS",
     "seconds": "SEXTANT_MAX_SECONDS",
+    "drain_seconds": "SEXTANT_DRAIN_SECONDS",
 }
 
 
@@ -24,11 +24,15 @@ class SettingError(ValueError):
 
 
 class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
-    """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer."""
+    """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer.
+
+    `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
+    """
 
     body_bytes: Count = 8_000_000
     records: Count = 10_000
-    seconds: Seconds = 30.0
+    seconds: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 6.0
 
     def deadline(self) -> float:
         """Return when a request that begins now must be answered, by the monotonic clock."""

@@ -28,7 +28,7 @@ def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints over what is `served`; until that is loaded, all answer 503."""
 
     async def predict(request: Request) -> Response:
-        return await _predict(request, served.require_predictor(), served.limits)
+        return await _predict(request, served.require_predictor(), served)
 
     async def accept(request: Request) -> Response:
         return await _accept(request, served.require_events(), served.limits)
@@ -62,7 +62,8 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
 
 
-async def _predict(request: Request, predictor: Predictor, limits: Limits) -> Response:
+async def _predict(request: Request, predictor: Predictor, served: Served) -> Response:
+    limits = served.limits
     deadline = limits.deadline()
     try:
         batch = to_batch(await read_json(request, limits), predictor.plan.record, limits.records)
@@ -76,6 +77,7 @@ async def _predict(request: Request, predictor: Predictor, limits: Limits) -> Re
         return _out_of_time(limits, "no record was scored")
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
+    served.metrics.scored(prediction.warnings)
     about = {"model": predictor.name, "coordinates": predictor.id}
     task, threshold = predictor.plan.task, predictor.model.threshold
     if batch.single:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from functools import cached_property
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.exceptions import HTTPException
 from service.history.events import Events
 from service.history.log import EventLog, EventLogError
 from service.http.limits import Limits, SettingError, read_limits
+from service.http.metrics import Metrics, State
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor, load_predictor
 
@@ -24,6 +26,7 @@ class Served:
         self.predictor: Predictor | None = None
         self.events: Events | None = None
         self.not_ready: str | None = "the model is being loaded"
+        self.draining = False
         self.limits = Limits()
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
 
@@ -58,6 +61,22 @@ class Served:
             explained = isinstance(error, BundleError | EventLogError | SettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
+
+    def drain(self) -> None:
+        """Be not ready, and let each answer close its connection, until the process ends."""
+        self.draining, self.not_ready = True, "the service is shutting down"
+        self.headers = [*self.headers, (b"connection", b"close")]
+
+    def state(self) -> State:
+        """Return what metrics say of this process at the moment."""
+        predictor = self.predictor
+        about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
+        return State(self.not_ready is None, about)
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """The figures of this process, which begin when they are first asked for."""
+        return Metrics()
 
     def require_predictor(self) -> Predictor:
         """Return the predictor; raises HTTPException, 503, with the reason while there is none."""

@@ -45,7 +45,12 @@ def test_the_limits_are_told_and_hold(served: Served, record: dict[str, Any]) ->
     many, events = {"records": [record] * 3}, {"table": "flights", "rows": [EVENT] * 3}
     told = client.get("/").json()["limits"]
 
-    assert told == {"SEXTANT_MAX_BODY_BYTES": 1000, "SEXTANT_MAX_RECORDS": 2, "SEXTANT_MAX_SECONDS": 30.0}
+    assert told == {
+        "SEXTANT_MAX_BODY_BYTES": 1000,
+        "SEXTANT_MAX_RECORDS": 2,
+        "SEXTANT_MAX_SECONDS": 30.0,
+        "SEXTANT_DRAIN_SECONDS": 6.0,
+    }
     assert [client.post("/predict", json=many).status_code, client.post("/events", json=events).status_code] == [
         413
     ] * 2
