@@ -102,10 +102,11 @@ def started(side: Side, environment: dict[str, str], scratch: Path) -> Iterator[
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     home = Path(tempfile.mkdtemp(dir=scratch))
+    own = {"PYTHONPATH": str(side.folder), "BENTOML_HOME": str(home), "SEXTANT_DRAIN_SECONDS": "0"}
     process = subprocess.Popen(
         [sys.executable, *side.command, "--host", "127.0.0.1", "--port", str(port)],
         cwd=side.folder,
-        env={**os.environ, **environment, "PYTHONPATH": str(side.folder), "BENTOML_HOME": str(home)},
+        env={**os.environ, **environment, **own},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

@@ -20,7 +20,7 @@ from service.http.served import Served
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
-METRICS_FOLDER = "SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
+METRICS_FOLDER = "_SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
 
 served = Served()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
 
@@ -14,8 +15,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
+from service.http.openapi import openapi
 from service.http.served import Served
+from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
@@ -46,15 +50,33 @@ def endpoints(served: Served) -> list[Endpoint]:
             "example": predictor.example,
         }
 
+    def described() -> dict[str, Any]:
+        return describe(served.require_predictor(), served.limits, listed)
+
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
         Endpoint("GET", "/healthz", "200 while the process is up", alive),
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
         Endpoint("GET", "/", "this page", document(index)),
     ]
     return listed
+
+
+def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI document of endpoints over a predictor."""
+    model = predictor.model
+    return openapi(
+        predictor.plan,
+        listed,
+        limits,
+        version=predictor.name.partition(":")[2],
+        threshold=model.threshold,
+        usual=model.usual,
+        example=predictor.example,
+    )
 
 
 class Application:

@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgspec
+from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from service.http.limits import Limits
 from service.records.reader import InvalidRecords, Problem, excerpt
 
+INLINE_BYTES = 200_000  # to decode more would hold up other requests for more than about a millisecond
 INTEGER_DIGITS = 300  # beyond, no float64 holds the integer
 
 
@@ -43,7 +45,7 @@ async def read_json(request: Request, limits: Limits) -> Any:
             body = await _body(request, about.get(b"content-length", b""), limits.body_bytes)
     except TimeoutError:
         raise BodyError(408, f"the body did not come within {limits.seconds:g} s") from None
-    return decode(body)
+    return decode(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(decode, body)
 
 
 def to_batch(body: Any, columns: Mapping[str, Any], most: int) -> Batch:
@@ -91,7 +93,11 @@ def decode(body: bytes | bytearray) -> Any:
 
 def _may_repeat(body: bytes | bytearray, value: dict[str, Any]) -> bool:
     """Return whether a key may be twice in an object: msgspec keeps the last one, and the colon of another is left."""
-    return body.count(b":") != _colons(value) or b"\\u003" in body  # where a colon may be spelled so
+    colons = body.count(b":")
+    entries = [entry for listed in value.values() if type(listed) is list for entry in listed if type(entry) is dict]
+    if colons == len(value) + sum(map(len, entries)):
+        return False  # one for each key: no text has any
+    return colons != _colons(value) or b"\\u003" in body  # where a colon may be spelled so
 
 
 def _colons(value: Any) -> int:

@@ -66,7 +66,7 @@ class Metrics:
 
 
 class State:
-    """What a process is at the moment: whether it is ready, and which model it has."""
+    """The state of a process at the moment: whether it is ready, and the model that it has."""
 
     def __init__(self, ready: bool, model: dict[str, str]) -> None:
         self.ready, self.model = ready, model

@@ -52,6 +52,7 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
         "GET /healthz",
         "GET /livez",
         "GET /metrics",
+        "GET /openapi.json",
         "GET /readyz",
         "GET /schema",
         "POST /events",
