@@ -13,7 +13,6 @@ from tempfile import mkdtemp
 import bentoml
 
 from service.history.log import log_folder
-from service.http import metrics
 from service.http.app import Application
 from service.http.drain import drain_on_sigterm
 from service.http.served import Served
@@ -40,9 +39,9 @@ class Lean(bentoml.Service):  # type: ignore[misc]
     def to_asgi(self, is_main: bool = True) -> Application:
         """Return the application that a worker serves; uvicorn writes no access log, to nobody."""
         logging.getLogger("uvicorn.access").propagate = False
-        os.environ.pop(metrics.FOLDER, None)  # BentoML's, which another service of the same home empties
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
-            os.environ[metrics.FOLDER] = folder
+            served.metrics_folder = Path(folder)
         return Application(served, super().to_asgi(is_main))
 
 

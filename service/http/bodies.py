@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -14,6 +12,7 @@ from anyio import to_thread
 from starlette.requests import ClientDisconnect, Request
 
 from service.http.limits import Limits
+from service.http.patience import Patience
 from service.records.reader import InvalidRecords, Problem, excerpt
 
 INLINE_BYTES = 200_000  # to decode more would hold up other requests for more than about a millisecond
@@ -28,21 +27,19 @@ class BodyError(ValueError):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The records of a request, and whether the caller sent one record or a list."""
 
     records: list[Any]
     single: bool
 
 
-async def read_json(request: Request, limits: Limits) -> Any:
+async def read_json(request: Request, limits: Limits, patience: Patience) -> Any:
     """Return the JSON value of a request's body; raises BodyError if it is no JSON, too long, or too slow to come."""
     about = dict(request.scope["headers"])  # of a header that comes twice, the last
     _check_content(about.get(b"content-type", b""), about.get(b"content-encoding", b"identity"))
     try:
-        async with asyncio.timeout(limits.seconds):
-            body = await _body(request, about.get(b"content-length", b""), limits.body_bytes)
+        body = await patience.wait(_body(request, about.get(b"content-length", b""), limits.body_bytes), limits.seconds)
     except TimeoutError:
         raise BodyError(408, f"the body did not come within {limits.seconds:g} s") from None
     return decode(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(decode, body)

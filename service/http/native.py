@@ -31,7 +31,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         return await _predict(request, served.require_predictor(), served)
 
     async def accept(request: Request) -> Response:
-        return await _accept(request, served.require_events(), served.limits)
+        return await _accept(request, served.require_events(), served)
 
     return [
         Endpoint("POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', predict),
@@ -66,7 +66,7 @@ async def _predict(request: Request, predictor: Predictor, served: Served) -> Re
     limits = served.limits
     deadline = limits.deadline()
     try:
-        batch = to_batch(await read_json(request, limits), predictor.plan.record, limits.records)
+        batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
         if len(batch.records) <= INLINE_RECORDS and predictor.plan.synthesis is None:
             prediction = predictor.predict(batch.records, deadline)
         else:
@@ -87,10 +87,11 @@ async def _predict(request: Request, predictor: Predictor, served: Served) -> Re
     return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
 
 
-async def _accept(request: Request, events: Events, limits: Limits) -> Response:
+async def _accept(request: Request, events: Events, served: Served) -> Response:
+    limits = served.limits
     deadline = limits.deadline()
     try:
-        table, rows = to_rows(await read_json(request, limits), limits.records)
+        table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
         return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
     except BodyError as error:
         return refuse(error.status, str(error))

@@ -13,6 +13,7 @@ from service.history.events import Events
 from service.history.log import EventLog, EventLogError
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
+from service.http.patience import Patience
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor, load_predictor
 
@@ -27,7 +28,8 @@ class Served:
         self.events: Events | None = None
         self.not_ready: str | None = "the model is being loaded"
         self.draining = False
-        self.limits = Limits()
+        self.limits, self.patience = Limits(), Patience()
+        self.metrics_folder: Path | None = None  # where the workers of a service share their figures
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
@@ -76,7 +78,7 @@ class Served:
     @cached_property
     def metrics(self) -> Metrics:
         """The figures of this process, which begin when they are first asked for."""
-        return Metrics()
+        return Metrics(self.metrics_folder)
 
     def require_predictor(self) -> Predictor:
         """Return the predictor; raises HTTPException, 503, with the reason while there is none."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -47,8 +48,7 @@ class Inputs:
         return [*self.categorical, *(vocabulary.column for vocabulary in self.texts)]
 
 
-@dataclass(frozen=True)
-class Matrices:
+class Matrices(msgspec.Struct, frozen=True):
     """`numeric` float32 [N, n_numeric], missing NaN; `categorical` object [N, n_categorical], missing "".
 
     Of `texts` [N, n_texts] the last numbers are made.
@@ -57,7 +57,7 @@ class Matrices:
     numeric: NDArray[np.float32]
     categorical: NDArray[np.object_]
     warnings: list[list[str]]
-    texts: NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0), dtype=object))
+    texts: NDArray[np.object_] = msgspec.field(default_factory=lambda: np.empty((0, 0), dtype=object))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -35,8 +34,7 @@ class Golden(msgspec.Struct, frozen=True):
     tolerance: float = 1e-4
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """The score of each record, or where there are many classes that of each, and its warnings."""
 
     scores: list[Score]

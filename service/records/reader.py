@@ -22,8 +22,7 @@ FLOAT32_MAX = 3.4028234663852886e38  # the model computes in float32, where anyt
 SHOWN_CHARACTERS = 100
 
 
-@dataclass(frozen=True)
-class Record:
+class Record(msgspec.Struct, frozen=True):
     """One checked record: a value for each column of the plan, its cutoff in microseconds since 1970, and warnings."""
 
     values: dict[str, Value]

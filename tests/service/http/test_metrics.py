@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import asyncio
+import os
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -80,6 +83,48 @@ def test_two_services_count_apart(served: Served, record: dict[str, Any]) -> Non
 
     assert sum(requests(one).values()) == 1
     assert requests(other) == {}
+
+
+def test_the_workers_of_a_service_show_the_sums_of_all(
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    bundle, one, other = write_bundle(), Served(), Served()
+    for served in (one, other):
+        served.metrics_folder = tmp_path
+        served.load(bundle)
+    TestClient(Application(other)).post("/predict", json={"records": [record, {**record, "tailnum": None}]})
+    other.metrics.share()
+    (tmp_path / f"{os.getpid()}.prom").rename(
+        tmp_path / "0.prom"
+    )  # that of a worker of another number, which has ended
+
+    client = TestClient(Application(one))
+    for _ in range(2):
+        client.post("/predict", json=record)
+    client.post("/predict", json=[])
+
+    assert requests(client) == {'{route="/predict",status="200"}': 3, '{route="/predict",status="422"}': 1}
+    found = figures(client)
+    assert (found["sextant_request_records_count"], found["sextant_request_records_sum"]) == (3, 4)
+    assert (found["sextant_warned_records_total"], found["sextant_ready"]) == (1, 1)
+    assert {path.name for path in tmp_path.glob("*.*")} == {"0.prom", f"{os.getpid()}.prom"}
+
+
+def test_figures_are_shared_soon_after_a_request(served: Served, tmp_path: Path) -> None:
+    served.metrics_folder = tmp_path
+    later: list[Any] = []
+
+    async def ask() -> None:
+        asyncio.get_running_loop().call_later = lambda *call: later.append(call)  # type: ignore[assignment, method-assign]
+        for _ in range(3):
+            served.metrics.answered("/predict", 200, 0.01)
+
+    asyncio.run(ask())
+
+    ((seconds, share),) = later
+    share()
+    assert seconds == 1.0
+    assert 'status="200"' in (tmp_path / f"{os.getpid()}.prom").read_text()
 
 
 def test_an_answer_that_failed_is_counted_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
