@@ -9,13 +9,17 @@ import os
 from pathlib import Path
 from shutil import rmtree
 from tempfile import mkdtemp
+from typing import Any
 
 import bentoml
+import msgspec
 
 from service.history.log import log_folder
-from service.http.app import Application
+from service.http.app import Application, describe, endpoints
 from service.http.drain import drain_on_sigterm
+from service.http.limits import Limits
 from service.http.served import Served
+from service.predict.predictor import load_predictor
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
@@ -35,6 +39,14 @@ class Lean(bentoml.Service):  # type: ignore[misc]
     BentoML's own layers (a span of tracing, metrics by raw path, an access log, a timer that goes on after its 504)
     would take most of a request's time.
     """
+
+    @property
+    def openapi_spec(self) -> Any:
+        """Return the document that a Bento carries: that of the bundle, where there is one, and by default limits."""
+        if not (bundle_folder() / "plan.json").is_file():
+            return super().openapi_spec
+        described = describe(load_predictor(bundle_folder()), Limits(), endpoints(Served()))
+        return msgspec.json.decode(msgspec.json.encode(described))  # of what is there twice, a copy: YAML would refer
 
     def to_asgi(self, is_main: bool = True) -> Application:
         """Return the application that a worker serves; uvicorn writes no access log, to nobody."""

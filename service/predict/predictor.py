@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -77,9 +78,11 @@ class Predictor:
             part = read[start : start + PART]
             matrices = self._features.build(part, state)
             answers = self.model.score(matrices)
-            if not np.isfinite(answers).all():
+            listed = answers.tolist()
+            # of one number NumPy would take longer to say so
+            if not (all(map(isfinite, listed)) if answers.ndim == 1 else np.isfinite(answers).all()):
                 raise self._unanswerable(part, start, state, np.isfinite(answers))
-            scores += answers.tolist()
+            scores += listed
             warnings += matrices.warnings
         return Prediction(scores, warnings)
 

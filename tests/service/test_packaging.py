@@ -1,6 +1,7 @@
 """The service as a Bento: built aside, started, asked, and only then in the store."""
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -43,5 +44,8 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     assert about["labels"] == LABELS
     assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1", "stage": "all"} in about["envs"]
     assert modules(folder / "1-aa" / "src" / "service") == modules(SERVICE)
+    packed = yaml.safe_load((folder / "1-aa" / "apis" / "openapi.yaml").read_text())
     with store.serve("flight_delays:1-aa") as url:
+        with urllib.request.urlopen(f"{url}/openapi.json") as answer:
+            assert json.load(answer) == packed
         assert ask(url, record)["score"] == pytest.approx(json.loads(right["golden.json"])["scores"][0], abs=1e-6)
