@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Meta
 
 from service.plan.parts import ColumnType
-from service.records.reader import excerpt
+from service.records.reader import FLOAT32_MAX, excerpt
 
+MARGIN = 0.5  # of the range of a column's numbers, by which one must be beyond it to be warned of
 RARE = 0.01  # a share of missing values from which on one more is nothing to warn of
 INT64 = range(-(2**63), 2**63)
 
@@ -22,6 +23,16 @@ class UsualColumn(msgspec.Struct, frozen=True):
     missing: float
     lowest: float | None = None
     highest: float | None = None
+
+    @property
+    def near(self) -> tuple[float, float] | None:
+        """The range of numbers that are not far from training; of a sign that none had there, all are. None: no range."""
+        if self.lowest is None or self.highest is None:
+            return None
+        margin = (self.highest / 2 - self.lowest / 2) * 2 * MARGIN  # of halves, as the range itself may be infinite
+        low = max(self.lowest - margin, 0.0 if self.lowest >= 0 else -FLOAT32_MAX)
+        high = min(self.highest + margin, 0.0 if self.highest <= 0 else FLOAT32_MAX)
+        return min(low, self.lowest), max(high, self.highest)
 
 
 class Usual:
@@ -51,10 +62,10 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
     """Return msgspec's type of the values that are usual."""
     if kind != "number":
         return {"text": str, "time": str, "flag": bool}[kind]
-    if column.lowest is None or column.highest is None:
+    if (near := column.near) is None:
         return int | float
-    usual: Any = Annotated[float, Meta(ge=column.lowest, le=column.highest)]
-    least, most = math.ceil(column.lowest), math.floor(column.highest)
+    usual: Any = Annotated[float, Meta(ge=near[0], le=near[1])]
+    least, most = math.ceil(near[0]), math.floor(near[1])
     if least in INT64 and most in INT64:
         usual |= Annotated[int, Meta(ge=least, le=most)]
     return usual
@@ -63,9 +74,7 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
 def _warnings(name: str, value: Any, column: UsualColumn) -> Iterator[str]:
     if value is None and column.missing < RARE:
         yield f"{name} is missing, as in {column.missing:.1%} of the rows of training"
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return
-    if column.lowest is not None and value < column.lowest:
-        yield f"{name} {excerpt(value)} is less than all of training; the least was {column.lowest:.6g}"
-    if column.highest is not None and value > column.highest:
-        yield f"{name} {excerpt(value)} is more than all of training; the most was {column.highest:.6g}"
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and (near := column.near) is not None and not near[0] <= value <= near[1]:
+        trained = f"{column.lowest:.6g} to {column.highest:.6g}"
+        yield f"{name} {excerpt(value)} is far from training, where it was from {trained}"

@@ -52,7 +52,7 @@ def test_values_that_training_had_not_are_warned_of(write_bundle: Any, record: d
 
     assert content["warnings"] == [
         [],
-        ["distance -500 is less than all of training; the least was 17"],
+        ["distance -500 is far from training, where it was from 17 to 4983"],
         [
             "distance is missing, as in 0.0% of the rows of training",
             "planes: no row, for tailnum is missing",
