@@ -26,7 +26,7 @@ class UsualColumn(msgspec.Struct, frozen=True):
 
     @property
     def near(self) -> tuple[float, float] | None:
-        """The range of numbers that are not far from training; all of a sign that none had there are. None: no range."""
+        """The range of numbers that are not far from training; all of a new sign are. None: there was no number."""
         if self.lowest is None or self.highest is None:
             return None
         margin = (self.highest / 2 - self.lowest / 2) * 2 * MARGIN  # of halves, as the range itself may be infinite
