@@ -23,8 +23,11 @@ def modules(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
-    home: Path, write_bundle: Any, record: dict[str, Any]
+    home: Path, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # of a service that runs elsewhere
+    monkeypatch.setenv("SEXTANT_BUNDLE", "/nowhere")
+    monkeypatch.setenv("SEXTANT_MAX_RECORDS", "none")
     store = BentoStore()
     right = bundle(write_bundle())
     wrong = bundle(write_bundle(golden_score=0.1))
