@@ -1,7 +1,7 @@
 """One record, and a hundred, through a served Bento and through what else would be written; a process for each.
 
 Sides take turns, round after round. A figure is the median over rounds of the processor time that all processes of a
-side spend for a request while eight clients ask; p50 and p99 are those of one client alone. `of that` is the served
+side spend for a request while 32 clients ask; p50 and p99 are those of one client alone. `of that` is the served
 Bento's over another's: below 1, the Bento takes less.
 """
 
@@ -26,7 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
 BENTOML = ["-m", "bentoml", "serve"]
 BATCH = 100
-CLIENTS = 8
+CLIENTS = 32
 
 
 @dataclass

@@ -107,8 +107,9 @@ class Application:
         except Exception:
             logger.exception("%s %s failed", scope["method"], path)
             response = refuse(500, "the service failed on this request; its log says why")
-        response.raw_headers += self.served.headers
-        await response(scope, receive, send)
+        headers = [*response.raw_headers, *self.served.headers]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
         route = path if path in self._table else ELSEWHERE
         self.served.metrics.answered(route, response.status_code, perf_counter() - begun)
 

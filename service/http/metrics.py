@@ -39,8 +39,8 @@ class Metrics:
             buckets=SECONDS,
             registry=self._registry,
         )
-        self._records = Histogram(
-            "sextant_request_records", "Records of a scored request", buckets=RECORDS, registry=self._registry
+        self._lists = Histogram(
+            "sextant_list_records", "Records of a scored list", buckets=RECORDS, registry=self._registry
         )
         self._warned = Counter("sextant_warned_records", "Records answered with a warning", registry=self._registry)
         self._children: dict[tuple[str, int], Any] = {}  # labels() would look for each anew, which takes longer
@@ -55,9 +55,10 @@ class Metrics:
             self._shared_soon = True
             asyncio.get_running_loop().call_later(SHARED_AFTER_S, self.share)
 
-    def scored(self, warnings: Sequence[Sequence[str]]) -> None:
-        """Count the records of a request, by the warnings of each."""
-        self._records.observe(len(warnings))
+    def scored(self, warnings: Sequence[Sequence[str]], single: bool) -> None:
+        """Count the records of a request, by the warnings of each; a single one is no list."""
+        if not single:
+            self._lists.observe(len(warnings))
         if warned := sum(map(bool, warnings)):
             self._warned.inc(warned)
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.history.events import Events
 from service.http.bodies import BodyError, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.limits import Limits
@@ -27,20 +27,16 @@ INLINE_RECORDS = 100
 def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints over what is `served`; until that is loaded, all answer 503."""
 
-    async def predict(request: Request) -> Response:
-        return await _predict(request, served.require_predictor(), served)
-
-    async def accept(request: Request) -> Response:
-        return await _accept(request, served.require_events(), served)
-
     return [
-        Endpoint("POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', predict),
+        Endpoint(
+            "POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', partial(_predict, served)
+        ),
         Endpoint(
             "POST",
             "/events",
             'takes {"table": ..., "rows": [...]} into the history, '
             "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
-            accept,
+            partial(_accept, served),
         ),
         Endpoint(
             "GET",
@@ -62,8 +58,8 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
 
 
-async def _predict(request: Request, predictor: Predictor, served: Served) -> Response:
-    limits = served.limits
+async def _predict(served: Served, request: Request) -> Response:
+    predictor, limits = served.require_predictor(), served.limits
     deadline = limits.deadline()
     try:
         batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
@@ -77,7 +73,7 @@ async def _predict(request: Request, predictor: Predictor, served: Served) -> Re
         return _out_of_time(limits, "no record was scored")
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
-    served.metrics.scored(prediction.warnings)
+    served.metrics.scored(prediction.warnings, batch.single)
     about = {"model": predictor.name, "coordinates": predictor.id}
     task, threshold = predictor.plan.task, predictor.model.threshold
     if batch.single:
@@ -87,8 +83,8 @@ async def _predict(request: Request, predictor: Predictor, served: Served) -> Re
     return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
 
 
-async def _accept(request: Request, events: Events, served: Served) -> Response:
-    limits = served.limits
+async def _accept(served: Served, request: Request) -> Response:
+    events, limits = served.require_events(), served.limits
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)

@@ -72,14 +72,13 @@ class Model:
         self.threshold = _threshold(session)
         self.keys = _keys(session)
         self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
-        self._names = {node.name for node in session.get_inputs()}
+        self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
         """Answer each row, [n_rows] or [n_rows, n_classes], which may not be finite; raise if it has another shape."""
-        inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
-        (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
+        (scores,) = self.session.run(["score"], {name: getattr(matrices, name) for name in self._names})
         rows = len(matrices.warnings)
         if scores.shape != (rows, *self._shape):
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")

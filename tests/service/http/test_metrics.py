@@ -39,13 +39,13 @@ def test_requests_are_counted_by_route_and_status(client: TestClient, record: di
     }
 
 
-def test_records_are_counted_and_those_with_a_warning(client: TestClient, record: dict[str, Any]) -> None:
+def test_lists_are_measured_and_records_with_a_warning_counted(client: TestClient, record: dict[str, Any]) -> None:
     client.post("/predict", json={"records": [record, {**record, "tailnum": "N9"}, record]})
     client.post("/predict", json=record)
 
     found = figures(client)
 
-    assert (found["sextant_request_records_count"], found["sextant_request_records_sum"]) == (2, 4)
+    assert (found["sextant_list_records_count"], found["sextant_list_records_sum"]) == (1, 3)
     assert found["sextant_warned_records_total"] == 1
 
 
@@ -105,7 +105,7 @@ def test_the_workers_of_a_service_show_the_sums_of_all(
 
     assert requests(client) == {'{route="/predict",status="200"}': 3, '{route="/predict",status="422"}': 1}
     found = figures(client)
-    assert (found["sextant_request_records_count"], found["sextant_request_records_sum"]) == (3, 4)
+    assert (found["sextant_list_records_count"], found["sextant_list_records_sum"]) == (1, 2)
     assert (found["sextant_warned_records_total"], found["sextant_ready"]) == (1, 1)
     assert {path.name for path in tmp_path.glob("*.*")} == {"0.prom", f"{os.getpid()}.prom"}
 
