@@ -20,6 +20,7 @@ from service.http.served import Served
 logger = logging.getLogger("bentoml.sextant")
 
 LAST_S = 1.0  # for requests over connections that were made before the end, as long as a first packet is not repeated
+KEPT_OPEN_S = 1.0
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # of Linux, where alone sockets are found
 # Of the packets that open a connection only the first has no ACK: byte 13 of a TCP header are its flags.
 _DROP_FIRST_PACKETS = b"".join(
@@ -39,9 +40,6 @@ def drain_on_sigterm(served: Served) -> None:
     end = signal.getsignal(signal.SIGTERM)
     if threading.current_thread() is not threading.main_thread() or not callable(end):
         return  # no server of its own that a signal could end
-    for listener in listeners():
-        with listener, suppress(OSError):  # a worker before this one may have ended alone
-            listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
     loop, tasks = asyncio.get_running_loop(), list[asyncio.Task[None]]()
 
     def ask(number: int, frame: FrameType | None) -> None:
@@ -54,6 +52,16 @@ def drain_on_sigterm(served: Served) -> None:
         loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(_drain(seconds, end, number))))
 
     signal.signal(signal.SIGTERM, ask)
+    _keep_open(served, loop)
+
+
+def _keep_open(served: Served, loop: asyncio.AbstractEventLoop) -> None:
+    """Take new connections again, every second: another worker may have ended alone, and closed the door for all."""
+    if not served.draining:
+        for listener in listeners():
+            with listener, suppress(OSError):  # there is no filter, as a rule
+                listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+        loop.call_later(KEPT_OPEN_S, _keep_open, served, loop)
 
 
 async def _drain(seconds: float, end: Handler, number: int) -> None:
@@ -84,17 +92,17 @@ def _take_no_more(listener: socket.socket) -> None:
 
 def listeners() -> list[socket.socket]:
     """Return the sockets of this process that take connections, each as a copy."""
-    folder = "/proc/self/fd"
-    handles = map(int, os.listdir(folder) if os.path.isdir(folder) else [])
-    return [socket.socket(fileno=os.dup(handle)) for handle in list(filter(_listens, handles))]
+    folder, found = "/proc/self/fd", list[socket.socket]()
+    for handle in map(int, os.listdir(folder) if os.path.isdir(folder) else []):
+        with suppress(OSError):  # it is closed by now, as that of the listing itself
+            if _listens(handle):
+                found.append(socket.socket(fileno=os.dup(handle)))
+    return found
 
 
 def _listens(handle: int) -> bool:
-    try:
-        if not stat.S_ISSOCK(os.fstat(handle).st_mode):
-            return False
-    except OSError:
-        return False  # it was open for the listing of the folder alone
+    if not stat.S_ISSOCK(os.fstat(handle).st_mode):
+        return False
     known = socket.socket(fileno=handle)
     try:
         return bool(known.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
