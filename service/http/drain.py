@@ -92,18 +92,18 @@ def _take_no_more(listener: socket.socket) -> None:
 
 def listeners() -> list[socket.socket]:
     """Return the sockets of this process that take connections, each as a copy."""
-    folder, found = "/proc/self/fd", list[socket.socket]()
-    for handle in map(int, os.listdir(folder) if os.path.isdir(folder) else []):
-        with suppress(OSError):  # it is closed by now, as that of the listing itself
-            if _listens(handle):
-                found.append(socket.socket(fileno=os.dup(handle)))
-    return found
+    folder = "/proc/self/fd"
+    handles = map(int, os.listdir(folder) if os.path.isdir(folder) else [])
+    return [socket.socket(fileno=os.dup(handle)) for handle in list(filter(_listens, handles))]
 
 
 def _listens(handle: int) -> bool:
-    if not stat.S_ISSOCK(os.fstat(handle).st_mode):
-        return False
-    known = socket.socket(fileno=handle)
+    try:
+        if not stat.S_ISSOCK(os.fstat(handle).st_mode):
+            return False
+        known = socket.socket(fileno=handle)
+    except OSError:
+        return False  # it is closed by now, as that of the listing itself
     try:
         return bool(known.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     finally:
