@@ -73,7 +73,7 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         listed,
         limits,
         version=predictor.name.partition(":")[2],
-        threshold=model.threshold,
+        thresholds=model.thresholds,
         usual=model.usual,
         example=predictor.example,
     )

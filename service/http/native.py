@@ -55,7 +55,7 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
+    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
 
 
 async def _predict(served: Served, request: Request) -> Response:
@@ -75,12 +75,12 @@ async def _predict(served: Served, request: Request) -> Response:
         return _invalid(error, "record", "no record was scored")
     served.metrics.scored(prediction.warnings, batch.single)
     about = {"model": predictor.name, "coordinates": predictor.id}
-    task, threshold = predictor.plan.task, predictor.model.threshold
+    task, thresholds = predictor.plan.task, predictor.thresholds
     if batch.single:
         return answer(
-            {**answers.one(task, prediction.scores[0], threshold), **about, "warnings": prediction.warnings[0]}
+            {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
         )
-    return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
+    return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
 
 
 async def _accept(served: Served, request: Request) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.http.endpoint import Endpoint
@@ -17,6 +17,8 @@ Schema = dict[str, Any]
 
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 WARNINGS: Schema = {"type": "array", "items": TEXT}
 
 
@@ -26,7 +28,7 @@ def openapi(
     limits: Limits,
     *,
     version: str = "",
-    threshold: float | None = None,
+    thresholds: Sequence[float] = (),
     usual: Mapping[str, UsualColumn] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> Schema:
@@ -39,15 +41,15 @@ def openapi(
         "info": {
             "title": plan.use_case,
             "version": version or "unknown",
-            "description": explanation(plan.task, threshold),
+            "description": explanation(plan.task, thresholds),
         },
         "paths": paths,
         "components": {
             "schemas": {
                 "Record": _record(plan, usual or {}, example),
                 "Records": _closed({"records": _many("#/components/schemas/Record", limits)}),
-                "Answer": _one(plan.task, threshold),
-                "Answers": _batch(plan.task, threshold),
+                "Answer": _one(plan.task, thresholds),
+                "Answers": _batch(plan.task, thresholds),
                 "Events": _events(plan.events, limits),
                 "Accepted": _closed({"accepted": {"type": "integer"}, "replaced": {"type": "integer"}}),
                 "Error": _error(),
@@ -115,27 +117,35 @@ def _about(schema: Schema, warnings: Schema) -> Schema:
     return _closed({**schema, "model": TEXT, "coordinates": TEXT, "warnings": warnings})
 
 
-def _one(task: Task, threshold: float | None) -> Schema:
+def _one(task: Task, thresholds: Sequence[float]) -> Schema:
+    if task.targets:
+        decided = {"decisions": _named(task.targets, FLAG), "thresholds": _named(task.targets, NUMBER)}
+        return _about({"probabilities": _named(task.targets, SHARE), **decided}, WARNINGS)
     if task.kind == "multiclass":
-        return _about({"class": _class(task), "probabilities": _probabilities(task)}, WARNINGS)
-    decided = {} if threshold is None else {"decision": {"type": "boolean"}, "threshold": NUMBER}
-    return _about({"score": NUMBER, **decided}, WARNINGS)
+        return _about({"class": _class(task), "probabilities": _named(task.classes, SHARE)}, WARNINGS)
+    decision = {"decision": FLAG, "threshold": NUMBER} if thresholds else {}
+    return _about({"score": NUMBER, **decision}, WARNINGS)
 
 
-def _batch(task: Task, threshold: float | None) -> Schema:
+def _batch(task: Task, thresholds: Sequence[float]) -> Schema:
     warnings = _list(WARNINGS)
+    if task.targets:
+        decided = {"decisions": _list(_named(task.targets, FLAG)), "thresholds": _named(task.targets, NUMBER)}
+        return _about({"probabilities": _list(_named(task.targets, SHARE)), **decided}, warnings)
     if task.kind == "multiclass":
-        return _about({"classes": _list(_class(task)), "probabilities": _list(_probabilities(task))}, warnings)
-    decided = {} if threshold is None else {"decisions": _list({"type": "boolean"}), "threshold": NUMBER}
-    return _about({"scores": _list(NUMBER), **decided}, warnings)
+        probabilities = _list(_named(task.classes, SHARE))
+        return _about({"classes": _list(_class(task)), "probabilities": probabilities}, warnings)
+    decisions = {"decisions": _list(FLAG), "threshold": NUMBER} if thresholds else {}
+    return _about({"scores": _list(NUMBER), **decisions}, warnings)
 
 
 def _class(task: Task) -> Schema:
     return {"enum": list(task.classes)}
 
 
-def _probabilities(task: Task) -> Schema:
-    return _closed({name: {"type": "number", "minimum": 0, "maximum": 1} for name in task.classes})
+def _named(names: Iterable[str], value: Schema) -> Schema:
+    """Return the schema of an object that has a value for each of some names."""
+    return _closed(dict.fromkeys(names, value))
 
 
 def _error() -> Schema:

@@ -38,6 +38,7 @@ class _Threshold(msgspec.Struct):
 
 class _Reference(msgspec.Struct):
     threshold: _Threshold | None = None
+    targets: dict[str, _Reference] = {}
 
 
 class _Table(msgspec.Struct):
@@ -56,20 +57,22 @@ class _Declared(msgspec.Struct):
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
-    `threshold` is the probability from which on the answer is a yes, None where there is none; `keys` are the columns
-    that name a row of the examples' table, which no feature is made of; `usual` is what it learned from had.
+    `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
+    `keys` are the columns that name a row of the examples' table, which no feature is made of; `usual` is what
+    was usual in training.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
 
     def __init__(self, session: Any, requested: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
-        self._shape = (len(task.classes),) if task.kind == "multiclass" else ()
+        several = task.targets or task.classes
+        self._shape = (len(several),) if several else ()
         _check_task(session, task)
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
-        self.threshold = _threshold(session)
+        self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
         self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
         self._names = [node.name for node in session.get_inputs()]
@@ -77,7 +80,10 @@ class Model:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Answer each row, [n_rows] or [n_rows, n_classes], which may not be finite; raise if it has another shape."""
+        """Answer each row, [n_rows], or of many classes or targets [n_rows, n_answers], which may not be finite.
+
+        Raises ArithmeticError if the model yields another shape.
+        """
         (scores,) = self.session.run(["score"], {name: getattr(matrices, name) for name in self._names})
         rows = len(matrices.warnings)
         if scores.shape != (rows, *self._shape):
@@ -131,12 +137,16 @@ def _check_task(session: Any, task: Task) -> None:
 
 
 def _description(task: Task) -> str:
-    return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
+    several = task.targets or task.classes
+    return f"{task.kind} of {list(several)}" if several else task.kind
 
 
-def _threshold(session: Any) -> float | None:
-    threshold = _carried(session, "sextant.reference", _Reference).threshold
-    return threshold.value if threshold else None
+def _thresholds(session: Any, task: Task) -> list[float]:
+    reference = _carried(session, "sextant.reference", _Reference)
+    if missing := sorted(set(task.targets) - reference.targets.keys()):
+        raise BundleError("model.onnx", [f"its metadata 'sextant.reference' has no threshold of the targets {missing}"])
+    references = [reference.targets[name] for name in task.targets] or [reference]
+    return [of_target.threshold.value for of_target in references if of_target.threshold]
 
 
 def _keys(session: Any) -> list[str]:

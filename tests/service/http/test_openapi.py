@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from starlette.testclient import TestClient
@@ -95,23 +96,24 @@ def test_what_training_had_describes_a_column(plan: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("task", "scores", "threshold"),
+    ("task", "scores", "thresholds"),
     [
-        (Task(), [0.25, 0.75], None),
-        (Task(), [0.25, 0.75], 0.5),
-        (Task("regression"), [-3.5, 1e6], None),
-        (Task("multiclass", ("a", "b")), [[0.25, 0.75], [1.0, 0.0]], None),
+        (Task(), [0.25, 0.75], []),
+        (Task(), [0.25, 0.75], [0.5]),
+        (Task("regression"), [-3.5, 1e6], []),
+        (Task("multiclass", ("a", "b")), [[0.25, 0.75], [1.0, 0.0]], []),
+        (Task(several=("churn", "upgrade")), [[0.25, 0.75], [1.0, 0.0]], [0.5, 0.1]),
     ],
 )
 def test_the_answers_of_every_task_are_described(
-    plan: dict[str, Any], task: Task, scores: Any, threshold: float | None
+    plan: dict[str, Any], task: Task, scores: Any, thresholds: list[float]
 ) -> None:
-    described = read_plan(json.dumps({**plan, "task": {"kind": task.kind, "classes": task.classes}}).encode())
-    document = openapi(described, endpoints(Served()), Limits(), threshold=threshold)
+    described = read_plan(json.dumps({**plan, "task": msgspec.to_builtins(task)}).encode())
+    document = openapi(described, endpoints(Served()), Limits(), thresholds=thresholds)
     about = {"model": "m:1", "coordinates": "c"}
 
-    one = {**answers.one(task, scores[0], threshold), **about, "warnings": []}
-    many = {**answers.many(task, scores, threshold), **about, "warnings": [[], ["x"]]}
+    one = {**answers.one(task, scores[0], thresholds), **about, "warnings": []}
+    many = {**answers.many(task, scores, thresholds), **about, "warnings": [[], ["x"]]}
 
     schemas = document["components"]["schemas"]
     schema_in(document, schemas["Answer"]).validate(one)
