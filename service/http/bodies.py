@@ -153,7 +153,7 @@ def _printable(text: str) -> str:
 
 
 def _check_content(kind: bytes, encoding: bytes) -> None:
-    if encoding != b"identity":
+    if encoding.lower() not in (b"identity", b""):
         raise BodyError(415, f"the content encoding is {excerpt(encoding.decode('latin-1'))!r}; send the body as it is")
     if kind == b"application/json":
         return

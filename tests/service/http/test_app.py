@@ -141,6 +141,19 @@ def test_a_body_that_is_packed_is_refused(client: TestClient, record: dict[str, 
     assert "send the body as it is" in response.json()["error"]
 
 
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_a_body_that_is_not_packed_may_say_so(client: TestClient, record: dict[str, Any], encoding: str) -> None:
+    assert client.post("/predict", json=record, headers={"content-encoding": encoding}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/%ff", "/%00", "/predict/", "/pr%C3%A9dict", "/" + "x" * 5000])
+def test_a_path_that_is_no_route_is_a_404_in_few_words(client: TestClient, path: str) -> None:
+    response = client.get(path)
+
+    assert response.status_code == 404
+    assert len(response.json()["error"]) < 500
+
+
 def test_an_announced_body_that_is_too_long_is_refused(client: TestClient) -> None:
     longer = b" " * (Limits().body_bytes + 1)
 
