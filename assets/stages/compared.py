@@ -15,8 +15,8 @@ from assets.framework.step import Step
 from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
+from ml.tasks.counting import counting
 from ml.tasks.metrics import Task
-from ml.tasks.row_weights import metric_weights
 from resources.storage import Stored
 from resources.tracking.protocol import RegistryError
 from resources.tracking.registry import MODEL_HASH
@@ -93,8 +93,8 @@ def compare_with_champion(
     except (ArrowInvalid, KeyError, ValueError) as error:
         reason = f"its features cannot be computed from today's tables: {error}"
         return Comparison({**fields, "incomparable": reason})
-    weights = metric_weights(spec.examples.weights, test)
-    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, weights)
+    of_rows = counting(spec.examples, test)
+    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, of_rows)
     return Comparison(fields) if "incomparable" in fields else Comparison(fields, scores, fair)
 
 

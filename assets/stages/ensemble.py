@@ -10,8 +10,8 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.ensemble import blend
 from ml.search.tuning import TunedModel
+from ml.tasks.counting import counting, counting_columns
 from ml.tasks.metrics import own_modules
-from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.storage import Columns
 
 
@@ -25,13 +25,13 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
     def ensemble(step: Step, development: Columns, **models: TunedModel) -> TunedModel:
         """A weighted mean of the other families' answers, selected greedily."""
         spec = step.case.spec
-        declared, how = spec.models.ensemble, spec.examples.weights
+        declared = spec.models.ensemble
         assert declared is not None
-        rows = development.read({"split", "target", *weight_columns(how)})
+        rows = development.read({"split", "target", *counting_columns(spec.examples)})
         task = next(iter(models.values())).task
         parts = [rows[rows["split"] == name] for name in ("train", "validation")]
         y_train, y_valid = (task.labels(part["target"]) for part in parts)
-        train, valid = (metric_weights(how, part) for part in parts)
+        train, valid = (counting(spec.examples, part) for part in parts)
         tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds, counting=(train, valid))
         path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
         step.show(

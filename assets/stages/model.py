@@ -22,10 +22,11 @@ from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
 from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
+from ml.tasks.counting import RowGroups, counting_columns, group_numbers
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
 from ml.tasks.objectives import Objective
-from ml.tasks.row_weights import RowWeights, weight_columns
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
@@ -39,6 +40,7 @@ def training(
     objective: str | None = None,
     target: str | None = None,
     monotone: Mapping[str, str] | None = None,
+    ranked_within: str | None = None,
 ) -> Training:
     """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
 
@@ -55,7 +57,8 @@ def training(
     directions = {name: DIRECTIONS[way] for name, way in (monotone or {}).items() if name in encoder.numeric}
     transform = learned_as(target) if kind == "regression" else None
     X, X_valid = encoder.encode(train), encoder.encode(valid)
-    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions)
+    ranked = RowGroups(group_numbers(train), group_numbers(valid)) if ranked_within else None
+    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions, ranked)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -70,9 +73,9 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     ) -> TunedModel:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
-        rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
+        rows = development.read({"split", "target", *counting_columns(spec.examples), *_folded_by(spec), *kept})
         _require_features(name, spec, feature_definitions)
-        declared_as = spec.objective, spec.examples.target, spec.monotone
+        declared_as = spec.objective, spec.examples.target, spec.monotone, spec.examples.ranked_within
         data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
         with step.device() as device:
             return searched(step, name, rows, data, device, grouped)
@@ -86,7 +89,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         "feature_definitions": "feature_definitions",
         "feature_selection": "feature_selection",
     }
-    if case.spec.examples.split.group:
+    if case.spec.examples.split.group:  # a group within which rows are ranked is a column of the matrix
         ins["grouped"] = f"raw/{case.spec.examples.table}"
     return asset(
         case,

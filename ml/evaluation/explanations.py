@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.encoding import MISSING, Encoder, levels_of
 from ml.tasks.metrics import Metric, Task, score
-from ml.tasks.row_weights import at
 from ml.tasks.sampling import sampled_rows
 from service.plan.texts import Numbers, Vocabulary
 
@@ -136,15 +136,18 @@ def explain(
     task: Task,
     metric: str,
     *,
-    weights: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
     rows: int,
     shap_rows: int,
     seed: int,
 ) -> Explained:
-    """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
-    chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
+    """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class.
+
+    Of rows that are ranked within groups it has whole groups.
+    """
+    chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed, counting.groups)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
-    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
+    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed, counting.at(chosen))
     explained_rows = X[sample(len(X), shap_rows, seed + 1)]
     values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], explained_rows, seed)
     mean_sizes = np.abs(values).reshape(len(explained_rows), X.shape[1], -1).mean(axis=(0, 2))
@@ -157,7 +160,7 @@ def explain(
 
 
 def permutation_drops(
-    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, weights: np.ndarray | None = None
+    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, counting: Counting = EQUALLY
 ) -> tuple[np.ndarray, np.ndarray]:
     """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation."""
     from sklearn.inspection import permutation_importance
@@ -167,7 +170,7 @@ def permutation_drops(
         _Fitted(predict),
         X,
         y,
-        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows), weights),
+        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows), counting),
         n_repeats=REPEATS,
         random_state=seed,
     )

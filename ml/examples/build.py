@@ -11,7 +11,8 @@ from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
-from ml.examples.groups import groups_of, split_names, values_of
+from ml.examples.groups import groups_of, is_cutoff, ranked_within, split_names, values_of
+from ml.tasks.counting import GROUP
 from ml.tasks.row_weights import WEIGHT
 from ml.tasks.transforms import learned_as, number_of
 
@@ -20,16 +21,17 @@ MOST_CLASSES = 1000
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, and any weight.
+    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, weight and group.
 
     The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
-    always the same, or a class that training lacks.
+    always the same, or a class that training lacks. The last two are there where they are declared.
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
     column, table, split = spec.examples.weight_column, tables[spec.examples.table], spec.examples.split
-    places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column}
+    within = None if is_cutoff(spec) else spec.examples.ranked_within
+    places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column, "ranked_within": within}
     for place, name in places_of.items():
         _require_columns(where, f"examples.{place}", [name] if name else [], table)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
@@ -41,7 +43,22 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
     _check_splits(where, spec, examples)
-    return examples.append_column(WEIGHT, _weights(where, spec, tables, examples)) if column else examples
+    if column:
+        examples = examples.append_column(WEIGHT, _weights(where, spec, tables, examples))
+    if spec.examples.ranked_within:
+        examples = examples.append_column(GROUP, _groups(where, spec, tables, examples))
+    return examples
+
+
+def _groups(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
+    """Return the value of each row within which it is ranked. Raises DataError where one is missing."""
+    groups = ranked_within(spec, tables, rows)
+    if missing := groups.null_count:
+        raise DataError(
+            f"{where}: examples.ranked_within ({spec.examples.ranked_within}) is missing in {missing} of "
+            f"{rows.num_rows} examples; leave these rows out with examples.where, or correct the column"
+        )
+    return groups
 
 
 def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:

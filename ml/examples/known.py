@@ -11,11 +11,12 @@ from ml.tasks.transforms import number_of
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
 
-    That of the cutoff is, for it says when a row is asked about; that of the weights is not, for it says how much an
-    example counts.
+    That of the cutoff is, for it says when a row is asked about; those of the weights and of the ranking are not, for
+    they say how an example counts.
     """
     declared, own = spec.tables[spec.examples.table], own_columns(spec)
     hidden = {*declared.known_later, *declared.ignore, *declared.derived, spec.examples.weight_column}
+    hidden |= {spec.examples.ranked_within} - set(spec.examples.known or ())
     in_target = target_columns(spec)
 
     def is_known(name: str) -> bool:

@@ -27,12 +27,13 @@ from ml.features.windows import (
     window_lookups,
 )
 from ml.tables.types import RecordType, record_type
+from ml.tasks.counting import GROUP
 from ml.tasks.row_weights import WEIGHT
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-EXAMPLE = (CUTOFF, "target", "split", WEIGHT)
+EXAMPLE = (CUTOFF, "target", "split", WEIGHT, GROUP)
 
 
 def _own_row(spec: UseCaseSpec) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
+from ml.tasks.counting import Counting, RowGroups
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.objectives import SQUARED, Objective
@@ -35,7 +36,8 @@ class Training:
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
     int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
     learned by the `objective`; with `transform` it is their transform that is learned, and they themselves answered.
-    An answer never falls as a `monotone` feature rises (1), or never rises (-1).
+    An answer never falls as a `monotone` feature rises (1), or never rises (-1). Where rows are ranked within groups,
+    `ranked` has the numbers of these.
     """
 
     X: np.ndarray
@@ -48,6 +50,7 @@ class Training:
     objective: Objective = SQUARED
     transform: Transform | None = None
     monotone: Monotone = field(default_factory=dict)
+    ranked: RowGroups | None = None
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -73,8 +76,8 @@ class Training:
         drawn = sampled_rows(self.y, self.task, rows, seed)
         if len(drawn) == len(self.y):
             return self
-        weights = self.weights and self.weights.of_learned(drawn)
-        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights)
+        weights, ranked = self.weights and self.weights.of_learned(drawn), self.ranked and self.ranked.of_learned(drawn)
+        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights, ranked=ranked)
 
     @property
     def directions(self) -> list[int]:
@@ -82,9 +85,10 @@ class Training:
         return [self.monotone.get(name, 0) for name in self.encoder.features] if self.monotone else []
 
     @property
-    def scoring(self) -> np.ndarray | None:
-        """The weights of the validation rows in metrics; None: all count the same."""
-        return self.weights.scoring if self.weights else None
+    def scoring(self) -> Counting:
+        """The counting of the validation rows by metrics."""
+        weights = self.weights.scoring if self.weights else None
+        return Counting(weights, self.ranked.watched if self.ranked else None)
 
     @property
     def row_weights(self) -> tuple[np.ndarray | None, np.ndarray | None]:

@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from ml.base.references import resolve
-from ml.tasks.weighted import Prepare, Weighted
+from ml.tasks.weighted import Weighted
 
 OWN = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 DIRECTION = "greater_is_better"
 WEIGHTS = ("weights", "sample_weight")  # the argument of a function that takes them, which goes by either name
+GROUPS = "groups"  # that of one which takes the numbers of the groups within which rows are ranked
 
 Function = Callable[..., Any]
 
@@ -23,9 +24,9 @@ def function_at(reference: str) -> Function:
     module, _, name = reference.partition(":")
     if not callable(function) or inspect.isclass(function):
         raise ValueError(f"{reference!r}: the module {module!r} has no function {name!r}")
-    weights = {} if (weighing := _weighing(function)) is None else {weighing: None}
+    more = dict.fromkeys([*filter(None, [_weighing(function)]), *([GROUPS] if takes_groups(function) else [])])
     try:
-        inspect.signature(function).bind(None, None, **weights)
+        inspect.signature(function).bind(None, None, **more)
     except TypeError as error:
         raise ValueError(f"the metric {reference!r} does not take (y_true, y_pred): {error}") from error
     chosen: Function = function
@@ -41,24 +42,34 @@ def direction(reference: str, function: Function) -> bool:
     return better
 
 
-def of_function(reference: str, function: Function) -> Prepare:
-    """Return the metric that a function of labels, predictions and perhaps weights computes.
+def of_function(reference: str, function: Function) -> Callable[..., Weighted]:
+    """Return the metric that a function of labels, predictions and perhaps weights and groups computes.
 
-    Rows of no weight are left out. A function that takes no weights sees a row as often as it weighs.
+    Rows of no weight are left out. A function that takes no weights sees a row as often as it weighs, each time in
+    another group.
     """
     weighing = _weighing(function)
 
-    def prepare(y: np.ndarray, p: np.ndarray) -> Weighted:
+    def prepare(y: np.ndarray, p: np.ndarray, *groups: np.ndarray) -> Weighted:
         def once(weights: np.ndarray) -> float:
+            at, more = np.flatnonzero(weights), dict[str, np.ndarray]()
             if weighing is None:
                 at = np.repeat(np.arange(len(y)), _counts(reference, weights))
-                return _number(reference, function(y[at], p[at]))
-            at = np.flatnonzero(weights)
-            return _number(reference, function(y[at], p[at], **{weighing: weights[at]}))
+            else:
+                more[weighing] = weights[at]
+            for numbers in groups:
+                time = np.arange(len(at)) - np.searchsorted(at, at)
+                more[GROUPS] = numbers[at] + time * (numbers.max() + 1)
+            return _number(reference, function(y[at], p[at], **more))
 
         return lambda weights: np.apply_along_axis(once, -1, weights)
 
     return prepare
+
+
+def takes_groups(function: Function) -> bool:
+    """Return whether a function takes the groups within which rows are ranked."""
+    return GROUPS in inspect.signature(function).parameters
 
 
 def _weighing(function: Function) -> str | None:

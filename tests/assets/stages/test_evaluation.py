@@ -287,6 +287,49 @@ def test_weights_of_a_column_count_in_training_and_in_every_score(sited: Any) ->
     assert found.reference.baseline == pytest.approx((np.average(train["target"], weights=train[WEIGHT]),))
 
 
+def test_rows_are_ranked_within_groups_in_every_score(sited: Any) -> None:
+    frame = pd.read_csv(sited.rows)
+    frame["list"] = frame["id"] // 6
+    frame.to_csv(sited.rows, index=False)
+    examples = {**sited.declared()["examples"], "ranked_within": "list"}
+    blended = {"logistic": {"trials": 1, "rows": 100}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 3}}
+    changes: dict[str, Any] = {
+        "metric": "ndcg_at_3",
+        "gates": {**sited.declared()["gates"], "map_at_3": {"at_least": 0.1}},
+        "tuning": {"folds": 2},
+        "models": blended,
+    }
+
+    sited.materialize("evaluation", evaluation=SHOWN, examples=examples, **changes)
+
+    def ndcg(rows: pd.DataFrame, answers: np.ndarray) -> float:
+        lists = rows.assign(answer=answers).groupby("example_group")
+        telling = [of for _, of in lists if len(of) > 1 and of["target"].any()]
+        return float(np.mean([reference.ndcg_score([of["target"]], [of["answer"]], k=3) for of in telling]))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    assert "list" not in model.encoder.features
+    assert not set(test["example_group"]) & set(development["example_group"])
+    assert found.metrics["ndcg_at_3"] == pytest.approx(ndcg(test, model.scores(test)), abs=1e-12)
+    interval = found.intervals["ndcg_at_3"]
+    assert interval.low < found.metrics["ndcg_at_3"] < interval.high
+    assert 0 < found.metrics["map_at_3"] <= 1
+    south = (test["id"] % 3 != 0).to_numpy()
+    assert found.slices[1].score.value == pytest.approx(ndcg(test[south], model.scores(test[south])), abs=1e-12)
+    valid, train = (development[development["split"] == name] for name in ("validation", "train"))
+    for name in ("logistic", "hist_boosting", "ensemble"):
+        tuned = stored(f"models/{name}")
+        assert tuned.score == pytest.approx(ndcg(valid, tuned.valid_predictions), abs=1e-12)
+    answered = ~np.isnan(stored("models/logistic").oof_predictions)
+    assert 90 <= answered.sum() <= 100
+    assert train[answered].groupby("example_group").size().max() == 6
+
+
 def test_balanced_classes_count_in_training_and_not_in_scores(small: Any) -> None:
     examples = {**small.declared()["examples"], "weights": "balanced"}
 

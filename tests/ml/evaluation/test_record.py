@@ -9,7 +9,8 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.evaluation.record import all_metrics, compare
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, metrics_of, score, usual_metrics
+from ml.tasks.counting import Counting
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, metrics_of, ranks_within_groups, score, usual_metrics
 
 
 def of_classes(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
@@ -43,7 +44,10 @@ REFERENCE: dict[str, Callable[..., float]] = {
     )(y, p, sample_weight),
 }
 ALL = [
-    (kind, metric) for kind in DEFAULT_METRIC for metric in metrics_of(kind) if not metric.startswith("precision_at")
+    (kind, metric)
+    for kind in DEFAULT_METRIC
+    for metric in metrics_of(kind)
+    if not metric.startswith("precision_at") and not ranks_within_groups(metric)
 ]
 TASKS: dict[Kind, Task] = {
     "binary": Task(),
@@ -130,6 +134,33 @@ def test_a_better_candidate_has_a_positive_difference_and_equal_ones_none(kind: 
     assert ahead.difference == Metric.named(metric).sign * (score(metric, y, better) - score(metric, y, p))
     assert (equal.difference, equal.lower) == (0, 0)
     assert compare(metric, y, better, p, **options) == ahead
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_whole_groups_are_drawn_so_that_rows_with_much_in_common_do_not_count_as_many(grouped: bool) -> None:
+    random = np.random.default_rng(1)
+    covered, groups = 0, np.repeat(np.arange(40), 20)
+    for _ in range(100):
+        y = random.integers(0, 2, 800).astype(float)
+        candidate, champion = (y + np.repeat(random.normal(size=40), 20) for _ in range(2))  # equally good
+        counting = Counting(groups=groups) if grouped else Counting()
+        found = compare("mae", y, candidate, champion, confidence=0.9, resamples=100, seed=0, counting=counting)
+        covered += found.lower <= 0
+
+    assert covered >= 82 if grouped else covered < 75
+
+
+def test_the_order_within_groups_is_compared_on_the_same_draws_of_whole_groups() -> None:
+    random, groups = np.random.default_rng(2), np.repeat(np.arange(100), 6)
+    y, counting = random.integers(0, 4, 600).astype(float), Counting(groups=groups)
+    better, p = y + random.normal(size=600), y + 3 * random.normal(size=600)
+    options: dict[str, Any] = {"confidence": 0.95, "resamples": 200, "seed": 0, "counting": counting}
+
+    ahead, equal = compare("ndcg_at_3", y, better, p, **options), compare("ndcg_at_3", y, p, p, **options)
+
+    assert 0 < ahead.lower < ahead.difference
+    assert ahead.against == score("ndcg_at_3", y, p, counting)
+    assert (equal.difference, equal.lower) == (0, 0)
 
 
 def test_the_lower_bound_covers_a_true_difference_as_often_as_it_says() -> None:

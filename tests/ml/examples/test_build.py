@@ -12,6 +12,7 @@ from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples, scored_rows
 from ml.examples.known import known_columns
+from ml.tasks.counting import GROUP
 from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import WEIGHT
 
@@ -247,7 +248,7 @@ def test_a_text_that_is_no_number_makes_no_number_of_a_query() -> None:
     assert {row[ODD] % 2 for row in rows} == {0}
 
 
-def weighed(amounts: Any, **examples: Any) -> pa.Table:
+def weighed(amounts: Any, columns: dict[str, Any] | None = None, **examples: Any) -> pa.Table:
     """Examples of 60 rows whose column `amount` says how much each counts."""
     spec = UseCaseSpec.model_validate(
         {
@@ -263,7 +264,8 @@ def weighed(amounts: Any, **examples: Any) -> pa.Table:
             "models": {"logistic": {}},
         }
     )
-    return make_examples("case", spec, {"rows": pa.table({"id": list(range(60)), "amount": amounts, "x": [1] * 60})})
+    table = pa.table({"id": list(range(60)), "amount": amounts, "x": [1] * 60, **(columns or {})})
+    return make_examples("case", spec, {"rows": table})
 
 
 @pytest.mark.parametrize("kind", [pa.int32(), pa.float32(), pa.decimal128(30, 2)])
@@ -293,6 +295,61 @@ def test_each_example_has_the_weight_of_its_row(kind: pa.DataType) -> None:
 def test_a_weight_that_is_no_number_above_zero_is_refused(amounts: Any, examples: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         weighed(amounts, **examples)
+
+
+def ranked(sites: Any, **examples: Any) -> pa.Table:
+    """Examples of 60 rows that are ranked within the values of `site`."""
+    return weighed([1] * 60, **{"weights": None, "ranked_within": "site", **examples}, columns={"site": sites})
+
+
+def test_each_example_has_the_group_of_its_row_and_no_group_is_in_two_splits() -> None:
+    rows = ranked([f"site {key % 20}" for key in range(60)]).to_pylist()
+
+    assert {row["id"]: row[GROUP] for row in rows} == {key: f"site {key % 20}" for key in range(60)}
+    splits = {site: {row["split"] for row in rows if row[GROUP] == site} for site in (f"site {n}" for n in range(20))}
+    assert {len(names) for names in splits.values()} == {1}
+
+
+def test_rows_of_a_query_may_be_ranked_within_their_cutoff() -> None:
+    query = "select id, timestamp '2024-01-01' + interval 1 day * (id % 5) as cutoff, id % 3 = 0 as target from rows"
+    rows = ranked([None] * 60, ranked_within="cutoff", query=query, target=None).to_pylist()
+
+    assert all(row[GROUP] == row["cutoff"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("sites", "examples", "message"),
+    [
+        (
+            [None, *map(str, range(59))],
+            {},
+            r"examples\.ranked_within \(site\) is missing in 1 of 60 examples; leave these rows",
+        ),
+        (
+            ["a"] * 60,
+            {"ranked_within": "sight"},
+            r"examples.ranked_within names the columns \['sight'\], but the table",
+        ),
+    ],
+)
+def test_a_group_that_is_not_there_is_refused(sites: Any, examples: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ranked(sites, **examples)
+
+
+@pytest.mark.parametrize(("known", "is_one"), [(None, False), (["x", "site"], True), (["x"], False)])
+def test_the_group_is_no_feature_unless_it_is_declared_as_known(known: list[str] | None, is_one: bool) -> None:
+    declared = {"table": "rows", "target": "id > 1", "ranked_within": "site", "known": known}
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {**declared, "split": {"validation_share": 0.2, "test_share": 0.3}},
+            "models": {"logistic": {}},
+        }
+    )
+
+    assert ("site" in known_columns(spec, pa.table({"id": [1], "site": ["a"], "x": [2]}))) == is_one
 
 
 def test_the_weights_are_no_feature() -> None:

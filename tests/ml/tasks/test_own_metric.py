@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ml.tasks.counting import Counting
 from ml.tasks.metrics import Metric, fits, own_modules, score
 
 HERE = "tests.support.own_metrics"
@@ -23,14 +24,23 @@ def test_a_function_without_weights_sees_a_row_as_often_as_it_weighs() -> None:
 
     assert Metric.named(f"{HERE}:profit").prepare(Y, P)(weights).tolist() == [9 / 4, 20 / 4]
     with pytest.raises(ValueError, match="profit' takes no weights, and rows have some: add the argument `weights`"):
-        score(f"{HERE}:profit", Y, P, np.array([0.5, 1, 1, 1]))
+        score(f"{HERE}:profit", Y, P, Counting(np.array([0.5, 1, 1, 1])))
 
 
 def test_a_function_with_weights_takes_those_of_any_size_and_no_row_without() -> None:
     y, p = np.array([3.0, 1.0, 5.0]), np.array([1.0, 2.0, np.inf])
 
-    assert score(f"{HERE}:shortfall", y[:2], p[:2], np.array([0.5, 1.5])) == pytest.approx(0.5)
-    assert np.isnan(score(f"{HERE}:shortfall", y, p, np.array([1.0, 1.0, 0.0])))
+    assert score(f"{HERE}:shortfall", y[:2], p[:2], Counting(np.array([0.5, 1.5]))) == pytest.approx(0.5)
+    assert np.isnan(score(f"{HERE}:shortfall", y, p, Counting(np.array([1.0, 1.0, 0.0]))))
+
+
+def test_a_function_with_groups_sees_a_group_that_is_drawn_twice_as_two() -> None:
+    groups, best = np.array([0, 0, 1, 1]), Metric.named(f"{HERE}:best_is_right")
+    weights = np.array([[1.0, 1.0, 1.0, 1.0], [3.0, 3.0, 1.0, 1.0]])
+
+    assert best.prepare(Y, np.array([0.9, 0.8, 0.1, 0.2]), Counting(groups=groups))(weights).tolist() == [1 / 2, 3 / 4]
+    with pytest.raises(ValueError, match=r"best_is_right ranks rows within groups: .* in examples\.ranked_within"):
+        score(f"{HERE}:best_is_right", Y, P)
 
 
 @pytest.mark.parametrize(
