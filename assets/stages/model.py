@@ -134,10 +134,11 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
         raise ValueError(
             f"models.{name} cannot learn the objective {objective.name}; these can: {able_to_learn(objective.kind)}"
         )
-    if case.spec.monotone and not chosen.takes_monotone:
+    if case.spec.monotone and not chosen.keeps_monotone_by(objective.kind):
+        by = f" by the objective {objective.name}" if chosen.takes_monotone else ""
         raise ValueError(
-            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}); these can: "
-            f"{able_to_be_monotone()}"
+            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}){by}; these can: "
+            f"{able_to_be_monotone(objective.kind)}"
         )
     if case.spec.examples.weights is not None and not chosen.takes_weights:
         raise ValueError(

@@ -176,6 +176,8 @@ class Family:
 
     takes_monotone: bool = False
     """Whether its `fit` keeps to the `monotone` features of a binary task or a regression."""
+    unlike_monotone: tuple[str, ...] = ()
+    """The kinds of objective by which it cannot, though it learns by them and takes `monotone` features by others."""
 
     takes_weights: bool = False
     """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""
@@ -237,6 +239,10 @@ class Family:
         Raises TypeError for a family that cannot do without them, which does not override this.
         """
         raise TypeError(f"The training of the family {self.name!r} stops by the validation rows.")
+
+    def keeps_monotone_by(self, objective: str) -> bool:
+        """Return True if it can keep to `monotone` features by a kind of objective."""
+        return self.takes_monotone and objective not in self.unlike_monotone
 
     @property
     def settles(self) -> bool:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ml.base.seeds import derived_seed
 from ml.models.family import Family, FittedModel, Training
+from ml.models.monotone import require_monotone
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
 from ml.tasks.answers import rows_unanswered
@@ -80,11 +81,12 @@ class Fitter:
     ) -> FittedModel:
         """Fit a model whose random numbers derive from `seed`; `report` hears how the training of a network goes.
 
-        `more` is passed on as it is: it may hold only arguments that the family takes.
+        `more` is passed on as it is: it may hold only arguments that the family takes. Raises ArithmeticError for a
+        model whose answers do not follow the monotone features.
         """
         following = {"checkpoints": self.checkpoints, "report": report}
         more |= {keyword: value for keyword, value in following.items() if self.family.takes(keyword)}
-        return self.family.fit(
+        model = self.family.fit(
             data,
             settings,
             seed=derived_seed(self.seed, self.family.name, *seed),
@@ -92,6 +94,8 @@ class Fitter:
             threads=self.threads,
             **more,
         )
+        require_monotone(model, data)
+        return model
 
 
 @dataclass

@@ -36,9 +36,9 @@ def able_to_learn(objective: str) -> list[str]:
     return sorted(name for name in families_for("regression") if objective in family(name).objectives)
 
 
-def able_to_be_monotone() -> list[str]:
-    """List the families whose answers can be made to follow a feature in one direction, sorted."""
-    return sorted(name for name in families_for("regression") if family(name).takes_monotone)
+def able_to_be_monotone(objective: str) -> list[str]:
+    """List the families whose answers can be made to follow a feature by a kind of objective, sorted."""
+    return sorted(name for name in families_for("regression") if family(name).keeps_monotone_by(objective))
 
 
 def able_to_weigh(kind: Kind) -> list[str]:

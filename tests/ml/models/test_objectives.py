@@ -88,6 +88,23 @@ def test_a_family_refuses_to_learn_by_another_objective(frame: pd.DataFrame) -> 
         fitted("ridge", training(frame, "poisson"))
 
 
+@pytest.mark.parametrize("objective", ["poisson", "gamma", "tweedie_1.5"])
+@pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])
+def test_amounts_of_any_unit_are_learned_alike(name: str, objective: str, frame: pd.DataFrame) -> None:
+    if not installed(name) or Objective.named(objective).kind not in family(name).objectives:
+        pytest.skip("it cannot learn that")
+    data = training(frame, objective)
+    small, large = (replace(data, y=data.y * unit, y_valid=data.y_valid * unit) for unit in (2.0**-40, 2.0**140))
+
+    models = {unit: fitted(name, of_unit) for unit, of_unit in ((2.0**-40, small), (2.0**140, large))}
+
+    answers = [model.predict(data.X_valid) / unit for unit, model in models.items()]
+    assert answers[0] == pytest.approx(answers[1], rel=1e-9)
+    assert score("r2", np.log(data.y_valid), np.log(answers[0])) > 0.2
+    for model in models.values():
+        measure_parity(model, data.encoder, export(model, data.encoder, {}, data.task), frame[1000:]).raise_for_drift()
+
+
 def test_numbers_of_any_size_are_learned_alike_by_the_distance_of_huber(frame: pd.DataFrame) -> None:
     data = training(frame, "huber_3")
     unit = 2.0**60
