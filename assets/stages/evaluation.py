@@ -35,7 +35,7 @@ from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
 from ml.tasks.counting import counting, counting_columns
 from ml.tasks.labels import at_threshold
-from ml.tasks.metrics import own_modules
+from ml.tasks.metrics import own_modules, require_counted
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
@@ -47,7 +47,9 @@ FIGURES, EXPLANATIONS = "figures", "explanations"  # what is stored with an eval
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """Return the asset `evaluation`."""
     ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
-    own = own_modules(case.spec.evaluation.metrics)
+    declared, measured = case.spec.examples, case.spec.evaluation.metrics
+    own = own_modules(measured)
+    require_counted(measured, weights=declared.weight_column is not None, groups=declared.ranked_within is not None)
     showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates), *own), champion_now)
 
     @asset(

@@ -18,6 +18,7 @@ from ml.tasks.transforms import learned_as, number_of
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
+GREATEST = 1e30  # weight, and its reciprocal the least: metrics multiply up to four sums of them
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
@@ -62,7 +63,7 @@ def _groups(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows:
 
 
 def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
-    """Return the weight of each row, double. Raises DataError where one is no number above 0."""
+    """Return the weight of each row, double. Raises DataError where one is no number above 0, or one beyond sums."""
     column = str(spec.examples.weight_column)
     weights = values_of(spec, tables, rows, column)
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
@@ -72,11 +73,12 @@ def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows
             "another one, or write balanced"
         )
     weights = weights.cast(pa.float64(), safe=False)
-    usable = pc.fill_null(pc.and_(pc.is_finite(weights), pc.greater(weights, 0)), False)
+    within = pc.and_(pc.greater_equal(weights, 1 / GREATEST), pc.less_equal(weights, GREATEST))
+    usable = pc.fill_null(within, False)
     if wrong := rows.num_rows - (pc.sum(usable).as_py() or 0):
         raise DataError(
-            f"{where}: examples.weights ({column}) is missing, 0, negative or infinite in {wrong} of {rows.num_rows} "
-            "examples; leave these rows out with examples.where, or correct the column"
+            f"{where}: examples.weights ({column}) is missing, 0, negative or beyond {1 / GREATEST:g} to {GREATEST:g} "
+            f"in {wrong} of {rows.num_rows} examples; leave these rows out with examples.where, or correct the column"
         )
     return weights
 

@@ -17,7 +17,7 @@ from ml.tasks import decided, errors, ranked, weighted
 from ml.tasks.answers import rows_not_finite
 from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.numbered import Numbered
-from ml.tasks.own_metric import OWN, direction, function_at, of_function, takes_groups
+from ml.tasks.own_metric import OWN, direction, function_at, of_function, takes_groups, takes_weights
 from ml.tasks.weighted import Weighted, mean_of
 
 if TYPE_CHECKING:
@@ -315,6 +315,25 @@ def own_modules(names: Iterable[str]) -> list[str]:
     """
     own = [name for name in names if re.match(OWN, name) and Metric.named(name)]
     return sorted({name.partition(":")[0] for name in own})
+
+
+def require_counted(names: Iterable[str], *, weights: bool, groups: bool) -> None:
+    """Raise ValueError for a metric of the user's own that cannot count rows as they are declared to count.
+
+    They have `weights` of a column, and are ranked within `groups`, or have none.
+    """
+    for name in names:
+        if not re.match(OWN, name):
+            continue
+        function = function_at(name)
+        if weights and not takes_weights(function):
+            raise ValueError(
+                f"the metric {name!r} takes no weights, and examples.weights names a column: add the argument `weights`"
+            )
+        if takes_groups(function) and not groups:
+            raise ValueError(
+                f"the metric {name!r} ranks rows within groups: name their column in examples.ranked_within"
+            )
 
 
 def usual_metrics(kind: Kind) -> list[str]:

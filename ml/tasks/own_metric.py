@@ -60,11 +60,27 @@ def of_function(reference: str, function: Function) -> Callable[..., Weighted]:
             for numbers in groups:
                 time = np.arange(len(at)) - np.searchsorted(at, at)
                 more[GROUPS] = numbers[at] + time * (numbers.max() + 1)
-            return _number(reference, function(y[at], p[at], **more))
+            return _number(reference, _asked(reference, function, y[at], p[at], **more))
 
         return lambda weights: np.apply_along_axis(once, -1, weights)
 
     return prepare
+
+
+def _asked(reference: str, function: Function, y: np.ndarray, p: np.ndarray, **more: np.ndarray) -> Any:
+    """Return what a function answers. Raises RuntimeError, which names it, for any error of its own."""
+    try:
+        return function(y, p, **more)
+    except Exception as error:
+        raise RuntimeError(
+            f"the metric {reference!r} raised {type(error).__name__} of {len(y)} rows: {error}. Let it return "
+            "float('nan') of rows of which it says nothing"
+        ) from error
+
+
+def takes_weights(function: Function) -> bool:
+    """Return whether a function takes weights of rows."""
+    return _weighing(function) is not None
 
 
 def takes_groups(function: Function) -> bool:

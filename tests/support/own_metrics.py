@@ -29,6 +29,13 @@ def best_is_right(y_true: np.ndarray, y_pred: np.ndarray, groups: np.ndarray) ->
 best_is_right.greater_is_better = True  # type: ignore[attr-defined]
 
 
+def raises(y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> float:
+    raise ZeroDivisionError("division by nothing")
+
+
+raises.greater_is_better = True  # type: ignore[attr-defined]
+
+
 def aimless(y_true: np.ndarray, y_pred: np.ndarray) -> float:
     raise AssertionError
 

@@ -93,6 +93,43 @@ def test_a_metric_equals_that_of_scikit_learn_with_weights_and_without(kind: Kin
     assert Metric.named(metric).prepare(y, p)(weights) == pytest.approx(expected(metric, y, p, weights), rel=1e-9)
 
 
+OF_ALL_CLASSES = ("roc_auc", "log_loss", "brier", "top_2_accuracy")  # scikit-learn wants a row of each
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.parametrize(("kind", "metric"), ALL)
+def test_few_rows_with_weights_some_of_them_zero_are_judged_as_scikit_learn_does(kind: Kind, metric: str) -> None:
+    random, compared = np.random.default_rng(3), 0
+    classes = {"binary": 2, "multiclass": 4, "regression": 2}[kind]
+    for _ in range(80):
+        rows = int(random.integers(2, 13))
+        weights = random.integers(0, 3, rows).astype(float)
+        if kind == "regression":
+            y, p = (np.round(random.random(rows) + 0.1, 1) for _ in range(2))
+        else:
+            y, p = random.integers(0, classes, rows), np.round(random.random((rows, classes)), 1) + 0.1
+            p /= p.sum(axis=1, keepdims=True)
+            p = p if kind == "multiclass" else p[:, 1]
+        counted = weights > 0
+        if len(np.unique(y[counted])) < (classes if metric in OF_ALL_CLASSES else 2):
+            continue
+        compared += 1
+
+        found = Metric.named(metric).prepare(y, p)(weights)
+
+        assert found == pytest.approx(expected(metric, y[counted], p[counted], weights[counted]), rel=1e-9)
+    assert compared >= 5
+
+
+def test_numbers_that_are_all_the_same_in_a_resample_have_no_variance_to_explain() -> None:
+    y, p = np.array([2.8, 2.8, 2.8, -1.2]), np.array([1.9, 2.7, 3.3, 0.0])
+    weights = np.array([[3.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+
+    values = Metric.named("r2").prepare(y, p)(weights)
+
+    assert np.isnan(values).tolist() == [True, False]
+
+
 def test_the_roc_of_many_classes_is_that_of_scikit_learn(rows: Any) -> None:
     y, p, _ = rows("multiclass")
 

@@ -284,7 +284,10 @@ def test_each_example_has_the_weight_of_its_row(kind: pa.DataType) -> None:
             {},
             r"\(amount\) is missing, 0, .* in 5 of 60 ",
         ),
+        ([1e-310, 1e308, 1e31, *[1.0] * 57], {}, r"\(amount\) is .* or beyond 1e-30 to 1e\+30 in 3 of 60 "),
         (["a"] * 60, {}, "names the column 'amount', which holds string, no numbers"),
+        ([True] * 60, {}, "names the column 'amount', which holds bool, no numbers"),
+        ([None] * 60, {}, "names the column 'amount', which holds null, no numbers"),
         (
             [1] * 60,
             {"weights": "amont"},

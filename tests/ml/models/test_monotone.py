@@ -16,7 +16,6 @@ from ml.tasks.objectives import Objective
 from ml.tasks.transforms import TRANSFORMS
 from tests.ml.models.test_family import frame as frame  # the fixture
 from tests.ml.models.test_family import installed, training
-from tests.ml.models.test_objectives import frame as amounts  # the fixture
 from tests.ml.models.test_objectives import training as training_by
 
 
@@ -43,7 +42,9 @@ def test_an_answer_never_falls_as_a_feature_rises(name: str, kind: Kind, frame: 
 @pytest.mark.parametrize("objective", ["mae", "quantile_0.9", "huber_3", "poisson", "gamma", "tweedie_1.5"])
 @pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])
 def test_by_an_objective_answers_never_fall_or_the_family_refuses(
-    name: str, objective: str, amounts: pd.DataFrame  # noqa: F811
+    name: str,
+    objective: str,
+    amounts: pd.DataFrame,
 ) -> None:
     if not installed(name) or Objective.named(objective).kind not in family(name).objectives:
         pytest.skip("it cannot learn that")

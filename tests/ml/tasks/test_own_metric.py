@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ml.tasks.counting import Counting
-from ml.tasks.metrics import Metric, fits, own_modules, score
+from ml.tasks.counting import EQUALLY, Counting
+from ml.tasks.metrics import Metric, fits, own_modules, require_counted, score
 
 HERE = "tests.support.own_metrics"
 Y, P = np.array([1, 0, 1, 0]), np.array([0.9, 0.8, 0.2, 0.1])
@@ -62,3 +62,40 @@ def test_a_reference_that_leads_to_no_metric_says_so(reference: str, problem: st
 def test_what_is_no_number_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="own_metrics:returns_a_text' must return a number, given 'good'"):
         score(f"{HERE}:returns_a_text", Y, P)
+
+
+def test_an_error_names_the_metric_and_the_rows_that_it_was_asked_about() -> None:
+    with pytest.raises(
+        RuntimeError,
+        match=r"'tests.support.own_metrics:raises' raised ZeroDivisionError of 3 rows: division by nothing",
+    ):
+        score(f"{HERE}:raises", Y, P, Counting(np.array([1.0, 0.0, 2.0, 1.0])))
+
+
+@pytest.mark.parametrize(
+    ("name", "counting", "problem"),
+    [
+        (
+            "profit",
+            Counting(np.ones(4)),
+            "profit' takes no weights, and examples.weights names a column: add the argument",
+        ),
+        (
+            "best_is_right",
+            EQUALLY,
+            "best_is_right' ranks rows within groups: name their column in examples.ranked_within",
+        ),
+        ("shortfall", Counting(np.ones(4), Y), None),
+        ("best_is_right", Counting(groups=Y), None),
+        ("profit", EQUALLY, None),
+    ],
+)
+def test_a_metric_that_rows_are_not_counted_for_is_refused_before_a_run(
+    name: str, counting: Counting, problem: str | None
+) -> None:
+    names = ["roc_auc", f"{HERE}:{name}"]
+    if problem is None:
+        require_counted(names, weights=counting.weights is not None, groups=counting.groups is not None)
+        return
+    with pytest.raises(ValueError, match=problem):
+        require_counted(names, weights=counting.weights is not None, groups=counting.groups is not None)
