@@ -173,6 +173,8 @@ def test_the_champion_gate(found: Evaluation, passed: bool, said: str) -> None:
         ("roc_auc", None, 0.8, 0.002),
         ("rmse", None, 50.0, 1.0),  # 2% of the champion's error
         ("log_loss", None, 0.5, 0.01),
+        ("tests.support.own_metrics:profit", None, 50_000.0, 1_000.0),  # nothing is known of its unit
+        ("ndcg_at_10", None, 0.8, 0.002),
         ("rmse", 0.3, 50.0, 0.3),
         ("roc_auc", "10%", 0.8, 0.08),
         ("r2", "10%", -0.5, 0.05),  # a share of what is negative is no negative margin
