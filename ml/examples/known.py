@@ -11,18 +11,27 @@ from ml.tasks.transforms import number_of
 def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     """Return the columns of the examples' table that are known at the cutoff and do not belong to the target.
 
-    That of the cutoff is, for it says when a row is asked about; those of the weights and of the ranking are not, for
-    they say how an example counts.
+    That of the cutoff is, for it says when a row is asked about; that of the weights is not, for it says how much an
+    example counts.
     """
     declared, own = spec.tables[spec.examples.table], own_columns(spec)
     hidden = {*declared.known_later, *declared.ignore, *declared.derived, spec.examples.weight_column}
-    hidden |= {spec.examples.ranked_within} - set(spec.examples.known or ())
     in_target = target_columns(spec)
 
     def is_known(name: str) -> bool:
         return name not in hidden and name.lower() not in in_target and (own is None or name in own)
 
     return [name for name in table.column_names if name == spec.examples.cutoff_column or is_known(name)]
+
+
+def is_value(spec: UseCaseSpec, name: str) -> bool:
+    """Return whether the value of a column of the examples' table may be a feature by itself.
+
+    That of the ranking is none unless it is named: models are to order the rows within it. Rows of the past and of
+    other tables may be found by it.
+    """
+    named = {*(spec.examples.known or ()), *spec.features.only}
+    return spec.features.wants(name) and (name != spec.examples.ranked_within or name in named)
 
 
 def own_columns(spec: UseCaseSpec) -> set[str] | None:

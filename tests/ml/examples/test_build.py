@@ -12,6 +12,7 @@ from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples, scored_rows
 from ml.examples.known import known_columns
+from ml.features.define import define_features
 from ml.tasks.counting import GROUP
 from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import WEIGHT
@@ -340,8 +341,19 @@ def test_a_group_that_is_not_there_is_refused(sites: Any, examples: Any, message
         ranked(sites, **examples)
 
 
-@pytest.mark.parametrize(("known", "is_one"), [(None, False), (["x", "site"], True), (["x"], False)])
-def test_the_group_is_no_feature_unless_it_is_declared_as_known(known: list[str] | None, is_one: bool) -> None:
+@pytest.mark.parametrize(
+    ("known", "features", "names"),
+    [
+        (None, {}, {"x"}),
+        (["x", "site"], {}, {"x", "site"}),
+        (["x"], {}, {"x"}),
+        (None, {"only": ["x", "site"]}, {"x", "site"}),
+        (None, {"only": ["*"]}, {"x"}),
+    ],
+)
+def test_the_group_is_no_feature_unless_it_is_named(
+    known: list[str] | None, features: dict[str, Any], names: set[str]
+) -> None:
     declared = {"table": "rows", "target": "id > 1", "ranked_within": "site", "known": known}
     spec = UseCaseSpec.model_validate(
         {
@@ -349,10 +361,37 @@ def test_the_group_is_no_feature_unless_it_is_declared_as_known(known: list[str]
             "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
             "examples": {**declared, "split": {"validation_share": 0.2, "test_share": 0.3}},
             "models": {"logistic": {}},
+            "features": features,
         }
     )
+    table = pa.table({"id": [1, 2, 3], "site": ["a", "b", "a"], "x": [2, 3, 4]})
 
-    assert ("site" in known_columns(spec, pa.table({"id": [1], "site": ["a"], "x": [2]}))) == is_one
+    assert {feature.name for feature in define_features("case", spec, {"rows": table}).features} == names
+
+
+def test_a_history_may_be_of_the_group_that_is_no_feature_by_itself() -> None:
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "at", "known_at": {"1d": ["y"]}}},
+            "examples": {
+                "table": "rows",
+                "target": "y > 1",
+                "cutoff": "at",
+                "ranked_within": "user",
+                "split": {"train_until": "2024-01-02", "validate_until": "2024-01-03"},
+            },
+            "features": {"history": {"table": "rows", "group_by": ["user"], "windows": ["7d"]}},
+            "models": {"logistic": {}},
+        }
+    )
+    times = [datetime(2024, 1, day) for day in (1, 2, 3)]
+    table = pa.table({"id": [1, 2, 3], "user": ["a", "b", "a"], "at": times, "at+1d": times, "y": [1.0, 2.0, 3.0]})
+
+    names = {feature.name for feature in define_features("case", spec, {"rows": table}).features}
+
+    assert "user" not in names
+    assert any("user" in name for name in names)
 
 
 def test_the_weights_are_no_feature() -> None:
