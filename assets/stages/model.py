@@ -140,10 +140,12 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
             f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}){by}; these can: "
             f"{able_to_be_monotone(objective.kind)}"
         )
-    if case.spec.examples.weights is not None and not chosen.takes_weights:
+    if case.spec.examples.weights is not None and not chosen.weighs_by(objective.kind):
+        by = f" by the objective {objective.name}" if chosen.takes_weights else ""
         raise ValueError(
-            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "
-            f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
+            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}){by}; these can: "
+            f"{able_to_weigh(case.spec.task, objective.kind)}. A family of your own that goes by data.weights says "
+            "takes_weights = True"
         )
     Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
     texts = sorted(f"{table}.{column}" for table, columns in case.spec.tables.items() for column in columns.texts)

@@ -182,6 +182,9 @@ class Family:
     takes_weights: bool = False
     """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""
 
+    unweighed: tuple[str, ...] = ()
+    """The kinds of objective by which it cannot go by weights, though it learns by them and takes weights by others."""
+
     near_zero: bool | None = None
     """Whether it learns the numbers of a regression less their mean, which is added to its answers in double.
 
@@ -243,6 +246,10 @@ class Family:
     def keeps_monotone_by(self, objective: str) -> bool:
         """Return True if it can keep to `monotone` features by a kind of objective."""
         return self.takes_monotone and objective not in self.unlike_monotone
+
+    def weighs_by(self, objective: str) -> bool:
+        """Return True if it can go by weights where it learns by a kind of objective."""
+        return self.takes_weights and objective not in self.unweighed
 
     @property
     def settles(self) -> bool:

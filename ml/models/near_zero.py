@@ -167,9 +167,11 @@ def moving_fit(fit: Callable[..., FittedModel]) -> Callable[..., FittedModel]:
         if data.objective.kind not in self.objectives:
             allowed = list(self.objectives)
             raise ValueError(f"The family {self.name!r} cannot learn by {data.objective.name!r}. It allows {allowed}.")
-        if data.monotone and data.objective.kind in self.unlike_monotone:
-            name = data.objective.name
+        kind, name = data.objective.kind, data.objective.name
+        if data.monotone and kind in self.unlike_monotone:
             raise ValueError(f"The family {self.name!r} cannot keep to monotone features by {name!r}: declare another.")
+        if data.weights and kind in self.unweighed:
+            raise ValueError(f"The family {self.name!r} cannot go by weights and {name!r}: declare another.")
         transform, data = data.transform, _transformed(data)
         move = move_of(data, self.near_zero)
         model = fit(self, move.there(data), params, **more)

@@ -16,6 +16,7 @@ from ml.tasks.objectives import Objective
 from ml.tasks.transforms import TRANSFORMS
 from tests.ml.models.test_family import frame as frame  # the fixture
 from tests.ml.models.test_family import installed, training
+from tests.ml.models.test_objectives import amounts as amounts  # the fixture
 from tests.ml.models.test_objectives import training as training_by
 
 
