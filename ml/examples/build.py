@@ -70,7 +70,7 @@ def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows
     if not any(is_one(weights.type) for is_one in numbers):
         raise DataError(
             f"{where}: examples.weights names the column {column!r}, which holds {weights.type}, no numbers; name "
-            "another one, or write balanced"
+            f"another one, write balanced, or declare logical_types: {{{column}: number}} where it holds some"
         )
     weights = weights.cast(pa.float64(), safe=False)
     within = pc.and_(pc.greater_equal(weights, 1 / GREATEST), pc.less_equal(weights, GREATEST))

@@ -11,8 +11,7 @@ from ml.tasks.metrics import kind_of
 from ml.verdict import MISSING, Verdict
 
 if TYPE_CHECKING:
-    from ml.evaluation.record import Evaluation
-    from ml.intervals.calibration import Calibration
+    from ml.evaluation.record import Calibration, Evaluation
 
 
 def _aside(measured: Calibration) -> str:
