@@ -1,6 +1,7 @@
 """Metrics of the user's own, named as `package.module:function`."""
 
 import inspect
+import math
 from collections.abc import Callable
 from numbers import Real
 from typing import Any
@@ -24,10 +25,10 @@ def function_at(reference: str) -> Function:
     module, _, name = reference.partition(":")
     if not callable(function) or inspect.isclass(function):
         raise ValueError(f"{reference!r}: the module {module!r} has no function {name!r}")
-    more = dict.fromkeys([*filter(None, [_weighing(function)]), *([GROUPS] if takes_groups(function) else [])])
     try:
+        more = dict.fromkeys([*filter(None, [_weighing(function)]), *([GROUPS] if takes_groups(function) else [])])
         inspect.signature(function).bind(None, None, **more)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:  # the second of a builtin without a signature
         raise ValueError(f"the metric {reference!r} does not take (y_true, y_pred): {error}") from error
     chosen: Function = function
     return chosen
@@ -101,6 +102,7 @@ def _counts(reference: str, weights: np.ndarray) -> np.ndarray:
 
 
 def _number(reference: str, value: Any) -> float:
+    """Return the number that a function answers; NaN where it is infinite, of which nothing follows."""
     if not isinstance(value, Real):
         raise TypeError(f"the metric {reference!r} must return a number, given {value!r}")
-    return float(value)
+    return float(value) if math.isfinite(value) else math.nan

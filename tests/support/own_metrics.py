@@ -29,6 +29,22 @@ def best_is_right(y_true: np.ndarray, y_pred: np.ndarray, groups: np.ndarray) ->
 best_is_right.greater_is_better = True  # type: ignore[attr-defined]
 
 
+def endless(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    return float("inf")
+
+
+endless.greater_is_better = True  # type: ignore[attr-defined]
+most = max  # a builtin without a signature
+
+
+def spoils(y_true: np.ndarray, y_pred: np.ndarray) -> float:
+    y_true[:], y_pred[:] = 0, 0
+    return float(y_true.sum())
+
+
+spoils.greater_is_better = True  # type: ignore[attr-defined]
+
+
 def raises(y_true: np.ndarray, y_pred: np.ndarray, weights: np.ndarray) -> float:
     raise ZeroDivisionError("division by nothing")
 

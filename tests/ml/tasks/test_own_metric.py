@@ -51,6 +51,7 @@ def test_a_function_with_groups_sees_a_group_that_is_drawn_twice_as_two() -> Non
         (f"{HERE}:takes_too_little", r"does not take \(y_true, y_pred\)"),
         (f"{HERE}:aimless", "does not say what is better: write aimless.greater_is_better = True, or False, below it"),
         (f"{HERE}:np", "has no function 'np'"),
+        (f"{HERE}:most", r"'tests.support.own_metrics:most' does not take \(y_true, y_pred\): no signature"),
         ("ml.tasks.metrics:Metric", "has no function 'Metric'"),
     ],
 )
@@ -62,6 +63,19 @@ def test_a_reference_that_leads_to_no_metric_says_so(reference: str, problem: st
 def test_what_is_no_number_is_refused_by_name() -> None:
     with pytest.raises(TypeError, match="own_metrics:returns_a_text' must return a number, given 'good'"):
         score(f"{HERE}:returns_a_text", Y, P)
+
+
+def test_what_is_infinite_is_no_number_that_a_gate_could_let_pass() -> None:
+    assert np.isnan(score(f"{HERE}:endless", Y, P))
+
+
+def test_a_function_may_spoil_what_it_is_given() -> None:
+    y, p = Y.copy(), P.copy()
+
+    spoiled = [score(f"{HERE}:spoils", y, p) for _ in range(2)]
+
+    assert spoiled == [0.0, 0.0]
+    assert (y.tolist(), p.tolist()) == (Y.tolist(), P.tolist())
 
 
 def test_an_error_names_the_metric_and_the_rows_that_it_was_asked_about() -> None:
