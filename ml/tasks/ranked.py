@@ -5,10 +5,10 @@ are predicted alike have each order among themselves equally often: the value is
 and Najork 2008, Computing information retrieval performance measures efficiently in the presence of tied scores, ECIR).
 So it is no matter how rows are sorted, and what answers every row alike is worth as much as chance.
 
-A row is relevant if its label is above 0, as in trec_eval. Groups of one row and groups without a relevant row are left
-out, for no order of their rows is better than another: of the first, scikit-learn's `ndcg_score` says that too, and
-raises; of the second, gain and average precision are 0 of 0, which scikit-learn, ranx and trec_eval count as 0 and
-LightGBM as 1, to every model alike.
+A row is relevant if its label is above 0, as whole grades are in trec_eval and ranx. Groups of one row and groups
+without a relevant row are left out, for no order of their rows is better than another: of the first, scikit-learn's
+`ndcg_score` says that too, and raises; of the second, gain and average precision are 0 of 0, which scikit-learn, ranx
+and trec_eval count as 0 and LightGBM as 1, to every model alike.
 """
 
 from __future__ import annotations
@@ -103,7 +103,8 @@ def ndcg(k: int) -> PrepareGroups:
 def mean_average_precision(k: int) -> PrepareGroups:
     """Return the precision at each relevant row among the first `k`, added up and divided by all relevant rows.
 
-    As `map_cut` of trec_eval and `map@k` of ranx and XGBoost: a group of more than `k` relevant rows does not reach 1.
+    As `map_cut` of trec_eval and `map@k` of ranx: a group of more than `k` relevant rows does not reach 1. (LightGBM and
+    XGBoost divide by `k` there.)
     """
 
     def prepare(y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> Weighted:
