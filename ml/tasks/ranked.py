@@ -103,8 +103,8 @@ def ndcg(k: int) -> PrepareGroups:
 def mean_average_precision(k: int) -> PrepareGroups:
     """Return the precision at each relevant row among the first `k`, added up and divided by all relevant rows.
 
-    As `map_cut` of trec_eval and `map@k` of ranx: a group of more than `k` relevant rows does not reach 1. (LightGBM and
-    XGBoost divide by `k` there.)
+    As `map_cut` of trec_eval and `map@k` of ranx: a group of more than `k` relevant rows does not reach 1. (LightGBM
+    and XGBoost divide by `k` there.)
     """
 
     def prepare(y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> Weighted:
