@@ -248,6 +248,14 @@ class UseCaseSpec(Part):
                 problems.append(f"features.history needs the time, or known_at, of tables.{history.table}")
         if "no_group_in_two_splits" in self.audit.warn and not self.grouped:
             problems.append("audit.warn: no_group_in_two_splits needs examples.split.group, or ranked_within")
+        if "no_ranked_group_in_two_splits" in self.audit.warn and self.examples.ranked_within in (
+            None,
+            self.kept_whole,
+        ):
+            problems.append(
+                "audit.warn: no_ranked_group_in_two_splits needs examples.ranked_within, and a split that keeps other "
+                "groups whole"
+            )
         problems += [problem for link in self.lookups for problem in self._wrong_lookup(link)]
         return problems + self._wrong_synthesis() + [f"relationships {each}" for each in ambiguous(self.links)]
 

@@ -348,6 +348,46 @@ def test_a_family_that_takes_no_weights_is_refused_with_those_that_do(small: Any
         all_assets(case)
 
 
+@pytest.mark.parametrize(
+    ("name", "objective", "changes", "message"),
+    [
+        (
+            "lightgbm",
+            "mae",
+            {"monotone": {"x": "increasing"}},
+            r"models.lightgbm cannot keep to monotone \(x\) by the objective mae; these can: \[\]",
+        ),
+        (
+            "catboost",
+            "quantile_0.9",
+            {"examples": {"weights": "w"}},
+            r"models.catboost cannot take examples.weights \(w\) by the objective quantile_0.9; these can: ",
+        ),
+        (
+            "lightgbm",
+            None,
+            {"examples": {"weights": "w"}, "metric": "tests.support.own_metrics:profit"},
+            "own_metrics:profit' takes no weights, and examples.weights names a column",
+        ),
+        (
+            "lightgbm",
+            None,
+            {"gates": {"tests.support.own_metrics:best_is_right": {"at_least": 0}}},
+            "best_is_right' ranks rows within groups: name their column",
+        ),
+    ],
+)
+def test_what_no_library_keeps_together_is_refused_when_the_use_case_is_loaded(
+    small: Any, name: str, objective: str | None, changes: dict[str, Any], message: str
+) -> None:
+    declared = small.declared(task="regression", models={name: {}}, **({"objective": objective} if objective else {}))
+    examples = {**declared["examples"], "target": "x", **changes.pop("examples", {})}
+    case = Case("small", UseCase.model_validate({**declared, **changes, "examples": examples}))
+
+    with pytest.raises(ValueError, match=message):
+        all_assets(case)
+
+
 def counted(small: Any, **changes: Any) -> dict[str, Any]:
     """The small use case with a count to predict."""
     frame = pd.read_csv(small.rows)

@@ -223,6 +223,17 @@ def test_a_metric_of_groups_asks_for_their_column(change: dict[str, Any], where:
     assert UseCaseSpec.model_validate(declaration(**change, **ranked)).kept_whole == "query"
 
 
+def test_a_check_of_lists_is_only_warned_of_where_there_is_one() -> None:
+    ranked = {**declaration()["examples"], "ranked_within": "session"}
+    warned = {"audit": {"warn": ["no_ranked_group_in_two_splits"]}}
+    apart = {**ranked, "split": {**ranked["split"], "group": "user"}}
+
+    for examples in (declaration()["examples"], ranked):
+        with pytest.raises(ValidationError, match=r"no_ranked_group_in_two_splits needs examples\.ranked_within"):
+            UseCaseSpec.model_validate(declaration(**warned, examples=examples))
+    assert UseCaseSpec.model_validate(declaration(**warned, examples=apart)).kept_whole == "user"
+
+
 def test_a_ranking_within_groups_is_of_two_classes_or_numbers() -> None:
     ranked = {"examples": {**declaration()["examples"], "ranked_within": "query"}}
 
