@@ -8,6 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ml.base.text import plain
+
 if TYPE_CHECKING:
     from ml.tasks.metrics import Metric
 
@@ -35,11 +37,11 @@ class Numbered:
             number = float(match[1])
         except ValueError:
             number = math.nan
-        if match[1] != f"{number:.15g}" or not self.allows(number):
+        if match[1] != plain(number) or not self.allows(number):
             raise ValueError(f"There is no metric {name!r}: {self.form.format('…')} takes {self.numbers}.")
         return self.of(name, number)
 
     @property
     def sample(self) -> Metric:
         """One of them, with the number of the `example`."""
-        return self.of(self.form.format(f"{self.example:.15g}"), self.example)
+        return self.of(self.form.format(plain(self.example)), self.example)

@@ -28,3 +28,10 @@ from ml.tasks.metrics import Metric
 def test_a_number_that_a_metric_cannot_have_is_refused_with_those_that_it_can(name: str, takes: str) -> None:
     with pytest.raises(ValueError, match=rf"There is no metric '{re.escape(name)}': \S+ takes {takes}"):
         Metric.named(name)
+
+
+@pytest.mark.parametrize(
+    "name", ["pinball_0.00001", "precision_at_0.00005", "precision_at_1000000", "fbeta_0.5", "map_at_3"]
+)
+def test_a_small_or_large_number_is_written_without_an_exponent(name: str) -> None:
+    assert Metric.named(name).name == name
