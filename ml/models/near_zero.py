@@ -50,17 +50,17 @@ class Move:
 def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
-    Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1. Where it
-    is None they do if they are far from zero, or beyond what float32 holds. Where it is False nothing of them is
-    changed, as it is of classes. Of an objective whose numbers are positive a mean far from 1 becomes one near it.
+    Those of a regression lose their mean (or the quantile that the objective wants, near which answers lie) where
+    `near_zero` is True, and a tiny spread becomes one of about 1. Where it is None they do if they are far from zero,
+    or beyond what float32 holds. Where it is False nothing of them is changed, as it is of classes. Of an objective whose numbers are positive a mean far from 1 becomes one near it.
     """
     if data.task.kind != "regression" or near_zero is False:
         return Move()
     if data.objective.link == "log":
         level = math.log2(data.y.mean())
         return Move(scale=2.0 ** round(level)) if abs(level) > FAR_FROM_ONE else Move()
-    mean, spread = float(data.y.mean()), float(data.y.std())
-    offset = mean if abs(mean) > (FAR if near_zero is None else 1e-6) * spread else 0.0
+    center, spread = data.objective.trivial(data.y), float(data.y.std())
+    offset = center if abs(center) > (FAR if near_zero is None else 1e-6) * spread else 0.0
     extreme = not (SMALL if near_zero else 1 / LARGE) < spread < LARGE
     return Move(offset, 2.0 ** round(math.log2(spread)) if extreme and spread > 0 else 1.0)
 

@@ -83,6 +83,18 @@ def test_the_families_name_the_objectives_that_they_learn() -> None:
     assert able["gamma"] == boosted - {"catboost"}
 
 
+@pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])
+def test_answers_far_from_the_mean_are_the_same_in_onnx(name: str, amounts: pd.DataFrame) -> None:
+    if not installed(name):
+        pytest.skip("pip install '.[boosters]'")
+    data = training(amounts, "quantile_0.002")  # near 1, where the mean is 60
+
+    model = fitted(name, data)
+
+    assert model.predict(data.X_valid).max() < 0.1 * data.y.mean()
+    measure_parity(model, data.encoder, export(model, data.encoder, {}, data.task), amounts[1000:]).raise_for_drift()
+
+
 def test_a_family_refuses_to_learn_by_another_objective(amounts: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match=r"'ridge' cannot learn by 'poisson'. It allows \['squared'\]"):
         fitted("ridge", training(amounts, "poisson"))
