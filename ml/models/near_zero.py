@@ -50,9 +50,10 @@ class Move:
 def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
-    Those of a regression lose their mean (or the quantile that the objective wants, near which answers lie) where
+    Those of a regression lose their mean (or what else is best by the objective, near which answers lie) where
     `near_zero` is True, and a tiny spread becomes one of about 1. Where it is None they do if they are far from zero,
-    or beyond what float32 holds. Where it is False nothing of them is changed, as it is of classes. Of an objective whose numbers are positive a mean far from 1 becomes one near it.
+    or beyond what float32 holds. Where it is False nothing of them is changed, as it is of classes. Of an objective
+    whose numbers are positive a mean far from 1 becomes one near it.
     """
     if data.task.kind != "regression" or near_zero is False:
         return Move()
