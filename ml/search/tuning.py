@@ -66,7 +66,8 @@ class TunedModel:
 
     `valid_predictions` are its answers there, `oof_predictions` the winner's to the training rows by folds that had not
     learned from them, NaN where there is none. What stops early has stopped where these rows were answered best, so
-    they flatter it a little. `refit_scores` are those of every seed, the first being `score`.
+    they flatter it a little. `refit_scores` are those of every seed, the first being `score`. Of several targets
+    `of_targets` are the models of each, in the order of the task.
     """
 
     family: str
@@ -82,6 +83,11 @@ class TunedModel:
     oof_predictions: np.ndarray | None = field(default=None, compare=False)
     refit_scores: tuple[float, ...] = ()
     study: str = ""
+    of_targets: tuple[TunedModel, ...] = ()
+
+    def of(self, target: str) -> TunedModel:
+        """Return the model of one of several targets."""
+        return self.of_targets[self.task.targets.index(target)]
 
 
 def tune(

@@ -25,5 +25,7 @@ def rows_unanswered(p: np.ndarray, task: Task) -> int:
     outside = ~((p >= -OFF) & (p <= 1 + OFF))  # also of NaN
     if p.ndim == 1:
         return int(outside.sum())
+    if task.targets:
+        return int(outside.any(axis=1).sum())
     with np.errstate(invalid="ignore", over="ignore"):
         return int((outside.any(axis=1) | ~(np.abs(p.sum(axis=1) - 1) <= OFF)).sum())

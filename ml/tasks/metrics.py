@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -18,6 +18,7 @@ from ml.tasks.answers import rows_not_finite
 from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.numbered import Numbered
 from ml.tasks.own_metric import OWN, direction, function_at, of_function, takes_groups, takes_weights
+from ml.tasks.targets import TARGET, target_column
 from ml.tasks.weighted import Weighted, mean_of
 
 if TYPE_CHECKING:
@@ -29,20 +30,60 @@ DIGITS = 2**18  # last digits of a double that are the least unit of numbers: tw
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of answer: a class's probability, that of each of `classes` in the order of their codes, or a number."""
+    """A kind of answer: a class's probability, that of each of `classes` in the order of their codes, or a number.
+
+    Where there are several `targets`, named, it is the answer to each of them.
+    """
 
     kind: Kind = "binary"
     classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, kind: Kind, targets: pd.Series) -> Task:
         """Return the task whose classes, if it has many, are those of `targets`, sorted by name."""
         return cls(kind, tuple(sorted(targets.unique())) if kind == "multiclass" else ())
 
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Task:
+        """Return the task that `to_dict` described."""
+        return cls(values["kind"], tuple(values["classes"]), tuple(values.get("targets", ())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the task as plain JSON values; without several targets it is described as before there were any."""
+        about = {"kind": self.kind, "classes": list(self.classes)}
+        return about | ({"targets": list(self.targets)} if self.targets else {})
+
+    def __str__(self) -> str:
+        """Return the task in words."""
+        if self.targets:
+            return f"{self.kind} of the targets {', '.join(self.targets)}"
+        return f"{self.kind} of the classes {', '.join(self.classes)}" if self.classes else self.kind
+
+    @property
+    def alone(self) -> Task:
+        """The task of one of several targets."""
+        return Task(self.kind, self.classes)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of examples and feature matrices that hold the target, or each of several."""
+        return [target_column(name) for name in self.targets] or [TARGET]
+
     @property
     def outputs(self) -> int:
         """The count of numbers that answer one row."""
-        return len(self.classes) if self.kind == "multiclass" else 1
+        return len(self.classes) if self.kind == "multiclass" else len(self.targets) or 1
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """The shape of what answers one row: () of one number, or (n_classes,), or (n_targets,)."""
+        return (self.outputs,) if self.targets or self.kind == "multiclass" else ()
+
+    def labels_of(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the labels of rows with their targets, [n_rows], or [n_rows, n_targets] of several."""
+        labels = [self.labels(rows[column]) for column in self.columns]
+        return np.stack(labels, axis=1) if self.targets else labels[0]
 
     def labels(self, targets: pd.Series) -> np.ndarray:
         """Return targets as models see them, [n_rows]: int8 of 0 and 1, int16 codes of classes, or float64.
@@ -63,6 +104,13 @@ class Task:
         spread, largest = float(np.ptp(answers)), float(np.abs(answers).max())
         # Far from zero the last digit of a double may be a share of a tiny spread, and it rounds here and there.
         return max(spread, DIGITS * float(np.spacing(largest))) if spread else largest or 1.0
+
+    def summary_of(self, rows: pd.DataFrame) -> dict[str, float]:
+        """Sum up the targets of rows: one as `summary` does, and of several what that of each begins with."""
+        if not self.targets:
+            return self.summary(rows[TARGET])
+        shares = zip(self.targets, self.columns, strict=True)
+        return {f"share of {name}": next(iter(self.summary(rows[column]).values())) for name, column in shares}
 
     def summary(self, targets: pd.Series) -> dict[str, float]:
         """Sum up targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
@@ -89,6 +137,8 @@ def _defined(*rows: np.ndarray) -> None:
 @dataclass(frozen=True)
 class Metric:
     """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
+
+    Of several targets, y and p [n_rows, n_targets], it is the mean of those of each that are defined.
 
     Labels are 0 and 1, codes of classes, or numbers. `weighted(y, p)` gives it, of finite predictions, as a function of
     the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
@@ -131,6 +181,8 @@ class Metric:
         """
         if self.undefined(y, p, counting) is not None:
             return lambda weights: np.full(weights.shape[:-1], np.nan)
+        if y.ndim == 2:
+            return weighted.mean_over([self.prepare(*alone, counting) for alone in _each_alone(y, p)])
         prepared, own = self.weighted(y, p, *self._groups(counting)), counting.weights
         return prepared if own is None else lambda counts: prepared(counts * own)
 
@@ -138,7 +190,11 @@ class Metric:
         """Return why it says nothing of these rows, whatever their weights; None if it does."""
         if wrong := rows_not_finite(p):
             return f"{wrong} of {len(y)} predictions are no finite numbers"
-        return self.problem(y, p, *self._groups(counting))
+        groups = self._groups(counting)
+        if y.ndim == 2:
+            problems = [self.problem(*alone, *groups) for alone in _each_alone(y, p)]
+            return problems[0] if all(problems) else None
+        return self.problem(y, p, *groups)
 
     def _groups(self, counting: Counting) -> tuple[np.ndarray, ...]:
         if not self.by_group:
@@ -154,6 +210,12 @@ class Metric:
     def sign(self) -> int:
         """1 where higher is better, else -1."""
         return 1 if self.higher_is_better else -1
+
+
+def _each_alone(y: np.ndarray, p: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the labels and predictions of each of several targets."""
+    for alone, predicted in zip(y.T, p.T, strict=True):
+        yield np.ascontiguousarray(alone), np.ascontiguousarray(predicted)
 
 
 _CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
