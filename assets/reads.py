@@ -55,7 +55,7 @@ MATRIX = TABLES.and_also(
 )
 FEATURE_SELECTION = Reads(("task", "features.selection"), beside=("examples.target",))  # which names columns
 LEADERBOARD = Reads(("metric",))
-ENSEMBLE = Reads(("models.ensemble", "examples.weights"))
+ENSEMBLE = Reads(("models.ensemble", "examples.weights", "examples.ranked_within"))
 REFERENCE = Reads(
     ("objective", "evaluation.threshold", "evaluation.interval")
 )  # by which a model brings these from validation
@@ -115,7 +115,7 @@ def search(name: str) -> Reads:
     return Reads(
         (
             *("task", "objective", "monotone", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
-            *("examples.split", "examples.weights"),
+            *("examples.split", "examples.weights", "examples.ranked_within"),
         ),
         beside=(*ROWS_BESIDE, "tuning.workers", *(("models", name, field) for field in beside)),
         facts=(_groups, _learned_as),

@@ -71,6 +71,7 @@ KINDS: Mapping[str, str] = {
     "progress": "ml.models.progress:Progress",
     "reference": "ml.exported.reference:Reference",
     "registered_version": "resources.tracking.protocol:RegisteredVersion",
+    "row_groups": "ml.tasks.counting:RowGroups",
     "row_weights": "ml.tasks.row_weights:RowWeights",
     "serving": "ml.evaluation.record:Serving",
     "slice": "ml.evaluation.slices:Slice",

@@ -15,7 +15,7 @@ from assets.framework.step import Step
 from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
-from ml.tasks.row_weights import metric_weights
+from ml.tasks.counting import counting
 from resources.storage import Stored
 from resources.tracking.protocol import RegistryError
 from resources.tracking.registry import MODEL_HASH
@@ -92,6 +92,6 @@ def compare_with_champion(
     except (ArrowInvalid, KeyError, ValueError) as error:
         reason = f"its features cannot be computed from today's tables: {error}"
         return Comparison({**fields, "incomparable": reason})
-    weights = metric_weights(spec.examples.weights, test)
-    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, weights)
+    of_rows = counting(spec.examples, test)
+    fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, of_rows)
     return Comparison(fields) if "incomparable" in fields else Comparison(fields, scores, fair)

@@ -13,9 +13,9 @@ from ml.base.text import markdown_table
 from ml.search.ensemble import Selection, blend
 from ml.search.targets import together
 from ml.search.tuning import TunedModel
+from ml.tasks.counting import counting, counting_columns
 from ml.tasks.labels import label
 from ml.tasks.metrics import own_modules
-from ml.tasks.row_weights import metric_weights, weight_columns
 from ml.tasks.targets import TARGET, of_target, target_column, target_name
 from resources.storage import Columns
 
@@ -30,16 +30,16 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
     def ensemble(step: Step, development: Columns, **models: TunedModel) -> TunedModel:
         """A weighted mean of the other families' answers, selected greedily."""
         spec = step.case.spec
-        declared, how = spec.models.ensemble, spec.examples.weights
+        declared = spec.models.ensemble
         assert declared is not None
         task = next(iter(models.values())).task
-        rows = development.read({"split", *task.columns, *weight_columns(how)})
+        rows = development.read({"split", *task.columns, *counting_columns(spec.examples)})
         parts = [rows[rows["split"] == name] for name in ("train", "validation")]
-        counting = (metric_weights(how, parts[0]), metric_weights(how, parts[1]))
+        of_parts = (counting(spec.examples, parts[0]), counting(spec.examples, parts[1]))
 
         def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
             y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
-            tuned, selection = blend(members, y_train, y_valid, rounds=declared.rounds, counting=counting)
+            tuned, selection = blend(members, y_train, y_valid, rounds=declared.rounds, counting=of_parts)
             _show(step, selection, label(tuned.metric, task.kind), target_name(column))
             return tuned
 

@@ -33,9 +33,9 @@ from ml.provenance.coordinates import Loaded
 from ml.provenance.stamp import stamp_json
 from ml.report.page import as_json, html, in_short
 from ml.report.pictures import pictures
+from ml.tasks.counting import counting, counting_columns
 from ml.tasks.labels import at_threshold
-from ml.tasks.metrics import own_modules
-from ml.tasks.row_weights import metric_weights, weight_columns
+from ml.tasks.metrics import own_modules, require_counted
 from ml.tasks.targets import of_target
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
@@ -48,7 +48,9 @@ FIGURES, EXPLANATIONS = "figures", "explanations"  # what is stored with an eval
 def evaluation(case: Case) -> dg.AssetsDefinition:
     """Return the asset `evaluation`."""
     ins = {"onnx_model": "onnx_model", "test": "features/test", **raw_inputs(case)}
-    own = own_modules(case.spec.evaluation.metrics)
+    declared, measured = case.spec.examples, case.spec.evaluation.metrics
+    own = own_modules(measured)
+    require_counted(measured, weights=declared.weight_column is not None, groups=declared.ranked_within is not None)
     showing = Showing(_report, reads.REPORT, ("ml.report.page", *gate_modules(case.spec.gates), *own), champion_now)
 
     @asset(
@@ -70,7 +72,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.columns}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        about_rows = {*spec.keys, "cutoff", *model.task.columns, *weight_columns(spec.examples.weights)}
+        about_rows = {*spec.keys, "cutoff", *model.task.columns, *counting_columns(spec.examples)}
         rows = test.read({*about_rows, *model.encoder.columns, *_sliced_by(spec)})
         y, candidate = model.task.labels_of(rows), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
@@ -90,7 +92,7 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         about = {
             "model": model.answers,
             "rows": step.loaded["test"].hash,
-            "plan": [spec.metric, plan.importance_rows, plan.shap_rows, *filter(None, [spec.examples.weights])],
+            "plan": [spec.metric, plan.importance_rows, plan.shap_rows, *_counted_by(spec)],
         }
         explanations = step.recalled(EXPLANATIONS, about, [__name__, *own], lambda: explained(inputs))
         record = evaluate(begun, inputs, explanations)
@@ -111,6 +113,12 @@ def require_belonging(case: Case, loaded: Mapping[str, Loaded]) -> None:
 def _sliced_by(spec: UseCaseSpec) -> set[str]:
     """Return the columns by which rows are judged apart."""
     return {*spec.evaluation.slices, *spec.evaluation.sensitive}
+
+
+def _counted_by(spec: UseCaseSpec) -> list[str]:
+    """Return what says how rows count, where something does."""
+    within = f"within {spec.examples.ranked_within}" if spec.examples.ranked_within else None
+    return [*filter(None, [spec.examples.weights, within])]
 
 
 def _period(cutoff: pd.Series) -> tuple[str, str] | None:
@@ -163,7 +171,7 @@ def evaluation_inputs(
         reference=model.reference,
         encoder=exported.encoder,
         predict=exported.predict,
-        weights=metric_weights(spec.examples.weights, rows),
+        counting=counting(spec.examples, rows),
     )
 
 

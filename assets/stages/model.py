@@ -23,10 +23,11 @@ from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
 from ml.search.targets import together
 from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
+from ml.tasks.counting import RowGroups, counting_columns, group_numbers
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
 from ml.tasks.objectives import Objective
-from ml.tasks.row_weights import RowWeights, weight_columns
+from ml.tasks.row_weights import RowWeights
 from ml.tasks.targets import with_alone
 from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
@@ -41,6 +42,7 @@ def training(
     objective: str | None = None,
     target: str | None = None,
     monotone: Mapping[str, str] | None = None,
+    ranked_within: str | None = None,
 ) -> Training:
     """Return the encoded training and validation rows, weighed as declared; the encoder has seen training rows only.
 
@@ -57,7 +59,8 @@ def training(
     directions = {name: DIRECTIONS[way] for name, way in (monotone or {}).items() if name in encoder.numeric}
     transform = learned_as(target) if kind == "regression" else None
     X, X_valid = encoder.encode(train), encoder.encode(valid)
-    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions)
+    ranked = RowGroups(group_numbers(train), group_numbers(valid)) if ranked_within else None
+    return Training(X, y, X_valid, y_valid, encoder, task, weighed, learned_by, transform, directions, ranked)
 
 
 def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
@@ -72,10 +75,10 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     ) -> TunedModel:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
-        columns = {"split", *spec.examples.target_columns, *weight_columns(how), *_folded_by(spec), *kept}
+        columns = {"split", *spec.examples.target_columns, *counting_columns(spec.examples), *_folded_by(spec), *kept}
         rows = development.read(columns)
         _require_features(name, spec, feature_definitions)
-        declared_as = spec.objective, spec.examples.one_target, spec.monotone
+        declared_as = spec.objective, spec.examples.one_target, spec.monotone, spec.examples.ranked_within
 
         def alone(rows: pd.DataFrame, target: str = "") -> TunedModel:
             data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
@@ -98,7 +101,7 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         "feature_definitions": "feature_definitions",
         "feature_selection": "feature_selection",
     }
-    if case.spec.examples.split.group:
+    if case.spec.examples.split.group:  # a group within which rows are ranked is a column of the matrix
         ins["grouped"] = f"raw/{case.spec.examples.table}"
     return asset(
         case,
@@ -143,15 +146,18 @@ def _check(case: Case, name: str, reference: str, declared: Family) -> None:
         raise ValueError(
             f"models.{name} cannot learn the objective {objective.name}; these can: {able_to_learn(objective.kind)}"
         )
-    if case.spec.monotone and not chosen.takes_monotone:
+    if case.spec.monotone and not chosen.keeps_monotone_by(objective.kind):
+        by = f" by the objective {objective.name}" if chosen.takes_monotone else ""
         raise ValueError(
-            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}); these can: "
-            f"{able_to_be_monotone()}"
+            f"models.{name} cannot keep to monotone ({', '.join(sorted(case.spec.monotone))}){by}; these can: "
+            f"{able_to_be_monotone(objective.kind)}"
         )
-    if case.spec.examples.weights is not None and not chosen.takes_weights:
+    if case.spec.examples.weights is not None and not chosen.weighs_by(objective.kind):
+        by = f" by the objective {objective.name}" if chosen.takes_weights else ""
         raise ValueError(
-            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}); these can: "
-            f"{able_to_weigh(case.spec.task)}. A family of your own that goes by data.weights says takes_weights = True"
+            f"models.{name} cannot take examples.weights ({case.spec.examples.weights}){by}; these can: "
+            f"{able_to_weigh(case.spec.task, objective.kind)}. A family of your own that goes by data.weights says "
+            "takes_weights = True"
         )
     Space(chosen, declared.space, declared.fixed).require(Task(case.spec.task))
     texts = sorted(f"{table}.{column}" for table, columns in case.spec.tables.items() for column in columns.texts)

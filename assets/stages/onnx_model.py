@@ -20,9 +20,9 @@ from ml.exported.usual import usual_columns
 from ml.features.definitions import FeatureDefinitions
 from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
+from ml.tasks.counting import counting, counting_columns
 from ml.tasks.metrics import own_modules
 from ml.tasks.objectives import Objective
-from ml.tasks.row_weights import metric_weights, weight_columns
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
 
@@ -58,8 +58,8 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
         used = candidate.encoder.columns
-        weights = weight_columns(step.case.spec.examples.weights)
-        rows = development.read({"split", *candidate.task.columns, *weights, *used})
+        counted = counting_columns(step.case.spec.examples)
+        rows = development.read({"split", *candidate.task.columns, *counted, *used})
         learned = rows[rows["split"].isin(["train", "validation"])]
         content = export(
             candidate.model,
@@ -90,7 +90,7 @@ def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> R
     """Return what the rows of both splits tell of the candidate, by its answers from before it learned from both."""
     parts = [rows[rows["split"] == name] for name in ("train", "validation")]
     y_train, y_valid = (candidate.task.labels_of(part) for part in parts)
-    counting = [metric_weights(spec.examples.weights, part) for part in parts]
+    learned, watched = (counting(spec.examples, part) for part in parts)
     scores = candidate.refit_scores or (candidate.score,)
     return make_reference(
         candidate.task,
@@ -100,7 +100,7 @@ def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> R
         y_valid,
         candidate.valid_predictions,
         scores,
-        counting=(counting[0], counting[1]),
+        counting=(learned, watched),
         objective=Objective.named(spec.objective),
     )
 

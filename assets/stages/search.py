@@ -22,6 +22,7 @@ from ml.search.folds import declared_folds
 from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
+from ml.tasks.counting import GROUP, RowGroups, group_numbers
 from ml.tasks.labels import label
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.targets import of_target
@@ -82,6 +83,8 @@ def _groups(spec: UseCaseSpec, train: pd.DataFrame, grouped: pa.Table | None) ->
     """Return the groups of the training rows that folds keep whole, as the split does; None where it names none."""
     if not (spec.tuning.folds and spec.grouped):
         return None
+    if spec.kept_whole is not None and spec.kept_whole != spec.examples.split.group:
+        return train[GROUP]
     keys = pa.Table.from_pandas(train[spec.keys], preserve_index=False)
     groups = groups_of(spec, {} if grouped is None else {spec.examples.table: grouped}, keys)
     return None if groups is None else groups.to_pandas()
@@ -115,7 +118,8 @@ def _refit(declared: Family, rows: pd.DataFrame, data: Training, how: str | None
         valid = (rows["split"] == "validation").to_numpy()
         weights = RowWeights.declared(how, y, y[valid], (rows, rows[valid]))
         everything = Training(
-            X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform, data.monotone
+            *(X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform, data.monotone),
+            ranked=RowGroups(group_numbers(rows), group_numbers(rows[valid])) if data.ranked else None,
         )
     return Refit(declared.refit_seeds, everything, declared.tolerance)
 

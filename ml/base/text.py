@@ -1,6 +1,7 @@
 """Texts for people: cut to a length, shares in percent, and tables in Markdown."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,6 +23,11 @@ def near(name: str, allowed: Iterable[str]) -> str:
     """Return `, did you mean 'x'` for the one of the allowed names that is like a wrong one; an empty text for none."""
     by_small = {one.lower(): one for one in sorted(allowed)}
     return "".join(f", did you mean {by_small[one]!r}" for one in get_close_matches(name.lower(), by_small, n=1))
+
+
+def plain(number: float) -> str:
+    """Return a number without an exponent, in as few digits as tell it from every other: 0.00001, 2, 0.5."""
+    return f"{Decimal(repr(float(number))).normalize():f}"
 
 
 def percent(share: float) -> str:

@@ -12,6 +12,7 @@ TableCheck = Literal["schema", "types", "uniqueness", "missing_shares", "ranges"
 AuditCheck = Literal[
     "no_row_in_two_splits",
     "no_group_in_two_splits",
+    "no_ranked_group_in_two_splits",
     "splits_are_large_enough",
     "splits_in_order_of_time",
     "target_unknown_at_cutoff",

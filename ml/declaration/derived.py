@@ -28,7 +28,20 @@ def key(spec: UseCaseSpec) -> str | None:
 
 def grouped(spec: UseCaseSpec) -> bool:
     """Return whether rows belong to groups that may not be in two splits, as those of a key do in a random split."""
-    return spec.examples.split.grouped(repeated=spec.examples.query is not None)
+    return kept_whole(spec) is not None or _by_key(spec)
+
+
+def kept_whole(spec: UseCaseSpec) -> str | None:
+    """Return the column whose values may not be in two splits: that of the split, or else that of the ranking.
+
+    None where there is neither, and where a random split of a query's rows keeps those of a key together.
+    """
+    return spec.examples.split.group or (None if _by_key(spec) else spec.examples.ranked_within)
+
+
+def _by_key(spec: UseCaseSpec) -> bool:
+    """Return whether the split keeps the rows of a key together."""
+    return spec.examples.split.group is None and spec.examples.split.grouped(repeated=spec.examples.query is not None)
 
 
 def links(spec: UseCaseSpec) -> list[Link]:

@@ -215,6 +215,13 @@ class Examples(Part):
         description="How much each row counts: a column of the table, above 0, in training and metrics alike; or "
         "`balanced`, by which each class counts the same in training. Such a column is no feature.",
     )
+    ranked_within: str | None = Field(
+        None,
+        exclude_if=lambda column: column is None,  # so that what declares none is recorded as ever
+        description="The column of the table by which rows are ranked among each other, such as a query, a user or a "
+        "day, or `cutoff`: metrics such as ndcg_at_10 are means over its values, intervals draw these as wholes, and "
+        "splits keep them so. Such a column is no feature by itself.",
+    )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
     @field_validator("where")

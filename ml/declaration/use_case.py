@@ -20,7 +20,16 @@ from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, Task, fits, metrics_of, usual_metrics
+from ml.tasks.metrics import (
+    DEFAULT_METRIC,
+    Kind,
+    MetricName,
+    Task,
+    fits,
+    metrics_of,
+    ranks_within_groups,
+    usual_metrics,
+)
 from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
 from ml.tasks.targets import TARGET
@@ -158,6 +167,14 @@ class UseCaseSpec(Part):
             problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
         if self.task == "regression" and self.examples.one_target is not None:
             problems += self._transform_problems(self.examples.one_target)
+        if self.examples.ranked_within is None:
+            problems += [
+                f"{where}: {name} ranks rows within groups: name their column, such as a query or a user, in "
+                "examples.ranked_within"
+                for where, names in named.items()
+                for name in names
+                if ranks_within_groups(name)
+            ]
         if self.examples.targets and self.task != "binary":
             problems.append(
                 f"examples.target: several targets are for the task 'binary', where each is true or false; this is "
@@ -249,7 +266,15 @@ class UseCaseSpec(Part):
             if not (events.known_from or events.moment):
                 problems.append(f"features.history needs the time, or known_at, of tables.{history.table}")
         if "no_group_in_two_splits" in self.audit.warn and not self.grouped:
-            problems.append("audit.warn: no_group_in_two_splits needs examples.split.group")
+            problems.append("audit.warn: no_group_in_two_splits needs examples.split.group, or ranked_within")
+        if "no_ranked_group_in_two_splits" in self.audit.warn and self.examples.ranked_within in (
+            None,
+            self.kept_whole,
+        ):
+            problems.append(
+                "audit.warn: no_ranked_group_in_two_splits needs examples.ranked_within, and a split that keeps other "
+                "groups whole"
+            )
         problems += [problem for link in self.lookups for problem in self._wrong_lookup(link)]
         return problems + self._wrong_synthesis() + [f"relationships {each}" for each in ambiguous(self.links)]
 
@@ -315,6 +340,11 @@ class UseCaseSpec(Part):
     def grouped(self) -> bool:
         """True where rows belong to groups that may not be in two splits, as those of a key do in a random split."""
         return derived.grouped(self)
+
+    @property
+    def kept_whole(self) -> str | None:
+        """The column whose values may not be in two splits; None where there is none, or where it is the key."""
+        return derived.kept_whole(self)
 
     @property
     def links(self) -> list[Link]:

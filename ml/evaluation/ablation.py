@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.explanations import Predict
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.metrics import Metric, score
 
 MOST = 20  # features that are taken away, the most important ones
@@ -27,7 +28,7 @@ class Ablated(BaseModel):
 
 @dataclass(frozen=True)
 class Ablation:
-    """Rows X [n_rows, n_features] with labels y and weights, their `features` in the order of columns, and a limit."""
+    """Rows X [n_rows, n_features] with labels y, their `features` in the order of columns, and a limit of a metric."""
 
     predict: Predict
     X: np.ndarray
@@ -36,7 +37,7 @@ class Ablation:
     metric: str
     limit: float
     seed: int
-    weights: np.ndarray | None = None
+    counting: Counting = EQUALLY
 
     def makers(self, by_importance: Sequence[str]) -> tuple[Ablated, ...]:
         """Return each feature that alone makes the score, those with the greatest loss first.
@@ -67,7 +68,7 @@ class Ablation:
         for place, name in enumerate(self.features):
             if name in names:
                 X[:, place] = np.random.default_rng([self.seed, place]).permutation(X[:, place])
-        value = score(self.metric, self.y, self.predict(X), self.weights)
+        value = score(self.metric, self.y, self.predict(X), self.counting)
         return Ablated(features=tuple(names), metric=self.metric, score=value)
 
     def _is_beyond(self, ablated: Ablated) -> bool:

@@ -23,8 +23,9 @@ from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
 from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
-from ml.tasks.metrics import Metric, Task, rows_unanswered, score, usual_metrics
-from ml.tasks.row_weights import at
+from ml.tasks.answers import rows_unanswered
+from ml.tasks.counting import EQUALLY, Counting
+from ml.tasks.metrics import Metric, Task, score, usual_metrics
 from ml.tasks.sampling import sampled_rows
 from ml.tasks.targets import TARGET, target_column
 
@@ -40,8 +41,8 @@ class EvaluationInputs:
     """The inputs of an evaluation: the test rows as features, their labels y, and answers to all of them.
 
     `grouping` holds the values of the declared slices' and sensitive columns, row by row. `fair` [n_rows] marks the
-    rows of which the champion has learned nothing: slices are compared on these alone. Metrics go by the rows'
-    `weights`; None: all count the same.
+    rows of which the champion has learned nothing: slices are compared on these alone. `counting` says how metrics
+    count the rows, and whether whole groups are drawn for intervals.
     """
 
     spec: UseCaseSpec
@@ -55,7 +56,7 @@ class EvaluationInputs:
     reference: Reference
     encoder: Encoder
     predict: Predict
-    weights: np.ndarray | None = None
+    counting: Counting = EQUALLY
 
     def of(self, target: str) -> EvaluationInputs:
         """Return the same of one of several targets, as if it were the only one."""
@@ -73,7 +74,7 @@ class EvaluationInputs:
     @property
     def resampling(self) -> Resampling:
         plan = self.spec.evaluation
-        return Resampling(plan.resamples, plan.confidence, self.seed("bootstrap"))
+        return Resampling(plan.resamples, plan.confidence, self.seed("bootstrap"), self.counting.groups)
 
     def seed(self, purpose: str) -> int:
         return derived_seed(self.spec.seed, "evaluation", purpose)
@@ -88,7 +89,7 @@ def explained(inputs: EvaluationInputs) -> Explained:
         inputs.y,
         inputs.task,
         inputs.spec.metric,
-        weights=inputs.weights,
+        counting=inputs.counting,
         rows=inputs.spec.evaluation.importance_rows,
         shap_rows=inputs.spec.evaluation.shap_rows,
         seed=inputs.seed("explanations"),
@@ -137,7 +138,7 @@ def _of_target(evaluation: Evaluation, inputs: EvaluationInputs, target: str, ex
     if alone.champion is not None:
         rule, sides = inputs.spec.gates.champion, (alone.candidate, alone.champion)
         about |= compare_unseen(
-            inputs.spec.metric, rule, inputs.spec.seed, alone.y, *sides, inputs.fair, inputs.weights
+            inputs.spec.metric, rule, inputs.spec.seed, alone.y, *sides, inputs.fair, inputs.counting
         )
     return evaluate(evaluation.model_copy(update=about), alone, explanations)
 
@@ -155,12 +156,13 @@ def _ablation(measured: Evaluation, inputs: EvaluationInputs) -> Iterator[Ablate
     if not limits:
         return
     rows, seed = inputs.spec.evaluation.importance_rows, inputs.seed("ablation")
-    chosen = sampled_rows(inputs.y, inputs.task, max(rows, len(inputs.task.classes)), seed)
+    least = max(rows, len(inputs.task.classes))
+    chosen = sampled_rows(inputs.y, inputs.task, least, seed, inputs.counting.groups)
     X, y = inputs.encoder.encode(inputs.rows.iloc[chosen]).astype(np.float64), inputs.y[chosen]
-    weights = at(inputs.weights, chosen)
+    counting = inputs.counting.at(chosen)
     important = [importance.feature for importance in measured.importances]
     for metric, limit in limits.items():
-        ablation = Ablation(inputs.predict, X, y, inputs.encoder.features, metric, limit, seed, weights)
+        ablation = Ablation(inputs.predict, X, y, inputs.encoder.features, metric, limit, seed, counting)
         yield from ablation.makers(important)
 
 
@@ -172,7 +174,7 @@ def _metrics(inputs: EvaluationInputs) -> dict[str, Any]:
     names = [*usual_metrics(inputs.task.kind), *inputs.spec.evaluation.metrics]
     ones = np.ones(len(inputs.y))
     measured = {
-        side + name: Metric.named(name).prepare(inputs.y, p, inputs.weights)
+        side + name: Metric.named(name).prepare(inputs.y, p, inputs.counting)
         for side, p in answers.items()
         for name in names
     }
@@ -192,7 +194,7 @@ def _undefined(name: str, value: float, inputs: EvaluationInputs) -> str | None:
     """Return why a metric says nothing of the candidate; None if it does."""
     if not np.isnan(value):
         return None
-    return Metric.named(name).undefined(inputs.y, inputs.candidate) or "its function returns no number"
+    return Metric.named(name).undefined(inputs.y, inputs.candidate, inputs.counting) or "its function returns no number"
 
 
 def _over_baseline(inputs: EvaluationInputs, exact: Mapping[str, float], values: Mapping[str, np.ndarray]) -> Interval:
@@ -246,7 +248,7 @@ def _identity(part: Part) -> tuple[str, bytes]:
 def _slice(inputs: EvaluationInputs, part: Part, finding: WeakSlice | None, *, declared: bool = True) -> Slice:
     metric, y = inputs.spec.metric, inputs.y
     judged = judge_slice(
-        metric, y, inputs.candidate, inputs.champion, part, inputs.fair, inputs.resampling, inputs.weights
+        metric, y, inputs.candidate, inputs.champion, part, inputs.fair, inputs.resampling, inputs.counting
     )
     search = {"found": True, "deficit": finding.deficit, "p_value": finding.p_value} if finding else {}
     return judged.model_copy(update={"declared": declared, **search})
@@ -254,10 +256,10 @@ def _slice(inputs: EvaluationInputs, part: Part, finding: WeakSlice | None, *, d
 
 def _search(inputs: EvaluationInputs) -> Search:
     metric, baseline = inputs.spec.metric, inputs.reference.answers(len(inputs.y), inputs.task)
-    scores = [score(metric, inputs.y, p, inputs.weights) for p in (inputs.candidate, baseline)]
+    scores = [score(metric, inputs.y, p, inputs.counting) for p in (inputs.candidate, baseline)]
     gain = abs(scores[0] - scores[1])
     smallest, seed = inputs.spec.evaluation.slice_rows, inputs.seed("slices")
-    return Search(metric, inputs.y, inputs.candidate, LEAST_LOST * gain, smallest, seed, inputs.weights)
+    return Search(metric, inputs.y, inputs.candidate, LEAST_LOST * gain, smallest, seed, inputs.counting)
 
 
 def _fairness(inputs: EvaluationInputs) -> list[Fairness]:

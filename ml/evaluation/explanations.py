@@ -16,9 +16,9 @@ import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.encoding import MISSING, Encoder, levels_of
 from ml.tasks.metrics import Metric, Task, score
-from ml.tasks.row_weights import at
 from ml.tasks.sampling import sampled_rows
 from service.plan.texts import Numbers, Vocabulary
 
@@ -138,15 +138,19 @@ def explain(
     task: Task,
     metric: str,
     *,
-    weights: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
     rows: int,
     shap_rows: int,
     seed: int,
 ) -> Explained:
-    """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
-    chosen = sampled_rows(y, task, max(rows, len(task.classes), len(task.targets) + 1), seed)
+    """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class.
+
+    Of rows that are ranked within groups it has whole groups.
+    """
+    most = max(rows, len(task.classes), len(task.targets) + 1)
+    chosen = sampled_rows(y, task, most, seed, counting.groups)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
-    drops = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
+    drops = permutation_drops(predict, X, y[chosen], metric, seed, counting.at(chosen))
     explained_rows = X[sample(len(X), shap_rows, seed + 1)]
     values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], explained_rows, seed)
     whole, *of_targets = [
@@ -172,7 +176,7 @@ Drops = tuple[np.ndarray, np.ndarray]  # of each feature: the mean and the devia
 
 
 def permutation_drops(
-    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, weights: np.ndarray | None = None
+    predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, counting: Counting = EQUALLY
 ) -> list[Drops]:
     """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation.
 
@@ -185,7 +189,7 @@ def permutation_drops(
     def scores(model: _Fitted, rows: np.ndarray, labels: np.ndarray) -> dict[int, float]:
         answers = model.predict(rows)
         alone = zip(labels.T, answers.T, strict=True) if labels.ndim == 2 else []
-        return {place: sign * score(metric, *pair, weights) for place, pair in enumerate([(labels, answers), *alone])}
+        return {place: sign * score(metric, *pair, counting) for place, pair in enumerate([(labels, answers), *alone])}
 
     importance = permutation_importance(_Fitted(predict), X, y, scoring=scores, n_repeats=REPEATS, random_state=seed)
     return [(of_scores.importances_mean, of_scores.importances_std) for of_scores in importance.values()]

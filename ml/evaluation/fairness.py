@@ -91,7 +91,9 @@ def _errors(codes: np.ndarray, rate: Rate, by_group: np.ndarray) -> np.ndarray:
     values, counted = rate
     rows = np.bincount(codes[counted], minlength=by_group.shape[1])
     pooled = values[counted].astype(float).std() / np.sqrt(np.maximum(rows, 1))
-    errors: np.ndarray = np.maximum(by_group.std(axis=0, ddof=1), pooled)
+    known = ~np.isnan(by_group)  # a resample of whole groups may lack such rows
+    spread = [of[there].std(ddof=1) if there.sum() > 1 else 0.0 for of, there in zip(by_group.T, known.T, strict=True)]
+    errors: np.ndarray = np.maximum(spread, pooled)
     return errors
 
 

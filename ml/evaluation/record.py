@@ -13,6 +13,7 @@ from ml.intervals.bootstrap import Estimate, Resampling, quantiles, resampled_va
 from ml.intervals.calibration import Calibration
 from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.labels import label
 from ml.tasks.metrics import BINARY, Metric, Task, score, usual_metrics
 
@@ -137,15 +138,16 @@ def compare(
     confidence: float,
     resamples: int,
     seed: int,
-    weights: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
 ) -> Interval:
     """Compare candidate and champion on the same rows by the paired bootstrap (Efron and Tibshirani 1993, chapter 13).
 
-    Each resample weights the rows by how often they were drawn; both models see the same weights.
+    Each resample weights the rows by how often they, or their groups, were drawn; both models see the same weights.
     """
     rule = Metric.named(metric)
-    sides = {"candidate": rule.prepare(y, candidate, weights), "champion": rule.prepare(y, champion, weights)}
-    values, ones = resampled_values(y, sides, Resampling(resamples, confidence, seed)), np.ones(len(y))
+    sides = {"candidate": rule.prepare(y, candidate, counting), "champion": rule.prepare(y, champion, counting)}
+    values = resampled_values(y, sides, Resampling(resamples, confidence, seed, counting.groups))
+    ones = np.ones(len(y))
     exact = {name: float(side(ones)) for name, side in sides.items()}
     return paired_difference(
         metric,

@@ -20,7 +20,8 @@ import numpy as np
 import pandas as pd
 
 from ml.evaluation.slices import Part, parts
-from ml.intervals.bootstrap import Resampling, resampled_values, strata_of
+from ml.intervals.bootstrap import Resampling, independent_draws, resampled_values
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.metrics import Metric, score
 
 ALPHA = 0.05
@@ -49,7 +50,7 @@ class Searched:
 
 @dataclass(frozen=True)
 class Search:
-    """The subject of a search: answers p to rows of labels y by metric and weights; a deficit below `least` is none."""
+    """The subject of a search: answers p to rows of labels y by a metric; a deficit below `least` is none."""
 
     metric: str
     y: np.ndarray
@@ -57,19 +58,19 @@ class Search:
     least: float
     smallest: int
     seed: int
-    weights: np.ndarray | None = None
+    counting: Counting = EQUALLY
 
     def p_value(self, finding: WeakSlice) -> float:
         """Return the probability that one slice has a deficit at least as great by chance."""
         from scipy.stats import t
 
         at = finding.part.positions
-        smallest_class = min(map(len, strata_of(self.y[at])))
+        drawn = independent_draws(self.y[at], self.counting.at(at).groups)
         drawn_from_all = self._error_of_all * float(np.sqrt(len(self.y) / len(at)))
         error = max(self._error(at), drawn_from_all)
-        if smallest_class < 2 or not error > 0:
+        if drawn < 2 or not error > 0:
             return 1.0
-        return float(t.sf(finding.deficit / error, smallest_class - 1))
+        return float(t.sf(finding.deficit / error, drawn - 1))
 
     @cached_property
     def _error_of_all(self) -> float:
@@ -77,15 +78,14 @@ class Search:
 
     def score(self, at: np.ndarray) -> float:
         """Return the metric of some rows."""
-        return score(self.metric, self.y[at], self.p[at], self._weights(at))
-
-    def _weights(self, at: np.ndarray) -> np.ndarray | None:
-        return None if self.weights is None else self.weights[at]
+        return score(self.metric, self.y[at], self.p[at], self.counting.at(at))
 
     def _error(self, at: np.ndarray) -> float:
         """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
-        measured = {"": Metric.named(self.metric).prepare(self.y[at], self.p[at], self._weights(at))}
-        values = resampled_values(self.y[at], measured, Resampling(RESAMPLES, seed=self.seed))[""]
+        of_rows = self.counting.at(at)
+        measured = {"": Metric.named(self.metric).prepare(self.y[at], self.p[at], of_rows)}
+        how = Resampling(RESAMPLES, seed=self.seed, groups=of_rows.groups)
+        values = resampled_values(self.y[at], measured, how)[""]
         return float(np.nanstd(values, ddof=1))
 
 

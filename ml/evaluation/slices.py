@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.slice_names import range_names, unlike, value_names
 from ml.intervals.bootstrap import Estimate, Resampling, estimate, estimates, resampled_values
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.metrics import Metric
-from ml.tasks.row_weights import at as weights_at
 
 PARTS = 4  # of a column of numbers or times, of about equally many rows
 FEW_VALUES = 10  # up to which each number is a value of its own
@@ -119,19 +119,19 @@ def judge_slice(
     part: Part,
     fair: np.ndarray,
     resampling: Resampling,
-    weights: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
 ) -> Slice:
     """Score the rows of a slice; of both models those that are `fair` [n_rows], on the same resamples."""
     at = part.positions
     both = at[fair[at]]
     compared = None
     if champion is not None:
-        compared = _compared(metric, y[both], candidate[both], champion[both], resampling, weights_at(weights, both))
+        compared = _compared(metric, y[both], candidate[both], champion[both], resampling.at(both), counting.at(both))
     if compared is not None and compared.rows == len(at):
         score = compared.candidate
     else:
-        measured = Metric.named(metric).prepare(y[at], candidate[at], weights_at(weights, at))
-        score = estimates(y[at], {"": measured}, resampling)[""]
+        measured = Metric.named(metric).prepare(y[at], candidate[at], counting.at(at))
+        score = estimates(y[at], {"": measured}, resampling.at(at))[""]
     return Slice(column=part.column, value=part.value, rows=len(at), score=score, against_champion=compared)
 
 
@@ -144,12 +144,12 @@ def _compared(
     candidate: np.ndarray,
     champion: np.ndarray,
     resampling: Resampling,
-    weights: np.ndarray | None,
+    counting: Counting,
 ) -> Compared:
     if len(y) == 0:
         return Compared(rows=0, candidate=_UNKNOWN, champion=_UNKNOWN, difference=_UNKNOWN)
     rule, ones = Metric.named(metric), np.ones(len(y))
-    measured = {"candidate": rule.prepare(y, candidate, weights), "champion": rule.prepare(y, champion, weights)}
+    measured = {"candidate": rule.prepare(y, candidate, counting), "champion": rule.prepare(y, champion, counting)}
     values = resampled_values(y, measured, resampling)
     exact = {name: float(function(ones)) for name, function in measured.items()}
     apart = rule.sign * (values["candidate"] - values["champion"])

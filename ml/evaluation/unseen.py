@@ -11,8 +11,8 @@ from ml.declaration.gate_kinds.champion import ChampionGate
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import compare
 from ml.examples.build import make_examples
-from ml.tasks.metrics import rows_not_finite
-from ml.tasks.row_weights import at
+from ml.tasks.answers import rows_not_finite
+from ml.tasks.counting import EQUALLY, Counting
 
 
 def unseen(use_case: str, earlier: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> np.ndarray:
@@ -39,7 +39,7 @@ def compare_unseen(
     candidate: np.ndarray,
     champion: np.ndarray,
     fair: np.ndarray,
-    weights: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
 ) -> dict[str, Any]:
     """Compare on the `fair` rows [n_rows], those that the champion has not seen, and return the evaluation's fields.
 
@@ -63,6 +63,6 @@ def compare_unseen(
         confidence=rule.confidence,
         resamples=rule.resamples,
         seed=seed,
-        weights=at(weights, fair),
+        counting=counting.at(fair),
     )
     return {"seen_by_champion": seen, "comparison": comparison}

@@ -9,7 +9,7 @@ import pyarrow as pa
 from ml.base.expressions import sources_of
 from ml.base.keys import places
 from ml.declaration.use_case import UseCaseSpec
-from ml.examples.known import known_columns
+from ml.examples.known import is_value, known_columns
 
 
 def alike(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> np.ndarray | None:
@@ -46,8 +46,8 @@ def compared_columns(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> list[
     by_name = {*spec.looked_up_by, *spec.features.calendar}
 
     def is_used(name: str) -> bool:
-        is_value = spec.features.wants(name) and not pa.types.is_temporal(table[name].type)
-        return name in by_name or name.lower() in computed or is_value
+        is_feature = is_value(spec, name) and not pa.types.is_temporal(table[name].type)
+        return name in by_name or name.lower() in computed or is_feature
 
     return (
         [name for name in known_columns(spec, table) if name != spec.key and is_used(name)]

@@ -1,6 +1,7 @@
 """The audit of the examples: rows that two splits share, their order in time, and the distance of their targets."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -17,10 +18,12 @@ from ml.examples.build import SPLITS
 from ml.examples.groups import groups_of
 from ml.examples.known import has_past, target_known_from, target_times, unused_past
 from ml.tables.findings import Finding, worst_first
+from ml.tasks.counting import GROUP
 from ml.tasks.targets import TARGET, target_name
 
 EQUAL = "equal_rows_in_one_split"
 PAST = "past_of_the_target_is_used"
+RANKED = "no_ranked_group_in_two_splits"
 KNOWN = "target_unknown_at_cutoff"
 LARGE = "splits_are_large_enough"
 WARNS = (EQUAL, PAST)  # these never stop a run
@@ -37,7 +40,16 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     frame, groups = examples.to_pandas(), groups_of(spec, tables, examples)
     split, findings = spec.examples.split, [shared_rows(frame, spec.keys)]
     if groups is not None:
-        findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or " and ".join(spec.keys)))
+        findings.append(
+            shared_groups(frame.assign(group=groups.to_pandas()), spec.kept_whole or " and ".join(spec.keys))
+        )
+    if _is_ranked_apart(spec):
+        shared = shared_groups(frame.assign(group=frame[GROUP]), str(spec.examples.ranked_within))
+        remedy = (
+            "rows are then ranked within parts of these: let examples.split divide along them, or say audit.warn: "
+            f"[{RANKED}]"
+        )
+        findings.append(replace(shared, check=RANKED, remedy=remedy))
     targets = spec.examples.target_columns if spec.task != "regression" else []
     findings.append(large_enough(frame, None if groups is None else groups.to_pandas(), targets))
     if may_be_alike(spec):
@@ -61,6 +73,7 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
     return [
         "no_row_in_two_splits",
         *(["no_group_in_two_splits"] if spec.grouped else []),
+        *([RANKED] if _is_ranked_apart(spec) else []),
         LARGE,
         *([EQUAL] if may_be_alike(spec) else []),
         *(["splits_in_order_of_time"] if split.in_order_of_time else []),
@@ -68,6 +81,11 @@ def example_checks(spec: UseCaseSpec) -> list[str]:
         *([KNOWN] if has_past(spec) and target_known_from(spec) is not None else []),
         *(["target_alike_in_splits"] if spec.audit.target_apart_at_most is not None else []),
     ]
+
+
+def _is_ranked_apart(spec: UseCaseSpec) -> bool:
+    """Return whether rows are ranked within other groups than those that the split keeps whole."""
+    return spec.examples.ranked_within not in (None, spec.kept_whole)
 
 
 def shared_rows(examples: pd.DataFrame, keys: list[str]) -> Finding:

@@ -12,27 +12,30 @@ from ml.base.keys import places
 from ml.base.sql import DataError, quoted, run_sql, text_sql
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
-from ml.examples.groups import groups_of, split_names, values_of
+from ml.examples.groups import groups_of, is_cutoff, ranked_within, split_names, values_of
+from ml.tasks.counting import GROUP
 from ml.tasks.row_weights import WEIGHT
 from ml.tasks.targets import TARGET, strata, target_column, target_name
 from ml.tasks.transforms import learned_as, number_of
 
 SPLITS = ("train", "validation", "test")
 MOST_CLASSES = 1000
+GREATEST = 1e30  # weight, and its reciprocal the least: metrics multiply up to four sums of them
 
 
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, and any weight.
+    """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, weight and group.
 
     The target is 0 or 1, the name of a class, or a number, as the task wants it; of several each has a column of its
     own. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
-    always the same, or a class that training lacks.
+    always the same, or a class that training lacks. The last two are there where they are declared.
     """
     where = f"use case {use_case!r}, table {spec.examples.table!r}"
     check_columns(where, spec, tables[spec.examples.table])
     column, table, split = spec.examples.weight_column, tables[spec.examples.table], spec.examples.split
-    places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column}
+    within = None if is_cutoff(spec) else spec.examples.ranked_within
+    places_of = {"split.group": split.group, "split.column": split.named_by, "weights": column, "ranked_within": within}
     for place, name in places_of.items():
         _require_columns(where, f"examples.{place}", [name] if name else [], table)
     rows = _queried(where, spec, tables) if spec.examples.query else _selected(where, spec, tables)
@@ -45,7 +48,22 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
         raise DataError(f"{where}: {error}") from error
     examples = examples.drop_columns(TARGET) if spec.examples.targets else examples
     _check_splits(where, spec, examples)
-    return examples.append_column(WEIGHT, _weights(where, spec, tables, examples)) if column else examples
+    if column:
+        examples = examples.append_column(WEIGHT, _weights(where, spec, tables, examples))
+    if spec.examples.ranked_within:
+        examples = examples.append_column(GROUP, _groups(where, spec, tables, examples))
+    return examples
+
+
+def _groups(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
+    """Return the value of each row within which it is ranked. Raises DataError where one is missing."""
+    groups = ranked_within(spec, tables, rows)
+    if missing := groups.null_count:
+        raise DataError(
+            f"{where}: examples.ranked_within ({spec.examples.ranked_within}) is missing in {missing} of "
+            f"{rows.num_rows} examples; leave these rows out with examples.where, or correct the column"
+        )
+    return groups
 
 
 def _with_strata(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
@@ -57,21 +75,22 @@ def _with_strata(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
 
 
 def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
-    """Return the weight of each row, double. Raises DataError where one is no number above 0."""
+    """Return the weight of each row, double. Raises DataError where one is no number above 0, or one beyond sums."""
     column = str(spec.examples.weight_column)
     weights = values_of(spec, tables, rows, column)
     numbers = (pa.types.is_integer, pa.types.is_floating, pa.types.is_decimal)
     if not any(is_one(weights.type) for is_one in numbers):
         raise DataError(
             f"{where}: examples.weights names the column {column!r}, which holds {weights.type}, no numbers; name "
-            "another one, or write balanced"
+            f"another one, write balanced, or declare logical_types: {{{column}: number}} where it holds some"
         )
     weights = weights.cast(pa.float64(), safe=False)
-    usable = pc.fill_null(pc.and_(pc.is_finite(weights), pc.greater(weights, 0)), False)
+    within = pc.and_(pc.greater_equal(weights, 1 / GREATEST), pc.less_equal(weights, GREATEST))
+    usable = pc.fill_null(within, False)
     if wrong := rows.num_rows - (pc.sum(usable).as_py() or 0):
         raise DataError(
-            f"{where}: examples.weights ({column}) is missing, 0, negative or infinite in {wrong} of {rows.num_rows} "
-            "examples; leave these rows out with examples.where, or correct the column"
+            f"{where}: examples.weights ({column}) is missing, 0, negative or beyond {1 / GREATEST:g} to {GREATEST:g} "
+            f"in {wrong} of {rows.num_rows} examples; leave these rows out with examples.where, or correct the column"
         )
     return weights
 

@@ -15,10 +15,22 @@ def groups_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table)
 
     A random split of the rows of a query keeps those of a key together, if nothing else is declared.
     """
-    column, keys = spec.examples.split.group, rows.select(spec.keys).columns
+    column, keys = spec.kept_whole, rows.select(spec.keys).columns
     if column is None:
         return joined(keys) if spec.grouped else None
-    return values_of(spec, tables, rows, column)
+    if column == spec.examples.split.group:
+        return values_of(spec, tables, rows, column)
+    return ranked_within(spec, tables, rows)
+
+
+def ranked_within(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
+    """Return the value of each row within which it is ranked: that of its cutoff, or of a column of its table."""
+    return rows["cutoff"] if is_cutoff(spec) else values_of(spec, tables, rows, str(spec.examples.ranked_within))
+
+
+def is_cutoff(spec: UseCaseSpec) -> bool:
+    """Return whether rows are ranked among those of the same cutoff."""
+    return spec.examples.ranked_within == "cutoff" and spec.examples.timed
 
 
 def split_names(spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray | None:

@@ -25,6 +25,16 @@ def known_columns(spec: UseCaseSpec, table: pa.Table) -> list[str]:
     return [name for name in table.column_names if name == spec.examples.cutoff_column or is_known(name)]
 
 
+def is_value(spec: UseCaseSpec, name: str) -> bool:
+    """Return whether the value of a column of the examples' table may be a feature by itself.
+
+    That of the ranking is none unless it is named: models are to order the rows within it. Rows of the past and of
+    other tables may be found by it.
+    """
+    named = {*(spec.examples.known or ()), *spec.features.only}
+    return spec.features.wants(name) and (name != spec.examples.ranked_within or name in named)
+
+
 def own_columns(spec: UseCaseSpec) -> set[str] | None:
     """Return the columns of its own row that an example may know at its cutoff; None: all that are not known later.
 

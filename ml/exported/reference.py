@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
 from ml.intervals.thresholds import Threshold, choose_threshold
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.metrics import Task, score, usual_metrics
 from ml.tasks.objectives import SQUARED, Objective
 
@@ -53,13 +54,13 @@ def make_reference(
     y_valid: np.ndarray,
     p_valid: np.ndarray,
     refit_scores: Sequence[float],
-    counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    counting: tuple[Counting, Counting] = (EQUALLY, EQUALLY),
     objective: Objective = SQUARED,
 ) -> Reference:
     """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any.
 
-    Baseline and metrics go by how much each row of train and of validation is `counting`: None, all the same. Of
-    several targets, y and p [n_rows, n_targets], it has those of each.
+    Baseline and metrics go by how rows of train and of validation are `counting`. Of several targets, y and p
+    [n_rows, n_targets], it has those of each.
     """
     if task.targets:
         of_targets = {
@@ -74,7 +75,7 @@ def make_reference(
     return Reference(
         train_rows=len(y_train),
         validation_rows=len(y_valid),
-        baseline=_baseline(y_train, task, counting[0], objective),
+        baseline=_baseline(y_train, task, counting[0].weights, objective),
         threshold=choose_threshold(y_valid, p_valid, plan.objective) if binary else None,
         interval=conformal_interval(y_valid, p_valid, plan.interval) if number else None,
         metric=metric,

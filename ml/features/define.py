@@ -15,7 +15,7 @@ from ml.declaration.features import Terms, matches
 from ml.declaration.part import duration
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
-from ml.examples.known import known_columns, own_columns, target_columns
+from ml.examples.known import is_value, known_columns, own_columns, target_columns
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
 from ml.features.synthesis import check_number, synthesize
 from ml.features.windows import (
@@ -28,13 +28,14 @@ from ml.features.windows import (
     window_lookups,
 )
 from ml.tables.types import RecordType, record_type
+from ml.tasks.counting import GROUP
 from ml.tasks.row_weights import WEIGHT
 from ml.tasks.targets import TARGET
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-EXAMPLE = (CUTOFF, TARGET, "split", WEIGHT)
+EXAMPLE = (CUTOFF, TARGET, "split", WEIGHT, GROUP)
 
 
 def _own_row(spec: UseCaseSpec) -> str:
@@ -99,7 +100,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     )
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = _with_texts(where, spec, features + more)
-    features = [feature for feature in features if spec.features.wants(feature.name)]
+    features = [feature for feature in features if _is_wanted(spec, feature)]
     _check_names(where, features, {*EXAMPLE, *map(str.lower, spec.examples.target_columns)})
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
@@ -116,6 +117,11 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
         synthesis=synthesis,
         at_cutoff=spec.features.at_cutoff,
     )
+
+
+def _is_wanted(spec: UseCaseSpec, feature: Feature) -> bool:
+    of_row = feature.kind == "column" and feature.lookup is None
+    return is_value(spec, feature.name) if of_row else spec.features.wants(feature.name)
 
 
 def _with_texts(where: str, spec: UseCaseSpec, features: Iterable[Feature]) -> list[Feature]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
+from ml.tasks.counting import Counting, RowGroups
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.objectives import SQUARED, Objective
@@ -35,7 +36,8 @@ class Training:
     X float32 [n_rows, n_features] as `encoder.encode` makes it, y [n_rows] as `task.labels` makes it: int8 of 0 and 1,
     int16 codes of `task.classes`, or float64. With `weights` rows count by them, [n_rows] of both parts; numbers are
     learned by the `objective`; with `transform` it is their transform that is learned, and they themselves answered.
-    An answer never falls as a `monotone` feature rises (1), or never rises (-1).
+    An answer never falls as a `monotone` feature rises (1), or never rises (-1). Where rows are ranked within groups,
+    `ranked` has the numbers of these.
     """
 
     X: np.ndarray
@@ -48,6 +50,7 @@ class Training:
     objective: Objective = SQUARED
     transform: Transform | None = None
     monotone: Monotone = field(default_factory=dict)
+    ranked: RowGroups | None = None
 
     def __post_init__(self) -> None:
         width = len(self.encoder.features)
@@ -73,8 +76,8 @@ class Training:
         drawn = sampled_rows(self.y, self.task, rows, seed)
         if len(drawn) == len(self.y):
             return self
-        weights = self.weights and self.weights.of_learned(drawn)
-        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights)
+        weights, ranked = self.weights and self.weights.of_learned(drawn), self.ranked and self.ranked.of_learned(drawn)
+        return replace(self, X=self.X[drawn], y=self.y[drawn], weights=weights, ranked=ranked)
 
     @property
     def directions(self) -> list[int]:
@@ -82,9 +85,10 @@ class Training:
         return [self.monotone.get(name, 0) for name in self.encoder.features] if self.monotone else []
 
     @property
-    def scoring(self) -> np.ndarray | None:
-        """The weights of the validation rows in metrics; None: all count the same."""
-        return self.weights.scoring if self.weights else None
+    def scoring(self) -> Counting:
+        """The counting of the validation rows by metrics."""
+        weights = self.weights.scoring if self.weights else None
+        return Counting(weights, self.ranked.watched if self.ranked else None)
 
     @property
     def row_weights(self) -> tuple[np.ndarray | None, np.ndarray | None]:
@@ -172,9 +176,14 @@ class Family:
 
     takes_monotone: bool = False
     """Whether its `fit` keeps to the `monotone` features of a binary task or a regression."""
+    unlike_monotone: tuple[str, ...] = ()
+    """The kinds of objective by which it cannot, though it learns by them and takes `monotone` features by others."""
 
     takes_weights: bool = False
     """Whether its `fit` goes by the `weights` of the rows, in what is learned and in what stops it."""
+
+    unweighed: tuple[str, ...] = ()
+    """The kinds of objective by which it cannot go by weights, though it learns by them and takes weights by others."""
 
     near_zero: bool | None = None
     """Whether it learns the numbers of a regression less their mean, which is added to its answers in double.
@@ -233,6 +242,14 @@ class Family:
         Raises TypeError for a family that cannot do without them, which does not override this.
         """
         raise TypeError(f"The training of the family {self.name!r} stops by the validation rows.")
+
+    def keeps_monotone_by(self, objective: str) -> bool:
+        """Return True if it can keep to `monotone` features by a kind of objective."""
+        return self.takes_monotone and objective not in self.unlike_monotone
+
+    def weighs_by(self, objective: str) -> bool:
+        """Return True if it can go by weights where it learns by a kind of objective."""
+        return self.takes_weights and objective not in self.unweighed
 
     @property
     def settles(self) -> bool:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 FAR = 10  # standard deviations from zero to the mean
 LARGE = 2.0**40  # a standard deviation, or its reciprocal, whose powers float32 might not hold
+FAR_FROM_ONE = 6  # powers of two: beyond them exponentials in float32 lose digits, and some libraries all of them
 SMALL = 2.0**-6  # one below which libraries take what a split gains for nothing: XGBoost below 1e-6, of squares
 
 
@@ -49,14 +50,18 @@ class Move:
 def move_of(data: Training, near_zero: bool | None) -> Move:
     """Return the move for the targets of the training rows.
 
-    Those of a regression lose their mean where `near_zero` is True, and a tiny spread becomes one of about 1. Where it
-    is None they do if they are far from zero, or beyond what float32 holds. Where it is False nothing of them is
-    changed, as it is of classes and of an objective whose numbers are positive.
+    Those of a regression lose their mean (or what else is best by the objective, near which answers lie) where
+    `near_zero` is True, and a tiny spread becomes one of about 1. Where it is None they do if they are far from zero,
+    or beyond what float32 holds. Where it is False nothing of them is changed, as it is of classes. Of an objective
+    whose numbers are positive a mean far from 1 becomes one near it.
     """
-    if data.task.kind != "regression" or near_zero is False or data.objective.link == "log":
+    if data.task.kind != "regression" or near_zero is False:
         return Move()
-    mean, spread = float(data.y.mean()), float(data.y.std())
-    offset = mean if abs(mean) > (FAR if near_zero is None else 1e-6) * spread else 0.0
+    if data.objective.link == "log":
+        level = math.log2(data.y.mean())
+        return Move(scale=2.0 ** round(level)) if abs(level) > FAR_FROM_ONE else Move()
+    center, spread = data.objective.trivial(data.y), float(data.y.std())
+    offset = center if abs(center) > (FAR if near_zero is None else 1e-6) * spread else 0.0
     extreme = not (SMALL if near_zero else 1 / LARGE) < spread < LARGE
     return Move(offset, 2.0 ** round(math.log2(spread)) if extreme and spread > 0 else 1.0)
 
@@ -163,6 +168,11 @@ def moving_fit(fit: Callable[..., FittedModel]) -> Callable[..., FittedModel]:
         if data.objective.kind not in self.objectives:
             allowed = list(self.objectives)
             raise ValueError(f"The family {self.name!r} cannot learn by {data.objective.name!r}. It allows {allowed}.")
+        kind, name = data.objective.kind, data.objective.name
+        if data.monotone and kind in self.unlike_monotone:
+            raise ValueError(f"The family {self.name!r} cannot keep to monotone features by {name!r}: declare another.")
+        if data.weights and kind in self.unweighed:
+            raise ValueError(f"The family {self.name!r} cannot go by weights and {name!r}: declare another.")
         transform, data = data.transform, _transformed(data)
         move = move_of(data, self.near_zero)
         model = fit(self, move.there(data), params, **more)

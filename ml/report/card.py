@@ -117,10 +117,12 @@ def _worst_slices(title: str, metric: str, evaluation: Evaluation) -> Iterator[s
 
 
 def _related_rows(spec: UseCaseSpec) -> Iterator[str]:
-    """Yield a warning where rows have something in common: they are not as many as the bootstrap counts."""
-    shared = [spec.examples.split.group] if spec.examples.split.group else []
-    if spec.examples.query and (key := " and ".join(spec.keys)) not in shared:
-        shared.append(key)
+    """Yield a warning where rows have something in common: they are not as many as the bootstrap counts.
+
+    Those that are ranked within a group are drawn with it.
+    """
+    groups = [spec.examples.split.group, " and ".join(spec.keys) if spec.examples.query else None]
+    shared = [name for name in dict.fromkeys(groups) if name and name != spec.examples.ranked_within]
     if shared:
         yield (
             f"Intervals and gates count test rows of the same {' or '.join(shared)} as if they had nothing in common: "

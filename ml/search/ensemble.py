@@ -19,8 +19,8 @@ import numpy as np
 from ml.models.family import FittedModel
 from ml.models.joined import all_thresholds, joined, side_by_side
 from ml.search.tuning import TunedModel
+from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.metrics import Metric, Task, score
-from ml.tasks.row_weights import at
 
 if TYPE_CHECKING:
     import onnx
@@ -89,11 +89,11 @@ def blend(
     y_valid: np.ndarray,
     *,
     rounds: int,
-    counting: tuple[np.ndarray | None, np.ndarray | None] = (None, None),
+    counting: tuple[Counting, Counting] = (EQUALLY, EQUALLY),
 ) -> tuple[TunedModel, Selection]:
     """Blend the families into a model like any other, and return how it was selected.
 
-    The metric goes by how much each row of train and of validation is `counting`: None, all the same.
+    The metric goes by how rows of train and of validation are `counting`.
 
     Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
     its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
@@ -112,7 +112,7 @@ def blend(
     seen = _answered(held_out.values(), len(y_train)) if folded else np.ones(len(y_valid), bool)
     answers, y = ({name: p[seen] for name, p in held_out.items()}, y_train[seen]) if folded else (valid, y_valid)
     learned, watched = counting
-    weights, path = select(answers, y, first.metric, rounds, at(learned, seen) if folded else watched)
+    weights, path = select(answers, y, first.metric, rounds, learned.at(seen) if folded else watched)
     blended = weighted_mean(valid, weights)
     judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds, watched)
     members = tuple(Member(name, weight, tuned[name].model) for name, weight in weights.items())
@@ -136,7 +136,7 @@ def select(
     y: np.ndarray,
     metric: str,
     rounds: int,
-    counting: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
 ) -> tuple[dict[str, float], tuple[tuple[str, float], ...]]:
     """Return the weights of the families that were added, by name, and the path of additions.
 
@@ -162,20 +162,31 @@ def cross_fitted(
     y: np.ndarray,
     metric: str,
     rounds: int,
-    counting: np.ndarray | None = None,
+    counting: Counting = EQUALLY,
 ) -> np.ndarray:
     """Return answers to all rows, those of each half blended by weights that were selected on the other half.
 
-    Of rows in the order of their labels every second one is in the same half: both have the same shares of classes.
+    Of rows in the order of their labels every second one is in the same half: both have the same shares of classes. So
+    is every second group, in the order of their mean labels, where rows are ranked within groups.
     """
     answers = np.empty_like(next(iter(predictions.values())))
-    order = np.argsort(y, kind="stable")
-    halves = order[::2], order[1::2]
+    halves = _halves(y, counting.groups)
     for judged, learned in (halves, halves[::-1]):
         of_half = {name: p[learned] for name, p in predictions.items()}
-        weights, _ = select(of_half, y[learned], metric, rounds, at(counting, learned))
+        weights, _ = select(of_half, y[learned], metric, rounds, counting.at(learned))
         answers[judged] = weighted_mean(predictions, weights)[judged]
     return answers
+
+
+def _halves(y: np.ndarray, groups: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+    """Return the positions of the rows of both halves, of whole groups where there are some."""
+    if groups is None:
+        order = np.argsort(y, kind="stable")
+        return order[::2], order[1::2]
+    numbers = np.unique(groups, return_inverse=True)[1]
+    order = np.argsort(np.bincount(numbers, y) / np.bincount(numbers), kind="stable")
+    in_second = np.isin(numbers, order[1::2])
+    return np.flatnonzero(~in_second), np.flatnonzero(in_second)
 
 
 def weighted_mean(predictions: Mapping[str, np.ndarray], weights: Mapping[str, float]) -> np.ndarray:

@@ -14,10 +14,13 @@ import numpy as np
 
 from ml.base.seeds import derived_seed
 from ml.models.family import Family, FittedModel, Training
+from ml.models.monotone import require_monotone
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.rungs import Pruned, Watch
+from ml.tasks.answers import rows_unanswered
+from ml.tasks.counting import RowGroups
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Metric, Task, rows_unanswered, score
+from ml.tasks.metrics import Metric, Task, score
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.transforms import Transform
@@ -78,11 +81,12 @@ class Fitter:
     ) -> FittedModel:
         """Fit a model whose random numbers derive from `seed`; `report` hears how the training of a network goes.
 
-        `more` is passed on as it is: it may hold only arguments that the family takes.
+        `more` is passed on as it is: it may hold only arguments that the family takes. Raises ArithmeticError for a
+        model whose answers do not follow the monotone features.
         """
         following = {"checkpoints": self.checkpoints, "report": report}
         more |= {keyword: value for keyword, value in following.items() if self.family.takes(keyword)}
-        return self.family.fit(
+        model = self.family.fit(
             data,
             settings,
             seed=derived_seed(self.seed, self.family.name, *seed),
@@ -90,6 +94,8 @@ class Fitter:
             threads=self.threads,
             **more,
         )
+        require_monotone(model, data)
+        return model
 
 
 @dataclass
@@ -145,7 +151,7 @@ class Evaluator:
             raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
         worth = score(self.metric, data.y_valid, answers, data.scoring)
         if not math.isfinite(worth):
-            why = Metric.named(self.metric).undefined(data.y_valid, answers)
+            why = Metric.named(self.metric).undefined(data.y_valid, answers, data.scoring)
             raise ArithmeticError(f"the {self.metric} is {worth}" if why is None else f"no {self.metric}: {why}")
         return worth
 
@@ -167,6 +173,8 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
             np.save(place / f"{name}.npy", getattr(data, name))
         if data.weights:
             np.savez(place / "weights.npz", learned=data.weights.learned, watched=data.weights.watched)
+        if data.ranked:
+            np.savez(place / "ranked.npz", learned=data.ranked.learned, watched=data.ranked.watched)
         in_metrics = bool(data.weights and data.weights.in_metrics)
         about = {
             "encoder": data.encoder.to_dict(),
@@ -190,6 +198,7 @@ def load_parts(folder: Path) -> list[Training]:
         weights = None
         if (stored := place / "weights.npz").exists():
             weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])
+        ranked = RowGroups(**np.load(stored)) if (stored := place / "ranked.npz").exists() else None
         encoder, objective = Encoder.from_dict(about["encoder"]), Objective.named(about["objective"])
         transform = Transform(**about["transform"]) if about["transform"] else None
         how: dict[str, Any] = {
@@ -197,6 +206,7 @@ def load_parts(folder: Path) -> list[Training]:
             "objective": objective,
             "transform": transform,
             "monotone": about["monotone"],
+            "ranked": ranked,
         }
         parts.append(Training(**arrays, encoder=encoder, task=task, **how))
     return parts

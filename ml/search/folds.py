@@ -12,6 +12,7 @@ from ml.base.seeds import derived_seed
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.groups import group_codes, may_share_groups
 from ml.models.family import FittedModel, Monotone, Training
+from ml.tasks.counting import RowGroups
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
 from ml.tasks.metrics import Task
@@ -52,6 +53,7 @@ def folded(
     objective: Objective = SQUARED,
     transform: Transform | None = None,
     monotone: Monotone | None = None,
+    ranked: RowGroups | None = None,
 ) -> Folded:
     """Return the folds of those of the rows `frame`, labelled `y`, at some positions, with the columns of `encoder`."""
     parts = []
@@ -59,10 +61,9 @@ def folded(
         learned, judged = positions[fold.learned], positions[fold.judged]
         fitted = encoder.fitted_again(frame.iloc[learned])
         X, X_judged = fitted.encode(frame.iloc[learned]), fitted.encode(frame.iloc[judged])
-        weighed = weights and weights.fold(y, learned, judged)
-        parts.append(
-            Training(X, y[learned], X_judged, y[judged], fitted, task, weighed, objective, transform, monotone or {})
-        )
+        weighed, within = weights and weights.fold(y, learned, judged), ranked and ranked.fold(learned, judged)
+        how = weighed, objective, transform, monotone or {}, within
+        parts.append(Training(X, y[learned], X_judged, y[judged], fitted, task, *how))
     return Folded(tuple(parts), tuple(positions[fold.judged] for fold in folds), len(frame))
 
 
@@ -73,12 +74,13 @@ def declared_folds(
 
     `groups` are those of `train` that the declared split keeps whole, null where a row belongs to none. In folds by
     time they may be in two, as in a split by dates, where the audit only warns of that. Equal rows are kept together
-    where a random split keeps them.
+    where a random split keeps them. Of rows that are ranked within groups, whole groups are chosen.
     """
     if not spec.tuning.folds:
         return None
     split, limit = spec.examples.split, len(data.y) if rows is None else rows
-    positions = sampled_rows(data.y, data.task, limit, derived_seed(spec.seed, "sample"))
+    within = data.ranked.learned if data.ranked else None
+    positions = sampled_rows(data.y, data.task, limit, derived_seed(spec.seed, "sample"), within)
     folds = split.folds(
         train[list(split.folded_by)].iloc[positions],
         data.y[positions],
@@ -88,7 +90,7 @@ def declared_folds(
         _groups(spec, data.X[positions], None if groups is None else groups.iloc[positions]),
         may_share=may_share_groups(spec),
     )
-    how = data.weights, data.objective, data.transform, data.monotone
+    how = data.weights, data.objective, data.transform, data.monotone, data.ranked
     return folded(train, data.y, data.encoder, data.task, folds, positions, *how)
 
 

@@ -36,14 +36,15 @@ def able_to_learn(objective: str) -> list[str]:
     return sorted(name for name in families_for("regression") if objective in family(name).objectives)
 
 
-def able_to_be_monotone() -> list[str]:
-    """List the families whose answers can be made to follow a feature in one direction, sorted."""
-    return sorted(name for name in families_for("regression") if family(name).takes_monotone)
+def able_to_be_monotone(objective: str) -> list[str]:
+    """List the families whose answers can be made to follow a feature by a kind of objective, sorted."""
+    return sorted(name for name in families_for("regression") if family(name).keeps_monotone_by(objective))
 
 
-def able_to_weigh(kind: Kind) -> list[str]:
-    """List the families for a kind of task that take weights of rows, sorted."""
-    return sorted(name for name in families_for(kind) if family(name).takes_weights)
+def able_to_weigh(kind: Kind, objective: str) -> list[str]:
+    """List the families for a kind of task that take weights of rows by a kind of objective, sorted."""
+    able = (name for name in families_for(kind) if objective in family(name).objectives)
+    return sorted(name for name in able if family(name).weighs_by(objective))
 
 
 @dataclass(frozen=True)

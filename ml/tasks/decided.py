@@ -40,7 +40,7 @@ def fbeta(beta: float, *, macro: bool = False) -> Prepare:
             truth, predicted, both = counts.sums(weights)
             whole = beta**2 * truth + predicted
             of_classes = np.divide((1 + beta**2) * both, whole, out=np.zeros(whole.shape), where=whole > 0)
-            of_all: np.ndarray = of_classes.mean(axis=-1)
+            of_all = ratio(of_classes.sum(axis=-1), (whole > 0).sum(axis=-1))
             return of_all if macro or p.ndim > 1 else of_classes[..., positive].sum(axis=-1)
 
         return weighted

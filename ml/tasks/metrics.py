@@ -13,16 +13,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, SupportsIndex, get_ar
 import numpy as np
 from pydantic import AfterValidator, WithJsonSchema
 
-from ml.tasks import decided, errors, weighted
-from ml.tasks.own_metric import OWN, direction, function_at, of_function
+from ml.tasks import decided, errors, ranked, weighted
+from ml.tasks.answers import rows_not_finite
+from ml.tasks.counting import EQUALLY, Counting
+from ml.tasks.numbered import Numbered
+from ml.tasks.own_metric import OWN, direction, function_at, of_function, takes_groups, takes_weights
 from ml.tasks.targets import TARGET, target_column
-from ml.tasks.weighted import Prepare, Weighted, mean_of
+from ml.tasks.weighted import Weighted, mean_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
 Kind = Literal["binary", "multiclass", "regression"]
-OFF = 1e-4  # how far probabilities may lie outside of 0 to 1, and their sum beside 1: float32 rounds
 DIGITS = 2**18  # last digits of a double that are the least unit of numbers: two of them are below the usual tolerance
 
 
@@ -128,7 +130,7 @@ class Task:
 BINARY = Task()
 
 
-def _defined(y: np.ndarray, p: np.ndarray) -> None:
+def _defined(*rows: np.ndarray) -> None:
     """Find no problem with any rows."""
 
 
@@ -141,19 +143,21 @@ class Metric:
     Labels are 0 and 1, codes of classes, or numbers. `weighted(y, p)` gives it, of finite predictions, as a function of
     the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
     predictions matters. It lies in `range`. One that is `usual` is in every report of its tasks, any other where it is
-    declared. Where it is undefined, `problem(y, p)` says why.
+    declared. Where it is undefined, `problem(y, p)` says why. One that is `by_group` takes the numbers of the groups
+    [n_rows], within which rows are ranked, as a third argument of both.
     """
 
     name: str
     higher_is_better: bool
     tasks: tuple[Kind, ...]
-    weighted: Prepare
+    weighted: Callable[..., Weighted]
     default_of: Kind | None = None
     ranks: bool = False
     description: str = field(kw_only=True)
     usual: bool = field(default=True, kw_only=True)
     range: tuple[float, float] = field(default=(0, 1), kw_only=True)
-    problem: Callable[[np.ndarray, np.ndarray], str | None] = field(default=_defined, kw_only=True)
+    problem: Callable[..., str | None] = field(default=_defined, kw_only=True)
+    by_group: bool = field(default=False, kw_only=True)
 
     @classmethod
     def named(cls, name: str) -> Metric:
@@ -169,30 +173,38 @@ class Metric:
             return Metric.named, (self.name,)
         return super().__reduce_ex__(protocol)
 
-    def prepare(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> Weighted:
-        """Return it as a function of how often each row counts, times its own weight; NaN of any where it is undefined.
+    def prepare(self, y: np.ndarray, p: np.ndarray, counting: Counting = EQUALLY) -> Weighted:
+        """Return it as a function of how often each row counts, beside `counting`; NaN of any where it is undefined.
 
         So it is if some prediction is no finite number: what ranks or counts predictions would take such a one for the
         greatest, or for a class.
         """
-        if self.undefined(y, p) is not None:
+        if self.undefined(y, p, counting) is not None:
             return lambda weights: np.full(weights.shape[:-1], np.nan)
         if y.ndim == 2:
-            return weighted.mean_over([self.prepare(*alone, weights) for alone in _each_alone(y, p)])
-        prepared = self.weighted(y, p)
-        return prepared if weights is None else lambda counts: prepared(counts * weights)
+            return weighted.mean_over([self.prepare(*alone, counting) for alone in _each_alone(y, p)])
+        prepared, own = self.weighted(y, p, *self._groups(counting)), counting.weights
+        return prepared if own is None else lambda counts: prepared(counts * own)
 
-    def undefined(self, y: np.ndarray, p: np.ndarray) -> str | None:
+    def undefined(self, y: np.ndarray, p: np.ndarray, counting: Counting = EQUALLY) -> str | None:
         """Return why it says nothing of these rows, whatever their weights; None if it does."""
         if wrong := rows_not_finite(p):
             return f"{wrong} of {len(y)} predictions are no finite numbers"
+        groups = self._groups(counting)
         if y.ndim == 2:
-            problems = [self.problem(*alone) for alone in _each_alone(y, p)]
+            problems = [self.problem(*alone, *groups) for alone in _each_alone(y, p)]
             return problems[0] if all(problems) else None
-        return self.problem(y, p)
+        return self.problem(y, p, *groups)
 
-    def __call__(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
-        return float(self.prepare(y, p, weights)(np.ones(len(y))))
+    def _groups(self, counting: Counting) -> tuple[np.ndarray, ...]:
+        if not self.by_group:
+            return ()
+        if counting.groups is None:
+            raise ValueError(f"{self.name} ranks rows within groups: name their column in examples.ranked_within")
+        return (counting.groups,)
+
+    def __call__(self, y: np.ndarray, p: np.ndarray, counting: Counting = EQUALLY) -> float:
+        return float(self.prepare(y, p, counting)(np.ones(len(y))))
 
     @property
     def sign(self) -> int:
@@ -241,37 +253,29 @@ _ENTRIES = (
 # fmt: on
 
 
-@dataclass(frozen=True)
-class Numbered:
-    """Metrics with a number in their name, such as `pinball_0.9`: `form` has braces where it stands.
+def _of_first(
+    form: str,
+    of: Callable[[int], ranked.PrepareGroups],
+    description: str,
+    problem: Callable[..., str | None] = ranked.nothing_to_order,
+) -> Numbered:
+    """Return the metrics of the first rows of each group, so many of them as the number in the name says."""
 
-    There is one for each number that `allows` lets pass, which `numbers` says in words; `of` makes it.
-    """
+    def named(name: str, k: float) -> Metric:
+        return Metric(
+            name,
+            True,
+            ("binary", "regression"),
+            of(int(k)),
+            ranks=True,
+            usual=False,
+            problem=problem,
+            by_group=True,
+            description=f"the mean over groups of {description.format(int(k))}",
+        )
 
-    form: str
-    example: float
-    numbers: str
-    allows: Callable[[float], bool]
-    of: Callable[[str, float], Metric]
-
-    def named(self, name: str) -> Metric | None:
-        """Return the metric of this name; None for a name of another form. Raises ValueError for a wrong number."""
-        before, _, after = self.form.partition("{}")
-        match = re.fullmatch(f"{before}(.+){after}", name)
-        if match is None:
-            return None
-        try:
-            number = float(match[1])
-        except ValueError:
-            number = math.nan
-        if match[1] != f"{number:.15g}" or not self.allows(number):
-            raise ValueError(f"There is no metric {name!r}: {self.form.format('…')} takes {self.numbers}.")
-        return self.of(name, number)
-
-    @property
-    def sample(self) -> Metric:
-        """One of them, with the number of the `example`."""
-        return self.of(self.form.format(f"{self.example:.15g}"), self.example)
+    example = form.format(10)
+    return Numbered(form, 10, f"a whole number of rows, such as {example}", lambda k: k >= 1 and k.is_integer(), named)
 
 
 # fmt: off
@@ -298,6 +302,11 @@ NUMBERED = (
              lambda name, quantile: Metric(
                  name, False, _NUMBERS, mean_of(errors.pinball_losses(quantile)), usual=False, range=_LOSS,
                  description=f"the mean pinball loss of the quantile {quantile:g}")),
+    _of_first("ndcg_at_{}", ranked.ndcg, "the discounted gain among the first {}, as a share of the best order's",
+              problem=ranked.nothing_to_gain),
+    _of_first("map_at_{}", ranked.mean_average_precision, "the average precision among the first {}"),
+    _of_first("mrr_at_{}", ranked.mean_reciprocal_rank, "one over the place of the first relevant row, 0 beyond {}"),
+    _of_first("group_precision_at_{}", ranked.mean_precision, "the share of relevant rows among the first {}"),
 )
 # fmt: on
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in _ENTRIES}
@@ -332,6 +341,7 @@ def _own(reference: str) -> Metric:
         description=f"{reference}, a metric of your own",
         usual=False,
         range=(-math.inf, math.inf),
+        by_group=takes_groups(function),
     )
 
 
@@ -355,9 +365,9 @@ MetricName = Annotated[
 ]
 
 
-def score(metric: str, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
+def score(metric: str, y: np.ndarray, p: np.ndarray, counting: Counting = EQUALLY) -> float:
     """Compute a metric by its name; raises ValueError, which lists the allowed ones, for an unknown name."""
-    return Metric.named(metric)(y, p, weights)
+    return Metric.named(metric)(y, p, counting)
 
 
 def own_modules(names: Iterable[str]) -> list[str]:
@@ -369,23 +379,23 @@ def own_modules(names: Iterable[str]) -> list[str]:
     return sorted({name.partition(":")[0] for name in own})
 
 
-def rows_not_finite(p: np.ndarray) -> int:
-    """Count the rows of predictions [n_rows] or [n_rows, n_classes] that are not all finite numbers."""
-    wrong = ~np.isfinite(p)
-    return int((wrong if wrong.ndim == 1 else wrong.any(axis=1)).sum())
+def require_counted(names: Iterable[str], *, weights: bool, groups: bool) -> None:
+    """Raise ValueError for a metric of the user's own that cannot count rows as they are declared to count.
 
-
-def rows_unanswered(p: np.ndarray, task: Task) -> int:
-    """Count the rows of predictions that are no finite numbers, or of classes no probabilities, which sum to 1."""
-    if task.kind == "regression":
-        return rows_not_finite(p)
-    outside = ~((p >= -OFF) & (p <= 1 + OFF))  # also of NaN
-    if p.ndim == 1:
-        return int(outside.sum())
-    if task.targets:
-        return int(outside.any(axis=1).sum())
-    with np.errstate(invalid="ignore", over="ignore"):
-        return int((outside.any(axis=1) | ~(np.abs(p.sum(axis=1) - 1) <= OFF)).sum())
+    They have `weights` of a column, and are ranked within `groups`, or have none.
+    """
+    for name in names:
+        if not re.match(OWN, name):
+            continue
+        function = function_at(name)
+        if weights and not takes_weights(function):
+            raise ValueError(
+                f"the metric {name!r} takes no weights, and examples.weights names a column: add the argument `weights`"
+            )
+        if takes_groups(function) and not groups:
+            raise ValueError(
+                f"the metric {name!r} ranks rows within groups: name their column in examples.ranked_within"
+            )
 
 
 def usual_metrics(kind: Kind) -> list[str]:
@@ -396,6 +406,11 @@ def usual_metrics(kind: Kind) -> list[str]:
 def fits(name: str, kind: Kind) -> bool:
     """Return whether a metric fits a task; of the user's own, nothing is known before it is asked."""
     return bool(re.match(OWN, name)) or kind in Metric.named(name).tasks
+
+
+def ranks_within_groups(name: str) -> bool:
+    """Return whether a metric goes by the groups within which rows are ranked."""
+    return not re.match(OWN, name) and Metric.named(name).by_group
 
 
 def metrics_of(kind: Kind) -> list[str]:

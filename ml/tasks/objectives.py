@@ -12,6 +12,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import AfterValidator
 
+from ml.base.text import plain
+
 Link = Literal["identity", "log"]
 
 
@@ -73,7 +75,7 @@ class Objective:
             near = [f", did you mean {known!r}" for known in get_close_matches(kind, KINDS, n=1)]
             raise ValueError(f"There is no objective {name!r}{''.join(near)}. Allowed: {', '.join(_examples())}.")
         number = float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else math.nan
-        written = kind if math.isnan(number) else f"{kind}_{number:.15g}"
+        written = kind if math.isnan(number) else f"{kind}_{plain(number)}"
         if name != written or not KINDS[kind].allows(number):
             raise ValueError(f"There is no objective {name!r}: {kind} takes {KINDS[kind].needs or 'no number'}.")
         return cls(kind, number)
@@ -86,7 +88,7 @@ class Objective:
     @property
     def name(self) -> str:
         """The name by which a declaration says it."""
-        return self.kind if math.isnan(self.number) else f"{self.kind}_{self.number:.15g}"
+        return self.kind if math.isnan(self.number) else f"{self.kind}_{plain(self.number)}"
 
     def scaled(self, scale: float) -> Objective:
         """Return the objective of the same numbers divided by `scale`."""
@@ -118,7 +120,7 @@ class Objective:
     @property
     def metric(self) -> str | None:
         """The metric that goes by it where none is declared; None: that of the task."""
-        return {"mae": "mae", "quantile": f"pinball_{self.number:.15g}"}.get(self.kind)
+        return f"pinball_{plain(self.number)}" if self.kind == "quantile" else "mae" if self.kind == "mae" else None
 
 
 SQUARED = Objective()

@@ -62,18 +62,3 @@ class RowWeights:
         if not self.in_metrics:
             return RowWeights.balanced(y[learned], y[judged])
         return RowWeights.of_rows(self.learned[learned], self.learned[judged])
-
-
-def at(weights: np.ndarray | None, rows: np.ndarray) -> np.ndarray | None:
-    """Return the weights of some rows, by their positions or a mask; None where all count the same."""
-    return None if weights is None else weights[rows]
-
-
-def weight_columns(how: str | None) -> list[str]:
-    """Return the columns of a feature matrix that say how much its rows count, as declared: one, or none."""
-    return [] if how in (None, BALANCED) else [WEIGHT]
-
-
-def metric_weights(how: str | None, rows: pd.DataFrame) -> np.ndarray | None:
-    """Return the weights by which metrics count rows, [n_rows]; None: all count the same."""
-    return None if how in (None, BALANCED) else rows[WEIGHT].to_numpy(dtype=np.float64)

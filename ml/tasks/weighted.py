@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+ROUNDED = 8 * np.finfo(np.float64).eps  # how far, in shares of it, a mean may lie from numbers that are all the same
 Weighted = Callable[[np.ndarray], np.ndarray]
 Prepare = Callable[[np.ndarray, np.ndarray], Weighted]
 
@@ -87,7 +88,8 @@ def r2(y: np.ndarray, p: np.ndarray) -> Weighted:
     def weighted(weights: np.ndarray) -> np.ndarray:
         mean = (weights * truth).sum(axis=-1, keepdims=True) / weights.sum(axis=-1, keepdims=True)
         spread = (weights * (truth - mean) ** 2).sum(axis=-1)
-        return 1 - ratio((weights * errors).sum(axis=-1), spread)
+        by_rounding = weights.sum(axis=-1) * (ROUNDED * mean[..., 0]) ** 2  # of numbers that are all the same
+        return 1 - ratio((weights * errors).sum(axis=-1), np.where(spread > by_rounding, spread, 0.0))
 
     return weighted
 

@@ -27,7 +27,7 @@ class ChampionGate(GateKind):
     not_worse_by: Margin = Field(
         None,
         description="How much worse the metric may be: in its own units, or, as in 2%, as a share of the champion's "
-        f"value. If absent, {MARGIN}, and {MARGIN_OF_ERRORS} of a metric that is better when lower.",
+        f"value. If absent, {MARGIN}, and {MARGIN_OF_ERRORS} of a metric that is better when lower, or your own.",
     )
     confidence: float = Field(0.95, gt=0.5, lt=1, description="How sure the comparison must be of that.")
     resamples: int = Field(300, ge=50, le=100_000, description="Bootstrap resamples of the test rows.")

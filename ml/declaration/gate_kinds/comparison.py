@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from math import isfinite
 from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator
@@ -30,9 +31,10 @@ Margin = Annotated[float | str | None, AfterValidator(_check_margin)]
 def allowed_margin(margin: Margin, defaults: tuple[float, str], metric: str, champions: float) -> float:
     """Return how much worse a metric may be, in its own units; `champions` is the champion's value.
 
-    The first of the defaults is for metrics that are better when higher, the second for the others.
+    The first of the defaults is for metrics that are better when higher, up to a best value, the second for the others.
     """
-    usual = defaults[0] if Metric.named(metric).higher_is_better else defaults[1]
+    rule = Metric.named(metric)
+    usual = defaults[0] if rule.higher_is_better and isfinite(rule.range[1]) else defaults[1]
     chosen = usual if margin is None else margin
     return _share(chosen) * abs(champions) if isinstance(chosen, str) else chosen
 

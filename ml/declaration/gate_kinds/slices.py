@@ -28,7 +28,7 @@ class SliceGate(GateKind):
     not_worse_by: Margin = Field(
         None,
         description="How much worse the metric may be in a slice, written as for the champion. If absent, "
-        f"{SLICE_MARGIN}, and {SLICE_MARGIN_OF_ERRORS} of a metric that is better when lower.",
+        f"{SLICE_MARGIN}, and {SLICE_MARGIN_OF_ERRORS} of a metric that is better when lower, or your own.",
     )
     rows: int = Field(100, ge=2, description="Slices of fewer rows do not count: chance moves their metric too far.")
 

@@ -32,7 +32,7 @@ class SplitKind(Kind):
         None,
         description="A column of the examples' table, such as a customer, whose values may not be in two splits: "
         "random shares are then those of whole groups, not of each class, and a split by dates is checked. If nothing "
-        "else is said, a random split keeps equal rows together, and those of a query's key.",
+        "else is said, a random split keeps equal rows together, and those of a query's key or of `ranked_within`.",
     )
 
     @property

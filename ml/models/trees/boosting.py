@@ -21,6 +21,9 @@ class BoostingFamily(Family):
     near_zero = True
     takes_weights = True
     takes_monotone = True
+    # Leaves become quantiles of what is left when a tree is grown, and no library minds the constraints then: LightGBM
+    # refuses, scikit-learn and XGBoost break them. CatBoost takes other steps instead, too small for most units.
+    unlike_monotone = ("mae", "quantile")
     tasks = ("binary", "multiclass", "regression")
 
     def allowed(self, kind: Kind) -> Mapping[str, tuple[Any, ...]]:

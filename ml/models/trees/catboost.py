@@ -70,6 +70,7 @@ class CatBoost(BoostingFamily):
 
     name = "catboost"
     objectives = ("squared", *LEARNED_BY)
+    unweighed = ("mae", "quantile")  # findings/catboost-quantile-leaves-with-weights.sh
 
     def parameters(self) -> Parameters:
         """Return those of CatBoost's classifier."""

@@ -287,6 +287,49 @@ def test_weights_of_a_column_count_in_training_and_in_every_score(sited: Any) ->
     assert found.reference.baseline == pytest.approx((np.average(train["target"], weights=train[WEIGHT]),))
 
 
+def test_rows_are_ranked_within_groups_in_every_score(sited: Any) -> None:
+    frame = pd.read_csv(sited.rows)
+    frame["list"] = frame["id"] // 6
+    frame.to_csv(sited.rows, index=False)
+    examples = {**sited.declared()["examples"], "ranked_within": "list"}
+    blended = {"logistic": {"trials": 1, "rows": 100}, "hist_boosting": {"trials": 1}, "ensemble": {"rounds": 3}}
+    changes: dict[str, Any] = {
+        "metric": "ndcg_at_3",
+        "gates": {**sited.declared()["gates"], "map_at_3": {"at_least": 0.1}},
+        "tuning": {"folds": 2},
+        "models": blended,
+    }
+
+    sited.materialize("evaluation", evaluation=SHOWN, examples=examples, **changes)
+
+    def ndcg(rows: pd.DataFrame, answers: np.ndarray) -> float:
+        lists = rows.assign(answer=answers).groupby("example_group")
+        telling = [of for _, of in lists if len(of) > 1 and of["target"].any()]
+        return float(np.mean([reference.ndcg_score([of["target"]], [of["answer"]], k=3) for of in telling]))
+
+    found: Evaluation = stored("evaluation")
+    model, test, development = (
+        ExportedModel(stored("onnx_model")),
+        stored("features/test"),
+        stored("features/development"),
+    )
+    assert "list" not in model.encoder.features
+    assert not set(test["example_group"]) & set(development["example_group"])
+    assert found.metrics["ndcg_at_3"] == pytest.approx(ndcg(test, model.scores(test)), abs=1e-12)
+    interval = found.intervals["ndcg_at_3"]
+    assert interval.low < found.metrics["ndcg_at_3"] < interval.high
+    assert 0 < found.metrics["map_at_3"] <= 1
+    south = (test["id"] % 3 != 0).to_numpy()
+    assert found.slices[1].score.value == pytest.approx(ndcg(test[south], model.scores(test[south])), abs=1e-12)
+    valid, train = (development[development["split"] == name] for name in ("validation", "train"))
+    for name in ("logistic", "hist_boosting", "ensemble"):
+        tuned = stored(f"models/{name}")
+        assert tuned.score == pytest.approx(ndcg(valid, tuned.valid_predictions), abs=1e-12)
+    answered = ~np.isnan(stored("models/logistic").oof_predictions)
+    assert 90 <= answered.sum() <= 100
+    assert train[answered].groupby("example_group").size().max() == 6
+
+
 def test_balanced_classes_count_in_training_and_not_in_scores(small: Any) -> None:
     examples = {**small.declared()["examples"], "weights": "balanced"}
 
@@ -302,6 +345,46 @@ def test_a_family_that_takes_no_weights_is_refused_with_those_that_do(small: Any
     case = Case("small", UseCase.model_validate(small.declared(models={TOY: {}}, examples=examples)))
 
     with pytest.raises(ValueError, match=r"models.toy cannot take examples.weights \(balanced\); these can: \['cat"):
+        all_assets(case)
+
+
+@pytest.mark.parametrize(
+    ("name", "objective", "changes", "message"),
+    [
+        (
+            "lightgbm",
+            "mae",
+            {"monotone": {"x": "increasing"}},
+            r"models.lightgbm cannot keep to monotone \(x\) by the objective mae; these can: \[\]",
+        ),
+        (
+            "catboost",
+            "quantile_0.9",
+            {"examples": {"weights": "w"}},
+            r"models.catboost cannot take examples.weights \(w\) by the objective quantile_0.9; these can: ",
+        ),
+        (
+            "lightgbm",
+            None,
+            {"examples": {"weights": "w"}, "metric": "tests.support.own_metrics:profit"},
+            "own_metrics:profit' takes no weights, and examples.weights names a column",
+        ),
+        (
+            "lightgbm",
+            None,
+            {"gates": {"tests.support.own_metrics:best_is_right": {"at_least": 0}}},
+            "best_is_right' ranks rows within groups: name their column",
+        ),
+    ],
+)
+def test_what_no_library_keeps_together_is_refused_when_the_use_case_is_loaded(
+    small: Any, name: str, objective: str | None, changes: dict[str, Any], message: str
+) -> None:
+    declared = small.declared(task="regression", models={name: {}}, **({"objective": objective} if objective else {}))
+    examples = {**declared["examples"], "target": "x", **changes.pop("examples", {})}
+    case = Case("small", UseCase.model_validate({**declared, **changes, "examples": examples}))
+
+    with pytest.raises(ValueError, match=message):
         all_assets(case)
 
 

@@ -203,6 +203,45 @@ def test_a_metric_that_does_not_fit_is_refused_wherever_it_is_named(change: dict
         UseCaseSpec.model_validate(declaration(**change))
 
 
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"metric": "ndcg_at_10"}, "metric: ndcg_at_10"),
+        ({"gates": {"map_at_5": {"at_least": 0.1}}}, "gates: map_at_5"),
+        ({"evaluation": {"metrics": ["mrr_at_3"]}}, "evaluation.metrics: mrr_at_3"),
+        (
+            {"gates": {"plausible": {"limits": {"ndcg_at_3": 1}, "because": "all are known"}}},
+            "gates.plausible.limits: ndcg_at_3",
+        ),
+    ],
+)
+def test_a_metric_of_groups_asks_for_their_column(change: dict[str, Any], where: str) -> None:
+    ranked = {"examples": {**declaration()["examples"], "ranked_within": "query"}}
+
+    with pytest.raises(ValidationError, match=rf"{where} ranks rows within groups: name their column, .*ranked_within"):
+        UseCaseSpec.model_validate(declaration(**change))
+    assert UseCaseSpec.model_validate(declaration(**change, **ranked)).kept_whole == "query"
+
+
+def test_a_check_of_lists_is_only_warned_of_where_there_is_one() -> None:
+    ranked = {**declaration()["examples"], "ranked_within": "session"}
+    warned = {"audit": {"warn": ["no_ranked_group_in_two_splits"]}}
+    apart = {**ranked, "split": {**ranked["split"], "group": "user"}}
+
+    for examples in (declaration()["examples"], ranked):
+        with pytest.raises(ValidationError, match=r"no_ranked_group_in_two_splits needs examples\.ranked_within"):
+            UseCaseSpec.model_validate(declaration(**warned, examples=examples))
+    assert UseCaseSpec.model_validate(declaration(**warned, examples=apart)).kept_whole == "user"
+
+
+def test_a_ranking_within_groups_is_of_two_classes_or_numbers() -> None:
+    ranked = {"examples": {**declaration()["examples"], "ranked_within": "query"}}
+
+    with pytest.raises(ValidationError, match="ndcg_at_3 does not fit the task 'multiclass'"):
+        UseCaseSpec.model_validate(declaration(**ranked, task="multiclass", metric="ndcg_at_3"))
+    assert "ranked_within" not in UseCaseSpec.model_validate(declaration()).resolved()["examples"]
+
+
 def test_classes_are_balanced_and_numbers_are_not() -> None:
     split = {"validation_share": 0.2, "test_share": 0.2}
     examples = {"table": "rows", "target": "y", "split": split, "weights": "balanced"}

@@ -7,9 +7,13 @@ import pandas as pd
 import pytest
 
 from ml.declaration.gates import Gates
+from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation, compare
 from ml.gates.judge import judge
-from ml.tasks.metrics import Kind, metrics_of, score
+from ml.intervals.bootstrap import Resampling, estimates
+from ml.report.page import html
+from ml.tasks.counting import Counting
+from ml.tasks.metrics import Kind, Metric, metrics_of, score
 from ml.verdict import Verdict
 from tests.support.judged import made, several, spec_of
 
@@ -149,6 +153,31 @@ def test_margins_are_no_probabilities(kind: Kind) -> None:
     found, _, _ = made(kind, champion=False, candidate=4 * given.candidate - 2)
 
     assert [v.passed for v in judge(Gates(), found, given.spec.metric) if v.gate == "finite"] == [False]
+
+
+def test_rows_that_are_ranked_within_groups_are_drawn_with_them_for_every_figure() -> None:
+    declared = spec_of("binary").model_dump(mode="json")
+    declared["examples"]["ranked_within"] = "list"
+    spec = UseCaseSpec.model_validate({**declared, "metric": "map_at_3"})
+    counting = Counting(groups=np.arange(240) // 6)
+
+    found, judging, explanations = made("binary", spec=spec, counting=counting, seen=60)
+
+    measured = {name: Metric.named(name).prepare(judging.y, judging.candidate, counting) for name in found.metrics}
+    how = Resampling(60, 0.95, judging.seed("bootstrap"), counting.groups)
+    assert "map_at_3" in found.metrics
+    assert found.intervals == estimates(judging.y, measured, how)
+    assert found.over_baseline is not None
+    assert (found.over_baseline.metric, found.over_baseline.against) == ("map_at_3", found.baseline_metrics["map_at_3"])
+    assert found.baseline_metrics["map_at_3"] < found.metrics["map_at_3"]
+    for part in found.slices:
+        of_part = (judging.grouping["site"] == part.value).to_numpy()
+        expected = score("map_at_3", judging.y[of_part], judging.candidate[of_part], counting.at(of_part))
+        assert part.score.value == pytest.approx(expected, abs=1e-12)
+        assert part.score.low <= part.score.value <= part.score.high
+    assert all(importance.drop == importance.drop for importance in explanations.importances)
+    page = html("zoo", spec, found, [], {}, {"id": "0" * 16, "data": {}, "seed": 0})
+    assert "bootstrap resamples, each of whole groups of rows with the same list" in page
 
 
 def test_the_record_of_one_of_several_targets_is_that_of_the_same_target_alone() -> None:

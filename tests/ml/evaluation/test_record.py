@@ -9,7 +9,8 @@ import pytest
 from sklearn import metrics as reference
 
 from ml.evaluation.record import all_metrics, compare
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, metrics_of, score, usual_metrics
+from ml.tasks.counting import Counting
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, metrics_of, ranks_within_groups, score, usual_metrics
 
 
 def of_classes(metric: Callable[..., float], **options: Any) -> Callable[..., float]:
@@ -43,7 +44,10 @@ REFERENCE: dict[str, Callable[..., float]] = {
     )(y, p, sample_weight),
 }
 ALL = [
-    (kind, metric) for kind in DEFAULT_METRIC for metric in metrics_of(kind) if not metric.startswith("precision_at")
+    (kind, metric)
+    for kind in DEFAULT_METRIC
+    for metric in metrics_of(kind)
+    if not metric.startswith("precision_at") and not ranks_within_groups(metric)
 ]
 TASKS: dict[Kind, Task] = {
     "binary": Task(),
@@ -89,6 +93,43 @@ def test_a_metric_equals_that_of_scikit_learn_with_weights_and_without(kind: Kin
     assert Metric.named(metric).prepare(y, p)(weights) == pytest.approx(expected(metric, y, p, weights), rel=1e-9)
 
 
+OF_ALL_CLASSES = ("roc_auc", "log_loss", "brier", "top_2_accuracy")  # scikit-learn wants a row of each
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.parametrize(("kind", "metric"), ALL)
+def test_few_rows_with_weights_some_of_them_zero_are_judged_as_scikit_learn_does(kind: Kind, metric: str) -> None:
+    random, compared = np.random.default_rng(3), 0
+    classes = {"binary": 2, "multiclass": 4, "regression": 2}[kind]
+    for _ in range(80):
+        rows = int(random.integers(2, 13))
+        weights = random.integers(0, 3, rows).astype(float)
+        if kind == "regression":
+            y, p = (np.round(random.random(rows) + 0.1, 1) for _ in range(2))
+        else:
+            y, p = random.integers(0, classes, rows), np.round(random.random((rows, classes)), 1) + 0.1
+            p /= p.sum(axis=1, keepdims=True)
+            p = p if kind == "multiclass" else p[:, 1]
+        counted = weights > 0
+        if len(np.unique(y[counted])) < (classes if metric in OF_ALL_CLASSES else 2):
+            continue
+        compared += 1
+
+        found = Metric.named(metric).prepare(y, p)(weights)
+
+        assert found == pytest.approx(expected(metric, y[counted], p[counted], weights[counted]), rel=1e-9)
+    assert compared >= 5
+
+
+def test_numbers_that_are_all_the_same_in_a_resample_have_no_variance_to_explain() -> None:
+    y, p = np.array([2.8, 2.8, 2.8, -1.2]), np.array([1.9, 2.7, 3.3, 0.0])
+    weights = np.array([[3.0, 1.0, 2.0, 0.0], [1.0, 1.0, 1.0, 1.0]])
+
+    values = Metric.named("r2").prepare(y, p)(weights)
+
+    assert np.isnan(values).tolist() == [True, False]
+
+
 def test_the_roc_of_many_classes_is_that_of_scikit_learn(rows: Any) -> None:
     y, p, _ = rows("multiclass")
 
@@ -130,6 +171,33 @@ def test_a_better_candidate_has_a_positive_difference_and_equal_ones_none(kind: 
     assert ahead.difference == Metric.named(metric).sign * (score(metric, y, better) - score(metric, y, p))
     assert (equal.difference, equal.lower) == (0, 0)
     assert compare(metric, y, better, p, **options) == ahead
+
+
+@pytest.mark.parametrize("grouped", [True, False])
+def test_whole_groups_are_drawn_so_that_rows_with_much_in_common_do_not_count_as_many(grouped: bool) -> None:
+    random = np.random.default_rng(1)
+    covered, groups = 0, np.repeat(np.arange(40), 20)
+    for _ in range(100):
+        y = random.integers(0, 2, 800).astype(float)
+        candidate, champion = (y + np.repeat(random.normal(size=40), 20) for _ in range(2))  # equally good
+        counting = Counting(groups=groups) if grouped else Counting()
+        found = compare("mae", y, candidate, champion, confidence=0.9, resamples=100, seed=0, counting=counting)
+        covered += found.lower <= 0
+
+    assert covered >= 82 if grouped else covered < 75
+
+
+def test_the_order_within_groups_is_compared_on_the_same_draws_of_whole_groups() -> None:
+    random, groups = np.random.default_rng(2), np.repeat(np.arange(100), 6)
+    y, counting = random.integers(0, 4, 600).astype(float), Counting(groups=groups)
+    better, p = y + random.normal(size=600), y + 3 * random.normal(size=600)
+    options: dict[str, Any] = {"confidence": 0.95, "resamples": 200, "seed": 0, "counting": counting}
+
+    ahead, equal = compare("ndcg_at_3", y, better, p, **options), compare("ndcg_at_3", y, p, p, **options)
+
+    assert 0 < ahead.lower < ahead.difference
+    assert ahead.against == score("ndcg_at_3", y, p, counting)
+    assert (equal.difference, equal.lower) == (0, 0)
 
 
 def test_the_lower_bound_covers_a_true_difference_as_often_as_it_says() -> None:

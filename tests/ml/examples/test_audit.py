@@ -14,6 +14,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples.audit import (
     EQUAL,
     LARGE,
+    RANKED,
     audit_examples,
     example_checks,
     large_enough,
@@ -219,6 +220,37 @@ def test_only_what_there_is_to_look_at_is_checked(split: dict[str, Any], query: 
 
     assert example_checks(spec) == checks
     assert [finding.check for finding in findings] == checks
+
+
+@pytest.mark.parametrize(
+    ("split", "query", "whole", "apart"),
+    [
+        (SHARES, False, True, False),
+        (SHARES, True, True, True),  # a query's random split keeps the rows of a key together
+        ({**SHARES, "group": "id"}, False, True, True),
+        ({**SHARES, "group": "site"}, False, True, False),
+        (DAYS, False, True, False),
+        (DAYS, True, True, False),
+    ],
+)
+def test_that_the_split_cuts_no_list_is_checked(split: dict[str, Any], query: bool, whole: bool, apart: bool) -> None:
+    spec = declared(split, query=query)
+    spec = spec.model_copy(update={"examples": spec.examples.model_copy(update={"ranked_within": "site"})})
+    checks = example_checks(spec)
+
+    assert ("no_group_in_two_splits" in checks, RANKED in checks) == (whole, apart)
+
+
+def test_a_list_that_another_split_cuts_is_found() -> None:
+    spec = declared({**SHARES, "group": "id"})
+    spec = spec.model_copy(update={"examples": spec.examples.model_copy(update={"ranked_within": "site"})})
+    tables = {"rows": rows(90, site=[row % 3 for row in range(90)])}
+
+    findings = {finding.check: finding for finding in audit_examples(spec, tables, make_examples("case", spec, tables))}
+
+    assert findings["no_group_in_two_splits"].passed
+    assert "3 values of site are in train" in findings[RANKED].reason
+    assert "let examples.split divide along them" in findings[RANKED].reason
 
 
 def test_the_comparison_of_targets_can_be_switched_off() -> None:

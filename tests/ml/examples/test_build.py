@@ -13,6 +13,8 @@ from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import make_examples, scored_rows
 from ml.examples.known import known_columns
+from ml.features.define import define_features
+from ml.tasks.counting import GROUP
 from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import WEIGHT
 from tests.support import labelled
@@ -249,7 +251,7 @@ def test_a_text_that_is_no_number_makes_no_number_of_a_query() -> None:
     assert {row[ODD] % 2 for row in rows} == {0}
 
 
-def weighed(amounts: Any, **examples: Any) -> pa.Table:
+def weighed(amounts: Any, columns: dict[str, Any] | None = None, **examples: Any) -> pa.Table:
     """Examples of 60 rows whose column `amount` says how much each counts."""
     spec = UseCaseSpec.model_validate(
         {
@@ -265,7 +267,8 @@ def weighed(amounts: Any, **examples: Any) -> pa.Table:
             "models": {"logistic": {}},
         }
     )
-    return make_examples("case", spec, {"rows": pa.table({"id": list(range(60)), "amount": amounts, "x": [1] * 60})})
+    table = pa.table({"id": list(range(60)), "amount": amounts, "x": [1] * 60, **(columns or {})})
+    return make_examples("case", spec, {"rows": table})
 
 
 @pytest.mark.parametrize("kind", [pa.int32(), pa.float32(), pa.decimal128(30, 2)])
@@ -284,7 +287,10 @@ def test_each_example_has_the_weight_of_its_row(kind: pa.DataType) -> None:
             {},
             r"\(amount\) is missing, 0, .* in 5 of 60 ",
         ),
+        ([1e-310, 1e308, 1e31, *[1.0] * 57], {}, r"\(amount\) is .* or beyond 1e-30 to 1e\+30 in 3 of 60 "),
         (["a"] * 60, {}, "names the column 'amount', which holds string, no numbers"),
+        ([True] * 60, {}, "names the column 'amount', which holds bool, no numbers"),
+        ([None] * 60, {}, "names the column 'amount', which holds null, no numbers"),
         (
             [1] * 60,
             {"weights": "amont"},
@@ -295,6 +301,99 @@ def test_each_example_has_the_weight_of_its_row(kind: pa.DataType) -> None:
 def test_a_weight_that_is_no_number_above_zero_is_refused(amounts: Any, examples: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         weighed(amounts, **examples)
+
+
+def ranked(sites: Any, **examples: Any) -> pa.Table:
+    """Examples of 60 rows that are ranked within the values of `site`."""
+    return weighed([1] * 60, **{"weights": None, "ranked_within": "site", **examples}, columns={"site": sites})
+
+
+def test_each_example_has_the_group_of_its_row_and_no_group_is_in_two_splits() -> None:
+    rows = ranked([f"site {key % 20}" for key in range(60)]).to_pylist()
+
+    assert {row["id"]: row[GROUP] for row in rows} == {key: f"site {key % 20}" for key in range(60)}
+    splits = {site: {row["split"] for row in rows if row[GROUP] == site} for site in (f"site {n}" for n in range(20))}
+    assert {len(names) for names in splits.values()} == {1}
+
+
+def test_rows_of_a_query_may_be_ranked_within_their_cutoff() -> None:
+    query = "select id, timestamp '2024-01-01' + interval 1 day * (id % 5) as cutoff, id % 3 = 0 as target from rows"
+    rows = ranked([None] * 60, ranked_within="cutoff", query=query, target=None).to_pylist()
+
+    assert all(row[GROUP] == row["cutoff"] for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("sites", "examples", "message"),
+    [
+        (
+            [None, *map(str, range(59))],
+            {},
+            r"examples\.ranked_within \(site\) is missing in 1 of 60 examples; leave these rows",
+        ),
+        (
+            ["a"] * 60,
+            {"ranked_within": "sight"},
+            r"examples.ranked_within names the columns \['sight'\], but the table",
+        ),
+    ],
+)
+def test_a_group_that_is_not_there_is_refused(sites: Any, examples: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        ranked(sites, **examples)
+
+
+@pytest.mark.parametrize(
+    ("known", "features", "names"),
+    [
+        (None, {}, {"x"}),
+        (["x", "site"], {}, {"x", "site"}),
+        (["x"], {}, {"x"}),
+        (None, {"only": ["x", "site"]}, {"x", "site"}),
+        (None, {"only": ["*"]}, {"x"}),
+    ],
+)
+def test_the_group_is_no_feature_unless_it_is_named(
+    known: list[str] | None, features: dict[str, Any], names: set[str]
+) -> None:
+    declared = {"table": "rows", "target": "id > 1", "ranked_within": "site", "known": known}
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id"}},
+            "examples": {**declared, "split": {"validation_share": 0.2, "test_share": 0.3}},
+            "models": {"logistic": {}},
+            "features": features,
+        }
+    )
+    table = pa.table({"id": [1, 2, 3], "site": ["a", "b", "a"], "x": [2, 3, 4]})
+
+    assert {feature.name for feature in define_features("case", spec, {"rows": table}).features} == names
+
+
+def test_a_history_may_be_of_the_group_that_is_no_feature_by_itself() -> None:
+    spec = UseCaseSpec.model_validate(
+        {
+            "description": "Which?",
+            "tables": {"rows": {"source": {"path": "rows.csv"}, "key": "id", "time": "at", "known_at": {"1d": ["y"]}}},
+            "examples": {
+                "table": "rows",
+                "target": "y > 1",
+                "cutoff": "at",
+                "ranked_within": "user",
+                "split": {"train_until": "2024-01-02", "validate_until": "2024-01-03"},
+            },
+            "features": {"history": {"table": "rows", "group_by": ["user"], "windows": ["7d"]}},
+            "models": {"logistic": {}},
+        }
+    )
+    times = [datetime(2024, 1, day) for day in (1, 2, 3)]
+    table = pa.table({"id": [1, 2, 3], "user": ["a", "b", "a"], "at": times, "at+1d": times, "y": [1.0, 2.0, 3.0]})
+
+    names = {feature.name for feature in define_features("case", spec, {"rows": table}).features}
+
+    assert "user" not in names
+    assert any("user" in name for name in names)
 
 
 def test_the_weights_are_no_feature() -> None:

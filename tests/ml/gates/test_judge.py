@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 from pydantic import ValidationError
 
@@ -173,6 +174,8 @@ def test_the_champion_gate(found: Evaluation, passed: bool, said: str) -> None:
         ("roc_auc", None, 0.8, 0.002),
         ("rmse", None, 50.0, 1.0),  # 2% of the champion's error
         ("log_loss", None, 0.5, 0.01),
+        ("tests.support.own_metrics:profit", None, 50_000.0, 1_000.0),  # nothing is known of its unit
+        ("ndcg_at_10", None, 0.8, 0.002),
         ("rmse", 0.3, 50.0, 0.3),
         ("roc_auc", "10%", 0.8, 0.08),
         ("r2", "10%", -0.5, 0.05),  # a share of what is negative is no negative margin
@@ -283,6 +286,22 @@ def test_a_confidence_is_told_as_it_was_declared() -> None:
     found = against_champion(-0.001, comparison=interval(-0.001, confidence=0.995))
 
     assert "with 99.5% confidence at least" in verdict("champion", found, champion={"confidence": 0.995}).reason
+
+
+@pytest.mark.parametrize(
+    ("predicted", "aside"), [((0.3, 0.6), "On average 45.0% are predicted and 10.0% happen"), ((0.35, -0.15), None)]
+)
+def test_probabilities_that_all_lie_to_one_side_are_told_from_those_that_lie_to_both(
+    predicted: tuple[float, ...], aside: str | None
+) -> None:
+    error = float(np.mean([abs(share - 0.1) for share in predicted]))
+    found = Calibration(error=error, predicted=predicted, observed=(0.1, 0.1), rows=(100, 100))
+
+    refused = verdict("calibration", evaluation(calibration=found))
+
+    assert not refused.passed
+    assert ("examples.weights balances rare classes" in refused.reason) == (aside is not None)
+    assert aside is None or aside in refused.reason
 
 
 def test_calibration_may_be_off_by_the_limit_and_what_chance_gives_and_concerns_no_numbers() -> None:

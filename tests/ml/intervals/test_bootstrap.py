@@ -38,6 +38,18 @@ def test_the_rows_of_numbers_are_drawn_from_all() -> None:
     assert drawn.max() > 1
 
 
+def test_groups_are_drawn_as_wholes_and_as_many_as_there_are() -> None:
+    groups = np.array([7, 3, 3, 9, 7, 5, 5, 5])
+
+    drawn = np.concatenate(list(weights(np.zeros(8), 200, seed=0, groups=groups)))
+
+    assert drawn.shape == (200, 8)
+    for group in (3, 5, 7):
+        assert np.ptp(drawn[:, groups == group], axis=1).max() == 0
+    assert (drawn[:, [0, 1, 3, 5]].sum(axis=1) == 4).all()
+    assert len(np.unique(drawn, axis=0)) > 20
+
+
 def test_resamples_depend_on_the_seed_and_not_on_how_many_are_held_at_once(
     rows: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -153,6 +153,24 @@ def test_a_smaller_sample_is_part_of_a_larger_one(seed: int, rows: int, more: in
     assert np.abs(np.bincount(y[small], minlength=3) - rows * np.bincount(y) / 300).max() <= 3
 
 
+@settings(deadline=None)
+@given(st.integers(0, 99), st.integers(20, 299), st.integers(0, 50))
+def test_a_sample_of_whole_groups_cuts_none_loses_no_class_and_is_part_of_a_larger_one(
+    seed: int, rows: int, more: int
+) -> None:
+    random = np.random.default_rng(seed)
+    y, groups = random.choice([0, 1, 2], 300, p=[0.02, 0.3, 0.68]), random.integers(0, 60, 300)
+    task = Task("multiclass", ("a", "b", "c"))
+
+    small, large = (sampled_rows(y, task, size, seed, groups) for size in (rows, rows + more))
+
+    drawn = np.isin(groups, groups[small])
+    assert np.array_equal(np.flatnonzero(drawn), small)
+    assert set(small) <= set(large)
+    assert set(y[small]) == set(y)
+    assert rows - 15 <= len(small) <= max(rows, 45)
+
+
 def test_a_sample_loses_no_class(frame: pd.DataFrame) -> None:
     data = training(frame, "multiclass")
     rare = replace(data, y=np.array([0, 1, *[2] * 798], "int16"))

@@ -27,7 +27,7 @@ LEARNED = [
 
 
 @pytest.fixture(scope="module")
-def frame() -> pd.DataFrame:
+def amounts() -> pd.DataFrame:
     """Amounts that are skewed, of a size far from 1, above 0."""
     rng = np.random.default_rng(0)
     rows = 1500
@@ -40,8 +40,8 @@ def frame() -> pd.DataFrame:
     return frame
 
 
-def training(frame: pd.DataFrame, objective: str | None) -> Training:
-    train, valid = frame[:1000], frame[1000:]
+def training(amounts: pd.DataFrame, objective: str | None) -> Training:
+    train, valid = amounts[:1000], amounts[1000:]
     encoder, task = Encoder.fit(train, ["a", "b"], ["c"]), Task("regression")
     y, y_valid = (task.labels(rows["amount"]) for rows in (train, valid))
     X, X_valid = encoder.encode(train), encoder.encode(valid)
@@ -54,15 +54,15 @@ def fitted(name: str, data: Training) -> Any:
 
 @pytest.mark.parametrize(("name", "objective"), LEARNED)
 def test_a_family_learns_what_is_best_by_the_objective_and_onnx_answers_the_same(
-    name: str, objective: str, frame: pd.DataFrame
+    name: str, objective: str, amounts: pd.DataFrame
 ) -> None:
-    data = training(frame, objective)
+    data = training(amounts, objective)
     squared, model = fitted(name, replace(data, objective=SQUARED)), fitted(name, data)
 
     answers, y = model.predict(data.X_valid), data.y_valid
 
     content = export(model, data.encoder, {}, data.task)
-    measure_parity(model, data.encoder, content, frame[1000:]).raise_for_drift()
+    measure_parity(model, data.encoder, content, amounts[1000:]).raise_for_drift()
     kind = data.objective.kind
     if kind in ("mae", "huber"):
         assert score("mae", y, answers) < score("mae", y, squared.predict(data.X_valid))
@@ -83,13 +83,44 @@ def test_the_families_name_the_objectives_that_they_learn() -> None:
     assert able["gamma"] == boosted - {"catboost"}
 
 
-def test_a_family_refuses_to_learn_by_another_objective(frame: pd.DataFrame) -> None:
+@pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])
+def test_answers_far_from_the_mean_are_the_same_in_onnx(name: str, amounts: pd.DataFrame) -> None:
+    if not installed(name):
+        pytest.skip("pip install '.[boosters]'")
+    data = training(amounts, "quantile_0.002")  # near 1, where the mean is 60
+
+    model = fitted(name, data)
+
+    assert model.predict(data.X_valid).max() < 0.1 * data.y.mean()
+    measure_parity(model, data.encoder, export(model, data.encoder, {}, data.task), amounts[1000:]).raise_for_drift()
+
+
+def test_a_family_refuses_to_learn_by_another_objective(amounts: pd.DataFrame) -> None:
     with pytest.raises(ValueError, match=r"'ridge' cannot learn by 'poisson'. It allows \['squared'\]"):
-        fitted("ridge", training(frame, "poisson"))
+        fitted("ridge", training(amounts, "poisson"))
 
 
-def test_numbers_of_any_size_are_learned_alike_by_the_distance_of_huber(frame: pd.DataFrame) -> None:
-    data = training(frame, "huber_3")
+@pytest.mark.parametrize("objective", ["poisson", "gamma", "tweedie_1.5"])
+@pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])
+def test_amounts_of_any_unit_are_learned_alike(name: str, objective: str, amounts: pd.DataFrame) -> None:
+    if not installed(name) or Objective.named(objective).kind not in family(name).objectives:
+        pytest.skip("it cannot learn that")
+    data = training(amounts, objective)
+    small, large = (replace(data, y=data.y * unit, y_valid=data.y_valid * unit) for unit in (2.0**-40, 2.0**140))
+
+    models = {unit: fitted(name, of_unit) for unit, of_unit in ((2.0**-40, small), (2.0**140, large))}
+
+    answers = [model.predict(data.X_valid) / unit for unit, model in models.items()]
+    assert answers[0] == pytest.approx(answers[1], rel=1e-9)
+    assert score("r2", np.log(data.y_valid), np.log(answers[0])) > 0.2
+    for model in models.values():
+        measure_parity(
+            model, data.encoder, export(model, data.encoder, {}, data.task), amounts[1000:]
+        ).raise_for_drift()
+
+
+def test_numbers_of_any_size_are_learned_alike_by_the_distance_of_huber(amounts: pd.DataFrame) -> None:
+    data = training(amounts, "huber_3")
     unit = 2.0**60
     large = replace(data, y=data.y * unit, y_valid=data.y_valid * unit, objective=Objective("huber", 3 * unit))
 

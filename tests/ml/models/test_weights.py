@@ -15,6 +15,9 @@ from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import RowWeights
 from tests.ml.models.test_family import EVERY, installed, training
 from tests.ml.models.test_family import frame as frame  # the fixture
+from tests.ml.models.test_objectives import LEARNED
+from tests.ml.models.test_objectives import amounts as amounts  # the fixture
+from tests.ml.models.test_objectives import training as training_by
 
 QUICK: dict[str, dict[str, Any]] = {
     "random_forest": {"n_estimators": 30},
@@ -72,6 +75,27 @@ def test_a_row_that_counts_twice_is_two_rows(name: str, frame: pd.DataFrame) -> 
 
     apart = np.abs(weighed.predict(data.X_valid) - repeated.predict(data.X_valid)).max()
     assert apart / data.task.unit(data.y) < 2e-3
+
+
+@pytest.mark.parametrize(("name", "objective"), LEARNED)
+def test_by_every_objective_weights_draw_the_answers_or_the_family_refuses(
+    name: str,
+    objective: str,
+    amounts: pd.DataFrame,
+) -> None:
+    data = training_by(amounts, objective)
+    weighed, kind = replace(data, weights=heavy(data)), data.objective.kind
+    if not family(name).weighs_by(kind):
+        with pytest.raises(ValueError, match=rf"'{name}' cannot go by weights and '{objective}'"):
+            fitted(name, weighed)
+        return
+
+    answers = fitted(name, weighed, learning_rate=0.1).predict(data.X)
+
+    assert answers.mean() > fitted(name, data, learning_rate=0.1).predict(data.X).mean()
+    below = np.average(data.y <= answers, weights=heavy(data).learned)
+    if kind in ("mae", "quantile"):
+        assert below == pytest.approx(0.5 if kind == "mae" else data.objective.number, abs=0.06)
 
 
 @pytest.mark.parametrize("name", ["hist_boosting", "lightgbm", "xgboost", "catboost"])

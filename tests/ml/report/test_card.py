@@ -59,6 +59,8 @@ def test_rows_that_share_something_are_named_as_a_limit_of_the_intervals(example
 
     assert any(said in sentence for sentence in card(declared(examples))["Limits"])
     assert not any("in common" in sentence for sentence in card()["Limits"])
+    within = {**examples, "ranked_within": shared}
+    assert not any("in common" in sentence for sentence in card(declared(within))["Limits"])
 
 
 def test_an_approval_that_is_required_is_said_to_wait() -> None:

@@ -14,6 +14,7 @@ from ml.models.family import Training
 from ml.search.ensemble import blend, cross_fitted, select
 from ml.search.folds import folded
 from ml.search.tuning import TunedModel, tune
+from ml.tasks.counting import Counting
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task, score
@@ -118,6 +119,19 @@ def test_no_row_is_blended_by_weights_that_have_seen_it() -> None:
     after = cross_fitted(predictions, y, "rmse", 10)
 
     assert np.array_equal(before[2::2], after[2::2])
+
+
+def test_no_row_of_a_group_is_blended_by_weights_that_have_seen_another() -> None:
+    rng = np.random.default_rng(0)
+    y, groups = rng.normal(size=60), rng.integers(0, 10, 60)
+    predictions = {"a": y + rng.normal(size=60), "b": y + rng.normal(size=60)}
+
+    before = cross_fitted(predictions, y, "rmse", 10, Counting(groups=groups))
+    changed = {name: p + 100 * (groups == 3) * rng.normal(size=60) for name, p in predictions.items()}
+    after = cross_fitted(changed, y, "rmse", 10, Counting(groups=groups))
+
+    by_group = [np.array_equal(before[groups == group], after[groups == group]) for group in range(10)]
+    assert sum(by_group) == 4  # those of the half of the group that has changed, without itself
 
 
 def test_among_families_that_guess_the_score_of_a_blend_is_no_better_than_guessing() -> None:

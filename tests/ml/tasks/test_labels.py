@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ml.tasks.counting import Counting
 from ml.tasks.labels import at_threshold, label
 from ml.tasks.metrics import Metric, metrics_of
 
@@ -12,8 +13,9 @@ Y, P = RANDOM.integers(0, 2, 300), RANDOM.random(300)
 
 @pytest.mark.parametrize("metric", metrics_of("binary"))
 def test_a_metric_is_named_at_05_where_it_sees_nothing_but_that_decision(metric: str) -> None:
-    as_decided = Metric.named(metric)(Y, (P >= 0.5).astype(float)) == pytest.approx(
-        Metric.named(metric)(Y, P), abs=1e-12
+    in_lists = Counting(groups=np.arange(300) // 25)
+    as_decided = Metric.named(metric)(Y, (P >= 0.5).astype(float), in_lists) == pytest.approx(
+        Metric.named(metric)(Y, P, in_lists), abs=1e-12
     )
 
     assert label(metric, "binary") == (f"{metric} at 0.5" if as_decided else metric)

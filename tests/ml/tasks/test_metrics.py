@@ -3,26 +3,29 @@
 import pickle
 import re
 from dataclasses import replace
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
+from ml.tasks.counting import Counting
 from ml.tasks.metrics import (
     DEFAULT_METRIC,
     METRICS,
     Kind,
     Metric,
     MetricName,
-    Task,
     kind_of,
     metrics_of,
-    rows_not_finite,
-    rows_unanswered,
     score,
     usual_metrics,
 )
+
+
+def in_fives(rows: int, weights: np.ndarray | None = None) -> Counting:
+    """Rows that are ranked within groups of five."""
+    return Counting(weights, np.arange(rows) // 5)
 
 
 def test_every_task_has_one_default_that_fits_it() -> None:
@@ -47,33 +50,14 @@ def test_a_declaration_may_name_a_metric_of_the_catalogue_one_with_a_number_or_i
         declared.validate_python("roc_acu")
 
 
-@pytest.mark.parametrize(
-    ("name", "takes"),
-    [
-        ("pinball_1", "a quantile between 0 and 1"),
-        ("pinball_nan", "a quantile between 0 and 1"),
-        ("pinball_0.90", "a quantile between 0 and 1"),
-        ("fbeta_0", "how many times"),
-        ("fbeta_inf", "how many times"),
-        ("top_1_accuracy", "a whole number from 2 on"),
-        ("top_2.5_accuracy", "a whole number from 2 on"),
-        ("precision_at_1.5", "a number of rows or a share"),
-        ("precision_at_-3", "a number of rows or a share"),
-        ("precision_at_ten", "a number of rows or a share"),
-    ],
-)
-def test_a_number_that_a_metric_cannot_have_is_refused_with_those_that_it_can(name: str, takes: str) -> None:
-    with pytest.raises(ValueError, match=rf"There is no metric '{re.escape(name)}': \S+ takes {takes}"):
-        Metric.named(name)
-
-
 @pytest.mark.parametrize("name", metrics_of("binary"))
 def test_a_metric_that_ranks_goes_by_the_order_of_the_answers_and_no_other_does(name: str) -> None:
     random = np.random.default_rng(0)
     y = random.integers(0, 2, 200).astype("int8")
     p = np.clip(0.3 * y + random.random(200) * 0.6, 0, 1)
 
-    same_order = score(name, y, p) == pytest.approx(score(name, y, p**3), abs=1e-12)
+    counting = in_fives(200)
+    same_order = score(name, y, p, counting) == pytest.approx(score(name, y, p**3, counting), abs=1e-12)
 
     assert same_order == Metric.named(name).ranks
 
@@ -103,20 +87,14 @@ def test_no_metric_is_a_number_if_an_answer_is_none(kind: Kind, name: str, wrong
     random = np.random.default_rng(0)
     y = random.random(60) if kind == "regression" else np.arange(60) % (3 if kind == "multiclass" else 2)
     p = random.dirichlet([1, 1, 1], 60) if kind == "multiclass" else random.random(60)
-    right = score(name, y, p)
+    right = score(name, y, p, in_fives(60))
     p[7] = wrong
     resamples = np.ones((4, 60))
     resamples[:, 7] = 0  # not even where the row is not drawn
 
     assert np.isfinite(right)
-    assert np.isnan(score(name, y, p))
-    assert np.isnan(Metric.named(name).prepare(y, p)(resamples)).tolist() == [True] * 4
-
-
-def test_rows_are_counted_of_which_an_answer_is_no_finite_number() -> None:
-    assert rows_not_finite(np.array([0.0, np.nan, np.inf])) == 2
-    assert rows_not_finite(np.array([[0.5, 0.5], [np.nan, np.nan], [0.5, -np.inf]])) == 2
-    assert rows_not_finite(np.empty(0)) == 0
+    assert np.isnan(score(name, y, p, in_fives(60)))
+    assert np.isnan(Metric.named(name).prepare(y, p, in_fives(60))(resamples)).tolist() == [True] * 4
 
 
 @pytest.mark.parametrize(
@@ -149,7 +127,7 @@ def test_a_value_lies_in_the_range_that_the_metric_states(kind: Kind, name: str)
         y = random.random(30) if kind == "regression" else random.permutation(30) % (3 if kind == "multiclass" else 2)
         p = random.dirichlet([1, 1, 1], 30) if kind == "multiclass" else random.random(30)
 
-        assert low <= score(name, y, p) <= high
+        assert low <= score(name, y, p, in_fives(30)) <= high
 
 
 @pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind in get_args(Kind) for name in metrics_of(kind)])
@@ -158,9 +136,13 @@ def test_a_row_of_weight_two_is_two_rows_and_one_of_weight_zero_none(kind: Kind,
     y = random.random(40) if kind == "regression" else np.arange(40) % (3 if kind == "multiclass" else 2)
     p = random.dirichlet([1, 1, 1], 40) if kind == "multiclass" else random.random(40).round(1)
     weights = random.integers(0, 3, 40)
-    rows = np.repeat(np.arange(40), weights)
+    if Metric.named(name).by_group:
+        weights = np.repeat(random.integers(0, 3, 8), 5)
+    rows, again = np.repeat(np.arange(40), weights), np.concatenate([np.arange(count) for count in weights])
 
-    assert score(name, y, p, weights.astype(float)) == pytest.approx(score(name, y[rows], p[rows]))
+    assert score(name, y, p, in_fives(40, weights.astype(float))) == pytest.approx(
+        score(name, y[rows], p[rows], Counting(groups=rows // 5 + 8 * again))
+    )
 
 
 def test_of_rows_that_are_equally_likely_each_counts_by_the_same_part_at_k() -> None:
@@ -176,17 +158,3 @@ def test_of_rows_that_are_equally_likely_each_counts_by_the_same_part_at_k() -> 
 def test_the_task_is_known_by_what_was_measured(kind: Kind) -> None:
     assert kind_of([*usual_metrics(kind), "mcc"]) == kind
     assert kind_of(["mcc"]) is None
-
-
-@pytest.mark.parametrize(
-    ("kind", "p", "rows"),
-    [
-        ("binary", [0.0, 1.0, 1 + 1e-7, -1e-7, 0.5], 0),
-        ("binary", [0.5, 1.7, -0.2, 1e300, np.nan, np.inf, -np.inf], 6),
-        ("multiclass", [[0.3, 0.7], [0.3, 0.7 + 1e-6], [1.0, 0.0]], 0),
-        ("multiclass", [[0.6, 0.8], [-0.5, 1.5], [0.0, 0.0], [np.nan, 1.0], [np.inf, -np.inf], [0.5, 0.5]], 5),
-        ("regression", [1e300, -5.0, np.nan], 1),
-    ],
-)
-def test_rows_are_counted_that_are_answered_with_no_number_or_no_probability(kind: Kind, p: Any, rows: int) -> None:
-    assert rows_unanswered(np.array(p), Task(kind)) == rows

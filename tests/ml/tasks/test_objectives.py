@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ml.tasks.counting import Counting
 from ml.tasks.metrics import score
 from ml.tasks.objectives import SQUARED, Objective
 
@@ -54,5 +55,14 @@ def test_no_other_answer_to_every_row_is_better_than_the_trivial_one(name: str, 
     for counting in (None, weights):
         best = objective.trivial(y, counting)
         others = best + np.linspace(-0.5, 0.5, 41)
-        scores = [score(metric, y, np.full(len(y), other), counting) for other in others]
-        assert score(metric, y, np.full(len(y), best), counting) <= min(scores) + 1e-12
+        scores = [score(metric, y, np.full(len(y), other), Counting(counting)) for other in others]
+        assert score(metric, y, np.full(len(y), best), Counting(counting)) <= min(scores) + 1e-12
+
+
+@pytest.mark.parametrize("name", ["huber_0.00001", "huber_100000000000000000", "quantile_0.00005", "quantile_0.3"])
+def test_a_small_or_large_number_is_written_without_an_exponent(name: str) -> None:
+    objective = Objective.named(name)
+
+    assert objective.name == name
+    assert Objective.named(objective.name) == objective
+    assert objective.kind == "huber" or objective.metric == f"pinball_{name.partition('_')[2]}"

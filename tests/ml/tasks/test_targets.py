@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from ml.intervals.bootstrap import Resampling, estimates, strata_of
-from ml.tasks.metrics import Metric, Task, rows_unanswered, score
+from ml.tasks.answers import rows_unanswered
+from ml.tasks.counting import Counting
+from ml.tasks.metrics import Metric, Task, score
 from ml.tasks.sampling import sampled_rows
 from ml.tasks.targets import strata, target_column, target_name, with_alone
 
@@ -26,12 +28,13 @@ def test_a_metric_of_several_targets_is_the_mean_of_those_of_each(metric: str) -
     assert score(metric, y[:, :1], p[:, :1]) == score(metric, y[:, 0], p[:, 0])
 
 
-def test_a_metric_goes_by_the_weights_of_rows_for_each_target() -> None:
+@pytest.mark.parametrize("metric", ["roc_auc", "map_at_3"])
+def test_a_metric_goes_by_the_weights_and_the_groups_of_rows_for_each_target(metric: str) -> None:
     y, p = problem()
-    weights = np.random.default_rng(1).random(len(y))
+    counting = Counting(np.random.default_rng(1).random(len(y)), np.arange(len(y)) // 4)
 
-    means = np.mean([score("roc_auc", y[:, at], p[:, at], weights) for at in (0, 1)])
-    assert score("roc_auc", y, p, weights) == pytest.approx(means)
+    means = np.mean([score(metric, y[:, at], p[:, at], counting) for at in (0, 1)])
+    assert score(metric, y, p, counting) == pytest.approx(means)
 
 
 def test_a_target_of_one_class_counts_in_no_mean_and_a_wrong_answer_in_none() -> None:
