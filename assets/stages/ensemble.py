@@ -32,7 +32,14 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         parts = [rows[rows["split"] == name] for name in ("train", "validation")]
         y_train, y_valid = (task.labels(part["target"]) for part in parts)
         train, valid = (metric_weights(how, part) for part in parts)
-        tuned, selection = blend(models, y_train, y_valid, rounds=declared.rounds, counting=(train, valid))
+        tuned, selection = blend(
+            models,
+            y_train,
+            y_valid,
+            rounds=declared.rounds,
+            counting=(train, valid),
+            calibrate=declared.calibrate,
+        )
         path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
         step.show(
             weights=dict(selection.weights),
