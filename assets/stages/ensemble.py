@@ -45,6 +45,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
             weights=dict(selection.weights),
             selected_on="out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
             path=dg.MetadataValue.md(markdown_table(path)),
+            **({"sharpness": selection.sharpness} if declared.calibrate else {}),
         )
         step.run.params(tuned.params)
         step.metrics({tuned.metric: tuned.score}, prefix="validation ")

@@ -86,24 +86,18 @@ class FittedEnsemble:
 
         if self.sharpness == 1:
             return [helper.make_node("Sum", shares, ["score"], name="blend")]
-        mean, both = helper.make_node("Sum", shares, ["mean"], name="blend"), list[onnx.NodeProto]()
-        powers, answer = "mean", [helper.make_node("Softmax", ["powers"], ["score"], axis=1)]
-        if self.task.kind == "binary":
-            powers = "of both"
-            both = [
-                helper.make_node("Sub", ["one", "mean"], ["of the negative"]),
-                helper.make_node("Concat", ["of the negative", "mean"], ["of both"], axis=1),
-            ]
-            answer = [
-                helper.make_node("Softmax", ["powers"], ["sharpened"], axis=1),
-                helper.make_node("Gather", ["sharpened", "positive"], ["score"], axis=1),
-            ]
-        raised = [
-            helper.make_node("Max", [powers, "least"], ["at least"]),
-            helper.make_node("Log", ["at least"], ["logarithms"]),
+        nodes = [helper.make_node("Sum", shares, ["mean"], name="blend")]
+        binary = self.task.kind == "binary"
+        if binary:
+            nodes.append(helper.make_node("Sub", ["one", "mean"], ["rest"]))
+            nodes.append(helper.make_node("Concat", ["rest", "mean"], ["both"], axis=1))
+        nodes += [
+            helper.make_node("Max", ["both" if binary else "mean", "least"], ["floored"]),
+            helper.make_node("Log", ["floored"], ["logarithms"]),
             helper.make_node("Mul", ["logarithms", "sharpness"], ["powers"]),
+            helper.make_node("Softmax", ["powers"], ["sharpened" if binary else "score"], axis=1),
         ]
-        return [mean, *both, *raised, *answer]
+        return [*nodes, helper.make_node("Gather", ["sharpened", "positive"], ["score"], axis=1)] if binary else nodes
 
     def _constants(self) -> list[onnx.TensorProto]:
         """Return the tensors that `_blend` names."""

@@ -25,12 +25,16 @@ NAME = "ensemble"
 
 @dataclass(frozen=True)
 class Selection:
-    """The weights, which sum to 1, and the path to them: each family that was added, and the score of the sum then."""
+    """The weights, which sum to 1, and the path to them: each family that was added, and the score of the sum then.
+
+    The `sharpness` is what probabilities are raised to afterwards: 1 leaves them as they are.
+    """
 
     weights: Mapping[str, float]
     path: tuple[tuple[str, float], ...]
     rows: int
     out_of_fold: bool
+    sharpness: float = 1.0
 
 
 def blend(
@@ -45,7 +49,8 @@ def blend(
     """Blend the families into a model like any other, and return how it was selected.
 
     The next best trials of a family, if it has them, take part as `<family>.2`, `<family>.3` and so on. With
-    `calibrate`, probabilities get the sharpness that suits the rows of the selection. The metric goes by how much each row of train and of validation is `counting`: None, all the same.
+    `calibrate`, probabilities get the sharpness that suits the rows of the selection. The metric goes by how much each
+    row of train and of validation is `counting`: None, all the same.
 
     Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
     its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
@@ -86,7 +91,7 @@ def blend(
         task=first.task,
         valid_predictions=blended,
     )
-    return ensemble, Selection(weights, path, len(y), folded)
+    return ensemble, Selection(weights, path, len(y), folded, sharpness)
 
 
 def _candidates(tuned: Mapping[str, TunedModel]) -> Iterator[tuple[str, TunedModel]]:

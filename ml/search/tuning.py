@@ -13,7 +13,7 @@ import numpy as np
 from ml.base.seeds import derived_seed
 from ml.declaration.catalogue import CATALOGUE, families_for
 from ml.models.catalogue import family
-from ml.models.family import FittedModel, Training
+from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.blended import mean_of
 from ml.search.evaluator import Around, Evaluator, Fitter, Job
@@ -158,7 +158,10 @@ class _Refitter:
         kept = refits if refit.mean else refits[:1]
         valid: np.ndarray = np.mean(answers, axis=0) if refit.mean else answers[0]
         if refit.everything is not None:
-            kept = [_fit_on_everything(fitter, trial, n, model, refit.everything) for n, model in enumerate(kept)]
+            kept = [
+                _fit_on_everything(fitter, trial, number, models if self.folds else [refitted], refit.everything)
+                for number, refitted in enumerate(kept)
+            ]
         encoder = (refit.everything or data).encoder
         return TunedModel(
             family=fitter.family.name,
@@ -208,13 +211,24 @@ def _evaluate_again(
 
 
 def _fit_on_everything(
-    fitter: Fitter, trial: Trial, number: int, refitted: FittedModel, everything: Training
+    fitter: Fitter, trial: Trial, number: int, stopped: Sequence[FittedModel], everything: Training
 ) -> FittedModel:
-    """Fit a trial on training and validation rows, for as long as the refit with the same seed was."""
+    """Fit a trial on training and validation rows, for as long as what was `stopped` by rows that it had not seen."""
     chosen = fitter.family
     if not chosen.settles:
         raise ValueError(
             f"refit: train_and_validation is not for {chosen.name!r}, whose training stops by the validation rows. "
             f"For these it is: {able_to_settle()}."
         )
-    return fitter(everything, chosen.settled(trial.params, refitted), trial.number, *_seed(number))
+    return fitter(everything, _settled(chosen, trial.params, stopped), trial.number, *_seed(number))
+
+
+def _settled(chosen: Family, settings: Mapping[str, Any], stopped: Sequence[FittedModel]) -> dict[str, Any]:
+    """Return settings that train as long as some models did: where these differ, as long as the median one."""
+    settled = [chosen.settled(settings, model) for model in stopped]
+    return {
+        name: value
+        if all(other[name] == value for other in settled)
+        else sorted(other[name] for other in settled)[len(settled) // 2]
+        for name, value in settled[0].items()
+    }
