@@ -24,6 +24,7 @@ import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from math import ceil, exp, log
 from pathlib import Path
 from statistics import mean, stdev
@@ -57,7 +58,7 @@ FOLDS = 3
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 ROUNDED_S = 5.0  # the peers' budgets are rounded up to as much, so that what they answered can be kept
 TRIALS: Mapping[Kind, Mapping[str, int]] = {  # what takes long tries little
-    "binary": {"logistic": 2, "lightgbm": 3, "catboost": 1, "extra_trees": 2, "mlp": 1},
+    "binary": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
     "multiclass": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
     "regression": {"ridge": 2, "lightgbm": 3, "catboost": 1, "extra_trees": 2, "mlp": 1},
 }
@@ -101,16 +102,21 @@ def main() -> None:
     torch.set_num_threads(1)
     threadpool_limits(1)
     pythons = {peer: environment(arguments.cache, peer) for peer in arguments.peers}
-    results: dict[str, dict[str, Any]] = {}
-    for name in arguments.data:
-        frame, kind = load_set(name, arguments.rows, arguments.cache, arguments.folder)
-        frame = frame.rename(columns=lambda column: re.sub(r'[",:{}\[\]]', "_", column))  # LightGBM takes no such names
-        problems = (draw_problem(frame, kind, seed) for seed in range(arguments.seeds))
-        runs = [compared(problem, seed, pythons, arguments) for seed, problem in enumerate(problems)]
-        results[name] = {"metric": DEFAULT_METRIC[kind], **{side: [run[side] for run in runs] for side in runs[0]}}
-        print(json.dumps({name: results[name]}), flush=True)
+    sets = {name: loaded(name, arguments) for name in arguments.data}
+    results: dict[str, dict[str, Any]] = {name: {"metric": DEFAULT_METRIC[kind]} for name, (_, kind) in sets.items()}
+    for seed, (name, (frame, kind)) in product(range(arguments.seeds), sets.items()):
+        sides = compared(draw_problem(frame, kind, seed), seed, pythons, arguments)
+        for side, value in sides.items():
+            results[name].setdefault(side, []).append(value)
+        print(json.dumps({"data": name, "seed": seed, **sides}), flush=True)
     print(_table(results))
     print(json.dumps({"name": "quality", **_summary(results, arguments.peers), "sides": results}))
+
+
+def loaded(name: str, options: argparse.Namespace) -> tuple[pd.DataFrame, Kind]:
+    """Return a data set with names of columns that LightGBM takes, and its kind of task."""
+    frame, kind = load_set(name, options.rows, options.cache, options.folder)
+    return frame.rename(columns=lambda column: re.sub(r'[",:{}\[\]]', "_", column)), kind
 
 
 def environment(cache: Path, peer: str) -> Path:
