@@ -53,7 +53,7 @@ FEATURE_DEFINITIONS = TABLES.and_also(
 MATRIX = TABLES.and_also(
     Reads(("task", "relationships", "examples", "features"), without=("features.selection", "examples.split"))
 )
-FEATURE_SELECTION = Reads(("task", "features.selection"))
+FEATURE_SELECTION = Reads(("task", "features.selection"), beside=("examples.target",))  # which names columns
 LEADERBOARD = Reads(("metric",))
 ENSEMBLE = Reads(("models.ensemble", "examples.weights"))
 REFERENCE = Reads(

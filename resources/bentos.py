@@ -136,7 +136,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
     @contextmanager
     def serve(self, tag: str, store: Path | None = None) -> Iterator[str]:
         """Start a Bento on a free port of 127.0.0.1 for the block; yield its URL once it is ready."""
-        port = _free_port()
+        port = free_port()
         command = [sys.executable, "-m", "bentoml", "serve", tag, "--host", "127.0.0.1", "--port", str(port)]
         with tempfile.TemporaryFile() as log, scratch_folder() as scratch:
             process = subprocess.Popen(
@@ -165,7 +165,8 @@ def _environment(store: Path) -> dict[str, str]:
     return {**inherited, **QUIET, "BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": ""}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

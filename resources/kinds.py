@@ -45,6 +45,7 @@ KINDS: Mapping[str, str] = {
     "fitted_hist_boosting": "ml.models.trees.hist_boosting:FittedHistBoosting",
     "fitted_lightgbm": "ml.models.trees.lightgbm:FittedLightGBM",
     "fitted_linear": "ml.models.linear:FittedLinear",
+    "fitted_targets": "ml.models.joined:FittedTargets",
     "fitted_network": "ml.models.networks.family:FittedNetwork",
     "fitted_xgboost": "ml.models.trees.xgboost:FittedXGBoost",
     "history_entry": "resources.tracking.history:Entry",

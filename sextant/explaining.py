@@ -14,9 +14,11 @@ SEED = 0
 
 
 def explained(
-    predictor: "Predictor", record: dict[str, Any], frame: pd.DataFrame
+    predictor: "Predictor", record: dict[str, Any], frame: pd.DataFrame, target: str | None = None
 ) -> tuple[pd.DataFrame, pd.DataFrame, np.ndarray, np.ndarray]:
     """Return SHAP values and features of rows, and of each row the mean answer that they begin at and its own answer.
+
+    Of many classes these are of the likeliest one, and of several targets of `target`.
 
     Raises RowsError for rows that the service would refuse, and StorageError where the development matrix is gone.
     """
@@ -39,7 +41,8 @@ def explained(
     base, answers = predict(reference).mean(axis=0), predict(X)
     bases = np.broadcast_to(base, answers.shape)
     if answers.ndim == 2:
-        likeliest = answers.argmax(axis=1)
+        targets = predictor.plan.task.targets
+        likeliest = np.full(len(answers), targets.index(target)) if target in targets else answers.argmax(axis=1)
         rows = np.arange(len(answers))
         values, bases, answers = values[rows, :, likeliest], bases[rows, likeliest], answers[rows, likeliest]
     named = pd.DataFrame(values, index=frame.index, columns=list(encoder.features))

@@ -43,7 +43,8 @@ class Model:
         """Answer the rows of a DataFrame, or of another table that speaks Arrow, by the names of the business.
 
         The answers are those of the service, with its warnings, in the order of the rows and with their index: `score`,
-        of many classes `class` and the probability of each; where the model has a threshold, `decision`. Columns that
+        of many classes `class` and the probability of each; where the model has a threshold, `decision`; of several
+        targets the probability and the decision of each, `probability_churn` and `decision_churn`. Columns that
         the model does not use are left out; one that is not there counts as missing in every row, and is warned of.
         Raises ValueError for columns of another type, and for rows that the service would refuse.
         """
@@ -54,20 +55,21 @@ class Model:
             answers: pd.DataFrame = answer_frame(self._predictor, table)
         return answers
 
-    def explain(self, frame: Any) -> "Explanation":
+    def explain(self, frame: Any, *, target: str | None = None) -> "Explanation":
         """Explain the answers to at most 1,000 rows: by how much each feature moves them, as SHAP values.
 
         They are those of the report: against rows of the development matrix that stand in for what is unknown. Of many
-        classes they explain the probability of the likeliest one. Raises what `predict` raises, and StorageError where
-        that matrix was removed.
+        classes they explain the probability of the likeliest one, of several targets that of `target`, which is then
+        needed. Raises what `predict` raises, and StorageError where that matrix was removed.
         """
+        self._require(target)
         table = self._checked(frame)
         if len(table) > MOST_ROWS:
             raise SextantError(f"{len(table)} rows were given, and at most {MOST_ROWS} are explained: take a sample")
         with prepared():
             from sextant.explaining import explained
 
-            return Explanation(self, *explained(self._predictor, self._record, table))
+            return Explanation(self, *explained(self._predictor, self._record, table, target))
 
     def report(self) -> Report:
         """Return the report on its evaluation; raise NotFound if it was never evaluated here."""
@@ -88,6 +90,17 @@ class Model:
                 return load(BentoStore().bundle(self.use_case, self.version))
             except BentoError as error:
                 raise NotFound(str(error)) from None
+
+    def _require(self, target: str | None) -> None:
+        """Raise SextantError for a target that the model has not, and for none where it has several."""
+        targets = list(self._predictor.plan.task.targets)
+        if target is None and targets:
+            raise SextantError(
+                f"{self.name} answers several targets; name the one to explain: target= one of {targets}"
+            )
+        if target is not None and target not in targets:
+            has = f"those that it answers: {targets}" if targets else "its only one: leave it out"
+            raise SextantError(f"{self.name} has no target {target!r} beside {has}")
 
     def _checked(self, frame: Any) -> "pd.DataFrame":
         """Return a DataFrame; warn of columns that it lacks."""

@@ -127,14 +127,14 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="session")
 def copy_project() -> Callable[[Path], Path]:
-    """Copies the project to a folder, for tests that change its configs."""
+    """Copies the project to a folder, for tests that change its configs: with its bytecode, which is made once so."""
 
     def copy(folder: Path) -> Path:
         folder.mkdir(exist_ok=True)
         for file in ("pyproject.toml", "workspace.yaml"):
             shutil.copy(ROOT / file, folder)
         for package in PACKAGES:
-            shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / package, folder / package)
         return folder
 
     return copy

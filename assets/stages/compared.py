@@ -15,7 +15,6 @@ from assets.framework.step import Step
 from ml.evaluation.unseen import compare_unseen, unseen
 from ml.exported.model import ExportedModel
 from ml.provenance.coordinates import Loaded
-from ml.tasks.metrics import Task
 from ml.tasks.row_weights import metric_weights
 from resources.storage import Stored
 from resources.tracking.protocol import RegistryError
@@ -82,10 +81,10 @@ def compare_with_champion(
         return Comparison({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
-    if (champion.answers, champion.threshold) == (model.answers, model.threshold):
+    if (champion.answers, champion.thresholds) == (model.answers, model.thresholds):
         return Comparison({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
     if champion.task != model.task:
-        reason = f"it answers {_described(champion.task)}, the candidate {_described(model.task)}"
+        reason = f"it answers {champion.task}, the candidate {model.task}"
         return Comparison({**fields, "incomparable": reason})
     try:
         scores = champion.scores(champion.features(tables, test))
@@ -96,7 +95,3 @@ def compare_with_champion(
     weights = metric_weights(spec.examples.weights, test)
     fields |= compare_unseen(spec.metric, spec.gates.champion, spec.seed, y, candidate, scores, fair, weights)
     return Comparison(fields) if "incomparable" in fields else Comparison(fields, scores, fair)
-
-
-def _described(task: Task) -> str:
-    return f"{task.kind} of the classes {', '.join(task.classes)}" if task.classes else task.kind

@@ -1,5 +1,7 @@
 """The blend of a use case's families."""
 
+from collections.abc import Mapping
+
 import dagster as dg
 import pandas as pd
 
@@ -8,10 +10,12 @@ from assets.framework.asset import asset
 from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.text import markdown_table
-from ml.search.ensemble import blend
+from ml.search.ensemble import Selection, blend
+from ml.search.targets import together
 from ml.search.tuning import TunedModel
 from ml.tasks.metrics import own_modules
 from ml.tasks.row_weights import metric_weights, weight_columns
+from ml.tasks.targets import TARGET, of_target, target_column, target_name
 from resources.storage import Columns
 
 
@@ -27,28 +31,37 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         spec = step.case.spec
         declared, how = spec.models.ensemble, spec.examples.weights
         assert declared is not None
-        rows = development.read({"split", "target", *weight_columns(how)})
+        rounds, calibrate = declared.rounds, declared.calibrate
         task = next(iter(models.values())).task
+        rows = development.read({"split", *task.columns, *weight_columns(how)})
         parts = [rows[rows["split"] == name] for name in ("train", "validation")]
-        y_train, y_valid = (task.labels(part["target"]) for part in parts)
-        train, valid = (metric_weights(how, part) for part in parts)
-        tuned, selection = blend(
-            models,
-            y_train,
-            y_valid,
-            rounds=declared.rounds,
-            counting=(train, valid),
-            calibrate=declared.calibrate,
-        )
-        path = pd.DataFrame(selection.path, columns=["added", tuned.metric])
-        step.show(
-            weights=dict(selection.weights),
-            selected_on="out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
-            path=dg.MetadataValue.md(markdown_table(path)),
-            **({"sharpness": selection.sharpness} if declared.calibrate else {}),
-        )
+        counting = (metric_weights(how, parts[0]), metric_weights(how, parts[1]))
+
+        def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
+            y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
+            tuned, selection = blend(members, y_train, y_valid, rounds=rounds, counting=counting, calibrate=calibrate)
+            _show(step, selection, tuned.metric, target_name(column))
+            return tuned
+
+        if task.targets:
+            members = {target: {name: model.of(target) for name, model in models.items()} for target in task.targets}
+            tuned = together({target: blended(members[target], target_column(target)) for target in task.targets})
+        else:
+            tuned = blended(models, TARGET)
         step.run.params(tuned.params)
         step.metrics({tuned.metric: tuned.score}, prefix="validation ")
         return tuned
 
     return ensemble
+
+
+def _show(step: Step, selection: Selection, metric: str, target: str) -> None:
+    """Show how a blend was selected, of several targets that of one."""
+    path = pd.DataFrame(selection.path, columns=["added", metric])
+    chosen = {
+        "weights": dict(selection.weights),
+        "selected on": "out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
+        "path": dg.MetadataValue.md(markdown_table(path)),
+        **({"sharpness": selection.sharpness} if selection.sharpness != 1 else {}),
+    }
+    step.show(**{of_target(name, target): shown for name, shown in chosen.items()})

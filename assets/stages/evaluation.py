@@ -36,6 +36,7 @@ from ml.report.pictures import pictures
 from ml.tasks.labels import at_threshold
 from ml.tasks.metrics import own_modules
 from ml.tasks.row_weights import metric_weights, weight_columns
+from ml.tasks.targets import of_target
 from resources.ledger import Ledger, LedgerError
 from resources.storage import Columns, StorageError
 from resources.tracking.registry import MODEL_HASH
@@ -69,15 +70,15 @@ def evaluation(case: Case) -> dg.AssetsDefinition:
         spec, model, sources = step.case.spec, ExportedModel(onnx_model), raw_tables(tables)
         columns = {*sources[spec.examples.table].column_names, *model.encoder.columns}
         require_slice_columns(f"use case {step.case.name!r}", spec, columns)
-        about_rows = {*spec.keys, "cutoff", "target", *weight_columns(spec.examples.weights)}
+        about_rows = {*spec.keys, "cutoff", *model.task.columns, *weight_columns(spec.examples.weights)}
         rows = test.read({*about_rows, *model.encoder.columns, *_sliced_by(spec)})
-        y, candidate = model.task.labels(rows["target"]), model.scores(rows)
+        y, candidate = model.task.labels_of(rows), model.scores(rows)
         champion = compare_with_champion(step, sources, rows, y, candidate, model)
         begun = Evaluation(
             model_hash=model.hash,
             family=model.family,
             rows=len(y),
-            target=model.task.summary(rows["target"]),
+            target=model.task.summary_of(rows),
             metrics={},
             period=_period(rows["cutoff"]),
             leak_audit=_leak_audit(model, sources, rows, spec.seed),
@@ -155,7 +156,7 @@ def evaluation_inputs(
         task=model.task,
         rows=rows,
         grouping=columns_of(sliced_by, rows, tables[spec.examples.table], spec.keys),
-        y=model.task.labels(rows["target"]),
+        y=model.task.labels_of(rows),
         candidate=candidate,
         champion=champion,
         fair=np.ones(len(rows), dtype=bool) if fair is None else fair,
@@ -169,7 +170,8 @@ def evaluation_inputs(
 def _report(step: Step, evaluation: Evaluation) -> None:
     """Show an evaluation in Dagster and MLflow: the page, its numbers as JSON, its figures, and the gates."""
     case, spec, figures = step.case, step.case.spec, step.attachment(FIGURES)
-    evaluation = _as_of_now(step, evaluation)
+    in_order = {target: evaluation.targets[target] for target in spec.examples.targets}  # as declared, not as stored
+    evaluation = _as_of_now(step, evaluation).model_copy(update={"targets": in_order})
     verdicts = judge(spec.gates, evaluation, spec.metric)
     page = html(case.name, spec, evaluation, verdicts, figures, step.coordinates.summary()).encode()
     report = step.storage.save(f"{case.name}/report", page, ".html")
@@ -177,10 +179,8 @@ def _report(step: Step, evaluation: Evaluation) -> None:
     numbers = stamp_json(as_json(evaluation, verdicts), step.coordinates.id)
     step.run.file("report.html", page)
     step.run.file("report.json", json.dumps(numbers, indent=1).encode())
-    step.metrics({evaluation.label(name): value for name, value in evaluation.metrics.items()}, prefix="test ")
-    rates = evaluation.decisions.rates if evaluation.decisions else {}
-    defined = {rate: estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
-    step.metrics({at_threshold(rate): value for rate, value in defined.items()}, prefix="test ")
+    for target, alone in {"": evaluation, **evaluation.targets}.items():
+        step.metrics({of_target(name, target): value for name, value in _figures(alone).items()}, prefix="test ")
     in_mlflow = step.run.link("report.html")
     step.show(report=dg.MetadataValue.url(in_mlflow), report_file=dg.MetadataValue.path(step.storage.uri(report)))
     step.show(**{"in short": dg.MetadataValue.md(in_short(evaluation, spec.metric))})
@@ -188,6 +188,13 @@ def _report(step: Step, evaluation: Evaluation) -> None:
         step.figure(name, png)
     for verdict in verdicts:
         step.check(verdict.gate, verdict.passed, verdict.reason, verdict.figures)
+
+
+def _figures(evaluation: Evaluation) -> dict[str, float]:
+    """Return the metrics on the test split, and the rates of decisions that are defined."""
+    rates = evaluation.decisions.rates if evaluation.decisions else {}
+    defined = {at_threshold(rate): estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
+    return {evaluation.label(name): value for name, value in evaluation.metrics.items()} | defined
 
 
 def _as_of_now(step: Step, evaluation: Evaluation) -> Evaluation:

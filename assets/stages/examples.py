@@ -12,7 +12,6 @@ from assets.stages.inputs import raw_inputs, raw_tables
 from ml.base.text import markdown_table
 from ml.examples.audit import WARNS, audit_examples, example_checks
 from ml.examples.build import make_examples
-from ml.tasks.metrics import Task
 
 
 def examples(case: Case) -> dg.AssetsDefinition:
@@ -28,11 +27,11 @@ def examples(case: Case) -> dg.AssetsDefinition:
         spec, sources = step.case.spec, raw_tables(tables)
         rows = make_examples(step.case.name, spec, sources)
         step.audit(*audit_examples(spec, sources, rows))
-        targets: dict[str, pd.Series] = dict(iter(rows.to_pandas().groupby("split")["target"]))
-        task = Task.of(spec.task, targets["train"])
-        table = [{"split": name, "rows": len(target), **task.summary(target)} for name, target in targets.items()]
+        splits: dict[str, pd.DataFrame] = dict(iter(rows.to_pandas().groupby("split")))
+        task = spec.task_of(splits["train"])
+        table = [{"split": name, "rows": len(part), **task.summary_of(part)} for name, part in splits.items()]
         step.show(splits=dg.MetadataValue.md(markdown_table(table)))
-        step.metrics({f"{name} rows": float(len(target)) for name, target in targets.items()})
+        step.metrics({f"{name} rows": float(len(part)) for name, part in splits.items()})
         return rows
 
     return examples

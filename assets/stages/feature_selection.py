@@ -24,7 +24,13 @@ def feature_selection(case: Case) -> dg.AssetsDefinition:
         """The features that training reads, decided by training rows alone, and why each other one was dropped."""
         spec = step.case.spec
         selected = select(
-            step.case.name, development, feature_definitions, spec.features.selection, spec.seed, spec.task
+            step.case.name,
+            development,
+            feature_definitions,
+            spec.features.selection,
+            spec.seed,
+            spec.task,
+            spec.examples.target_columns,
         )
         step.show(kept=len(selected.kept), dropped=len(selected.dropped))
         if selected.dropped:

@@ -21,11 +21,13 @@ from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
+from ml.search.targets import together
 from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task, own_modules
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights, weight_columns
+from ml.tasks.targets import with_alone
 from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns
@@ -70,12 +72,22 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
     ) -> TunedModel:
         spec = step.case.spec
         how, kept = spec.examples.weights, feature_selection.kept
-        rows = development.read({"split", "target", *weight_columns(how), *_folded_by(spec), *kept})
+        columns = {"split", *spec.examples.target_columns, *weight_columns(how), *_folded_by(spec), *kept}
+        rows = development.read(columns)
         _require_features(name, spec, feature_definitions)
-        declared_as = spec.objective, spec.examples.target, spec.monotone
-        data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
+        declared_as = spec.objective, spec.examples.one_target, spec.monotone
+
+        def alone(rows: pd.DataFrame, target: str = "") -> TunedModel:
+            data = training(rows, feature_definitions.only(kept), spec.task, how, *declared_as)
+            return searched(step, name, rows, data, device, grouped, target)
+
         with step.device() as device:
-            return searched(step, name, rows, data, device, grouped)
+            if not spec.examples.targets:
+                return alone(rows)
+            of_targets = {target: alone(with_alone(rows, target), target) for target in spec.examples.targets}
+        tuned = together(of_targets)
+        step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+        return tuned
 
     reference = case.spec.models.references.get(name, name)
     _check(case, name, reference, declared)

@@ -56,7 +56,8 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         """The candidate as one ONNX file, with measured parity against the native model."""
         candidate = models[leaderboard.candidate]
         used = candidate.encoder.columns
-        rows = development.read({"split", "target", *weight_columns(step.case.spec.examples.weights), *used})
+        weights = weight_columns(step.case.spec.examples.weights)
+        rows = development.read({"split", *candidate.task.columns, *weights, *used})
         content = export(
             candidate.model,
             candidate.encoder,
@@ -84,7 +85,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
 def reference(spec: UseCaseSpec, candidate: TunedModel, rows: pd.DataFrame) -> Reference:
     """Return what the rows of both splits tell of the candidate, by its answers from before it learned from both."""
     parts = [rows[rows["split"] == name] for name in ("train", "validation")]
-    y_train, y_valid = (candidate.task.labels(part["target"]) for part in parts)
+    y_train, y_valid = (candidate.task.labels_of(part) for part in parts)
     counting = [metric_weights(spec.examples.weights, part) for part in parts]
     scores = candidate.refit_scores or (candidate.score,)
     return make_reference(

@@ -1,5 +1,6 @@
 """Batch predictions by the production model."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import dagster as dg
@@ -18,13 +19,18 @@ from ml.tasks.metrics import Task
 from ml.tasks.weighted import most_likely
 
 
-def answer_columns(task: Task, scores: np.ndarray, threshold: float | None = None) -> dict[str, np.ndarray]:
+def answer_columns(task: Task, scores: np.ndarray, thresholds: Sequence[float] = ()) -> dict[str, np.ndarray]:
     """Return the columns of predictions: `score`, with a threshold the `decision` too.
 
-    Of many classes these are the likeliest, its probability and that of each.
+    Of many classes these are the likeliest, its probability and that of each; of several targets the probability of
+    each, and the decision by its threshold.
     """
+    if task.targets:
+        columns = {f"probability_{name}": scores[:, at] for at, name in enumerate(task.targets)}
+        decided = zip(task.targets, thresholds, strict=True)
+        return columns | {f"decision_{name}": columns[f"probability_{name}"] >= cut for name, cut in decided}
     if task.kind != "multiclass":
-        return {"score": scores} if threshold is None else {"score": scores, "decision": scores >= threshold}
+        return {"score": scores, **({"decision": scores >= thresholds[0]} if thresholds else {})}
     names = np.array(task.classes, dtype=object)
     of_each = {f"probability_{name}": scores[:, code] for code, name in enumerate(task.classes)}
     return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}
@@ -43,7 +49,7 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         if model.served.examples.query is None:
             step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
         return rows.assign(
-            **answer_columns(model.task, model.scores(model.features(sources, rows)), model.threshold),
+            **answer_columns(model.task, model.scores(model.features(sources, rows)), model.thresholds),
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
             coordinates=step.coordinates.id,

@@ -23,22 +23,24 @@ from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
 from ml.tasks.row_weights import RowWeights
+from ml.tasks.targets import of_target
 from resources.home import home
 from resources.ledger import Ledger
 
 
 def searched(
-    step: Step, name: str, rows: pd.DataFrame, data: Training, device: str, grouped: pa.Table | None
+    step: Step, name: str, rows: pd.DataFrame, data: Training, device: str, grouped: pa.Table | None, target: str = ""
 ) -> TunedModel:
     """Return the tuned model of a family over the rows of both splits, and show its search; `data` is the rows encoded.
 
-    `grouped` is the examples' table where the split names a column of it as the group.
+    `grouped` is the examples' table where the split names a column of it as the group. Of several targets the rows have
+    `target` alone, which has a study of its own.
     """
     spec, declared = step.case.spec, step.case.spec.models.families[name]
-    first = _last(step, name) if declared.warm_start == "last" else None
+    first = _last(step, name, target) if declared.warm_start == "last" else None
     reference = spec.models.references.get(name, name)
-    study = f"{step.case.name}/{name}/{step.identity(reads.search(reference))[:16]}"
-    step.labels["study"] = study
+    step.labels["study"] = f"{step.case.name}/{name}/{step.identity(reads.search(reference))[:16]}"
+    study = "/".join(filter(None, [step.labels["study"], target]))
     train = rows[rows["split"] == "train"]
     with step.studies.hold(study) as storage:
         search = Search(
@@ -61,15 +63,17 @@ def searched(
             device=device,
             fixed=declared.fixed,
             checkpoints=CheckpointFolder(home() / "checkpoints"),
-            report=lambda progress: step.run.curve(progress.step, progress.curves()),
-            on_trial=lambda trial: _log(step, trial),
+            report=lambda progress: step.run.curve(
+                progress.step, {of_target(curve, target): value for curve, value in progress.curves().items()}
+            ),
+            on_trial=lambda trial: _log(step, trial, target),
             folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
             refit=_refit(declared, rows, data, spec),
-            around=step.run.trials(),
+            around=step.run.trials(target),
         )
-        _show_study(step, tuned, storage)
-    _show(step, tuned)
+        _show_study(step, tuned, storage, target)
+    _show(step, tuned, target)
     return tuned
 
 
@@ -82,15 +86,23 @@ def _groups(spec: UseCaseSpec, train: pd.DataFrame, grouped: pa.Table | None) ->
     return None if groups is None else groups.to_pandas()
 
 
-def _last(step: Step, name: str) -> TunedModel | None:
-    """Return the model of the last materialization, which becomes a coordinate of this one; None at first."""
+def _last(step: Step, name: str, target: str) -> TunedModel | None:
+    """Return the model of the last materialization, which becomes a coordinate of this one; None at first.
+
+    Of several targets it is that of this one; None where there was none.
+    """
     ledger, asset = Ledger(), step.case.key(f"models/{name}").to_user_string()
     identity, stored = ledger.latest_of(asset), ledger.latest_result(asset)
     if identity is None or stored is None:
         return None
     last: TunedModel = step.storage.load(stored)
-    step.also_loaded("warm start", Loaded(asset, stored.hash, identity))
-    step.show(warm_start={"study": last.study, "parameters": dict(last.params)})
+    if "warm start" not in step.loaded:
+        step.also_loaded("warm start", Loaded(asset, stored.hash, identity))
+    if target or last.task.targets:
+        if target not in last.task.targets:
+            return None
+        last = last.of(target)
+    step.show(**{of_target("warm start", target): {"study": last.study, "parameters": dict(last.params)}})
     return last
 
 
@@ -108,31 +120,35 @@ def _refit(declared: Family, rows: pd.DataFrame, data: Training, spec: UseCaseSp
     return Refit(declared.refit_seeds, everything, declared.tolerance, declared.keep == "mean", best)
 
 
-def _log(step: Step, trial: Trial) -> None:
+def _log(step: Step, trial: Trial, target: str) -> None:
     """Log a trial as an MLflow run below the asset's."""
-    step.log.info(f"trial {trial.number}: {outcome(trial)}")
+    name = of_target(f"trial {trial.number}", target)
+    step.log.info(f"{name}: {outcome(trial)}")
     tags = {"trial": str(trial.number), "state": trial.state, **({"reason": trial.reason} if trial.reason else {})}
     scores = {"score": [trial.score] if trial.score is not None else [], "fold score": list(trial.folds)}
-    step.run.child(f"trial {trial.number}", trial.params, scores, tags)
+    step.run.child(name, trial.params, scores, tags)
 
 
-def _show_study(step: Step, tuned: TunedModel, storage: Any) -> None:
+def _show_study(step: Step, tuned: TunedModel, storage: Any, target: str) -> None:
     import optuna
 
-    step.figure("history", history(tuned.trials, tuned.metric))
+    step.figure(of_target("history", target), history(tuned.trials, tuned.metric))
     study = optuna.load_study(study_name=tuned.study, storage=storage)
-    step.run.file("study.html", page(study, tuned.metric).encode())
-    link = step.run.link("study.html")
-    step.show(study=tuned.study, study_plots=dg.MetadataValue.url(link))
+    file = f"study_{target}.html" if target else "study.html"
+    step.run.file(file, page(study, tuned.metric).encode())
+    shown = {"study": tuned.study, "study plots": dg.MetadataValue.url(step.run.link(file))}
+    step.show(**{of_target(name, target): value for name, value in shown.items()})
 
 
-def _show(step: Step, tuned: TunedModel) -> None:
-    step.show(best_parameters=dict(tuned.params), trials=dg.MetadataValue.md(_table(tuned.trials)))
-    step.run.params(tuned.params)
-    step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+def _show(step: Step, tuned: TunedModel, target: str) -> None:
+    shown = {"best parameters": dict(tuned.params), "trials": dg.MetadataValue.md(_table(tuned.trials))}
+    step.show(**{of_target(name, target): value for name, value in shown.items()})
+    step.run.params({f"{target}.{param}" if target else param: value for param, value in tuned.params.items()})
+    figures = {tuned.metric: tuned.score}
     if len(tuned.refit_scores) > 1:
-        spread = {"mean": mean(tuned.refit_scores), "standard deviation": stdev(tuned.refit_scores)}
-        step.metrics({f"{tuned.metric} {name} of seeds": value for name, value in spread.items()}, "validation ")
+        figures[f"{tuned.metric} mean of seeds"] = mean(tuned.refit_scores)
+        figures[f"{tuned.metric} standard deviation of seeds"] = stdev(tuned.refit_scores)
+    step.metrics({of_target(name, target): value for name, value in figures.items()}, prefix="validation ")
 
 
 def outcome(trial: Trial) -> str:

@@ -12,6 +12,7 @@ from dagster.components.core.component_tree import ComponentTreeException
 from pydantic import ValidationError
 
 from ml.declaration.use_case import UseCaseSpec
+from ml.provenance.source import PARSED
 
 VALIDATING = "DAGSTER_IS_DEFS_VALIDATION_CLI"  # set by `dg check defs` and `dagster definitions validate`
 
@@ -44,7 +45,9 @@ def load_use_case(folder: Path) -> dg.Definitions:
     """Return the definitions of one folder, without a look at those beside it; raises BrokenUseCaseError."""
     with _named(folder):
         module = import_module(f"{folder.parent.name}.{folder.name}")
-        return dg.ComponentTree.from_module(module, folder.parents[1]).build_defs(folder)
+        definitions = dg.ComponentTree.from_module(module, folder.parents[1]).build_defs(folder)
+    PARSED.keep()
+    return definitions
 
 
 def load_declaration(folder: Path) -> UseCaseSpec:

@@ -23,7 +23,8 @@ FIELDS_OF_THE_RUN = {
     *("champion_intervals", "champion_calibration", "seen_by_champion"),
     "serving",
 }
-WITHIN = {"slices": {"__all__": {"against_champion"}}}  # such fields of the parts of a model
+WITHIN: dict[str, Any] = {"slices": {"__all__": {"against_champion"}}}  # such fields of the parts of a model
+WITHIN |= {"targets": {"__all__": dict(WITHIN)}}  # the records of several targets are parts of that of all
 
 # Parts of an evaluation that the last digit of one score can change: which rows are wrong, in which bin one lies.
 ON_SINGLE_ROWS = {
@@ -96,12 +97,17 @@ def _tables(first: pd.DataFrame, second: pd.DataFrame, tolerance: float) -> Verd
     return Verdict("different", f"{rows} of {len(first)} rows, in {', '.join(map(str, changed[:5]))}")
 
 
+def _unnamed(model: Any) -> Any:
+    of_targets = tuple(map(_unnamed, getattr(model, "of_targets", ())))
+    return replace(model, study="", **({"of_targets": of_targets} if of_targets else {}))
+
+
 def _pickled(value: Any) -> bytes:
     """Return a value as bytes; of a tuned model without the name of its study, which tells the environment.
 
     Which equal texts in it are one object is up to the process that stored it, so each is written out.
     """
-    unnamed = replace(value, study="") if hasattr(value, "study") else value
+    unnamed = _unnamed(value) if hasattr(value, "study") else value
     content = io.BytesIO()
     pickler = pickle.Pickler(content, protocol=5)
     pickler.fast = True
@@ -110,8 +116,15 @@ def _pickled(value: Any) -> bytes:
 
 
 def _plain(value: BaseModel) -> dict[str, Any]:
-    fields = value.model_dump(mode="json", exclude=WITHIN)
-    return {name: content for name, content in fields.items() if name not in FIELDS_OF_THE_RUN}
+    return _without(value.model_dump(mode="json", exclude=WITHIN), FIELDS_OF_THE_RUN)
+
+
+def _without(record: dict[str, Any], names: set[str]) -> dict[str, Any]:
+    """Return a record without some fields, and without them in those of several targets."""
+    fields = {name: content for name, content in record.items() if name not in names}
+    if of_targets := fields.get("targets"):
+        fields["targets"] = {name: _without(part, names) for name, part in of_targets.items()}
+    return fields
 
 
 def _models(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> Verdict:
@@ -119,8 +132,7 @@ def _models(first: dict[str, Any], second: dict[str, Any], tolerance: float) -> 
     verdict = _values(first, second, tolerance)
     if verdict.word != "different" or tolerance <= TOLERANCE:
         return verdict
-    one, other = ({name: record[name] for name in record if name not in ON_SINGLE_ROWS} for record in (first, second))
-    return _values(one, other, tolerance)
+    return _values(_without(first, ON_SINGLE_ROWS), _without(second, ON_SINGLE_ROWS), tolerance)
 
 
 def _same(first: Any, second: Any) -> bool:

@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 
 from dagster_project.results.comparison import compare_results, leaves
-from ml.provenance.source import Source, module_name
+from ml.provenance.parsed import module_name
+from ml.provenance.source import Source
 from resources.ledger import Ledger
 from resources.storage import StorageError, Stored, storage
 

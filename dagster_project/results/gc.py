@@ -134,7 +134,8 @@ def _studies(ledger: Ledger, studies: Studies, needed: set[str], old: Old) -> It
     """Yield the studies that no needed model was found by, and that have had no trial since."""
     needed_studies = {ledger.records[identity]["labels"].get("study") for identity in needed}
     for name, last in studies.last_used().items():
-        if name not in needed_studies and old(last):
+        of_targets = name.rpartition("/")[0]  # each of several targets has a study of its own below the model's
+        if not needed_studies & {name, of_targets} and old(last):
             yield Garbage("study", name, 0)
 
 

@@ -147,7 +147,7 @@ def _names(predictor: Predictor, part: Part, scored: Scored) -> dict[str, pa.Arr
     if not part.keys:
         return {ROW: pa.array(range(scored.rows + 1, scored.rows + 1 + len(part.records)), pa.int64())}
     scored.without_key += max((values.null_count for values in part.keys.values()), default=0)
-    taken = {*answer_schema(predictor.plan.task, predictor.threshold).names, REFUSED, "model", "coordinates"}
+    taken = {*answer_schema(predictor.plan.task, predictor.thresholds).names, REFUSED, "model", "coordinates"}
     return {f"key_{name}" if name in taken else name: values for name, values in part.keys.items()}
 
 

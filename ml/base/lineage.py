@@ -1,6 +1,9 @@
 """Lineage: the columns of a table by whose values a query makes one of its own."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -25,40 +28,59 @@ def _columns_behind(query: str, name: str, table: str) -> frozenset[str]:
     own = {entry["key"].lower() for node in nodes for entry in node.get("cte_map", {}).get("map", [])}
     bases = [node for node in nodes if node.get("type") == "BASE_TABLE" and node["table_name"].lower() not in own]
     tables = {(node["alias"] or node["table_name"]).lower(): node["table_name"].lower() for node in bases}
-    items = [(item, _is_elsewhere(node, table, own)) for node in nodes for item in node.get("select_list") or []]
+    made_of: dict[str, set[str]] = {}  # what each column of the query is made of, of the table or of the query itself
+    of_table: dict[str, set[str]] = {}  # of that, what is the table's, whatever else the query makes
+    selecting = [node for node in nodes if node.get("select_list")]
+    for node in selecting:
+        selection = _Selection.of(node, table, own)
+        others = {column for other in selecting if other is not node for column, _ in _items(other)}
+        for made, item in _items(node):
+            parts, sure = made_of.setdefault(made, set()), of_table.setdefault(made, set())
+            alone = selection.alone or any("select_list" in inner for inner in nodes_of(item))
+            for qualifier, column in _references(item):
+                if tables.get(qualifier, table) == table if qualifier else not selection.elsewhere:
+                    parts.add(column)
+                    if column not in others or (tables.get(qualifier) == table if qualifier else alone):
+                        sure.add(column)
     found: set[str] = set()
     rest = {name}
     while rest:
         wanted = rest.pop()
         found.add(wanted)
-        for item, elsewhere in items:
-            if _name(item) == wanted:
-                rest |= {
-                    column
-                    for qualifier, column in _references(item)
-                    if (tables.get(qualifier, table) == table if qualifier else not elsewhere)
-                } - found
-    return frozenset(column for column in found if not _is_made((item for item, _ in items), column))
+        rest |= made_of.get(wanted, set()) - found
+    taken = set[str]().union(*(of_table.get(column, set()) for column in found))
+    return frozenset(column for column in found if column in taken or column not in made_of)
 
 
-def _is_made(items: Iterable[Node], name: str) -> bool:
-    """Return whether a query makes the column of a name itself, and nowhere takes one as it is."""
-    made = [item for item in items if _name(item) == name]
-    return bool(made) and not any(
-        item.get("class") == "COLUMN_REF" and item["column_names"][-1].lower() == name for item in made
-    )
+@dataclass(frozen=True)
+class _Selection:
+    """The rows that a selection is made of: all `elsewhere`, of other tables, or of the table `alone`, or it may be."""
+
+    elsewhere: bool
+    alone: bool
+
+    @classmethod
+    def of(cls, node: Node, table: str, own: Collection[str]) -> _Selection:
+        """Return it of a node of a query that has tables of its `own`."""
+        sources = list(_sources(node.get("from_table")))
+        mixed = any(source is None or source in own for source in sources)
+        return cls(bool(sources) and not mixed and table not in sources, table in sources and not mixed)
+
+
+def _items(node: Node) -> Iterator[tuple[str, Node]]:
+    """Yield the columns that a selection names, each with its expression, those that it replaces or renames too."""
+    for item in node["select_list"]:
+        yield _name(item), item
+        for entry in item.get("replace_list") or []:
+            yield entry["key"].lower(), entry["value"]
+        for entry in item.get("rename_list") or []:
+            yield entry["value"].lower(), {"class": "COLUMN_REF", "column_names": [entry["key"]["column"]]}
 
 
 def _name(item: Node) -> str:
     if item.get("alias") or item.get("class") != "COLUMN_REF":
         return str(item.get("alias", "")).lower()
     return str(item["column_names"][-1]).lower()
-
-
-def _is_elsewhere(node: Node, table: str, own: set[str]) -> bool:
-    """Return whether all rows that a selection is made of are of other tables."""
-    sources = list(_sources(node.get("from_table")))
-    return bool(sources) and not any(source is None or source in own or source == table for source in sources)
 
 
 def _sources(source: Any) -> Iterator[str | None]:

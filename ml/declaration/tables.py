@@ -14,6 +14,7 @@ from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
 from ml.tasks.row_weights import BALANCED
+from ml.tasks.targets import NAME, TARGET, target_column
 from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
@@ -163,6 +164,24 @@ class Table(Part):
         return f"{self.time}+{known_at}" if is_duration(known_at) else known_at
 
 
+def _by_name(targets: list[str] | dict[str, str]) -> dict[str, str]:
+    return dict(targets) if isinstance(targets, dict) else {name: quoted(name) for name in targets}
+
+
+def _check_names(names: list[str]) -> None:
+    """Raise ValueError for names that several targets cannot have: each is part of columns, keys and metrics."""
+    if len(names) < 2:
+        raise ValueError(f"{names} are not several targets: write one as a text, such as target: churned")
+    if wrong := [name for name in names if not re.fullmatch(NAME, name)]:
+        raise ValueError(
+            f"{wrong} are no names of targets, of letters a to z, digits and _: write behind a name what it is, "
+            "such as {late: days > 30}"
+        )
+    lower = [name.lower() for name in names]
+    if twice := sorted({name for name in names if lower.count(name.lower()) > 1}):
+        raise ValueError(f"{twice} are targets of one name, but for its case at most; give each its own")
+
+
 class Examples(Part):
     """The rows that are examples, the question about them, and its moment."""
 
@@ -177,11 +196,12 @@ class Examples(Part):
     cutoff: str | None = Field(
         None, description="When the prediction is made: a time column, or one less a duration (departure - 2h)."
     )
-    target: str | None = Field(
+    target: str | list[str] | dict[str, str] | None = Field(
         None,
         description="A SQL expression that is never null: true for the positive class of a binary task, the class of a "
         "multiclass one, the number of a regression. Of `ln(price)` (log, log2, log1p, sqrt) "
-        "the transform is learned, and `price` answered.",
+        "the transform is learned, and `price` answered. Several targets of a binary task are a list of columns, or "
+        "expressions by name: {churn: plan = 'none', late: days > 30}.",
     )
     known: list[str] | None = Field(
         None,
@@ -197,12 +217,23 @@ class Examples(Part):
     )
     split: Split = Field(description="How the examples are divided into train, validation and test.")
 
-    @field_validator("where", "target")
+    @field_validator("where")
     @classmethod
-    def _check_expression(cls, expression: str | None) -> str | None:
-        if expression is not None:
-            row_sql(number_of(expression))
-        return expression
+    def _check_condition(cls, condition: str | None) -> str | None:
+        if condition is not None:
+            row_sql(condition)
+        return condition
+
+    @field_validator("target")
+    @classmethod
+    def _check_target(cls, target: str | list[str] | dict[str, str] | None) -> str | list[str] | dict[str, str] | None:
+        if isinstance(target, str):
+            row_sql(number_of(target))
+        elif target is not None:
+            _check_names(list(target))
+            for expression in _by_name(target).values():
+                row_sql(expression)
+        return target
 
     @field_validator("query")
     @classmethod
@@ -226,11 +257,29 @@ class Examples(Part):
     @model_validator(mode="after")
     def _query_or_target(self) -> "Examples":
         given = [name for name in ("where", "cutoff", "target") if getattr(self, name) is not None]
-        if self.query is not None and given:
-            raise ValueError(f"examples.query says everything; leave out {', '.join(given)}")
+        if self.query is not None and given and not (given == ["target"] and isinstance(self.target, list)):
+            raise ValueError(
+                f"examples.query says everything; leave out {', '.join(given)}. Of several targets, target lists the "
+                "query's columns"
+            )
         if self.query is None and self.target is None:
             raise ValueError("examples needs a target, or a query that gives key, cutoff and target")
         return self
+
+    @property
+    def targets(self) -> dict[str, str]:
+        """The SQL expressions of several targets, by name, over the table or the query; none where there is one."""
+        return {} if self.target is None or isinstance(self.target, str) else _by_name(self.target)
+
+    @property
+    def target_columns(self) -> list[str]:
+        """The columns of examples and feature matrices that hold the target, or each of several."""
+        return [target_column(name) for name in self.targets] or [TARGET]
+
+    @property
+    def one_target(self) -> str | None:
+        """The SQL expression of the target; None where a query gives it, and of several."""
+        return self.target if isinstance(self.target, str) else None
 
     @property
     def weight_column(self) -> str | None:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -20,10 +20,14 @@ from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, fits, metrics_of, usual_metrics
+from ml.tasks.metrics import DEFAULT_METRIC, Kind, MetricName, Task, fits, metrics_of, usual_metrics
 from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
+from ml.tasks.targets import TARGET
 from ml.tasks.transforms import TRANSFORMS, applied
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DIRECTIONS = {"increasing": 1, "decreasing": -1}
 
@@ -152,8 +156,13 @@ class UseCaseSpec(Part):
         ]
         if self.objective is not None and self.task != "regression":
             problems.append(f"objective: {self.objective} is for numbers; the task is {self.task!r}")
-        if self.task == "regression" and self.examples.target is not None:
-            problems += self._transform_problems(self.examples.target)
+        if self.task == "regression" and self.examples.one_target is not None:
+            problems += self._transform_problems(self.examples.one_target)
+        if self.examples.targets and self.task != "binary":
+            problems.append(
+                f"examples.target: several targets are for the task 'binary', where each is true or false; this is "
+                f"{self.task!r}: declare a use case for each of {', '.join(self.examples.targets)}"
+            )
         if self.monotone and self.task == "multiclass":
             problems.append("monotone: of many classes none could rise without another falling; declare another task")
         if self.examples.weights == BALANCED and self.task == "regression":
@@ -192,8 +201,9 @@ class UseCaseSpec(Part):
         if table is None:
             return self
         named = {"the key": set(table.keys), "the column, by which rows are found,": derived.looked_up_by(self)}
+        every = {"cutoff", TARGET, "split", *map(str.lower, self.examples.target_columns)}
         for what, columns in named.items():
-            if taken := sorted(name for name in columns if name.lower() in ("cutoff", "target", "split")):
+            if taken := sorted(name for name in columns if name.lower() in every):
                 raise ValueError(
                     f"{what} {taken[0]!r} of {self.examples.table!r} has the name of a column that every example has; "
                     "give it another name at its source"
@@ -327,6 +337,12 @@ class UseCaseSpec(Part):
     def of_the_past(self) -> bool:
         """True where features depend on when an example is asked."""
         return derived.of_the_past(self)
+
+    def task_of(self, rows: "pd.DataFrame") -> Task:
+        """Return the task of rows with their targets: of many classes, those that they have."""
+        if self.examples.targets:
+            return Task(self.task, targets=tuple(self.examples.targets))
+        return Task.of(self.task, rows[TARGET])
 
     def foreign_keys(self, table: str) -> set[str]:
         """Return the columns of a table that name a row of another, unless logical_types says what they hold."""

@@ -17,6 +17,7 @@ from ml.evaluation.fairness import Fairness, fairness
 from ml.evaluation.record import Evaluation, Interval, paired_difference
 from ml.evaluation.slice_search import LEAST_LOST, Search, WeakSlice, worst_slices
 from ml.evaluation.slices import Part, Slice, judge_slice, parts
+from ml.evaluation.unseen import compare_unseen
 from ml.evaluation.wrong_rows import most_wrong
 from ml.intervals.bootstrap import Resampling, estimate, resampled_values
 from ml.intervals.calibration import calibration
@@ -25,6 +26,7 @@ from ml.intervals.thresholds import decide
 from ml.tasks.metrics import Metric, Task, rows_unanswered, score, usual_metrics
 from ml.tasks.row_weights import at
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.targets import TARGET, target_column
 
 if TYPE_CHECKING:
     from ml.exported.reference import Reference
@@ -55,6 +57,19 @@ class EvaluationInputs:
     predict: Predict
     weights: np.ndarray | None = None
 
+    def of(self, target: str) -> EvaluationInputs:
+        """Return the same of one of several targets, as if it were the only one."""
+        at = self.task.targets.index(target)
+        return replace(
+            self,
+            task=self.task.alone,
+            y=self.y[:, at],
+            candidate=self.candidate[:, at],
+            champion=None if self.champion is None else self.champion[:, at],
+            reference=self.reference.targets[target],
+            predict=lambda X: self.predict(X)[:, at],
+        )
+
     @property
     def resampling(self) -> Resampling:
         plan = self.spec.evaluation
@@ -84,6 +99,8 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
     """Return an evaluation with all that the test rows say; `explanations` are those of the candidate's answers."""
     # Infinite answers would make warnings, and figures, of a candidate that is refused anyway.
     inputs = replace(inputs, candidate=np.where(np.isfinite(inputs.candidate), inputs.candidate, np.nan))
+    if inputs.task.targets:
+        return _of_all(evaluation, inputs, explanations)
     important = [importance.feature for importance in explanations.importances[:SHOWN_FEATURES]]
     keys = inputs.spec.keys
     parts = {
@@ -98,6 +115,38 @@ def evaluate(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Exp
     }
     measured = evaluation.model_copy(update=parts)
     return measured.model_copy(update={"ablation": tuple(_ablation(measured, inputs))})
+
+
+def _of_all(evaluation: Evaluation, inputs: EvaluationInputs, explanations: Explained) -> Evaluation:
+    """Return the evaluation of several targets: that of each, and what there is of all of them together."""
+    of_targets = zip(inputs.task.targets, explanations.of_targets, strict=True)
+    parts = {
+        "not_finite": rows_unanswered(inputs.candidate, inputs.task),
+        **_metrics(inputs),
+        "slices": (*_target_slices(inputs), *_declared_slices(inputs)),
+        "importances": tuple(explanations.importances),
+        "reference": inputs.reference,
+        "targets": {name: _of_target(evaluation, inputs, name, alone) for name, alone in of_targets},
+    }
+    return evaluation.model_copy(update=parts)
+
+
+def _of_target(evaluation: Evaluation, inputs: EvaluationInputs, target: str, explanations: Explained) -> Evaluation:
+    alone = inputs.of(target)
+    about = {"target": alone.task.summary(inputs.rows[target_column(target)]), "serving": None, "leak_audit": None}
+    if alone.champion is not None:
+        rule, sides = inputs.spec.gates.champion, (alone.candidate, alone.champion)
+        about |= compare_unseen(
+            inputs.spec.metric, rule, inputs.spec.seed, alone.y, *sides, inputs.fair, inputs.weights
+        )
+    return evaluate(evaluation.model_copy(update=about), alone, explanations)
+
+
+def _target_slices(inputs: EvaluationInputs) -> Iterator[Slice]:
+    """Yield each of several targets as a slice of the answers: the champion may be better at one of them."""
+    rows = np.arange(len(inputs.y))
+    for target in inputs.task.targets:
+        yield _slice(inputs.of(target), Part(TARGET, target, rows), None)
 
 
 def _ablation(measured: Evaluation, inputs: EvaluationInputs) -> Iterator[Ablated]:
@@ -177,10 +226,16 @@ def _slices(inputs: EvaluationInputs) -> dict[str, Any]:
     plan = inputs.spec.evaluation
     searched = worst_slices(inputs.rows, inputs.encoder.features, _search(inputs), plan.worst_slices)
     weak = {_identity(finding.part): finding for finding in searched.findings}
-    declared = [part for name in plan.slices for part in parts(name, inputs.grouping[name], plan.slice_rows)]
-    slices = [_slice(inputs, part, weak.pop(_identity(part), None)) for part in declared]
+    slices = _declared_slices(inputs, weak)
     slices += [_slice(inputs, finding.part, finding, declared=False) for finding in weak.values()]
     return {"slices": tuple(slices), "searched_slices": searched.looked_at}
+
+
+def _declared_slices(inputs: EvaluationInputs, weak: dict[tuple[str, bytes], WeakSlice] | None = None) -> list[Slice]:
+    """Judge the declared slices, and take those out of `weak` that were found too."""
+    plan, weak = inputs.spec.evaluation, {} if weak is None else weak
+    declared = [part for name in plan.slices for part in parts(name, inputs.grouping[name], plan.slice_rows)]
+    return [_slice(inputs, part, weak.pop(_identity(part), None)) for part in declared]
 
 
 def _identity(part: Part) -> tuple[str, bytes]:

@@ -7,9 +7,9 @@ predictions, NeurIPS.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -117,15 +117,17 @@ def sample(rows: int, most: int, seed: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Explained:
-    """Every feature's importance, the greatest drop first, and SHAP values [n_rows, n_features(, n_classes)] of X.
+    """Every feature's importance, the greatest drop first, and SHAP values [n_rows, n_features(, n_answers)] of X.
 
-    X [n_rows, n_features] and `values` have their columns in the order of `features`.
+    X [n_rows, n_features] and `values` have their columns in the order of `features`. Of several targets these are of
+    the mean metric and of all answers, and `of_targets` explains the answer to each.
     """
 
     importances: list[Importance]
     features: tuple[str, ...]
     X: np.ndarray
     values: np.ndarray
+    of_targets: tuple[Explained, ...] = ()
 
 
 def explain(
@@ -142,36 +144,51 @@ def explain(
     seed: int,
 ) -> Explained:
     """Explain the answers to samples of the rows of a feature matrix; the sample of the metric has every class."""
-    chosen = sampled_rows(y, task, max(rows, len(task.classes)), seed)
+    chosen = sampled_rows(y, task, max(rows, len(task.classes), len(task.targets) + 1), seed)
     X = encoder.encode(matrix.iloc[chosen]).astype(np.float64)
-    drops, deviations = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
+    drops = permutation_drops(predict, X, y[chosen], metric, seed, at(weights, chosen))
     explained_rows = X[sample(len(X), shap_rows, seed + 1)]
     values = shap_values(predict, X[sample(len(X), BACKGROUND, seed + 2)], explained_rows, seed)
-    mean_sizes = np.abs(values).reshape(len(explained_rows), X.shape[1], -1).mean(axis=(0, 2))
+    whole, *of_targets = [
+        Explained(_importances(encoder.features, *drop, part), encoder.features, explained_rows, part)
+        for drop, part in zip(drops, [values, *(values[..., place] for place in range(len(drops) - 1))], strict=True)
+    ]
+    return replace(whole, of_targets=tuple(of_targets))
+
+
+def _importances(
+    features: Sequence[str], drops: np.ndarray, deviations: np.ndarray, values: np.ndarray
+) -> list[Importance]:
+    sizes = np.abs(values).reshape(len(values), len(features), -1).mean(axis=(0, 2))
     importances = [
         Importance(feature=name, drop=float(drop), deviation=float(deviation), shap=float(shap))
-        for name, drop, deviation, shap in zip(encoder.features, drops, deviations, mean_sizes, strict=True)
+        for name, drop, deviation, shap in zip(features, drops, deviations, sizes, strict=True)
     ]
     importances.sort(key=lambda importance: (-np.nan_to_num(importance.drop), -importance.shap, importance.feature))
-    return Explained(importances, encoder.features, explained_rows, values)
+    return importances
+
+
+Drops = tuple[np.ndarray, np.ndarray]  # of each feature: the mean and the deviation, [n_features]
 
 
 def permutation_drops(
     predict: Predict, X: np.ndarray, y: np.ndarray, metric: str, seed: int, weights: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation."""
+) -> list[Drops]:
+    """Shuffle each column of X [n_rows, n_features]; return by how much the metric gets worse: mean and deviation.
+
+    Of several targets, y [n_rows, n_targets], the first is that of their mean metric, and each has one behind it.
+    """
     from sklearn.inspection import permutation_importance
 
     sign = Metric.named(metric).sign
-    importance = permutation_importance(
-        _Fitted(predict),
-        X,
-        y,
-        scoring=lambda model, rows, labels: sign * score(metric, labels, model.predict(rows), weights),
-        n_repeats=REPEATS,
-        random_state=seed,
-    )
-    return importance.importances_mean, importance.importances_std
+
+    def scores(model: _Fitted, rows: np.ndarray, labels: np.ndarray) -> dict[int, float]:
+        answers = model.predict(rows)
+        alone = zip(labels.T, answers.T, strict=True) if labels.ndim == 2 else []
+        return {place: sign * score(metric, *pair, weights) for place, pair in enumerate([(labels, answers), *alone])}
+
+    importance = permutation_importance(_Fitted(predict), X, y, scoring=scores, n_repeats=REPEATS, random_state=seed)
+    return [(of_scores.importances_mean, of_scores.importances_std) for of_scores in importance.values()]
 
 
 def shap_values(predict: Predict, background: np.ndarray, X: np.ndarray, seed: int) -> np.ndarray:

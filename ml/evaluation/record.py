@@ -65,7 +65,7 @@ class Evaluation(BaseModel):
     `champion_intervals` of the champion's, `baseline_intervals` of what answers every row alike; all have `confidence`
     and come of the same `resamples`. `reference` is what the model brings from training and validation; `period` is the
     first and the last cutoff of the test rows, where they have any. `ablation` names the features that make a metric
-    too good to be true.
+    too good to be true. Of several targets metrics are means of theirs, and `targets` are the records of each.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -106,9 +106,12 @@ class Evaluation(BaseModel):
     period: tuple[str, str] | None = None
     leak_audit: LeakAudit | None = None
     coordinates: str = ""
+    targets: dict[str, "Evaluation"] = {}
 
     def label(self, metric: str) -> str:
         """Return the name of a metric, which says where the decision falls that it is about."""
+        if self.targets:
+            return next(iter(self.targets.values())).label(metric)
         return label(metric, "binary" if self.decisions and self.decisions.rates else "multiclass")
 
     def of_champion(self, version: str) -> "Evaluation":

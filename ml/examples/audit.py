@@ -1,6 +1,6 @@
 """The audit of the examples: rows that two splits share, their order in time, and the distance of their targets."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, pairwise
 from typing import Any
 
@@ -17,6 +17,7 @@ from ml.examples.build import SPLITS
 from ml.examples.groups import groups_of
 from ml.examples.known import has_past, target_known_from, target_times, unused_past
 from ml.tables.findings import Finding, worst_first
+from ml.tasks.targets import TARGET, target_name
 
 EQUAL = "equal_rows_in_one_split"
 PAST = "past_of_the_target_is_used"
@@ -37,7 +38,8 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     split, findings = spec.examples.split, [shared_rows(frame, spec.keys)]
     if groups is not None:
         findings.append(shared_groups(frame.assign(group=groups.to_pandas()), split.group or " and ".join(spec.keys)))
-    findings.append(large_enough(frame, None if groups is None else groups.to_pandas(), spec.task != "regression"))
+    targets = spec.examples.target_columns if spec.task != "regression" else []
+    findings.append(large_enough(frame, None if groups is None else groups.to_pandas(), targets))
     if may_be_alike(spec):
         numbers, columns = alike(spec, tables, examples), len(compared_columns(spec, tables))
         findings.append(equal_rows(frame, numbers, columns, split.together(len(frame))))
@@ -48,7 +50,8 @@ def audit_examples(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     if has_past(spec) and target_known_from(spec) is not None:
         findings.append(target_unknown(spec, tables, examples))
     if spec.audit.target_apart_at_most is not None:
-        findings.append(targets_apart(frame, spec.task == "regression", spec.audit.target_apart_at_most))
+        at_most, names = spec.audit.target_apart_at_most, spec.examples.target_columns
+        findings.append(targets_apart(frame, spec.task == "regression", at_most, names))
     return findings
 
 
@@ -93,15 +96,15 @@ def shared_groups(examples: pd.DataFrame, name: str) -> Finding:
     )
 
 
-def large_enough(examples: pd.DataFrame, groups: pd.Series | None, classes: bool) -> Finding:
+def large_enough(examples: pd.DataFrame, groups: pd.Series | None, classes: Sequence[str]) -> Finding:
     """Find splits whose figures say little: of fewer than `FEW_ROWS` rows or two groups, or with a class hardly there.
 
-    `groups` [n_rows] are those that the split keeps whole; `classes` says whether the target is one.
+    `groups` [n_rows] are those that the split keeps whole; `classes` are the columns of targets that are one.
     """
     faults, table = [], []
     for name in SPLITS:
         rows = examples[examples["split"] == name]
-        rarest = int(rows["target"].value_counts().min()) if classes and len(rows) else None
+        rarest = min(int(rows[target].value_counts().min()) for target in classes) if classes and len(rows) else None
         count = None if groups is None else int(groups[rows.index].nunique())
         row = {
             "split": name,
@@ -221,7 +224,7 @@ def target_unknown(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: 
     )
 
 
-def targets_apart(examples: pd.DataFrame, numbers: bool, at_most: float) -> Finding:
+def targets_apart(examples: pd.DataFrame, numbers: bool, at_most: float, columns: Sequence[str] = (TARGET,)) -> Finding:
     """Find shares of the target that differ between train and another split by more than chance, and by too much.
 
     Of classes it is the share of each, of numbers that of those up to the value at which the shares differ most. Both
@@ -229,12 +232,12 @@ def targets_apart(examples: pd.DataFrame, numbers: bool, at_most: float) -> Find
     `at_most`: Cohen's h = |2 asin √p - 2 asin √q| (Cohen 1988, Statistical Power Analysis, chapter 6; 0.8 is large).
     The p-values are those of the chi-squared test with Yates's correction, and of Kolmogorov and Smirnov.
     """
-    train = examples.loc[examples["split"] == "train", "target"].to_numpy()
     compared = [
-        {"split": name, **comparison}
+        {"split": name, **({"of": target} if (target := target_name(column)) else {}), **comparison}
+        for column in columns
         for name in SPLITS[1:]
         for comparison in (_numbers if numbers else _classes)(
-            train, examples.loc[examples["split"] == name, "target"].to_numpy()
+            *(examples.loc[examples["split"] == split, column].to_numpy() for split in ("train", name))
         )
     ]
     wild = [row for row in compared if row["h"] > at_most and row["p"] * len(compared) <= ERROR_RATE]
@@ -251,7 +254,7 @@ def targets_apart(examples: pd.DataFrame, numbers: bool, at_most: float) -> Find
 
 
 def _apart(row: Mapping[str, Any], numbers: bool) -> str:
-    what = f"targets up to {row['target']:.6g}" if numbers else f"target {row['target']}"
+    what = f"targets up to {row['target']:.6g}" if numbers else f"{row.get('of', 'target')} {row['target']}"
     return (
         f"{row['train']:.1%} of {row['train rows']:,} train rows and {row['share']:.1%} of {row['rows']:,} "
         f"{row['split']} rows have {what} (Cohen's h {row['h']:.2f})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -13,6 +14,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples.alike import alike
 from ml.examples.groups import groups_of, split_names, values_of
 from ml.tasks.row_weights import WEIGHT
+from ml.tasks.targets import TARGET, strata, target_column, target_name
 from ml.tasks.transforms import learned_as, number_of
 
 SPLITS = ("train", "validation", "test")
@@ -22,7 +24,8 @@ MOST_CLASSES = 1000
 def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Make the examples: the key, `cutoff` (null where the problem has no time), `target`, `split`, and any weight.
 
-    The target is 0 or 1, the name of a class, or a number, as the task wants it. Ordered by cutoff and key. Raises
+    The target is 0 or 1, the name of a class, or a number, as the task wants it; of several each has a column of its
+    own. Ordered by cutoff and key. Raises
     DataError for a wrong expression, a target that is null or no finite number, an empty split, one whose target is
     always the same, or a class that training lacks.
     """
@@ -37,11 +40,20 @@ def make_examples(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tabl
         _check_two_values(where, spec, tables)
     groups, equal, named = groups_of(spec, tables, rows), alike(spec, tables, rows), split_names(spec, tables, rows)
     try:
-        examples = split.assign(rows, groups, spec.task, spec.seed, equal, named)
+        examples = split.assign(_with_strata(spec, rows), groups, spec.task, spec.seed, equal, named)
     except DataError as error:
         raise DataError(f"{where}: {error}") from error
+    examples = examples.drop_columns(TARGET) if spec.examples.targets else examples
     _check_splits(where, spec, examples)
     return examples.append_column(WEIGHT, _weights(where, spec, tables, examples)) if column else examples
+
+
+def _with_strata(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
+    """Return rows with the target that a random split keeps the shares of: of several, the rarest that is true."""
+    if not spec.examples.targets:
+        return rows
+    y = np.stack([rows[column].to_numpy() for column in spec.examples.target_columns], axis=1)
+    return rows.append_column(TARGET, pa.array(strata(y)))
 
 
 def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows: pa.Table) -> pa.ChunkedArray:
@@ -67,26 +79,27 @@ def _weights(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows
 def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
     """Return the rows of the examples' table that meet the condition."""
     declared, key, source = spec.examples, _listed(spec.keys), tables[spec.examples.table]
-    target = number_of(declared.target or "") if spec.task == "regression" else declared.target or ""
-    for expression in filter(None, (target, declared.where)):
+    targets = _expressions(spec)
+    for expression in filter(None, (*targets.values(), declared.where)):
         check_columns_of(f"{where}, examples", expression, [*source.column_names, "cutoff", "target"])
     rows = run_sql(
         f"{where}, examples",
-        f"select {key}, {cutoff_sql(spec)} as cutoff, {target_sql(spec, target)} as target "
+        f"select {key}, {cutoff_sql(spec)} as cutoff, {_targets_sql(spec, targets)} "
         f"from source where ({row_sql(declared.where or 'true')}) order by cutoff, {key}",
         source=source,
     )
     if rows.num_rows == 0:
         raise DataError(f"{where}: no row meets examples.where ({declared.where}); correct the condition")
-    if nulls := rows["target"].null_count:
+    for column in targets:
+        if nulls := rows[column].null_count:
+            raise DataError(
+                f"{where}: {_named(spec, column)} is null in {nulls} of {rows.num_rows} rows; "
+                "leave these rows out with examples.where"
+            )
+    transform = learned_as(declared.one_target) if spec.task == "regression" else None
+    if transform and (problem := transform.problem(rows[TARGET].to_numpy())) is not None:
         raise DataError(
-            f"{where}: examples.target ({declared.target}) is null in {nulls} of {rows.num_rows} rows; "
-            "leave these rows out with examples.where"
-        )
-    transform = learned_as(declared.target) if spec.task == "regression" else None
-    if transform and (problem := transform.problem(rows["target"].to_numpy())) is not None:
-        raise DataError(
-            f"{where}: {target} {problem}, as examples.target ({declared.target}) needs; leave these rows out with "
+            f"{where}: {targets[TARGET]} {problem}, as {_named(spec, TARGET)} needs; leave these rows out with "
             "examples.where"
         )
     if declared.cutoff_column and (nulls := rows["cutoff"].null_count):
@@ -97,15 +110,43 @@ def _selected(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> 
     return rows
 
 
+def _expressions(spec: UseCaseSpec) -> dict[str, str]:
+    """Return the SQL expressions of the numbers, classes or truth values that are predicted, by column of examples."""
+    declared = spec.examples
+    if declared.targets:
+        return {target_column(name): expression for name, expression in declared.targets.items()}
+    if declared.query:
+        return {TARGET: TARGET}
+    return {TARGET: number_of(declared.one_target or "") if spec.task == "regression" else declared.one_target or ""}
+
+
+def _targets_sql(spec: UseCaseSpec, targets: Mapping[str, str]) -> str:
+    return ", ".join(f"{target_sql(spec, expression)} as {quoted(name)}" for name, expression in targets.items())
+
+
+def _named(spec: UseCaseSpec, column: str) -> str:
+    """Return how a column of targets was declared, in words."""
+    if name := target_name(column):
+        return f"examples.target {name} ({spec.examples.targets[name]})"
+    return f"examples.target ({spec.examples.one_target})"
+
+
 def _check_two_values(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:
     """Raise DataError where the numbers of a binary target are others than 0 and 1, which SQL would merge into true."""
+    for column, expression in _expressions(spec).items():
+        _check_truth_values(where, spec, tables, target_name(column), expression)
+
+
+def _check_truth_values(
+    where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], name: str, expression: str
+) -> None:
     declared = spec.examples
     if declared.query:
-        source, sources = f"(select target from ({query_sql(declared.query)}))", dict(tables)
+        source, sources = f"(select {expression} as target from ({query_sql(declared.query)}))", dict(tables)
     else:
-        check_columns_of(f"{where}, examples", declared.target or "", tables[declared.table].column_names)
+        check_columns_of(f"{where}, examples", expression, tables[declared.table].column_names)
         chosen = f"where ({row_sql(declared.where)})" if declared.where else ""
-        source = f"(select ({row_sql(declared.target or '')}) as target from source {chosen})"
+        source = f"(select ({row_sql(expression)}) as target from source {chosen})"
         sources = {"source": tables[declared.table]}
     counted = run_sql(
         f"{where}, examples",
@@ -116,18 +157,20 @@ def _check_two_values(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Tab
     ).to_pylist()
     if {row["number"] for row in counted} - {0.0, 1.0, None}:
         shown = ", ".join(f"{row['number']:g} ({row['rows']:,} rows)" for row in counted[:5])
-        target = declared.target or "target"
+        is_true = f"{expression} = {counted[-1]['number']:g}"
         raise DataError(
-            f"{where}: the task 'binary' needs a target that is true or false, or 0 or 1; {target!r} has the numbers "
-            f"{shown}. Write which of them is true, such as {target} = {counted[-1]['number']:g}, or declare task: "
-            "multiclass or regression"
+            f"{where}: the task 'binary' needs a target that is true or false, or 0 or 1; {name or expression!r} has "
+            f"the numbers {shown}. Write which of them is true, such as "
+            + (f"target: {{{name}: {is_true}}}" if name else f"{is_true}, or declare task: multiclass or regression")
         )
 
 
 def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> pa.Table:
-    """Return the rows of the query whose target is known."""
-    rows = query_rows(where, spec, tables, "target is not null")
-    rows = rows.filter(pc.is_valid(rows["target"]))  # of which some were texts that are no numbers
+    """Return the rows of the query whose target is known, and of several each."""
+    known = " and ".join(f"{quoted(name)} is not null" for name in spec.examples.targets or [TARGET])
+    rows = query_rows(where, spec, tables, known)
+    for column in spec.examples.target_columns:
+        rows = rows.filter(pc.is_valid(rows[column]))  # of which some were texts that are no numbers
     if rows.num_rows == 0:
         raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
     asked = [*spec.keys, "cutoff"]
@@ -140,7 +183,7 @@ def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> p
 
 
 def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], condition: str) -> pa.Table:
-    """Return key, cutoff and target (null where it is not known) of the query's rows that meet a condition, in order.
+    """Return key, cutoff and targets (null where not known) of the query's rows that meet a condition, in order.
 
     Raises DataError if the query lacks one of these columns, or a row has no cutoff or no key of the table.
     """
@@ -148,7 +191,7 @@ def query_rows(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], co
     key = _listed(spec.keys)
     rows = run_sql(
         place,
-        f"select {key}, cast(cutoff as timestamp) as cutoff, {target_sql(spec, 'target')} as target "
+        f"select {key}, cast(cutoff as timestamp) as cutoff, {_targets_sql(spec, _expressions(spec))} "
         f"from ({query_sql(spec.examples.query or '')}) where ({row_sql(condition)}) order by cutoff, {key}",
         **{name: finite(source) for name, source in tables.items()},
     )
@@ -267,14 +310,22 @@ def _require_columns(where: str, place: str, columns: Iterable[str], table: pa.T
 
 
 def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
-    targets = {name: examples.filter(pc.equal(examples["split"], name))["target"].to_pandas() for name in SPLITS}
-    subject = f"the target ({spec.examples.target or 'of examples.query'})"
-    for name, target in targets.items():
-        if len(target) == 0:
+    splits = {name: examples.filter(pc.equal(examples["split"], name)) for name in SPLITS}
+    for name, rows in splits.items():
+        if rows.num_rows == 0:
             raise DataError(
                 f"{where}: the {name} split is empty; cutoffs run from {pc.min(examples['cutoff'])} to "
                 f"{pc.max(examples['cutoff'])}: correct examples.split"
             )
+    for column in spec.examples.target_columns:
+        targets = {name: rows[column].to_pandas() for name, rows in splits.items()}
+        name = target_name(column) or f"({spec.examples.one_target or 'of examples.query'})"
+        _check_values(where, spec, f"the target {name}", targets)
+
+
+def _check_values(where: str, spec: UseCaseSpec, subject: str, targets: Mapping[str, pd.Series]) -> None:
+    """Raise DataError for a target that is always the same in a split, or has a class that training lacks."""
+    for name, target in targets.items():
         if target.nunique() == 1:
             only = bool(target[0]) if spec.task == "binary" else target[0]
             kind = "the same number only" if spec.task == "regression" else "one class only"

@@ -5,6 +5,7 @@ import pyarrow as pa
 from ml.base.expressions import columns_of, sources_of
 from ml.base.lineage import columns_behind
 from ml.declaration.use_case import UseCaseSpec
+from ml.tasks.targets import TARGET
 from ml.tasks.transforms import number_of
 
 
@@ -46,14 +47,16 @@ def _is_asked_when_known(spec: UseCaseSpec) -> bool:
 
 
 def target_columns(spec: UseCaseSpec) -> set[str]:
-    """Return the columns of the examples' table that the target is made of, in lower case.
+    """Return the columns of the examples' table that the target, or some of several, is made of, in lower case.
 
     Where a query gives it, those are none by which it finds rows, or of which it makes the cutoff too.
     """
     examples, declared = spec.examples, spec.tables[spec.examples.table]
     if examples.query is None:
-        return sources_of(columns_of(number_of(examples.target or "null")), declared.derived)
-    target, cutoff = (columns_behind(examples.query, name, examples.table) for name in ("target", "cutoff"))
+        expressions = examples.targets.values() or [number_of(examples.one_target or "null")]
+        return sources_of({name for expression in expressions for name in columns_of(expression)}, declared.derived)
+    behind = {name: columns_behind(examples.query, name, examples.table) for name in examples.targets or [TARGET]}
+    target, cutoff = set[str]().union(*behind.values()), columns_behind(examples.query, "cutoff", examples.table)
     return sources_of(target - cutoff - {name.lower() for name in spec.keys}, declared.derived)
 
 

@@ -119,13 +119,14 @@ class ExportedModel:
     def answers_as(self, other: "ExportedModel") -> bool:
         """Return whether two models answer every record alike: how they read it, what they compute and decide."""
         alike = self.answers == other.answers and self._reading == other._reading
-        return alike and self.threshold == other.threshold
+        return alike and self.thresholds == other.thresholds
 
     @property
-    def threshold(self) -> float | None:
-        """The probability from which on the answer is yes; None where it answers something else."""
+    def thresholds(self) -> tuple[float, ...]:
+        """The probabilities from which on the answer is yes, of each target; none where it answers something else."""
         reference = json.loads(self.metadata.get(REFERENCE, "{}"))
-        return reference["threshold"]["value"] if reference.get("threshold") else None
+        references = [reference["targets"][name] for name in self.task.targets] if self.task.targets else [reference]
+        return tuple(of_target["threshold"]["value"] for of_target in references if of_target.get("threshold"))
 
     @property
     def _reading(self) -> dict[str, Any]:
@@ -135,7 +136,7 @@ class ExportedModel:
         return reading | {"tables": {name: table for name, table in reading["tables"].items() if name in needed}}
 
     def scores(self, matrix: pd.DataFrame) -> np.ndarray:
-        """Return its answers to a feature matrix, float64 [n_rows] or [n_rows, n_classes]."""
+        """Return its answers to a feature matrix, float64 [n_rows], or [n_rows, n_classes] or [n_rows, n_targets]."""
         return predict(self.session, self.encoder, matrix)
 
     def features(self, tables: Mapping[str, pa.Table], rows: pd.DataFrame) -> pd.DataFrame:

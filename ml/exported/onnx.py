@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +71,7 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
 
     It maps `numeric` float32 [N, n_numeric], where the numbers that texts become are last, and `categorical` string
     [N, n_categorical] (each left out if it has no columns) to `score`: [N], float32, the probability of the positive
-    class, or [N, n_classes], that of each class; or [N], double, a number.
+    class, or [N, n_classes], that of each class; or [N], double, a number. Of several targets it is [N, n_targets].
 
     A missing category is the empty string. The same model gives the same bytes, and `task_of` them its task.
     """
@@ -82,8 +82,8 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
     inputs, nodes = _front(encoder)
     nodes.append(helper.make_node("Concat", _parts(encoder), ["model_X"], name="join", axis=1))
     nodes.extend(inner.graph.node)
-    classes = [task.outputs] if task.kind == "multiclass" else []
-    shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(classes)], [-1, *classes])
+    width = list(task.answer_shape)
+    shape = helper.make_tensor("shape", onnx.TensorProto.INT64, [1 + len(width)], [-1, *width])
     numbers = task.kind == "regression"
     answer, kind = ("answer", onnx.TensorProto.DOUBLE) if numbers else ("score", onnx.TensorProto.FLOAT)
     nodes.append(helper.make_node("Reshape", ["model_score", "shape"], [answer], name="answer"))
@@ -93,7 +93,7 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
         nodes,
         "sextant",
         inputs,
-        [helper.make_tensor_value_info("score", kind, ["rows", *classes])],
+        [helper.make_tensor_value_info("score", kind, ["rows", *width])],
         initializer=[*inner.graph.initializer, shape],
     )
     opsets = sorted({entry.domain: entry.version for entry in inner.opset_import}.items() | OPSETS.items())
@@ -107,7 +107,7 @@ def export(model: FittedModel, encoder: Encoder, metadata: Mapping[str, str], ta
     _strip(whole)
     names: dict[str, Any] = {"numeric": list(encoder.numeric), "categorical": list(encoder.categories)}
     names |= {"texts": encoder.to_dict()["texts"]} if encoder.texts else {}
-    about = {"sextant.inputs": json.dumps(names), "sextant.task": json.dumps(asdict(task))}
+    about = {"sextant.inputs": json.dumps(names), "sextant.task": json.dumps(task.to_dict())}
     helper.set_model_props(whole, {**metadata, **about})
     onnx.checker.check_model(whole)
     content: bytes = whole.SerializeToString(deterministic=True)
@@ -204,11 +204,11 @@ def task_of(content: bytes) -> Task:
 def task_in(metadata: Mapping[str, str]) -> Task:
     """Return the task that an exported model's metadata names."""
     task = json.loads(metadata.get("sextant.task", "{}"))
-    return Task(task["kind"], tuple(task["classes"])) if task else BINARY
+    return Task.stored(task) if task else BINARY
 
 
 def predict(onnx_session: ort.InferenceSession, encoder: Encoder, frame: pd.DataFrame) -> np.ndarray:
-    """Return the answers to a feature frame, float64 [n_rows] or [n_rows, n_classes]."""
+    """Return the answers to a feature frame, float64 [n_rows] or [n_rows, n_classes] or [n_rows, n_targets]."""
     scores: np.ndarray = np.asarray(onnx_session.run(["score"], encoder.inputs(frame))[0], dtype=np.float64)
     return scores
 

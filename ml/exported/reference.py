@@ -1,9 +1,10 @@
 """The reference of a model: what only training and validation rows can tell of it, inside of the exported one."""
 
 from collections.abc import Sequence
+from statistics import fmean
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
@@ -19,7 +20,8 @@ class Reference(BaseModel):
 
     `baseline` is what answers every row alike: the share of the positive or of each class among training rows, or the
     mean of their targets, or the median or quantile that is wanted. `refit_scores` are the validation scores of models
-    refitted with other seeds, the model's own first; `validation` are its metrics there.
+    refitted with other seeds, the model's own first; `validation` are its metrics there. Of several targets
+    `targets` are the references of each, and only they have a threshold.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -32,11 +34,15 @@ class Reference(BaseModel):
     metric: str
     refit_scores: tuple[float, ...] = ()
     validation: dict[str, float] = {}
+    targets: dict[str, "Reference"] = Field(
+        default_factory=dict,
+        exclude_if=lambda targets: not targets,  # so that the model of one target is exported as ever
+    )
 
     def answers(self, rows: int, task: Task) -> np.ndarray:
-        """Return what the baseline answers to so many rows: [rows], or [rows, n_classes]."""
+        """Return what the baseline answers to so many rows: [rows], or [rows, n_classes], or [rows, n_targets]."""
         alike = np.tile(np.array(self.baseline), (rows, 1))
-        return alike if task.kind == "multiclass" else alike[:, 0]
+        return alike if task.answer_shape else alike[:, 0]
 
 
 def make_reference(
@@ -52,8 +58,17 @@ def make_reference(
 ) -> Reference:
     """The reference of a model; `p_valid` are its answers to the validation rows, from before it learned from any.
 
-    Baseline and metrics go by how much each row of train and of validation is `counting`: None, all the same.
+    Baseline and metrics go by how much each row of train and of validation is `counting`: None, all the same. Of
+    several targets, y and p [n_rows, n_targets], it has those of each.
     """
+    if task.targets:
+        of_targets = {
+            name: make_reference(
+                task.alone, plan, metric, y_train[:, at], y_valid[:, at], p_valid[:, at], (), counting, objective
+            )
+            for at, name in enumerate(task.targets)
+        }
+        return of_all(of_targets, metric, refit_scores)
     names = dict.fromkeys([*usual_metrics(task.kind), metric])
     binary, number = task.kind == "binary", task.kind == "regression"
     return Reference(
@@ -65,6 +80,21 @@ def make_reference(
         metric=metric,
         refit_scores=tuple(refit_scores),
         validation={name: score(name, y_valid, p_valid, counting[1]) for name in names},
+    )
+
+
+def of_all(of_targets: dict[str, Reference], metric: str, refit_scores: Sequence[float]) -> Reference:
+    """Return the reference of several targets: metrics are means of theirs."""
+    first = next(iter(of_targets.values()))
+    measured = [reference.validation for reference in of_targets.values()]
+    return Reference(
+        train_rows=first.train_rows,
+        validation_rows=first.validation_rows,
+        baseline=tuple(share for reference in of_targets.values() for share in reference.baseline),
+        metric=metric,
+        refit_scores=tuple(refit_scores),
+        validation={name: fmean(values[name] for values in measured) for name in first.validation},
+        targets=of_targets,
     )
 
 

@@ -9,8 +9,9 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.features.identities import TOGETHER
 from ml.features.leaks import NO_LEAK
-from ml.tables.findings import Finding
+from ml.tables.findings import Finding, of_each
 from ml.tasks.metrics import Metric, Task
+from ml.tasks.targets import with_alone
 
 ALONE = "no_feature_alone_predicts_the_target"
 ROWS = 20_000  # training rows that are looked at: the standard error of a ROC AUC of 0.99 is then below 0.001
@@ -25,7 +26,13 @@ def feature_checks(spec: UseCaseSpec, splits: Collection[str]) -> list[str]:
 
 
 def no_feature_alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:
-    """Find the features that alone predict the target, from training rows with their target."""
+    """Find the features that alone predict the target, or one of several, from training rows with their targets."""
+    if spec.examples.targets:
+        return of_each({name: _alone(spec, definitions, with_alone(train, name)) for name in spec.examples.targets})
+    return _alone(spec, definitions, train)
+
+
+def _alone(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:
     task, at_most = Task.of(spec.task, train["target"]), spec.audit.alone_at_most or 1.0
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     metric = "r2" if task.kind == "regression" else "roc_auc"

@@ -28,11 +28,12 @@ from ml.features.windows import (
 )
 from ml.tables.types import RecordType, record_type
 from ml.tasks.row_weights import WEIGHT
+from ml.tasks.targets import TARGET
 
 if TYPE_CHECKING:
     import featuretools as ft
 
-EXAMPLE = (CUTOFF, "target", "split", WEIGHT)
+EXAMPLE = (CUTOFF, TARGET, "split", WEIGHT)
 
 
 def _own_row(spec: UseCaseSpec) -> str:
@@ -98,7 +99,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = _with_texts(where, spec, features + more)
     features = [feature for feature in features if spec.features.wants(feature.name)]
-    _check_names(where, features)
+    _check_names(where, features, {*EXAMPLE, *map(str.lower, spec.examples.target_columns)})
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
         raise DataError(
@@ -174,9 +175,9 @@ def _check_own(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
             raise DataError(f"{where}: examples.known names {sorted(names)}, which {reason}; leave them out")
 
 
-def _check_names(where: str, features: Iterable[Feature]) -> None:
+def _check_names(where: str, features: Iterable[Feature], of_examples: set[str]) -> None:
     """Raise DataError for a feature with the name of a column that every example has beside its features."""
-    for name in sorted({feature.name for feature in features if feature.name.lower() in EXAMPLE}):
+    for name in sorted({feature.name for feature in features if feature.name.lower() in of_examples}):
         raise DataError(
             f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
             f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"

@@ -11,8 +11,9 @@ import pandas as pd
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.features.sums import HOLDS, Sum, find_sum
-from ml.tables.findings import Finding
+from ml.tables.findings import Finding, of_each
 from ml.tasks.metrics import Task
+from ml.tasks.targets import TARGET, with_alone
 from ml.tasks.transforms import number_of
 
 TOGETHER = "no_features_together_give_the_target"
@@ -26,20 +27,30 @@ NEAR = 0.01  # of the spread, at most
 
 
 def no_identity(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame) -> Finding:
-    """Find formulas of the target, from training rows with their target.
+    """Find formulas of the target, or of each of several, from training rows with their targets.
 
     A formula is a sum of features with constant factors, or a product of powers of them; it gives the target, or of
     classes whether a row is of one, up to rounding. One feature that gives it is left to the check of single ones,
     unless it gives one of many classes.
     """
+    targets = spec.examples.targets
+    if targets:
+        return of_each({name: _no_identity(spec, definitions, with_alone(train, name), name) for name in targets})
+    declared = spec.examples.one_target or TARGET
+    return _no_identity(spec, definitions, train, number_of(declared) if spec.task == "regression" else declared)
+
+
+def _no_identity(spec: UseCaseSpec, definitions: FeatureDefinitions, train: pd.DataFrame, declared: str) -> Finding:
     from threadpoolctl import threadpool_limits
 
-    task = Task.of(spec.task, train["target"])
+    task = Task.of(spec.task, train[TARGET])
     rows = train.sample(min(len(train), ROWS), random_state=spec.seed)
     columns, least = _columns(rows, definitions), 1 if task.kind == "multiclass" else 2
     with threadpool_limits(1), np.errstate(over="ignore", invalid="ignore"):
         formulas = [
-            formula for name, y in _targets(spec, task, rows["target"]) if (formula := _formula(columns, name, y, task))
+            formula
+            for name, y in _targets(declared, task, rows[TARGET])
+            if (formula := _formula(columns, name, y, task))
         ]
     return Finding(
         TOGETHER,
@@ -64,10 +75,8 @@ class _Formula:
         return cls(len(fit.places), f"{target} = {formula} {where}")
 
 
-def _targets(spec: UseCaseSpec, task: Task, target: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
+def _targets(declared: str, task: Task, target: pd.Series) -> Iterator[tuple[str, np.ndarray]]:
     """Yield what a formula may give, with its name: the target, or for each of many classes whether it is that one."""
-    declared = spec.examples.target or "target"
-    declared = number_of(declared) if task.kind == "regression" else declared
     if task.kind != "multiclass":
         yield declared if declared.isidentifier() else f"({declared})", task.labels(target).astype("float64")
         return

@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+import msgspec
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -66,7 +67,7 @@ def online_state(
         lookups=lookups,
         events=_event_tables(sent),
         synthesis=synthesis,
-        task=document.Task(task.kind, task.classes),
+        task=document.Task(task.kind, task.classes, task.targets or msgspec.UNSET),
     )
     return {"plan.json": document.encode_plan(plan), **{file: _parquet(table) for file, table in files.items()}}
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from ml.tasks.targets import strata
 from ml.tasks.weighted import Weighted
 
 CELLS = 1 << 16  # weights that are held at once: more do not fit a core's cache
@@ -58,9 +59,14 @@ def weights(y: np.ndarray, resamples: int, seed: int) -> Iterator[np.ndarray]:
 
 
 def strata_of(y: np.ndarray) -> list[np.ndarray]:
-    """Return the positions of the rows of each class, or of all rows where labels are numbers."""
+    """Return the positions of the rows of each class, or of all rows where labels are numbers.
+
+    Of several targets, y [n_rows, n_targets], those of a class are the rows with the same rarest one that is true.
+    """
     if y.dtype.kind == "f":
         return [np.arange(len(y))]
+    if y.ndim == 2:
+        return strata_of(strata(y))
     return [np.flatnonzero(y == code) for code in np.unique(y)]
 
 

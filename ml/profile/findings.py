@@ -6,6 +6,7 @@ from math import isfinite
 from ml.base.text import shortened
 from ml.profile.distribution import number
 from ml.profile.record import ColumnProfile, Drift, Profile
+from ml.tasks.targets import of_target
 
 MOST = 4  # columns that a sentence names
 NAME = 60  # characters of a name
@@ -50,7 +51,7 @@ def _name(column: ColumnProfile) -> str:
 def _telling(profile: Profile) -> str | None:
     least, metric = TELLING[profile.measure], {"roc_auc": "ROC AUC", "r2": "R²"}[profile.measure]
     found = [
-        (column.alone.value, f"{_name(column)} ({metric} {column.alone.value:.3f})")
+        (column.alone.value, f"{_name(column)} ({of_target(metric, column.target)} {column.alone.value:.3f})")
         for column in profile.columns
         if column.alone and column.alone.value >= least
     ]
@@ -212,7 +213,11 @@ def _rare(profile: Profile) -> str | None:
     if profile.task == "regression":
         return None
     shares = profile.target["train"]
-    if profile.task == "binary":
+    if profile.targets:
+        of_targets = [(name, shares[f"share of {name}"]) for name in profile.targets]
+        rare = [(name, share) if share < RARE else (f"no {name}", 1 - share) for name, share in of_targets]
+        rare = [(name, share) for name, share in rare if share < RARE]
+    elif profile.task == "binary":
         positive = shares["share positive"]
         rare = [("yes", positive)] if positive < RARE else [("no", 1 - positive)] if 1 - positive < RARE else []
     else:

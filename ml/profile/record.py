@@ -42,7 +42,8 @@ class ColumnProfile(BaseModel):
 
     `quantiles` are those of 0, 5, 50, 95 and 100% of the finite numbers, or of times in seconds since 1970. `alone` is
     what the column by itself tells of the target, `order` Spearman's correlation with it; both are None where they are
-    undefined. `by_chance` is the p-value of a column that tells nothing. `drift` has the splits other than training.
+    undefined, and of several targets they are about `target`. `by_chance` is the p-value of a column that tells
+    nothing. `drift` has the splits other than training.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -57,6 +58,7 @@ class ColumnProfile(BaseModel):
     quantiles: tuple[float, ...] = ()
     bars: tuple[Bar, ...] = ()
     alone: Estimate | None = None
+    target: str = ""
     by_chance: float = 1.0
     order: float | None = None
     drift: dict[str, Drift] = {}
@@ -93,12 +95,14 @@ class Profile(BaseModel):
     """The profile of the examples and of the columns that are known at their cutoff, the most telling column first.
 
     `sampled` is how many rows of a split relations, associations and distances are of, `measure` the metric of what a
-    column alone tells. `heatmap` names the columns whose `associations` with each other are there.
+    column alone tells, and `targets` are the names of several. `heatmap` names the columns whose `associations` with
+    each other are there.
     """
 
     model_config = ConfigDict(frozen=True)
 
     task: Kind
+    targets: tuple[str, ...] = ()
     rows: dict[str, int]
     target: dict[str, dict[str, float]]
     measure: Literal["roc_auc", "r2"]

@@ -10,6 +10,7 @@ from ml.base.text import percent
 from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.record import Evaluation
 from ml.tasks.metrics import Metric
+from ml.tasks.targets import of_target
 
 Card = dict[str, list[str]]
 
@@ -33,7 +34,8 @@ def _purpose(spec: UseCaseSpec) -> Iterator[str]:
         "multiclass": "It answers the probability of each class.",
         "regression": "It answers a number.",
     }
-    yield answers[spec.task]
+    targets = f" It does so for each of {', '.join(spec.examples.targets)}." if spec.examples.targets else ""
+    yield answers[spec.task] + targets
     yield f"Owners: {', '.join(spec.owners) if spec.owners else 'none are declared'}."
 
 
@@ -45,17 +47,23 @@ def _model(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
         f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
         f"{reference.validation[reference.metric]:.4f}; seed {spec.seed}."
     )
-    if (threshold := reference.threshold) is not None:
-        yield (
-            f"From a probability of {threshold.value:.4f} on the answer is yes. That was chosen on validation rows for "
-            f"the {threshold.objective} ({threshold.reached:.4f} there)."
-        )
+    of_targets = {name: reference.targets[name] for name in evaluation.targets}
+    for target, alone in (of_targets or {"": reference}).items():
+        if (threshold := alone.threshold) is not None:
+            answer = f"the answer about {target}" if target else "the answer"
+            yield (
+                f"From a probability of {threshold.value:.4f} on {answer} is yes. That was chosen on validation rows "
+                f"for the {threshold.objective} ({threshold.reached:.4f} there)."
+            )
 
 
 def _data(spec: UseCaseSpec, evaluation: Evaluation, coordinates: dict[str, Any]) -> Iterator[str]:
     where = f" where {spec.examples.where}" if spec.examples.where else ""
     source = "the rows of a query" if spec.examples.query else f"the rows of {spec.examples.table}{where}"
-    yield f"Examples are {source}; the target is {spec.examples.target or 'what the query gives'}."
+    several = [name if f'"{name}"' == text else f"{name} ({text})" for name, text in spec.examples.targets.items()]
+    target = f"the targets are {', '.join(several)}" if several else f"the target is {spec.examples.one_target}"
+    given = several or spec.examples.one_target
+    yield f"Examples are {source}; {target if given else 'the target is what the query gives'}."
     if evaluation.reference:
         counts = evaluation.reference.train_rows, evaluation.reference.validation_rows, evaluation.rows
         yield "Trained on {:,} rows, chosen on {:,} validation rows, judged on {:,} test rows.".format(*counts)
@@ -77,13 +85,15 @@ def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
         yield f"Test rows are from {evaluation.period[0]} to {evaluation.period[1]}: of other times nothing is known."
     yield "A category that training did not see counts as missing."
     yield f"Nothing is known of groups of fewer than {spec.evaluation.slice_rows} test rows."
-    yield from _worst_slices(spec, evaluation)
+    for target, alone in {"": evaluation, **evaluation.targets}.items():
+        yield from _worst_slices(of_target(spec.metric, target), spec.metric, alone)
     yield from _related_rows(spec)
-    if (calibration := evaluation.calibration) and calibration.error > calibration.by_chance:
-        yield (
-            f"Its probabilities are off by {calibration.error:.4f} on average, more than chance explains "
-            f"({calibration.by_chance:.4f})."
-        )
+    for target, alone in {"": evaluation, **evaluation.targets}.items():
+        if (calibration := alone.calibration) and calibration.error > calibration.by_chance:
+            yield (
+                f"{of_target('Its probabilities', target)} are off by {calibration.error:.4f} on average, more than "
+                f"chance explains ({calibration.by_chance:.4f})."
+            )
     if (coverage := evaluation.coverage) and coverage.covered.high < coverage.wanted:
         yield f"Its interval holds fewer rows than the {percent(coverage.wanted)} wanted: {coverage.covered.value:.1%}."
     if not spec.evaluation.sensitive:
@@ -92,15 +102,15 @@ def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
         yield "It was trained with one seed: how much of its score is luck is not known (models.<family>.refit_seeds)."
 
 
-def _worst_slices(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
+def _worst_slices(title: str, metric: str, evaluation: Evaluation) -> Iterator[str]:
     worse = [part.name for part in evaluation.slices if part.found]
     if not worse:
         return
-    yield f"Its {spec.metric} is worse than elsewhere on {'; '.join(worse)}."
-    if Metric.named(spec.metric).ranks:
+    yield f"Its {title} is worse than elsewhere on {'; '.join(worse)}."
+    if Metric.named(metric).ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
-            f"{spec.metric} is usual and no proof of a fault."
+            f"{metric} is usual and no proof of a fault."
         )
     else:
         yield "That is no proof of a fault: some rows are harder than others."

@@ -18,6 +18,7 @@ from ml.report.card import model_card
 from ml.report.look import figure, template
 from ml.tasks.metrics import Metric
 from ml.tasks.objectives import Objective
+from ml.tasks.targets import of_target
 from ml.verdict import Verdict
 
 MOST_FEATURES = 25  # of the table of importances
@@ -41,6 +42,7 @@ def html(
 ) -> str:
     """Render the whole report as one page without outside references."""
     images = {title: base64.b64encode(content).decode() for title, content in figures.items()}
+    targets = ["", *evaluation.targets]
     scores = evaluation.reference.refit_scores if evaluation.reference else ()
     page = template("page").render(
         name=name,
@@ -50,15 +52,19 @@ def html(
         metrics={name: Metric.named(name) for name in evaluation.metrics},
         verdicts=verdicts,
         refused=[verdict.gate for verdict in verdicts if not verdict.passed],
-        pictures={
-            part: {title: images[title] for title in titles if title in images} for part, titles in SECTIONS.items()
-        },
-        importances=evaluation.importances[:MOST_FEATURES],
+        pictures={target: _by_section(images, target) for target in targets},
+        most_features=MOST_FEATURES,
         seeds={"mean": mean(scores), "deviation": stdev(scores)} if len(scores) > 1 else None,
         card=model_card(name, spec, evaluation, coordinates),
         coordinates=coordinates,
     )
     return stamp_html(page, str(coordinates["id"]))
+
+
+def _by_section(images: dict[str, str], target: str) -> dict[str, dict[str, str]]:
+    """Return the pictures of one of several targets, or those of all, by section and title."""
+    titles = {part: [of_target(title, target) for title in titles] for part, titles in SECTIONS.items()}
+    return {part: {title: images[title] for title in of_part if title in images} for part, of_part in titles.items()}
 
 
 def in_short(evaluation: Evaluation, metric: str) -> str:
@@ -75,7 +81,10 @@ def in_short(evaluation: Evaluation, metric: str) -> str:
     ]
     resampling = f"{percent(evaluation.confidence)} intervals of {evaluation.resamples:,} resamples"
     about = f"{evaluation.rows:,} test rows, {resampling}"
-    return "\n".join([*lines, "", about, *_decided(evaluation)])
+    parts = [*lines, "", about, *_decided(evaluation)]
+    for target, alone in evaluation.targets.items():
+        parts += ["", f"**{target}**", "", in_short(alone, metric)]
+    return "\n".join(parts)
 
 
 def _decided(evaluation: Evaluation) -> list[str]:

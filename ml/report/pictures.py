@@ -9,7 +9,9 @@ from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
 from ml.report.plots import bars, curves, numbers
 from ml.report.plots.style import WIDE, Draw, picture, rows_high
+from ml.tasks.targets import of_target
 
+MOST_TARGETS = 12  # that are told apart in one picture
 Narrow = Iterator[tuple[str, Draw]]
 
 
@@ -22,11 +24,22 @@ def pictures(
     """
     if evaluation.not_finite:
         return {}
+    drawn = _drawn(evaluation, inputs, explained, coordinates)
+    for name, alone in zip(inputs.task.targets, explained.of_targets, strict=True):
+        of_one = _drawn(evaluation.targets[name], inputs.of(name), alone, coordinates, name)
+        drawn |= {of_target(title, name): png for title, png in of_one.items()}
+    return drawn
+
+
+def _drawn(
+    evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained, coordinates: str, target: str = ""
+) -> dict[str, bytes]:
     kinds = {"binary": _binary, "multiclass": _multiclass, "regression": _regression}
-    narrow, wide = kinds[inputs.task.kind](evaluation, inputs), _wide(evaluation, inputs, explained)
+    narrow = iter(()) if inputs.task.targets else kinds[inputs.task.kind](evaluation, inputs)
+    wide = _wide(evaluation, inputs, explained)
     return {
-        **{title: picture(title, draw, coordinates) for title, draw in narrow},
-        **{title: picture(title, draw, coordinates, WIDE, height) for title, draw, height in wide},
+        **{title: picture(of_target(title, target), draw, coordinates) for title, draw in narrow},
+        **{title: picture(of_target(title, target), draw, coordinates, WIDE, height) for title, draw, height in wide},
     }
 
 
@@ -72,7 +85,10 @@ def _wide(evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained
         yield "slices", draw, rows_high(len(shown)) + 0.4
     height = rows_high(min(len(evaluation.importances), bars.MOST_FEATURES))
     yield "permutation importance", bars.permutation(evaluation.importances, metric), height
-    if inputs.task.kind == "multiclass":
+    if targets := inputs.task.targets:
+        apart = range(min(len(targets), MOST_TARGETS))
+        yield "SHAP values", bars.shap_of_classes(explained, targets, apart, "target"), height
+    elif inputs.task.kind == "multiclass":
         most = curves.most_frequent(inputs.y, inputs.task)
         yield "SHAP values", bars.shap_of_classes(explained, inputs.task.classes, sorted(most)), height
     else:

@@ -13,6 +13,7 @@ from ml.provenance.stamp import stamp_html
 from ml.report.charts import cells, in_time
 from ml.report.look import figure, template
 from ml.report.sparks import HEIGHT, WIDTH, scale_of, spark, whisker
+from ml.tasks.targets import of_target
 
 FIRST = 30  # columns that stand in the open; further ones unfold
 MOST = 500  # columns on the page: it stays one that a browser opens at once
@@ -105,4 +106,5 @@ def in_short(profile: Profile) -> str:
 def _alone(column: ColumnProfile) -> str:
     if column.alone is None:
         return ""
-    return f"{figure(column.alone.value)} [{figure(column.alone.low)}, {figure(column.alone.high)}]"
+    ends = f"[{figure(column.alone.low)}, {figure(column.alone.high)}]"
+    return of_target(f"{figure(column.alone.value)} {ends}", column.target)

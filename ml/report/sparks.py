@@ -64,16 +64,16 @@ class Scale:
 
 def scale_of(profile: Profile) -> Scale | None:
     """Return the range of the mean targets of all bars with ENOUGH rows; None where there are none."""
-    if profile.task == "multiclass":
-        return None
     means = [
         bar.target
         for column in profile.columns
         for bar in column.bars
         if bar.target is not None and _is_enough(bar, profile.rows["train"])
     ]
+    if not means:
+        return None
     level = profile.target["train"]["share positive" if profile.task == "binary" else "mean"]
-    return Scale(min(means), max(means), level) if means else None
+    return Scale(min(means), max(means), level)
 
 
 def spark(column: ColumnProfile, rows: int, scale: Scale | None) -> Spark:

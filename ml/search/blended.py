@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.models.family import IR_VERSION, OPSETS, FittedModel, thresholds_of
+from ml.models.family import FittedModel
+from ml.models.joined import all_thresholds, joined, side_by_side
 from ml.tasks.metrics import Task, score
 
 if TYPE_CHECKING:
@@ -43,19 +44,14 @@ class FittedEnsemble:
 
     def thresholds(self) -> dict[int, np.ndarray]:
         """Return, per numeric column, the float32 values at which the answer of some member jumps."""
-        values: dict[int, list[np.ndarray]] = {}
-        for member in self.members:
-            for column, thresholds in thresholds_of(member.model).items():
-                values.setdefault(column, []).append(thresholds)
-        return {column: np.unique(np.concatenate(parts)) for column, parts in sorted(values.items())}
+        return all_thresholds(member.model for member in self.members)
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return the members' graphs side by side, over one `X`, and the weighted sum of what they answer."""
-        from onnx import TensorProto, compose, helper
+        from onnx import TensorProto, helper
 
-        parts = [compose.add_prefix(member.model.to_onnx(), f"{member.name}_") for member in self.members]
-        nodes = [helper.make_node("Identity", ["X"], [part.graph.input[0].name]) for part in parts]
-        numbers = self.task.kind == "regression"
+        parts = side_by_side({member.name: member.model for member in self.members})
+        numbers, nodes = self.task.kind == "regression", []
         shares, kind = [], TensorProto.DOUBLE if numbers else TensorProto.FLOAT
         for member, part in zip(self.members, parts, strict=True):
             answer, weight, share = part.graph.output[0].name, f"{member.name}_weight", f"{member.name}_share"
@@ -65,20 +61,8 @@ class FittedEnsemble:
                 nodes.append(helper.make_node("Cast", [answer], [answer := f"{member.name}_answer"], to=kind))
             nodes.append(helper.make_node("Mul", [answer, weight], [share]))
             shares.append(share)
-        graph = helper.make_graph(
-            [*nodes, *self._blend(shares)],
-            "ensemble",
-            [helper.make_tensor_value_info("X", TensorProto.FLOAT, ["rows", self.features])],
-            [helper.make_tensor_value_info("score", kind, ["rows", self.task.outputs])],
-            initializer=[*(tensor for part in parts for tensor in part.graph.initializer), *self._constants()],
-        )
-        opsets = {opset.domain: opset.version for part in parts for opset in part.opset_import} | OPSETS
-        return helper.make_model(
-            graph,
-            opset_imports=[helper.make_opsetid(domain, version) for domain, version in sorted(opsets.items())],
-            functions=[function for part in parts for function in part.functions],
-            ir_version=IR_VERSION,
-        )
+        parts[0].graph.initializer.extend(self._constants())
+        return joined("ensemble", parts, [*nodes, *self._blend(shares)], self.features, (kind, self.task.outputs))
 
     def _blend(self, shares: Sequence[str]) -> list[onnx.NodeProto]:
         """Return the nodes from the members' shares to the score."""

@@ -170,7 +170,7 @@ def save_parts(parts: Sequence[Training], folder: Path) -> None:
         in_metrics = bool(data.weights and data.weights.in_metrics)
         about = {
             "encoder": data.encoder.to_dict(),
-            "task": asdict(data.task),
+            "task": data.task.to_dict(),
             "objective": data.objective.name,
             "weights in metrics": in_metrics,
             "monotone": dict(data.monotone),
@@ -186,7 +186,7 @@ def load_parts(folder: Path) -> list[Training]:
         about = json.loads((place / "about.json").read_text())
         # "c": a private copy of what is written to, which torch wants to be possible and nobody does.
         arrays = {name: np.load(place / f"{name}.npy", mmap_mode="c") for name in _ARRAYS}
-        task = Task(about["task"]["kind"], tuple(about["task"]["classes"]))
+        task = Task.stored(about["task"])
         weights = None
         if (stored := place / "weights.npz").exists():
             weights = RowWeights(**np.load(stored), in_metrics=about["weights in metrics"])

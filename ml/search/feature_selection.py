@@ -17,6 +17,7 @@ from ml.models.trees.lightgbm import LightGBM
 from ml.search.selected_features import SelectedFeatures
 from ml.tasks.encoding import MISSING, Encoder
 from ml.tasks.metrics import Kind, Task
+from ml.tasks.targets import TARGET
 
 ROWS = 100_000  # training rows that correlations and gains are taken of, at most
 HELD_OUT = 0.2  # of them, to stop the trees before they learn rows by heart and count noise as worth something
@@ -29,19 +30,21 @@ def select(
     options: Selection,
     seed: int,
     kind: Kind = "binary",
+    targets: Sequence[str] = (TARGET,),
 ) -> SelectedFeatures:
-    """Select what to train on, of a matrix with `split`, `target` and every feature, by rows of the split `train`.
+    """Select what to train on, of a matrix with `split`, `targets` and every feature, by rows of the split `train`.
 
-    Raises DataError with the reasons if no feature is left.
+    A feature is worth what it is to all targets on average. Raises DataError with the reasons if no feature is left.
     """
     train = development[development["split"] == "train"]
     encoder = Encoder.fit(train, definitions.numeric, definitions.categorical, definitions.texts)
-    X, task = encoder.encode(train), Task.of(kind, train["target"])
+    X = encoder.encode(train)
     dropped, worth = _empty_or_constant(train, encoder, X, options.missing), dict[str, float]()
     if options.correlation is not None or options.keep is not None:
-        y = task.labels(train["target"])
-        sample = _Sample.of(encoder, X, y, task, derived_seed(seed, "selection"))
-        worse, worth = _outdone(sample, [name for name in encoder.columns if name not in dropped], options)
+        tasks = [(Task.of(kind, train[target]), train[target]) for target in targets]
+        drawn = derived_seed(seed, "selection")
+        samples = [_Sample.of(encoder, X, task.labels(target), task, drawn) for task, target in tasks]
+        worse, worth = _outdone(samples, [name for name in encoder.columns if name not in dropped], options)
         dropped |= worse
     selected = [feature.name for feature in definitions.features if feature.name not in dropped]
     if not selected:
@@ -159,18 +162,26 @@ def _frequent(y: np.ndarray, held_out: int) -> bool:
     return bool(counts.min() > 1 and len(counts) <= held_out)
 
 
-def _outdone(sample: _Sample, names: list[str], options: Selection) -> tuple[dict[str, str], dict[str, float]]:
+def _worth(samples: Sequence[_Sample], names: Sequence[str]) -> dict[str, float]:
+    """Return the worth of features, the mean of what they are worth to each target."""
+    shares = [sample.worth(names) for sample in samples]
+    return {name: sum(share[name] for share in shares) / len(shares) for name in shares[0]}
+
+
+def _outdone(
+    samples: Sequence[_Sample], names: list[str], options: Selection
+) -> tuple[dict[str, str], dict[str, float]]:
     """Return why to drop features that repeat better ones, or that others outdo; and the worth of each of `names`."""
     dropped: dict[str, str] = {}
     if not names:
         return dropped, {}
-    worth = sample.worth(names)
+    worth = _worth(samples, names)
     if options.correlation is not None:
-        dropped = _repeating(sample, worth, options.correlation)
+        dropped = _repeating(samples[0], worth, options.correlation)
     left = [name for name in names if name not in dropped]
     if options.keep is not None and len(left) > options.keep:
         if dropped:  # what a dropped feature was worth goes to the one that it repeated
-            worth = sample.worth(left)
+            worth = _worth(samples, left)
         for place, name in enumerate(_by_worth(worth)[options.keep :], start=options.keep + 1):
             share = f"{100 * worth[name]:.2g}% of the gain"
             dropped[name] = f"number {place} of {len(left)} by worth ({share}), kept: {options.keep}"

@@ -71,7 +71,8 @@ class TunedModel:
     `valid_predictions` are its answers there, `oof_predictions` the winner's to the training rows by folds that had not
     learned from them, NaN where there is none. What stops early has stopped where these rows were answered best, so
     they flatter it a little. `refit_scores` are those of every seed, the first being `score` unless the model answers
-    their mean. `next_best` are the models of the trials that come next, which only a blend asks.
+    their mean. `next_best` are the models of the trials that come next, which only a blend asks. Of several targets
+    `of_targets` are the models of each, in the order of the task.
     """
 
     family: str
@@ -88,6 +89,11 @@ class TunedModel:
     refit_scores: tuple[float, ...] = ()
     study: str = ""
     next_best: tuple[TunedModel, ...] = ()
+    of_targets: tuple[TunedModel, ...] = ()
+
+    def of(self, target: str) -> TunedModel:
+        """Return the model of one of several targets."""
+        return self.of_targets[self.task.targets.index(target)]
 
 
 def tune(

@@ -1,6 +1,6 @@
 """Findings of an audit: the checks of data and features that come before any training."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -48,6 +48,18 @@ class AuditError(DataError):
     def __init__(self, where: str, findings: Sequence[Finding]) -> None:
         super().__init__(f"{where}: {'; '.join(finding.reason for finding in findings)}")
         self.findings = tuple(findings)
+
+
+def of_each(findings: Mapping[str, Finding]) -> Finding:
+    """Return the findings of one check about several targets as one: it has passed where all have."""
+    first = next(iter(findings.values()))
+    return Finding(
+        first.check,
+        "; ".join(f"{name}: {finding.looked_at}" for name, finding in findings.items()),
+        tuple(f"{name}: {fault}" for name, finding in findings.items() for fault in finding.faults),
+        first.remedy,
+        tuple({"target": name, **row} for name, finding in findings.items() for row in finding.table),
+    )
 
 
 def listed(faults: Sequence[str], most: int = MOST) -> str:

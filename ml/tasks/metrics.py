@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from functools import lru_cache
@@ -15,6 +15,7 @@ from pydantic import AfterValidator, WithJsonSchema
 
 from ml.tasks import decided, errors, weighted
 from ml.tasks.own_metric import OWN, direction, function_at, of_function
+from ml.tasks.targets import TARGET, target_column
 from ml.tasks.weighted import Prepare, Weighted, mean_of
 
 if TYPE_CHECKING:
@@ -27,20 +28,60 @@ DIGITS = 2**18  # last digits of a double that are the least unit of numbers: tw
 
 @dataclass(frozen=True)
 class Task:
-    """A kind of answer: a class's probability, that of each of `classes` in the order of their codes, or a number."""
+    """A kind of answer: a class's probability, that of each of `classes` in the order of their codes, or a number.
+
+    Where there are several `targets`, named, it is the answer to each of them.
+    """
 
     kind: Kind = "binary"
     classes: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, kind: Kind, targets: pd.Series) -> Task:
         """Return the task whose classes, if it has many, are those of `targets`, sorted by name."""
         return cls(kind, tuple(sorted(targets.unique())) if kind == "multiclass" else ())
 
+    @classmethod
+    def stored(cls, values: Mapping[str, Any]) -> Task:
+        """Return the task that `to_dict` described."""
+        return cls(values["kind"], tuple(values["classes"]), tuple(values.get("targets", ())))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the task as plain JSON values; without several targets it is described as before there were any."""
+        about = {"kind": self.kind, "classes": list(self.classes)}
+        return about | ({"targets": list(self.targets)} if self.targets else {})
+
+    def __str__(self) -> str:
+        """Return the task in words."""
+        if self.targets:
+            return f"{self.kind} of the targets {', '.join(self.targets)}"
+        return f"{self.kind} of the classes {', '.join(self.classes)}" if self.classes else self.kind
+
+    @property
+    def alone(self) -> Task:
+        """The task of one of several targets."""
+        return Task(self.kind, self.classes)
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns of examples and feature matrices that hold the target, or each of several."""
+        return [target_column(name) for name in self.targets] or [TARGET]
+
     @property
     def outputs(self) -> int:
         """The count of numbers that answer one row."""
-        return len(self.classes) if self.kind == "multiclass" else 1
+        return len(self.classes) if self.kind == "multiclass" else len(self.targets) or 1
+
+    @property
+    def answer_shape(self) -> tuple[int, ...]:
+        """The shape of what answers one row: () of one number, or (n_classes,), or (n_targets,)."""
+        return (self.outputs,) if self.targets or self.kind == "multiclass" else ()
+
+    def labels_of(self, rows: pd.DataFrame) -> np.ndarray:
+        """Return the labels of rows with their targets, [n_rows], or [n_rows, n_targets] of several."""
+        labels = [self.labels(rows[column]) for column in self.columns]
+        return np.stack(labels, axis=1) if self.targets else labels[0]
 
     def labels(self, targets: pd.Series) -> np.ndarray:
         """Return targets as models see them, [n_rows]: int8 of 0 and 1, int16 codes of classes, or float64.
@@ -61,6 +102,13 @@ class Task:
         spread, largest = float(np.ptp(answers)), float(np.abs(answers).max())
         # Far from zero the last digit of a double may be a share of a tiny spread, and it rounds here and there.
         return max(spread, DIGITS * float(np.spacing(largest))) if spread else largest or 1.0
+
+    def summary_of(self, rows: pd.DataFrame) -> dict[str, float]:
+        """Sum up the targets of rows: one as `summary` does, and of several what that of each begins with."""
+        if not self.targets:
+            return self.summary(rows[TARGET])
+        shares = zip(self.targets, self.columns, strict=True)
+        return {f"share of {name}": next(iter(self.summary(rows[column]).values())) for name, column in shares}
 
     def summary(self, targets: pd.Series) -> dict[str, float]:
         """Sum up targets in a few figures: the share of the positive or of each class, or where the numbers lie."""
@@ -87,6 +135,8 @@ def _defined(y: np.ndarray, p: np.ndarray) -> None:
 @dataclass(frozen=True)
 class Metric:
     """A metric of labels y [n_rows] and predictions p: [n_rows], or [n_rows, n_classes] where there are many classes.
+
+    Of several targets, y and p [n_rows, n_targets], it is the mean of those of each that are defined.
 
     Labels are 0 and 1, codes of classes, or numbers. `weighted(y, p)` gives it, of finite predictions, as a function of
     the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
@@ -127,6 +177,8 @@ class Metric:
         """
         if self.undefined(y, p) is not None:
             return lambda weights: np.full(weights.shape[:-1], np.nan)
+        if y.ndim == 2:
+            return weighted.mean_over([self.prepare(*alone, weights) for alone in _each_alone(y, p)])
         prepared = self.weighted(y, p)
         return prepared if weights is None else lambda counts: prepared(counts * weights)
 
@@ -134,6 +186,9 @@ class Metric:
         """Return why it says nothing of these rows, whatever their weights; None if it does."""
         if wrong := rows_not_finite(p):
             return f"{wrong} of {len(y)} predictions are no finite numbers"
+        if y.ndim == 2:
+            problems = [self.problem(*alone) for alone in _each_alone(y, p)]
+            return problems[0] if all(problems) else None
         return self.problem(y, p)
 
     def __call__(self, y: np.ndarray, p: np.ndarray, weights: np.ndarray | None = None) -> float:
@@ -143,6 +198,12 @@ class Metric:
     def sign(self) -> int:
         """1 where higher is better, else -1."""
         return 1 if self.higher_is_better else -1
+
+
+def _each_alone(y: np.ndarray, p: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield the labels and predictions of each of several targets."""
+    for alone, predicted in zip(y.T, p.T, strict=True):
+        yield np.ascontiguousarray(alone), np.ascontiguousarray(predicted)
 
 
 _CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
@@ -321,6 +382,8 @@ def rows_unanswered(p: np.ndarray, task: Task) -> int:
     outside = ~((p >= -OFF) & (p <= 1 + OFF))  # also of NaN
     if p.ndim == 1:
         return int(outside.sum())
+    if task.targets:
+        return int(outside.any(axis=1).sum())
     with np.errstate(invalid="ignore", over="ignore"):
         return int((outside.any(axis=1) | ~(np.abs(p.sum(axis=1) - 1) <= OFF)).sum())
 

@@ -3,14 +3,17 @@
 import numpy as np
 
 from ml.tasks.metrics import Task
+from ml.tasks.targets import strata
 
 
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int) -> np.ndarray:
     """Return ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
 
+    Of several targets, y [n_rows, n_targets], the shares are those of the rarest one that is true.
+
     With the same seed, the rows of a smaller sample are all in a larger one.
     """
-    codes_of = np.zeros(len(y)) if task.kind == "regression" else y
+    codes_of = np.zeros(len(y)) if task.kind == "regression" else strata(y) if y.ndim == 2 else y
     classes, codes, counts = np.unique(codes_of, return_inverse=True, return_counts=True)
     if rows < max(2, len(classes)):
         raise ValueError(f"`{rows=}` must be at least {max(2, len(classes))}: one row of each class.")

@@ -6,7 +6,7 @@ weight leave the metric undefined, as one class alone does the ROC. No sum goes 
 its last digits.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -22,6 +22,17 @@ def mean_of(of_rows: Callable[[np.ndarray, np.ndarray], np.ndarray]) -> Prepare:
         return lambda weights: ratio((weights * values).sum(axis=-1), weights.sum(axis=-1))
 
     return prepare
+
+
+def mean_over(metrics: Sequence[Weighted]) -> Weighted:
+    """Return the mean of those of some metrics that are defined; NaN where none is."""
+
+    def weighted(weights: np.ndarray) -> np.ndarray:
+        values = np.array([metric(weights) for metric in metrics])
+        defined = ~np.isnan(values)
+        return ratio(np.where(defined, values, 0.0).sum(axis=0), defined.sum(axis=0))
+
+    return weighted
 
 
 def log_losses(y: np.ndarray, p: np.ndarray) -> np.ndarray:
@@ -117,14 +128,7 @@ def roc_auc(y: np.ndarray, p: np.ndarray) -> Weighted:
     """
     if p.ndim == 1:
         return _Ranked(y, p).roc_auc
-    ranked = [_Ranked(y == code, p[:, code]) for code in np.unique(y.astype(int))]
-
-    def weighted(weights: np.ndarray) -> np.ndarray:
-        areas = np.array([of_class.roc_auc(weights) for of_class in ranked])
-        defined = ~np.isnan(areas)
-        return ratio(np.where(defined, areas, 0.0).sum(axis=0), defined.sum(axis=0))
-
-    return weighted
+    return mean_over([_Ranked(y == code, p[:, code]).roc_auc for code in np.unique(y.astype(int))])
 
 
 def average_precision(y: np.ndarray, p: np.ndarray) -> Weighted:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml.base.processes import this_process
+from ml.tasks.targets import of_target
 
 if TYPE_CHECKING:
     from dagster_mlflow.resources import MlFlow
@@ -65,13 +66,14 @@ class TrialRuns:
     experiment_id: str
     asset_run: str
     dagster_run: str
+    target: str = ""  # of several, the one that the trials are about
 
     @contextmanager
     def __call__(self, number: int) -> Iterator[None]:
         """Put the fluent API on the run of a trial, which whoever logs its outcome ends."""
         import mlflow
 
-        run_id = self.find_or_create(f"trial {number}")
+        run_id = self.find_or_create(of_target(f"trial {number}", self.target))
         with _restoring(self.uri), _detaching(run_id):
             mlflow.set_experiment(experiment_id=self.experiment_id)
             mlflow.start_run(run_id=run_id, nested=True)

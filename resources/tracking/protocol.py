@@ -46,7 +46,7 @@ class TrackedRun(Protocol):
     ) -> None:
         """Log a finished run below this one: params, metrics with a value for each step, tags; `state` is its own."""
 
-    def trials(self) -> Callable[[int], AbstractContextManager[None]] | None:
+    def trials(self, target: str = "") -> Callable[[int], AbstractContextManager[None]] | None:
         """Return what lets the code of a trial log on the child `trial <number>`, in any process; None if not asked."""
 
     def file(self, name: str, content: bytes) -> None:

@@ -76,9 +76,11 @@ def signature(model: ExportedModel) -> "ModelSignature":
     required = cutoff_column(model.served)
     record = {name: kind(_TYPES[of_record]) for name, of_record in sorted(model.definitions.record.items())}
     inputs: list[Any] = [ColSpec(of_column, name, required=name == required) for name, of_column in record.items()]
-    answers = {"class": "string", "score": "double"} if model.task.kind == "multiclass" else {"score": "double"}
-    answers |= {f"probability_{name}": "double" for name in model.task.classes}
-    answers |= {"decision": "boolean"} if model.reference.threshold else {}
+    task, single = model.task, {"score": "double"}
+    answers = {"class": "string", **single} if task.kind == "multiclass" else {} if task.targets else single
+    answers |= {f"probability_{name}": "double" for name in task.targets or task.classes}
+    decisions = [f"decision_{name}" for name in task.targets] or ["decision" for _ in model.thresholds]
+    answers |= dict.fromkeys(decisions, "boolean")
     outputs: list[Any] = [ColSpec(kind(type_name), name) for name, type_name in answers.items()]
     return ModelSignature(Schema(inputs), Schema([*outputs, ColSpec(Array(DataType.string), "warnings")]))
 

@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,12 @@ class MlflowRun:
         self._log(run, points, parameters, [RunTag(tag, text) for tag, text in tags.items()])
         self.client.set_terminated(run, _ENDED[tags["state"]])
 
-    def trials(self) -> Callable[[int], AbstractContextManager[None]] | None:
-        """Return what puts the fluent API on the child `trial <number>`, in any process; None if this is not fluent."""
-        return self._trials
+    def trials(self, target: str = "") -> Callable[[int], AbstractContextManager[None]] | None:
+        """Return what puts the fluent API on the child `trial <number>`, in any process; None if this is not fluent.
+
+        Of several targets the child is called `trial <number> of <target>`.
+        """
+        return replace(self._trials, target=target) if self._trials else None
 
     def file(self, name: str, content: bytes) -> None:
         """Log an artifact file."""

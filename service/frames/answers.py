@@ -7,7 +7,7 @@ from typing import Any
 
 from service.frames.columns import chunks, match, records_of
 from service.plan.document import Task
-from service.predict.answers import likeliest
+from service.predict.answers import decided, likeliest
 from service.predict.features import Matrices
 from service.predict.predictor import Prediction, Predictor
 from service.records.reader import InvalidRecords
@@ -69,34 +69,44 @@ def columns_of(predictor: Predictor, prediction: Prediction) -> Any:
     """Return a prediction as an Arrow table with the columns of `answer_schema`."""
     import pyarrow as pa
 
-    schema = answer_schema(predictor.plan.task, predictor.threshold)
-    columns = _columns(predictor.plan.task, prediction, predictor.threshold)
+    schema = answer_schema(predictor.plan.task, predictor.thresholds)
+    columns = _columns(predictor.plan.task, prediction, predictor.thresholds)
     return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema)
 
 
-def answer_schema(task: Task, threshold: float | None = None) -> Any:
+def answer_schema(task: Task, thresholds: Sequence[float] = ()) -> Any:
     """Return the columns of answers, as those of batch predictions, and `warnings`.
 
     They are `score`, and `decision` where a threshold says from which score on it is a yes; of many classes `class`,
-    `score`, which is the probability of that class, and the probability of each.
+    `score`, which is the probability of that class, and the probability of each; of several targets the probability
+    of each, and each decision.
     """
     import pyarrow as pa
 
     number = pa.float64()
     fields = [("class", pa.string())] if task.kind == "multiclass" else []
-    fields += [("score", number)]
-    fields += [(f"probability_{name}", number) for name in task.classes]
-    fields += [("decision", pa.bool_())] if threshold is not None else []
+    fields += [] if task.targets else [("score", number)]
+    fields += [(f"probability_{name}", number) for name in task.targets or task.classes]
+    fields += [(name, pa.bool_()) for name in _decisions(task, thresholds)]
     return pa.schema([*fields, ("warnings", pa.list_(pa.string()))])
 
 
-def _columns(task: Task, prediction: Prediction, threshold: float | None) -> dict[str, list[Any]]:
+def _decisions(task: Task, thresholds: Sequence[float]) -> list[str]:
+    """Return the columns of decisions: that of each target, or one where there is a threshold."""
+    return [f"decision_{name}" for name in task.targets] or ["decision" for _ in thresholds]
+
+
+def _columns(task: Task, prediction: Prediction, thresholds: Sequence[float]) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {"score": prediction.scores, "warnings": prediction.warnings}
+    rows = [score for score in prediction.scores if isinstance(score, list)]
+    if task.targets:
+        columns |= {f"probability_{name}": [row[at] for row in rows] for at, name in enumerate(task.targets)}
+        decisions = [decided(row, thresholds) for row in rows]
+        return columns | {f"decision_{name}": [row[at] for row in decisions] for at, name in enumerate(task.targets)}
     if task.kind == "multiclass":
-        rows = [score for score in prediction.scores if isinstance(score, list)]
         columns["class"] = [likeliest(task, row) for row in rows]
         columns["score"] = [max(row) for row in rows]
         columns |= {f"probability_{name}": [row[code] for row in rows] for code, name in enumerate(task.classes)}
-    if threshold is not None:
-        columns["decision"] = [isinstance(score, float) and score >= threshold for score in prediction.scores]
+    if thresholds:
+        columns["decision"] = [isinstance(score, float) and score >= thresholds[0] for score in prediction.scores]
     return columns

@@ -57,7 +57,7 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.model.threshold)}
+    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
 
 
 async def _predict(request: Request, predictor: Predictor) -> Response:
@@ -72,12 +72,12 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
     about = {"model": predictor.name, "coordinates": predictor.id}
-    task, threshold = predictor.plan.task, predictor.model.threshold
+    task, thresholds = predictor.plan.task, predictor.thresholds
     if batch.single:
         return answer(
-            {**answers.one(task, prediction.scores[0], threshold), **about, "warnings": prediction.warnings[0]}
+            {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
         )
-    return answer({**answers.many(task, prediction.scores, threshold), **about, "warnings": prediction.warnings})
+    return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
 
 
 async def _accept(request: Request, events: Events) -> Response:

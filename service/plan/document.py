@@ -21,10 +21,19 @@ from service.plan.parts import (
 
 
 class Task(Part, frozen=True):
-    """The prediction: the probability of the positive class, that of each of `classes` in turn, or a number."""
+    """The prediction: the probability of the positive class, that of each of `classes` in turn, or a number.
+
+    Where there are several `targets`, it is that of each of them in turn.
+    """
 
     kind: Literal["binary", "multiclass", "regression"] = "binary"
     classes: tuple[str, ...] = ()
+    several: tuple[str, ...] | msgspec.UnsetType = msgspec.field(name="targets", default=msgspec.UNSET)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of several targets; none where there is one, which a plan says nothing of."""
+        return () if self.several is msgspec.UNSET else self.several
 
 
 class Plan(Part, frozen=True):

@@ -42,6 +42,9 @@ def read_plan(content: bytes) -> Plan:
 
 
 def _task_problems(task: Task) -> list[str]:
+    several = len(set(task.targets)) == len(task.targets) > 1 and task.kind == "binary"
+    if task.several is not msgspec.UNSET and not several:
+        return [f"task: several targets are those of 'binary', two or more, all different; given: {list(task.targets)}"]
     if task.kind != "multiclass":
         return [f"task: {task.kind!r} has no classes, and {list(task.classes)} were given"] if task.classes else []
     if len(set(task.classes)) == len(task.classes) > 1:

@@ -7,43 +7,57 @@ from typing import Any
 
 from service.plan.document import Task
 
-Score = float | list[float]  # of a record: one number, or a probability for each class
+Score = float | list[float]  # of a record: one number, or a probability for each class, or for each target
 
 
-def one(task: Task, score: Score, threshold: float | None = None) -> dict[str, Any]:
-    """Answer one record: `score`, beside a threshold `decision` too, or `class` and `probabilities`."""
+def one(task: Task, score: Score, thresholds: Sequence[float] = ()) -> dict[str, Any]:
+    """Answer one record: `score`, beside a threshold `decision` too, or `class` and `probabilities`.
+
+    Of several targets these are `probabilities` and `decisions`, and each has a threshold of its own.
+    """
     if isinstance(score, list):
-        return {"class": likeliest(task, score), "probabilities": _by_class(task, score)}
-    if threshold is None:
+        if task.targets:
+            return {**_of_targets(task, score, thresholds), "thresholds": _by_name(task.targets, thresholds)}
+        return {"class": likeliest(task, score), "probabilities": _by_name(task.classes, score)}
+    if not thresholds:
         return {"score": score}
-    return {"score": score, "decision": score >= threshold, "threshold": threshold}
+    return {"score": score, "decision": score >= thresholds[0], "threshold": thresholds[0]}
 
 
-def many(task: Task, scores: Sequence[Score], threshold: float | None = None) -> dict[str, Any]:
+def many(task: Task, scores: Sequence[Score], thresholds: Sequence[float] = ()) -> dict[str, Any]:
     """Answer several records, with an entry for each: `scores` and `decisions`, or `classes` and `probabilities`."""
     rows = [score for score in scores if isinstance(score, list)]
+    if task.targets:
+        answers = [_of_targets(task, probabilities, thresholds) for probabilities in rows]
+        entries = {name: [answer[name] for answer in answers] for name in ("probabilities", "decisions")}
+        return {**entries, "thresholds": _by_name(task.targets, thresholds)}
     if task.kind == "multiclass":
         return {
             "classes": [likeliest(task, probabilities) for probabilities in rows],
-            "probabilities": [_by_class(task, probabilities) for probabilities in rows],
+            "probabilities": [_by_name(task.classes, probabilities) for probabilities in rows],
         }
-    if threshold is None:
+    if not thresholds:
         return {"scores": scores}
-    decisions = [score >= threshold for score in scores if isinstance(score, float)]
-    return {"scores": scores, "decisions": decisions, "threshold": threshold}
+    decisions = [score >= thresholds[0] for score in scores if isinstance(score, float)]
+    return {"scores": scores, "decisions": decisions, "threshold": thresholds[0]}
 
 
-def explanation(task: Task, threshold: float | None = None) -> str:
+def explanation(task: Task, thresholds: Sequence[float] = ()) -> str:
     """Describe the answer to a record, as a sentence."""
+    if task.targets:
+        return (
+            "Answered with `probabilities`, that of each target, and `decisions`, each of which is true from its "
+            f"threshold on: {', '.join(f'{name} {cut}' for name, cut in zip(task.targets, thresholds, strict=True))}."
+        )
     if task.kind == "multiclass":
         return (
             "Answered with `class`, the likeliest of the classes, and `probabilities`, that of each: "
             f"{', '.join(task.classes)}."
         )
     number = "the predicted number" if task.kind == "regression" else "the probability of the positive class"
-    if threshold is None:
+    if not thresholds:
         return f"Answered with `score`, {number}."
-    return f"Answered with `score`, {number}, and `decision`, which is true from the `threshold` {threshold} on."
+    return f"Answered with `score`, {number}, and `decision`, which is true from the `threshold` {thresholds[0]} on."
 
 
 def likeliest(task: Task, probabilities: list[float]) -> str:
@@ -51,5 +65,17 @@ def likeliest(task: Task, probabilities: list[float]) -> str:
     return task.classes[probabilities.index(max(probabilities))]
 
 
-def _by_class(task: Task, probabilities: list[float]) -> dict[str, float]:
-    return dict(zip(task.classes, probabilities, strict=True))
+def decided(probabilities: Sequence[float], thresholds: Sequence[float]) -> list[bool]:
+    """Return the decision about each of several targets."""
+    return [probability >= cut for probability, cut in zip(probabilities, thresholds, strict=True)]
+
+
+def _of_targets(task: Task, probabilities: list[float], thresholds: Sequence[float]) -> dict[str, dict[str, Any]]:
+    return {
+        "probabilities": _by_name(task.targets, probabilities),
+        "decisions": _by_name(task.targets, decided(probabilities, thresholds)),
+    }
+
+
+def _by_name(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    return dict(zip(names, values, strict=True))

@@ -37,6 +37,7 @@ class _Threshold(msgspec.Struct):
 
 class _Reference(msgspec.Struct):
     threshold: _Threshold | None = None
+    targets: dict[str, _Reference] = {}
 
 
 class _Table(msgspec.Struct):
@@ -55,27 +56,31 @@ class _Declared(msgspec.Struct):
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
-    `threshold` is the probability from which on the answer is a yes, None where there is none; `keys` are the columns
-    that name a row of the examples' table, which no feature is made of.
+    `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
+    `keys` are the columns that name a row of the examples' table, which no feature is made of.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
 
     def __init__(self, session: Any, requested: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
-        self._shape = (len(task.classes),) if task.kind == "multiclass" else ()
+        several = task.targets or task.classes
+        self._shape = (len(several),) if several else ()
         _check_task(session, task)
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
         self.inputs = _inputs(session)
-        self.threshold = _threshold(session)
+        self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
         self._names = {node.name for node in session.get_inputs()}
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Answer each row, [n_rows] or [n_rows, n_classes]; raise if the model yields another shape, or no number."""
+        """Answer each row, [n_rows], or of many classes or targets [n_rows, n_answers].
+
+        Raises ArithmeticError if the model yields another shape, or no number.
+        """
         inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
         (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
         rows = len(matrices.warnings)
@@ -130,12 +135,16 @@ def _check_task(session: Any, task: Task) -> None:
 
 
 def _description(task: Task) -> str:
-    return f"{task.kind} of {list(task.classes)}" if task.classes else task.kind
+    several = task.targets or task.classes
+    return f"{task.kind} of {list(several)}" if several else task.kind
 
 
-def _threshold(session: Any) -> float | None:
-    threshold = _carried(session, "sextant.reference", _Reference).threshold
-    return threshold.value if threshold else None
+def _thresholds(session: Any, task: Task) -> list[float]:
+    reference = _carried(session, "sextant.reference", _Reference)
+    if missing := sorted(set(task.targets) - reference.targets.keys()):
+        raise BundleError("model.onnx", [f"its metadata 'sextant.reference' has no threshold of the targets {missing}"])
+    references = [reference.targets[name] for name in task.targets] or [reference]
+    return [of_target.threshold.value for of_target in references if of_target.threshold]
 
 
 def _keys(session: Any) -> list[str]:

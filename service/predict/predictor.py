@@ -30,7 +30,7 @@ class Golden(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Prediction:
-    """The score of each record, or where there are many classes that of each, and its warnings."""
+    """The score of each record, or where there are many classes or targets that of each, and its warnings."""
 
     scores: list[Score]
     warnings: list[list[str]]
@@ -51,9 +51,9 @@ class Predictor:
         self.histories = self._features.histories
 
     @property
-    def threshold(self) -> float | None:
-        """The probability from which on the answer is a yes; None: there is none."""
-        return self.model.threshold
+    def thresholds(self) -> list[float]:
+        """The probabilities from which on the answer is a yes, that of each target; none where there is none."""
+        return self.model.thresholds
 
     @property
     def example(self) -> dict[str, Any] | None:

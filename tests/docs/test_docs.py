@@ -31,6 +31,8 @@ from ml.evaluation.record import Evaluation
 from ml.models.catalogue import family
 from ml.search.space import Space
 from ml.tasks.metrics import DEFAULT_METRIC, metrics_of
+from service.plan.document import Task
+from service.predict import answers
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -86,6 +88,23 @@ def test_the_pieces_of_declarations_are_valid() -> None:
     assert retrain is not None
     Retrain.model_validate(yaml.safe_load(retrain[1]))
     assert "cutoff" in Examples.model_fields
+
+
+def test_the_targets_of_the_documentation_can_be_declared_and_are_answered_so() -> None:
+    text, served = ((ROOT / "docs" / page).read_text() for page in ("use_case.md", "serve.md"))
+    blocks = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+    (declared,) = (block["examples"] for block in blocks if isinstance(block.get("examples", {}).get("target"), list))
+    (written,) = (answer for answer in re.findall(r"```json\n(.*?)```", served, re.S) if "decisions" in answer)
+
+    targets, answer = tuple(Examples.model_validate(declared).targets), json.loads(written)
+    named = re.search(r"by name, as `(\{.*?\})`", text)
+
+    about = {name: answer.pop(name) for name in ("model", "coordinates", "warnings")}
+    cuts = list(answer["thresholds"].values())
+    assert answer == answers.one(Task(several=targets), list(answer["probabilities"].values()), cuts)
+    assert about["warnings"] == []
+    assert named is not None
+    assert Examples.model_validate({**declared, "target": yaml.safe_load(named[1])}).targets.keys() == {"churn", "late"}
 
 
 def test_the_metrics_of_each_task_are_listed_with_the_default_first() -> None:

@@ -196,7 +196,6 @@ def test_another_threshold_with_the_same_scores_is_another_version(edited: Edite
     assert outcome.made == {"onnx_model", "evaluation", *SERVED}
     assert versions() == ["1", "2"]
     answered = Storage().load(Ledger().latest_result("small/predictions"))
-    threshold = ExportedModel(tracking().onnx("small", "2")).threshold
-    assert threshold is not None
+    (threshold,) = ExportedModel(tracking().onnx("small", "2")).thresholds
     assert answered["model_version"].unique().tolist() == ["2"]
     assert (answered["decision"] == (answered["score"] >= threshold)).all()

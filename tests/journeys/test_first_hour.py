@@ -1,5 +1,6 @@
-"""The first hour of a data scientist: a file, three commands, a model that has passed its gates, and scores by it."""
+"""The first hour of a data scientist: a file, a model that has passed its gates, scores by it, and a service."""
 
+import json
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from ml.base.processes import tied
+from resources.bentos import ask, free_port, stop, wait_until_ready
 from tests.support import twins
 
 SEXTANT = Path(sys.executable).parent / "sextant"
@@ -19,9 +22,9 @@ def test_a_file_becomes_a_model_in_three_commands(
     tmp_path: Path, home: Path, copy_project: Callable[[Path], Path]
 ) -> None:
     project, (file,) = copy_project(tmp_path / "project"), twins.customers(tmp_path)
+    environment = os.environ | {"PYTHONPATH": str(project)}
 
     def run(*command: str, fails: bool = False) -> str:
-        environment = os.environ | {"PYTHONPATH": str(project)}
         done = subprocess.run([SEXTANT, *command], cwd=project, env=environment, capture_output=True, text=True)
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -53,7 +56,19 @@ def test_a_file_becomes_a_model_in_three_commands(
     new_rows = pd.read_csv(file).drop(columns="Churn").head(50)
     new_rows.to_csv(tmp_path / "new.csv", index=False)
     run("score", "churn", str(tmp_path / "new.csv"), "--out", str(tmp_path / "scores.csv"))
-    scores = pd.read_csv(tmp_path / "scores.csv")
+    scores = pd.read_csv(tmp_path / "scores.csv", float_precision="round_trip")
     assert list(scores["customerID"]) == list(new_rows["customerID"])
     assert scores["score"].between(0, 1).all()
     assert set(scores["decision"]) == {True, False}
+
+    url, columns = f"http://127.0.0.1:{(port := free_port())}", new_rows.columns.drop("customerID")
+    record = json.loads(pd.read_csv(file, na_values=" ")[columns].iloc[0].to_json())
+    command = tied([str(SEXTANT), "serve", "churn", "--port", str(port)])
+    served = subprocess.Popen(command, cwd=project, env=environment, start_new_session=True)
+    try:
+        assert wait_until_ready(url, served, timeout_s=120)
+        answer = ask(url, record)
+    finally:
+        stop(served)
+    assert answer["score"] == scores["score"].iloc[0]
+    assert answer["decision"] == scores["decision"].iloc[0]

@@ -1,5 +1,6 @@
 """An evaluation of 240 rows, of each kind of task, as other tests look at it."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.evaluation.evaluate import EvaluationInputs, evaluate, explained
 from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
-from ml.exported.reference import make_reference
+from ml.exported.reference import make_reference, of_all
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import Kind, Task
 
@@ -52,6 +53,43 @@ def truth(kind: Kind, x: np.ndarray, random: np.random.Generator) -> np.ndarray:
     if kind == "binary":
         return (x + random.normal(size=len(x)) > 0).astype("int8")
     return np.digitize(x + random.normal(size=len(x)), [-0.5, 0.5]).astype("int16")
+
+
+def several(*, champion: bool = True, **changes: Any) -> tuple[Evaluation, EvaluationInputs, Explained]:
+    """An evaluation of two targets, the first of which is that of the binary task, answered alike."""
+    _, alone, _ = made("binary", champion=champion)
+    random, task = np.random.default_rng(7), Task("binary", targets=("first", "second"))
+    z = alone.rows["z"].to_numpy()
+    y = np.stack([alone.y, (z + random.normal(0, 0.3, 240) > 0.7).astype("int8")], axis=1)
+
+    def answer(X: np.ndarray) -> np.ndarray:
+        return np.stack([answers("binary", X), 1 / (1 + np.exp(-6 * (X[:, 1] - 0.7)))], axis=1)
+
+    candidate = answer(alone.encoder.encode(alone.rows).astype(float))
+    declared = alone.spec.examples.model_copy(update={"target": ["first", "second"]})
+    second = make_reference(Task(), alone.spec.evaluation, alone.spec.metric, y[:, 1], y[:, 1], candidate[:, 1], [])
+    references = {"first": alone.reference.model_copy(update={"refit_scores": ()}), "second": second}
+    given = {
+        "spec": alone.spec.model_copy(update={"examples": declared}),
+        "task": task,
+        "rows": alone.rows.assign(**{"target first": y[:, 0], "target second": y[:, 1]}),
+        "y": y,
+        "candidate": candidate,
+        "champion": None if alone.champion is None else np.stack([alone.champion, candidate[:, 1] * 0.9], axis=1),
+        "reference": of_all(references, alone.spec.metric, [0.8, 0.79]),
+        "predict": answer,
+    }
+    inputs = replace(alone, **{**given, **changes})
+    begun = Evaluation(
+        model_hash="a" * 64,
+        family="lightgbm",
+        rows=240,
+        target=task.summary_of(inputs.rows),
+        metrics={},
+        champion_version="4" if champion else None,
+    )
+    explanations = explained(inputs)
+    return evaluate(begun, inputs, explanations), inputs, explanations
 
 
 def made(

@@ -19,6 +19,7 @@ class CalibrationGate(GateKind):
 
     name = "calibration"
     description = "Probabilities that are what they say."
+    by_target = True
 
     at_most: float = Field(
         0.1, gt=0, le=1, description="The expected calibration error, beyond what chance alone gives so many rows."

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
 class GateKind(Part):
     """A gate with its options, all of which have defaults; `description` is that of its field in `gates`.
 
-    Unless it `can_be_off`, every candidate must pass it.
+    Unless it `can_be_off`, every candidate must pass it. One that goes `by_target` judges each of several targets.
     """
 
     name: ClassVar[str]
     description: ClassVar[str]
     can_be_off: ClassVar[bool] = True
+    by_target: ClassVar[bool] = False
 
     @abstractmethod
     def judge(self, metric: str, evaluation: Evaluation) -> Verdict:

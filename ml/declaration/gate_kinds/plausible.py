@@ -30,6 +30,7 @@ class PlausibleGate(GateKind):
     name = "plausible"
     description = "No score that is too good to be true; cannot be off, but allow more with a reason."
     can_be_off = False
+    by_target = True
 
     limits: dict[MetricName, float] = Field(
         default_factory=dict,

@@ -123,7 +123,9 @@ def shap_of_one(explained: Explained, encoder: Encoder, unit: str) -> Draw:
     return draw
 
 
-def shap_of_classes(explained: Explained, classes: Sequence[str], shown_classes: Sequence[int]) -> Draw:
+def shap_of_classes(
+    explained: Explained, classes: Sequence[str], shown_classes: Sequence[int], noun: str = "class"
+) -> Draw:
     """Draw the mean size of SHAP values of all classes together, split into the most frequent ones and the rest."""
     sizes = np.abs(explained.values).mean(axis=0)
     order = np.argsort(-sizes.sum(axis=1), kind="stable")[:MOST_FEATURES]
@@ -141,8 +143,8 @@ def shap_of_classes(explained: Explained, classes: Sequence[str], shown_classes:
         axes.set_yticks(range(len(order)), [shortened(explained.features[at]) for at in order])
         axes.invert_yaxis()
         axes.grid(visible=False, axis="y")
-        axes.set(xlabel="mean size of the SHAP value, added up over classes")
-        axes.legend(loc="lower right", ncols=2, fontsize=8, title="class", title_fontsize=8)
+        axes.set(xlabel=f"mean size of the SHAP value, added up over {'classes' if noun == 'class' else 'targets'}")
+        axes.legend(loc="lower right", ncols=2, fontsize=8, title=noun, title_fontsize=8)
 
     return draw
 

@@ -21,6 +21,7 @@ from resources.ledger import Ledger
 from resources.storage import Storage
 from resources.studies import studies
 from resources.tracking.runs import tracking
+from tests.support import labelled
 from tests.support.small import Small
 
 MODEL = dg.AssetKey(["small", "models", "logistic"])
@@ -87,8 +88,8 @@ def interrupted(small: Small, config: dict[str, Any]) -> None:
 
     log = assets.stages.search._log
 
-    def struck(step: Any, trial: Any) -> None:
-        log(step, trial)
+    def struck(step: Any, trial: Any, target: str) -> None:
+        log(step, trial, target)
         if trial.number == 2:
             os.kill(os.getpid(), signal.SIGKILL)
 
@@ -225,6 +226,38 @@ def test_a_warm_start_tries_what_was_best_before_and_says_so_in_the_coordinates(
     assert then["warm start"] == {"study": study, "parameters": best}
     assert model().trials[0].params == best
     assert Ledger().get(then["coordinates id"])["data"]["warm start"]["coordinates"] == first["coordinates id"]
+
+
+def test_each_of_several_targets_is_searched_for_by_folds_of_its_own_and_starts_where_it_was_best(
+    small: Small,
+) -> None:
+    labelled.frame(300).to_csv(small.rows, index=False)
+    declared = labelled.declared(path=str(small.rows))
+    of_rows = {name: declared[name] for name in ("tables", "examples")}
+    how = {"trials": 2, "warm_start": "last", "refit": "train_and_validation", "refit_seeds": 2}
+
+    first = materialized(small, {"folds": 2}, models={"logistic": how}, **of_rows)
+    before = model()
+    then = materialized(small, {"folds": 2}, models={"logistic": {**how, "trials": 1}}, **of_rows)
+
+    after = model()
+    for target in labelled.TARGETS:
+        assert f"warm start of {target}" not in first
+        assert then[f"warm start of {target}"]["parameters"] == before.of(target).params
+        assert after.of(target).trials[0].params == before.of(target).params
+        assert len(before.of(target).trials[0].folds) == 2
+    assert before.oof_predictions is not None
+    assert before.oof_predictions.shape == (int((labelled.frame(300)["fold"] == "a").sum()), 3)
+    assert len(before.refit_scores) == 2
+    assert before.score == before.refit_scores[0] == first["validation roc_auc"]
+    client, run = tracking().client(), first["coordinates"]["run"]["mlflow"]
+    children = client.search_runs(
+        [client.get_experiment_by_name("small").experiment_id], f"tags.`mlflow.parentRunId` = '{run}'"
+    )
+    assert {child.info.run_name for child in children} == {
+        f"trial {number} of {target}" for number in (0, 1) for target in labelled.TARGETS
+    }
+    assert {f"study_{target}.html" for target in labelled.TARGETS} <= {file.path for file in client.list_artifacts(run)}
 
 
 def test_a_search_that_is_impossible_is_refused_when_the_use_case_is_loaded(small: Small) -> None:

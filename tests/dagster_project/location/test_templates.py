@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from dagster_project.components import UseCase
-from dagster_project.location.loading import BrokenUseCaseError, load_use_case
+from dagster_project.location.loading import BrokenUseCaseError, load_declaration, load_use_case
 from dagster_project.location.templates import resolved
 
 HUGE = 2**60 + 1  # a double holds no odd number of this size
@@ -209,3 +209,22 @@ def test_a_use_case_that_dagster_loads_says_what_its_file_says(tmp_path: Path, m
     monkeypatch.delenv("WAREHOUSE")
     with pytest.raises(BrokenUseCaseError, match=r"defs.yaml:\d+.*the environment variable WAREHOUSE is not set"):
         load_use_case(folder)
+
+
+@pytest.mark.parametrize("target", [["churn", "upgrade"], {"churn": "plan = 'none'", "late": "days > {{ env.MOST }}"}])
+def test_several_targets_are_read_from_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, target: Any) -> None:
+    folder = tmp_path / f"several_{len(str(target))}" / "churn"
+    folder.mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("MOST", "30")
+    declared = declaration("2024")
+    declared["owners"], declared["retrain"] = ["team:a"], {}
+    declared["examples"] = {**declared["examples"], "target": target}
+    declared["examples"].pop("query", None)
+    file = {"type": "dagster_project.components.UseCase", "attributes": declared}
+    (folder / "defs.yaml").write_text(yaml.safe_dump(file))
+
+    examples = load_declaration(folder).examples
+
+    assert list(examples.targets) == list(target)
+    assert examples.targets.get("late", "days > 30") == "days > 30"

@@ -126,3 +126,32 @@ def test_what_a_champion_of_that_day_scored_on_a_slice_is_no_part_of_the_result(
 
     assert compare_results(evaluation(both), evaluation(None)).word == "identical"
     assert compare_results(evaluation(both), evaluation(both, rows=8)).word == "different"
+
+
+@dataclass(frozen=True)
+class TunedTargets(Tuned):
+    """A tuned model of several targets."""
+
+    of_targets: tuple[Tuned, ...] = ()
+
+
+def test_the_models_of_several_targets_are_compared_without_the_names_of_their_studies() -> None:
+    first, second, other = (
+        TunedTargets(0.5, study, (Tuned(score, f"{study}/a"), Tuned(0.5, f"{study}/b")))
+        for study, score in (("x", 0.5), ("y", 0.5), ("y", 0.6))
+    )
+
+    assert compare_results(first, second).word == "identical"
+    assert compare_results(first, other).word == "different"
+
+
+def test_the_records_of_several_targets_are_compared_without_the_champion_of_that_day() -> None:
+    alone = Evaluation(model_hash="a", family="logistic", rows=9, metrics={"roc_auc": 0.7})
+    first, second = (
+        alone.model_copy(update={"targets": {"churn": alone.model_copy(update={"champion_version": version})}})
+        for version in ("1", None)
+    )
+    other = alone.model_copy(update={"targets": {"churn": alone.model_copy(update={"metrics": {"roc_auc": 0.6}})}})
+
+    assert compare_results(first, second).word == "identical"
+    assert compare_results(first, other).word == "different"

@@ -24,6 +24,22 @@ QUERIES = {
     "select id, count(*) filter (where y > 2) > 1 as target from rows group by all": {"y"},
     "from rows select id, list_any_value([y, u]) as target": {"y", "u"},
     "select id, t2 - t > interval 3 days as target from rows": {"t2", "t"},
+    "select id, target = 1 as target from rows": {"target"},
+    "select id, rows.target > v as target from rows": {"target", "v"},
+    "select id, other.target = 1 as target from rows join other using (id)": set(),
+    "with a as (select id, target = 1 as late from rows) select id, late as target from a": {"target"},
+    "with a as (select id, v = 1 as late from rows) select id, late = 0 as v, late as target from a": {"v"},
+    "select *, t as cutoff from rows": {"target"},
+    "select * replace (v > 3 as target) from rows": {"v"},
+    "select * replace (target > 3 as target) from rows": {"target"},
+    "select * rename (v as target) from rows": {"v"},
+    "with a as (select * rename (v as w) from rows) select id, w > 2 as target from a": {"v"},
+    "with a as (select *, w = 2 as other from rows) select id, v > 4 as v, other, v as target from a": {"v"},
+    "with a as (select *, w = 2 as other from rows) select id, target > 4 as target from a": {"target"},
+    "select id, target > 4 as target from (select * from rows)": {"target"},
+    "with a as (select id, v + 1 as v from rows) select id, v > 2 as target from a": {"v"},
+    "with a as (select id, 3 as v from rows) select id, v > 2 as target from a": set(),
+    "with a as (select id, v = 1 as v from rows) select id, (select max(v) from rows) as target from a": {"v"},
 }  # fmt: skip
 
 

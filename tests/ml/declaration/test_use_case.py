@@ -274,3 +274,59 @@ def test_answers_may_be_monotone_but_not_those_of_many_classes() -> None:
     assert "monotone" not in UseCaseSpec.model_validate(declaration()).resolved()
     with pytest.raises(ValidationError, match="monotone: of many classes none could rise"):
         UseCaseSpec.model_validate(declaration(task="multiclass", monotone={"x": "decreasing"}))
+
+
+def several(target: Any, **changes: Any) -> dict[str, Any]:
+    """A declaration of several targets."""
+    split = {"validation_share": 0.2, "test_share": 0.2}
+    return declaration(examples={"table": "rows", "target": target, "split": split}, **changes)
+
+
+def test_several_targets_are_columns_or_expressions_by_name() -> None:
+    columns = UseCaseSpec.model_validate(several(["churn", "order"])).examples
+    named = UseCaseSpec.model_validate(several({"churn": "plan = 'none'", "late": "days > 30"})).examples
+
+    assert columns.targets == {"churn": '"churn"', "order": '"order"'}  # as a column may have a name of SQL's own
+    assert named.targets == {"churn": "plan = 'none'", "late": "days > 30"}
+    assert columns.target_columns == ["target churn", "target order"]
+    assert (columns.one_target, named.one_target) == (None, None)
+
+
+@pytest.mark.parametrize("target", [["churn", "upgrade"], {"churn": "a = 1", "late": "b > 2"}])
+def test_a_declaration_of_several_targets_is_recorded_as_it_was_written(target: Any) -> None:
+    spec = UseCaseSpec.model_validate(several(target))
+
+    assert spec.resolved()["examples"]["target"] == target
+    assert UseCaseSpec.model_validate(spec.resolved()) == spec
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (several(["churn"]), r"\['churn'\] are not several targets: write one as a text, such as target: churned"),
+        (several([]), "are not several targets"),
+        (several(["churn", "days > 30"]), r"\['days > 30'\] are no names of targets, .* such as {late: days > 30}"),
+        (several({"on time": "a", "b": "b"}), r"\['on time'\] are no names of targets"),
+        (several({"Ärger": "a", "b": "b"}), r"\['Ärger'\] are no names of targets"),
+        (several(["churn", "Churn"]), r"\['Churn', 'churn'\] are targets of one name, but for its case at most"),
+        (several({"a": "sum(x) over ()", "b": "b"}), "sees its own row alone"),
+        (several({"a": "not an expression", "b": "b"}), "not an expression"),
+        (
+            several(["a", "b"], task="multiclass"),
+            "several targets are for the task 'binary', .* this is 'multiclass': declare a use case for each of a, b",
+        ),
+        (several(["a", "b"], task="regression", models={"ridge": {}}), "several targets .* this is 'regression'"),
+        (
+            declaration(examples={"table": "rows", "query": "select 1", "target": {"a": "b", "c": "d"},
+                                  "split": {"validation_share": 0.2, "test_share": 0.2}}),
+            "Of several targets, target lists the query's columns",
+        ),
+        (
+            several(["a", "b"], tables={"rows": {"source": {"path": "rows.csv"}, "key": "target a"}}),
+            "the key 'target a' of 'rows' has the name of a column that every example has",
+        ),
+    ],
+)  # fmt: skip
+def test_several_targets_that_could_not_be_answered_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        UseCaseSpec.model_validate(change)

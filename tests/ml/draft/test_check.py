@@ -108,3 +108,15 @@ def test_no_column_by_which_a_row_of_another_table_is_found_is_called_useless(tm
     answers = remarks(tmp_path, tables=tables, relationships=["rows.(x, nothing) -> shops.(shop, nothing)"])
 
     assert answers == {True: [], False: []}
+
+
+def test_each_of_several_targets_is_looked_at(tmp_path: Path) -> None:
+    ignore = {"ignore": ["name", "twin", "nothing"]}
+
+    sound = remarks(tmp_path, table=ignore, examples={"target": {"one": "y = 1", "two": "x > 3"}})
+    wrong = remarks(tmp_path, table=ignore, examples={"target": {"one": "y = 1", "two": "y"}})
+
+    assert sound == {True: [], False: []}
+    assert len(wrong[True]) == 1
+    assert "'two' has the numbers 0 (100 rows), 1 (100 rows), 2 (100 rows)" in wrong[True][0]
+    assert "target: {two: y = 2}" in wrong[True][0]

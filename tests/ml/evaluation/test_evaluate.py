@@ -11,7 +11,7 @@ from ml.evaluation.record import Evaluation, compare
 from ml.gates.judge import judge
 from ml.tasks.metrics import Kind, metrics_of, score
 from ml.verdict import Verdict
-from tests.support.judged import made, spec_of
+from tests.support.judged import made, several, spec_of
 
 CLOSE = 40.7128 + np.linspace(0, 0.0011, 240)  # a column in which the ends of all quarters begin with 40.71
 
@@ -149,3 +149,89 @@ def test_margins_are_no_probabilities(kind: Kind) -> None:
     found, _, _ = made(kind, champion=False, candidate=4 * given.candidate - 2)
 
     assert [v.passed for v in judge(Gates(), found, given.spec.metric) if v.gate == "finite"] == [False]
+
+
+def test_the_record_of_one_of_several_targets_is_that_of_the_same_target_alone() -> None:
+    alone, _, explained_alone = made("binary")
+
+    found, _, explanations = several()
+
+    of_first = found.targets["first"]
+    same = {"metrics", "intervals", "champion_metrics", "champion_intervals", "baseline_metrics", "over_baseline"}
+    same |= {"decisions", "calibration", "champion_calibration", "fairness", "importances", "slices", "most_wrong"}
+    assert {name: getattr(of_first, name) for name in same} == {name: getattr(alone, name) for name in same}
+    assert of_first.target == {"share positive": pytest.approx(alone_share(alone))}
+    assert np.array_equal(explanations.of_targets[0].values, explained_alone.values)
+
+
+def alone_share(found: Evaluation) -> float:
+    """The share of positives, by the confusion of decisions."""
+    assert found.decisions is not None
+    return sum(found.decisions.confusion[1]) / found.rows
+
+
+def test_several_targets_together_have_the_means_of_their_metrics_and_no_decision_of_their_own() -> None:
+    found, given, _ = several()
+
+    for metric, value in found.metrics.items():
+        assert value == pytest.approx(np.mean([one.metrics[metric] for one in found.targets.values()]))
+        low, high = found.intervals[metric].low, found.intervals[metric].high
+        assert low <= value <= high
+        assert high - low < max(
+            one.intervals[metric].high - one.intervals[metric].low for one in found.targets.values()
+        )
+    assert (found.decisions, found.calibration, found.fairness, found.most_wrong) == (None, None, (), ())
+    assert found.label("accuracy") == "accuracy at 0.5"
+    assert found.over_baseline is not None
+    assert found.over_baseline.lower > 0
+    assert score("roc_auc", given.y, given.candidate) == found.metrics["roc_auc"]
+
+
+def test_each_target_is_a_slice_which_the_champion_may_be_better_at() -> None:
+    _, given, _ = several()
+    worse = np.column_stack([given.candidate[:, 0], 1 - given.candidate[:, 1]])
+
+    found, _, _ = several(candidate=worse)
+
+    assert [part.name for part in found.slices[:2]] == ["target = first", "target = second"]
+    verdict = slice_gate(found)
+    assert not verdict.passed
+    assert "target = second: roc_auc" in verdict.reason
+
+
+def test_probabilities_of_each_target_must_be_what_they_say() -> None:
+    _, given, _ = several(champion=False)
+    squeezed = np.column_stack([given.candidate[:, 0], given.candidate[:, 1] * 0.2])
+
+    found, _, _ = several(champion=False, candidate=squeezed)
+
+    gates = Gates.model_validate({"calibration": {"at_most": 0.05}})
+    verdict = next(each for each in judge(gates, found, "roc_auc") if each.gate == "calibration")
+    assert not verdict.passed
+    assert verdict.reason.startswith("second: the expected calibration error is 0.")
+    assert set(verdict.figures) >= {"error of first", "error of second"}
+
+
+def test_one_target_that_is_too_good_to_be_true_is_seen_beside_an_ordinary_one() -> None:
+    _, given, _ = several(champion=False)
+    told = np.column_stack([given.candidate[:, 0], np.abs(given.y[:, 1] - 0.01)])
+
+    found, _, _ = several(champion=False, candidate=told)
+
+    assert found.metrics["roc_auc"] < 0.998
+    verdict = next(each for each in judge(Gates(), found, "roc_auc") if each.gate == "plausible")
+    assert not verdict.passed
+    assert verdict.reason.startswith("second: roc_auc is 1.0000")
+
+
+def test_an_answer_to_one_target_that_is_no_number_makes_the_means_none() -> None:
+    _, given, _ = several(champion=False)
+    wrong = given.candidate.copy()
+    wrong[3, 1] = np.nan
+
+    found, _, _ = several(champion=False, candidate=wrong)
+
+    assert found.not_finite == 1
+    assert np.isnan(found.metrics["roc_auc"])
+    assert found.undefined["roc_auc"] == "1 of 240 predictions are no finite numbers"
+    assert not np.isnan(found.targets["first"].metrics["roc_auc"])

@@ -47,7 +47,7 @@ def test_shap_values_of_a_row_sum_up_to_its_answer_for_each_class() -> None:
 def test_shuffling_costs_what_the_feature_is_worth_and_nothing_where_it_is_not_used() -> None:
     X = np.random.default_rng(0).normal(size=(2000, 3))
 
-    drops, _ = permutation_drops(linear, X, linear(X), "rmse", seed=0)
+    ((drops, _),) = permutation_drops(linear, X, linear(X), "rmse", seed=0)
 
     assert drops == pytest.approx(np.abs(WEIGHTS) * 2**0.5, rel=0.05)
 

@@ -87,7 +87,7 @@ def test_splits_whose_figures_say_little_are_named(
     frame = examples(split=names, target=[row % 2 for row in range(len(names))])
     of_rows = None if groups is None else pd.Series([row * groups // len(names) for row in range(len(names))])
 
-    finding = large_enough(frame, of_rows, classes=True)
+    finding = large_enough(frame, of_rows, classes=["target"])
 
     assert len(finding.faults) == len(faults)
     assert all(fault.startswith(start) for fault, start in zip(finding.faults, faults, strict=True))
@@ -97,8 +97,8 @@ def test_a_class_with_one_row_in_a_split_is_named_and_numbers_have_none() -> Non
     names = [name for name in ("train", "validation", "test") for _ in range(30)]
     frame = examples(split=names, target=[0] * 15 + [1] * 15 + [0] * 29 + [1] + [0, 1] * 15)
 
-    assert large_enough(frame, None, classes=True).faults == ("a class has 1 row in validation, needed: 2",)
-    assert large_enough(frame, None, classes=False).passed
+    assert large_enough(frame, None, classes=["target"]).faults == ("a class has 1 row in validation, needed: 2",)
+    assert large_enough(frame, None, classes=[]).passed
 
 
 def test_the_same_key_at_another_cutoff_is_another_row() -> None:
@@ -274,3 +274,19 @@ def test_a_group_that_is_no_column_is_refused_with_the_columns_that_there_are() 
         DataError, match=r"examples\.split\.group names the columns \['shop'\], .* \['id', 'seen', 'y'\]"
     ):
         make_examples("case", spec, {"rows": rows()})
+
+
+def test_the_rarest_class_of_all_targets_counts_and_each_target_may_lie_apart() -> None:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame({"split": ["train"] * 300 + ["validation"] * 100 + ["test"] * 100})
+    frame["target a"] = random.integers(0, 2, 500)
+    frame["target b"] = np.where(frame["split"] == "test", random.random(500) < 0.95, random.random(500) < 0.1)
+    frame.loc[frame.index[300:400], "target b"] = [True] + [False] * 99
+
+    large = large_enough(frame, None, classes=["target a", "target b"])
+    apart = targets_apart(frame, False, 0.8, ["target a", "target b"])
+
+    assert large.faults == ("a class has 1 row in validation, needed: 2",)
+    assert len(apart.faults) == 1
+    assert "test rows have b True" in apart.faults[0]
+    assert {row["of"] for row in apart.table} == {"a", "b"}

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 from typing import Any
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -14,6 +15,7 @@ from ml.examples.build import make_examples, scored_rows
 from ml.examples.known import known_columns
 from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import WEIGHT
+from tests.support import labelled
 
 
 def split(keys: list[int], seed: int = 0) -> dict[int, tuple[str, int]]:
@@ -424,3 +426,93 @@ def test_numbers_that_would_be_merged_into_true_are_refused(targets: list[Any], 
 @pytest.mark.parametrize("targets", [[0, 1] * 10, [0.0, 1.0] * 10, [True, False] * 10, ["true", "false"] * 10])
 def test_what_says_true_or_false_is_a_binary_target(targets: list[Any]) -> None:
     assert {row["target"] for row in examples_of("binary", targets)} == {0, 1}
+
+
+def of_targets(target: Any = labelled.TARGETS, **changes: Any) -> pd.DataFrame:
+    """The examples of rows with three targets; `changes` are of the rows or of the declaration's examples."""
+    frame = labelled.frame().assign(**changes.pop("columns", {}))
+    spec = labelled.spec(target, examples=changes)
+    examples: pd.DataFrame = make_examples("case", spec, {"rows": pa.table(frame)}).to_pandas()
+    return examples
+
+
+def test_each_of_several_targets_has_a_column_of_0_and_1() -> None:
+    frame, examples = labelled.frame(), of_targets()
+
+    assert list(examples) == ["id", "cutoff", *(f"target {name}" for name in labelled.TARGETS), "split"]
+    for name in labelled.TARGETS:
+        assert (examples[f"target {name}"] == frame[name]).all()
+
+
+def test_several_targets_may_be_expressions_by_name() -> None:
+    frame, examples = labelled.frame(), of_targets({"gone": "churn = 1 or complaint = 1", "north": "region = 'north'"})
+
+    assert (examples["target gone"] == (frame["churn"] | frame["complaint"])).all()
+    assert (examples["target north"] == (frame["region"] == "north")).all()
+
+
+def test_a_random_split_keeps_the_shares_of_every_target_and_of_the_rarest_exactly() -> None:
+    shares = {"validation_share": 0.25, "test_share": 0.25}
+    rare = {"columns": {"complaint": [int(row % 20 == 0) for row in range(400)]}}
+
+    parts = dict(iter(of_targets(split=shares, **rare).groupby("split")))
+
+    assert {name: int(part["target complaint"].sum()) for name, part in parts.items()} == {
+        "train": 10, "validation": 5, "test": 5
+    }  # fmt: skip
+    for name in labelled.TARGETS:
+        whole = pd.concat(parts.values())[f"target {name}"].mean()
+        assert [part[f"target {name}"].mean() for part in parts.values()] == pytest.approx([whole] * 3, abs=0.05)
+
+
+def test_a_random_split_by_targets_that_say_the_same_is_that_by_one_of_them() -> None:
+    shares = {"validation_share": 0.25, "test_share": 0.25}
+
+    alone = of_targets("churn = 1", split=shares)["split"].tolist()
+
+    assert alone == of_targets({"churn": "churn = 1", "again": "churn = 1"}, split=shares)["split"].tolist()
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"),
+    [
+        (
+            {"upgrade": [None, *[1.0, 0.0] * 199, 1.0]},
+            r"examples.target upgrade \(.upgrade.\) is null in 1 of 400 rows",
+        ),
+        (
+            {"complaint": [0, 1, 2, 1] * 100},
+            r"'complaint' has the numbers .* such as target: \{complaint: .complaint. = 2\}",
+        ),
+        ({"churn": [0] * 400}, "the target churn has one class only in the train split: all .* rows are False"),
+    ],
+)
+def test_one_wrong_target_of_several_is_named(columns: dict[str, Any], message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        of_targets(columns=columns)
+
+
+def test_a_target_that_the_table_has_not_is_named_with_the_columns_that_it_has() -> None:
+    with pytest.raises(DataError, match="upgrde"):
+        of_targets(("churn", "upgrde"))
+
+
+QUERIED = (
+    "select id, timestamp '2024-01-01' + interval 1 day * id as cutoff, churn = 1 as churn, case when id = 7 then null "
+    "else complaint = 1 end as complaint from rows"
+)
+
+
+def test_a_query_gives_several_targets_and_a_row_without_one_of_them_is_no_example() -> None:
+    split = {"train_until": "2024-07-01", "validate_until": "2024-11-01"}
+    spec = labelled.spec(("churn", "complaint"), examples={"query": QUERIED, "split": split})
+    tables = {"rows": pa.table(labelled.frame())}
+
+    examples = make_examples("case", spec, tables).to_pandas()
+
+    assert len(examples) == 399
+    assert 7 not in set(examples["id"])
+    assert (examples["target churn"].to_numpy() == labelled.frame()["churn"].drop(7).to_numpy()).all()
+    assert len(scored_rows("case", spec, tables, "id < 10")) == 10
+    assert not {"churn", "complaint"} & set(known_columns(spec, tables["rows"]))
+    assert "upgrade" in known_columns(spec, tables["rows"])

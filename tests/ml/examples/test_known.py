@@ -168,3 +168,66 @@ def test_what_is_computed_of_the_answer_is_not_known_before_it_is_asked_for() ->
     assert not finding.passed
     assert "the target of 200 of 200 rows is known before it is asked for (from 'early' on)" in finding.reason
     assert findings(declared({"known_at": {"ended": ["twice", "long"]}, "computed": COMPUTED}), frame)[KNOWN].passed
+
+
+BOTH = {"long": "minutes > 100", "many": "stops > 4"}
+
+
+def of_two(known_at: Any = None) -> UseCaseSpec:
+    """Rides of which two things are asked as they begin."""
+    table, history = {"known_at": known_at} if known_at else {}, {**HISTORY, "aggregations": ["count", "mean"]}
+    history = history if known_at else {**HISTORY, "aggregations": ["count"]}
+    examples = {"target": BOTH}
+    return declared(table, task="binary", models={"logistic": {}}, examples=examples, features={"history": history})
+
+
+@pytest.mark.parametrize(
+    ("known_at", "averaged"),
+    [
+        (None, set()),
+        ({"ended": ["minutes"]}, {"minutes"}),
+        ({"ended": ["stops"]}, {"stops"}),
+        ({"ended": ["minutes"], "2d": ["stops"]}, {"minutes", "stops"}),
+    ],
+)
+def test_the_past_of_each_of_several_targets_is_used_once_it_is_known_and_its_own_row_never(
+    known_at: Any, averaged: set[str]
+) -> None:
+    spec, frame = of_two(known_at), rides()
+    tables = loaded(spec, frame)
+
+    definitions = define_features("case", spec, tables)
+
+    names = [feature.name for feature in definitions.features]
+    assert not {"minutes", "stops"} & {*names, *definitions.record}
+    assert {column for column in ("minutes", "stops") if any(f".{column}," in name for name in names)} == averaged
+    rows = frame[["id", "began"]].rename(columns={"began": "cutoff"})
+    assert leaking(spec, definitions, tables, rows) == {}
+
+
+def test_each_target_that_is_known_before_it_is_asked_for_is_found() -> None:
+    frame = rides(early=rides()["began"] - pd.Timedelta("1h"))
+    spec = of_two({"ended": ["minutes"], "early": ["stops"]})
+
+    finding = findings(spec, frame)[KNOWN]
+
+    assert finding.faults == (
+        "the target of 200 of 200 rows is known before it is asked for (from 'early' on)",
+    )  # fmt: skip
+
+
+def test_a_query_may_call_its_targets_as_the_columns_that_they_are_made_of() -> None:
+    query = "with asked as (select *, minutes > 100 as gone from rides) select id, began as cutoff, {} from asked"
+    examples = {"query": query.format("gone as minutes, stops > 4 as stops"), "target": ["minutes", "stops"]}
+    history = {**HISTORY, "aggregations": ["count"]}
+    spec = declared(
+        task="binary",
+        models={"logistic": {}},
+        examples={**examples, "cutoff": None},
+        features={"history": history},
+    )
+
+    definitions = define_features("case", spec, loaded(spec, rides()))
+
+    assert {feature.name for feature in definitions.features} == {"city", "city.COUNT(rides_began, Last 30 Days)"}
+    assert not {"minutes", "stops"} & set(definitions.record)

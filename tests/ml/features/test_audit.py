@@ -9,7 +9,7 @@ import pytest
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.audit import ALONE, ROWS, feature_checks, lone_scores, no_feature_alone
 from ml.features.definitions import Feature, FeatureDefinitions
-from ml.features.identities import TOGETHER
+from ml.features.identities import TOGETHER, no_identity
 from ml.features.leaks import NO_LEAK
 from ml.tasks.metrics import Kind, Task
 
@@ -169,3 +169,24 @@ def test_only_what_there_is_to_look_at_is_checked(
     cutoff: str | None, audit: dict[str, Any], splits: list[str], checks: list[str]
 ) -> None:
     assert feature_checks(spec(cutoff=cutoff, **audit), splits) == checks
+
+
+def test_a_feature_that_tells_one_of_several_targets_is_found_with_its_name() -> None:
+    rows, random = binary()
+    several = spec(alone_at_most=0.99)
+    several = several.model_copy(
+        update={"examples": several.examples.model_copy(update={"target": {"a": "y", "b": "z"}})}
+    )
+    rows = rows.rename(columns={"target": "target a"}).assign(told=random.random(1000))
+    rows["target b"] = (rows["told"] > 0.8).astype("int8")
+    features = definitions(rows.drop(columns=["target a", "target b"]))
+
+    alone, together = no_feature_alone(several, features, rows), no_identity(several, features, rows)
+
+    assert len(alone.faults) == 1
+    assert alone.faults[0].startswith("b: told alone reaches roc_auc 1.0000")
+    assert {row["target"] for row in alone.table} == {"a", "b"}
+    assert together.passed
+    summed = rows.assign(one=rows["target b"] - rows["told"])
+    named = no_identity(several, definitions(summed.drop(columns=["target a", "target b"])), summed)
+    assert named.faults == ("b: b = told + one in 1,000 of the 1,000 training rows where these have values",)

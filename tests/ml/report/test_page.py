@@ -14,7 +14,7 @@ from ml.report.page import as_json, estimate, html, in_short, without_nan
 from ml.report.pictures import pictures
 from ml.tasks.metrics import Kind
 from ml.verdict import Verdict
-from tests.support.judged import TASKS, made
+from tests.support.judged import TASKS, made, several
 
 pytestmark = pytest.mark.usefixtures("drawn")
 OF_ALL = {"slices", "permutation importance", "SHAP values", "refit seeds"}
@@ -192,3 +192,34 @@ def test_what_is_no_number_is_null_in_json() -> None:
     told = without_nan({"a": [1.0, float("nan")], "b": {"c": float("nan")}, "d": "nan"})
 
     assert json.dumps(told, allow_nan=False) == '{"a": [1.0, null], "b": {"c": null}, "d": "nan"}'
+
+
+@pytest.mark.slow
+def test_the_page_of_several_targets_has_what_is_of_all_and_what_is_of_each() -> None:
+    found, given, explained = several()
+    drawn = pictures(found, given, explained, "0" * 16)
+
+    content = html("zoo", given.spec, found, [Verdict("roc_auc", True, "it is")], drawn, COORDINATES)
+
+    of_all = ["gates", "metrics", "slices", "importances", "target-first", "target-second", "stability", "card"]
+    assert re.findall(r'<h2 id="([-\w]+)"', content) == [*of_all, "coordinates"]
+    assert set(re.findall(r'href="#([-\w]+)"', content)) == {*of_all, "coordinates"}
+    of_each = (PICTURES["binary"] - {"refit seeds"}) | {"confusion matrix"}
+    expected = OF_ALL | {f"{title} of {name}" for title in of_each for name in ("first", "second")}
+    assert set(drawn) == set(re.findall(r'<img alt="([^"]+)"', content)) == expected
+    for alone in found.targets.values():
+        assert alone.reference is not None
+        assert alone.reference.threshold is not None
+        assert f"<b>{figure(alone.reference.threshold.value)}</b>" in content
+    assert "It does so for each of first, second." in content
+    assert "nan" not in re.sub(r"base64,[^\"]+", "", content).lower()
+
+
+def test_several_targets_are_told_in_short_each_behind_their_means() -> None:
+    found, _, _ = several()
+
+    short = in_short(found, "roc_auc")
+
+    assert short.index("| roc_auc |") < short.index("**first**") < short.index("**second**")
+    assert short.count("from which on the answer is yes") == 2
+    assert "| accuracy at 0.5 |" in short

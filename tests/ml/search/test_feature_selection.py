@@ -282,3 +282,18 @@ def test_a_family_copes_with_a_feature_that_says_nothing(
 
     assert np.isfinite(model.predict(data.X_valid)).all()
     measure_parity(model, encoder, export(model, encoder, {}, task), valid).raise_for_drift()
+
+
+def test_a_feature_is_worth_the_mean_of_what_it_is_to_each_target(matrix: pd.DataFrame) -> None:
+    other = (matrix["noise"] > 0).astype("int8")
+    several = matrix.drop(columns="target").assign(**{"target a": matrix["target"], "target b": other})
+    features, options = defined(matrix), Selection(keep=2)
+    alone = [
+        select("case", matrix.assign(target=y), features, Selection(correlation=0.999), 0).worth
+        for y in (matrix["target"], other)
+    ]
+
+    chosen = select("case", several, features, options, 0, targets=["target a", "target b"])
+
+    assert chosen.kept == ["noise", "strong"]
+    assert chosen.worth["noise"] == pytest.approx(np.mean([worth["noise"] for worth in alone]))

@@ -44,7 +44,7 @@ def test_the_champion_answers_business_columns_as_the_service_does_to_the_bit_an
     records = json.loads(rows[RECORD].to_json(orient="records", date_format="iso", date_unit="us"))
     service = predictor.predict([{**record, "at": record["at"][:26].rstrip("Z")} for record in records])
     assert answers["score"].sort_index().tolist() == service.scores
-    assert answers["decision"].sort_index().tolist() == [score >= predictor.threshold for score in service.scores]
+    assert answers["decision"].sort_index().tolist() == [score >= predictor.thresholds[0] for score in service.scores]
     assert list(answers["warnings"]) == [[]] * 600
 
 

@@ -145,7 +145,7 @@ def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
 
     assert answer_schema(task).names == ["class", "score", "probability_a", "probability_b", "warnings"]
     assert answer_schema(Task("regression")).names == ["score", "warnings"]
-    assert answer_schema(Task(), 0.5).names == ["score", "decision", "warnings"]
-    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), None)
+    assert answer_schema(Task(), [0.5]).names == ["score", "decision", "warnings"]
+    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), ())
     assert (columns["class"], columns["score"], columns["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
     assert likeliest(task, [0.5, 0.5]) == "a"

@@ -30,7 +30,7 @@ MULTICLASS = {"kind": "multiclass", "classes": CLASSES}
 def model_of(task: dict[str, Any]) -> onnx.ModelProto:
     """The tests' small model, which answers with the logit itself or with the softmax of its multiples."""
     model = onnx_model(NUMERIC, [], WEIGHTS)
-    graph, outputs = model.graph, len(task.get("classes", []))
+    graph, outputs = model.graph, len(task.get("targets") or task.get("classes", []))
     graph.node.pop()  # the sigmoid
     if outputs:
         graph.initializer.append(numpy_helper.from_array(FACTORS[:, :outputs], "factors"))
@@ -168,3 +168,63 @@ def test_a_task_that_contradicts_itself_or_the_model_is_refused(
 def test_golden_answers_of_another_shape_are_refused(write: Any) -> None:
     with pytest.raises(BundleError, match=r"scores of shape \(1,\), and the model answers with \(1, 3\)"):
         load_predictor(write(MULTICLASS, [0.5])).difference()
+
+
+SEVERAL = {"kind": "binary", "targets": CLASSES[:2]}  # of which the small model answers what it answers of two classes
+
+
+def with_thresholds(folder: Path, thresholds: dict[str, float]) -> Path:
+    model = onnx.load(folder / "model.onnx")
+    targets = {name: {"threshold": {"value": value}} for name, value in thresholds.items()}
+    model.metadata_props.add(key="sextant.reference", value=json.dumps({"targets": targets}))
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+def test_several_targets_are_answered_with_the_probability_and_the_decision_of_each(
+    write: Any, record: dict[str, Any]
+) -> None:
+    golden = (np.exp(LOGIT * FACTORS[0, :2]) / np.exp(LOGIT * FACTORS[0, :2]).sum()).tolist()
+    cuts = {"late": golden[1] + 0.01, "early": golden[0] - 0.01}  # in another order than the targets
+
+    with client_of(with_thresholds(write(SEVERAL, [golden]), cuts)) as client:
+        one = client.post("/predict", json=record).json()
+        many = client.post("/predict", json={"records": [record, record]}).json()
+        index, schema = client.get("/").json(), client.get("/schema").json()
+        ready = client.get("/readyz").status_code
+
+    assert one["probabilities"] == pytest.approx(dict(zip(CLASSES, golden, strict=False)), abs=1e-6)
+    assert one["decisions"] == {"early": True, "late": False}
+    assert one["thresholds"] == cuts
+    assert many["probabilities"] == [one["probabilities"]] * 2
+    assert many["decisions"] == [one["decisions"]] * 2
+    assert index["task"] == {"kind": "binary", "classes": [], "targets": CLASSES[:2]}
+    assert f"threshold on: early {cuts['early']}, late {cuts['late']}." in schema["description"]
+    assert ready == 200
+
+
+@pytest.mark.parametrize(
+    ("task", "problem"),
+    [
+        ({"kind": "binary", "targets": ["a"]}, "several targets are those of 'binary', two or more, all different"),
+        ({"kind": "binary", "targets": ["a", "a"]}, "all different; given: ['a', 'a']"),
+        ({"kind": "regression", "targets": ["a", "b"]}, "several targets are those of 'binary'"),
+    ],
+)
+def test_a_task_of_targets_that_cannot_be_is_refused(write: Any, task: dict[str, Any], problem: str) -> None:
+    with pytest.raises(BundleError) as error:
+        load_predictor(write(task, [LOGIT], SEVERAL))
+
+    assert problem in str(error.value)
+
+
+def test_a_model_without_the_threshold_of_a_target_is_refused(write: Any) -> None:
+    with pytest.raises(BundleError, match=r"has no threshold of the targets \['late'\]"):
+        load_predictor(with_thresholds(write(SEVERAL, [[0.5, 0.5]]), {"early": 0.5}))
+
+
+def test_a_model_of_other_targets_than_the_plan_is_refused(write: Any) -> None:
+    other = {**SEVERAL, "targets": ["early", "never"]}
+
+    with pytest.raises(BundleError, match=r"binary of \['early', 'late'\], .* binary of \['early', 'never'\]"):
+        load_predictor(write(SEVERAL, [[0.5, 0.5]], other))

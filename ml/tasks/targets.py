@@ -1,0 +1,44 @@
+"""Several targets of one use case: the columns that hold them, each of them alone, and rows in strata by all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGET = "target"  # the column of examples and feature matrices, of each of several targets with its name behind
+NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+
+
+def target_column(name: str) -> str:
+    """Return the column of examples and feature matrices that holds one of several targets."""
+    return f"{TARGET} {name}"
+
+
+def target_name(column: str) -> str:
+    """Return the name of the target that a column holds; an empty text for the only one."""
+    return column.removeprefix(TARGET).lstrip()
+
+
+def of_target(name: str, target: str) -> str:
+    """Return the name of a figure that says of which of several targets it is; `target` is empty of the only one."""
+    return f"{name} of {target}" if target else name
+
+
+def with_alone(rows: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return rows of several targets with this one as their `target`, as if it were the only one."""
+    return rows.rename(columns={target_column(name): TARGET})
+
+
+def strata(y: np.ndarray) -> np.ndarray:
+    """Return the stratum of each row of labels 0 and 1, [n_rows, n_targets]: the rarest target that is true in it.
+
+    They are numbered from the rarest on, 1 and so forth; 0 where none is true. So those of one target are its labels.
+    """
+    rarest_first = np.argsort(y.sum(axis=0), kind="stable")
+    ordered = y[:, rarest_first] == 1
+    codes: np.ndarray = np.where(ordered.any(axis=1), ordered.argmax(axis=1) + 1, 0)
+    return codes
