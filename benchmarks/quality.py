@@ -3,8 +3,8 @@
 Eleven data sets (benchmarks/public_sets.py), of each a sample of `--rows`, drawn anew for every seed: a fifth of the
 rows is test, which judges all by the task's own metric. The peers have the other four fifths as they come, and encode
 them in their own ways; Sextant divides them into train and validation, and judges settings and blends on folds of
-train. Its families run as many trials as `TRIALS` says; the processor time that this takes, rounded up to five seconds,
-is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML searches all its
+train. Its families run as many trials as `TRIALS` says; the processor time that this takes, rounded up to five seconds
+and at least ten, is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML searches all its
 families, AutoGluon is asked for `best_quality`, without torch. Each has an environment of its own below `--cache`,
 made on the first run, and what it answered is kept there. `--folder` has real files of sets that no package ships.
 
@@ -56,6 +56,7 @@ PEERS: Mapping[str, tuple[str, ...]] = {
 SIDES = (ENSEMBLE, BEST, *PEERS, "LightGBM defaults")
 FOLDS = 3
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LEAST_S = 10.0  # of less AutoGluon fits nothing
 ROUNDED_S = 5.0  # the peers' budgets are rounded up to as much, so that what they answered can be kept
 TRIALS: Mapping[Kind, Mapping[str, int]] = {  # what takes long tries little
     "binary": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
@@ -157,7 +158,7 @@ def compared(problem: Problem, seed: int, pythons: Mapping[str, Path], options: 
     started = time.process_time()
     scores = sextant(problem, seed, options)
     seconds = time.process_time() - started
-    budget = ceil(seconds / ROUNDED_S) * ROUNDED_S
+    budget = max(LEAST_S, ceil(seconds / ROUNDED_S) * ROUNDED_S)
     results = {**scores, "LightGBM defaults": plain(problem, seed), "seconds": round(seconds, 1)}
     for peer, python in pythons.items():
         results[peer], took = answered(problem, peer, python, budget, seed, options.cache / "answers")

@@ -26,6 +26,9 @@ from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task, score
 from tests.support import toy
 
+# With these there is always something to split.
+GROWING = Search(space={"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0})
+
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
@@ -290,7 +293,7 @@ def test_every_refit_of_a_mean_learns_from_all_rows_as_long_as_it_did_before(
 ) -> None:
     everything = training(frame, frame[600:])
     before, after = (
-        tune("lightgbm", data, trials=2, seed=0, refit=Refit(seeds=3, everything=rows, mean=True))
+        tune("lightgbm", data, trials=2, seed=0, search=GROWING, refit=Refit(seeds=3, everything=rows, mean=True))
         for rows in (None, everything)
     )
 
@@ -308,7 +311,8 @@ def test_with_folds_a_refit_on_everything_learns_as_long_as_the_median_fold(
 ) -> None:
     everything = training(frame, frame[600:])
 
-    tuned = tune("lightgbm", data, trials=1, seed=0, folds=folds, refit=Refit(everything=everything))
+    refit = Refit(everything=everything)
+    tuned = tune("lightgbm", data, trials=1, seed=0, folds=folds, search=GROWING, refit=refit)
 
     fitter = Fitter(family("lightgbm"), 0)
     rounds = [fitter(part, tuned.params, 0).rounds for part in folds.parts]  # type: ignore[attr-defined]
@@ -339,11 +343,10 @@ def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before
     frame: pd.DataFrame, data: Training
 ) -> None:
     everything = training(frame, frame[600:])
-    leaves = {"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0}  # there is always something to split
 
-    for name, space in (("lightgbm", leaves), ("mlp", {})):
+    for name, search in (("lightgbm", GROWING), ("mlp", Search())):
         plain, refitted = (
-            tune(name, data, trials=2, seed=0, search=Search(space=space), refit=Refit(everything=rows))
+            tune(name, data, trials=2, seed=0, search=search, refit=Refit(everything=rows))
             for rows in (None, everything)
         )
 
