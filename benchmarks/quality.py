@@ -3,10 +3,10 @@
 Eleven data sets (benchmarks/public_sets.py), of each a sample of `--rows`, drawn anew for every seed: a fifth of the
 rows is test, which judges all by the task's own metric. The peers have the other four fifths as they come, and encode
 them in their own ways; Sextant divides them into train and validation, and judges settings and blends on folds of
-train. Its families run as many trials as `TRIALS` says; the processor time that this takes, rounded up to five seconds
-and at least ten, is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML searches all its
-families, AutoGluon is asked for `best_quality`, without torch. Each has an environment of its own below `--cache`,
-made on the first run, and what it answered is kept there. `--folder` has real files of sets that no package ships.
+train. Its families run as many trials as `TRIALS` says. The processor time that this takes, rounded up to five seconds
+and at least ten, is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML
+searches all its families, AutoGluon is asked for `best_quality`, without torch. Each has an environment of its own
+below `--cache`, made on the first run, and what it answered is kept there. `--folder` has real files.
 
 `ratio` is the geometric mean, over data sets, of the ensemble's error (1 - AUC, log loss, RMSE) over the better peer's.
 A set is `below` where a peer is better by more than the spread: the standard deviation, over seeds, of the difference.
