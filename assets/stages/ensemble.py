@@ -13,6 +13,7 @@ from ml.base.text import markdown_table
 from ml.search.ensemble import Selection, blend
 from ml.search.targets import together
 from ml.search.tuning import TunedModel
+from ml.tasks.labels import label
 from ml.tasks.metrics import own_modules
 from ml.tasks.row_weights import metric_weights, weight_columns
 from ml.tasks.targets import TARGET, of_target, target_column, target_name
@@ -40,7 +41,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
             y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
             tuned, selection = blend(members, y_train, y_valid, rounds=rounds, counting=counting, calibrate=calibrate)
-            _show(step, selection, tuned.metric, target_name(column))
+            _show(step, selection, label(tuned.metric, task.kind), target_name(column))
             return tuned
 
         if task.targets:
@@ -49,7 +50,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         else:
             tuned = blended(models, TARGET)
         step.run.params(tuned.params)
-        step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+        step.metrics({label(tuned.metric, task.kind): tuned.score}, prefix="validation ")
         return tuned
 
     return ensemble

@@ -47,17 +47,22 @@ def _is_asked_when_known(spec: UseCaseSpec) -> bool:
 
 
 def target_columns(spec: UseCaseSpec) -> set[str]:
-    """Return the columns of the examples' table that the target, or some of several, is made of, in lower case.
+    """Return the columns of the examples' table that the target, or some of several, is made of, in lower case."""
+    return set[str]().union(*_columns_by_target(spec))
+
+
+def _columns_by_target(spec: UseCaseSpec) -> list[set[str]]:
+    """Return the columns of the examples' table that each target is made of, in lower case.
 
     Where a query gives it, those are none by which it finds rows, or of which it makes the cutoff too.
     """
     examples, declared = spec.examples, spec.tables[spec.examples.table]
     if examples.query is None:
         expressions = examples.targets.values() or [number_of(examples.one_target or "null")]
-        return sources_of({name for expression in expressions for name in columns_of(expression)}, declared.derived)
-    behind = {name: columns_behind(examples.query, name, examples.table) for name in examples.targets or [TARGET]}
-    target, cutoff = set[str]().union(*behind.values()), columns_behind(examples.query, "cutoff", examples.table)
-    return sources_of(target - cutoff - {name.lower() for name in spec.keys}, declared.derived)
+        return [sources_of(columns_of(expression), declared.derived) for expression in expressions]
+    of_rows = columns_behind(examples.query, "cutoff", examples.table) | {name.lower() for name in spec.keys}
+    behind = [columns_behind(examples.query, name, examples.table) for name in examples.targets or [TARGET]]
+    return [sources_of(columns - of_rows, declared.derived) for columns in behind]
 
 
 def target_known_from(spec: UseCaseSpec) -> str | None:
@@ -76,8 +81,13 @@ def target_known_from(spec: UseCaseSpec) -> str | None:
 
 def target_times(spec: UseCaseSpec) -> list[str]:
     """Return the times of known_at from which on columns of the target are known, or what is computed of them."""
-    declared, in_target = spec.tables[spec.examples.table], target_columns(spec)
-    telling = in_target | {name.lower() for name in declared.made_of(in_target)}
+    return _times_of(spec, target_columns(spec))
+
+
+def _times_of(spec: UseCaseSpec, columns: set[str]) -> list[str]:
+    """Return the times of known_at from which on some columns are known, or what is computed of them."""
+    declared = spec.tables[spec.examples.table]
+    telling = columns | {name.lower() for name in declared.made_of(columns)}
     return [time for time, names in declared.known_from.items() if telling & {name.lower() for name in names}]
 
 
@@ -89,11 +99,13 @@ def has_past(spec: UseCaseSpec) -> bool:
 
 def unused_past(spec: UseCaseSpec) -> str | None:
     """Say what to write so that a history uses the target of earlier rows; None if it does, or cannot."""
-    if not has_past(spec) or target_known_from(spec) is not None:
+    whole_row = target_known_from(spec) is not None and not target_times(spec)
+    unused = [columns for columns in _columns_by_target(spec) if columns and not _times_of(spec, columns)]
+    if not has_past(spec) or whole_row or not unused:
         return None
     name, declared = spec.examples.table, spec.tables[spec.examples.table]
     derived = {column.lower() for column in declared.derived}
-    columns = ", ".join(sorted(target_columns(spec) - derived))
+    columns = ", ".join(sorted(set[str]().union(*unused) - derived))
     line, instead = f"1d: [{columns}]", "or a time column in place of 1d, from which on it is known"
     if isinstance(declared.known_at, str):
         advice = f"write in tables.{name} time: {declared.known_at}, known_at: {{{line}}}, {instead}"

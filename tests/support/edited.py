@@ -104,7 +104,7 @@ def edit(monkeypatch: pytest.MonkeyPatch) -> Iterator[Edit]:
         content = source.files.get(path, b"").decode()
         assert old in content
         files = {**source.files, path: content.replace(old, new, 1).encode()}
-        monkeypatch.setattr(Source, "read", classmethod(lambda cls, root=source.root: cls(root, files)))
+        monkeypatch.setattr(Source, "read", classmethod(lambda cls, root=source.root, **how: cls(root, files, **how)))
         running.cache_clear()
 
     yield change

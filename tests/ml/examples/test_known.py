@@ -203,6 +203,10 @@ def test_the_past_of_each_of_several_targets_is_used_once_it_is_known_and_its_ow
     assert {column for column in ("minutes", "stops") if any(f".{column}," in name for name in names)} == averaged
     rows = frame[["id", "began"]].rename(columns={"began": "cutoff"})
     assert leaking(spec, definitions, tables, rows) == {}
+    unused = sorted({"minutes", "stops"} - averaged)
+    advice = str(unused_past(spec))
+    assert (f"1d: [{', '.join(unused)}]" in advice) if unused else (advice == "None")
+    assert findings(spec, frame)[PAST].passed == (not unused)
 
 
 def test_each_target_that_is_known_before_it_is_asked_for_is_found() -> None:
