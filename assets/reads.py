@@ -109,9 +109,15 @@ def _learned_as(declared: Mapping[str, Any]) -> dict[str, str]:
     return {"target learned as": of_column[0]} if of_column else {}
 
 
+def _blended(declared: Mapping[str, Any]) -> dict[str, int]:
+    """Return how many trials of a family take part in the ensemble, where it is more than one."""
+    best = (declared["models"]["ensemble"] or {}).get("best", 1)
+    return {"trials in the ensemble": best} if best > 1 else {}
+
+
 def search(name: str) -> Reads:
     """Return what each trial of a family's study depends on, but not how many there are; `name` is as declared."""
-    beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds")
+    beside = ("trials", "gpu", "gpu_share", "tolerance", "refit", "refit_seeds", "keep")
     return Reads(
         (
             *("task", "objective", "monotone", "metric", "tuning", ("models", name), "examples.table", "tables.*.key"),
@@ -125,5 +131,5 @@ def search(name: str) -> Reads:
 def model(name: str) -> Reads:
     """Return what a tuned model is made by; `name` is as declared."""
     trials = search(name)
-    how = ("tuning.workers", ("models", name, "gpu"), ("models", name, "gpu_share"))
-    return Reads(trials.deciding, beside=(*how, *ROWS_BESIDE), facts=trials.facts)
+    how = ("tuning.workers", ("models", name, "gpu"), ("models", name, "gpu_share"), "models.ensemble.best")
+    return Reads(trials.deciding, beside=(*how, *ROWS_BESIDE), facts=(*trials.facts, _blended))

@@ -1,82 +1,90 @@
-"""The quality of the answers: Sextant's families and their ensemble beside LightGBM, LightGBM with Optuna, and FLAML.
+"""The quality of the answers: Sextant's ensemble beside FLAML and AutoGluon, at equal processor time on one thread.
 
-Every side sees the same rows: 60% train, 20% validation, 20% test, drawn anew for every seed. A side may use train and
-validation as it likes; all are judged on test, by the task's own metric. The sides that search have about the same time
-on one thread: Sextant's families run `--trials` each and are timed, the others search for that long. Of few rows
-Sextant judges settings and blends on five folds (`tuning.folds: 5`), of many on the validation rows. FLAML is left out,
-and the output says so, where it is not installed (`pip install flaml`). It searches LightGBM, both forests and, where
-no value is missing, its logistic regression; not CatBoost, neighbours, and XGBoost, of which it takes no version 3.
+Eleven data sets (benchmarks/public_sets.py), of each a sample of `--rows`, drawn anew for every seed: a fifth of the
+rows is test, which judges all by the task's own metric. The peers have the other four fifths as they come, and encode
+them in their own ways; Sextant divides them into train and validation, and judges settings and blends on folds of
+train. Its families run as many trials as `TRIALS` says. The processor time that this takes, rounded up to five seconds
+and at least ten, is the budget that the peers are told, by clocks that tell processor time (benchmarks/peer.py). FLAML
+searches all its families, AutoGluon is asked for `best_quality`, without torch. Each has an environment of its own
+below `--cache`, made on the first run, and what it answered is kept there. `--folder` has real files.
 
-`ratio` is the mean, over data sets, of the ensemble's error (1 - AUC, log loss, RMSE) over that of default LightGBM.
+`ratio` is the geometric mean, over data sets, of the ensemble's error (1 - AUC, log loss, RMSE) over the better peer's.
+A set is `below` where a peer is better by more than the spread: the standard deviation, over seeds, of the difference.
 """
 
 import argparse
 import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from functools import partial
-from importlib.util import find_spec
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from math import ceil, exp, log
 from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
+import torch
+from public_sets import DATA, load_set
+from sklearn.model_selection import train_test_split
+from threadpoolctl import threadpool_limits
 
+from ml.base.hashing import hash_bytes
 from ml.base.text import markdown_table
-from ml.declaration.use_case import UseCaseSpec
-from ml.examples.build import make_examples
-from ml.features.define import define_features
-from ml.features.matrix import feature_matrix
 from ml.models.family import Training
 from ml.search.ensemble import blend
 from ml.search.folds import Folded, folded
+from ml.search.study import Search
 from ml.search.tuning import Refit, tune
-from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
 from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, score
 
-SIDES = ("LightGBM defaults", "LightGBM + Optuna", "FLAML", "Sextant, best family", "Sextant, ensemble")
-FAMILIES: Mapping[Kind, tuple[str, ...]] = {
-    "binary": ("logistic", "random_forest", "extra_trees", "hist_boosting", "lightgbm", "mlp"),
-    "multiclass": ("logistic", "random_forest", "extra_trees", "hist_boosting", "lightgbm", "mlp"),
-    "regression": ("ridge", "random_forest", "extra_trees", "hist_boosting", "lightgbm", "mlp"),
+ENSEMBLE, BEST = "Sextant, ensemble", "Sextant, best family"
+PEERS: Mapping[str, tuple[str, ...]] = {
+    "FLAML": ("flaml[automl]==2.8.0",),
+    "AutoGluon": ("autogluon.tabular[lightgbm,catboost,xgboost]==1.6.3",),
 }
-BUNDLED: Mapping[str, Kind] = {
-    "breast_cancer": "binary", "digits": "multiclass", "wine": "multiclass", "diabetes": "regression",
-}  # fmt: skip
-DATA = [*BUNDLED, "flight_delays"]
-FOLDS, FEW_ROWS = 5, 5_000
-FLAML_TASKS: Mapping[Kind, tuple[str, str]] = {
-    "binary": ("classification", "roc_auc"), "multiclass": ("classification", "log_loss"),
-    "regression": ("regression", "rmse"),
-}  # fmt: skip
+SIDES = (ENSEMBLE, BEST, *PEERS, "LightGBM defaults")
+FOLDS = 3
+THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+LEAST_S = 10.0  # of less AutoGluon fits nothing
+ROUNDED_S = 5.0  # the peers' budgets are rounded up to as much, so that what they answered can be kept
+TRIALS: Mapping[Kind, Mapping[str, int]] = {  # what takes long tries little
+    "binary": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
+    "multiclass": {"logistic": 2, "lightgbm": 3, "extra_trees": 2, "mlp": 1},
+    "regression": {"ridge": 2, "lightgbm": 3, "catboost": 1, "extra_trees": 2, "mlp": 1},
+}
+SPACES: Mapping[str, Mapping[str, Any]] = {"extra_trees": {"n_estimators": 100}}
+MEANS = {"mlp": 3}  # refits whose mean answers
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Encoded rows for fitting, and those that answers are judged on; `folds` of the training rows if these are few."""
+    """Rows as they come and encoded: for Sextant train and validation, for all others both together, and test."""
 
+    kind: Kind
+    rows: pd.DataFrame
+    test: pd.DataFrame
     data: Training
-    folds: Folded | None
+    folds: Folded
+    everything: Training
     X_test: np.ndarray
-    y_test: np.ndarray
 
     @property
     def metric(self) -> str:
-        return DEFAULT_METRIC[self.data.task.kind]
-
-    @property
-    def everything(self) -> tuple[np.ndarray, np.ndarray]:
-        """The train and validation rows together."""
-        return np.concatenate([self.data.X, self.data.X_valid]), np.concatenate([self.data.y, self.data.y_valid])
+        return DEFAULT_METRIC[self.kind]
 
     def judge(self, answers: np.ndarray) -> float:
-        return score(self.metric, self.y_test, answers)
+        return score(self.metric, self.data.task.labels(self.test["target"]), answers)
 
 
 def main() -> None:
@@ -84,166 +92,190 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", nargs="+", choices=DATA, default=DATA)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--trials", type=int, default=3, help="settings that each family tries")
-    parser.add_argument("--rows", type=int, default=16_000, help="flights to sample")
+    parser.add_argument("--rows", type=int, default=1_500, help="rows of a data set at most")
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--best", type=int, default=2, help="trials of a family that take part in the ensemble")
+    parser.add_argument("--calibrate", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--folder", type=Path, help="a folder with real files of the sets that are twins otherwise")
+    parser.add_argument("--cache", type=Path, default=Path(tempfile.gettempdir()) / "sextant-quality")
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    results: dict[str, dict[str, Any]] = {}
-    for name in arguments.data:
-        frame, kind = loaded(name, arguments.rows)
-        runs = [compared(draw_problem(frame, kind, seed), arguments.trials, seed) for seed in range(arguments.seeds)]
-        results[name] = {
-            "metric": DEFAULT_METRIC[kind],
-            **{side: _spread([run[side] for run in runs]) for side in runs[0]},
-        }
-        print(f"{name} is done after {results[name]['seconds']['mean']:.0f} s a side", flush=True)
+    torch.set_num_threads(1)
+    threadpool_limits(1)
+    pythons = {peer: environment(arguments.cache, peer) for peer in arguments.peers}
+    sets = {name: loaded(name, arguments) for name in arguments.data}
+    results: dict[str, dict[str, Any]] = {name: {"metric": DEFAULT_METRIC[kind]} for name, (_, kind) in sets.items()}
+    for seed, (name, (frame, kind)) in product(range(arguments.seeds), sets.items()):
+        sides = compared(draw_problem(frame, kind, seed), seed, pythons, arguments)
+        for side, value in sides.items():
+            results[name].setdefault(side, []).append(value)
+        print(json.dumps({"data": name, "seed": seed, **sides}), flush=True)
     print(_table(results))
-    if find_spec("flaml") is None:
-        print("FLAML is not installed, so it was not compared: pip install flaml")
-    ratios = [_error(sides, "Sextant, ensemble") / _error(sides, "LightGBM defaults") for sides in results.values()]
-    print(json.dumps({"name": "quality", "ratio": round(mean(ratios), 4), "sides": results}))
+    print(json.dumps({"name": "quality", **_summary(results, arguments.peers), "sides": results}))
 
 
-def loaded(name: str, rows: int) -> tuple[pd.DataFrame, Kind]:
-    """Return a data set as a frame with the column `target`, and its kind of task."""
-    if name == "flight_delays":
-        return _flights(rows), "binary"
-    from sklearn import datasets
-
-    data = getattr(datasets, f"load_{name}")(as_frame=True)
-    target = data.target.astype(str) if BUNDLED[name] == "multiclass" else data.target
-    return data.data.assign(target=target), BUNDLED[name]
+def loaded(name: str, options: argparse.Namespace) -> tuple[pd.DataFrame, Kind]:
+    """Return a data set with names of columns that LightGBM takes, and its kind of task."""
+    frame, kind = load_set(name, options.rows, options.cache, options.folder)
+    return frame.rename(columns=lambda column: re.sub(r'[",:{}\[\]]', "_", column)), kind
 
 
-def _flights(rows: int) -> pd.DataFrame:
-    path = Path(__file__).parents[1] / "configs" / "flight_delays" / "defs.yaml"
-    spec = UseCaseSpec.model_validate(yaml.safe_load(path.read_text())["attributes"])
-    tables = {name: load_table("quality", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
-    examples = make_examples("quality", spec, tables).to_pandas().sample(rows, random_state=0).sort_index()
-    definitions = define_features("quality", spec, tables)
-    matrix = feature_matrix(spec, definitions, tables, examples)
-    return matrix[[*definitions.numeric, *definitions.categorical, "target"]]
+def environment(cache: Path, peer: str) -> Path:
+    """Return the Python that has a peer, in an environment that is made where there is none."""
+    python = cache / peer.lower() / "bin" / "python"
+    if not (done := cache / peer.lower() / "installed").exists():
+        subprocess.run([sys.executable, "-m", "venv", "--clear", str(cache / peer.lower())], check=True)
+        subprocess.run([str(python), "-m", "pip", "install", "--quiet", *PEERS[peer]], check=True)
+        done.touch()
+    return python
 
 
 def draw_problem(frame: pd.DataFrame, kind: Kind, seed: int) -> Problem:
-    """Split a data set into three random parts, encoded by what the first has seen."""
-    order = np.random.default_rng(seed).permutation(len(frame))
-    train, valid, test = (frame.iloc[part] for part in np.split(order, [len(order) * 3 // 5, len(order) * 4 // 5]))
+    """Split a data set at random into four fifths and test, and the former into train and validation."""
+    rows, test = _divided(frame, kind, 0.2, seed)
+    train, valid = _divided(rows, kind, 0.125, seed)
     columns = frame.drop(columns="target")
     numeric = list(columns.select_dtypes("number").columns)
-    encoder = Encoder.fit(train, numeric, [name for name in columns if name not in numeric])
+    categorical = [name for name in columns if name not in numeric]
+    encoder = Encoder.fit(rows, numeric, categorical)  # one for all: it learns no targets
     task = Task.of(kind, train["target"])
-    X, X_valid, X_test = map(encoder.encode, (train, valid, test))
-    y, y_valid, y_test = (task.labels(part["target"]) for part in (train, valid, test))
-    few = len(train) < FEW_ROWS
-    folds = folded(train, y, encoder, task, random_folds(y, task, FOLDS, seed), np.arange(len(train))) if few else None
-    return Problem(Training(X, y, X_valid, y_valid, encoder, task), folds, X_test, y_test)
+    y, y_valid, y_rows = (task.labels(part["target"]) for part in (train, valid, rows))
+    X_valid = encoder.encode(valid)
+    data = Training(encoder.encode(train), y, X_valid, y_valid, encoder, task)
+    folds = folded(train, y, encoder, task, random_folds(y, task, FOLDS, seed), np.arange(len(train)))
+    everything = Training(encoder.encode(rows), y_rows, X_valid, y_valid, encoder, task)
+    return Problem(kind, rows, test, data, folds, everything, encoder.encode(test))
 
 
-def compared(problem: Problem, trials: int, seed: int) -> dict[str, float]:
-    """Return the test score of every side, and Sextant's seconds, which the others had too."""
-    started = time.perf_counter()
-    scores = sextant(problem, trials, seed)
-    seconds = time.perf_counter() - started
-    scores |= {"LightGBM defaults": plain(problem, seed), "LightGBM + Optuna": searched(problem, seconds, seed)}
-    if find_spec("flaml") is not None:
-        scores["FLAML"] = flaml(problem, seconds, seed)
-    return {**{side: scores[side] for side in SIDES if side in scores}, "seconds": seconds}
+def _divided(frame: pd.DataFrame, kind: Kind, share: float, seed: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    classes = None if kind == "regression" else frame["target"]
+    large, small = train_test_split(frame, test_size=share, random_state=seed, stratify=classes)
+    return large.sort_index(), small.sort_index()
 
 
-def sextant(problem: Problem, trials: int, seed: int) -> dict[str, float]:
+def compared(problem: Problem, seed: int, pythons: Mapping[str, Path], options: argparse.Namespace) -> dict[str, float]:
+    """Return the test score of every side, and the processor seconds of those that search."""
+    started = time.process_time()
+    scores = sextant(problem, seed, options)
+    seconds = time.process_time() - started
+    budget = max(LEAST_S, ceil(seconds / ROUNDED_S) * ROUNDED_S)
+    results = {**scores, "LightGBM defaults": plain(problem, seed), "seconds": round(seconds, 1)}
+    for peer, python in pythons.items():
+        results[peer], took = answered(problem, peer, python, budget, seed, options.cache / "answers")
+        results[f"seconds of {peer}"] = round(took, 1)
+    return results
+
+
+def sextant(problem: Problem, seed: int, options: argparse.Namespace) -> dict[str, float]:
     """Return the scores of the family that is best on validation, and of the ensemble, both refitted on all rows."""
     data, sign = problem.data, Metric.named(problem.metric).sign
-    again = Refit(everything=replace(data, X=problem.everything[0], y=problem.everything[1]))
-    tuned = {
-        name: tune(name, data, trials=trials, seed=seed, metric=problem.metric, refit=again, folds=problem.folds)
-        for name in FAMILIES[data.task.kind]
-    }
+    tuned = {}
+    for name, trials in TRIALS[problem.kind].items():
+        seeds = MEANS.get(name, 1)
+        tuned[name] = tune(
+            name,
+            data,
+            trials=trials,
+            seed=seed,
+            metric=problem.metric,
+            folds=problem.folds,
+            search=Search(space=SPACES.get(name, {})),
+            refit=Refit(seeds, problem.everything, mean=seeds > 1, best=options.best),
+        )
     best = max(tuned.values(), key=lambda model: sign * model.score)
-    blended, _ = blend(tuned, data.y, data.y_valid, rounds=50)
+    blended, _ = blend(
+        tuned, data.y, data.y_valid, rounds=50, calibrate=options.calibrate and problem.kind != "regression"
+    )
     return {
-        "Sextant, best family": problem.judge(best.model.predict(problem.X_test)),
-        "Sextant, ensemble": problem.judge(blended.model.predict(problem.X_test)),
+        ENSEMBLE: problem.judge(blended.model.predict(problem.X_test)),
+        BEST: problem.judge(best.model.predict(problem.X_test)),
     }
 
 
 def plain(problem: Problem, seed: int) -> float:
     """Return the score of LightGBM as it comes, on train and validation rows."""
-    return problem.judge(_answers(_lightgbm(problem, seed).fit(*problem.everything), problem))
-
-
-def searched(problem: Problem, seconds: float, seed: int) -> float:
-    """Return the score of what many write first: an Optuna loop over cross_val_score, and a refit on all rows."""
-    import optuna
-    from sklearn.model_selection import cross_val_score
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    scoring = {"binary": "roc_auc", "multiclass": "neg_log_loss", "regression": "neg_root_mean_squared_error"}
-    make: Callable[..., Any] = partial(_lightgbm, problem, seed)
-
-    def objective(trial: optuna.Trial) -> float:
-        params = {
-            "learning_rate": trial.suggest_float("learning_rate", 0.01, 0.3, log=True),
-            "num_leaves": trial.suggest_int("num_leaves", 7, 127, log=True),
-            "min_child_samples": trial.suggest_int("min_child_samples", 5, 100, log=True),
-            "colsample_bytree": trial.suggest_float("colsample_bytree", 0.3, 1.0),
-            "reg_lambda": trial.suggest_float("reg_lambda", 1e-3, 100.0, log=True),
-            "n_estimators": trial.suggest_int("n_estimators", 50, 500, log=True),
-        }
-        scores = cross_val_score(make(**params), *problem.everything, scoring=scoring[problem.data.task.kind])
-        return float(scores.mean())
-
-    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.optimize(objective, timeout=seconds)
-    return problem.judge(_answers(make(**study.best_params).fit(*problem.everything), problem))
-
-
-def flaml(problem: Problem, seconds: float, seed: int) -> float:
-    """Return the score of FLAML's search over its own families."""
-    from flaml import AutoML
-
-    task, metric = FLAML_TASKS[problem.data.task.kind]
-    X, y = problem.everything
-    model = AutoML()
-    linear = task == "classification" and not np.isnan(X).any()  # FLAML's takes no missing values
-    families = ["lgbm", "rf", "extra_tree", *(["lrl1"] if linear else [])]
-    model.fit(
-        X, y, task=task, metric=metric, time_budget=seconds, seed=seed, n_jobs=1, verbose=0, estimator_list=families
-    )
-    return problem.judge(_answers(model, problem))
-
-
-def _lightgbm(problem: Problem, seed: int, **params: Any) -> Any:
     from lightgbm import LGBMClassifier, LGBMRegressor
 
-    family = LGBMRegressor if problem.data.task.kind == "regression" else LGBMClassifier
-    return family(random_state=seed, n_jobs=1, verbose=-1, **params)
+    learner: Any = LGBMRegressor if problem.kind == "regression" else LGBMClassifier
+    model = learner(random_state=seed, n_jobs=1, verbose=-1).fit(problem.everything.X, problem.everything.y)
+    if problem.kind == "regression":
+        return problem.judge(model.predict(problem.X_test))
+    shares = model.predict_proba(problem.X_test)
+    return problem.judge(shares[:, 1] if problem.kind == "binary" else shares)
 
 
-def _answers(model: Any, problem: Problem) -> np.ndarray:
-    if problem.data.task.kind == "regression":
-        return np.asarray(model.predict(problem.X_test), np.float64)
-    shares = np.asarray(model.predict_proba(problem.X_test), np.float64)
-    return shares[:, 1] if problem.data.task.kind == "binary" else shares
+def answered(problem: Problem, peer: str, python: Path, seconds: float, seed: int, kept: Path) -> tuple[float, float]:
+    """Return the score of a peer that had so many processor seconds, and those that it took.
+
+    What it answered is `kept`, and taken from there where it had the same rows, seed and seconds.
+    """
+    train, test = problem.rows.to_csv(index=False), problem.test.to_csv(index=False)
+    encoder = problem.data.encoder
+    about = {"task": problem.kind, "seconds": seconds, "seed": seed, "numeric": list(encoder.numeric)}
+    texts = {
+        "train.csv": train,
+        "test.csv": test,
+        "about.json": json.dumps({**about, "categorical": list(encoder.categories)}),
+    }
+    script = Path(__file__).with_name("peer.py")
+    place = kept / peer.lower() / hash_bytes("".join([*PEERS[peer], *texts.values(), script.read_text()]).encode())
+    if not (place / "answers.npy").exists():
+        place.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            (place / name).write_text(text)
+        command, one_thread = [str(python), str(script), peer.lower(), str(place)], dict.fromkeys(THREADS, "1")
+        done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, **one_thread})
+        if done.returncode:
+            raise RuntimeError(f"{peer} failed:\n{done.stderr[-2000:]}")
+        shutil.rmtree(place / "models", ignore_errors=True)
+    took = float(json.loads((place / "seconds.json").read_text()))
+    return problem.judge(np.load(place / "answers.npy")), took
 
 
-def _spread(values: list[float]) -> dict[str, float]:
-    return {"mean": round(mean(values), 5), "spread": round(stdev(values), 5) if len(values) > 1 else 0.0}
+def _summary(results: Mapping[str, Any], peers: Sequence[str]) -> dict[str, Any]:
+    """Return on how many sets the ensemble is at or above all peers, where it is below, and the ratio of errors."""
+    margins = {name: {peer: _margins(sides, peer) for peer in peers} for name, sides in results.items()}
+    above = [name for name, by_peer in margins.items() if all(mean(values) >= 0 for values in by_peer.values())]
+    below = {
+        name: {peer: round(mean(values), 5) for peer, values in by_peer.items() if mean(values) < -_spread(values)}
+        for name, by_peer in margins.items()
+    }
+    others = peers or ["LightGBM defaults"]
+    ratios = [_error(sides, ENSEMBLE) / min(_error(sides, side) for side in others) for sides in results.values()]
+    return {
+        "ratio": round(exp(mean(map(log, ratios))), 4),
+        "at or above all": len(above),
+        "of": len(results),
+        "below": {name: by_peer for name, by_peer in below.items() if by_peer},
+    }
+
+
+def _margins(sides: Mapping[str, Any], peer: str) -> list[float]:
+    """Return by how much the ensemble is better than a peer, for every seed."""
+    sign = Metric.named(sides["metric"]).sign
+    return [sign * (ours - theirs) for ours, theirs in zip(sides[ENSEMBLE], sides[peer], strict=True)]
+
+
+def _spread(values: Sequence[float]) -> float:
+    return stdev(values) if len(values) > 1 else 0.0
 
 
 def _error(sides: Mapping[str, Any], side: str) -> float:
-    value = float(sides[side]["mean"])
-    return 1 - value if Metric.named(sides["metric"]).higher_is_better else value
+    value = mean(sides[side])
+    return max(1 - value if Metric.named(sides["metric"]).higher_is_better else value, 1e-6)
 
 
 def _table(results: Mapping[str, Any]) -> str:
-    """Return a row for each data set: mean and spread over the seeds, side by side."""
-    rows = {f"{name} ({sides['metric']})": sides for name, sides in results.items()}
-    cells = {
-        name: {side: f"{sides[side]['mean']:.4f} ± {sides[side]['spread']:.4f}" for side in SIDES if side in sides}
-        for name, sides in rows.items()
-    }
-    return markdown_table([{"data": name, **sides} for name, sides in cells.items()])
+    """Return a row for each data set: mean and spread over the seeds, side by side, and the processor seconds."""
+    rows = [
+        {
+            "data": f"{name} ({sides['metric']})",
+            **{side: f"{mean(sides[side]):.4f} ± {_spread(sides[side]):.4f}" for side in SIDES if side in sides},
+            "s": f"{mean(sides['seconds']):.0f}",
+        }
+        for name, sides in results.items()
+    ]
+    return markdown_table(rows)
 
 
 if __name__ == "__main__":

@@ -32,6 +32,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         spec = step.case.spec
         declared = spec.models.ensemble
         assert declared is not None
+        rounds, calibrate = declared.rounds, declared.calibrate
         task = next(iter(models.values())).task
         rows = development.read({"split", *task.columns, *counting_columns(spec.examples)})
         parts = [rows[rows["split"] == name] for name in ("train", "validation")]
@@ -39,7 +40,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
 
         def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
             y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
-            tuned, selection = blend(members, y_train, y_valid, rounds=declared.rounds, counting=of_parts)
+            tuned, selection = blend(members, y_train, y_valid, rounds=rounds, counting=of_parts, calibrate=calibrate)
             _show(step, selection, label(tuned.metric, task.kind), target_name(column))
             return tuned
 
@@ -62,5 +63,6 @@ def _show(step: Step, selection: Selection, metric: str, target: str) -> None:
         "weights": dict(selection.weights),
         "selected on": "out-of-fold predictions" if selection.out_of_fold else "validation; its score is cross-fitted",
         "path": dg.MetadataValue.md(markdown_table(path)),
+        **({"sharpness": selection.sharpness} if selection.sharpness != 1 else {}),
     }
     step.show(**{of_target(name, target): shown for name, shown in chosen.items()})

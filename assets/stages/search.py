@@ -71,7 +71,7 @@ def searched(
             on_trial=lambda trial: _log(step, trial, target),
             folds=declared_folds(spec, train, data, declared.rows, _groups(spec, train, grouped)),
             search=search,
-            refit=_refit(declared, rows, data, spec.examples.weights),
+            refit=_refit(declared, rows, data, spec),
             around=step.run.trials(target),
         )
         _show_study(step, tuned, storage, target)
@@ -110,18 +110,19 @@ def _last(step: Step, name: str, target: str) -> TunedModel | None:
     return last
 
 
-def _refit(declared: Family, rows: pd.DataFrame, data: Training, how: str | None) -> Refit:
-    everything = None
+def _refit(declared: Family, rows: pd.DataFrame, data: Training, spec: UseCaseSpec) -> Refit:
+    everything, ensemble = None, spec.models.ensemble
     if declared.refit == "train_and_validation":
         encoder = data.encoder.fitted_again(rows)
         X, y = encoder.encode(rows), data.task.labels(rows["target"])
         valid = (rows["split"] == "validation").to_numpy()
-        weights = RowWeights.declared(how, y, y[valid], (rows, rows[valid]))
+        weights = RowWeights.declared(spec.examples.weights, y, y[valid], (rows, rows[valid]))
         everything = Training(
             *(X, y, X[valid], y[valid], encoder, data.task, weights, data.objective, data.transform, data.monotone),
             ranked=RowGroups(group_numbers(rows), group_numbers(rows[valid])) if data.ranked else None,
         )
-    return Refit(declared.refit_seeds, everything, declared.tolerance)
+    best = ensemble.best if ensemble else 1
+    return Refit(declared.refit_seeds, everything, declared.tolerance, declared.keep == "mean", best)
 
 
 def _log(step: Step, trial: Trial, target: str) -> None:

@@ -43,8 +43,12 @@ class Family(Part):
     refit: Literal["train", "train_and_validation"] = Field(
         "train", description="The rows that the winner is fitted on in the end; it is judged on validation before."
     )
-    refit_seeds: int = Field(
-        1, ge=1, le=100, description="Refits of the winner, to see how much of its score is luck; the first is kept."
+    refit_seeds: int = Field(1, ge=1, le=100, description="Refits of the winner, to see how much of its score is luck.")
+    keep: Literal["first", "mean"] = Field(
+        "first",
+        description="Which of the refits answers: the first, or the `mean` of all, which is steadier and as many times "
+        "as large.",
+        exclude_if=lambda keep: keep == "first",  # so that what keeps the first is recorded as ever
     )
 
     @field_validator("search")
@@ -53,6 +57,12 @@ class Family(Part):
         if empty := sorted(name for name, value in search.items() if value == []):
             raise ValueError(f"the lists of {empty} are empty: write what to try")
         return search
+
+    @model_validator(mode="after")
+    def _a_mean_of_several(self) -> "Family":
+        if self.keep == "mean" and self.refit_seeds == 1:
+            raise ValueError("keep: mean needs several refits; given refit_seeds: 1, write 3 or 5")
+        return self
 
     @property
     def space(self) -> dict[str, Any]:

@@ -14,9 +14,21 @@ class Ensemble(Part):
     """The blend of the other families."""
 
     rounds: int = Field(50, ge=1, le=1000, description="How often the selection adds a family, at most.")
+    best: int = Field(
+        1,
+        ge=1,
+        le=100,
+        description="How many of each family's trials take part, its best ones: each is refitted.",
+        exclude_if=lambda best: best == 1,  # so that what declares none is recorded as ever
+    )
+    calibrate: bool = Field(
+        False,
+        description="Makes the probabilities as sure as suits the rows of the selection; their order is the same.",
+        exclude_if=lambda calibrate: not calibrate,
+    )
 
 
-BLENDS = "ml.search.ensemble"  # the module of what an ensemble fits
+BLENDS = "ml.search.blended"  # the module of what an ensemble fits, and of the mean of several refits
 REFERENCE = r"^[A-Za-z_][\w.]*:[A-Za-z_]\w*$"
 
 
@@ -98,7 +110,8 @@ class Models(_CatalogueFields, json_schema_extra=_described_extras):
     def modules(self) -> list[str]:
         """The modules of the classes of all that compete, sorted: code of what fits, asks or converts their models."""
         families = {module_of(self.references.get(name, name)) for name in self.families}
-        return sorted({*families, *([BLENDS] if self.ensemble else [])})
+        means = self.ensemble or any(declared.keep == "mean" for declared in self.families.values())
+        return sorted({*families, *([BLENDS] if means else [])})
 
     @property
     def names(self) -> list[str]:

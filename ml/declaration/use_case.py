@@ -184,6 +184,8 @@ class UseCaseSpec(Part):
             problems.append("monotone: of many classes none could rise without another falling; declare another task")
         if self.examples.weights == BALANCED and self.task == "regression":
             problems.append("examples.weights: balanced is for classes; name a column that says how much a row counts")
+        if self.models.ensemble and self.models.ensemble.calibrate and self.task == "regression":
+            problems.append("models.ensemble.calibrate: only probabilities can be surer; leave it out for numbers")
         if self.evaluation.threshold is not None and self.task != "binary":
             problems.append(f"evaluation.threshold: only the task 'binary' has a threshold; this is {self.task!r}")
         if problems:

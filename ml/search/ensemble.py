@@ -10,77 +10,31 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ml.models.family import FittedModel
-from ml.models.joined import all_thresholds, joined, side_by_side
+from ml.search.blended import FittedEnsemble, Member, fit_sharpness, sharpened
 from ml.search.tuning import TunedModel
 from ml.tasks.counting import EQUALLY, Counting
-from ml.tasks.metrics import Metric, Task, score
-
-if TYPE_CHECKING:
-    import onnx
+from ml.tasks.metrics import Metric, score
 
 NAME = "ensemble"
 
 
 @dataclass(frozen=True)
 class Selection:
-    """The weights, which sum to 1, and the path to them: each family that was added, and the score of the sum then."""
+    """The weights, which sum to 1, and the path to them: each family that was added, and the score of the sum then.
+
+    The `sharpness` is what probabilities are raised to afterwards: 1 leaves them as they are.
+    """
 
     weights: Mapping[str, float]
     path: tuple[tuple[str, float], ...]
     rows: int
     out_of_fold: bool
-
-
-@dataclass(frozen=True)
-class Member:
-    """A model of the blend and its share."""
-
-    name: str
-    weight: float
-    model: FittedModel
-
-
-@dataclass(frozen=True)
-class FittedEnsemble:
-    """The weighted mean of its members' answers to rows of `features` columns."""
-
-    members: tuple[Member, ...]
-    features: int
-    task: Task
-
-    def predict(self, X: np.ndarray) -> np.ndarray:
-        """Return answers as those of the members, float64 [n_rows] or [n_rows, n_classes]."""
-        answers: np.ndarray = np.sum([member.weight * member.model.predict(X) for member in self.members], axis=0)
-        return answers
-
-    def thresholds(self) -> dict[int, np.ndarray]:
-        """Return, per numeric column, the float32 values at which the answer of some member jumps."""
-        return all_thresholds(member.model for member in self.members)
-
-    def to_onnx(self) -> onnx.ModelProto:
-        """Return the members' graphs side by side, over one `X`, and the weighted sum of what they answer."""
-        from onnx import TensorProto, helper
-
-        parts = side_by_side({member.name: member.model for member in self.members})
-        numbers, nodes = self.task.kind == "regression", []
-        shares, kind = [], TensorProto.DOUBLE if numbers else TensorProto.FLOAT
-        for member, part in zip(self.members, parts, strict=True):
-            answer, weight, share = part.graph.output[0].name, f"{member.name}_weight", f"{member.name}_share"
-            part.graph.initializer.append(helper.make_tensor(weight, kind, [], [member.weight]))
-            nodes += part.graph.node
-            if numbers:
-                nodes.append(helper.make_node("Cast", [answer], [answer := f"{member.name}_answer"], to=kind))
-            nodes.append(helper.make_node("Mul", [answer, weight], [share]))
-            shares.append(share)
-        nodes.append(helper.make_node("Sum", shares, ["score"], name="blend"))
-        return joined(NAME, parts, nodes, self.features, (kind, self.task.outputs))
+    sharpness: float = 1.0
 
 
 def blend(
@@ -90,10 +44,13 @@ def blend(
     *,
     rounds: int,
     counting: tuple[Counting, Counting] = (EQUALLY, EQUALLY),
+    calibrate: bool = False,
 ) -> tuple[TunedModel, Selection]:
     """Blend the families into a model like any other, and return how it was selected.
 
-    The metric goes by how rows of train and of validation are `counting`.
+    The next best trials of a family, if it has them, take part as `<family>.2`, `<family>.3` and so on. With
+    `calibrate`, probabilities get the sharpness that suits the rows of the selection. The metric goes by how rows of
+    train and of validation are `counting`.
 
     Where all families have out-of-fold predictions, it is selected on the rows that all of them have some for, and
     its score is that on validation. Otherwise it is selected on validation, and its score is cross-fitted: that of
@@ -106,6 +63,9 @@ def blend(
             "ensemble needs one: declare the same `refit` for all."
         )
     first = next(iter(tuned.values()))
+    if calibrate and first.task.kind == "regression":
+        raise ValueError("Only probabilities can be calibrated; the task is 'regression': leave `calibrate` out.")
+    tuned = dict(_candidates(tuned))
     valid = {name: model.valid_predictions for name, model in tuned.items()}
     held_out = {name: model.oof_predictions for name, model in tuned.items() if model.oof_predictions is not None}
     folded = len(held_out) == len(tuned)
@@ -113,13 +73,16 @@ def blend(
     answers, y = ({name: p[seen] for name, p in held_out.items()}, y_train[seen]) if folded else (valid, y_valid)
     learned, watched = counting
     weights, path = select(answers, y, first.metric, rounds, learned.at(seen) if folded else watched)
-    blended = weighted_mean(valid, weights)
-    judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds, watched)
     members = tuple(Member(name, weight, tuned[name].model) for name, weight in weights.items())
+    sharpness = 1.0
+    if calibrate:
+        sharpness = fit_sharpness(y, weighted_mean(answers, weights), learned.at(seen) if folded else watched)
+    blended = sharpened(weighted_mean(valid, weights), sharpness)
+    judged = blended if folded else cross_fitted(valid, y_valid, first.metric, rounds, watched, calibrate)
     ensemble = TunedModel(
         family=NAME,
         params=weights,
-        model=FittedEnsemble(members, len(first.encoder.features), first.task),
+        model=FittedEnsemble(members, len(first.encoder.features), first.task, sharpness),
         encoder=first.encoder,
         metric=first.metric,
         score=score(first.metric, y_valid, judged, watched),
@@ -128,7 +91,14 @@ def blend(
         task=first.task,
         valid_predictions=blended,
     )
-    return ensemble, Selection(weights, path, len(y), folded)
+    return ensemble, Selection(weights, path, len(y), folded, sharpness)
+
+
+def _candidates(tuned: Mapping[str, TunedModel]) -> Iterator[tuple[str, TunedModel]]:
+    """Yield the models of the families and of their next best trials, by name."""
+    for family, winner in tuned.items():
+        yield family, winner
+        yield from ((f"{family}.{place}", model) for place, model in enumerate(winner.next_best, start=2))
 
 
 def select(
@@ -163,8 +133,11 @@ def cross_fitted(
     metric: str,
     rounds: int,
     counting: Counting = EQUALLY,
+    calibrate: bool = False,
 ) -> np.ndarray:
     """Return answers to all rows, those of each half blended by weights that were selected on the other half.
+
+    So is their sharpness, if they are to `calibrate`.
 
     Of rows in the order of their labels every second one is in the same half: both have the same shares of classes. So
     is every second group, in the order of their mean labels, where rows are ranked within groups.
@@ -174,7 +147,9 @@ def cross_fitted(
     for judged, learned in (halves, halves[::-1]):
         of_half = {name: p[learned] for name, p in predictions.items()}
         weights, _ = select(of_half, y[learned], metric, rounds, counting.at(learned))
-        answers[judged] = weighted_mean(predictions, weights)[judged]
+        mean = weighted_mean(predictions, weights)
+        sharpness = fit_sharpness(y[learned], mean[learned], counting.at(learned)) if calibrate else 1.0
+        answers[judged] = sharpened(mean[judged], sharpness)
     return answers
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -13,8 +13,9 @@ import numpy as np
 from ml.base.seeds import derived_seed
 from ml.declaration.catalogue import CATALOGUE, families_for
 from ml.models.catalogue import family
-from ml.models.family import FittedModel, Training
+from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
+from ml.search.blended import mean_of
 from ml.search.evaluator import Around, Evaluator, Fitter, Job
 from ml.search.folds import Folded
 from ml.search.space import Space
@@ -51,13 +52,17 @@ def able_to_weigh(kind: Kind, objective: str) -> list[str]:
 class Refit:
     """The way to refit the winner: with so many `seeds`, to see the spread of its score, and on `everything` if given.
 
-    `everything` holds training and validation rows together. How far the winner's score may lie from the recorded one
-    when it is evaluated again, `tolerance` says: above 0 only where training is not exact, as on a GPU.
+    `everything` holds training and validation rows together. With `mean` the model answers the mean of the refits of
+    all seeds, else it is the first. How far the winner's score may lie from the recorded one when it is evaluated
+    again, `tolerance` says: above 0 only where training is not exact, as on a GPU. The `best` trials are refitted, the
+    winner and those that come next.
     """
 
     seeds: int = 1
     everything: Training | None = None
     tolerance: float = 0.0
+    mean: bool = False
+    best: int = 1
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,8 @@ class TunedModel:
 
     `valid_predictions` are its answers there, `oof_predictions` the winner's to the training rows by folds that had not
     learned from them, NaN where there is none. What stops early has stopped where these rows were answered best, so
-    they flatter it a little. `refit_scores` are those of every seed, the first being `score`. Of several targets
+    they flatter it a little. `refit_scores` are those of every seed, the first being `score` unless the model answers
+    their mean. `next_best` are the models of the trials that come next, which only a blend asks. Of several targets
     `of_targets` are the models of each, in the order of the task.
     """
 
@@ -83,6 +89,7 @@ class TunedModel:
     oof_predictions: np.ndarray | None = field(default=None, compare=False)
     refit_scores: tuple[float, ...] = ()
     study: str = ""
+    next_best: tuple[TunedModel, ...] = ()
     of_targets: tuple[TunedModel, ...] = ()
 
     def of(self, target: str) -> TunedModel:
@@ -129,34 +136,68 @@ def tune(
             finished.append(trial)
             if on_trial is not None:
                 on_trial(trial)
-    best = _best(family_name, finished, metric)
-    whole = folds is None and sample is data
-    models = _evaluate_again(evaluator, best, refit.tolerance, report if whole else None)
-    first = models[0] if whole else fitter(data, best.params, best.number, report=report)
-    valid = first.predict(data.X_valid)
-    return TunedModel(
-        family=family_name,
-        params=best.params,
-        model=first if refit.everything is None else _fit_on_everything(fitter, best, first, refit.everything),
-        encoder=(refit.everything or data).encoder,
-        metric=metric,
-        score=score(metric, data.y_valid, valid, data.scoring),
-        trials=tuple(finished),
-        best_trial=best.number,
-        task=data.task,
-        valid_predictions=valid,
-        oof_predictions=folds.predictions(models) if folds else None,
-        refit_scores=_refit_scores(fitter, data, best, metric, valid, refit.seeds),
-        study=search.name,
-    )
+    ranked = _ranked(family_name, finished, metric)[: refit.best]
+    refitter = _Refitter(evaluator, data, folds, refit, whole=folds is None and sample is data, study=search.name)
+    best = refitter(ranked[0], report)
+    next_best = tuple(refitter(trial) for trial in ranked[1:])
+    return replace(best, trials=tuple(finished), next_best=next_best)
 
 
-def _best(family_name: str, trials: Sequence[Trial], metric: str) -> Trial:
-    """Return the trial with the best score, the earliest of equals; raises RuntimeError if none has one."""
+@dataclass(frozen=True)
+class _Refitter:
+    """Refits trials on the training rows of `data`, and on all rows if there are any; `whole`: it was tuned on them."""
+
+    evaluator: Evaluator
+    data: Training
+    folds: Folded | None
+    refit: Refit
+    whole: bool
+    study: str
+
+    def __call__(self, trial: Trial, report: Callable[[Progress], None] | None = None) -> TunedModel:
+        """Return the model of a trial; `report` hears of its refit."""
+        fitter, data, refit, metric = self.evaluator.fitter, self.data, self.refit, self.evaluator.metric
+        models = _evaluate_again(self.evaluator, trial, refit.tolerance, report if self.whole else None)
+        first = models[0] if self.whole else fitter(data, trial.params, trial.number, report=report)
+        seeded = (fitter(data, trial.params, trial.number, *_seed(number)) for number in range(1, refit.seeds))
+        refits = [first, *seeded]
+        answers = [model.predict(data.X_valid) for model in refits]
+        kept = refits if refit.mean else refits[:1]
+        valid: np.ndarray = np.mean(answers, axis=0) if refit.mean else answers[0]
+        if refit.everything is not None:
+            kept = [
+                _fit_on_everything(fitter, trial, number, models if self.folds else [refitted], refit.everything)
+                for number, refitted in enumerate(kept)
+            ]
+        encoder = (refit.everything or data).encoder
+        return TunedModel(
+            family=fitter.family.name,
+            params=trial.params,
+            model=mean_of(kept, len(encoder.features), data.task),
+            encoder=encoder,
+            metric=metric,
+            score=score(metric, data.y_valid, valid, data.scoring),
+            trials=(),
+            best_trial=trial.number,
+            task=data.task,
+            valid_predictions=valid,
+            oof_predictions=self.folds.predictions(models) if self.folds else None,
+            refit_scores=tuple(score(metric, data.y_valid, answer, data.scoring) for answer in answers),
+            study=self.study,
+        )
+
+
+def _seed(number: int) -> tuple[object, ...]:
+    """Return what the random numbers of a refit derive from beyond the trial's number: for the first, nothing."""
+    return ("refit", number) if number else ()
+
+
+def _ranked(family_name: str, trials: Sequence[Trial], metric: str) -> list[Trial]:
+    """Return the trials with a score, the best first, the earlier of equals; raises RuntimeError if there are none."""
     scored = [trial for trial in trials if trial.score is not None]
     if not scored:
         raise RuntimeError(f"All {len(trials)} trials of {family_name!r} failed. The first: {trials[0].reason}")
-    return max(scored, key=lambda trial: (Metric.named(metric).sign * (trial.score or 0.0), -trial.number))
+    return sorted(scored, key=lambda trial: (-Metric.named(metric).sign * (trial.score or 0.0), trial.number))
 
 
 def _evaluate_again(
@@ -176,23 +217,25 @@ def _evaluate_again(
     return models
 
 
-def _refit_scores(
-    fitter: Fitter, data: Training, best: Trial, metric: str, valid: np.ndarray, seeds: int
-) -> tuple[float, ...]:
-    """Return the validation score for every seed, the winner's own first."""
-    scores = [score(metric, data.y_valid, valid, data.scoring)]
-    for number in range(1, seeds):
-        model = fitter(data, best.params, best.number, "refit", number)
-        scores.append(score(metric, data.y_valid, model.predict(data.X_valid), data.scoring))
-    return tuple(scores)
-
-
-def _fit_on_everything(fitter: Fitter, best: Trial, first: FittedModel, everything: Training) -> FittedModel:
-    """Fit the winner on training and validation rows, for as long as the first refit was."""
+def _fit_on_everything(
+    fitter: Fitter, trial: Trial, number: int, stopped: Sequence[FittedModel], everything: Training
+) -> FittedModel:
+    """Fit a trial on training and validation rows, for as long as what was `stopped` by rows that it had not seen."""
     chosen = fitter.family
     if not chosen.settles:
         raise ValueError(
             f"refit: train_and_validation is not for {chosen.name!r}, whose training stops by the validation rows. "
             f"For these it is: {able_to_settle()}."
         )
-    return fitter(everything, chosen.settled(best.params, first), best.number)
+    return fitter(everything, _settled(chosen, trial.params, stopped), trial.number, *_seed(number))
+
+
+def _settled(chosen: Family, settings: Mapping[str, Any], stopped: Sequence[FittedModel]) -> dict[str, Any]:
+    """Return settings that train as long as some models did: where these differ, as long as the median one."""
+    settled = [chosen.settled(settings, model) for model in stopped]
+    return {
+        name: value
+        if all(other[name] == value for other in settled)
+        else sorted(other[name] for other in settled)[len(settled) // 2]
+        for name, value in settled[0].items()
+    }

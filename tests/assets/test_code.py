@@ -31,7 +31,13 @@ def code_versions() -> dict[str, str | None]:
 @pytest.mark.parametrize(
     ("path", "old", "new", "changed"),
     [
-        ("ml/search/ensemble.py", 'name="blend"', 'name="mixture"', {"models/ensemble", "onnx_model", "evaluation"}),
+        (
+            "ml/search/blended.py",
+            'name="blend"',
+            'name="mixture"',
+            {"models/logistic", "models/lightgbm", "models/ensemble", "onnx_model", "evaluation"},
+        ),
+        ("ml/search/ensemble.py", "halves[::-1]", "(*halves[::-1],)", {"models/ensemble"}),
         (
             "ml/models/linear.py",
             "MAX_ITERATIONS = 100",

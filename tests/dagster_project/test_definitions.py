@@ -80,7 +80,7 @@ MISTAKES = {  # by use case: what to write instead of what, and what the error m
         "trails: 3",
         "logistic.trails",
         14,
-        ["did you mean 'trials'", "allowed: gpu, gpu_share, refit, refit_seeds, rows, search, tolerance"],
+        ["did you mean 'trials'", "allowed: gpu, gpu_share, keep, refit, refit_seeds, rows, search, tolerance"],
     ),
     "a_count": ("trials: 3", "trials: -3", "logistic.trials", 14, ["greater than or equal to 1", "given: -3"]),
     "a_family": ("  mlp:", "  forest:", "models.forest", 16, ["logistic, mlp, random_forest, resnet, ridge, xgboost"]),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from assets import reads
 from assets.framework.case import Case
 from assets.graph import all_assets
 from dagster_project.components import UseCase
@@ -64,7 +65,11 @@ def test_an_ensemble_selected_on_folds_is_exported_as_the_candidate(small: Small
     rows = pd.DataFrame(random.normal(size=(800, 3)).round(3), columns=[*"abc"])
     worth = rows["a"] + 0.7 * rows["c"] + 2.0 * (rows["b"].abs() > 1) + random.normal(0, 0.7, 800)
     rows.assign(id=range(800), y=(worth > 0.7).astype(int)).to_csv(small.rows, index=False)
-    declared = {"logistic": {"trials": 1}, "extra_trees": {"trials": 1}, "ensemble": {"rounds": 10}}
+    declared = {
+        "logistic": {"trials": 2, "refit_seeds": 2, "keep": "mean"},
+        "extra_trees": {"trials": 1},
+        "ensemble": {"rounds": 10, "best": 2, "calibrate": True},
+    }
 
     done = small.attempt("onnx_model", upstream=True, models=declared, tuning={"folds": 3})
 
@@ -76,10 +81,33 @@ def test_an_ensemble_selected_on_folds_is_exported_as_the_candidate(small: Small
         for name in ("leaderboard", "models/ensemble", "onnx_model", "features/development")
     )
     assert board.candidate == described(content)["sextant.family"] == "ensemble"
-    assert set(blend.params) == {"logistic", "extra_trees"}
+    assert {name.partition(".")[0] for name in blend.params} == {"logistic", "extra_trees"}
+    assert shown.metadata["sharpness"].value == blend.model.sharpness != 1
     assert min(blend.params.values()) > 0
     answers = blend.model.predict(blend.encoder.encode(matrix))
     assert predict(session(content), blend.encoder, matrix) == pytest.approx(answers, abs=1e-5)
+
+
+def test_what_a_blend_wants_of_the_families_is_part_of_their_coordinates_and_calibration_is_not(
+    small: Small,
+) -> None:
+    def versions(**ensemble: Any) -> dict[str, Any]:
+        models = {"logistic": {}, "lightgbm": {}, "ensemble": ensemble}
+        declared = UseCase.model_validate(small.declared(models=models)).model_dump(mode="json")
+        return {
+            "models/logistic": reads.model("logistic").coordinate(declared)["hash"],
+            "models/ensemble": reads.ENSEMBLE.coordinate(declared)["hash"],
+            "study": reads.search("logistic").coordinate(declared)["hash"],
+        }
+
+    plain = versions()
+
+    assert versions(best=1, calibrate=False) == plain
+    assert {name for name, version in versions(best=2).items() if version != plain[name]} == {
+        "models/logistic",
+        "models/ensemble",
+    }
+    assert {name for name, version in versions(calibrate=True).items() if version != plain[name]} == {"models/ensemble"}
 
 
 def test_no_other_model_reads_the_ensemble_and_the_leaderboard_does() -> None:

@@ -39,7 +39,7 @@ def test_a_declaration_knows_the_modules_of_all_that_compete() -> None:
         {"extra_trees": {}, "random_forest": {}, "my_package.nets:MyNet": {}, "ensemble": {}}
     )
 
-    assert models.modules == ["ml.models.trees.forest", "ml.search.ensemble", "my_package.nets"]
+    assert models.modules == ["ml.models.trees.forest", "ml.search.blended", "my_package.nets"]
     assert all(find_spec(module_of(name)) for name in CATALOGUE)
 
 

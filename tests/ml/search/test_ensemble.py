@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ml.exported.onnx import export, measure_parity
 from ml.models.family import Training
+from ml.search.blended import sharpened
 from ml.search.ensemble import blend, cross_fitted, select
 from ml.search.folds import folded
 from ml.search.tuning import TunedModel, tune
@@ -189,3 +190,45 @@ def test_families_that_see_other_columns_are_not_blended() -> None:
 
     with pytest.raises(ValueError, match="have 2 different encoders, metrics or tasks"):
         blend({**models, "mlp": other}, data.y, data.y_valid, rounds=5)
+
+
+def test_the_next_best_trials_take_part_under_names_of_their_own() -> None:
+    _, data = problem("binary")
+    model = tune("logistic", data, trials=1, seed=0)
+    good, bad = np.where(data.y_valid == 1, 0.9, 0.1), np.where(data.y_valid == 1, 0.1, 0.9)
+    second, third = (replace(model, valid_predictions=p) for p in (bad, good))
+
+    blended, selection = blend(
+        {"logistic": replace(model, valid_predictions=bad, next_best=(second, third))}, data.y, data.y_valid, rounds=5
+    )
+
+    assert selection.weights == {"logistic.3": 1.0}
+    assert blended.params == selection.weights
+
+
+@pytest.mark.parametrize("folds", [True, False])
+def test_a_calibrated_blend_is_as_sure_as_the_rows_of_the_selection_say(folds: bool) -> None:
+    _, data = problem("binary")
+    model = tune("logistic", data, trials=1, seed=0, metric="log_loss")
+    unsure = sharpened(model.valid_predictions, 0.7)
+    timid = replace(model, valid_predictions=unsure)
+    if folds:
+        timid = replace(timid, oof_predictions=sharpened(model.model.predict(data.X), 0.7))
+
+    plain, calibrated = (
+        blend({"logistic": timid}, data.y, data.y_valid, rounds=2, calibrate=calibrate)[0]
+        for calibrate in (False, True)
+    )
+
+    assert calibrated.model.sharpness > 1.2  # type: ignore[attr-defined]
+    assert plain.score == score("log_loss", data.y_valid, unsure)
+    assert calibrated.score < plain.score
+    assert np.array_equal(np.argsort(calibrated.valid_predictions), np.argsort(plain.valid_predictions))
+
+
+def test_numbers_are_not_calibrated() -> None:
+    _, data = problem("regression")
+    ridge = tune("ridge", data, trials=1, seed=0, metric="rmse")
+
+    with pytest.raises(ValueError, match="Only probabilities can be calibrated"):
+        blend({"ridge": ridge}, data.y, data.y_valid, rounds=2, calibrate=True)

@@ -26,6 +26,9 @@ from ml.tasks.folds import random_folds
 from ml.tasks.metrics import Kind, Task, score
 from tests.support import toy
 
+# With these there is always something to split.
+GROWING = Search(space={"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0})
+
 
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
@@ -272,16 +275,78 @@ def test_several_seeds_of_the_refit_show_the_spread_and_keep_the_first(data: Tra
     assert np.array_equal(one.valid_predictions, three.valid_predictions)
 
 
+def test_the_mean_of_several_refits_answers_and_is_judged(data: Training) -> None:
+    first, mean = (tune("lightgbm", data, trials=2, seed=0, refit=Refit(seeds=3, mean=mean)) for mean in (False, True))
+    again = tune("lightgbm", data, trials=2, seed=0, refit=Refit(seeds=3, mean=True))
+
+    members = [member.model for member in mean.model.members]  # type: ignore[attr-defined]
+    assert np.array_equal(members[0].predict(data.X_valid), first.valid_predictions)
+    each = [model.predict(data.X_valid) for model in members]
+    assert mean.valid_predictions == pytest.approx(np.mean(each, axis=0), abs=1e-12)
+    assert mean.score == score("roc_auc", data.y_valid, mean.valid_predictions)
+    assert mean.refit_scores == first.refit_scores
+    assert np.array_equal(mean.valid_predictions, again.valid_predictions)
+
+
+def test_every_refit_of_a_mean_learns_from_all_rows_as_long_as_it_did_before(
+    frame: pd.DataFrame, data: Training
+) -> None:
+    everything = training(frame, frame[600:])
+    before, after = (
+        tune("lightgbm", data, trials=2, seed=0, search=GROWING, refit=Refit(seeds=3, everything=rows, mean=True))
+        for rows in (None, everything)
+    )
+
+    learned, refitted = (
+        [member.model for member in model.model.members]  # type: ignore[attr-defined]
+        for model in (before, after)
+    )
+    assert [model.rounds for model in refitted] == [model.rounds for model in learned]
+    assert len({model.text for model in (*learned, *refitted)}) == 6
+    assert np.array_equal(before.valid_predictions, after.valid_predictions)
+
+
+def test_with_folds_a_refit_on_everything_learns_as_long_as_the_median_fold(
+    frame: pd.DataFrame, data: Training, folds: Folded
+) -> None:
+    everything = training(frame, frame[600:])
+
+    refit = Refit(everything=everything)
+    tuned = tune("lightgbm", data, trials=1, seed=0, folds=folds, search=GROWING, refit=refit)
+
+    fitter = Fitter(family("lightgbm"), 0)
+    rounds = [fitter(part, tuned.params, 0).rounds for part in folds.parts]  # type: ignore[attr-defined]
+    assert len(set(rounds)) > 1
+    assert tuned.model.rounds == sorted(rounds)[1]  # type: ignore[attr-defined]
+
+
+def test_the_trials_that_come_next_are_refitted_as_the_winner_is(data: Training, folds: Folded) -> None:
+    alone, three = (tune("logistic", data, trials=4, seed=0, folds=folds, refit=Refit(best=best)) for best in (1, 3))
+
+    ranked = sorted(three.trials, key=lambda trial: (-(trial.score or 0), trial.number))
+    assert [three.best_trial, *(model.best_trial for model in three.next_best)] == [t.number for t in ranked[:3]]
+    assert np.array_equal(three.valid_predictions, alone.valid_predictions)
+    assert alone.next_best == ()
+    for model, trial in zip(three.next_best, ranked[1:3], strict=True):
+        assert model.params == trial.params
+        assert model.oof_predictions is not None
+        scores = [score("roc_auc", data.y[rows], model.oof_predictions[rows]) for rows in folds.judged]
+        assert tuple(scores) == trial.folds
+
+
+def test_of_fewer_trials_than_are_wanted_all_are_refitted(data: Training) -> None:
+    assert len(tune("logistic", data, trials=2, seed=0, refit=Refit(best=5)).next_best) == 1
+
+
 @pytest.mark.slow
 def test_a_refit_on_everything_learns_as_long_as_the_winner_and_is_judged_before(
     frame: pd.DataFrame, data: Training
 ) -> None:
     everything = training(frame, frame[600:])
-    leaves = {"num_leaves": 4, "min_data_in_leaf": 5, "feature_fraction": 1.0}  # there is always something to split
 
-    for name, space in (("lightgbm", leaves), ("mlp", {})):
+    for name, search in (("lightgbm", GROWING), ("mlp", Search())):
         plain, refitted = (
-            tune(name, data, trials=2, seed=0, search=Search(space=space), refit=Refit(everything=rows))
+            tune(name, data, trials=2, seed=0, search=search, refit=Refit(everything=rows))
             for rows in (None, everything)
         )
 
