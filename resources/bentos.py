@@ -24,7 +24,10 @@ from ml.base.processes import PATIENCE_S, end_started, tied
 from resources.home import QUIET, home
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
-_RUNTIME = "bentoml duckdb httptools msgspec numpy onnxruntime-gpu pyarrow setuptools starlette uvloop"
+_RUNTIME = (
+    "bentoml duckdb httptools msgspec numpy onnxruntime-gpu prometheus-client pyarrow setuptools starlette uvloop"
+)
+_OF_SERVICES = ("SEXTANT_EVENTS", "SEXTANT_BUNDLE", "SEXTANT_MAX_", "SEXTANT_DRAIN_")  # settings that only they read
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)
@@ -159,10 +162,12 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 
 def _environment(store: Path) -> dict[str, str]:
-    # Events that a running service has taken in are none of a candidate's business.
-    inherited = {name: value for name, value in os.environ.items() if name != "SEXTANT_EVENTS"}
+    # What a running service has heard, serves and allows is none of a candidate's business.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_SERVICES)}
     # Nor are GPUs: a step that starts a Bento holds no lease of one.
-    return {**inherited, **QUIET, "BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": ""}
+    # And nobody else asks it, whose requests would be waited for at its end.
+    own = {"BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": "", "SEXTANT_DRAIN_SECONDS": "0"}
+    return {**inherited, **QUIET, **own}
 
 
 def free_port() -> int:

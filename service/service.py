@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
+import logging
 import os
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from typing import Any
 
 import bentoml
+import msgspec
 
 from service.history.log import log_folder
-from service.http.app import Application
+from service.http.app import Application, describe, endpoints
+from service.http.drain import drain_on_sigterm
+from service.http.limits import Limits
 from service.http.served import Served
+from service.predict.predictor import load_predictor
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
+METRICS_FOLDER = "_SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
 
 served = Served()
 
@@ -23,25 +33,49 @@ def bundle_folder() -> Path:
     return Path(os.environ.get("SEXTANT_BUNDLE") or Path(__file__).resolve().parents[1] / "bundle")
 
 
-@bentoml.asgi_app(Application(served))
+class Lean(bentoml.Service):  # type: ignore[misc]
+    """A service whose application answers requests itself; BentoML starts it, and does not stand before it.
+
+    BentoML's own layers (a span of tracing, metrics by raw path, an access log, a timer that goes on after its 504)
+    would take most of a request's time.
+    """
+
+    @property
+    def openapi_spec(self) -> Any:
+        """Return the document that a Bento carries: that of the bundle, where there is one, and by default limits."""
+        if not (bundle_folder() / "plan.json").is_file():
+            return super().openapi_spec
+        described = describe(load_predictor(bundle_folder()), Limits(), endpoints(Served()))
+        return msgspec.json.decode(msgspec.json.encode(described))  # of what is there twice, a copy: YAML would refer
+
+    def to_asgi(self, is_main: bool = True) -> Application:
+        """Return the application that a worker serves; uvicorn writes no access log, to nobody."""
+        logging.getLogger("uvicorn.access").propagate = False
+        os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
+        if folder := os.environ.get(METRICS_FOLDER):
+            served.metrics_folder = Path(folder)
+        return Application(served, super().to_asgi(is_main))
+
+
 @bentoml.service(
-    traffic={"timeout": 5},  # its timers are never cancelled: at the default 60 s they pile up in memory
-    tracing={"excluded_urls": ".*"},  # five spans per request otherwise, half a millisecond, even at sample rate 0
-    logging={"access": {"enabled": False}},  # 0.3 ms per request
-    metrics={"enabled": True},
+    service_class=Lean,
+    metrics={"enabled": False},
     envs=[{"name": name, "value": value} for name, value in QUIET.items()],
 )
 class ModelService:
     """Scores business records with one production model."""
 
+    @bentoml.on_deployment  # type: ignore[untyped-decorator]
+    def gather_metrics() -> None:
+        """Make a folder where the workers of this service, and no other's, put their figures, before they start."""
+        os.environ[METRICS_FOLDER] = folder = mkdtemp(prefix="sextant-metrics-")
+        atexit.register(rmtree, folder, ignore_errors=True)
+
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
+        drain_on_sigterm(served)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
-
-    async def __is_ready__(self) -> bool:
-        """Answer BentoML's own /readyz, which comes before the application's."""
-        return served.not_ready is None

@@ -22,9 +22,12 @@ def reason(thing: str, ledger: "Ledger") -> str | None:
         there = f"there are {', '.join([*models, f'{name}@champion'])}" if models else f"to get one, {command}"
         return f"{name} has no model {mark}{rest} in {ledger.base}; {there}"
     asset = f"{name}/{rest}"
+    known = sorted({*assets_declared(name), *(asset for asset in made if asset.startswith(f"{name}/"))})
+    if not rest:
+        names = ", ".join(known)
+        return f"{name} is a use case: name one of its assets, such as {name}/evaluation. There are {names}"
     if asset in assets_declared(name):
         return f"{asset} was not materialized yet in {ledger.base}; {command}"
-    known = sorted({*assets_declared(name), *(asset for asset in made if asset.startswith(f"{name}/"))})
     return _unknown(f"asset {asset!r}", asset, known)
 
 

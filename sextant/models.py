@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from service.predict.predictor import Predictor
 
 MOST_ROWS = 1000  # to be explained at once: each takes thousands of answers
-SHOWN_ROWS, SHOWN_FEATURES = 3, 8
+SHOWN_ROWS, SHOWN_FEATURES, SHOWN_TEXT = 3, 8, 60
 
 
 class Model:
@@ -50,9 +51,7 @@ class Model:
         """
         from service.frames.pyfunc import answer_frame
 
-        table = self._checked(frame)
-        with prepared():
-            answers: pd.DataFrame = answer_frame(self._predictor, table)
+        answers: pd.DataFrame = answer_frame(self._predictor, self._checked(frame))
         return answers
 
     def explain(self, frame: Any, *, target: str | None = None) -> "Explanation":
@@ -64,16 +63,16 @@ class Model:
         """
         self._require(target)
         table = self._checked(frame)
-        if len(table) > MOST_ROWS:
-            raise SextantError(f"{len(table)} rows were given, and at most {MOST_ROWS} are explained: take a sample")
-        with prepared():
+        if not 1 <= len(table) <= MOST_ROWS:
+            raise SextantError(f"{len(table):,} rows were given, and from 1 to {MOST_ROWS:,} are explained at once")
+        with prepared(self.home):
             from sextant.explaining import explained
 
             return Explanation(self, *explained(self._predictor, self._record, table, target))
 
     def report(self) -> Report:
         """Return the report on its evaluation; raise NotFound if it was never evaluated here."""
-        with prepared() as home:
+        with prepared(self.home) as home:
             return report_on(str(self._record["id"]), self.name, home)
 
     def coordinates(self) -> Coordinates:
@@ -85,7 +84,7 @@ class Model:
         from dagster_project.scoring.score import load
         from resources.bentos import BentoError, BentoStore
 
-        with prepared():
+        with prepared(self.home):
             try:
                 return load(BentoStore().bundle(self.use_case, self.version))
             except BentoError as error:
@@ -106,7 +105,7 @@ class Model:
         """Return a DataFrame; warn of columns that it lacks."""
         from service.frames.columns import match
 
-        table = _as_frame(frame)
+        table = _as_frame(frame, list(self._predictor.plan.record))
         if absent := match(list(table.columns), self._predictor.plan).absent:
             warnings.warn(f"without {', '.join(absent)}, which count as missing in every row", stacklevel=3)
         return table
@@ -142,14 +141,19 @@ class Explanation:
         return text_card(f"{len(self.values)} answers of {self.model.name}, mean absolute SHAP value", lines)
 
     def _repr_html_(self) -> str:
+        from ml.base.text import shortened
+
         parts = []
         for place in range(min(len(self.values), SHOWN_ROWS)):
             row = self.values.iloc[place]
             names = row.abs().sort_values(ascending=False, kind="stable").index[:SHOWN_FEATURES]
-            shown = [(str(name), str(self.features.iloc[place][name]), float(row[name])) for name in names]
+            shown = [
+                (str(name), shortened(str(self.features.iloc[place][name]), SHOWN_TEXT), float(row[name]))
+                for name in names
+            ]
             most = max((abs(size) for *_, size in shown), default=0.0)
             heading = f"row {self.values.index[place]}: {self.answers[place]:.4g}, from {self.base[place]:.4g}"
-            parts.append(f"<div><b>{heading}</b><table>{bars(shown, most)}</table></div>")
+            parts.append(f"<div><b>{escape(heading)}</b><table>{bars(shown, most)}</table></div>")
         return sections(parts)
 
     def _repr_markdown_(self) -> str:
@@ -165,6 +169,9 @@ def model(name: str) -> Model:
 
     Raises NotFound, which says what there is, or what to run.
     """
+    if "/" in name:
+        use_case = name.partition("/")[0]
+        raise NotFound(f"{name!r} is no model: name one as {use_case}@champion or {use_case}:1")
     use_case, mark, which = name.partition("@") if "@" in name else name.partition(":")
     with prepared() as home:
         from resources.tracking.runs import tracking
@@ -175,8 +182,11 @@ def model(name: str) -> Model:
         return Model(use_case, str(version), record, home)
 
 
-def _as_frame(rows: Any) -> "pd.DataFrame":
-    """Return rows as a DataFrame: one, a table that speaks Arrow, a record or several."""
+def _as_frame(rows: Any, names: Sequence[str]) -> "pd.DataFrame":
+    """Return rows as a DataFrame: one, a table that speaks Arrow, lists by column, a record or several; of none, names.
+
+    A record holds no lists.
+    """
     import pandas as pd
 
     if isinstance(rows, pd.DataFrame):
@@ -188,7 +198,8 @@ def _as_frame(rows: Any) -> "pd.DataFrame":
 
         return as_frame(pa.table(rows))
     if isinstance(rows, Mapping):
-        return pd.DataFrame([dict(rows)])
+        by_column = rows and all(pd.api.types.is_list_like(values) for values in rows.values())
+        return pd.DataFrame(dict(rows) if by_column else [dict(rows)])
     if isinstance(rows, Sequence) and all(isinstance(row, Mapping) for row in rows):
-        return pd.DataFrame([dict(row) for row in rows])
+        return pd.DataFrame([dict(row) for row in rows], columns=None if rows else list(names))
     raise TypeError(f"{type(rows).__name__} was given; give a DataFrame, a table that speaks Arrow, or records")

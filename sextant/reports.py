@@ -17,7 +17,7 @@ class Report:
     @property
     def html(self) -> str:
         """The whole page."""
-        with prepared():
+        with prepared(self.home):
             from resources.storage import File, storage
 
             digest = PurePosixPath(self._path).stem  # a page bears the hash of its bytes
@@ -26,7 +26,7 @@ class Report:
     @property
     def file(self) -> str:
         """The path or URL of the page."""
-        with prepared():
+        with prepared(self.home):
             from resources.storage import File, storage
 
             return storage().uri(File(path=self._path, digest="", size=0))
@@ -38,7 +38,7 @@ class Report:
 
     def __repr__(self) -> str:
         """Return the metrics as text."""
-        lines = {name: f"{value:.4f}" for name, value in self.metrics.items()}
+        lines = {name: f"{value:.4f}" for name, value in self.evaluation.labelled().items()}
         return text_card(f"report on {self.name}, {self.evaluation.rows:,} test rows", lines, self.file)
 
     def _repr_markdown_(self) -> str:
@@ -52,7 +52,7 @@ class Report:
         from ml.report.page import estimate
 
         rows = "".join(
-            f"<tr><td>{escape(name)}</td><td>{estimate(value)}</td></tr>"
+            f"<tr><td>{escape(self.evaluation.label(name))}</td><td>{estimate(value)}</td></tr>"
             for name, value in sorted(self.evaluation.intervals.items(), key=lambda entry: entry[0] != self._metric)
         )
         about = f"{self.evaluation.rows:,} test rows; the whole page is {escape(self.file)}"
@@ -73,7 +73,8 @@ def report(use_case: str) -> Report:
 
         if "@" in use_case or ":" in use_case:
             return report_on(str(record_of(use_case)["id"]), use_case, home)
-        return _report(record_of(f"{use_case}/evaluation"), use_case, home)
+        name = use_case.removesuffix("/evaluation")
+        return _report(record_of(f"{name}/evaluation"), name, home)
 
 
 def report_on(model: str, name: str, home: Path) -> Report:

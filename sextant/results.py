@@ -1,6 +1,7 @@
 """Results: stored values, and the coordinates that say where they came from."""
 
 from collections.abc import Collection
+from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class Coordinates:
         return markdown_card(f"coordinates {self.id}", self._lines, f"in {self.home}")
 
 
-def coordinates(thing: str) -> Coordinates:
+def coordinates(thing: str | PathLike[str]) -> Coordinates:
     """Return where a thing came from: all that `sextant locate` takes, so an asset, a model, an id, a file.
 
     Raises NotFound, which says what there is, or what to run.
@@ -66,13 +67,15 @@ def coordinates(thing: str) -> Coordinates:
         return Coordinates(record_of(thing), home)
 
 
-def load(thing: str, *, columns: Collection[str] | None = None) -> Any:
+def load(thing: str | PathLike[str], *, columns: Collection[str] | None = None) -> Any:
     """Return the latest value of an asset, such as `flight_delays/features/development`, or that of an older id.
 
     Tables are DataFrames, of which `columns` are read where they are named; in those of sources whole numbers and
     booleans with gaps are of pandas' nullable types, so that no digit is lost. Raises NotFound, which says what there
     is, or what to run; StorageError for a file that is damaged or was removed.
     """
+    if isinstance(columns, str):
+        raise TypeError(f"columns are a list of names, and {columns!r} was given")
     with prepared():
         from resources.storage import Stored, storage
 
@@ -80,13 +83,15 @@ def load(thing: str, *, columns: Collection[str] | None = None) -> Any:
         return _frame(thing, value, columns)
 
 
-def _frame(thing: str, value: Any, columns: Collection[str] | None) -> Any:
+def _frame(thing: str | PathLike[str], value: Any, columns: Collection[str] | None) -> Any:
     """Return a value, a table as a DataFrame. Raises NotFound for columns that it lacks."""
     import pandas as pd
     import pyarrow as pa
 
     frame = as_frame(value) if isinstance(value, pa.Table) else value
-    if columns is not None and isinstance(frame, pd.DataFrame):
+    if columns is not None:
+        if not isinstance(frame, pd.DataFrame):
+            raise NotFound(f"{thing} is no table, and has no columns; leave them out")
         if missing := [name for name in columns if name not in frame]:
             raise NotFound(f"{thing} has no columns {missing}; those of load({thing!r}) are all that there are")
         return frame[list(columns)]
@@ -106,8 +111,9 @@ def as_frame(table: "pa.Table") -> "pd.DataFrame":
     return pd.DataFrame(columns)
 
 
-def record_of(thing: str) -> dict[str, Any]:
+def record_of(thing: str | PathLike[str]) -> dict[str, Any]:
     """Return the record of a thing; raise NotFound, which says what there is, or what to run."""
+    thing = fspath(thing)
     from dagster_project.results.locate import NotFoundError, locate
     from resources.ledger import Ledger
     from resources.tracking.runs import tracking

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from sextant.errors import NotFound, RunFailed
 from sextant.places import prepared
@@ -55,6 +55,8 @@ def materialize(use_case: str, *, job: Job = "retrain") -> Run:
     """
     import click
 
+    if job not in get_args(Job):
+        raise NotFound(f"there is no job {job!r}; there are {', '.join(get_args(Job))}")
     with prepared() as home:
         from dagster_project.runs.launch import check_declaration, check_name, execute
         from resources.ledger import Ledger

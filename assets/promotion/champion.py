@@ -89,7 +89,7 @@ def promote(
     step: Step, registry: Registry, version: str, action: str, by: str, reason: str, evaluation: Evaluation
 ) -> ProductionModel:
     """Move the alias to a version that its evaluation speaks for, and show so."""
-    figures = dict(evaluation.metrics)
+    figures = evaluation.labelled()
     if evaluation.comparison is not None:
         figures["against the champion"] = evaluation.comparison.difference
     return move(step, registry, version, action, by, reason, figures)

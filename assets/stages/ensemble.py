@@ -14,6 +14,7 @@ from ml.search.ensemble import Selection, blend
 from ml.search.targets import together
 from ml.search.tuning import TunedModel
 from ml.tasks.counting import counting, counting_columns
+from ml.tasks.labels import label
 from ml.tasks.metrics import own_modules
 from ml.tasks.targets import TARGET, of_target, target_column, target_name
 from resources.storage import Columns
@@ -39,7 +40,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         def blended(members: Mapping[str, TunedModel], column: str) -> TunedModel:
             y_train, y_valid = (task.alone.labels(part[column]) for part in parts)
             tuned, selection = blend(members, y_train, y_valid, rounds=declared.rounds, counting=of_parts)
-            _show(step, selection, tuned.metric, target_name(column))
+            _show(step, selection, label(tuned.metric, task.kind), target_name(column))
             return tuned
 
         if task.targets:
@@ -48,7 +49,7 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
         else:
             tuned = blended(models, TARGET)
         step.run.params(tuned.params)
-        step.metrics({tuned.metric: tuned.score}, prefix="validation ")
+        step.metrics({label(tuned.metric, task.kind): tuned.score}, prefix="validation ")
         return tuned
 
     return ensemble

@@ -202,7 +202,7 @@ def _figures(evaluation: Evaluation) -> dict[str, float]:
     """Return the metrics on the test split, and the rates of decisions that are defined."""
     rates = evaluation.decisions.rates if evaluation.decisions else {}
     defined = {at_threshold(rate): estimate.value for rate, estimate in rates.items() if not isnan(estimate.value)}
-    return {evaluation.label(name): value for name, value in evaluation.metrics.items()} | defined
+    return evaluation.labelled() | defined
 
 
 def _as_of_now(step: Step, evaluation: Evaluation) -> Evaluation:

@@ -10,6 +10,7 @@ from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.leaderboard import Leaderboard, rank
 from ml.search.tuning import TunedModel
+from ml.tasks.labels import label
 from ml.tasks.metrics import own_modules
 
 
@@ -23,7 +24,8 @@ def leaderboard(case: Case) -> dg.AssetsDefinition:
     def leaderboard(step: Step, **models: TunedModel) -> Leaderboard:
         """The tuned families side by side on validation; names the candidate."""
         board = rank({name: tuned.score for name, tuned in models.items()}, step.case.spec.metric)
-        table = pd.DataFrame(board.ranking, columns=["family", f"validation {board.metric}"])
+        metric = label(board.metric, next(iter(models.values())).task.kind)
+        table = pd.DataFrame(board.ranking, columns=["family", f"validation {metric}"])
         step.show(candidate=board.candidate, leaderboard=dg.MetadataValue.md(markdown_table(table)))
         step.metrics(dict(board.ranking))
         return board

@@ -15,6 +15,8 @@ from ml.exported.model import COPIED
 from ml.exported.onnx import PARITY, annotated, export, measure_parity, places
 from ml.exported.reference import KEY as REFERENCE
 from ml.exported.reference import Reference, make_reference
+from ml.exported.usual import KEY as USUAL
+from ml.exported.usual import usual_columns
 from ml.features.definitions import FeatureDefinitions
 from ml.search.leaderboard import Leaderboard
 from ml.search.tuning import TunedModel
@@ -58,6 +60,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         used = candidate.encoder.columns
         counted = counting_columns(step.case.spec.examples)
         rows = development.read({"split", *candidate.task.columns, *counted, *used})
+        learned = rows[rows["split"].isin(["train", "validation"])]
         content = export(
             candidate.model,
             candidate.encoder,
@@ -69,6 +72,7 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
                 "sextant.definitions": feature_definitions.only(used).model_dump_json(),
                 "sextant.spec": canonical_json(COPIED.decide(step.declared)),
                 REFERENCE: reference(step.case.spec, candidate, rows).model_dump_json(),
+                USUAL: canonical_json(usual_columns(learned, feature_definitions.only(used).features)),
             },
             candidate.task,
         )

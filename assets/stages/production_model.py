@@ -111,7 +111,7 @@ def _the_champion_again(
     same = f"the same answers as version {champion.version}"
     if not step.case.spec.production.dry_run:
         identity = f"{same}: the candidate of the coordinates {model.coordinates['id']}"
-        registry.confirm(champion.version, reason=identity, run=step.dagster_run, figures=dict(evaluation.metrics))
+        registry.confirm(champion.version, reason=identity, run=step.dagster_run, figures=evaluation.labelled())
     return keep(step, registry, champion, f"the candidate gives {same}")
 
 

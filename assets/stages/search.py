@@ -23,6 +23,7 @@ from ml.search.plots import history, page
 from ml.search.study import Search, Trial
 from ml.search.tuning import Refit, TunedModel, tune
 from ml.tasks.counting import GROUP, RowGroups, group_numbers
+from ml.tasks.labels import label
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.targets import of_target
 from resources.home import home
@@ -135,10 +136,10 @@ def _log(step: Step, trial: Trial, target: str) -> None:
 def _show_study(step: Step, tuned: TunedModel, storage: Any, target: str) -> None:
     import optuna
 
-    step.figure(of_target("history", target), history(tuned.trials, tuned.metric))
+    step.figure(of_target("history", target), history(tuned.trials, tuned.metric, tuned.task.kind))
     study = optuna.load_study(study_name=tuned.study, storage=storage)
     file = f"study_{target}.html" if target else "study.html"
-    step.run.file(file, page(study, tuned.metric).encode())
+    step.run.file(file, page(study, label(tuned.metric, tuned.task.kind)).encode())
     shown = {"study": tuned.study, "study plots": dg.MetadataValue.url(step.run.link(file))}
     step.show(**{of_target(name, target): value for name, value in shown.items()})
 
@@ -147,10 +148,11 @@ def _show(step: Step, tuned: TunedModel, target: str) -> None:
     shown = {"best parameters": dict(tuned.params), "trials": dg.MetadataValue.md(_table(tuned.trials))}
     step.show(**{of_target(name, target): value for name, value in shown.items()})
     step.run.params({f"{target}.{param}" if target else param: value for param, value in tuned.params.items()})
-    figures = {tuned.metric: tuned.score}
+    metric = label(tuned.metric, tuned.task.kind)
+    figures = {metric: tuned.score}
     if len(tuned.refit_scores) > 1:
-        figures[f"{tuned.metric} mean of seeds"] = mean(tuned.refit_scores)
-        figures[f"{tuned.metric} standard deviation of seeds"] = stdev(tuned.refit_scores)
+        figures[f"{metric} mean of seeds"] = mean(tuned.refit_scores)
+        figures[f"{metric} standard deviation of seeds"] = stdev(tuned.refit_scores)
     step.metrics({of_target(name, target): value for name, value in figures.items()}, prefix="validation ")
 
 

@@ -53,7 +53,7 @@ class _Summary:
     def print_candidate(self) -> None:
         """Print the leaderboard, the test metrics and where the report is."""
         board, evaluation = self._value("leaderboard"), self._value("evaluation")
-        click.echo(f"\nmodels, by validation {board.metric}")
+        click.echo(f"\nmodels, by validation {evaluation.label(board.metric)}")
         for family, score in board.ranking:
             click.echo(f"  {family:<10} {score:.4f}")
         first_the_metric = sorted(evaluation.metrics.items(), key=lambda entry: entry[0] != board.metric)

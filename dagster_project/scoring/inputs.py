@@ -1,7 +1,9 @@
 """Inputs: the rows of files as records of the service, a part of a file at a time, with the keys that name them."""
 
+import gzip
 import io
 import json
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +15,7 @@ from typing import Any, BinaryIO, TypeAlias, cast
 import msgspec
 import pyarrow as pa
 
+from dagster_project.scoring.files import STDIN
 from ml.base.files import scratch_folder
 from ml.base.sql import DataError, connection, quoted
 from ml.declaration.sources.file import FileSource
@@ -25,8 +28,8 @@ from service.frames.columns import ColumnsError, Matched, match, records_of
 from service.plan.document import Plan
 from service.plan.parts import ColumnType
 
-STDIN = "-"
-JSON, LINES = (".json",), (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+JSON = re.compile(r"\.(json|jsonl|ndjson)(\.(gz|zip|bz2|xz))?$", re.IGNORECASE)
+BOM = b"\xef\xbb\xbf"
 EXACT = 2**53  # beyond, a double is not every whole number
 MEMORY = "256MB"  # of DuckDB, which reads in parts
 PIECE = 20_480  # rows that DuckDB hands over at once
@@ -61,7 +64,7 @@ class Wanted:
     keys: Sequence[str]
     rows: int
     tell: Tell
-    fixed: Mapping[str, str] = field(default_factory=dict)
+    fixed: Mapping[str, Any] = field(default_factory=dict)
     options: FileOptions | None = None
 
     def source(self, file: str) -> FileSource:
@@ -96,7 +99,7 @@ def parts(file: str, wanted: Wanted) -> Iterator[Part]:
     try:
         if file == STDIN:
             yield from _of_stdin(wanted)
-        elif file.lower().endswith(JSON + LINES):
+        elif JSON.search(file):
             import fsspec
 
             with fsspec.open(file, "rb", compression="infer") as opened:
@@ -119,17 +122,26 @@ def _reason(error: Exception) -> str:
 
 
 def _of_stdin(wanted: Wanted) -> Iterator[Part]:
-    """Yield the rows of the standard input: JSON where it begins so, else CSV, which is kept in a file beside."""
+    """Yield the rows of the standard input: JSON or Parquet where it begins so, else CSV; it may be packed by gzip.
+
+    A table is kept in a file beside.
+    """
     stream = io.BufferedReader(cast(io.RawIOBase, sys.stdin.buffer))
-    if stream.peek(64).lstrip()[:1] in (b"{", b"["):
+    if stream.peek(2)[:2] == b"\x1f\x8b":
+        stream = io.BufferedReader(cast(io.RawIOBase, gzip.GzipFile(fileobj=stream)))
+    begin = stream.peek(64)
+    if begin.removeprefix(BOM).lstrip()[:1] in (b"{", b"["):
         yield from _of_json(stream, wanted)
         return
     with scratch_folder() as folder:
-        file = folder / "standard input.csv"
+        file = folder / f"standard input.{'parquet' if begin[:4] == b'PAR1' else 'csv'}"
         with open(file, "wb") as beside:
             while piece := stream.read(1 << 20):
                 beside.write(piece)
-        yield from _of_table(str(file), wanted)
+        try:
+            yield from _of_table(str(file), wanted)
+        except DataError as error:
+            raise InputError(str(error).replace(f"the file {str(file)!r}", "it")) from error
 
 
 def _of_table(file: str, wanted: Wanted) -> Iterator[Part]:
@@ -142,6 +154,8 @@ def _of_table(file: str, wanted: Wanted) -> Iterator[Part]:
         plan, used = wanted.plan, wanted.match(rows.schema.names).used
         columns = {name: _column(rows, name, plan.record[name], source.spelling(name)) for name in used}
         with _query(rows, columns, present) as reader:
+            empty = pa.schema([pa.field(name, rows.schema.field(name).type) for name in present]).empty_table()
+            yield Part([], {name: empty[name].combine_chunks() for name in present})  # a file without rows has keys too
             for batch in reader:
                 for table in (batch.slice(at, wanted.rows) for at in range(0, batch.num_rows, wanted.rows)):
                     records = _records(table, columns, plan)
@@ -214,7 +228,7 @@ def _keys(table: pa.RecordBatch, names: Sequence[str]) -> Keys:
 def _of_json(file: BinaryIO, wanted: Wanted) -> Iterator[Part]:
     """Yield the records of JSON: one in each line, or all of them in one array, which is read whole."""
     values = _lines(file)
-    seen = set[frozenset[str]]()
+    seen, present = set[frozenset[str]](), set[str]()
     start = 1
     while some := list(islice(values, wanted.rows)):
         for number, record in enumerate(some, start):
@@ -223,20 +237,25 @@ def _of_json(file: BinaryIO, wanted: Wanted) -> Iterator[Part]:
             if (names := frozenset(record)) not in seen:
                 seen.add(names)
                 wanted.match(list(record), tell=len(seen) == 1)
-        present = [name for name in wanted.keys if any(name in record for record in some)]
-        keys = {name: _array([record.get(name) for record in some], name) for name in present}
+        present |= {name for name in wanted.keys if any(name in record for record in some)}
+        keys = {name: _array([record.get(name) for record in some], name) for name in wanted.keys if name in present}
         yield Part([wanted.record(record) for record in some], keys)
         start += len(some)
 
 
 def _lines(file: BinaryIO) -> Iterator[Any]:
-    """Yield the values of lines of JSON, or the elements of an array."""
+    """Yield the values of lines of JSON, the elements of an array, or one object over several lines."""
+    is_first = True
     for number, line in enumerate(file, 1):
-        if not (text := line.strip()):
+        if not (text := (line.removeprefix(BOM) if number == 1 else line).strip()):
             continue
-        if number == 1 and text.startswith(b"["):
-            yield from _decoded(line + file.read(), "the array")
+        if is_first and text.startswith(b"["):
+            yield from _decoded(text + file.read(), "the array")
             return
+        if is_first and text == b"{":
+            yield _decoded(text + file.read(), "the object")
+            return
+        is_first = False
         yield _decoded(text, f"line {number}")
 
 
@@ -251,6 +270,7 @@ def _decoded(text: bytes, where: str) -> Any:
 
 def _array(values: list[Any], name: str) -> pa.Array:
     try:
-        return pa.array(values)
+        array = pa.array(values)
+        return array.cast(pa.string()) if pa.types.is_null(array.type) else array
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
         raise InputError(f"the key {name!r} cannot be read: {str(error).splitlines()[0]}") from error

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, Protocol
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ml.base.files import open_whole
+from ml.base.files import open_whole, remove_unfinished
 
 STDOUT = "-"
 ENDINGS = (".parquet", ".csv")
@@ -53,10 +53,18 @@ def writing(out: str, metadata: Mapping[str, str]) -> Iterator[Writer]:
         yield _Csv(sys.stdout.buffer)
         sys.stdout.buffer.flush()
         return
-    with open_whole(Path(out)) as file:
-        writer = _Csv(file) if out.endswith(".csv") else _Parquet(file, metadata)
-        yield writer
-        writer.close()
+    remove_unfinished(Path(out).parent, deep=False)
+    try:
+        with open_whole(Path(out)) as file:
+            writer = _Csv(file) if out.endswith(".csv") else _Parquet(file, metadata)
+            try:
+                yield writer
+            finally:
+                writer.close()
+    except OSError as error:
+        if error.filename is not None and str(error.filename).startswith(out):
+            raise OutputError(f"{out} cannot be written: {error.strerror}") from error
+        raise
 
 
 class _Parquet:

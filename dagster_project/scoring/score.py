@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from dagster_project.scoring.files import told_by_folders
 from dagster_project.scoring.inputs import InputError, Part, Tell, Wanted, parts
 from dagster_project.scoring.output import writing
 from ml.declaration.sources.options import FileOptions
@@ -94,13 +95,14 @@ def score(
     """Answer all rows of some files in their order, and write the answers; whatever stops it, there is no output.
 
     `lenient` leaves rows that cannot be answered without an answer, and says why in a column of its own. `fixed` are
-    values that rows have where a file has no such column, `options` say how files are written. Raises InputError for a
-    file, and RowsError for rows.
+    values that rows have where a file has no such column, as are those that its folders tell; `options` say how files
+    are written. Raises InputError for a file, OutputError for the output, and RowsError for rows.
     """
     scored, begun, schema = Scored(), time.monotonic(), None
     with writing(out, {KEY: predictor.id, "sextant.model": predictor.name}) as writer:
         for file in files:
-            wanted = Wanted(predictor.plan, predictor.model.keys, ROWS, _about(file, tell), fixed or {}, options)
+            values = {**(fixed or {}), **told_by_folders(file, predictor.plan)}
+            wanted = Wanted(predictor.plan, predictor.model.keys, ROWS, _about(file, tell), values, options)
             for start, part in _numbered(parts(file, wanted)):
                 try:
                     table = _answered(predictor, part, start, scored, lenient)
@@ -148,7 +150,13 @@ def _names(predictor: Predictor, part: Part, scored: Scored) -> dict[str, pa.Arr
         return {ROW: pa.array(range(scored.rows + 1, scored.rows + 1 + len(part.records)), pa.int64())}
     scored.without_key += max((values.null_count for values in part.keys.values()), default=0)
     taken = {*answer_schema(predictor.plan.task, predictor.thresholds).names, REFUSED, "model", "coordinates"}
-    return {f"key_{name}" if name in taken else name: values for name, values in part.keys.items()}
+    columns = dict[str, pa.Array]()
+    for name, values in part.keys.items():
+        while name in taken:
+            name = f"key_{name}"
+        taken.add(name)
+        columns[name] = values
+    return columns
 
 
 def _answers(predictor: Predictor, part: Part, start: int, lenient: bool) -> tuple[pa.Table, list[str | None]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 import pyarrow as pa
@@ -10,7 +10,8 @@ import pyarrow as pa
 from ml.base.sql import DataError, connection
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
-from ml.draft.facts import TABLE, facts_of, useless
+from ml.draft.facts import TABLE, facts_of, parsed_sql, useless
+from ml.draft.table import time_of
 from ml.examples.audit import WARNS, audit_examples
 from ml.examples.build import make_examples
 from ml.examples.known import unused_past
@@ -18,6 +19,7 @@ from ml.features.define import define_features
 from ml.tables.audit import audit_table
 from ml.tables.findings import AuditError, Finding
 from ml.tables.sources import load_table
+from ml.tables.types import is_text
 
 SAMPLE = 10_000  # rows of each table that are looked at first
 LOOKED_AT = 1_000_000  # rows of a table that columns are judged by
@@ -60,14 +62,18 @@ def _of_table(name: str, declared: Table, table: pa.Table, spec: UseCaseSpec) ->
     used = {column for link in spec.links if link.child == name for column in link.child_columns}
     used |= {column for link in spec.links if link.parent == name for column in link.parent_columns}
     left_out = {*declared.keys, *declared.ignore, *declared.times, *used}
-    for column, text, remedy in remarkable(table, left_out, declared.texts):
+    meant = {column for column, kind in declared.logical_types.items() if kind == "category"}
+    for column, text, remedy in remarkable(table, left_out, declared.texts, meant):
         yield Remark(name, f"column {column!r} {text}: {remedy}", False)
 
 
-def remarkable(table: pa.Table, left_out: set[str], texts: set[str]) -> Iterator[tuple[str, str, str]]:
+def remarkable(
+    table: pa.Table, left_out: set[str], texts: set[str], meant: Collection[str] = ()
+) -> Iterator[tuple[str, str, str]]:
     """Yield the columns of a table that tell nothing or are not declared as the texts that they are: why, what to do.
 
-    Those that are `left_out` are not asked about, and of `texts` all may be different.
+    Those that are `left_out` are not asked about, of `texts` all may be different, and those `meant` as categories may
+    look like numbers.
     """
     names = [name for name in table.column_names if name not in left_out]
     if not names:
@@ -79,6 +85,14 @@ def remarkable(table: pa.Table, left_out: set[str], texts: set[str]) -> Iterator
     for column, why in useless(facts, texts):
         yield column, why, "list it under ignore"
     for one in facts:
+        is_number = one.kind in ("whole", "number") and one.values and not one.marks
+        if is_number and one.name not in meant and is_text(table.schema.field(one.name).type):
+            remedy = f"list it under ignore, and compute {parsed_sql(one)}, or say that it is a category"
+            yield one.name, "has texts that are numbers, written otherwise than its source says", remedy
+        if one.mixed:
+            written = " and as ".join(form or "ISO 8601" for form in one.mixed)
+            remedy = f"list it under ignore, and compute {time_of(one)}"
+            yield one.name, f"has times written as {written}, each of which is a category", remedy
         if one.prose and one.name not in texts:
             remedy = f"write logical_types: {{{one.name}: text}}, or list it under ignore"
             yield one.name, f"is prose of {one.length:.0f} characters on average, each of which is a category", remedy

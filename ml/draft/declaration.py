@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from ml.base.sql import DataError
 from ml.draft.facts import TABLE, Facts, parsed_sql
-from ml.draft.links import DraftLink, links_of
+from ml.draft.links import DraftLink, likely_links, links_of
 from ml.draft.notes import Guess, Question, plain, questions, yaml_lines
 from ml.draft.question import find_target, likely_targets, question_of
 from ml.draft.table import DraftTable, draft_table
@@ -62,6 +62,8 @@ def draft(use_case: str, files: Sequence[str], target: str | None) -> Draft:
 
 
 def _attributes(use_case: str, tables: Sequence[DraftTable], table: DraftTable, target: Facts) -> dict[str, Any]:
+    unasked = replace(table, keys=tuple(key for key in table.keys if target.name not in key))
+    tables = [unasked if one is table else one for one in tables]
     links = list(links_of(tables, table.name))
     keys = {link.parent: link.parent_columns for link in links}
     tables = [one.keyed(keys[one.name]) if one.name in keys else one for one in tables]
@@ -136,23 +138,31 @@ def _left_over(
     names = {table.name} | {name for link in used for name in (link.child, link.parent)}
     return {
         f"question about {one.name}": _question_about(
-            one.name, table.name, [link for link in links if one.name in (link.child, link.parent)]
+            one, table, [link for link in links if one.name in (link.child, link.parent)]
         )
         for one in tables
         if one.name not in names
     }
 
 
-def _question_about(name: str, table: str, links: Sequence[DraftLink]) -> Question:
+def _question_about(one: DraftTable, table: DraftTable, links: Sequence[DraftLink]) -> Question:
+    name = one.name
+    if not links and (likely := list(likely_links(table, one))):
+        return Question(
+            f"how do rows of {name} belong to those of {table.name}? By their names no column of one is a key of the "
+            f"other, by their values {' or '.join(f'{link} ({link.held:.0%})' for link in likely[:3])}",
+            (f'relationships: ["{likely[0]}"]',),
+        )
     if not links:
         return Question(
-            f"how do rows of {name} belong to those of {table}? No column of one is a key of the other",
-            (f'relationships: ["{table}.<column> -> {name}.<key>"]',),
+            f"how do rows of {name} belong to those of {table.name}? No column of one is a key of the other",
+            (f'relationships: ["{table.name}.<column> -> {name}.<key>"]',),
         )
     written = ", ".join(map(str, links))
     return Question(
-        f"what do rows of {name} say of one of {table}? They belong together by {written}, which features.synthesis "
-        "follows (docs/features.md), with examples.cutoff, times, and keys of one column; or join them at the source"
+        f"what do rows of {name} say of one of {table.name}? They belong together by {written}, which "
+        "features.synthesis follows (docs/features.md), with examples.cutoff, times, and keys of one column; or join "
+        "them at the source"
     )
 
 
@@ -175,6 +185,8 @@ def _summed(table: DraftTable, target: Facts) -> dict[str, str]:
     """Return the columns that add up to the target, and why they are no features."""
     from ml.features.sums import find_sum
 
+    if target.kind == "text":  # amounts, of which the draft computes numbers
+        return {}
     numbers = [
         one for one in table.facts.values()
         if one.kind in ("whole", "number") and one.name != target.name and not one.counts_rows and one.distinct > 1

@@ -25,12 +25,22 @@ FEW = 30  # rows, up to which all may be different by chance
 PROSE = 40  # characters on average, from which on texts that are mostly different are prose
 _ISO = r"\d{4}-\d{1,2}-\d{1,2}([T ]\d{1,2}:\d{2}.*)?"
 _DAY = ("%d/%m/%Y", "%m/%d/%Y", "%d/%m/%y", "%m/%d/%y", "%Y/%m/%d", "%d.%m.%Y", "%d.%m.%y", "%d-%m-%Y", "%m-%d-%Y",
-        "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")  # fmt: skip
+        "%d-%m-%y", "%m-%d-%y", "%d-%b-%Y", "%d-%b-%y", "%d %b %Y", "%b %d, %Y", "%B %d, %Y", "%Y%m%d")  # fmt: skip
 _CLOCK = ("", " %H:%M", " %H:%M:%S", " %I:%M %p", " %I:%M:%S %p")
 _COMMA = r"[+-]?(\d{1,3}(\.\d{3})+|\d+)(,\d+)?"
 _GROUPED = r"[+-]?\d{1,3}(,\d{3})+(\.\d+)?|[+-]?\d+(\.\d+)?"
 _UNITS = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 _FIRST, _LAST = 10**8, 4 * 10**9  # seconds: 1973 and 2096
+_GROUPS = (" ", "\u00a0", "\u202f", "'")  # of digits, beside points and commas
+TEXTS, FORMATS = 1000, 4  # different texts of which several formats are looked for, and how many these are at most
+_NUMBERS = {  # of amounts, by the mark before the fraction
+    ".": r"([0-9]{1,3}(,[0-9]{3})+|[0-9]+)(\.[0-9]+)?",
+    ",": "([0-9]{1,3}([.' \u00a0\u202f][0-9]{3})+|[0-9]+)(,[0-9]+)?",
+}
+_SPACE = "[ \u00a0\u202f]?"
+_AMOUNTS = {
+    point: f"[+-]?[€$£¥]{_SPACE}[+-]?{number}|[+-]?{number}{_SPACE}[€$£¥%]" for point, number in _NUMBERS.items()
+}
 _TIMELY = re.compile(r"time|date|stamp|(^|_)(at|ts|on|when)$|epoch|created|updated", re.IGNORECASE)
 
 
@@ -38,8 +48,10 @@ _TIMELY = re.compile(r"time|date|stamp|(^|_)(at|ts|on|when)$|epoch|created|updat
 class Facts:
     """The values of a column: of which kind they are, how many there are and differ, and the most frequent ones.
 
-    `marks` stand for missing values, and do not count. Texts of times are written as one of `dates`, none for ISO 8601;
-    numbers of times count a `unit`. Numbers have a `decimal` mark and `thousands`. `digest` is equal for equal columns.
+    `marks` stand for missing values, and do not count. Texts of times are written as one of `dates`, none for ISO 8601,
+    or stay texts where they are written in several formats, `mixed`; numbers of times count a `unit`. Numbers have a
+    `decimal` mark and `thousands`. Texts of numbers with a currency or a percent sign have `amount`, the mark before
+    their fraction. `digest` is equal for equal columns.
     """
 
     name: str
@@ -54,7 +66,9 @@ class Facts:
     marks: tuple[str | int, ...] = ()
     marked: int = 0
     dates: tuple[str, ...] = ()
+    mixed: tuple[str, ...] = ()
     unit: str | None = None
+    amount: str | None = None
     decimal: str | None = None
     thousands: str | None = None
     length: float = 0.0
@@ -121,7 +135,7 @@ def _parsed(x: str, facts: Facts) -> str:
         return f"try_strptime({x}, '{facts.dates[0]}')" if facts.dates else f"try_cast({x} as timestamp)"
     if facts.kind in ("whole", "number"):
         if facts.thousands:
-            x = f"replace({x}, '{facts.thousands}', '')"
+            x = f"replace({x}, '{_escaped(facts.thousands)}', '')"
         if facts.decimal:
             x = f"replace({x}, '{facts.decimal}', '.')"
         x = f"try_cast({x} as {'hugeint' if facts.kind == 'whole' else 'double'})"
@@ -206,6 +220,8 @@ class _Column:
             return self._blank("time", marks=marks)
         if datelike == values and (formats := self._formats(x, values)):
             return self._blank("time", marks=marks, dates=formats)
+        if datelike == values and (several := self._mixed(x)):
+            return self._blank("text", marks=marks, mixed=several)
         if (
             comma == values
             and self._row(f"count_if(contains({x}, ',') and not regexp_full_match({x}, '{_GROUPED}'))")[0]
@@ -214,7 +230,39 @@ class _Column:
             return self._blank("number", marks=marks, decimal=",", thousands="." if dotted else None)
         if grouped == values and self._row(f"count_if(contains({x}, ','))")[0]:
             return self._blank("number", marks=marks, thousands=",")
+        return self._spaced(x, marks, values)
+
+    def _spaced(self, x: str, marks: tuple[str, ...], values: int) -> Facts | None:
+        """Return numbers whose digits are grouped by blanks or apostrophes; None where the texts are none."""
+        for group in _GROUPS:
+            mark = _escaped(group)
+            shape = rf"[+-]?([0-9]{{1,3}}({mark}[0-9]{{3}})+|[0-9]+)([.,][0-9]+)?"
+            fitting, grouped, commas, points = self._row(
+                f"count_if(regexp_full_match(trim({x}), '{shape}')), count_if(contains(trim({x}), '{mark}')), "
+                f"count_if(contains({x}, ',')), count_if(contains({x}, '.'))"
+            )
+            if fitting == values and grouped and not (commas and points):
+                return self._blank("number", marks=marks, decimal="," if commas else None, thousands=group)
         return None
+
+    def _mixed(self, x: str) -> tuple[str, ...]:
+        """Return several formats, of which each text of dates has one; "" is ISO 8601, none where no few have all."""
+        formats = [day + clock for day in _DAY for clock in _CLOCK]
+        parsed = [f"try_strptime(x, '{one}')" for one in formats]
+        fits = ", ".join(f"coalesce(year({one}) between 1900 and 2100, false)" for one in parsed)
+        rows = self._opened.execute(
+            f"select regexp_full_match(x, '{_ISO}') and try_cast(x as timestamp) is not null, {fits} "
+            f"from (select distinct {x} as x from {TABLE} where {x} is not null order by 1 limit {TEXTS})"
+        ).fetchall()
+        chosen = list[int]()
+        while rows and len(chosen) < FORMATS:
+            counts = [sum(column) for column in zip(*rows, strict=True)]
+            best = counts.index(max(counts))
+            if not counts[best]:
+                return ()
+            chosen.append(best)
+            rows = [row for row in rows if not row[best]]
+        return tuple(["", *formats][place] for place in chosen) if not rows and len(chosen) > 1 else ()
 
     def _formats(self, x: str, values: int) -> tuple[str, ...]:
         """Return the formats of dates that all texts have; a year lies between 1900 and 2100."""
@@ -256,8 +304,9 @@ class _Column:
         )
         present = self._row(f"count({self._x})")[0]
         frequent = self._opened.execute(
-            f"select {x} as x, count(*) from {TABLE} where x is not null group by 1 order by 2 desc, 1 limit {SHOWN}"
+            f"select {x}, count(*) from {TABLE} where {x} is not null group by 1 order by 2 desc, 1 limit {SHOWN}"
         ).fetchall()
+        shown = tuple((value, count) for value, count in frequent)
         is_number = facts.kind == "whole" and values == distinct and values >= COUNTED * rows and rows > 1
         return replace(
             facts,
@@ -267,11 +316,23 @@ class _Column:
             least=least,
             most=most,
             digest=digest or 0,
-            shown=tuple((value, count) for value, count in frequent),
+            shown=shown,
+            amount=self._amount(x, [str(value) for value, _ in shown]) if facts.kind == "text" else None,
             marked=present - values,
             length=mean or 0.0,
             counts_rows=is_number and (most - least == rows - 1 or self._steps(x) >= COUNTED * (rows - 1)),
         )
+
+    def _amount(self, x: str, shown: Sequence[str]) -> str | None:
+        """Return the mark before the fraction of amounts; None where frequent texts are none, or two marks are used."""
+        either = re.compile("|".join(_AMOUNTS.values()))
+        if not shown or not all(either.fullmatch(text.strip()) for text in shown):
+            return None
+        fits = {point: f"regexp_full_match(trim({x}), '{_escaped(shape)}')" for point, shape in _AMOUNTS.items()}
+        only_point, only_comma = self._row(
+            f"count_if({fits['.']} and not {fits[',']}), count_if({fits[',']} and not {fits['.']})"
+        )
+        return None if only_point and only_comma else "," if only_comma else "."
 
     def _steps(self, x: str) -> int:
         """Return in how many rows a number is one more than in the row before."""

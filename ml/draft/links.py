@@ -13,6 +13,7 @@ from ml.draft.facts import TABLE
 from ml.draft.table import DraftTable
 
 HELD = 0.95  # of a column's different values that the other table must have
+ALIKE = 10  # different values, from which on chance does not make all of them keys of another table
 VALUES = 10_000  # different ones that are looked up
 
 
@@ -49,6 +50,18 @@ def _link(child: DraftTable, parent: DraftTable, key: tuple[str, ...], by_own: b
             return
 
 
+def likely_links(one: DraftTable, other: DraftTable) -> Iterator[DraftLink]:
+    """Yield relationships of two tables, either way, that values alone tell: nothing is named alike."""
+    for child, parent in ((one, other), (other, one)):
+        for (key,) in (key for key in parent.keys if len(key) == 1):
+            for name, facts in child.facts.items():
+                is_written = re.fullmatch(r"\w+", name) and re.fullmatch(r"\w+", key)
+                if not is_written or facts.distinct < ALIKE or facts.kind not in ("text", "whole") or facts.counts_rows:
+                    continue
+                if (held := _held(child, (name,), parent, (key,))) >= HELD:
+                    yield DraftLink(child.name, (name,), parent.name, (key,), held)
+
+
 def _is_named_so(column: str, part: str, table: str, key: tuple[str, ...]) -> bool:
     """Return whether a column is named as a part of a key is, or as the table: movieId, movie_id, movie."""
     name, singular = _plain(column), _plain(table).removesuffix("s")
@@ -68,7 +81,8 @@ def _held(child: DraftTable, columns: Sequence[str], parent: DraftTable, key: Se
             return 0.0
     present = " and ".join(f"{quoted(column)} is not null" for column in columns)
     asked = child.opened.sql(
-        f"select distinct {_texts(columns)} as x from {TABLE} where {present} order by hash(x) limit {VALUES}"
+        f"select x from (select distinct {_texts(columns)} as x from {TABLE} where {present}) order by hash(x) "
+        f"limit {VALUES}"
     ).to_arrow_table()
     parent.opened.register("asked", asked)
     ((values, known),) = parent.opened.execute(

@@ -12,25 +12,16 @@ from typing import Any
 from ml.base.sql import DataError, connection, quoted
 from ml.draft.facts import TABLE, Facts, parsed_sql
 from ml.draft.notes import Guess, Question
-from ml.draft.table import ID_NAME, DraftTable
+from ml.draft.table import ID_NAME, DraftTable, number_of
 
 POSITIVE = (
-    "yes",
-    "true",
-    "1",
-    "y",
-    "t",
-    "positive",
-    "pos",
-    "churned",
-    "left",
-    "default",
-    "fraud",
-    "spam",
-    "bad",
-    "died",
-)
-NEGATIVE = ("no", "false", "0", "n", "f", "none", "negative", "neg", "stayed", "active", "good", "ham", "legit")
+    "yes", "true", "1", "y", "t", "positive", "pos", "churned", "left", "default", "fraud", "spam", "bad", "died",
+    "ja", "oui", "si", "sí", "sim", "tak", "da", "да",
+)  # fmt: skip
+NEGATIVE = (
+    "no", "false", "0", "n", "f", "none", "negative", "neg", "stayed", "active", "good", "ham", "legit",
+    "nein", "non", "não", "nao", "nej", "nee", "nie", "нет",
+)  # fmt: skip
 NAMES = ("target", "label", "y", "class", "outcome", "churn", "response", "survived", "diagnosis")
 GRADES = 5  # different whole numbers without a gap, from which on they are taken for grades: a number is predicted
 CLASSES = 30  # different whole numbers or texts, up to which they are taken for classes
@@ -67,7 +58,9 @@ def find_target(tables: Sequence[DraftTable], target: str) -> tuple[DraftTable, 
         return options[0]
     if options:
         names = [f"{table.name}.{one.name}" for table, one in options]
-        raise DataError(f"the target {target!r} is in several tables; say which: {', '.join(names)}")
+        alike = len({tuple(table.facts) for table, _ in options}) == 1
+        also = ". Files of the same columns are one table: put them into a folder, and name that" if alike else ""
+        raise DataError(f"the target {target!r} is in several tables; say which: {', '.join(names)}{also}")
     from difflib import get_close_matches
 
     names = [one.name for table in tables for one in table.facts.values()]
@@ -156,6 +149,11 @@ def _task(target: Facts) -> tuple[Guess, Guess, Guess | None, Guess | None]:
     """Return task, target, which rows are left out for it, and the metric where it is not the task's own."""
     if target.distinct == 2:
         return _of_two(target, target.shown)
+    if target.distinct > 2 and target.amount:
+        why = f"{target.name} holds amounts such as {target.shown[0][0]!r}"
+        number = number_of(target)
+        where = Guess(f"{number} is not null", "a text that is no amount has no number")
+        return Guess("regression", why), Guess(number, "the number of an amount"), where, None
     if target.kind == "text" and target.distinct > 1000:
         raise DataError(
             f"the target {target.name!r} has {target.distinct:,} different texts, allowed: 1000 classes; choose another"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import json
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,6 +19,13 @@ from ml.draft.notes import Guess
 HEAD = 1 << 20  # bytes that are looked at
 SHEET = 200  # rows of each sheet that are looked at
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_OTHERS = {
+    b"%pdf": "a PDF",
+    b"\xd0\xcf\x11\xe0": "an old Excel or Word file",
+    b"<!doctype html": "a web page",
+    b"<html": "a web page",
+    b"<?xml": "XML",
+}
 LINES = 30  # among which the header is looked for by a name
 _RARE = ("^", "~", ":", " ")
 _SEPARATORS = {";": "a semicolon", "\t": "a tab", "|": "a bar", " ": "a blank", ":": "a colon"}
@@ -32,7 +40,8 @@ def options_of(path: str, target: str | None = None) -> dict[str, Any]:
     """
     place = Path(path)
     if not place.exists():
-        raise DataError(f"the file {path!r} does not exist")
+        also = "; several files of one table are read by their folder: name that" if "*" in path else ""
+        raise DataError(f"the file {path!r} does not exist{also}")
     options: dict[str, Any] = {}
     if place.is_dir():
         place = Path(places_at(path)[0].path)  # the other files of a folder are written as its first
@@ -60,6 +69,9 @@ def _head(place: Path) -> bytes:
         head: bytes = file.read(HEAD)
     if not head.strip():
         raise DataError(f"the file {str(place)!r} is empty")
+    start = head.removeprefix(codecs.BOM_UTF8).lstrip()[:64].lower()
+    if kind := next((name for begin, name in _OTHERS.items() if start.startswith(begin)), None):
+        raise DataError(f"the file {str(place)!r} is {kind}; save its table as .xlsx, .csv or .parquet")
     return head if len(head) < HEAD else head[: head.rfind(b"\n") + 1] or head
 
 
@@ -75,7 +87,16 @@ def _format(head: bytes, path: str) -> Format:
             f"the file {path!r} is one array of JSON, which is not read in parts; write each object on a line of its "
             "own into a file .jsonl, for example by jq -c '.[]'"
         )
-    return "jsonl" if start.startswith(b"{") else "csv"
+    if not start.startswith(b"{"):
+        return "csv"
+    try:
+        json.loads(start.split(b"\n", 1)[0])
+    except ValueError as error:
+        raise DataError(
+            f"the file {path!r} is one value of JSON over several lines; write each row on a line of its own into a "
+            "file .jsonl, for example by jq -c '.rows[]'"
+        ) from error
+    return "jsonl"
 
 
 def _sheet(place: Path) -> dict[str, Any]:

@@ -21,16 +21,17 @@ from ml.draft.notes import Guess, Question, block_lines, plain
 from ml.draft.sniff import options_of
 from ml.tables.columns import UnknownType, column
 from ml.tables.sources import without_halves
+from ml.tasks.row_weights import WEIGHT
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
 
 ROWS = 1_000_000  # that are looked at, the first ones
 ROW_NUMBER = "row_number"
+LARGEST = 2**63 - 1  # of the whole numbers of a table
 OWN_TIME = re.compile(r"birth|born|dob", re.IGNORECASE)
 ID_NAME = re.compile(r"(^|_)(id|key|uuid|guid|code|nr|no|number|index)$|[a-z]I[dD]$|ID$", re.IGNORECASE)
-_OF_EXAMPLES = ("cutoff", "target", "split")  # columns that every example has
-_AMOUNT = re.compile(r"[+-]?[€$£¥]\s?[+-]?\d[\d,]*(\.\d+)?|[+-]?\d[\d,]*(\.\d+)?\s?[€$£¥%]")
+_OF_EXAMPLES = ("cutoff", "target", "split", WEIGHT)  # columns that every example has
 _EVENT = ("date", "time", "datetime", "timestamp", "at", "created_at", "day")
 
 
@@ -75,11 +76,29 @@ class DraftTable:
             entries["logical_types"] = logical
         if useless := dict(self._useless(target)) | dict(ignored):
             entries["ignore"] = [Guess(name, why) for name, why in useless.items()]
-        if marked := [one.name for one in self.facts.values() if _is_amount(one) and one.name != target]:
+        if marked := [one for one in self.facts.values() if one.amount and one.name != target]:
             entries["question about amounts"] = Question(
-                f"are the texts of {_some(marked)} amounts? As texts they are names; to have numbers, list them under "
-                "ignore and compute",
+                f"are the texts of {_some([one.name for one in marked])} amounts? As texts they are names; to have "
+                "numbers, list them under ignore and compute",
                 block_lines({"computed": dict(map(_number_of, marked))}),
+            )
+        if otherwise := self._otherwise_written(target):
+            numbers = {
+                re.sub(r"\W+", "_", f"{one.name}_number"): f"try_cast({quoted(one.name)} as double)"
+                for one in otherwise
+            }
+            entries["question about numbers"] = Question(
+                f"are the texts of {_some([one.name for one in otherwise])} numbers? They have a point before the "
+                "fraction, those of other columns a comma, and are names as they stand; to have numbers, list them "
+                "under ignore and compute",
+                block_lines({"computed": numbers}),
+            )
+        for one in (one for one in self.facts.values() if one.mixed and one.name != target):
+            written = " and as ".join(form or "ISO 8601" for form in one.mixed)
+            entries[f"question about {one.name}"] = Question(
+                f"is {one.name} a time? Its texts are written as {written}, and are names as they stand; to have "
+                "times, list it under ignore and compute",
+                block_lines({"computed": {re.sub(r"\W+", "_", f"{one.name}_time"): time_of(one)}}),
             )
         return entries
 
@@ -105,6 +124,13 @@ class DraftTable:
         if units := {one.name: one.unit for one in self.facts.values() if one.unit}:
             source["unit"] = Guess(units, "by their name and size these numbers are times, counted since 1970")
         return source
+
+    def _otherwise_written(self, target: str | None) -> list[Facts]:
+        """Return the numbers with a point in texts of a source whose other numbers have a comma."""
+        if not any(one.decimal for one in self.facts.values()):
+            return []
+        pointed = [one for one in self.facts.values() if one.kind == "number" and not one.decimal and one.values]
+        return [one for one in pointed if one.name != target and self._is_text(one.name)]
 
     def _missing(self, marks: Mapping[str, Facts]) -> Guess:
         values = [value for one in marks.values() for value in one.marks]
@@ -142,12 +168,19 @@ class DraftTable:
             one for one in self.facts.values()
             if one.prose and one.name not in useless and one.name != target and one.name not in self.key
         ]  # fmt: skip
-        return {name: Guess("time", "all of its texts are times") for name in named} | {
-            one.name: Guess(
-                "text", f"prose of {one.length:.0f} characters on average: its words count, not which it is"
-            )
-            for one in prose
-        }
+        digits = "of more than 64 bits are among its whole numbers: as texts they keep every digit"
+        large = [one.name for one in self.facts.values() if one.kind == "whole" and one.values and one.most > LARGEST]
+        types = {name: Guess("category", digits) for name in large if name != target}
+        return (
+            types
+            | {name: Guess("time", "all of its texts are times") for name in named}
+            | {
+                one.name: Guess(
+                    "text", f"prose of {one.length:.0f} characters on average: its words count, not which it is"
+                )
+                for one in prose
+            }
+        )
 
     def _text_of(self, name: str) -> str:
         """Return a text of a column, the last of them in order, of which no two parts are likely to be equal."""
@@ -165,6 +198,11 @@ class DraftTable:
         yield from self.refused.items()
         left = [one for one in self.facts.values() if one.name != target and one.name not in self.key]
         yield from ((name, f"it {why}") for name, why in useless(left))
+        yield from (
+            (one.name, "every example has a column of this name; to have it as a feature, rename it at its source")
+            for one in left
+            if one.name.lower() in _OF_EXAMPLES and one.kind != "time"
+        )
 
 
 @contextmanager
@@ -224,6 +262,8 @@ def _value(field: pa.Field, refused: dict[str, str]) -> str | None:
     """Return SQL of a column's values as a table has them; None, and why, where none can hold it."""
     if field.name in refused:
         return None
+    if pa.types.is_uint64(field.type):
+        return f"cast({quoted(field.name)} as varchar)"  # some of 64 bits have no place in a column of a table
     try:
         return column(field, None).value
     except UnknownType as error:
@@ -276,16 +316,24 @@ def _name(path: str, taken: set[str]) -> str:
     return unique
 
 
-def _is_amount(facts: Facts) -> bool:
-    """Return whether the most frequent texts of a column are numbers with a currency or a percent sign."""
-    texts = [str(value).strip() for value, _ in facts.shown]
-    return facts.kind == "text" and bool(texts) and all(map(_AMOUNT.fullmatch, texts))
+def time_of(facts: Facts) -> str:
+    """Return the expression that computes times of texts in several formats; ISO 8601 is tried last, as most fit it."""
+    name, formats = quoted(facts.name), sorted(facts.mixed, key=lambda form: form == "")
+    parsed = (f"try_strptime({name}, '{form}')" if form else f"try_cast({name} as timestamp)" for form in formats)
+    return f"coalesce({', '.join(parsed)})"
 
 
-def _number_of(name: str) -> tuple[str, str]:
+def _number_of(facts: Facts) -> tuple[str, str]:
     """Return a name for the numbers of a column of amounts, and the expression that computes them."""
-    number = f"try_cast(regexp_replace({quoted(name)}, '[^0-9.-]', '', 'g') as double)"
-    return re.sub(r"\W+", "_", f"{name}_number"), number
+    return re.sub(r"\W+", "_", f"{facts.name}_number"), number_of(facts)
+
+
+def number_of(facts: Facts) -> str:
+    """Return the expression that computes the numbers of a column of amounts."""
+    digits = f"regexp_replace({quoted(facts.name)}, '[^0-9{facts.amount}-]', '', 'g')"
+    if facts.amount == ",":
+        digits = f"replace({digits}, ',', '.')"
+    return f"try_cast({digits} as double)"
 
 
 def _named(key: tuple[str, ...]) -> str:

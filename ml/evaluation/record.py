@@ -115,6 +115,10 @@ class Evaluation(BaseModel):
             return next(iter(self.targets.values())).label(metric)
         return label(metric, "binary" if self.decisions and self.decisions.rates else "multiclass")
 
+    def labelled(self) -> dict[str, float]:
+        """Return the metrics by the names that people read."""
+        return {self.label(metric): value for metric, value in self.metrics.items()}
+
     def of_champion(self, version: str) -> "Evaluation":
         """Return the evaluation of a candidate that has become the champion, with nothing left to compare it with."""
         return self.model_copy(update={"champion_version": version, "champion_hash": self.model_hash})

@@ -2,7 +2,8 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -181,13 +182,19 @@ def _check_own(where: str, spec: UseCaseSpec, table: pa.Table) -> None:
             raise DataError(f"{where}: examples.known names {sorted(names)}, which {reason}; leave them out")
 
 
-def _check_names(where: str, features: Iterable[Feature], of_examples: set[str]) -> None:
+def _check_names(where: str, features: Sequence[Feature], of_examples: set[str]) -> None:
     """Raise DataError for a feature with the name of a column that every example has beside its features."""
     for name in sorted({feature.name for feature in features if feature.name.lower() in of_examples}):
         raise DataError(
             f"{where}: the column {name!r} would be a feature with the name of the examples' own {name.lower()}; give "
             f"it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
         )
+    for text, feature in product((feature for feature in features if feature.type == "text"), features):
+        if text.becomes(feature.name):
+            raise DataError(
+                f"{where}: the column {feature.name!r} has the name of a number that the text {text.name!r} becomes; "
+                "give it another name at its source, or list it under ignore (tables.….ignore, features.ignore)"
+            )
 
 
 def _check_twice(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> None:

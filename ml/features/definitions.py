@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ml.declaration.features import Aggregation, Terms
 from ml.tables.types import RecordType, SqlType
 from ml.windows.window import Window
-from service.plan.texts import Vocabulary, unlearned
+from service.plan.texts import Vocabulary, is_number_of, unlearned
 
 LABEL_TYPES: dict[RecordType, SqlType] = {
     "number": "DOUBLE",
@@ -35,6 +35,10 @@ class Feature(BaseModel):
     window_s: int | None = None
     made_of: list[tuple[str, str]] | None = None  # of a synthesized one: source tables and columns
     terms: Terms | None = Field(None, exclude_if=lambda terms: terms is None)  # of a text: what is learned of it
+
+    def becomes(self, name: str) -> bool:
+        """Return whether this is a text of which a number may have this name."""
+        return self.type == "text" and is_number_of(self.name, name)
 
 
 class Lookup(BaseModel):

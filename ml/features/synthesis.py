@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from ml.base.expressions import row_sql, sources_of
 from ml.base.sql import DataError
+from ml.declaration.relationships import Link
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import Feature, Synthesis, View
@@ -48,6 +49,7 @@ def synthesize(
     ]
     definitions, views = "", dict[str, View]()
     if spec.features.synthesis is not None:
+        _check_own_keys(where, spec)
         views = _views(spec, tables)
         synthesized = _synthesized(where, spec, _entities(spec, tables, views, record), elsewhere)
         features += [column for feature in synthesized for column in _columns(feature, views)]
@@ -59,6 +61,26 @@ def synthesize(
     whole = sources_of(seeds, declared.computed) & {name.lower() for name in sent_types(declared, table)}
     named = [name for name in table.column_names if name.lower() in whole and name in record]
     return Synthesis(definitions=definitions, seeds=seeds, views=views, whole=named), features
+
+
+def _check_own_keys(where: str, spec: UseCaseSpec) -> None:
+    """Raise DataError where a table points by its own key at another: of one row there is nothing to aggregate."""
+    for link in spec.links:
+        if link.child != spec.examples.table and _is_by_own_key(spec, link):
+            remedy = (
+                f"write {link.parent}.{link.parent_column} -> {link.child}.{link.child_column}, and it is looked up"
+                if link.parent == spec.examples.table
+                else "make one table of both at their source"
+            )
+            raise DataError(
+                f"{where}: by the relationship {link} each of {link.parent!r} has one row of {link.child!r} at most, "
+                f"of which features.synthesis aggregates nothing; {remedy}"
+            )
+
+
+def _is_by_own_key(spec: UseCaseSpec, link: Link) -> bool:
+    """Return whether a row finds that of another table by its own key, so that either has one at most."""
+    return [link.child_column] == spec.tables[link.child].keys
 
 
 def _has_wanted_name(feature: Any, spec: UseCaseSpec) -> bool:
@@ -85,6 +107,8 @@ def _views(spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> dict[str, View]
     for table in reached:  # grows as it is walked
         for link in spec.links:
             static = link.child != root or spec.tables[link.parent].moment is None
+            if _is_by_own_key(spec, link):  # featuretools has no such relationship; the row itself is looked up
+                continue
             for near, far in ((link.parent, link.child), (link.child, link.parent)):
                 if near == table and far not in reached and static:
                     reached.append(far)
@@ -132,7 +156,7 @@ def _entities(
     entities = ft.EntitySet("synthesis")
     for name, view in {root: row, **views}.items():
         _add(entities, spec, name, view)
-    for link in spec.links:
+    for link in (link for link in spec.links if not _is_by_own_key(spec, link)):
         for name, view in views.items() if link.child != root else [(root, row)]:
             is_known = link.child_column in view.columns
             if view.table == link.child and link.parent in entities.dataframe_dict and is_known:

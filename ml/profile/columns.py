@@ -19,13 +19,16 @@ from ml.features.matrix import rows_of
 from ml.tables.types import RecordType, record_type
 
 ColumnKind = RecordType
+WORDS = "words"  # the type of texts of which the words count
+EXACT = 2**53  # up to which a double holds every whole number
 
 
 @dataclass(frozen=True)
 class Column:
     """A column, row by row as the examples: `values` are numbers, NaN where one is missing, or codes of texts, -1.
 
-    A time is in seconds since 1970. `labels` are the texts by their code.
+    A time is in seconds since 1970. `labels` are the texts by their code. `whole` are whole numbers of which a double
+    has not all digits, 0 where one is missing.
     """
 
     name: str
@@ -34,6 +37,7 @@ class Column:
     type: str
     values: np.ndarray
     labels: pa.Array
+    whole: np.ndarray | None = None
 
     @property
     def is_text(self) -> bool:
@@ -59,13 +63,16 @@ class Column:
     @property
     def distinct(self) -> int:
         """The number of values that differ."""
+        if self.whole is not None:
+            return len(np.unique(self.whole[~self.missing]))
         return len(self.labels) if self.is_text else len(self.distinct_values)
 
     def identity(self) -> str:
         """Return the hash of the type and of all values in their order."""
-        labels = "\0".join(map(str, self.labels.to_pylist())) if self.is_text else ""
+        labels = self.labels.to_pylist()
         numbers = self.values if self.is_text else self.values + 0.0  # both zeros as one
-        return hash_bytes(f"{self.type} {labels}".encode("utf-8", "surrogatepass") + numbers.tobytes())
+        digits = b"" if self.whole is None else self.whole.tobytes()
+        return hash_bytes(f"{self.type} {labels}".encode() + numbers.tobytes() + digits)
 
 
 def columns_of(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa.Table) -> Iterator[Column]:
@@ -100,12 +107,20 @@ def column(name: str, table: str, values: pa.ChunkedArray, words: bool = False) 
     if kind == "text":
         encoded = values.combine_chunks().cast(pa.large_string()).dictionary_encode()
         codes = pc.fill_null(encoded.indices, -1).to_numpy(zero_copy_only=False)
-        return Column(name, table, kind, "words" if words else "text", codes, encoded.dictionary)
+        return Column(name, table, kind, WORDS if words else "text", codes, encoded.dictionary)
     if kind == "time":
         numbers = np.where(values.is_null().to_numpy(), np.nan, microseconds(values) / 1e6)
     else:
         numbers = values.cast(pa.float64(), safe=False).to_numpy()
-    return Column(name, table, kind, _described(values.type), numbers, pa.array([], pa.large_string()))
+    return Column(name, table, kind, _described(values.type), numbers, pa.array([], pa.large_string()), _whole(values))
+
+
+def _whole(values: pa.ChunkedArray) -> np.ndarray | None:
+    """Return whole numbers, 0 where one is missing, if a double has not all digits of some; else None."""
+    if not pa.types.is_integer(values.type):
+        return None
+    whole: np.ndarray = pc.fill_null(values, 0).to_numpy()
+    return whole if ((whole > EXACT) | (whole < -EXACT)).any() else None
 
 
 def _described(kind: pa.DataType) -> Literal["time", "boolean", "integer", "number"]:

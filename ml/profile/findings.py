@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from math import isfinite
 
 from ml.base.text import shortened
+from ml.profile.columns import WORDS
 from ml.profile.distribution import number
 from ml.profile.record import ColumnProfile, Drift, Profile
 from ml.tasks.targets import of_target
@@ -18,7 +19,7 @@ EMPTY = 0.5  # of the values are missing
 NAMES = 0.9  # of the rows of a text have a value of their own
 FAR = 10  # times the distance between the quantiles of 5 and 95%
 RARE = 0.05  # of the rows are of a class
-SILENT = 0.05  # the p-value above which chance explains a relation to the target
+SILENT = 0.05  # the share of false discoveries (Benjamini and Hochberg 1995) above which chance explains a relation
 TELLING = {"roc_auc": 0.95, "r2": 0.9}
 CLOSE = 0.95  # an association that leaves little to tell
 
@@ -28,8 +29,8 @@ Named = tuple[float, str]
 def findings(profile: Profile) -> tuple[str, ...]:
     """Return the sentences of a profile; there is one for each kind of finding at most."""
     kinds: Sequence[Callable[[Profile], str | None]] = (
-        _telling, _constant, _same, _empty, _missing_apart, _apart, _unseen, _infinite, _far, _names, _close, _rare,
-        _gaps, _silent,
+        _learns_nothing, _telling, _constant, _same, _empty, _missing_apart, _apart, _unseen, _infinite, _far, _names,
+        _close, _rare, _gaps, _silent,
     )  # fmt: skip
     return tuple(sentence for kind in kinds if (sentence := kind(profile)))
 
@@ -48,15 +49,35 @@ def _name(column: ColumnProfile) -> str:
     return shortened(column.name, NAME)
 
 
+def _learns_nothing(profile: Profile) -> str | None:
+    target = profile.target["train"]
+    if profile.targets:  # of each of them how rare it is is said
+        return None
+    is_one = (
+        target["least"] == target["greatest"] if profile.task == "regression" else set(target.values()) <= {0.0, 1.0}
+    )
+    return "The target has the same value in every training row: a model can learn nothing of it." if is_one else None
+
+
 def _telling(profile: Profile) -> str | None:
     least, metric = TELLING[profile.measure], {"roc_auc": "ROC AUC", "r2": "R²"}[profile.measure]
+    beyond = _beyond_all_chance(profile)
     found = [
         (column.alone.value, f"{_name(column)} ({of_target(metric, column.target)} {column.alone.value:.3f})")
         for column in profile.columns
-        if column.alone and column.alone.value >= least
+        if column.alone and column.alone.value >= least and column.name in beyond
     ]
     advice = "If it is not yet known at the cutoff, it is a leak: say in known_at when it becomes known."
     return _listed(found, "One column alone nearly gives the target", "{} columns alone nearly give the target", advice)
+
+
+def _beyond_all_chance(profile: Profile) -> set[str]:
+    """Return the names of the columns of which chance does not explain what they tell of the target."""
+    from scipy.stats import false_discovery_control
+
+    judged = [column for column in profile.columns if column.alone]
+    rates = false_discovery_control([column.by_chance for column in judged]) if judged else []
+    return {column.name for column, rate in zip(judged, rates, strict=True) if rate <= SILENT}
 
 
 def _constant(profile: Profile) -> str | None:
@@ -139,7 +160,7 @@ def _unseen(profile: Profile) -> str | None:
     found = []
     for column in profile.columns:
         shares = {split: drift.unseen for split, drift in column.drift.items() if drift.unseen >= NEW}
-        if shares and not _names_rows(profile, column):
+        if shares and column.type != WORDS and not _names_rows(profile, column):
             split = max(shares, key=lambda name: (shares[name], name))
             found.append((shares[split], f"{_name(column)} ({shares[split]:.0%} of {split})"))
     advice = "Models take them for missing ones."
@@ -186,7 +207,7 @@ def _names(profile: Profile) -> str | None:
     found = [
         (float(column.distinct), f"{_name(column)} ({column.distinct:,} values)")
         for column in profile.columns
-        if _names_rows(profile, column) and column.type != "words"
+        if _names_rows(profile, column) and column.type != WORDS
     ]
     return _listed(
         found,
@@ -210,7 +231,7 @@ def _close(profile: Profile) -> str | None:
 
 
 def _rare(profile: Profile) -> str | None:
-    if profile.task == "regression":
+    if profile.task == "regression" or _learns_nothing(profile):
         return None
     shares = profile.target["train"]
     if profile.targets:
@@ -242,7 +263,8 @@ def _gaps(profile: Profile) -> str | None:
 
 def _silent(profile: Profile) -> str | None:
     judged = [column for column in profile.columns if column.alone]
-    silent = [column for column in judged if column.by_chance > SILENT]
+    beyond = _beyond_all_chance(profile)
+    silent = [column for column in judged if column.name not in beyond]
     if not silent:
         return None
     if len(silent) == len(judged):

@@ -15,7 +15,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import SPLITS
 from ml.intervals.bootstrap import Estimate
 from ml.profile.association import Associations, in_blocks
-from ml.profile.columns import Column, columns_of
+from ml.profile.columns import WORDS, Column, columns_of
 from ml.profile.coverage import coverage
 from ml.profile.distribution import bars, quantiles
 from ml.profile.drift import drift, unseen
@@ -70,7 +70,7 @@ def make_profile(spec: UseCaseSpec, tables: Mapping[str, pa.Table], examples: pa
     texts = [at for at in place if compared[at].is_text][:TEXTS]
     associated = [compared[at] for at in place if not compared[at].is_text or at in texts]
     associations = Associations(associated, np.arange(sampled))
-    several = [at for at, column in enumerate(associated) if column.distinct > 1][:HEATMAP]
+    several = np.flatnonzero(np.isfinite(associations.matrix.diagonal()))[:HEATMAP]
     shown = [several[at] for at in in_blocks(associations.matrix[np.ix_(several, several)])]
     profile = Profile(
         task=spec.task,
@@ -138,6 +138,8 @@ def _relation(column: Column, rows: _Rows) -> dict[str, Any]:
 
     What chance gives is then corrected for the number of targets (Bonferroni).
     """
+    if column.type == WORDS:  # which text it is says nothing of others
+        return {}
     train, task = rows.sample["train"], rows.task.alone
     codes = bins(column, train)
     told = {name: alone(codes, y, task, rows.folds, CONFIDENCE) for name, y in rows.labels.items()}
@@ -160,4 +162,5 @@ def _drift(column: Column, rows: _Rows, split: str) -> Drift | None:
 
 def _sampled(column: Column, rows: _Rows) -> Column:
     """Return the training sample of a column: all of them, of all rows, would be too much to hold."""
-    return replace(column, values=column.values[rows.sample["train"]])
+    chosen = rows.sample["train"]
+    return replace(column, values=column.values[chosen], whole=None if column.whole is None else column.whole[chosen])

@@ -8,16 +8,20 @@ from ml.intervals.bootstrap import Estimate
 from ml.profile.columns import ColumnKind
 from ml.tasks.metrics import Kind
 
+Holds = Literal["values", "others", "missing"]
+
 
 class Bar(BaseModel):
     """One bar of a distribution: the share of each split's rows with a value in it, and the mean target in training.
 
-    The mean is None where no training row has such a value, and where the target is a class of many.
+    The mean is None where no training row has such a value, and where the target is a class of many. What it holds are
+    the `values` that its label names, the `others` of a column of texts, or `missing` ones.
     """
 
     model_config = ConfigDict(frozen=True)
 
     label: str
+    holds: Holds = "values"
     shares: dict[str, float]
     target: float | None = None
 

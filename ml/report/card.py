@@ -44,7 +44,7 @@ def _model(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     if (reference := evaluation.reference) is None:
         return
     yield (
-        f"It won on {reference.validation_rows:,} validation rows with {reference.metric} "
+        f"It won on {reference.validation_rows:,} validation rows with {evaluation.label(reference.metric)} "
         f"{reference.validation[reference.metric]:.4f}; seed {spec.seed}."
     )
     of_targets = {name: reference.targets[name] for name in evaluation.targets}
@@ -86,7 +86,7 @@ def _limits(spec: UseCaseSpec, evaluation: Evaluation) -> Iterator[str]:
     yield "A category that training did not see counts as missing."
     yield f"Nothing is known of groups of fewer than {spec.evaluation.slice_rows} test rows."
     for target, alone in {"": evaluation, **evaluation.targets}.items():
-        yield from _worst_slices(of_target(spec.metric, target), spec.metric, alone)
+        yield from _worst_slices(of_target(alone.label(spec.metric), target), spec.metric, alone)
     yield from _related_rows(spec)
     for target, alone in {"": evaluation, **evaluation.targets}.items():
         if (calibration := alone.calibration) and calibration.error > calibration.by_chance:
@@ -110,7 +110,7 @@ def _worst_slices(title: str, metric: str, evaluation: Evaluation) -> Iterator[s
     if Metric.named(metric).ranks:
         yield (
             f"Within a range of a feature that tells much, rows are alike and hard to rank: there a lower "
-            f"{metric} is usual and no proof of a fault."
+            f"{evaluation.label(metric)} is usual and no proof of a fault."
         )
     else:
         yield "That is no proof of a fault: some rows are harder than others."

@@ -78,9 +78,9 @@ def _calibration(evaluation: Evaluation, *, likeliest: bool) -> Narrow:
 
 def _wide(evaluation: Evaluation, inputs: EvaluationInputs, explained: Explained) -> Iterator[tuple[str, Draw, float]]:
     """Yield the pictures that every task has, of long names, with their heights."""
-    metric = inputs.spec.metric
+    metric = evaluation.label(inputs.spec.metric)
     if shown := bars.shown_slices(evaluation.slices):
-        overall, restricted = evaluation.intervals[metric], evaluation.seen_by_champion > 0
+        overall, restricted = evaluation.intervals[inputs.spec.metric], evaluation.seen_by_champion > 0
         draw = bars.slice_scores(evaluation.slices, metric, overall, restricted=restricted)
         yield "slices", draw, rows_high(len(shown)) + 0.4
     height = rows_high(min(len(evaluation.importances), bars.MOST_FEATURES))

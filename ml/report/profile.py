@@ -18,13 +18,14 @@ from ml.tasks.targets import of_target
 FIRST = 30  # columns that stand in the open; further ones unfold
 MOST = 500  # columns on the page: it stays one that a browser opens at once
 NAME = 60  # characters
+WIDE = 8  # figures of the target that have a column each
 MEASURES = {"roc_auc": "ROC AUC", "r2": "R²"}
 IN_SHORT = 40  # columns of the table in the UI
 
 
 def html(name: str, description: str, profile: Profile, coordinates: Mapping[str, Any]) -> str:
     """Render the whole profile as one page without outside references."""
-    scale, rows = scale_of(profile), profile.rows["train"]
+    scale, rows, shares = scale_of(profile), profile.rows["train"], profile.target["train"]
     greatest = max((column.alone.high for column in profile.columns if column.alone), default=1.0)
     shown = [
         {
@@ -46,6 +47,7 @@ def html(name: str, description: str, profile: Profile, coordinates: Mapping[str
         first=shown[:FIRST],
         others=shown[FIRST:],
         left_out=len(profile.columns) - len(shown),
+        classes=sorted(shares, key=lambda title: (-shares[title], title)) if len(shares) > WIDE else [],
         in_time=in_time(profile.coverage) if profile.coverage else None,
         cells=cells(profile) if len(profile.heatmap) > 1 else [],
         coordinates=coordinates,
@@ -72,14 +74,14 @@ def _share(share: float) -> str:
 
 
 def _range(column: ColumnProfile) -> str:
-    """Write the least, middle and greatest number, or the most frequent texts of training."""
-    if column.quantiles:
+    """Write the least, middle and greatest number, or the most frequent texts of training, or flags."""
+    if column.quantiles and column.kind != "flag":
         least, _, middle, _, greatest = (number(value, column.kind) for value in column.quantiles)
         return least if least == greatest else f"{least} … {middle} … {greatest}"
-    if column.kind != "text" or not column.distinct:
+    if column.kind not in ("text", "flag") or not column.distinct:
         return ""
-    texts = [bar for bar in column.bars if not bar.label.startswith("(") and bar.shares["train"] >= 0.01]
-    return ", ".join(f"{bar.label} {bar.shares['train']:.0%}" for bar in texts[:3]) or "none in 1% of the rows"
+    values = [bar for bar in column.bars if bar.holds == "values" and bar.shares["train"] >= 0.01]
+    return ", ".join(f"{bar.label} {bar.shares['train']:.0%}" for bar in values[:3]) or "none in 1% of the rows"
 
 
 def in_short(profile: Profile) -> str:

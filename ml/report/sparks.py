@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ml.base.text import percent
 from ml.intervals.bootstrap import Estimate
-from ml.profile.distribution import MISSING
 from ml.profile.record import Bar, ColumnProfile, Profile
 
 WIDTH, HEIGHT = 176, 46
@@ -79,7 +78,7 @@ def scale_of(profile: Profile) -> Scale | None:
 def spark(column: ColumnProfile, rows: int, scale: Scale | None) -> Spark:
     """Draw the distribution of a column, of so many training rows."""
     bars = column.bars
-    present = [bar for bar in bars if bar.label != MISSING]
+    present = [bar for bar in bars if bar.holds != "missing"]
     most = max((max(bar.shares["train"], bar.shares["test"]) for bar in present), default=0.0) or 1.0
     step = WIDTH / max(len(bars), 1)
     width = min(step * 0.86, 26.0)
@@ -90,7 +89,7 @@ def spark(column: ColumnProfile, rows: int, scale: Scale | None) -> Spark:
             train=round(min(bar.shares["train"] / most, 1.0) * (HEIGHT - 4), 1),
             test=round(min(bar.shares["test"] / most, 1.0) * (HEIGHT - 4), 1),
             text=_words(bar),
-            missing=bar.label == MISSING,
+            missing=bar.holds == "missing",
         )
         for place, bar in enumerate(bars)
     )

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ml.search.study import Trial
-from ml.tasks.metrics import Metric
+from ml.tasks.labels import label
+from ml.tasks.metrics import Kind, Metric
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -38,7 +39,7 @@ def _figures(study: Study, metric: str) -> Iterator[go.Figure]:
     yield visualization.plot_slice(study, target_name=metric)
 
 
-def history(trials: Sequence[Trial], metric: str) -> bytes:
+def history(trials: Sequence[Trial], metric: str, kind: Kind) -> bytes:
     """Draw the score of each trial and the best so far, as PNG."""
     from matplotlib.figure import Figure
 
@@ -53,7 +54,7 @@ def history(trials: Sequence[Trial], metric: str) -> bytes:
     if cut:
         means = [sum(folds) / len(folds) for _, folds in cut]
         axes.plot([number for number, _ in cut], means, "x", color="grey", label="pruned")
-    axes.set(xlabel="trial", ylabel=metric)
+    axes.set(xlabel="trial", ylabel=label(metric, kind))
     axes.legend()
     png = io.BytesIO()
     figure.savefig(png, format="png", dpi=110)

@@ -292,9 +292,11 @@ class _Reading:
         if count := self._row(f"select count_if({nulls})", relation)[0]:
             fault = f"key {keys}: {count} rows have no key"
             raise self._error("missing_shares", fault, "remove them or declare another key")
-        groups = f"(select {names}, count(*) as shared from {relation} group by {names} having count(*) > 1)"
-        if shared := self._row("select sum(shared)", groups)[0]:
-            first = dict(zip(keys, self._row(f"select {names}", groups, "order by all limit 1"), strict=True))
+        repeated = f"group by {names} having count(*) > 1"  # without an alias, which a key could be called too
+        if shared := self._row("select sum(rows)", f"(select count(*) from {relation} {repeated}) as counts(rows)")[0]:
+            first = dict(
+                zip(keys, self._row(f"select {names}", relation, f"{repeated} order by all limit 1"), strict=True)
+            )
             fault = f"key {keys}: {shared} rows share their key with another, first {first}"
             raise self._error("uniqueness", fault, "remove the duplicates or declare a key that is unique")
 

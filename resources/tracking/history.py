@@ -54,7 +54,7 @@ class Entry:
             "what": self.action,
             "by": self.by,
             "why": self.reason,
-            "figures": ", ".join(f"{name} {value:.4g}" for name, value in self.figures.items()),
+            "figures": ", ".join(f"{name} = {value:.4g}" for name, value in self.figures.items()),
         }
 
 

@@ -37,7 +37,7 @@ def answer_frame(predictor: Predictor, frame: Any) -> Any:
     Raises ColumnsError where its columns are not those of a record, and RowsError for rows that cannot be answered.
     """
     answers = answer_table(predictor, table_of(frame, predictor.plan)).to_pandas()
-    answers["warnings"] = [list(warnings) for warnings in answers["warnings"]]
+    answers["warnings"] = answers["warnings"].map(list)
     return answers.set_axis(frame.index)
 
 

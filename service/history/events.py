@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -15,6 +16,7 @@ from service.history.log import Entry, EventLog, EventLogError
 from service.history.state import Arrivals, Change, Histories
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
+from service.records.deadline import OutOfTimeError, check_time, seconds_left
 from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt, to_us
 from service.synthesis.views import Query, connect
 
@@ -41,20 +43,30 @@ class Events:
         connection = connect() if plan.events else None
         self._tables = {name: _Table(table, histories, connection) for name, table in plan.events.items()}
 
-    def accept(self, table: Any, rows: Sequence[Any]) -> Accepted:
+    def accept(self, table: Any, rows: Sequence[Any], deadline: float | None = None) -> Accepted:
         """Take in rows of a table; raises InvalidRecords, and changes nothing, unless all of them are sound.
 
-        Predictions see all of the rows or none. A row whose key is there already replaces it, so that to send rows
-        again changes nothing.
+        So does OutOfTimeError, where the deadline is over before they are in. Predictions see all of the rows or none.
+        A row whose key is there already replaces it, so that to send rows again changes nothing.
         """
         if not isinstance(table, str) or table not in self._tables:
             raise InvalidRecords([Problem(self._no_table(), 0, "table", excerpt(table), sorted(self._tables))])
-        with self._lock:
+        with self._turn(deadline):
             change, accepted = self._change(table, rows)
+            check_time(deadline)
             if self._log is not None:
                 self._log.append(table, rows)
             self._histories.commit(change)
         return accepted
+
+    @contextmanager
+    def _turn(self, deadline: float | None) -> Iterator[None]:
+        if not self._lock.acquire(timeout=seconds_left(deadline)):
+            raise OutOfTimeError
+        try:
+            yield
+        finally:
+            self._lock.release()
 
     def replay(self) -> None:
         """Take in the log; raises EventLogError, which names the line, if one of its rows cannot be.

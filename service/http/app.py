@@ -1,20 +1,26 @@
-"""The HTTP application: the endpoints of all protocols, and errors that say what to mend."""
+"""The HTTP application: one table of the endpoints of all protocols, and errors that say what to mend."""
 
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
+from collections.abc import Sequence
+from time import perf_counter
 from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.limits import Limits
+from service.http.metrics import ELSEWHERE
+from service.http.openapi import openapi
 from service.http.served import Served
+from service.predict.predictor import Predictor
+from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -24,8 +30,13 @@ PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
 def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints of all protocols over what is `served`, then probes and the index."""
 
+    async def metrics(_: Request) -> Response:
+        return served.metrics.page(served.state())
+
     async def readyz(_: Request) -> Response:
         return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
+
+    alive = document(lambda: {"alive": True})
 
     def index() -> dict[str, Any]:
         predictor = served.require_predictor()
@@ -35,61 +46,80 @@ def endpoints(served: Served) -> list[Endpoint]:
             "model": predictor.name,
             "coordinates": predictor.id,
             "routes": {endpoint.title: endpoint.purpose for endpoint in listed},
+            "limits": served.limits.settings(),
             "example": predictor.example,
         }
 
+    def described() -> dict[str, Any]:
+        return describe(served.require_predictor(), served.limits, listed)
+
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
-        Endpoint("GET", "/healthz", "200 while the process is up", document(lambda: {"alive": True})),
+        Endpoint("GET", "/healthz", "200 while the process is up", alive),
+        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
+        Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
         Endpoint("GET", "/", "this page", document(index)),
     ]
     return listed
 
 
-class Application:
-    """The routes over `served`; its headers on every response, and no exception passes it."""
+def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -> dict[str, Any]:
+    """Return the OpenAPI document of endpoints over a predictor."""
+    model = predictor.model
+    return openapi(
+        predictor.plan,
+        listed,
+        limits,
+        version=predictor.name.partition(":")[2],
+        thresholds=model.thresholds,
+        usual=model.usual,
+        example=predictor.example,
+    )
 
-    def __init__(self, served: Served) -> None:
+
+class Application:
+    """Answers requests by the endpoints over `served`; what is not HTTP, such as a start, goes to `others`.
+
+    Its own table takes the place of a router and its middleware: they would take longer than most models.
+    """
+
+    def __init__(self, served: Served, others: ASGIApp | None = None) -> None:
         self.served = served
         self.endpoints = endpoints(served)
-        self._app: ASGIApp = Starlette(
-            routes=[endpoint.route() for endpoint in self.endpoints],
-            exception_handlers={HTTPException: self._http_error, Exception: _server_error},
-        )
+        self._others: ASGIApp = others or Starlette()
+        self._table: dict[str, dict[str, Endpoint]] = {}
+        for endpoint in self.endpoints:
+            self._table.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, endpoint))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        predictor = self.served.predictor
-        if scope["type"] != "http" or predictor is None:
-            return await self._app(scope, receive, send)
-        headers = [(b"x-sextant-coordinates", _header(predictor.id)), (b"x-sextant-model", _header(predictor.name))]
-
-        async def send_stamped(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *headers]
-            await send(message)
-
+        if scope["type"] != "http":
+            return await self._others(scope, receive, send)
+        begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         try:
-            await self._app(scope, receive, send_stamped)
+            response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
         except ClientDisconnect:
-            logger.info("%s %s: the client went away", scope["method"], scope["path"])
-        except Exception:  # Starlette has answered 500; what is left is to say why
-            logger.exception("%s %s failed", scope["method"], scope["path"])
+            return logger.info("%s %s: the client went away", scope["method"], path)
+        except HTTPException as error:
+            response = refuse(error.status_code, error.detail)
+            response.headers.update(error.headers or {})
+        except Exception:
+            logger.exception("%s %s failed", scope["method"], path)
+            response = refuse(500, "the service failed on this request; its log says why")
+        headers = [*response.raw_headers, *self.served.headers]
+        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        await send({"type": "http.response.body", "body": response.body})
+        route = path if path in self._table else ELSEWHERE
+        self.served.metrics.answered(route, response.status_code, perf_counter() - begun)
 
-    async def _http_error(self, request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)
-        message = error.detail
-        if error.status_code == HTTPStatus.NOT_FOUND:
+    def _endpoint(self, path: str, method: str) -> Endpoint:
+        """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
+        by_method = self._table.get(path)
+        if by_method is None:
             routes = ", ".join(endpoint.title for endpoint in self.endpoints)
-            message = f"there is no {request.url.path}; the routes are {routes}"
-        response = refuse(error.status_code, message)
-        response.headers.update(error.headers or {})
-        return response
-
-
-def _header(value: str) -> bytes:
-    return value.encode("latin-1", "replace")
-
-
-async def _server_error(_: Request, __: Exception) -> Response:
-    return refuse(500, "the service failed on this request; its log says why")
+            raise HTTPException(404, f"there is no {excerpt(path)}; the routes are {routes}")
+        if method not in by_method:
+            allowed = ", ".join(by_method)
+            raise HTTPException(405, f"{path} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
+        return by_method[method]

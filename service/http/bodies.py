@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
-from starlette.requests import Request
+from anyio import to_thread
+from starlette.requests import ClientDisconnect, Request
 
+from service.http.limits import Limits
+from service.http.patience import Patience
 from service.records.reader import InvalidRecords, Problem, excerpt
 
-MAX_BODY_BYTES = 8_000_000
-MAX_RECORDS = 10_000
+INLINE_BYTES = 200_000  # to decode more would hold up other requests for more than about a millisecond
 INTEGER_DIGITS = 300  # beyond, no float64 holds the integer
 
 
@@ -25,99 +27,157 @@ class BodyError(ValueError):
         self.status = status
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """The records of a request, and whether the caller sent one record or a list."""
 
     records: list[Any]
     single: bool
 
 
-async def read_json(request: Request) -> Any:
-    """Return the JSON value of a request's body; raises BodyError if it is no JSON, or too long."""
-    _check_content_type(request.headers.get("content-type", ""))
-    return decode(await _body(request))
+async def read_json(request: Request, limits: Limits, patience: Patience) -> Any:
+    """Return the JSON value of a request's body; raises BodyError if it is no JSON, too long, or too slow to come."""
+    about = dict(request.scope["headers"])  # of a header that comes twice, the last
+    _check_content(about.get(b"content-type", b""), about.get(b"content-encoding", b"identity"))
+    try:
+        body = await patience.wait(_body(request, about.get(b"content-length", b""), limits.body_bytes), limits.seconds)
+    except TimeoutError:
+        raise BodyError(408, f"the body did not come within {limits.seconds:g} s") from None
+    return decode(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(decode, body)
 
 
-def to_batch(body: Any, columns: Mapping[str, Any]) -> Batch:
+def to_batch(body: Any, columns: Mapping[str, Any], most: int) -> Batch:
     """Return one record, or the list under `records`; a list is no column's value, so the two cannot be confused."""
     if not isinstance(body, dict):
         raise BodyError(422, 'the body must be one record, as an object, or {"records": [...]}')
     if "records" not in body or ("records" in columns and not isinstance(body["records"], list)):
         return Batch([body], single=True)
-    return Batch(_list_under("records", body, []), single=False)
+    return Batch(_list_under("records", body, [], most), single=False)
 
 
-def to_rows(body: Any) -> tuple[Any, list[Any]]:
+def to_rows(body: Any, most: int) -> tuple[Any, list[Any]]:
     """Return the table that the rows of an event request belong to, and the rows."""
     if not isinstance(body, dict) or "table" not in body:
         raise BodyError(422, 'the body must be an object, {"table": ..., "rows": [...]}')
-    return body["table"], _list_under("rows", body, ["table"])
+    return body["table"], _list_under("rows", body, ["table"], most)
 
 
-def _list_under(name: str, body: dict[str, Any], beside: list[str]) -> list[Any]:
-    """Return the list of `body` called `name`, of 1 to MAX_RECORDS; only the keys `beside` may stand beside it."""
+def _list_under(name: str, body: dict[str, Any], beside: list[str], most: int) -> list[Any]:
+    """Return the list of `body` called `name`, of 1 to `most`; only the keys `beside` may stand beside it."""
     entries = body.get(name)
     if others := sorted(body.keys() - {name, *beside}):
         problem = Problem(f"unknown keys beside {name}", 0, None, [excerpt(o) for o in others], [*beside, name])
         raise InvalidRecords([problem])
     if not isinstance(entries, list) or not entries:
         raise InvalidRecords([Problem(f"not a list of {name}", 0, name, excerpt(entries), "an array of 1 or more")])
-    if len(entries) > MAX_RECORDS:
-        raise BodyError(413, f"{len(entries)} {name} were given; send at most {MAX_RECORDS} at a time")
+    if len(entries) > most:
+        raise BodyError(413, f"{len(entries)} {name} were given; send at most {most} at a time")
     return entries
 
 
-def decode(body: bytes) -> Any:
-    """Decode the JSON of `body`; numbers that no float holds stay, as NaN or infinite, to be named with their field."""
+def decode(body: bytes | bytearray) -> Any:
+    """Decode the JSON of `body`; raises BodyError, which names what is not, such as a key that is there twice.
+
+    Numbers that no float holds stay, as NaN or infinite, to be named with their field.
+    """
     try:
-        return msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError) as error:
-        return _with_odd_numbers(body, str(error))
-
-
-def _with_odd_numbers(body: bytes, error: str) -> Any:
-    odd: list[str] = []
-
-    def number(literal: str) -> float:
-        value = float(literal)
-        if value - value != 0.0:  # NaN or infinite
-            odd.append(literal)
-        return value
-
-    def integer(literal: str) -> int | float:
-        return int(literal) if len(literal) <= INTEGER_DIGITS else number(literal)
-
-    try:
-        value = json.loads(body, parse_float=number, parse_int=integer, parse_constant=number)
-    except (ValueError, RecursionError):
-        value = None
-    if not odd or value is None:
-        raise BodyError(400, f"the body is not JSON: {error}") from None
+        value = msgspec.json.decode(body)
+    except (msgspec.DecodeError, ValueError, RecursionError):
+        return _decode_odd(body)
+    if isinstance(value, dict) and body.count(b":") != len(value) and _may_repeat(body, value):
+        return _decode_odd(body)
     return value
 
 
-def _check_content_type(header: str) -> None:
-    media_type = header.partition(";")[0].strip().lower()
-    kind, _, subtype = media_type.partition("/")
-    if kind != "application" or (subtype != "json" and not subtype.endswith("+json")):
-        raise BodyError(415, f"the content type is {excerpt(header)!r}; send application/json")
+def _may_repeat(body: bytes | bytearray, value: dict[str, Any]) -> bool:
+    """Return whether a key may be twice in an object: msgspec keeps the last one, and the colon of another is left."""
+    colons = body.count(b":")
+    entries = [entry for listed in value.values() if type(listed) is list for entry in listed if type(entry) is dict]
+    if colons == len(value) + sum(map(len, entries)):
+        return False  # one for each key: no text has any
+    return colons != _colons(value) or b"\\u003" in body  # where a colon may be spelled so
 
 
-async def _body(request: Request) -> bytes:
+def _colons(value: Any) -> int:
+    """Count the colons of a value's JSON: one for each key, and those in its texts."""
+    if isinstance(value, dict):
+        return len(value) + sum(_colons(entry) for entry in value.values() if isinstance(entry, str | list | dict))
+    return value.count(":") if isinstance(value, str) else sum(map(_colons, value)) if isinstance(value, list) else 0
+
+
+def _decode_odd(body: bytes | bytearray) -> Any:
+    """Decode again, slowly, to find what is odd: bytes that are not UTF-8, repeated keys, numbers beyond a float."""
+    try:
+        text = body.decode("utf-8", "surrogateescape")
+        value = json.loads(text, parse_int=_integer, parse_constant=float, object_pairs_hook=_object)
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, BodyError):
+            raise
+        raise BodyError(400, f"the body is not JSON: {error}") from None
+    for place, found in _texts("$", value):
+        if not _is_unicode(found):
+            raise BodyError(400, f"the body is not UTF-8 at {_printable(place)}: {excerpt(found)!r}")
+    return value
+
+
+def _integer(literal: str) -> int | float:
+    return int(literal) if len(literal) <= INTEGER_DIGITS else float(literal)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        ((key, times),) = Counter(name for name, _ in pairs).most_common(1)
+        raise BodyError(400, f"the key {excerpt(key)!r} is {times} times in one object; give it once")
+    return value
+
+
+def _texts(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    """Yield the texts in a value, keys too, each with its place as JSON path has it."""
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _texts(f"{place}[{index}]", entry)
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            yield f"a key of {place}", key
+            yield from _texts(f"{place}.{key}", entry)
+
+
+def _is_unicode(text: str) -> bool:
+    return text.encode("utf-8", "replace") == text.encode("utf-8", "surrogatepass")
+
+
+def _printable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
+
+
+def _check_content(kind: bytes, encoding: bytes) -> None:
+    if encoding.lower() not in (b"identity", b""):
+        raise BodyError(415, f"the content encoding is {excerpt(encoding.decode('latin-1'))!r}; send the body as it is")
+    if kind == b"application/json":
+        return
+    text = kind.decode("latin-1")
+    media, _, subtype = text.partition(";")[0].strip().lower().partition("/")
+    if media != "application" or (subtype != "json" and not subtype.endswith("+json")):
+        raise BodyError(415, f"the content type is {excerpt(text)!r}; send application/json")
+
+
+async def _body(request: Request, length: bytes, most: int) -> bytearray:
     """Read the whole body; refuse it by its announced length, or else as soon as it has grown too long."""
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length[:20]) > MAX_BODY_BYTES:
-        raise _too_long()
-    chunks: list[bytes] = []
-    size = 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > MAX_BODY_BYTES:
-            raise _too_long()
-        chunks.append(chunk)
-    return b"".join(chunks)
+    if length.isdigit() and int(length[:20]) > most:
+        raise _too_long(most)
+    body = bytearray()
+    while True:
+        message = await request.receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        body += message.get("body", b"")
+        if len(body) > most:
+            raise _too_long(most)
+        if not message.get("more_body", False):
+            return body
 
 
-def _too_long() -> BodyError:
-    return BodyError(413, f"the body is longer than {MAX_BODY_BYTES} bytes; send fewer records at a time")
+def _too_long(most: int) -> BodyError:
+    return BodyError(413, f"the body is longer than {most} bytes; send fewer records at a time")

@@ -9,7 +9,6 @@ from typing import Any
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 encode = msgspec.json.Encoder().encode
 
@@ -28,23 +27,32 @@ class Endpoint:
         """The method and the path, as in a request line."""
         return f"{self.method} {self.path}"
 
-    def route(self) -> Route:
-        """Return the route for Starlette."""
-        return Route(self.path, self.respond, methods=[self.method])
+    @property
+    def methods(self) -> list[str]:
+        """The methods that it answers: HEAD, too, where it answers GET."""
+        return ["GET", "HEAD"] if self.method == "GET" else [self.method]
 
 
 def document(content: Callable[[], Any]) -> Callable[[Request], Awaitable[Response]]:
     """Return a responder with the `content` of the moment, indented, for people too."""
 
     async def respond(_: Request) -> Response:
-        return Response(msgspec.json.format(encode(content())), media_type="application/json")
+        return Json(msgspec.json.format(encode(content())), 200)
 
     return respond
 
 
+class Json(Response):
+    """A response whose body is JSON already; its headers are written out, which takes a tenth of Starlette's time."""
+
+    def __init__(self, body: bytes, status: int) -> None:
+        self.status_code, self.body, self.background = status, body, None
+        self.raw_headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+
+
 def answer(content: Any, status: int = 200) -> Response:
     """Return a response in JSON."""
-    return Response(encode(content), status, media_type="application/json")
+    return Json(encode(content), status)
 
 
 def refuse(status: int, message: str) -> Response:

@@ -3,42 +3,40 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.history.events import Events
 from service.http.bodies import BodyError, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.limits import Limits
 from service.http.served import Served
 from service.predict import answers
 from service.predict.predictor import Predictor
+from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords, record_schema
 
 MAX_SHOWN_PROBLEMS = 100
-# Above, and where a query makes features, scoring would hold up other requests for more than about a millisecond.
+# Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
 
 def endpoints(served: Served) -> list[Endpoint]:
     """Return the endpoints over what is `served`; until that is loaded, all answer 503."""
 
-    async def predict(request: Request) -> Response:
-        return await _predict(request, served.require_predictor())
-
-    async def accept(request: Request) -> Response:
-        return await _accept(request, served.require_events())
-
     return [
-        Endpoint("POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', predict),
+        Endpoint(
+            "POST", "/predict", 'the answer to one record, or to each of {"records": [...]}', partial(_predict, served)
+        ),
         Endpoint(
             "POST",
             "/events",
             'takes {"table": ..., "rows": [...]} into the history, '
             "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
-            accept,
+            partial(_accept, served),
         ),
         Endpoint(
             "GET",
@@ -60,17 +58,22 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
     return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
 
 
-async def _predict(request: Request, predictor: Predictor) -> Response:
+async def _predict(served: Served, request: Request) -> Response:
+    predictor, limits = served.require_predictor(), served.limits
+    deadline = limits.deadline()
     try:
-        batch = to_batch(await read_json(request), predictor.plan.record)
-        if len(batch.records) <= INLINE_RECORDS and predictor.plan.synthesis is None:
-            prediction = predictor.predict(batch.records)
+        batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
+        if len(batch.records) <= INLINE_RECORDS and predictor.is_quick:
+            prediction = predictor.predict(batch.records, deadline)
         else:
-            prediction = await to_thread.run_sync(predictor.predict, batch.records)
+            prediction = await to_thread.run_sync(predictor.predict, batch.records, deadline)
     except BodyError as error:
         return refuse(error.status, str(error))
+    except OutOfTimeError:
+        return _out_of_time(limits, "no record was scored")
     except InvalidRecords as error:
         return _invalid(error, "record", "no record was scored")
+    served.metrics.scored(prediction.warnings, batch.single)
     about = {"model": predictor.name, "coordinates": predictor.id}
     task, thresholds = predictor.plan.task, predictor.thresholds
     if batch.single:
@@ -80,12 +83,16 @@ async def _predict(request: Request, predictor: Predictor) -> Response:
     return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
 
 
-async def _accept(request: Request, events: Events) -> Response:
+async def _accept(served: Served, request: Request) -> Response:
+    events, limits = served.require_events(), served.limits
+    deadline = limits.deadline()
     try:
-        table, rows = to_rows(await read_json(request))
-        return answer(asdict(await to_thread.run_sync(events.accept, table, rows)))
+        table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
+        return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
     except BodyError as error:
         return refuse(error.status, str(error))
+    except OutOfTimeError:
+        return _out_of_time(limits, "no row was accepted")
     except InvalidRecords as error:
         return _invalid(error, "row", "no row was accepted")
 
@@ -99,6 +106,10 @@ def _invalid(error: InvalidRecords, noun: str, outcome: str) -> Response:
     if (left_out := len(error.problems) - MAX_SHOWN_PROBLEMS) > 0:
         content["problems_left_out"] = left_out
     return answer(content, 422)
+
+
+def _out_of_time(limits: Limits, outcome: str) -> Response:
+    return refuse(503, f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time")
 
 
 def _count(number: int, noun: str) -> str:

@@ -1,6 +1,6 @@
 """Texts as numbers: the one way from a text to the weights of its words and characters, in training and in a service.
 
-A text is brought to one spelling (Unicode's NFKC, then case folding) and cut into words: runs of letters, digits and
+A text is brought to one spelling (Unicode's NFKC and case folding) and cut into words: runs of letters, digits and
 the marks that belong to them. Word n-grams are words that follow each other; character n-grams lie inside of a word
 with a space at either end. Only additions, products, quotients and square roots in double follow, which all machines
 round alike: the same text has the same bits everywhere.
@@ -21,6 +21,9 @@ Kind = Literal["words", "characters"]
 Span = tuple[int, int]
 
 MOST_COUNTED = 1_000_000  # different n-grams that are counted at once; beyond, the rarest ones so far are forgotten
+MOST_MARKS = (
+    30  # that follow each other, as in Unicode's stream-safe texts: more are sorted in the square of their number
+)
 _WORD = re.compile(r"[^\W_][^ ]*")  # a mark alone is no word
 
 
@@ -99,6 +102,12 @@ def unlearned(column: str, spans: Mapping[Kind, Span], most: int, rows: int) -> 
     return Vocabulary(column, tuple(Grams(kind, *spans[kind]) for kind in spans), most, rows)
 
 
+def is_number_of(column: str, name: str) -> bool:
+    """Return whether a number that a column of texts becomes may have this name."""
+    about = name.removeprefix(f"{column}: ")
+    return about != name and (about == "no words" or about.startswith(('words "', 'characters "')))
+
+
 class _Letters(dict[int, int]):
     """Characters by code: each is itself where it is part of a word, and a space where it is not."""
 
@@ -108,12 +117,33 @@ class _Letters(dict[int, int]):
         return self[code]
 
 
-_LETTERS = _Letters()
+class _Sorted(dict[int, str]):
+    """Characters by code: a mark that a spelling sorts among its neighbours is a plus, all others are spaces."""
+
+    def __missing__(self, code: int) -> str:
+        self[code] = "+" if unicodedata.combining(chr(code)) else " "
+        return self[code]
+
+
+_LETTERS, _SORTED = _Letters(), _Sorted()
+_MANY = re.compile(rf"\+{{{MOST_MARKS + 1},}}")
 
 
 def words_of(text: str) -> list[str]:
     """Return the words of a text, in one spelling each, in their order."""
-    return _WORD.findall(unicodedata.normalize("NFKC", text).casefold().translate(_LETTERS))
+    folded = unicodedata.normalize("NFKC", _bounded(text)).casefold()
+    return _WORD.findall(unicodedata.normalize("NFKC", folded).translate(_LETTERS))
+
+
+def _bounded(text: str) -> str:
+    """Return a text without the marks that follow MOST_MARKS others."""
+    if text.isascii():
+        return text
+    ends = [
+        0,
+        *(end for run in _MANY.finditer(text.translate(_SORTED)) for end in (run.start() + MOST_MARKS, run.end())),
+    ]
+    return "".join(text[start:end] for start, end in zip(ends[::2], [*ends[1::2], len(text)], strict=True))
 
 
 def _terms(words: Sequence[str], grams: Grams) -> Iterator[str]:

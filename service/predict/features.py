@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from service.history.state import Histories
+from service.history.state import Histories, State
 from service.plan.document import BundleError, Plan
 from service.plan.parts import (
     CALENDAR,
@@ -28,7 +31,7 @@ from service.synthesis.synthesizer import Synthesizer
 from service.tables.lookups import Finder, load_lookup
 from service.windows.features import Windows
 
-Getter = Callable[[Record], Value]
+Values = Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,7 @@ class Inputs:
         return [*self.categorical, *(vocabulary.column for vocabulary in self.texts)]
 
 
-@dataclass(frozen=True)
-class Matrices:
+class Matrices(msgspec.Struct, frozen=True):
     """`numeric` float32 [N, n_numeric], missing NaN; `categorical` object [N, n_categorical], missing "".
 
     Of `texts` [N, n_texts] the last numbers are made.
@@ -55,7 +57,15 @@ class Matrices:
     numeric: NDArray[np.float32]
     categorical: NDArray[np.object_]
     warnings: list[list[str]]
-    texts: NDArray[np.object_] = field(default_factory=lambda: np.empty((0, 0), dtype=object))
+    texts: NDArray[np.object_] = msgspec.field(default_factory=lambda: np.empty((0, 0), dtype=object))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The features that are values of the record itself: where they stand among the inputs, and what yields them."""
+
+    at: Any
+    of: Callable[[Values], tuple[Value, ...]]
 
 
 @dataclass(frozen=True)
@@ -80,8 +90,10 @@ class FeatureBuilder:
         categorical = [features[name] for name in inputs.columns]
         self._vocabularies = [Numbers(vocabulary) for vocabulary in inputs.texts]
         self._width = len(numeric), len(inputs.categorical)
-        self._numbers = _of_record(numeric)
-        self._texts = _of_record(categorical)
+        self._text_width = sum(vocabulary.width for vocabulary in self._vocabularies)
+        self._numbers = _columns(numeric)
+        self._texts = _columns(categorical)
+        self._calendar = [(i, _calendar(f)) for i, f in enumerate(numeric) if isinstance(f, CalendarFeature)]
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
         self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
         self.histories = Histories(plan, [*numeric, *categorical], folder)
@@ -89,34 +101,44 @@ class FeatureBuilder:
         self._synthesized = _synthesized_names(numeric), _synthesized_names(categorical)
         self._synthesizer = _synthesizer(plan, *self._synthesized)
 
-    def build(self, records: Sequence[Record]) -> Matrices:
-        """Return the features of `records`, one row each, as of one state of the histories, and their warnings."""
+    def build(self, records: Sequence[Record], state: State | None = None) -> Matrices:
+        """Return the features of `records`, one row each, and their warnings, as of a state of the histories.
+
+        None: their present one.
+        """
+        state = state or self.histories.state
         n_numeric, n_categorical = self._width
-        widths = [vocabulary.width for vocabulary in self._vocabularies]
-        numeric = np.empty((len(records), n_numeric + sum(widths)), dtype=np.float32)
-        categorical = np.empty((len(records), n_categorical + len(widths)), dtype=object)
-        warnings: list[list[str]] = [[] for _ in records]
-        positions, numbers = self._numbers
-        if positions:
-            # None, a missing number, becomes NaN
-            numeric[:, positions] = np.array([[get(r) for get in numbers] for r in records], dtype=np.float64)
-        positions, texts = self._texts
-        if positions:
-            categorical[:, positions] = np.array([[get(r) or "" for get in texts] for r in records], dtype=object)
+        numeric = np.empty((len(records), n_numeric + self._text_width), dtype=np.float32)
+        categorical = np.empty((len(records), n_categorical + len(self._vocabularies)), dtype=object)
+        warnings = [list(record.warnings) for record in records]
+        self._fill_in(records, numeric, categorical)
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)
-        state = self.histories.state
         if self._windows.positions:
             values = [self._windows.values(r, state.windows, texts) for r, texts in zip(records, warnings, strict=True)]
             numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
         if self._synthesizer is not None:
             synthesized = self._synthesizer.values(records, state.tables, warnings)
             numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = synthesized
+        if not self._vocabularies:
+            return Matrices(numeric, categorical, warnings)
         first = n_numeric
         for vocabulary, column in zip(self._vocabularies, categorical.T[n_categorical:], strict=True):
             vocabulary.write(numeric[:, first : first + vocabulary.width], column)
             first += vocabulary.width
         return Matrices(numeric, categorical[:, :n_categorical], warnings, categorical[:, n_categorical:])
+
+    def _fill_in(
+        self, records: Sequence[Record], numeric: NDArray[np.float32], categorical: NDArray[np.object_]
+    ) -> None:
+        """Set what the records themselves yield; None, a missing number, becomes NaN."""
+        if (numbers := self._numbers) is not None:
+            numeric[:, numbers.at] = np.array([numbers.of(r.values) for r in records], dtype=np.float64)
+        if (texts := self._texts) is not None:
+            named = [[text or "" for text in texts.of(r.values)] for r in records]
+            categorical[:, texts.at] = np.array(named, dtype=object)
+        for position, calendar in self._calendar:
+            numeric[:, position] = np.array([calendar(r.values) for r in records], dtype=np.float64)
 
 
 def _fill(
@@ -159,21 +181,24 @@ def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
     return features
 
 
-def _of_record(features: Sequence[Feature]) -> tuple[list[int], list[Getter]]:
-    """Return the positions of the features that the record itself yields, and a getter for each."""
-    kinds = ColumnFeature | CalendarFeature
-    getters = {position: _getter(f) for position, f in enumerate(features) if isinstance(f, kinds)}
-    return list(getters), list(getters.values())
+def _columns(features: Sequence[Feature]) -> _Columns | None:
+    """Return the columns of the record among the features; None: there are none."""
+    columns = {position: f.column for position, f in enumerate(features) if isinstance(f, ColumnFeature)}
+    if not columns:
+        return None
+    first, *others = columns.values()
+    # itemgetter yields no tuple for one column
+    of = itemgetter(first, *others) if others else lambda values: (values[first],)
+    positions = list(columns)
+    together = positions == list(range(positions[0], positions[-1] + 1))
+    return _Columns(slice(positions[0], positions[-1] + 1) if together else np.array(positions), of)
 
 
-def _getter(feature: ColumnFeature | CalendarFeature) -> Getter:
-    column = feature.column
-    if isinstance(feature, ColumnFeature):
-        return lambda record: record.values[column]
-    part = CALENDAR[feature.primitive]
+def _calendar(feature: CalendarFeature) -> Callable[[Values], float | None]:
+    column, part = feature.column, CALENDAR[feature.primitive]
 
-    def calendar(record: Record) -> Value:
-        time = record.values[column]
+    def calendar(values: Values) -> float | None:
+        time = values[column]
         return part(time) if isinstance(time, dt.datetime) else None
 
     return calendar

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError, Task
 from service.plan.texts import Vocabulary
 from service.predict.features import Inputs, Matrices
+from service.records.usual import UsualColumn
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -57,7 +58,8 @@ class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
     `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
-    `keys` are the columns that name a row of the examples' table, which no feature is made of.
+    `keys` are the columns that name a row of the examples' table, which no feature is made of; `usual` is what
+    was usual in training.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -72,20 +74,20 @@ class Model:
         self.inputs = _inputs(session)
         self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
-        self._names = {node.name for node in session.get_inputs()}
+        self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
+        self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
 
     def score(self, matrices: Matrices) -> NDArray[np.float64]:
-        """Answer each row, [n_rows], or of many classes or targets [n_rows, n_answers].
+        """Answer each row, [n_rows], or of many classes or targets [n_rows, n_answers], which may not be finite.
 
-        Raises ArithmeticError if the model yields another shape, or no number.
+        Raises ArithmeticError if the model yields another shape.
         """
-        inputs = {"numeric": matrices.numeric, "categorical": matrices.categorical}
-        (scores,) = self.session.run(["score"], {name: inputs[name] for name in self._names})
+        (scores,) = self.session.run(["score"], {name: getattr(matrices, name) for name in self._names})
         rows = len(matrices.warnings)
-        if scores.shape != (rows, *self._shape) or not np.isfinite(scores).all():
-            raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores, or with one not finite")
+        if scores.shape != (rows, *self._shape):
+            raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")
         return np.asarray(scores, dtype=np.float64)
 
 

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 
+from service.history.state import State
 from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
 from service.predict.answers import Score
+from service.predict.blame import blame
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
-from service.records.reader import RecordReader
+from service.records.deadline import check_time
+from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
+from service.records.usual import Usual
+
+PART = 1_000  # records that are answered together, between two looks at the clock
+MOST_BLAMED = 10  # records whose numbers are searched for those without an answer
 
 T = TypeVar("T")
 
@@ -28,8 +35,7 @@ class Golden(msgspec.Struct, frozen=True):
     tolerance: float = 1e-4
 
 
-@dataclass(frozen=True)
-class Prediction:
+class Prediction(msgspec.Struct, frozen=True):
     """The score of each record, or where there are many classes or targets that of each, and its warnings."""
 
     scores: list[Score]
@@ -46,7 +52,7 @@ class Predictor:
         self.coordinates = {**coordinates, "providers": model.providers}
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
-        self._reader = RecordReader(plan)
+        self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
 
@@ -56,18 +62,56 @@ class Predictor:
         return self.model.thresholds
 
     @property
+    def is_quick(self) -> bool:
+        """Return whether a record takes a bounded time: no query makes its features, and no text of any length."""
+        return self.plan.synthesis is None and not self.model.inputs.texts
+
+    @property
     def example(self) -> dict[str, Any] | None:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any]) -> Prediction:
-        """Score `records`; raises InvalidRecords with the problems of all of them."""
-        matrices = self.features(records)
-        return Prediction(self.model.score(matrices).tolist(), matrices.warnings)
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        """Score `records`, all as of one state of the histories.
+
+        Raises InvalidRecords with the problems of all of them, and OutOfTimeError once the deadline is over.
+        """
+        read, state = self._reader.read(records), self.histories.state
+        scores, warnings = list[Score](), list[list[str]]()
+        for start in range(0, len(read), PART):
+            check_time(deadline)
+            part = read[start : start + PART]
+            matrices = self._features.build(part, state)
+            answers = self.model.score(matrices)
+            listed = answers.tolist()
+            # of one number NumPy would take longer to say so
+            if not (all(map(isfinite, listed)) if answers.ndim == 1 else np.isfinite(answers).all()):
+                raise self._unanswerable(part, start, state, np.isfinite(answers))
+            scores += listed
+            warnings += matrices.warnings
+        return Prediction(scores, warnings)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
         return self._features.build(self._reader.read(records))
+
+    def _unanswerable(self, part: Sequence[Record], start: int, state: State, finite: Any) -> Exception:
+        """Return the error that names the records without a finite answer, and the numbers that it is owed to."""
+
+        def answers(record: Record) -> bool:
+            return bool(np.isfinite(self.model.score(self._features.build([record], state))).all())
+
+        problems = []
+        failing = np.flatnonzero(~finite.reshape(len(part), -1).all(axis=1)).tolist()
+        for index in failing[:MOST_BLAMED]:
+            columns = blame(part[index], answers)
+            if not columns:
+                return ArithmeticError(
+                    f"the model has no finite answer to record {start + index}, with no numbers either"
+                )
+            problems += [_unanswered(start + index, name, part[index].values[name]) for name in columns]
+        problems += [_unanswered(start + index) for index in failing[MOST_BLAMED:]]
+        return InvalidRecords(problems)
 
     def difference(self) -> float:
         """Return the largest difference between a golden score and the score now; 0.0 without golden records."""
@@ -78,6 +122,11 @@ class Predictor:
             shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
             raise BundleError(self.plan.golden, [f"its records have {shapes}"])
         return float(np.max(np.abs(scores - expected)))
+
+
+def _unanswered(index: int, column: str | None = None, value: Any = None) -> Problem:
+    allowed = "numbers for which the model computes a finite one, such as those of training"
+    return Problem("the model has no finite answer to it", index, column, excerpt(value), allowed)
 
 
 def load_predictor(folder: Path) -> Predictor:

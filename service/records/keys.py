@@ -19,6 +19,11 @@ class Key:
         """Return the key to look a record up by; None: a part of it is missing, so nothing can match."""
         return join_key([record.values[column] for column in self.on])
 
+    def absent(self, record: Record) -> str:
+        """Return which parts of a record's key are missing, as a warning says it."""
+        missing = [column for column in self.on if record.values[column] is None]
+        return f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing"
+
     def text(self, record: Record) -> str:
         """Return the record's key as a warning names it."""
         return ", ".join(f"{column} {_text(record.values[column])}" for column in self.on)

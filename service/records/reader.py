@@ -5,7 +5,10 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
 
 from service.plan.document import Plan
 from service.plan.parts import ColumnType
@@ -19,12 +22,12 @@ FLOAT32_MAX = 3.4028234663852886e38  # the model computes in float32, where anyt
 SHOWN_CHARACTERS = 100
 
 
-@dataclass(frozen=True)
-class Record:
-    """One checked record: a value for each column of the plan, and its cutoff in microseconds since 1970."""
+class Record(msgspec.Struct, frozen=True):
+    """One checked record: a value for each column of the plan, its cutoff in microseconds since 1970, and warnings."""
 
     values: dict[str, Value]
     cutoff_us: int
+    warnings: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -131,11 +134,17 @@ SCHEMAS: dict[ColumnType, dict[str, Any]] = {
 
 
 class RowReader:
-    """Checks rows of known columns, of which some are required, and parses their values."""
+    """Checks rows of known columns, of which some are required, and parses their values.
+
+    What is sound is seen by one look of msgspec at the whole row; only what is not is gone through, to be named.
+    """
 
     def __init__(self, columns: Mapping[str, ColumnType], required: Sequence[str]) -> None:
         self.columns = columns
         self._parsers = [(name, PARSERS[kind], name in required) for name, kind in columns.items()]
+        self._sound = _sound_row(columns, required)
+        self._absent: dict[str, Value] = dict.fromkeys(columns)
+        self._parsed = [(name, PARSERS[kind]) for name, kind in columns.items() if kind in ("time", "flag")]
 
     def read(self, rows: Sequence[Any]) -> list[dict[str, Value]]:
         """Parse the values of the rows; raises InvalidRecords with the problems of all of them."""
@@ -147,6 +156,17 @@ class RowReader:
 
     def values(self, row: Any, index: int, problems: list[Problem]) -> dict[str, Value]:
         """Parse the values of one row, as far as they are sound; add what is not to `problems`."""
+        try:
+            msgspec.convert(row, self._sound)
+            values = {**self._absent, **row}
+            for name, parse in self._parsed:
+                if (value := values[name]) is not None:
+                    values[name] = parse(value)
+        except (msgspec.ValidationError, ValueError):
+            return self._values(row, index, problems)
+        return values
+
+    def _values(self, row: Any, index: int, problems: list[Problem]) -> dict[str, Value]:
         if not isinstance(row, dict):
             problems.append(Problem("not a record", index, None, excerpt(row), "an object"))
             return {}
@@ -173,11 +193,30 @@ class RowReader:
         return Problem("unknown columns", index, None, names, sorted(self.columns))
 
 
-class RecordReader:
-    """Checks records against a plan and parses their values."""
+def _sound_row(columns: Mapping[str, ColumnType], required: Sequence[str]) -> Any:
+    """Return msgspec's type of a row without problems; a time may still be none."""
+    sound: dict[ColumnType, Any] = {
+        "text": str,
+        "time": str,
+        "flag": bool,
+        # a greater integer is gone through: no bound of msgspec's is above int64
+        "number": Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+        | Annotated[float, Meta(ge=-FLOAT32_MAX, le=FLOAT32_MAX)],
+    }
+    fields = {f"column_{position}": name for position, name in enumerate(columns)}
+    types: list[Any] = [
+        (field, sound[columns[name]]) if name in required else (field, sound[columns[name]] | None, None)
+        for field, name in fields.items()
+    ]
+    return msgspec.defstruct("Row", types, rename=fields, forbid_unknown_fields=True, kw_only=True)
 
-    def __init__(self, plan: Plan) -> None:
+
+class RecordReader:
+    """Checks records against a plan and parses their values; `warn` says of a sound one what is unusual in it."""
+
+    def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
+        self._warn = warn
         self._rows = RowReader(plan.record, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
@@ -194,7 +233,9 @@ class RecordReader:
     def _read(self, record: Any, index: int, problems: list[Problem]) -> Record:
         before = len(problems)
         values = self._rows.values(record, index, problems)
-        return Record(values, 0 if len(problems) > before else self._cutoff_us(values, index, problems))
+        if len(problems) > before:
+            return Record(values, 0)
+        return Record(values, self._cutoff_us(values, index, problems), self._warn(record))
 
     def _cutoff_us(self, values: Mapping[str, Value], index: int, problems: list[Problem]) -> int:
         if self.plan.cutoff is None:

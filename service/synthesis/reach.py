@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from service.plan.parts import Link, Synthesis
+from service.plan.synthesis import INSTANCE
 from service.synthesis.labels import as_sql
 from service.synthesis.rows import Rows, Selection
 
@@ -18,6 +19,8 @@ class Reach:
     def __init__(self, synthesis: Synthesis) -> None:
         self._synthesis = synthesis
         self._linked = {link.table for link in synthesis.links}
+        labels = {INSTANCE: synthesis.instance, **synthesis.labels}
+        self._columns_asked = {name: label.column for name, label in labels.items()}
 
     def columns(self, table: str) -> set[str]:
         """Return the columns by which rows of a table are found."""
@@ -31,8 +34,8 @@ class Reach:
         for link in self._synthesis.links:
             selection = self._follow(link, labels, tables, reached)
             reached.append(selection)
-            if link.parent is None and selection.unknown:
-                _warn(link, labels[link.value], selection.unknown, warnings)
+            if link.parent is None:
+                _warn(link, self._columns_asked[link.value], labels[link.value], selection.unknown, warnings)
         return {name: self._columns(name, tables[name], reached) for name in tables}
 
     def _follow(
@@ -67,7 +70,9 @@ def _union(selections: Sequence[Selection]) -> Selection:
     return Selection(positions, list({name: None for selection in selections for name in selection.names}), set())
 
 
-def _warn(link: Link, values: Sequence[Any], unknown: set[Any], warnings: Sequence[list[str]]) -> None:
+def _warn(link: Link, asked: str, values: Sequence[Any], unknown: set[Any], warnings: Sequence[list[str]]) -> None:
     for value, texts in zip(values, warnings, strict=True):
-        if value in unknown:
+        if value is None:
+            texts.append(f"{link.table}: no row, for {asked} names none")
+        elif value in unknown:
             texts.append(f"{link.table}: no row for {link.column} {value!r}")

@@ -63,7 +63,7 @@ class StaticFinder:
     def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
-            return MISSING_ROW, None
+            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
         row = self._rows.get(key)
         if row is None:
             return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
@@ -83,7 +83,7 @@ class LatestFinder:
     def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
-            return MISSING_ROW, None
+            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
         span = self._spans.get(key)
         if span is None:
             return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"

@@ -42,7 +42,9 @@ class Windows:
             indexed = state[block.name]
             key = block.key.of(record)
             events = None if key is None else indexed.find(key)
-            if events is None and key is not None:
+            if key is None:
+                warnings.append(f"{block.name}: no history, for {block.key.absent(record)}")
+            elif events is None:
                 of_key = f" for {block.key.text(record)}" if block.key.on else ""
                 warnings.append(f"{block.name}: no history{of_key}")
             series, first, last = events or (indexed.series, 0, 0)

@@ -1,6 +1,7 @@
 """The service as a Bento: built aside, started, asked, and only then in the store."""
 
 import json
+import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ def modules(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
-    home: Path, write_bundle: Any, record: dict[str, Any]
+    home: Path, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # of a service that runs elsewhere
+    monkeypatch.setenv("SEXTANT_BUNDLE", "/nowhere")
+    monkeypatch.setenv("SEXTANT_MAX_RECORDS", "none")
     store = BentoStore()
     right = bundle(write_bundle())
     wrong = bundle(write_bundle(golden_score=0.1))
@@ -43,5 +47,8 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     assert about["labels"] == LABELS
     assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1", "stage": "all"} in about["envs"]
     assert modules(folder / "1-aa" / "src" / "service") == modules(SERVICE)
+    packed = yaml.safe_load((folder / "1-aa" / "apis" / "openapi.yaml").read_text())
     with store.serve("flight_delays:1-aa") as url:
+        with urllib.request.urlopen(f"{url}/openapi.json") as answer:
+            assert json.load(answer) == packed
         assert ask(url, record)["score"] == pytest.approx(json.loads(right["golden.json"])["scores"][0], abs=1e-6)

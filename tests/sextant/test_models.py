@@ -1,5 +1,6 @@
 """`sextant.model`: the service's answers in a DataFrame, explained."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,10 @@ def test_rows_come_as_other_tables_and_records_too(packaged: Small) -> None:
     assert model.predict(pa.Table.from_pandas(NEW, preserve_index=False))["score"].tolist() == expected
     assert sextant.model("small:1").predict(record)["score"].tolist() == pytest.approx(expected[:1], abs=1e-6)
     assert model.predict([record] * 2)["score"].tolist() == pytest.approx(expected[:1] * 2, abs=1e-6)
-    assert model.predict(NEW.head(0)).empty
+    assert model.predict({name: NEW[name].tolist() for name in NEW})["score"].tolist() == expected
+    for nothing in (NEW.head(0), []):
+        empty = model.predict(nothing)
+        assert (len(empty), [str(kind) for kind in empty.dtypes]) == (0, ["float64", "bool", "object"])
     with pytest.raises(TypeError, match="int was given"):
         model.predict(3)
 
@@ -71,8 +75,14 @@ def test_an_explanation_adds_up_to_the_answer(packaged: Small) -> None:
     assert "x_a" in repr(explanation)
     assert f"row {NEW.index[0]}: {answers.iloc[0]:.4g}" in explanation._repr_html_()
     assert "x_a" in explanation._repr_markdown_()
-    with pytest.raises(sextant.SextantError, match="at most 1000 are explained"):
+    with pytest.raises(sextant.SextantError, match="1,020 rows were given, and from 1 to 1,000 are explained"):
         model.explain(pd.concat([NEW] * 51))
+    with pytest.raises(sextant.SextantError, match="0 rows were given"):
+        model.explain(NEW.head(0))
+    odd = NEW.head(1).assign(g="<script>" + "long " * 1000).set_axis(["<b>|*"])
+    assert "<b>|" not in model.explain(odd)._repr_html_()
+    assert "<script>" not in model.explain(odd)._repr_html_()
+    assert len(model.explain(odd)._repr_html_()) < 5000
 
 
 def test_it_says_where_it_came_from_and_how_good_it_is(packaged: Small) -> None:
@@ -91,6 +101,21 @@ def test_it_says_where_it_came_from_and_how_good_it_is(packaged: Small) -> None:
         assert str(packaged.home) in text
     assert sextant.report("small").evaluation.model_hash != report.evaluation.model_hash  # a later candidate's
     assert sextant.report("small:1").file == report.file
+
+
+def test_objects_stay_with_their_home_when_another_is_chosen(
+    packaged: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, report, expected = sextant.model("small"), sextant.report("small"), service(NEW).scores
+
+    for name, folder in {"SEXTANT_HOME": tmp_path / "other", "DAGSTER_HOME": tmp_path / "other" / "dagster"}.items():
+        monkeypatch.setenv(name, str(folder))
+
+    assert model.predict(NEW)["score"].tolist() == expected
+    assert len(model.explain(NEW.head(2)).values) == 2
+    assert model.report().file.startswith(str(packaged.home))
+    assert report.html.startswith("<!doctype html>")
+    assert sextant.home() == tmp_path / "other"
 
 
 def test_a_version_without_a_bento_says_what_to_run(packaged: Small) -> None:

@@ -1,16 +1,23 @@
 """`sextant.load` and `sextant.coordinates`, and what they say where there is nothing."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pandas as pd
 import pyarrow as pa
 import pytest
+from click.testing import CliRunner
 
 import sextant
+from dagster_project.commands.main import main
 from dagster_project.definitions import resources
+from resources.home import QUIET
 from resources.storage import Storage
+from sextant.places import prepared
 from sextant.results import as_frame
 from tests.support.dated import frame
 from tests.support.small import Small
@@ -57,6 +64,8 @@ def test_what_is_not_there_is_said_with_what_may_be_meant(packaged: Small) -> No
         "breast_cancer@champion": "has no model @champion",
         "small:9": "there are small:1, small@champion",
         "small@Champion": "small has no model @Champion",
+        "small": "small is a use case: name one of its assets, such as small/evaluation. There are small/bento, ",
+        "small/": "small is a use case: name one of its assets",
     }.items():
         with pytest.raises(sextant.NotFound) as error:
             sextant.load(thing)
@@ -65,6 +74,19 @@ def test_what_is_not_there_is_said_with_what_may_be_meant(packaged: Small) -> No
         sextant.load("small/features/development", columns=["z"])
     with pytest.raises(sextant.NotFound, match="breast_cancer, customer_churn"):
         sextant.load("breast_cancr/leaderboard")
+    with pytest.raises(sextant.NotFound, match="'small/evaluation' is no model: name one as small@champion or small:1"):
+        sextant.model("small/evaluation")
+    with pytest.raises(TypeError, match="columns are a list of names, and 'x_a' was given"):
+        sextant.load("small/features/development", columns="x_a")
+    with pytest.raises(sextant.NotFound, match="small/leaderboard is no table, and has no columns"):
+        sextant.load("small/leaderboard", columns=["x_a"])
+
+
+def test_a_file_may_be_a_path_and_a_report_named_by_its_asset(packaged: Small) -> None:
+    file = next((packaged.home / "storage" / "small" / "leaderboard").iterdir())
+
+    assert sextant.coordinates(file).asset == "small/leaderboard"
+    assert sextant.report("small/evaluation").file == sextant.report("small").file
 
 
 def test_a_damaged_file_is_no_result(packaged: Small) -> None:
@@ -98,6 +120,48 @@ def test_the_home_is_that_of_the_command_and_the_environment_stays(
     monkeypatch.setenv("SEXTANT_HOME", str(packaged.home))
     assert sextant.load("small/leaderboard").candidate == "logistic"
     assert Storage().base() == str(packaged.home / "storage")
+
+
+def test_threads_share_a_home_and_leave_the_environment_as_it_was(
+    packaged: Small, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DAGSTER_HOME")
+    before, other = dict(os.environ), tmp_path / "other"
+    inside = Barrier(3, timeout=30)
+
+    def ask(place: int) -> list[Path]:
+        homes = list[Path]()
+        with prepared() as home:
+            inside.wait()  # all three are open
+            homes.append(home)
+        for _ in range(20):
+            with prepared(other if place else None) as home:
+                assert os.environ["SEXTANT_HOME"] == str(home)
+                homes.append(home)
+                assert os.environ["DAGSTER_HOME"] == str(home / "dagster")
+        return homes
+
+    with ThreadPoolExecutor(3) as threads:
+        places = list(threads.map(ask, range(3)))
+
+    assert places == [[packaged.home] * 21, *[[packaged.home, *[other] * 20]] * 2]
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize("place", ["file", "file/in/it", "dangling"])
+def test_a_home_that_cannot_be_made_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere" / "at all")
+    monkeypatch.setenv("SEXTANT_HOME", str(tmp_path / place))
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+    before = dict(os.environ)
+
+    with pytest.raises(sextant.SextantError, match=r"cannot be written \(.*name another folder in \$SEXTANT_HOME"):
+        sextant.load("small/leaderboard")
+    assert {**before, **QUIET} == {**os.environ, **QUIET}
+    ended = CliRunner().invoke(main, ["locate", "small/leaderboard"])
+    assert "Error: " in ended.output
+    assert "cannot be written" in ended.output
 
 
 def test_to_import_it_takes_no_time() -> None:

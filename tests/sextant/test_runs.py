@@ -13,6 +13,12 @@ def test_a_use_case_that_is_not_declared_is_not_found(home: Path) -> None:
         sextant.materialize("breast_cancr")
 
 
+def test_a_job_that_is_not_there_is_said_before_anything_runs(home: Path) -> None:
+    with pytest.raises(sextant.NotFound, match="there is no job 'retran'; there are retrain, score, production"):
+        sextant.materialize("breast_cancer", job="retran")  # type: ignore[arg-type]
+    assert not (home / "logs").exists()
+
+
 def test_a_refusal_is_shown_with_its_reasons(home: Path) -> None:
     verdicts = [
         {"gate": "roc_auc", "passed": False, "reason": "0.5 < 0.7"},

@@ -21,7 +21,7 @@ TASKS: dict[Kind, Task] = {
 }
 
 
-def spec_of(kind: Kind) -> UseCaseSpec:
+def spec_of(kind: Kind, **changes: Any) -> UseCaseSpec:
     return UseCaseSpec.model_validate(
         {
             "description": "Which <one>?",
@@ -31,6 +31,7 @@ def spec_of(kind: Kind) -> UseCaseSpec:
             "models": {"lightgbm": {}},
             "evaluation": {"resamples": 60, "slices": ["site"], "sensitive": ["site"], "shap_rows": 10,
                            "slice_rows": 10},
+            **changes,
         }
     )  # fmt: skip
 
@@ -93,10 +94,10 @@ def several(*, champion: bool = True, **changes: Any) -> tuple[Evaluation, Evalu
 
 
 def made(
-    kind: Kind, *, champion: bool = True, seeds: int = 3, seen: int = 0, **changes: Any
+    kind: Kind, *, champion: bool = True, seeds: int = 3, seen: int = 0, metric: str | None = None, **changes: Any
 ) -> tuple[Evaluation, EvaluationInputs, Explained]:
     """An evaluation, of which the champion has learned from the first `seen` rows; `changes` are of its inputs."""
-    random, task, spec = np.random.default_rng(0), TASKS[kind], spec_of(kind)
+    random, task, spec = np.random.default_rng(0), TASKS[kind], spec_of(kind, **({"metric": metric} if metric else {}))
     rows = pd.DataFrame({"id": range(240), "cutoff": pd.NaT, "x": random.normal(size=240), "z": random.random(240)})
     y, x_valid = truth(kind, rows["x"].to_numpy(), random), random.normal(size=200)
     y_valid = truth(kind, x_valid, random)

@@ -148,6 +148,9 @@ def sent(row: Mapping[str, Any]) -> Row:
     return {name: value.isoformat() if isinstance(value, dt.datetime) else value for name, value in row.items()}
 
 
+NO_CITY = "cities: no row, for city names none"  # the warning about a record without one, as `record` makes it
+
+
 def record(customer: float | None = 1, seconds: float = 10, **more: Any) -> Record:
     """Return a record of a customer, asked about at a time."""
     values = {"customer_id": customer, "when": at(seconds), "age": None, "city": None, "loyal": None}

@@ -28,7 +28,9 @@ class BaselineGate(GateKind):
         """Refuse a candidate that is not, with confidence, better by the margin."""
         comparison = evaluation.over_baseline
         if comparison is None:
-            return Verdict(self.name, False, f"nothing says how {metric} compares with that of a trivial answer")
+            return Verdict(
+                self.name, False, f"nothing says how {evaluation.label(metric)} compares with that of a trivial answer"
+            )
         if reason := made_otherwise(comparison, metric, self.confidence):
             return Verdict(self.name, False, reason)
         return Verdict(

@@ -37,7 +37,7 @@ class Bound(Part):
         what = (
             f"{evaluation.label(metric)} is {value:.4f} on the {evaluation.rows} test rows"
             if why is None
-            else f"{metric} is undefined: {why}"
+            else f"{evaluation.label(metric)} is undefined: {why}"
         )
         return Verdict(
             metric.rpartition(":")[2],

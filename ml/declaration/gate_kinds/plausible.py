@@ -86,13 +86,14 @@ class PlausibleGate(GateKind):
     def _reason(self, evaluation: Evaluation, metric: str, limit: float) -> str:
         value, end = evaluation.metrics.get(metric, MISSING), _end(evaluation, metric)
         if isnan(value):
-            return f"nothing says what {metric} is"
+            return f"nothing says what {evaluation.label(metric)} is"
         bound = "at least" if Metric.named(metric).higher_is_better else "at most"
         sure = f", with {percent(evaluation.confidence)} confidence {bound} {end:.4f}" if end != value else ""
         return (
-            f"{metric} is {value:.4f} on the {evaluation.rows} test rows{sure}: beyond {limit:g} it is too good to be "
-            f"true{_makers(evaluation, metric)}. Say in known_at when columns become known, or leave them out with "
-            f"ignore; if such a score is possible, say gates.plausible: {{limits: {{{metric}: …}}, because: …}}"
+            f"{evaluation.label(metric)} is {value:.4f} on the {evaluation.rows} test rows{sure}: beyond {limit:g} it "
+            f"is too good to be true{_makers(evaluation, metric)}. Say in known_at when columns become known, or leave "
+            "them out with ignore; if such a score is possible, say gates.plausible: "
+            f"{{limits: {{{metric}: …}}, because: …}}"
         )
 
 

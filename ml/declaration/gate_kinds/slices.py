@@ -44,7 +44,7 @@ class SliceGate(GateKind):
         passed_over = ", ".join(f"{count} {reason}" for reason, count in Counter(filter(None, reasons)).items())
         if not compared:
             return Verdict(self.name, True, f"no slice is compared: {passed_over or 'there are none'}")
-        worse = [problem for part in compared if (problem := self._problem(metric, part)) is not None]
+        worse = [problem for part in compared if (problem := self._problem(metric, evaluation, part)) is not None]
         summary = _summary(worse, len(compared), evaluation) + (f"; not compared: {passed_over}" if passed_over else "")
         figures = {part.name: part.against_champion.difference.value for part in compared if part.against_champion}
         return Verdict(self.name, not worse, summary, figures)
@@ -57,10 +57,10 @@ class SliceGate(GateKind):
             unseen = " that the champion has not learned from" if evaluation.seen_by_champion else ""
             return f"of fewer than {self.rows} rows{unseen}"
         if isnan(compared.candidate.value) and isnan(compared.champion.value):
-            return f"on which {metric} says nothing of either model"
+            return f"on which {evaluation.label(metric)} says nothing of either model"
         return None
 
-    def _problem(self, metric: str, part: Slice) -> str | None:
+    def _problem(self, metric: str, evaluation: Evaluation, part: Slice) -> str | None:
         """Describe a slice that is worse, or whose difference nobody knows; None if it is neither."""
         if (compared := part.against_champion) is None:
             return f"{part.name}: nothing says how it compares, materialize evaluation again"
@@ -69,8 +69,8 @@ class SliceGate(GateKind):
         if compared.difference.high >= -margin:
             return None
         return (
-            f"{part.name}: {metric} {compared.difference.value:+.4f}, at best {compared.difference.high:+.4f}, needed: "
-            f"at least {-margin:+.4f}"
+            f"{part.name}: {evaluation.label(metric)} {compared.difference.value:+.4f}, at best "
+            f"{compared.difference.high:+.4f}, needed: at least {-margin:+.4f}"
         )
 
 

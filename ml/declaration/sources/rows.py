@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from ml.base.sql import DataError
+from ml.base.text import shortened
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -87,11 +88,21 @@ def _held(names: Iterable[str], columns: Iterable[Any], from_pandas: bool = Fals
         try:
             array = _array(values, from_pandas)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            refused[name] = str(error).splitlines()[0]
+            refused[name] = _several_types(values) or str(error).splitlines()[0]
         else:
             arrays.append(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
             held.append(name)
     return arrow_rows(pa.Table.from_arrays(arrays, held), refused)
+
+
+def _several_types(values: Any) -> str:
+    """Say of which types the values of a column are, with one of each; an empty text where they are of one."""
+    seen = dict[str, list[Any]]()
+    for value in values:
+        if value is not None and not (isinstance(value, float) and value != value):
+            seen.setdefault(type(value).__name__, []).append(value)
+    parts = [f"{len(some):,} {kind} such as {shortened(repr(some[0]), 40)}" for kind, some in seen.items()]
+    return f"holds values of several types: {', '.join(parts)}" if len(parts) > 1 else ""
 
 
 def _array(values: Any, from_pandas: bool = False) -> pa.Array:

@@ -46,7 +46,7 @@ def in_time(profile: Profile, coverage: Coverage) -> Draw:
             below = below + rows
         step = max(1, round(len(at) / 8))
         axes.set_xticks(at[::step], [coverage.starts[place] for place in at[::step]])
-        axes.set(ylabel=f"rows in a {coverage.unit}", ylim=(0, float(below.max()) * 1.05))
+        axes.set(ylabel=f"rows per {coverage.unit}", ylim=(0, float(below.max()) * 1.05))
         axes.grid(visible=False, axis="x")
         points = [(place, mean) for place, mean in zip(at, coverage.target, strict=True) if mean is not None]
         if points:

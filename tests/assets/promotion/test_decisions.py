@@ -451,7 +451,7 @@ def test_the_history_is_told_with_the_latest_first(second: Dated, monkeypatch: p
 
     assert "version 2 promoted instead of 1 by the gates" in lines[0]
     assert lines[1].startswith("    every gate passed: roc_auc is")
-    assert "roc_auc 0." in lines[2]
+    assert "roc_auc = 0." in lines[2]
     assert lines[3].endswith("version 1 promoted by the gates")
 
 

@@ -90,6 +90,6 @@ def test_a_candidate_waits_is_approved_and_protected_from_the_next_one(terminal:
     assert "refused     by roc_auc" in refused.stdout
     assert "; version 1 stays champion" in refused.stdout
     assert "REFUSED roc_auc: roc_auc is 0." in refused.stdout
-    assert "version 1 approved by ada\n    the first\n    accuracy 0." in history.stdout
+    assert "version 1 approved by ada\n    the first\n    accuracy at 0.5 = 0." in history.stdout
     assert back.exit_code == 1
     assert "no champion is known from before version 1; name a version with --to" in back.stderr

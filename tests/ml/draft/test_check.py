@@ -6,8 +6,10 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
-from ml.draft.check import check
+from ml.draft.check import check, remarkable
+from ml.tables.sources import load_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -61,6 +63,32 @@ def test_of_a_declared_text_all_may_be_different(tmp_path: Path) -> None:
     table = {"ignore": ["twin", "nothing"], "logical_types": {"name": "text"}}
 
     assert remarks(tmp_path, table=table) == {True: [], False: []}
+
+
+def test_numbers_that_the_source_does_not_read_as_such_are_worth_a_look(tmp_path: Path) -> None:
+    lines = [f"{row};{row},5;{row % 7}.5;0{row}" for row in range(90)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id;a;b;code", *lines]))
+    source = {"path": str(tmp_path / "rows.csv"), "separator": ";", "decimal": ","}
+    table = load_table("case", "rows", Table.model_validate({"source": source, "key": "id"}))
+
+    ((column, why, remedy),) = [remark for remark in remarkable(table, {"id"}, set()) if remark[0] != "code"]
+
+    assert (column, why) == ("b", "has texts that are numbers, written otherwise than its source says")
+    assert 'compute try_cast("b" as double), or say that it is a category' in remedy
+    assert not [remark for remark in remarkable(table, {"id"}, set(), {"b"}) if remark[0] == "b"]
+
+
+def test_times_of_several_formats_are_worth_a_look(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"id": range(90), "when": ["2024-05-13", "13/05/2024", "14/05/2024"] * 30})
+    frame.to_csv(tmp_path / "rows.csv", index=False)
+    table = load_table(
+        "case", "rows", Table.model_validate({"source": {"path": str(tmp_path / "rows.csv")}, "key": "id"})
+    )
+
+    ((column, why, remedy),) = remarkable(table, {"id"}, set())
+
+    assert (column, why) == ("when", "has times written as %d/%m/%Y and as ISO 8601, each of which is a category")
+    assert "compute coalesce(try_strptime" in remedy
 
 
 def test_prose_that_is_read_as_categories_is_worth_a_look(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Drafts of declarations: what each of eight data sets needs is in the draft of it, and the draft runs as it stands."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from ml.base.sql import DataError
+from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.draft.declaration import Draft, NoTargetError, draft
 from ml.examples.audit import audit_examples
 from ml.examples.build import make_examples
 from ml.features.define import define_features
+from ml.tables.computed import with_computed
 from ml.tables.sources import load_table
 from tests.support import twins
 
@@ -144,6 +146,37 @@ def test_marks_of_another_country_are_read_by_its_rules(tmp_path: Path) -> None:
         "dates": {"Eröffnet": "%d.%m.%Y"},
     }
     assert attributes["examples"]["target"] == "\"Kündigung\" = 'ja'"
+
+
+@pytest.mark.parametrize("group", [" ", "\u00a0", "\u202f", "'"])
+@pytest.mark.parametrize("point", [",", "."])
+def test_digits_in_groups_are_numbers(group: str, point: str, tmp_path: Path) -> None:
+    numbers = [1234567.5, 12.25, 999.5, -20500.75]
+    texts = [f"{number:_.2f}".replace(".", point).replace("_", group) for number in numbers]
+    lines = [f"{row};{texts[row % 4]};{row % 2}" for row in range(60)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id;amount;y", *lines]))
+
+    table = draft("case", [str(tmp_path / "rows.csv")], "y").attributes["tables"]["rows"]
+
+    loaded = load_table("case", "rows", Table.model_validate(table), {})
+    assert loaded["amount"].to_pylist()[:4] == numbers
+
+
+def test_times_of_several_formats_are_asked_about_with_what_computes_them(tmp_path: Path) -> None:
+    formats = ["%Y-%m-%d", "%d/%m/%Y", "%m-%d-%y %H:%M"]
+    days = [datetime(2024, 1, 1) + timedelta(days=place % 200) for place in range(300)]
+    lines = [f"{place},{day.strftime(formats[place % 3])},{place % 2},{place % 7}" for place, day in enumerate(days)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id,when,y,x", *lines]))
+
+    answer = draft("case", [str(tmp_path / "rows.csv")], "y")
+
+    (question,) = answer.questions
+    assert "is when a time? Its texts are written as" in question
+    at = next(place for place, line in enumerate(answer.text.splitlines()) if "computed:" in line)
+    computed = yaml.safe_load("\n".join(line.strip(" ")[2:] for line in answer.text.splitlines()[at : at + 2]))
+    table = answer.attributes["tables"]["rows"] | computed | {"time": "when_time", "ignore": ["when"]}
+    loaded = load_table("case", "rows", Table.model_validate(table), {})
+    assert with_computed("rows", Table.model_validate(table), loaded)["when_time"].to_pylist() == days
 
 
 def test_rows_that_point_at_an_example_are_synthesized(tmp_path: Path) -> None:

@@ -42,6 +42,20 @@ def test_a_key_of_two_columns_is_pointed_at_by_two(tmp_path: Path) -> None:
     assert "belong together by lines.product -> products.product, which features.synthesis follows" in further
 
 
+def test_keys_of_other_names_are_asked_about_by_their_values(tmp_path: Path) -> None:
+    orders = pd.DataFrame({"order_id": range(ROWS), "x": [n * 7 % 5 for n in range(ROWS)], "y": ALTERNATING})
+    orders["buyer"] = [f"{n % 40:04d}" for n in range(ROWS)]
+    people = pd.DataFrame({"CustNo": [f"{n:04d}" for n in range(40)], "x": [n % 3 for n in range(40)]})
+
+    answer = drafted(tmp_path, "y", orders=orders, people=people)
+
+    (question,) = answer.questions
+    assert "by their values orders.buyer -> people.CustNo (100%)" in question
+    assert '# relationships: ["orders.buyer -> people.CustNo"]' in answer.text
+    answered = answer.attributes | {"relationships": ["orders.buyer -> people.CustNo"]}
+    assert UseCaseSpec.model_validate(answered).lookups
+
+
 def test_a_column_that_leads_to_another_key_makes_it_the_key(tmp_path: Path) -> None:
     products = PRODUCTS.assign(product_id=range(9))
     sales = pd.DataFrame({"sale_id": range(ROWS), "product": LINES["product"], "y": ALTERNATING})

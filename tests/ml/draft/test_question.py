@@ -10,6 +10,7 @@ from ml.base.sql import DataError
 from ml.declaration.use_case import UseCaseSpec
 from ml.draft.declaration import Draft, draft
 from ml.examples.build import make_examples
+from ml.features.define import define_features
 from ml.tables.sources import load_table
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -44,6 +45,7 @@ def examples_of(answer: Draft) -> pd.DataFrame:
         (["f", "t"], "y = 't'"),
         (["Y", "N", "y"], "lower(trim(y)) = 'y'"),
         (["no", "No ", "YES", "yes"], "lower(trim(y)) = 'yes'"),
+        (["nein", "ja", "nein"], "y = 'ja'"),
     ],
 )
 def test_of_two_values_the_one_that_says_yes_is_asked_for(values: list[Any], target: str, tmp_path: Path) -> None:
@@ -60,6 +62,80 @@ def positive(value: str, target: str) -> bool:
     """Return whether a value is the one of an expression."""
     asked = target.split(" = ")[1].strip("'")
     return (value.strip().lower() if target.startswith("lower") else value) == asked
+
+
+def test_rows_are_counted_whatever_another_column_is_called_and_lacks(tmp_path: Path) -> None:
+    answer = drafted(tmp_path, ["a", "b", "c"], x=[1.5, None], before=[None, 2.5])
+
+    assert "y has 3 values, a (80 rows), b (80 rows), c (80 rows)" in answer.text
+
+
+@pytest.mark.parametrize("texts", [["$1,200.50", "$7", "$80.25"], ["12.5%", "3%", "7%"]])
+def test_amounts_are_a_number_to_predict(texts: list[str], tmp_path: Path) -> None:
+    answer = drafted(tmp_path, texts)
+
+    assert answer.attributes["task"] == "regression"
+    numbers = [float(text.strip("$%").replace(",", "")) for text in texts]
+    assert sorted(set(examples_of(answer)["target"])) == sorted(numbers)
+
+
+@pytest.mark.parametrize(
+    ("texts", "numbers"),
+    [
+        (["12,50 €", "7,05 €", "1.200,00 €"], [12.5, 7.05, 1200.0]),
+        (["€ 1 200,50", "€ 7", "-€ 3"], [1200.5, 7.0, -3.0]),
+        (["$1,200", "$7.25", "$3"], [1200.0, 7.25, 3.0]),
+        (["12,5 %", "3 %", "7,25 %"], [12.5, 3.0, 7.25]),
+        (["£1,200", "£2,300,400", "£3"], [1200.0, 2_300_400.0, 3.0]),
+        ([*(f"{row} €" for row in range(40)), "7,5 €"], [*map(float, range(40)), 7.5]),
+    ],
+)
+def test_amounts_are_read_by_the_marks_that_all_of_them_fit(
+    texts: list[str], numbers: list[float], tmp_path: Path
+) -> None:
+    answer = drafted(tmp_path, texts)
+
+    assert answer.attributes["task"] == "regression"
+    assert sorted(set(examples_of(answer)["target"])) == sorted(numbers)
+
+
+def test_a_text_among_amounts_that_is_none_is_no_example(tmp_path: Path) -> None:
+    rows = pd.DataFrame({"id": range(600), "x": range(600), "y": [f"${row % 30}.50" for row in range(600)]})
+    rows.loc[[7, 77], "y"] = ["on request", None]
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+
+    examples = examples_of(draft("case", [str(tmp_path / "rows.csv")], "y"))
+
+    assert len(examples) == 598
+    assert examples["target"].notna().all()
+
+
+def test_the_column_that_is_predicted_is_no_key(tmp_path: Path) -> None:
+    values = list(range(ROWS, 0, -1))
+
+    tables = drafted(tmp_path, values).attributes["tables"]
+    unnamed = draft("case", [str(tmp_path / "rows.csv")], "id").attributes["tables"]
+
+    assert (tables["rows"]["key"], unnamed["rows"]["key"]) == ("id", "y")
+
+
+def test_a_column_with_a_name_that_every_example_has_is_no_feature(tmp_path: Path) -> None:
+    answer = drafted(tmp_path, [0, 1], cutoff=[1.5, 2.5, 3.5], split=["a", "b", "c"], Target=[4, 5, 7])
+
+    assert answer.attributes["tables"]["rows"]["ignore"] == ["cutoff", "split", "Target"]
+    spec = UseCaseSpec.model_validate(answer.attributes)
+    tables = {name: load_table("case", name, table, spec.times_of(name)) for name, table in spec.tables.items()}
+    assert [feature.name for feature in define_features("case", spec, tables).features] == ["x"]
+
+
+def test_files_of_the_same_columns_are_to_be_one_table(tmp_path: Path) -> None:
+    for name in ("jan", "feb"):
+        pd.DataFrame({"id": range(60), "x": range(60), "y": [0, 1] * 30}).to_csv(tmp_path / f"{name}.csv", index=False)
+
+    with pytest.raises(
+        DataError, match=r"say which: jan\.y, feb\.y\. Files of the same columns are one table: put them"
+    ):
+        draft("case", [str(tmp_path / "jan.csv"), str(tmp_path / "feb.csv")], "y")
 
 
 def test_two_classes_beside_rare_ones_are_a_binary_task(tmp_path: Path) -> None:

@@ -33,6 +33,30 @@ def test_an_array_of_json_is_refused_with_what_to_make_of_it(tmp_path: Path) -> 
         options_of(str(tmp_path / "x.json"))
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.json", json.dumps({"rows": [{"id": 1}]}, indent=1).encode(), "one value of JSON over several lines.*jq -c"),
+        ("x.xls", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600), "an old Excel or Word file; save its table"),
+        ("x.pdf", b"%PDF-1.4\n%abc", "a PDF"),
+        ("x.csv", b"\n<!DOCTYPE html>\n<html>", "a web page"),
+        ("x.csv", b"\xef\xbb\xbf<?xml version='1.0'?>", "XML"),
+    ],
+)
+def test_files_of_other_kinds_are_refused_by_their_kind(
+    name: str, content: bytes, message: str, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_bytes(content)
+
+    with pytest.raises(DataError, match=f"{name}' is {message}"):
+        options_of(str(tmp_path / name))
+
+
+def test_a_pattern_is_answered_with_the_folder(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"\*.csv' does not exist; several files of one table are read by their folder"):
+        options_of(str(tmp_path / "*.csv"))
+
+
 def test_bytes_that_are_no_rows_are_refused_by_the_name_of_their_file(tmp_path: Path) -> None:
     (tmp_path / "x.csv").write_bytes(bytes(range(256)) * 20)
 

@@ -7,9 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import yaml
+from pyarrow import csv
 
 from ml.base.sql import DataError
+from ml.declaration.tables import Table
+from ml.draft.notes import plain
 from ml.draft.table import draft_table
+from ml.tables.sources import load_table
 
 
 @pytest.mark.parametrize(
@@ -73,6 +77,31 @@ def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], coun
         assert table.facts["n"].counts_rows is counts
 
 
+@pytest.mark.parametrize("largest", [2**63 - 1, 2**63 + 5])
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_whole_numbers_beyond_64_bits_keep_every_digit(largest: int, ending: str, tmp_path: Path) -> None:
+    rows = pa.table({"id": range(40), "u": pa.array([largest - row % 7 for row in range(40)], pa.uint64())})
+    file = tmp_path / f"rows.{ending}"
+    pq.write_table(rows, file) if ending == "parquet" else csv.write_csv(rows, file)
+
+    with draft_table(str(file)) as table:
+        entries = plain(table.entries(None, None, {}))
+
+    loaded = load_table("case", "rows", Table.model_validate(entries))
+    assert list(map(int, loaded["u"].to_pylist())) == rows["u"].to_pylist()
+
+
+def test_numbers_with_another_point_than_the_others_are_asked_about(tmp_path: Path) -> None:
+    lines = [f"{row};{row},5;{row}.5;{row}" for row in range(40)]
+    (tmp_path / "rows.csv").write_text("\n".join(["id;comma;point;whole", *lines]))
+
+    with draft_table(str(tmp_path / "rows.csv")) as table:
+        question = table.entries(None, None, {})["question about numbers"]
+
+    assert "are the texts of point numbers?" in question.text
+    assert yaml.safe_load("\n".join(question.lines)) == {"computed": {"point_number": 'try_cast("point" as double)'}}
+
+
 @pytest.mark.parametrize(
     ("texts", "asked"),
     [
@@ -80,6 +109,7 @@ def test_numbers_that_rise_by_one_count_the_rows(numbers: list[int | None], coun
         (["€ 1,234.50", "€ 7"], True),
         (["$7", "-$8"], True),
         (["A1", "B2"], False),
+        (["12,50 €", "12.50 €"], False),
         (["7 kg"], False),
     ],
 )

@@ -107,6 +107,45 @@ def declaration(tmp_path: Path) -> dict[str, Any]:
     return declared(tmp_path)
 
 
+def with_details(declaration: dict[str, Any], link: str, key: str, frame: pd.DataFrame, folder: Path) -> None:
+    frame.to_csv(folder / "details.csv", index=False)
+    declaration["tables"]["details"] = {"source": {"path": str(folder / "details.csv")}, "key": key}
+    declaration["relationships"] = [*declaration["relationships"], link]
+
+
+def test_a_row_that_is_found_by_the_own_key_of_an_example_is_looked_up(
+    declaration: dict[str, Any], tmp_path: Path
+) -> None:
+    scores = pd.DataFrame({"customer": range(19), "score": np.arange(19) * 1.5})
+    with_details(declaration, "customers.id -> details.customer", "customer", scores, tmp_path)
+    spec, tables = case(declaration)
+
+    matrix = feature_matrix(spec, define_features("shop", spec, tables), tables, asked_rows())
+
+    assert matrix["details.score"].equals(matrix["id"].map(scores["score"]).rename("details.score"))
+    assert "COUNT(orders)" in matrix
+    assert not [name for name in matrix if "(details" in name]
+
+
+@pytest.mark.parametrize(
+    ("link", "key", "remedy"),
+    [
+        ("details.id -> customers.id", "id", r"write customers.id -> details.id, and it is looked up"),
+        ("details.product -> products.product", "product", "make one table of both at their source"),
+    ],
+)
+def test_of_one_row_nothing_is_aggregated_and_what_to_write_is_said(
+    declaration: dict[str, Any], tmp_path: Path, link: str, key: str, remedy: str
+) -> None:
+    frame = pd.DataFrame({"id": range(20), "more": range(20)} if key == "id" else {"product": list("pqr"), "more": 1})
+    with_details(declaration, link, key, frame.assign(at=START), tmp_path)
+    declaration["tables"]["details"]["time"] = "at"
+    spec, tables = case(declaration)
+
+    with pytest.raises(DataError, match=f"at most, of which features.synthesis aggregates nothing; {remedy}"):
+        define_features("shop", spec, tables)
+
+
 def test_a_trend_over_a_window_of_all_of_the_past_is_that_of_all_of_it(declaration: dict[str, Any]) -> None:
     declaration["features"]["synthesis"] = {"aggregations": ["trend"], "depth": 1, "windows": ["9d", "999d"]}
     spec, tables = case(declaration)

@@ -131,6 +131,16 @@ def test_settings_of_what_is_no_text_are_refused_with_those_that_are(name: str) 
         define(spec_of(features={"text": {name: {}}}))
 
 
+@pytest.mark.parametrize("name", ["body: no words", 'body: words "never seen"', 'products.about: characters "red"'])
+def test_a_column_with_the_name_of_a_number_of_a_text_is_refused_by_both_names(name: str) -> None:
+    sources = tables(spec_of())
+    sources["reviews"] = sources["reviews"].append_column(name, sources["reviews"]["stars"])
+
+    with pytest.raises(DataError, match=r"the column .* has the name of a number that the text 'body|products"):
+        define_features("useful", spec_of(), sources)
+    define_features("useful", spec_of(features={"ignore": [name]}), sources)
+
+
 @pytest.mark.parametrize(
     ("terms", "message"),
     [
@@ -187,6 +197,7 @@ def test_the_service_answers_as_the_batch_does_to_the_bit(bundle: Any) -> None:
     alone = [predictor.predict([request]).scores[0] for request in requests]
 
     assert together == alone == batch.tolist()
+    assert not predictor.is_quick
     assert len(set(together)) > 10
 
 

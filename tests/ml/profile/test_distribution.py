@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml.profile.distribution import FEW, MISSING, MOST_TEXTS, bars, most_frequent, number, quantiles
+from ml.profile.distribution import BINS, FEW, MISSING, MOST_TEXTS, bars, most_frequent, number, quantiles
 from ml.profile.record import Bar
 from tests.support.profiled import column_of
 
@@ -62,6 +62,63 @@ def test_every_row_of_a_split_is_in_one_bar(values: np.ndarray) -> None:
     missing = {bar.label: bar for bar in found}.get(MISSING)
     gone = pd.isna(pd.Series(values))
     assert (missing.shares["train"] if missing else 0) == pytest.approx(gone[::2].mean())
+
+
+@pytest.mark.parametrize("last", [31, 53, 60, 72, 100, 366, 1000])
+def test_bars_of_whole_numbers_hold_as_many_of_them_each(last: int) -> None:
+    values = np.tile(np.arange(1, last + 1), 24)
+
+    found = bars(column_of(values), {"train": np.arange(len(values)), "test": np.arange(0)}, None)
+
+    first, *whole, partial = (bar.shares["train"] for bar in found)
+    assert len(found) <= BINS
+    assert whole == pytest.approx([whole[0]] * len(whole))
+    assert whole[0] <= first <= 1.5 * whole[0]  # either end holds the few beyond it too
+    assert partial <= 1.5 * whole[0]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        RANDOM.integers(0, 99, 2000),
+        RANDOM.normal(size=2000),
+        RANDOM.integers(-40, 3, 2000) * 7.0,
+        np.where(np.arange(2000) == 5, -np.inf, RANDOM.lognormal(3, 3, 2000)),
+        RANDOM.integers(-(2**62), 2**62, 2000),
+    ],
+)
+def test_the_label_of_a_bar_is_true_of_its_rows(values: np.ndarray) -> None:
+    found = bars(column_of(values), {"train": np.arange(2000), "test": np.arange(0)}, None)
+
+    numbers = np.sort(values.astype(float))
+    end = 0
+    for bar in found:
+        rows = round(bar.shares["train"] * 2000)
+        held, end = numbers[end : end + rows], end + rows
+        first, last = bounds(bar.label)
+        loose = 0.002 * abs(held).max(initial=0) if rows and np.isfinite(held).all() else 0  # labels have four digits
+        assert not rows or (first - loose <= held[0] and held[-1] <= last + loose), bar.label
+    assert end == 2000
+
+
+def bounds(label: str) -> tuple[float, float]:
+    """The numbers that a label allows."""
+    words = label.replace(",", "").split()
+    if words[0] == "up":
+        return -np.inf, float(words[2])
+    if words[0] == "from":
+        return float(words[1]), np.inf
+    return float(words[0]), float(words[-1])
+
+
+def test_texts_that_look_like_the_bars_of_others_and_of_missing_ones_are_values() -> None:
+    found = bars(column_of([MISSING, "(2 others)", None, MISSING]), {"train": np.arange(4), "test": np.arange(0)}, None)
+
+    assert [(bar.label, bar.holds) for bar in found] == [
+        (MISSING, "values"),
+        ("(2 others)", "values"),
+        (MISSING, "missing"),
+    ]
 
 
 def test_the_mean_target_of_a_value_is_that_of_its_training_rows() -> None:

@@ -92,6 +92,31 @@ def test_a_rare_class_is_named(target: Any, kind: Any, sentence: str) -> None:
     assert f"{sentence} Accuracy says little here." in found
 
 
+def test_of_many_columns_of_noise_none_tells_more_than_chance() -> None:
+    noise = pd.DataFrame(RANDOM.normal(size=(ROWS, 300))).rename(columns="n{}".format)
+
+    alone, beside = (profile_of(frame, Y).findings[-1] for frame in (noise, noise.assign(x=Y + NOISE)))
+
+    assert alone.startswith("No column tells more of the target than chance would")
+    assert beside.startswith("300 of 301 columns tell no more")
+
+
+@pytest.mark.parametrize("kind", ["binary", "regression"])
+def test_a_target_with_one_value_in_training_is_named_and_no_rare_class(kind: Any) -> None:
+    (found,) = profile_of(pd.DataFrame({"x": NOISE}), TEST.astype("int8"), kind).findings
+
+    assert found == "The target has the same value in every training row: a model can learn nothing of it."
+
+
+@pytest.mark.parametrize("rows", [10, 15, 25])
+def test_of_a_handful_of_rows_no_column_nearly_gives_the_target_by_chance(rows: int) -> None:
+    alike = [Y[:rows], 1 - Y[:rows], np.where(Y[:rows], "a", "b"), np.arange(rows), np.arange(rows)[::-1] ** 2]
+    for y in (np.arange(rows) % 2, (np.arange(rows) > rows // 2).astype(int), Y[:rows]):
+        profile = profile_of(pd.DataFrame(dict(zip("abcde", alike, strict=True))), y)
+        if any("No column tells more" in finding for finding in profile.findings):
+            assert not [finding for finding in profile.findings if "nearly give" in finding]
+
+
 def test_columns_that_tell_nothing_are_counted() -> None:
     frame = pd.DataFrame({"x": Y + NOISE, **{f"n{place}": RANDOM.normal(size=ROWS) for place in range(4)}})
 

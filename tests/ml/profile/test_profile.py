@@ -130,6 +130,26 @@ def test_without_a_column_there_is_a_profile_of_the_examples() -> None:
     assert (found.columns, found.heatmap, found.findings) == ((), (), ())
 
 
+def test_of_a_text_whose_words_count_nothing_is_said_by_which_text_it_is() -> None:
+    table = {"source": {"path": "rows.csv"}, "key": "id", "logical_types": {"note": "text"}}
+    notes = [f"note {place % 160} of many" if place % 5 < 3 else f"other {place}" for place in range(500)]
+
+    profile = profile_of(pd.DataFrame({"note": notes}), np.arange(500) % 2, tables={"rows": table})
+    (note,) = profile.columns
+
+    assert (note.type, note.alone, note.by_chance, note.drift["test"].unseen) == ("words", None, 1.0, 1.0)
+    assert profile.findings == ()
+
+
+def test_whole_numbers_that_no_double_tells_apart_are_counted_and_are_no_copies() -> None:
+    first = pd.Series(2**60 + np.arange(100) % 50).astype("Int64").mask(np.arange(100) == 3)
+
+    profiled = columns(profile_of(pd.DataFrame({"id_a": first, "id_b": first + 1, "id_c": first}), np.arange(100) % 2))
+
+    assert [profiled[name].distinct for name in ("id_a", "id_b", "id_c")] == [50, 50, 50]
+    assert [profiled[name].same_as for name in ("id_a", "id_b", "id_c")] == [None, None, "id_a"]
+
+
 def test_copies_are_named_after_the_first() -> None:
     frame = pd.DataFrame({"b": X, "a": X, "c": -X, "t": FRAME["group"], "s": FRAME["group"], "one": 1.0, "two": 1.0})
 

@@ -111,6 +111,37 @@ def test_the_interval_of_numbers_and_the_threshold_of_classes_are_told() -> None
     assert f"± {figure(numbers.coverage.half_width)}" in page("regression")
 
 
+def test_a_metric_at_a_decision_says_so_wherever_it_is_the_one_that_counts() -> None:
+    evaluation, inputs, explained = made("binary", metric="accuracy")
+    drawn = pictures(evaluation, inputs, explained, COORDINATES["id"])
+
+    content = re.sub(r"base64,[^\"]+", "", html("zoo", inputs.spec, evaluation, [], drawn, COORDINATES))
+
+    texts = re.sub(r"<[^>]+>", "\n", re.sub(r"(?s)<(style|script).*?</\1>", "", content))
+    assert re.findall(r".*\baccuracy\b(?! at (?:0\.5|the threshold)).*", texts) == []
+    assert texts.count("accuracy at 0.5") > 6
+    with_pictures = [text for text in axes_of(evaluation, inputs, explained) if "accuracy" in text]
+    assert with_pictures
+    assert all("accuracy at 0.5" in text for text in with_pictures)
+
+
+def axes_of(*made: Any) -> list[str]:
+    """The labels of the axes of all pictures."""
+    from matplotlib.figure import Figure
+
+    labels: list[str] = []
+    draw = Figure.savefig
+
+    def noted(figure: Figure, *where: Any, **how: Any) -> None:
+        labels.extend(text for axes in figure.axes for text in (axes.get_xlabel(), axes.get_ylabel()))
+        draw(figure, *where, **how)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Figure, "savefig", noted)
+        pictures(*made, COORDINATES["id"])
+    return labels
+
+
 def test_accuracies_say_where_the_decision_falls() -> None:
     found, _, _ = made("binary")
     assert found.reference is not None

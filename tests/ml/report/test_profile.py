@@ -117,6 +117,29 @@ def test_of_many_columns_the_first_stand_open_others_unfold_and_the_rest_is_coun
     assert f"and {MOST + 7 - IN_SHORT:,} more, on the page" in in_short(profile)
 
 
+def test_flags_and_texts_in_parentheses_have_their_shares_and_no_span_of_time_an_article() -> None:
+    values = np.array(["(none)", "(missing)", None, "a"])[np.arange(len(FRAME)) % 4]
+    frame = pd.DataFrame({"text": values, "yes": np.arange(len(FRAME)) % 4 == 0})
+
+    content = page(profile_of(frame, TARGETS["binary"]))
+
+    assert "(missing) 25%, (none) 25%, a 25%" in content
+    assert "false 75%, true 25%" in content
+    assert content.count('class="gone" x=') == 1
+    assert re.search("rows of train per (day|week|month)", page(timed()))
+
+
+def test_of_many_classes_there_is_a_row_each_the_frequent_ones_first() -> None:
+    classes = [f"k{place // 5 % 20 if place % 3 else 7}" for place in range(len(FRAME))]
+
+    content = page(profile_of(FRAME, classes, "multiclass"))
+
+    rows = re.findall("<tr><td>(k[0-9]+)<td", content)
+    assert rows[0] == "k7"
+    assert sorted(rows) == sorted(set(classes))
+    assert "<summary>20 classes" in content
+
+
 def test_the_table_in_the_ui_has_a_line_for_each_column_and_no_markup_of_the_data() -> None:
     frame = FRAME.rename(columns={"x": "x`|<b>"})
 

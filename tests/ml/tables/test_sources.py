@@ -161,6 +161,22 @@ class MixedSource(FileSource):
         yield table_rows("x", pd.DataFrame({"id": [1, 2], "size": ["large", 3]}))
 
 
+@pytest.mark.parametrize("key", ["shared", "n", "rows", "id"])
+@pytest.mark.parametrize("value", ["0", "7", "a"])
+def test_keys_that_are_not_unique_are_counted_whatever_they_are_called(key: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text(f"{key},x\n{value},1\n{value},2\n{value},3\nz,4\n")
+
+    with pytest.raises(DataError, match=rf"key \['{key}'\]: 3 rows share their key with another, first .*'{value}'"):
+        load_table("shop", "orders", Table(source=FileSource(path=str(tmp_path / "rows.csv")), key=key))
+
+
+def test_a_column_of_several_types_is_named_with_a_value_of_each() -> None:
+    rows = values_rows(["id", "x"], [[1, 2, "Total", None], [1.5, float("nan"), 2.5, 3.5]])
+
+    assert rows.schema.names == ["x"]
+    assert rows.refused == {"id": "holds values of several types: 2 int such as 1, 1 str such as 'Total'"}
+
+
 def test_a_column_of_mixed_types_is_named() -> None:
     with pytest.raises(DataError, match=r"table 'orders'.*column 'size'.*values of one type"):
         load_table("shop", "orders", Table(source=MixedSource(path="x.csv"), key="id"))

@@ -46,6 +46,9 @@ def test_the_champion_answers_business_columns_as_the_service_does_to_the_bit_an
     assert answers["score"].sort_index().tolist() == service.scores
     assert answers["decision"].sort_index().tolist() == [score >= predictor.thresholds[0] for score in service.scores]
     assert list(answers["warnings"]) == [[]] * 600
+    far = model.predict(rows.head(1).assign(x_a=1e6))["warnings"].item()
+    assert len(far) == 1
+    assert far[0].startswith("x_a 1000000.0 is far from training, where it was from -")
 
 
 def test_its_signature_has_the_names_of_the_business(packaged: Small) -> None:

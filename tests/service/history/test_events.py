@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -15,6 +16,7 @@ from service.history.log import EventLog, EventLogError
 from service.history.state import Histories
 from service.plan.document import BundleError
 from service.plan.parts import EventTable, View
+from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords, Record
 from service.windows.sums import LIMIT
 from tests.support.past import FEATURES, PLAN, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, sent, values_of
@@ -266,3 +268,14 @@ def test_events_that_cannot_be_logged_do_not_count(tmp_path: Path) -> None:
         events_of(histories, Full(tmp_path, "past")).accept("events", [sent(ROW)])
 
     np.testing.assert_array_equal(values_of(histories, RECORD), reference([], RECORD))
+
+
+def test_rows_for_which_there_is_no_time_are_neither_kept_nor_seen(tmp_path: Path) -> None:
+    histories, log = histories_of([]), EventLog(tmp_path, "past")
+    events, state = events_of(histories, log), histories.state
+
+    with pytest.raises(OutOfTimeError):
+        events.accept("events", [sent(ROW)], deadline=time.monotonic() - 1)
+
+    assert histories.state is state
+    assert log.read() == []

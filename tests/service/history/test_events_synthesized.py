@@ -20,6 +20,7 @@ from service.predict.features import FeatureBuilder, Inputs
 from service.records.reader import InvalidRecords, RecordReader
 from tests.support.synthesized import (
     ITEMS,
+    NO_CITY,
     ORDERS,
     ORDERS_QUERY,
     PLAN,
@@ -83,7 +84,7 @@ def test_a_row_sent_again_may_belong_to_another_customer() -> None:
     assert (moved, again) == (Accepted(1, 1), Accepted(2, 1))
     values, warnings = values_of(histories, [record(1), record(2), record(3)])
     assert [row[0] for row in values] == [1.0, 0.0, 2.0]
-    assert warnings == [[], ["orders: no row for customer_id 2"], []]
+    assert warnings == [[NO_CITY], ["orders: no row for customer_id 2", NO_CITY], [NO_CITY]]
 
 
 def test_a_row_that_the_query_leaves_out_takes_the_earlier_one_away() -> None:

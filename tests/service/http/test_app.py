@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+import asyncio
 import json
+import sys
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
 from service.http.app import Application
-from service.http.bodies import MAX_BODY_BYTES
+from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import Predictor
 
@@ -46,6 +50,9 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
         "GET /",
         "GET /coordinates",
         "GET /healthz",
+        "GET /livez",
+        "GET /metrics",
+        "GET /openapi.json",
         "GET /readyz",
         "GET /schema",
         "POST /events",
@@ -54,6 +61,47 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
     for route in routes:
         method, path = route.split()
         assert client.request(method, path).status_code not in (404, 405)
+
+
+def test_a_get_route_answers_head_and_another_method_is_told_which_to_take(client: TestClient) -> None:
+    head, post = client.head("/healthz"), client.post("/schema")
+
+    assert (head.status_code, head.content) == (200, b"")
+    assert (post.status_code, post.headers["allow"]) == (405, "GET, HEAD")
+    assert post.json()["error"] == "/schema takes GET, HEAD, and not POST"
+
+
+def test_it_may_be_mounted_in_another_application(served: Served, record: dict[str, Any]) -> None:
+    client = TestClient(Starlette(routes=[Mount("/models/delays", Application(served))]))
+
+    assert client.post("/models/delays/predict", json=record).status_code == 200
+    assert client.get("/models/delays/").json()["use_case"] == "flight_delays"
+    assert "there is no /nowhere; the routes are" in client.get("/models/delays/nowhere").json()["error"]
+
+
+def test_a_record_is_answered_by_few_calls(served: Served, record: dict[str, Any]) -> None:
+    body, sent, calls = json.dumps(record).encode(), list[Any](), list[str]()
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": [(b"content-type", b"application/json")]}
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async def ask() -> None:
+        sys.setprofile(lambda frame, event, _: calls.append(frame.f_code.co_name) if event == "call" else None)
+        await app(scope, receive, send)
+        sys.setprofile(None)
+
+    app = Application(served)
+    asyncio.run(ask())  # the first request makes what later ones find
+    calls.clear()
+    asyncio.run(ask())
+
+    assert sent[0]["status"] == 200
+    # The time of a request is mostly that of its calls: a router and its middleware would add a half to these.
+    assert len(calls) <= 125, calls
 
 
 def test_the_example_of_the_index_can_be_sent(client: TestClient) -> None:
@@ -85,10 +133,31 @@ def test_only_json_is_read(client: TestClient, record: dict[str, Any], content_t
     assert response.status_code == status
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "br", "deflate"])
+def test_a_body_that_is_packed_is_refused(client: TestClient, record: dict[str, Any], encoding: str) -> None:
+    response = client.post("/predict", json=record, headers={"content-encoding": encoding})
+
+    assert response.status_code == 415
+    assert "send the body as it is" in response.json()["error"]
+
+
+@pytest.mark.parametrize("encoding", ["identity", "Identity", ""])
+def test_a_body_that_is_not_packed_may_say_so(client: TestClient, record: dict[str, Any], encoding: str) -> None:
+    assert client.post("/predict", json=record, headers={"content-encoding": encoding}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/%ff", "/%00", "/predict/", "/pr%C3%A9dict", "/" + "x" * 5000])
+def test_a_path_that_is_no_route_is_a_404_in_few_words(client: TestClient, path: str) -> None:
+    response = client.get(path)
+
+    assert response.status_code == 404
+    assert len(response.json()["error"]) < 500
+
+
 def test_an_announced_body_that_is_too_long_is_refused(client: TestClient) -> None:
-    response = client.post(
-        "/predict", content=b" " * (MAX_BODY_BYTES + 1), headers={"content-type": "application/json"}
-    )
+    longer = b" " * (Limits().body_bytes + 1)
+
+    response = client.post("/predict", content=longer, headers={"content-type": "application/json"})
 
     assert response.status_code == 413
 
@@ -105,7 +174,7 @@ def test_an_exception_is_a_500_that_keeps_its_traceback_to_the_log(
     served: Served, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     class Broken(Predictor):
-        def predict(self, records: Any) -> Any:
+        def predict(self, records: Any, deadline: Any = None) -> Any:
             raise RuntimeError("the secret of the house")
 
     assert served.predictor is not None

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
+from asyncio import _get_running_loop
+from collections.abc import Sequence
 from typing import Any
 
+import onnx
 import pytest
 from starlette.testclient import TestClient
 
 from service.http.app import Application
 from service.http.native import MAX_SHOWN_PROBLEMS
 from service.http.served import Served
+from service.predict.predictor import Prediction, Predictor
 
 GOLDEN_SCORE = 0.9355352  # of the record, by hand: sigmoid(2.675)
 
@@ -34,6 +38,49 @@ def test_a_batch_gets_as_many_scores(client: TestClient, record: dict[str, Any],
     assert len(content["scores"]) == count
     assert content["scores"][:-1] == [pytest.approx(GOLDEN_SCORE, abs=1e-6)] * (count - 1)
     assert content["warnings"] == [[]] * (count - 1) + [["planes: no row for tailnum 'N9'"]]
+
+
+@pytest.mark.parametrize("is_quick", [True, False])
+def test_records_that_may_take_long_are_answered_beside_other_requests(
+    client: TestClient, served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, is_quick: bool
+) -> None:
+    in_loop = []
+
+    class Watched(Predictor):
+        def predict(self, records: Sequence[Any], *limits: Any) -> Prediction:
+            in_loop.append(_get_running_loop() is not None)
+            return super().predict(records, *limits)
+
+    monkeypatch.setattr(Watched, "is_quick", is_quick)
+    served.require_predictor().__class__ = Watched
+
+    assert client.post("/predict", json=record).status_code == 200
+    assert in_loop == [is_quick]
+
+
+def test_values_that_training_had_not_are_warned_of(write_bundle: Any, record: dict[str, Any]) -> None:
+    folder = write_bundle()
+    model = onnx.load(folder / "model.onnx")
+    usual = {"distance": {"missing": 0.0, "lowest": 17.0, "highest": 4983.0}, "charter": {"missing": 0.5}}
+    model.metadata_props.add(key="sextant.usual", value=json.dumps(usual))
+    onnx.save(model, folder / "model.onnx")
+    served = Served()
+    served.load(folder)
+    client = TestClient(Application(served))
+
+    records = [record, {**record, "distance": -500}, {"scheduled_departure": record["scheduled_departure"]}]
+    content = client.post("/predict", json={"records": records}).json()
+
+    assert content["warnings"] == [
+        [],
+        ["distance -500 is far from training, where it was from 17 to 4983"],
+        [
+            "distance is missing, as in 0.0% of the rows of training",
+            "planes: no row, for tailnum is missing",
+            "weather: no row, for origin is missing",
+            "origin: no history, for origin is missing",
+        ],
+    ]
 
 
 def test_coordinates_are_the_bundles_and_name_the_providers(client: TestClient) -> None:
@@ -83,6 +130,32 @@ def test_a_number_that_is_not_finite_is_named(client: TestClient, record: dict[s
 
     assert response.status_code == 422
     assert response.json()["problems"][0]["field"] == "distance"
+
+
+def test_a_number_without_a_finite_answer_is_named_and_the_others_are_not(
+    write_bundle: Any, record: dict[str, Any]
+) -> None:
+    served = Served()  # 10 * 3e38 and -1e37 * 100 are infinite in float32, and their sum is none
+    weights = [10.0, -1e37, 0.1]
+    served.load(write_bundle(numeric=["distance", "planes.seats", "charter"], weights=weights, golden_score=0.0))
+    client, fine = TestClient(Application(served)), {**record, "charter": True}
+
+    response = client.post("/predict", json={"records": [fine, {**fine, "distance": 3e38}, fine]})
+
+    assert response.status_code == 422
+    assert response.json() == {
+        "error": "1 problem in 1 record; no record was scored",
+        "problems": [
+            {
+                "error": "the model has no finite answer to it",
+                "record": 1,
+                "field": "distance",
+                "given": 3e38,
+                "allowed": "numbers for which the model computes a finite one, such as those of training",
+            }
+        ],
+    }
+    assert client.post("/predict", json=fine).json()["score"] == 0.0
 
 
 def test_many_problems_are_cut_short_and_counted(client: TestClient) -> None:

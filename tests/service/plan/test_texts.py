@@ -1,6 +1,7 @@
 """Texts as numbers, against counts by hand, a plain second implementation, and scikit-learn where it does the same."""
 
 import math
+import time
 import unicodedata
 from collections import Counter
 
@@ -32,6 +33,29 @@ TEXTS = st.text(st.sampled_from("aAbBñÉßİ\u0661हि\u0301ﬁ -_.,\n\t!7\u2
 )
 def test_a_text_is_cut_where_no_letter_digit_or_mark_of_one_is(text: str, words: list[str]) -> None:
     assert words_of(text) == words
+
+
+@given(st.text(st.sampled_from("aI\u0131İßŉΐΰΫΪέΈ\u0301\u0308\u0327\u0344\u0358ﬃ한"), max_size=12))
+def test_all_spellings_of_a_text_have_the_same_words(text: str) -> None:
+    spelled = words_of("x" + text)
+
+    composed = [unicodedata.normalize(form, "x" + text) for form in ("NFC", "NFD", "NFKC", "NFKD")]
+
+    assert [words_of(spelling) for spelling in composed] == [spelled] * 4
+    assert words_of(" ".join(spelled)) == spelled
+    assert [words_of(spelling.casefold()) for spelling in composed] == [spelled] * 4
+    assert "\u0131" in text or [words_of(spelling.upper()) for spelling in composed] == [spelled] * 4
+
+
+def test_a_letter_counts_with_its_first_marks_alone_so_that_no_text_takes_the_square_of_its_length() -> None:
+    marked = "a" + "\u0301\u0316" * 100_000
+
+    started = time.process_time()
+    (word,) = words_of(marked)
+
+    assert time.process_time() - started < 2
+    assert word == words_of("a" + "\u0301\u0316" * 15)[0]
+    assert words_of("a" + "\u0301\u0316" * 14) != [word]
 
 
 def test_a_text_becomes_the_weights_of_the_terms_that_most_training_texts_have() -> None:
@@ -77,7 +101,7 @@ def test_it_is_what_a_plain_count_of_all_terms_gives(
 def plain_words(text: str | None) -> list[str]:
     """The words, character by character."""
     words = [""]
-    for letter in unicodedata.normalize("NFKC", text or "").casefold():
+    for letter in unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text or "").casefold()):
         is_mark = unicodedata.category(letter)[0] == "M"
         if letter.isalnum() or (is_mark and words[-1]):
             words[-1] += letter

@@ -89,8 +89,9 @@ def test_a_model_that_does_not_keep_the_contract_is_refused(changes: dict[str, A
     assert message in str(raised.value)
 
 
-@pytest.mark.parametrize("scores", [np.array([np.nan], np.float32), np.array([[0.5, 0.5]], np.float32)])
-def test_an_answer_that_is_no_score_is_an_error(scores: Any) -> None:
+def test_an_answer_of_another_shape_is_an_error() -> None:
+    scores = np.array([[0.5, 0.5]], np.float32)
+
     with pytest.raises(ArithmeticError, match="1 records were answered"):
         Model(Session(scores=scores), [CPU]).score(ONE_ROW)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from service.plan.document import Plan
 from service.plan.reading import read_plan
-from service.records.reader import InvalidRecords, RecordReader, record_schema, to_us
+from service.records.reader import PARSERS, InvalidRecords, Problem, RecordReader, RowReader, record_schema, to_us
 
 
 @pytest.fixture
@@ -151,3 +151,31 @@ def test_the_schema_names_types_required_columns_and_an_example(read: RecordRead
     assert schema["required"] == ["scheduled_departure"]
     assert schema["additionalProperties"] is False
     assert schema["examples"] == [record]
+
+
+JSON_VALUES = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.integers().map(lambda number: number * 10**30),
+    st.floats(),
+    st.text(),
+    st.sampled_from(["2014-01-03", "2014-01-03T10:00:00", "2014-01-03T10:00:00Z", "\ud800"]),
+    st.just([]),
+    st.just({}),
+)
+
+
+@pytest.mark.parametrize("kind", sorted(PARSERS))
+@given(value=JSON_VALUES)
+def test_a_value_is_taken_if_the_parser_of_its_type_takes_it(kind: Any, value: Any) -> None:
+    problems = list[Problem]()
+
+    row = RowReader({"x": kind}, []).values({"x": value}, 0, problems)
+
+    try:
+        expected = PARSERS[kind](value)
+    except ValueError:
+        assert [(problem.record, problem.field) for problem in problems] == [(0, "x")]
+    else:
+        assert problems == []
+        assert (row["x"], type(row["x"])) == (expected, type(expected))

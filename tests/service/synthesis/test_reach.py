@@ -5,7 +5,7 @@ from typing import Any
 from service.plan.parts import Synthesis
 from service.synthesis.labels import Labels
 from service.synthesis.reach import Reach
-from tests.support.synthesized import PLAN, item, order, plan_with, record, shop
+from tests.support.synthesized import NO_CITY, PLAN, item, order, plan_with, record, shop
 
 
 def reach(synthesis: Synthesis | None, tables: Any, *records: Any) -> tuple[dict[str, Any], list[list[str]]]:
@@ -23,13 +23,19 @@ def test_links_are_followed_from_the_records_to_the_rows_of_their_rows() -> None
     assert sorted(rows["orders"]["order_id"]) == [1, 3]
     assert sorted(rows["items"]["item_id"]) == ["a", "c"]
     assert rows["cities"]["city"] == []
-    assert warnings == [[]]
+    assert warnings == [[NO_CITY]]
 
 
 def test_a_record_that_reaches_nothing_is_warned_of_alone() -> None:
     _, warnings = reach(PLAN.synthesis, shop(orders=[order(1)]).state.tables, record(1), record(7), record(7.0))
 
-    assert warnings == [[], *[["orders: no row for customer_id 7"]] * 2]
+    assert warnings == [[NO_CITY], *[["orders: no row for customer_id 7", NO_CITY]] * 2]
+
+
+def test_a_record_that_does_not_say_whose_rows_are_meant_is_warned_of() -> None:
+    _, warnings = reach(PLAN.synthesis, shop(orders=[order(1)]).state.tables, record(None), record(1))
+
+    assert warnings == [["orders: no row, for customer_id names none", NO_CITY], [NO_CITY]]
 
 
 def test_rows_that_are_reached_twice_are_there_once() -> None:

@@ -21,6 +21,7 @@ from service.synthesis import synthesizer as synthesis
 from tests.support.synthesized import (
     CATEGORICAL,
     ITEMS,
+    NO_CITY,
     NUMERIC,
     ORDERS,
     PLAN,
@@ -79,7 +80,8 @@ def test_what_is_missing_is_nan_or_empty_and_what_was_expected_is_warned_of() ->
 
     nothing = [0.0, 0.0, nan, nan, nan, nan, ""]
     np.testing.assert_equal(values, [nothing, nothing, nothing])
-    assert warnings == [[], ["orders: no row for customer_id 7", "cities: no row for city 'Atlantis'"], []]
+    nobody, unknown = "orders: no row, for customer_id names none", "orders: no row for customer_id 7"
+    assert warnings == [[nobody, NO_CITY], [unknown, "cities: no row for city 'Atlantis'"], []]
 
 
 @pytest.mark.parametrize("customer", [1.5, 2**63, -1e30])
@@ -87,7 +89,7 @@ def test_a_number_that_is_no_integer_of_64_bits_is_missing_and_never_rounded(cus
     values, warnings = values_of(shop(orders=[order(1), order(2, 2)]), [record(customer)])
 
     assert values[0][0] == 0.0
-    assert warnings == [[]]
+    assert warnings == [["orders: no row, for customer_id names none", NO_CITY]]
 
 
 def test_a_whole_number_is_itself_however_it_was_written() -> None:

@@ -93,11 +93,11 @@ def test_several_keys_select_together(tmp_path: Path) -> None:
     assert warning(finder, record(key="b", other=2.0)) == "name: no row for key 'b', other 2.0"
 
 
-def test_an_unknown_key_is_missing_with_a_warning_and_a_null_key_without(tmp_path: Path) -> None:
+def test_an_unknown_key_and_a_null_key_are_missing_with_a_warning(tmp_path: Path) -> None:
     finder = load(tmp_path, static(), {"key": ["a", None], "x": [1.0, 9.0]})
 
     assert finder.find(record(key="z")) == (MISSING_ROW, "name: no row for key 'z'")
-    assert finder.find(record(key=None)) == (MISSING_ROW, None)
+    assert finder.find(record(key=None)) == (MISSING_ROW, "name: no row, for key is missing")
     assert np.isnan(value(finder, record(key="z")))
 
 

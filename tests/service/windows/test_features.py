@@ -53,11 +53,19 @@ def test_the_plan_of_these_tests_has_every_aggregation() -> None:
         ("x", 1, []),
         ("z", 1, ["of_a_{}: no history for a 'z'", "of_both_{}: no history for a 'z', b 1"]),
         ("x", 2, ["of_b_{}: no history for b 2", "of_both_{}: no history for a 'x', b 2"]),
-        ("x", None, []),
-        (None, None, []),
+        ("x", None, ["of_b_{}: no history, for b is missing", "of_both_{}: no history, for b is missing"]),
+        (
+            None,
+            None,
+            [
+                "of_a_{}: no history, for a is missing",
+                "of_b_{}: no history, for b is missing",
+                "of_both_{}: no history, for a and b are missing",
+            ],
+        ),
     ],
 )
-def test_an_unknown_key_is_an_empty_window_with_a_warning_and_a_null_key_without(
+def test_an_unknown_key_and_a_null_key_are_empty_windows_with_a_warning(
     a: str | None, b: int | None, unknown: list[str]
 ) -> None:
     histories = histories_of([{"id": "e", "a": "x", "b": 1, "at": 0, "v": 1, "w": 1}])

@@ -112,6 +112,11 @@ def _sorted(fs: Any, files: list[str], below: str, nothing: str) -> list[Place]:
     return places
 
 
+def folder_values(path: str) -> dict[str, str | None]:
+    """Return the values that Hive's names of the folders of a path, such as year=2024, tell."""
+    return dict(_named(part) for part in path.split("/")[:-1] if _is_named(part))
+
+
 def _is_named(folder: str) -> bool:
     return bool(folder.partition("=")[0]) and "=" in folder
 

@@ -1,0 +1,238 @@
+"""One record, and a hundred, through a served Bento and through what else would be written; a process for each.
+
+Sides take turns, round after round. A figure is the median over rounds of the processor time that all processes of a
+side spend for a request while 32 clients ask; p50 and p99 are those of one client alone. `of that` is the served
+Bento's over another's: below 1, the Bento takes less.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+UVICORN = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
+BENTOML = ["-m", "bentoml", "serve"]
+BATCH = 100
+CLIENTS = 32
+
+
+@dataclass
+class Side:
+    """A server, and the bodies that it is asked with; `wrap` is its form of one record."""
+
+    command: list[str]
+    folder: Path
+    wrap: str | None = None
+    many: str = "/predict_many"
+    spent_us: dict[str, list[float]] = field(default_factory=dict)
+    taken_us: dict[str, list[float]] = field(default_factory=dict)
+
+    def requests(self, records: list[dict[str, Any]]) -> dict[str, bytes]:
+        """Return the requests for one record and for BATCH of them."""
+        one = {self.wrap: records[0]} if self.wrap else records[0]
+        batch = [records[index % len(records)] for index in range(BATCH)]
+        return {"one": _post("/predict", one), "batch": _post(self.many, {"records": batch})}
+
+
+def _post(path: str, body: Any) -> bytes:
+    content = json.dumps(body).encode()
+    head = (
+        f"POST {path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: {len(content)}\r\n\r\n"
+    )
+    return head.encode() + content
+
+
+class Client:
+    """A connection that is kept."""
+
+    def __init__(self, port: int) -> None:
+        self._socket = socket.create_connection(("127.0.0.1", port))
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, request: bytes) -> bytes:
+        """Return the body of the answer, which must be a 200."""
+        self.send(request)
+        return self.receive()
+
+    def send(self, request: bytes) -> None:
+        """Send a request, whose answer `receive` returns."""
+        self._socket.sendall(request)
+
+    def receive(self) -> bytes:
+        """Return the body of an answer, which must be a 200."""
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._read()
+        head, _, body = received.partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200"), received
+        length = int(head.lower().partition(b"content-length:")[2].split()[0])
+        while len(body) < length:
+            body += self._read()
+        return body
+
+    def _read(self) -> bytes:
+        received = self._socket.recv(1 << 16)
+        assert received, "the server went away"
+        return received
+
+
+def spent_s(process: "subprocess.Popen[bytes]") -> float:
+    """Return the processor time that a process and all that it has started have spent."""
+    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    return sum(sum(member.cpu_times()[:2]) for member in tree)
+
+
+@contextmanager
+def started(side: Side, environment: dict[str, str], scratch: Path) -> Iterator[tuple[Any, int]]:
+    """Start a side; yield its process and its port once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    home = Path(tempfile.mkdtemp(dir=scratch))
+    own = {"PYTHONPATH": str(side.folder), "BENTOML_HOME": str(home), "SEXTANT_DRAIN_SECONDS": "0"}
+    process = subprocess.Popen(
+        [sys.executable, *side.command, "--host", "127.0.0.1", "--port", str(port)],
+        cwd=side.folder,
+        env={**os.environ, **environment, **own},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        _wait(process, port)
+        yield process, port
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _wait(process: Any, port: int) -> None:
+    deadline = time.monotonic() + 120
+    while process.poll() is None and time.monotonic() < deadline:
+        try:
+            Client(port).ask(b"GET /livez HTTP/1.1\r\nhost: x\r\n\r\n")
+        except OSError:
+            time.sleep(0.2)
+        else:
+            return
+    raise RuntimeError(f"{process.args} did not start")
+
+
+def measure(side: Side, process: Any, port: int, name: str, request: bytes, count: int) -> None:
+    """Ask `count` times, CLIENTS at once, and then one client alone for the time that an answer takes."""
+    clients, taken = [Client(port) for _ in range(CLIENTS)], []
+    before = spent_s(process)
+    for _ in range(count // CLIENTS):
+        for client in clients:
+            client.send(request)
+        for client in clients:
+            client.receive()
+    side.spent_us.setdefault(name, []).append((spent_s(process) - before) / (count // CLIENTS * CLIENTS) * 1e6)
+    for _ in range(count // 4):
+        asked = time.perf_counter()
+        clients[0].ask(request)
+        taken.append((time.perf_counter() - asked) * 1e6)
+    side.taken_us.setdefault(name, []).extend(taken)
+
+
+def sides(before: Path | None) -> dict[str, Side]:
+    """Return the servers to compare, this one first."""
+    here, service = ROOT / "benchmarks", [*BENTOML, "service.service:ModelService"]
+    listed = {"sextant": Side(service, ROOT, many="/predict")}
+    if before is not None:
+        listed["before"] = Side(service, before, many="/predict")
+    return listed | {
+        "empty route": Side([*UVICORN, "serving_sides:empty"], here, many="/predict"),
+        "FastAPI, joblib": Side([*UVICORN, "serving_sides:fastapi"], here),
+        "typed Bento": Side([*BENTOML, "serving_sides:Typed"], here, wrap="record"),
+    }
+
+
+def table(listed: dict[str, Side]) -> list[str]:
+    """Return the figures as a Markdown table."""
+    head = f"| served by | one record, µs | of that | {BATCH} records, µs | of that | p50, µs | p99, µs |"
+    rows = [head, "|---|--:|--:|--:|--:|--:|--:|"]
+    ours = {name: median(values) for name, values in listed["sextant"].spent_us.items()}
+    for title, side in listed.items():
+        taken, figures = sorted(side.taken_us["one"]), []
+        for name, values in side.spent_us.items():
+            figures += [f"{median(values):.0f}", f"{ours[name] / median(values):.2f}"]
+        figures += [f"{taken[len(taken) * percent // 100]:.0f}" for percent in (50, 99)]
+        rows.append(f"| {title} | {' | '.join(figures)} |")
+    return rows
+
+
+@contextmanager
+def checkout(commit: str | None, scratch: Path) -> Iterator[Path | None]:
+    """Yield the source of a commit."""
+    if commit is None:
+        yield None
+        return
+    git = ["git", "-C", str(ROOT), "worktree"]
+    subprocess.run([*git, "add", "--detach", "--quiet", str(scratch / "before"), commit], check=True)
+    try:
+        yield scratch / "before"
+    finally:
+        subprocess.run([*git, "remove", "--force", str(scratch / "before")], check=True)
+
+
+def main() -> None:
+    """Print the table and, last, one line of JSON."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("bundle", type=Path, help="the folder src/bundle of a Bento of breast_cancer")
+    parser.add_argument("--before", metavar="COMMIT", help="serve the bundle by the source of a commit, too")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--requests", type=int, default=1000, help="for one record; a tenth of them for a hundred")
+    parser.add_argument("--only", nargs="*", help="the sides to compare")
+    arguments = parser.parse_args()
+    records = json.loads((arguments.bundle / "golden.json").read_text())["records"]
+    with ExitStack() as stack:
+        scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        listed = sides(stack.enter_context(checkout(arguments.before, scratch)))
+        listed = {name: side for name, side in listed.items() if not arguments.only or name in arguments.only}
+        environment = _prepare(arguments.bundle.resolve(), scratch)
+        running = {name: stack.enter_context(started(side, environment, scratch)) for name, side in listed.items()}
+        for round_ in range(arguments.rounds + 1):
+            for name, side in listed.items():
+                for kind, request in side.requests(records).items():
+                    count = arguments.requests if kind == "one" else arguments.requests // 10
+                    measure(side, *running[name], kind, request, count if round_ else CLIENTS * 5)
+            if not round_:  # it warmed them up
+                for side in listed.values():
+                    side.spent_us, side.taken_us = {}, {}
+    print("\n".join(table(listed)))
+    spent = {name: {kind: round(median(v)) for kind, v in side.spent_us.items()} for name, side in listed.items()}
+    print(json.dumps({"name": "processor time of a request, in microseconds", "sides": spent}))
+
+
+def _prepare(bundle: Path, scratch: Path) -> dict[str, str]:
+    """Train the joblib pipeline; return what the sides find their models by."""
+    path = str(scratch / "pipeline.joblib")
+    script = f"import serving_sides; serving_sides.train({path!r})"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT / "benchmarks", check=True)
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(bundle / "model.onnx"), providers=["CPUExecutionProvider"])
+    names = json.loads(session.get_modelmeta().custom_metadata_map["sextant.inputs"])["numeric"]
+    return {
+        "SEXTANT_BUNDLE": str(bundle),
+        "BENCHMARK_JOBLIB": path,
+        "BENCHMARK_ONNX": str(bundle / "model.onnx"),
+        "BENCHMARK_COLUMNS": " ".join(names),
+    }
+
+
+if __name__ == "__main__":
+    main()

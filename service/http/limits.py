@@ -1,0 +1,53 @@
+"""Limits: how much one request may ask, and for how long it may take; settings of the environment."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+Count = Annotated[int, Meta(ge=1)]
+
+SETTINGS = {
+    "body_bytes": "SEXTANT_MAX_BODY_BYTES",
+    "records": "SEXTANT_MAX_RECORDS",
+    "seconds": "SEXTANT_MAX_SECONDS",
+    "drain_seconds": "SEXTANT_DRAIN_SECONDS",
+}
+
+
+class SettingError(ValueError):
+    """A setting of the environment that cannot be used; the message names it."""
+
+
+class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
+    """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer.
+
+    `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
+    """
+
+    body_bytes: Count = 8_000_000
+    records: Count = 10_000
+    seconds: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 6.0
+
+    def deadline(self) -> float:
+        """Return when a request that begins now must be answered, by the monotonic clock."""
+        return time.monotonic() + self.seconds
+
+    def settings(self) -> dict[str, Any]:
+        """Return the limits by the names of their settings."""
+        settings: dict[str, Any] = msgspec.to_builtins(self)
+        return settings
+
+
+def read_limits(environment: Mapping[str, str]) -> Limits:
+    """Return the limits that the environment sets; raises SettingError."""
+    given = {name: environment[name] for name in SETTINGS.values() if environment.get(name)}
+    try:
+        return msgspec.convert(given, Limits, strict=False)
+    except msgspec.ValidationError as error:
+        raise SettingError(f"a setting cannot be used: {error}; given: {given}") from None

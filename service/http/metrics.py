@@ -1,0 +1,128 @@
+"""Metrics: requests by route, as Prometheus reads them; their number of series has a bound, whatever is asked."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import Response
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+    from prometheus_client.samples import Sample
+
+ELSEWHERE = "elsewhere"  # the label of all paths that are no route
+SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+RECORDS = (1, 10, 100, 1_000, 10_000, 100_000)
+SHARED_AFTER_S = 1.0  # that the other workers' figures may be old
+
+
+class Metrics:
+    """The figures of a process, and through a folder those of all workers of its service.
+
+    They are counted in memory, and only now and then written: prometheus_client's own files take a tenth of a request.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self._folder, self._shared_soon = folder, False
+        self._registry = CollectorRegistry()
+        self._seconds = Histogram(
+            "sextant_request_seconds",
+            "Time from a request to its answer, by route and status",
+            ["route", "status"],
+            buckets=SECONDS,
+            registry=self._registry,
+        )
+        self._lists = Histogram(
+            "sextant_list_records", "Records of a scored list", buckets=RECORDS, registry=self._registry
+        )
+        self._warned = Counter("sextant_warned_records", "Records answered with a warning", registry=self._registry)
+        self._children: dict[tuple[str, int], Any] = {}  # labels() would look for each anew, which takes longer
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered."""
+        child = self._children.get((route, status))
+        if child is None:
+            child = self._children[route, status] = self._seconds.labels(route, status)
+        child.observe(seconds)
+        if self._folder is not None and not self._shared_soon:
+            self._shared_soon = True
+            asyncio.get_running_loop().call_later(SHARED_AFTER_S, self.share)
+
+    def scored(self, warnings: Sequence[Sequence[str]], single: bool) -> None:
+        """Count the records of a request, by the warnings of each; a single one is no list."""
+        if not single:
+            self._lists.observe(len(warnings))
+        if warned := sum(map(bool, warnings)):
+            self._warned.inc(warned)
+
+    def share(self) -> None:
+        """Write the figures of this process to where the other workers find them."""
+        from prometheus_client import generate_latest
+
+        assert self._folder is not None
+        self._shared_soon = False
+        file = self._folder / f"{os.getpid()}.prom"
+        file.with_suffix(".new").write_bytes(generate_latest(self._registry))
+        file.with_suffix(".new").replace(file)
+
+    def page(self, state: State) -> Response:
+        """Return the figures, beside the `state` of this process."""
+        from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+        shown = CollectorRegistry()
+        if self._folder is None:
+            shown.register(self._registry)
+        else:
+            self.share()
+            shown.register(Shared(self._folder))
+        shown.register(state)
+        return Response(generate_latest(shown), headers={"content-type": CONTENT_TYPE_LATEST})
+
+
+class Shared:
+    """The sums of the figures that the workers of a service have written, those that have ended among them."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the sums, as prometheus_client asks for them."""
+        from prometheus_client.parser import text_string_to_metric_families
+
+        metrics: dict[str, Metric] = {}
+        sums: dict[str, dict[Any, Sample]] = {}
+        for file in sorted(self._folder.glob("*.prom")):
+            for metric in text_string_to_metric_families(file.read_text()):
+                metrics.setdefault(metric.name, metric)
+                known = sums.setdefault(metric.name, {})
+                for sample in metric.samples:
+                    key = sample.name, tuple(sample.labels.items())
+                    value = sample.value + (known[key].value if key in known else 0.0)
+                    known[key] = sample._replace(value=value)
+        for name, metric in metrics.items():
+            metric.samples = list(sums[name].values())
+            yield metric
+
+
+class State:
+    """The state of a process at the moment: whether it is ready, and the model that it has."""
+
+    def __init__(self, ready: bool, model: dict[str, str]) -> None:
+        self.ready, self.model = ready, model
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures, as prometheus_client asks for them."""
+        from prometheus_client.core import GaugeMetricFamily
+
+        yield GaugeMetricFamily("sextant_ready", "Whether requests should come here", value=float(self.ready))
+        info = GaugeMetricFamily("sextant_model_info", "The model that answers", labels=list(self.model))
+        if self.model:
+            info.add_metric(list(self.model.values()), 1.0)
+        yield info

@@ -1,0 +1,186 @@
+"""The OpenAPI 3.1 document of a service: what each route takes and answers, in the columns of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from service.http.endpoint import Endpoint
+from service.http.limits import Limits
+from service.plan.document import Plan, Task
+from service.plan.parts import EventTable
+from service.predict.answers import explanation
+from service.records.reader import SCHEMAS, record_schema
+from service.records.usual import UsualColumn
+
+Schema = dict[str, Any]
+
+TEXT: Schema = {"type": "string"}
+NUMBER: Schema = {"type": "number"}
+FLAG: Schema = {"type": "boolean"}
+SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+WARNINGS: Schema = {"type": "array", "items": TEXT}
+
+
+def openapi(
+    plan: Plan,
+    endpoints: Iterable[Endpoint],
+    limits: Limits,
+    *,
+    version: str = "",
+    thresholds: Sequence[float] = (),
+    usual: Mapping[str, UsualColumn] | None = None,
+    example: Mapping[str, Any] | None = None,
+) -> Schema:
+    """Return the document; `usual` and `example` describe the columns of a record."""
+    paths: dict[str, Any] = {}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": plan.use_case,
+            "version": version or "unknown",
+            "description": explanation(plan.task, thresholds),
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Record": _record(plan, usual or {}, example),
+                "Records": _closed({"records": _many("#/components/schemas/Record", limits)}),
+                "Answer": _one(plan.task, thresholds),
+                "Answers": _batch(plan.task, thresholds),
+                "Events": _events(plan.events, limits),
+                "Accepted": _closed({"accepted": {"type": "integer"}, "replaced": {"type": "integer"}}),
+                "Error": _error(),
+                "Document": {"type": "object"},
+            }
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> Schema:
+    described = {"summary": endpoint.purpose, "operationId": endpoint.title.replace(" /", "_").rstrip("_").lower()}
+    if endpoint.path == "/metrics":
+        return {**described, "responses": {"200": _body("The figures", {"text/plain": {"schema": TEXT}})}}
+    errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
+    if endpoint.method == "GET":
+        return {**described, "responses": {"200": _json("The answer", "Document"), **errors}}
+    takes, answers = {"/predict": (["Record", "Records"], ["Answer", "Answers"])}.get(
+        endpoint.path, (["Events"], ["Accepted"])
+    )
+    refused = {
+        "400": _error_body("No JSON in UTF-8, or a key that is there twice"),
+        "408": _error_body("The body did not come in time"),
+        "413": _error_body("The body or the list in it is too long"),
+        "415": _error_body("Another content type than application/json, or a packed body"),
+        "422": _error_body("Records or rows that cannot be taken, each with its field"),
+    }
+    return {
+        **described,
+        "requestBody": {"required": True, "content": {"application/json": {"schema": _one_of(takes)}}},
+        "responses": {"200": _json("The answer", *answers), **refused, **errors},
+    }
+
+
+def _record(plan: Plan, usual: Mapping[str, UsualColumn], example: Mapping[str, Any] | None) -> Schema:
+    schema = record_schema(plan, example)
+    del schema["$schema"]
+    for name, column in usual.items():
+        if name in schema["properties"]:
+            schema["properties"][name] = {**schema["properties"][name], "description": _in_training(column)}
+    return schema
+
+
+def _in_training(column: UsualColumn) -> str:
+    missing = f"missing in {column.missing:.1%} of the rows of training"
+    if column.lowest is None or column.highest is None:
+        return missing
+    return f"from {column.lowest:.6g} to {column.highest:.6g} in training, and {missing}"
+
+
+def _events(tables: Mapping[str, EventTable], limits: Limits) -> Schema:
+    kinds = []
+    for name, table in tables.items():
+        row = {
+            "type": "object",
+            "properties": {column: SCHEMAS[kind] for column, kind in table.record.items()},
+            "required": table.keys,
+            "additionalProperties": False,
+        }
+        rows = {"type": "array", "items": row, "minItems": 1, "maxItems": limits.records}
+        kinds.append(_closed({"table": {"const": name}, "rows": rows}))
+    return {"oneOf": kinds} if kinds else {"not": {}, "description": "This model takes no events"}
+
+
+def _about(schema: Schema, warnings: Schema) -> Schema:
+    return _closed({**schema, "model": TEXT, "coordinates": TEXT, "warnings": warnings})
+
+
+def _one(task: Task, thresholds: Sequence[float]) -> Schema:
+    if task.targets:
+        decided = {"decisions": _named(task.targets, FLAG), "thresholds": _named(task.targets, NUMBER)}
+        return _about({"probabilities": _named(task.targets, SHARE), **decided}, WARNINGS)
+    if task.kind == "multiclass":
+        return _about({"class": _class(task), "probabilities": _named(task.classes, SHARE)}, WARNINGS)
+    decision = {"decision": FLAG, "threshold": NUMBER} if thresholds else {}
+    return _about({"score": NUMBER, **decision}, WARNINGS)
+
+
+def _batch(task: Task, thresholds: Sequence[float]) -> Schema:
+    warnings = _list(WARNINGS)
+    if task.targets:
+        decided = {"decisions": _list(_named(task.targets, FLAG)), "thresholds": _named(task.targets, NUMBER)}
+        return _about({"probabilities": _list(_named(task.targets, SHARE)), **decided}, warnings)
+    if task.kind == "multiclass":
+        probabilities = _list(_named(task.classes, SHARE))
+        return _about({"classes": _list(_class(task)), "probabilities": probabilities}, warnings)
+    decisions = {"decisions": _list(FLAG), "threshold": NUMBER} if thresholds else {}
+    return _about({"scores": _list(NUMBER), **decisions}, warnings)
+
+
+def _class(task: Task) -> Schema:
+    return {"enum": list(task.classes)}
+
+
+def _named(names: Iterable[str], value: Schema) -> Schema:
+    """Return the schema of an object that has a value for each of some names."""
+    return _closed(dict.fromkeys(names, value))
+
+
+def _error() -> Schema:
+    problem = {"error": TEXT, "record": {"type": "integer"}, "field": {"type": ["string", "null"]}}
+    problems = _list(_closed({**problem, "given": {}, "allowed": {}}))
+    properties = {"error": TEXT, "problems": problems, "problems_left_out": {"type": "integer"}}
+    return {**_closed(properties), "required": ["error"]}
+
+
+def _closed(properties: Mapping[str, Any]) -> Schema:
+    """Return the schema of an object with all of these properties, and no others."""
+    named = dict(properties)
+    return {"type": "object", "properties": named, "required": list(named), "additionalProperties": False}
+
+
+def _list(items: Schema) -> Schema:
+    return {"type": "array", "items": items}
+
+
+def _many(reference: str, limits: Limits) -> Schema:
+    return {**_list({"$ref": reference}), "minItems": 1, "maxItems": limits.records}
+
+
+def _one_of(names: Iterable[str]) -> Schema:
+    references = [{"$ref": f"#/components/schemas/{name}"} for name in names]
+    return references[0] if len(references) == 1 else {"oneOf": references}
+
+
+def _json(description: str, *names: str) -> Schema:
+    return _body(description, {"application/json": {"schema": _one_of(names)}})
+
+
+def _error_body(description: str) -> Schema:
+    return _json(description, "Error")
+
+
+def _body(description: str, content: Schema) -> Schema:
+    return {"description": description, "content": content}

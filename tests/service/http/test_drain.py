@@ -1,0 +1,145 @@
+"""The end of a served process under load; it is started as in production, by `bentoml serve`."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Barrier
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from resources.bentos import wait_until_ready
+from service.http.app import Application
+from service.http.drain import listeners
+from service.http.served import Served
+
+ROOT = Path(__file__).parents[3]
+CLIENTS = 32
+DRAIN_S = 1.5
+
+
+def test_a_draining_process_answers_but_is_not_ready_and_keeps_no_connection(
+    served: Served, record: dict[str, Any]
+) -> None:
+    client = TestClient(Application(served))
+    assert "connection" not in client.post("/predict", json=record).headers
+
+    served.drain()
+
+    response = client.post("/predict", json=record)
+    assert (response.status_code, response.headers["connection"]) == (200, "close")
+    assert client.get("/readyz").status_code == 503
+    assert client.get("/readyz").json() == {"error": "the service is shutting down"}
+    assert client.get("/healthz").status_code == 200
+
+
+def test_the_sockets_that_take_connections_are_found_and_no_others() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()) as client:
+        found = []
+        for listener in listeners():
+            with listener:
+                found.append(listener.getsockname())
+
+        assert server.getsockname() in found
+        assert client.getsockname() not in found
+
+
+@contextmanager
+def serving(bundle: Path, scratch: Path) -> Iterator[tuple[Any, str]]:
+    """Start the service over a bundle; yield its process and its URL once it is ready."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (scratch / "temporary").mkdir()
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "BENTOML_HOME": str(scratch / "home"),
+        "BENTOML_DO_NOT_TRACK": "True",
+        "SEXTANT_BUNDLE": str(bundle),
+        "SEXTANT_DRAIN_SECONDS": str(DRAIN_S),
+        "TMPDIR": str(scratch / "temporary"),
+    }
+    command = [sys.executable, "-m", "bentoml", "serve", "service.service:ModelService", "--port", str(port)]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, "--host", "127.0.0.1"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            assert wait_until_ready(f"http://127.0.0.1:{port}", process, 120), log.seek(0) or log.read()[-2000:]
+            yield process, f"127.0.0.1:{port}"
+        finally:
+            process.kill() if process.poll() is None else None
+            process.wait()
+
+
+def ask_until_refused(address: str, body: str, begin: Barrier) -> tuple[int, int]:
+    """Ask over a kept connection, and a new one where the answer closes it; return the answers and the lost ones."""
+    answered = lost = 0
+    connection = HTTPConnection(address, timeout=10)
+    connection.connect()
+    begin.wait()
+    while True:
+        try:
+            if connection.sock is None:
+                connection.connect()
+        except (ConnectionRefusedError, TimeoutError):  # nothing was sent: it may go elsewhere
+            return answered, lost
+        try:
+            connection.request("POST", "/predict", body, {"content-type": "application/json"})
+            assert connection.getresponse().read().startswith(b'{"score"')
+            answered += 1
+        except OSError:
+            lost += 1
+            connection.close()
+
+
+def follow_readiness(address: str, begin: Barrier) -> tuple[float, str]:
+    """Ask for readiness, as Kubernetes does, until it is denied; return when that was, and why."""
+    begin.wait()
+    while True:
+        try:
+            urllib.request.urlopen(f"http://{address}/readyz", timeout=10).read()
+        except urllib.error.HTTPError as error:
+            return time.monotonic(), json.load(error)["error"]
+
+
+@pytest.mark.slow
+def test_sigterm_under_load_loses_no_request_and_leaves_no_files(
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    begin = Barrier(CLIENTS + 2)
+    with (
+        serving(write_bundle(), tmp_path) as (process, address),
+        ThreadPoolExecutor(CLIENTS + 1) as threads,
+    ):
+        clients = [threads.submit(ask_until_refused, address, json.dumps(record), begin) for _ in range(CLIENTS)]
+        follower = threads.submit(follow_readiness, address, begin)
+        begin.wait()
+        told = time.monotonic()
+        process.send_signal(signal.SIGTERM)
+
+        denied, reason = follower.result(60)
+        counted = [client.result(60) for client in clients]
+        ended = process.wait(60)
+
+    assert sum(lost for _, lost in counted) == 0
+    assert min(answered for answered, _ in counted) > 0
+    assert 0 <= denied - told < DRAIN_S
+    assert reason == "the service is shutting down"
+    assert ended == 0
+    assert not list((tmp_path / "temporary").glob("sextant-metrics-*"))
