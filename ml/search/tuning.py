@@ -137,7 +137,7 @@ def tune(
             if on_trial is not None:
                 on_trial(trial)
     ranked = _ranked(family_name, finished, metric)[: refit.best]
-    refitter = _Refitter(evaluator, data, folds, refit, whole=folds is None and sample is data, study=search.name)
+    refitter = _Refitter(family_name, evaluator, data, folds, refit, folds is None and sample is data, search.name)
     best = refitter(ranked[0], report)
     next_best = tuple(refitter(trial) for trial in ranked[1:])
     return replace(best, trials=tuple(finished), next_best=next_best)
@@ -147,6 +147,7 @@ def tune(
 class _Refitter:
     """Refits trials on the training rows of `data`, and on all rows if there are any; `whole`: it was tuned on them."""
 
+    family: str
     evaluator: Evaluator
     data: Training
     folds: Folded | None
@@ -171,7 +172,7 @@ class _Refitter:
             ]
         encoder = (refit.everything or data).encoder
         return TunedModel(
-            family=fitter.family.name,
+            family=self.family,
             params=trial.params,
             model=mean_of(kept, len(encoder.features), data.task),
             encoder=encoder,

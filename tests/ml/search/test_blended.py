@@ -12,6 +12,7 @@ from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.search.blended import FittedEnsemble, Member, fit_sharpness, mean_of, sharpened
+from ml.tasks.counting import Counting
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import BINARY, Kind, Task
 
@@ -61,7 +62,7 @@ def test_rows_that_count_nothing_do_not_change_the_sharpness() -> None:
     y = (random.random(2_000) < p).astype(int)
     wrong = np.concatenate([y, 1 - y])
 
-    counted = fit_sharpness(wrong, np.concatenate([p, p]), np.repeat([1.0, 0.0], 2_000))
+    counted = fit_sharpness(wrong, np.concatenate([p, p]), Counting(np.repeat([1.0, 0.0], 2_000)))
 
     assert counted == fit_sharpness(y, p)
 
