@@ -35,7 +35,7 @@ def code_versions() -> dict[str, str | None]:
             "ml/search/blended.py",
             'name="blend"',
             'name="mixture"',
-            {"models/logistic", "models/lightgbm", "models/ensemble", "onnx_model", "evaluation"},
+            {"models/logistic", "models/lightgbm", "models/ensemble", "leaderboard", "onnx_model", "evaluation"},
         ),
         ("ml/search/ensemble.py", "halves[::-1]", "(*halves[::-1],)", {"models/ensemble"}),
         (
