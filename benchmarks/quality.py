@@ -46,7 +46,8 @@ from ml.search.study import Search
 from ml.search.tuning import Refit, tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, score
+from ml.tasks.metrics import DEFAULT_METRIC, Metric, score
+from ml.tasks.task import Kind, Task
 
 ENSEMBLE, BEST = "Sextant, ensemble", "Sextant, best family"
 PEERS: Mapping[str, tuple[str, ...]] = {

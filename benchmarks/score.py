@@ -46,7 +46,7 @@ def prepare(folder: Path, count: int, name: str) -> None:
     from ml.models.catalogue import family
     from ml.models.family import Training
     from ml.tasks.encoding import Encoder
-    from ml.tasks.metrics import BINARY
+    from ml.tasks.task import BINARY
 
     frame = pd.concat([piece.to_pandas() for piece in rows(20_000, seed=1)], ignore_index=True)
     y = (frame["x0"].fillna(0) + frame["x1"].fillna(0) + (frame["carrier"] > "carrier 2") > 0).to_numpy(dtype="int8")

@@ -24,7 +24,7 @@ from ml.models.networks.loop import share_of_rate, train
 from ml.models.networks.modules import Network, build
 from ml.models.networks.options import LoopOptions
 from ml.models.networks.shapes import Shape, TabularSizes
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 Tensors = tuple[torch.Tensor, ...]
 NUMBERS, LEVELS = 20, (5, 50, 500)  # columns, and how many values each category has

@@ -88,7 +88,7 @@ def features(place: Path, rows: int) -> None:
 
 def _folds(y: np.ndarray, seed: int) -> list[Any]:
     from ml.tasks.folds import random_folds
-    from ml.tasks.metrics import Task
+    from ml.tasks.task import Task
 
     return random_folds(y, Task(), FOLDS, seed)
 
@@ -135,7 +135,7 @@ def sextant(place: Path, arguments: argparse.Namespace) -> dict[str, float]:
     from ml.search.study import Search, Study
     from ml.search.workers import evaluating
     from ml.tasks.encoding import Encoder
-    from ml.tasks.metrics import Task
+    from ml.tasks.task import Task
 
     frame, family = pd.read_parquet(place), LightGBM()
     y = frame["target"].to_numpy(dtype="int8")
@@ -158,7 +158,7 @@ def sharing(place: Path, arguments: argparse.Namespace) -> float:
     from ml.models.trees.lightgbm import LightGBM
     from ml.search.folds import folded
     from ml.tasks.encoding import Encoder
-    from ml.tasks.metrics import Task
+    from ml.tasks.task import Task
 
     frame, family = pd.read_parquet(place), LightGBM()
     y = frame["target"].to_numpy(dtype="int8")

@@ -22,7 +22,7 @@ from ml.search.study import Search, Study
 from ml.search.workers import evaluating
 from ml.tables.sources import load_table
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 HERE = Path(__file__).resolve().parent
 USE_CASE, FAMILY, METRIC, TRIALS = "breast_cancer", "lightgbm", "log_loss", 40

@@ -79,7 +79,7 @@ KINDS: Mapping[str, str] = {
     "stored_file": "resources.storage:File",
     "stored_version": "resources.storage:Version",
     "tabular_sizes": "ml.models.networks.shapes:TabularSizes",
-    "task": "ml.tasks.metrics:Task",
+    "task": "ml.tasks.task:Task",
     "text_terms": "ml.declaration.features:Terms",
     "threshold": "ml.intervals.thresholds:Threshold",
     "training": "ml.models.family:Training",

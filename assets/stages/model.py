@@ -25,10 +25,11 @@ from ml.search.targets import together
 from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.counting import RowGroups, counting_columns, group_numbers
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task, own_modules
+from ml.tasks.metrics import own_modules
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.targets import with_alone
+from ml.tasks.task import Kind, Task
 from ml.tasks.transforms import learned_as
 from resources.gpu.pool import GpuWish
 from resources.storage import Columns

@@ -15,7 +15,7 @@ from assets.framework.step import Step
 from assets.stages.inputs import raw_inputs, raw_tables, rows_to_score
 from assets.stages.values import ProductionModel
 from ml.exported.model import ExportedModel
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from ml.tasks.weighted import most_likely
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 
 from ml.declaration.families import Family, ImageFamily, TorchFamily
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 
 CLASSES: tuple[Kind, ...] = ("binary", "multiclass")
 ALL: tuple[Kind, ...] = (*CLASSES, "regression")

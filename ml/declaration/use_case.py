@@ -20,19 +20,11 @@ from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
 from ml.declaration.tables import Examples, Table
 from ml.declaration.tracking import TrackingPlan
-from ml.tasks.metrics import (
-    DEFAULT_METRIC,
-    Kind,
-    MetricName,
-    Task,
-    fits,
-    metrics_of,
-    ranks_within_groups,
-    usual_metrics,
-)
+from ml.tasks.metrics import DEFAULT_METRIC, MetricName, fits, metrics_of, ranks_within_groups, usual_metrics
 from ml.tasks.objectives import Objective, ObjectiveName
 from ml.tasks.row_weights import BALANCED
 from ml.tasks.targets import TARGET
+from ml.tasks.task import Kind, Task
 from ml.tasks.transforms import TRANSFORMS, applied
 
 if TYPE_CHECKING:

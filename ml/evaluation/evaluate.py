@@ -25,9 +25,10 @@ from ml.intervals.conformal import coverage
 from ml.intervals.thresholds import decide
 from ml.tasks.answers import rows_unanswered
 from ml.tasks.counting import EQUALLY, Counting
-from ml.tasks.metrics import Metric, Task, score, usual_metrics
+from ml.tasks.metrics import Metric, score, usual_metrics
 from ml.tasks.sampling import sampled_rows
 from ml.tasks.targets import TARGET, target_column
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     from ml.exported.reference import Reference

@@ -18,8 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.encoding import MISSING, Encoder, levels_of
-from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.metrics import Metric, score
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.task import Task
 from service.plan.texts import Numbers, Vocabulary
 
 if TYPE_CHECKING:

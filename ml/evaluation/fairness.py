@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.evaluation.slices import Part
 from ml.intervals.bootstrap import Estimate, Resampling, estimate, resampled_values
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
 Rate = tuple[np.ndarray, np.ndarray]  # what counts of each row, and which rows

@@ -15,7 +15,8 @@ from ml.intervals.conformal import Coverage
 from ml.intervals.thresholds import Decisions
 from ml.tasks.counting import EQUALLY, Counting
 from ml.tasks.labels import label
-from ml.tasks.metrics import BINARY, Metric, Task, score, usual_metrics
+from ml.tasks.metrics import Metric, score, usual_metrics
+from ml.tasks.task import BINARY, Task
 
 __all__ = ["Calibration", "Estimate", "Evaluation", "Interval", "Serving", "Slice", "all_metrics", "compare"]
 

@@ -7,7 +7,7 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
 from ml.base.text import shortened
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from ml.tasks.weighted import log_losses, squared_errors
 
 MOST = 10

@@ -19,7 +19,7 @@ from ml.exported.reference import Reference
 from ml.features.definitions import FeatureDefinitions
 from ml.features.matrix import feature_matrix
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnxruntime as ort

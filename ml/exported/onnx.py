@@ -15,7 +15,7 @@ import pandas as pd
 from ml.exported.parity_cases import parity_cases
 from ml.models.family import IR_VERSION, OPSETS, FittedModel
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, Task
+from ml.tasks.task import BINARY, Task
 
 if TYPE_CHECKING:
     import onnx

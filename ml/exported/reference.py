@@ -10,8 +10,9 @@ from ml.declaration.evaluation import EvaluationPlan
 from ml.intervals.conformal import ConformalInterval, conformal_interval
 from ml.intervals.thresholds import Threshold, choose_threshold
 from ml.tasks.counting import EQUALLY, Counting
-from ml.tasks.metrics import Task, score, usual_metrics
+from ml.tasks.metrics import score, usual_metrics
 from ml.tasks.objectives import SQUARED, Objective
+from ml.tasks.task import Task
 
 KEY = "sextant.reference"
 

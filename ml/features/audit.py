@@ -10,8 +10,9 @@ from ml.features.definitions import FeatureDefinitions
 from ml.features.identities import TOGETHER
 from ml.features.leaks import NO_LEAK
 from ml.tables.findings import Finding, of_each
-from ml.tasks.metrics import Metric, Task
+from ml.tasks.metrics import Metric
 from ml.tasks.targets import with_alone
+from ml.tasks.task import Task
 
 ALONE = "no_feature_alone_predicts_the_target"
 ROWS = 20_000  # training rows that are looked at: the standard error of a ROC AUC of 0.99 is then below 0.001

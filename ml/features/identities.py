@@ -12,8 +12,8 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import FeatureDefinitions
 from ml.features.sums import HOLDS, Sum, find_sum
 from ml.tables.findings import Finding, of_each
-from ml.tasks.metrics import Task
 from ml.tasks.targets import TARGET, with_alone
+from ml.tasks.task import Task
 from ml.tasks.transforms import number_of
 
 TOGETHER = "no_features_together_give_the_target"

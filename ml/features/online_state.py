@@ -23,7 +23,7 @@ from ml.features.matrix import known_places
 from ml.features.synthesis_query import links_of, query_of, rows_of, rows_sql
 from ml.tables.computed import sent_types
 from ml.tables.types import record_type, sql_type
-from ml.tasks.metrics import BINARY, Task
+from ml.tasks.task import BINARY, Task
 from ml.windows.window import AtCutoff
 from service.plan import document, parts
 

@@ -5,7 +5,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.declaration.evaluation import LeastCost, Objective, PrecisionAtRecall
 from ml.intervals.bootstrap import Estimate, Resampling, estimates
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from ml.tasks.weighted import Groups, Weighted, most_likely, ratio
 
 MOST_CLASSES = 12  # in one confusion matrix: more cannot be read

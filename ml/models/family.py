@@ -12,10 +12,10 @@ import numpy as np
 from ml.models.near_zero import moving_fit, moving_prepare, unmoved_settled
 from ml.tasks.counting import Counting, RowGroups
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.task import BINARY, Kind, Task
 from ml.tasks.transforms import Transform
 
 if TYPE_CHECKING:

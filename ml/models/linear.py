@@ -12,7 +12,7 @@ import numpy as np
 from ml.models.family import IR_VERSION, OPSETS, Family, Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, Task
+from ml.tasks.task import BINARY, Task
 
 if TYPE_CHECKING:
     import onnx

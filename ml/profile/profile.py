@@ -22,9 +22,9 @@ from ml.profile.drift import drift, unseen
 from ml.profile.findings import findings
 from ml.profile.record import ColumnProfile, Drift, Profile
 from ml.profile.relation import alone, bins, by_chance, folds, order
-from ml.tasks.metrics import Task
 from ml.tasks.sampling import sampled_rows
 from ml.tasks.targets import TARGET
+from ml.tasks.task import Task
 
 ROWS = 20_000  # of a split at most, for relations, associations and distances
 CONFIDENCE = 0.95

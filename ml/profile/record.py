@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict
 
 from ml.intervals.bootstrap import Estimate
 from ml.profile.columns import ColumnKind
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 
 Holds = Literal["values", "others", "missing"]
 

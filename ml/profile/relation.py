@@ -6,7 +6,7 @@ import numpy as np
 
 from ml.intervals.bootstrap import Estimate
 from ml.profile.columns import Column
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 BINS = 32  # of a number at most, each with as many rows
 ENOUGH = 30  # rows of a bin: the mean of fewer says little

@@ -11,7 +11,8 @@ import numpy as np
 from ml.models.family import FittedModel
 from ml.models.joined import all_thresholds, joined, side_by_side
 from ml.tasks.counting import EQUALLY, Counting
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnx

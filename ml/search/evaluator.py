@@ -20,9 +20,10 @@ from ml.search.rungs import Pruned, Watch
 from ml.tasks.answers import rows_unanswered
 from ml.tasks.counting import RowGroups
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.metrics import Metric, score
 from ml.tasks.objectives import Objective
 from ml.tasks.row_weights import RowWeights
+from ml.tasks.task import Task
 from ml.tasks.transforms import Transform
 
 Around: TypeAlias = Callable[[int], AbstractContextManager[None]]  # of a trial's number, entered while it is evaluated

@@ -16,8 +16,8 @@ from ml.models.family import Training
 from ml.models.trees.lightgbm import LightGBM
 from ml.search.selected_features import SelectedFeatures
 from ml.tasks.encoding import MISSING, Encoder
-from ml.tasks.metrics import Kind, Task
 from ml.tasks.targets import TARGET
+from ml.tasks.task import Kind, Task
 
 ROWS = 100_000  # training rows that correlations and gains are taken of, at most
 HELD_OUT = 0.2  # of them, to stop the trees before they learn rows by heart and count noise as worth something

@@ -15,10 +15,10 @@ from ml.models.family import FittedModel, Monotone, Training
 from ml.tasks.counting import RowGroups
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
-from ml.tasks.metrics import Task
 from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.row_weights import RowWeights
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.task import Task
 from ml.tasks.transforms import Transform
 
 

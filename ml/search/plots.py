@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from ml.search.study import Trial
 from ml.tasks.labels import label
-from ml.tasks.metrics import Kind, Metric
+from ml.tasks.metrics import Metric
+from ml.tasks.task import Kind
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go

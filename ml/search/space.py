@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ml.models.family import Family
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     import optuna

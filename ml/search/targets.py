@@ -9,7 +9,7 @@ import numpy as np
 
 from ml.models.joined import FittedTargets
 from ml.search.tuning import TunedModel
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 
 def together(tuned: Mapping[str, TunedModel]) -> TunedModel:

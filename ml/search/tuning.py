@@ -22,7 +22,8 @@ from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, Kind, Metric, Task, score
+from ml.tasks.metrics import Metric, score
+from ml.tasks.task import BINARY, Kind, Task
 
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from ml.tasks.metrics import Task
+    from ml.tasks.task import Task
 
 OFF = 1e-4  # how far probabilities may lie outside of 0 to 1, and their sum beside 1: float32 rounds
 

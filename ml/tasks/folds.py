@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 
 class FoldError(ValueError):

@@ -1,6 +1,6 @@
 """Names of metrics for people."""
 
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 
 # Metrics of two classes that see yes and no alone, yes being 0.5 or more; so does F-beta, whose names have its number.
 AT_HALF = frozenset({"accuracy", "f1_macro", "balanced_accuracy", "mcc", "kappa"})

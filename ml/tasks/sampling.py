@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from ml.tasks.metrics import Task
 from ml.tasks.targets import strata
+from ml.tasks.task import Task
 
 
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:

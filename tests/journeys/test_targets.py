@@ -25,7 +25,7 @@ from ml.evaluation.record import Evaluation
 from ml.exported.model import ExportedModel
 from ml.features.definitions import FeatureDefinitions
 from ml.search.tuning import TunedModel
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from resources.bentos import BentoStore
 from resources.ledger import Ledger
 from resources.storage import storage

@@ -12,7 +12,7 @@ from ml.evaluation.explanations import Explained
 from ml.evaluation.record import Evaluation
 from ml.exported.reference import make_reference, of_all
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 TASKS: dict[Kind, Task] = {
     "binary": Task(),

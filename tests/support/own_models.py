@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 from ml.models.family import IR_VERSION, OPSETS, Family, Training
 from ml.models.linear import FittedLinear
 from ml.models.trees.lightgbm import FittedLightGBM, LightGBM
-from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.task import BINARY, Kind, Task
 
 
 class Own(Family):

@@ -10,7 +10,7 @@ from ml.declaration.use_case import UseCaseSpec
 from ml.profile.columns import Column, column
 from ml.profile.profile import make_profile
 from ml.profile.record import Profile
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 
 
 def spec_of(kind: Kind = "binary", **changes: Any) -> UseCaseSpec:

@@ -24,7 +24,7 @@ from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 TRIALS, BATCH, FOLDS, SEED = 18, 4, 3, 7
 

@@ -10,7 +10,8 @@ from pydantic import Field, model_validator
 
 from ml.base.text import percent
 from ml.declaration.gate_kinds.kind import GateKind
-from ml.tasks.metrics import Kind, Metric, MetricName, kind_of
+from ml.tasks.metrics import Metric, MetricName, kind_of
+from ml.tasks.task import Kind
 from ml.verdict import MISSING, Verdict
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from ml.tasks import metrics
+    from ml.tasks.task import Kind
 
 Value = bool | int | float | str
 
@@ -65,7 +65,7 @@ class ColumnSplit(SplitKind):
         self,
         rows: pa.Table,
         groups: pa.ChunkedArray | None,
-        kind: metrics.Kind,
+        kind: Kind,
         seed: int,
         alike: np.ndarray | None = None,
         named: pa.ChunkedArray | None = None,

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from ml.tasks import metrics
     from ml.tasks.folds import Fold
+    from ml.tasks.task import Kind, Task
 
 
 class DatesSplit(SplitKind):
@@ -57,7 +57,7 @@ class DatesSplit(SplitKind):
         self,
         rows: pa.Table,
         groups: pa.ChunkedArray | None,
-        kind: metrics.Kind,
+        kind: Kind,
         seed: int,
         alike: np.ndarray | None = None,
         named: pa.ChunkedArray | None = None,
@@ -82,7 +82,7 @@ class DatesSplit(SplitKind):
         self,
         rows: pd.DataFrame,
         y: np.ndarray,
-        task: metrics.Task,
+        task: Task,
         count: int,
         seed: int,
         groups: np.ndarray | None,

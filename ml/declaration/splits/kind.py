@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-    from ml.tasks import metrics
     from ml.tasks.folds import Fold
+    from ml.tasks.task import Kind as TaskKind
+    from ml.tasks.task import Task
 
 
 class SplitKind(Kind):
@@ -58,7 +59,7 @@ class SplitKind(Kind):
         self,
         rows: pa.Table,
         groups: pa.ChunkedArray | None,
-        kind: metrics.Kind,
+        kind: TaskKind,
         seed: int,
         alike: np.ndarray | None = None,
         named: pa.ChunkedArray | None = None,
@@ -77,7 +78,7 @@ class SplitKind(Kind):
         self,
         rows: pd.DataFrame,
         y: np.ndarray,
-        task: metrics.Task,
+        task: Task,
         count: int,
         seed: int,
         groups: np.ndarray | None,

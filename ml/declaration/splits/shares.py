@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-    from ml.tasks import metrics
+    from ml.tasks.task import Kind
 
 
 class SharesSplit(SplitKind):
@@ -42,7 +42,7 @@ class SharesSplit(SplitKind):
         self,
         rows: pa.Table,
         groups: pa.ChunkedArray | None,
-        kind: metrics.Kind,
+        kind: Kind,
         seed: int,
         alike: np.ndarray | None = None,
         named: pa.ChunkedArray | None = None,
@@ -77,7 +77,7 @@ def rows_together(rows: int, share: float) -> int:
 def random_shares(
     rows: pa.Table,
     groups: pa.ChunkedArray | None,
-    kind: metrics.Kind,
+    kind: Kind,
     seed: int,
     alike: np.ndarray | None,
     *,
@@ -96,7 +96,7 @@ def random_shares(
 
 def _by_class(
     rows: pa.Table,
-    kind: metrics.Kind,
+    kind: Kind,
     seed: int,
     alike: np.ndarray | None,
     validation: float,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ml.models.family import Family
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 MAX_ROUNDS = 1000
 PATIENCE = 30  # rounds without a better validation loss

@@ -12,7 +12,7 @@ import numpy as np
 from ml.models.family import Family, Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
     import onnx

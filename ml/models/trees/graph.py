@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 
 from ml.models.family import IR_VERSION, OPSETS
-from ml.tasks.metrics import Task
 from ml.tasks.objectives import Link
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     import onnx

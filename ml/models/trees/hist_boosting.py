@@ -12,8 +12,8 @@ from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
-from ml.tasks.metrics import Kind, Task
 from ml.tasks.objectives import Link, Objective
+from ml.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
     import onnx

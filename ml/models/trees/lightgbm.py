@@ -13,8 +13,8 @@ from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
 from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
-from ml.tasks.metrics import BINARY, Kind, Task
 from ml.tasks.objectives import Link
+from ml.tasks.task import BINARY, Kind, Task
 
 if TYPE_CHECKING:
     import lightgbm as lgb

@@ -10,7 +10,8 @@ import numpy as np
 from ml.intervals.calibration import Calibration
 from ml.intervals.thresholds import MOST_CLASSES, Decisions, Threshold
 from ml.report.plots.style import BAD, BASELINE, CANDIDATE, CHAMPION, Draw, shortened
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Task
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

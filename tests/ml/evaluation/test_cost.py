@@ -14,7 +14,7 @@ from ml.exported.onnx import PARITY, annotated, described, export, predict, sess
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY
+from ml.tasks.task import BINARY
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,8 @@ from ml.gates.judge import judge
 from ml.intervals.bootstrap import Resampling, estimates
 from ml.report.page import html
 from ml.tasks.counting import Counting
-from ml.tasks.metrics import Kind, Metric, metrics_of, score
+from ml.tasks.metrics import Metric, metrics_of, score
+from ml.tasks.task import Kind
 from ml.verdict import Verdict
 from tests.support.judged import made, several, spec_of
 

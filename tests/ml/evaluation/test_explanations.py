@@ -9,7 +9,7 @@ from ml.exported.onnx import export, predict, session
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from service.plan.texts import unlearned
 
 WEIGHTS = np.array([3.0, -2.0, 0.0])

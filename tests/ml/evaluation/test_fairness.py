@@ -10,7 +10,7 @@ import pytest
 from ml.evaluation.fairness import fairness
 from ml.evaluation.slices import parts
 from ml.intervals.bootstrap import Resampling
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 HOW = Resampling(resamples=100)
 

@@ -10,7 +10,8 @@ from sklearn import metrics as reference
 
 from ml.evaluation.record import all_metrics, compare
 from ml.tasks.counting import Counting
-from ml.tasks.metrics import DEFAULT_METRIC, Kind, Metric, Task, metrics_of, ranks_within_groups, score, usual_metrics
+from ml.tasks.metrics import DEFAULT_METRIC, Metric, metrics_of, ranks_within_groups, score, usual_metrics
+from ml.tasks.task import Kind, Task
 
 
 def of_classes(metric: Callable[..., float], **options: Any) -> Callable[..., float]:

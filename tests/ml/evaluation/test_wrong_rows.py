@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ml.evaluation.wrong_rows import MOST, WrongRow, losses, most_wrong
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 NUMBERS, CLASSES = Task("regression"), Task("multiclass", ("ant", "bee", "cow"))
 

@@ -15,8 +15,8 @@ from ml.examples.build import make_examples, scored_rows
 from ml.examples.known import known_columns
 from ml.features.define import define_features
 from ml.tasks.counting import GROUP
-from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import WEIGHT
+from ml.tasks.task import Kind
 from tests.support import labelled
 
 

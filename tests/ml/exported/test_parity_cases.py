@@ -12,7 +12,7 @@ from ml.exported.parity_cases import FAR, parity_cases
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 from tests.support import toy
 
 REAL, GAPS, APART = "real rows", "some values missing or unseen", "beside thresholds"

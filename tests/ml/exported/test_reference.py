@@ -9,7 +9,8 @@ from ml.exported.reference import Reference, make_reference
 from ml.intervals.bootstrap import Resampling
 from ml.intervals.conformal import conformal_interval, coverage
 from ml.intervals.thresholds import choose_threshold
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Task
 
 
 def test_of_two_classes_it_has_the_threshold_that_validation_chose() -> None:

@@ -14,7 +14,7 @@ from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 from service.plan.texts import unlearned
 
 WORDS = ["Good", "bad", "ÉTÉ", "straße", "हिन्दी", "很好", "24/7", "don't", "…", "the"]

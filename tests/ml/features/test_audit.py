@@ -11,7 +11,7 @@ from ml.features.audit import ALONE, ROWS, feature_checks, lone_scores, no_featu
 from ml.features.definitions import Feature, FeatureDefinitions
 from ml.features.identities import TOGETHER, no_identity
 from ml.features.leaks import NO_LEAK
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 FAMILY = {"binary": "logistic", "multiclass": "logistic", "regression": "ridge"}
 

@@ -8,7 +8,7 @@ import pytest
 
 from ml.features.identities import TOGETHER, no_identity
 from ml.tables.findings import Finding
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 from tests.ml.features.test_audit import definitions, spec
 
 

@@ -18,7 +18,7 @@ from ml.features.leaks import no_leak
 from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.tables.sources import load_table
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from service.history.events import Events
 from service.plan.reading import read_plan
 from service.predict.features import FeatureBuilder, Inputs

@@ -17,7 +17,7 @@ from ml.features.matrix import feature_matrix
 from ml.features.online_state import online_state
 from ml.provenance.source import running
 from ml.tables.computed import with_computed
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from service.plan.reading import read_plan
 from service.records.reader import RecordReader
 from service.synthesis.synthesizer import Synthesizer

@@ -12,7 +12,8 @@ from ml.evaluation.ablation import Ablated
 from ml.evaluation.record import Calibration, Estimate, Evaluation, Interval, LeakAudit, Serving, Slice
 from ml.evaluation.slices import Compared
 from ml.gates.judge import gate_names, judge
-from ml.tasks.metrics import Kind, usual_metrics
+from ml.tasks.metrics import usual_metrics
+from ml.tasks.task import Kind
 from ml.verdict import Verdict
 
 NAN = float("nan")

@@ -9,7 +9,7 @@ from sklearn import metrics as reference
 from ml.declaration.evaluation import Cost, LeastCost, PrecisionAtRecall
 from ml.intervals.bootstrap import Resampling
 from ml.intervals.thresholds import choose_threshold, decide
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 EVERY = np.linspace(0.005, 0.995, 100)  # between any two probabilities of the rows below
 

@@ -22,7 +22,7 @@ from ml.models.trees.graph import Leaf, Split, floored, thresholds, tree_graph
 from ml.provenance.source import outside, running
 from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 TREES = ("random_forest", "extra_trees", "hist_boosting", "xgboost", "catboost")
 SMALL = {

@@ -16,8 +16,9 @@ from ml.models.extras import missing_package
 from ml.models.family import Training
 from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Kind, Task, score
+from ml.tasks.metrics import score
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.task import Kind, Task
 
 
 def installed(name: str) -> bool:

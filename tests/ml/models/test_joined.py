@@ -8,7 +8,7 @@ from ml.models.family import Training, thresholds_of
 from ml.search.targets import together
 from ml.search.tuning import TunedModel, tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from tests.support.labelled import TARGETS, frame
 
 

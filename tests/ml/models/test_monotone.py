@@ -11,8 +11,8 @@ from ml.models.catalogue import family
 from ml.models.monotone import require_monotone
 from ml.search.study import Search
 from ml.search.tuning import tune
-from ml.tasks.metrics import Kind
 from ml.tasks.objectives import Objective
+from ml.tasks.task import Kind
 from ml.tasks.transforms import TRANSFORMS
 from tests.ml.models.test_family import frame as frame  # the fixture
 from tests.ml.models.test_family import installed, training

@@ -18,7 +18,7 @@ from ml.models.near_zero import Move, Moved, move_of
 from ml.search.ensemble import FittedEnsemble, Member
 from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 random = np.random.default_rng(0)
 FRAME = pd.DataFrame(random.normal(size=(400, 3)), columns=list("abc"))

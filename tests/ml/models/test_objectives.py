@@ -12,8 +12,9 @@ from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
 from ml.tasks.objectives import KINDS, SQUARED, Objective
+from ml.tasks.task import Task
 from tests.ml.models.test_family import installed
 
 EXAMPLES = ["mae", "huber_3", "quantile_0.9", "quantile_0.1", "poisson", "gamma", "tweedie_1.5"]

@@ -13,7 +13,8 @@ from ml.models.catalogue import family
 from ml.models.extras import missing_package
 from ml.models.family import Training
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Task
 
 NUMERIC = ["pixel_0", "pixel_1", "pixel_2", "pixel_3"]  # of an image of two by two for `cnn`
 EVERY = [

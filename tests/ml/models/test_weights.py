@@ -11,8 +11,8 @@ from ml.declaration.catalogue import CATALOGUE
 from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.tasks.metrics import Kind
 from ml.tasks.row_weights import RowWeights
+from ml.tasks.task import Kind
 from tests.ml.models.test_family import EVERY, installed, training
 from tests.ml.models.test_family import frame as frame  # the fixture
 from tests.ml.models.test_objectives import LEARNED

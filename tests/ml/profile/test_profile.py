@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from ml.profile.profile import make_profile
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 from tests.support.profiled import columns, examples_of, profile_of, spec_of, table_of
 
 ROWS = 500

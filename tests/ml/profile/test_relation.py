@@ -9,7 +9,8 @@ from sklearn.metrics import r2_score, roc_auc_score
 from ml.intervals.bootstrap import Resampling, estimates
 from ml.profile.columns import Column
 from ml.profile.relation import BINS, alone, bins, by_chance, folds, held_out, order
-from ml.tasks.metrics import METRICS, Kind, Task
+from ml.tasks.metrics import METRICS
+from ml.tasks.task import Kind, Task
 from tests.support.profiled import column_of
 
 ROWS = 3000

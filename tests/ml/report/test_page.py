@@ -12,7 +12,7 @@ from ml.evaluation.record import Estimate
 from ml.report.look import figure
 from ml.report.page import as_json, estimate, html, in_short, without_nan
 from ml.report.pictures import pictures
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 from ml.verdict import Verdict
 from tests.support.judged import TASKS, made, several
 

@@ -17,7 +17,7 @@ from ml.report.charts import cells, in_time
 from ml.report.plots.profiles import pictures
 from ml.report.profile import FIRST, IN_SHORT, MOST, html, in_short
 from ml.report.sparks import HEIGHT, WIDTH, scale_of, spark
-from ml.tasks.metrics import Kind
+from ml.tasks.task import Kind
 from tests.ml.profile.test_profile import FRAME, ODD, TARGETS
 from tests.support.profiled import examples_of, profile_of, spec_of, table_of
 

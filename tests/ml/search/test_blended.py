@@ -14,7 +14,7 @@ from ml.models.family import Training
 from ml.search.blended import FittedEnsemble, Member, fit_sharpness, mean_of, sharpened
 from ml.tasks.counting import Counting
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import BINARY, Kind, Task
+from ml.tasks.task import BINARY, Kind, Task
 
 
 @dataclass(frozen=True)

@@ -18,8 +18,9 @@ from ml.search.tuning import TunedModel, tune
 from ml.tasks.counting import Counting
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import Kind, Task, score
+from ml.tasks.metrics import score
 from ml.tasks.sampling import sampled_rows
+from ml.tasks.task import Kind, Task
 
 FAMILIES: dict[Kind, tuple[str, ...]] = {
     "binary": ("logistic", "lightgbm", "mlp"),

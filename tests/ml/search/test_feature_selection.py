@@ -15,7 +15,7 @@ from ml.models.catalogue import family
 from ml.models.family import Training
 from ml.search.feature_selection import select
 from ml.tasks.encoding import MAX_LEVELS, Encoder
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 ROWS = 1000
 TRAIN = 800

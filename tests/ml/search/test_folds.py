@@ -14,7 +14,7 @@ from ml.models.family import Training
 from ml.search.folds import declared_folds, folded
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 BY_DATES = {"train_until": "2024-04-01", "validate_until": "2024-05-01"}
 

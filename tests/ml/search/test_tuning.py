@@ -23,7 +23,8 @@ from ml.search.study import TRIALS_TO_COMPARE, Search, Trial
 from ml.search.tuning import Refit, TunedModel, able_to_settle, tune
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import random_folds
-from ml.tasks.metrics import Kind, Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Kind, Task
 from tests.support import toy
 
 # With these there is always something to split.

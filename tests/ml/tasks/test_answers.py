@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ml.tasks.answers import rows_not_finite, rows_unanswered
-from ml.tasks.metrics import Kind, Task
+from ml.tasks.task import Kind, Task
 
 
 def test_rows_are_counted_of_which_an_answer_is_no_finite_number() -> None:

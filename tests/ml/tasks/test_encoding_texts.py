@@ -12,7 +12,7 @@ from ml.search.evaluator import load_parts, save_parts
 from ml.search.folds import folded
 from ml.tasks.encoding import Encoder
 from ml.tasks.folds import Fold
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 from service.plan.texts import unlearned
 
 NOTE = unlearned("note", {"words": (1, 1)}, 10, 1)

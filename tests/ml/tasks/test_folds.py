@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml.tasks.folds import FoldError, random_folds, time_folds
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 CLASSES = Task("multiclass", ("blue", "green", "red"))
 

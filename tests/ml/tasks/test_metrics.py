@@ -10,17 +10,8 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from ml.tasks.counting import Counting
-from ml.tasks.metrics import (
-    DEFAULT_METRIC,
-    METRICS,
-    Kind,
-    Metric,
-    MetricName,
-    kind_of,
-    metrics_of,
-    score,
-    usual_metrics,
-)
+from ml.tasks.metrics import DEFAULT_METRIC, METRICS, Metric, MetricName, kind_of, metrics_of, score, usual_metrics
+from ml.tasks.task import Kind
 
 
 def in_fives(rows: int, weights: np.ndarray | None = None) -> Counting:

@@ -7,9 +7,10 @@ import pytest
 from ml.intervals.bootstrap import Resampling, estimates, strata_of
 from ml.tasks.answers import rows_unanswered
 from ml.tasks.counting import Counting
-from ml.tasks.metrics import Metric, Task, score
+from ml.tasks.metrics import Metric, score
 from ml.tasks.sampling import sampled_rows
 from ml.tasks.targets import strata, target_column, target_name, with_alone
+from ml.tasks.task import Task
 
 TASK = Task("binary", targets=("churn", "upgrade"))
 

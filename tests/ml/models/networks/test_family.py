@@ -25,7 +25,8 @@ from ml.models.networks.options import LoopOptions
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.tuning import tune
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task, score
+from ml.tasks.metrics import score
+from ml.tasks.task import Task
 
 DROPPED = ["pixel_0_0", "pixel_4_0", "pixel_4_7"]  # never change in the digits, so feature selection drops them
 

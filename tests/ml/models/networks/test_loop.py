@@ -22,7 +22,7 @@ from ml.models.networks.modules import Network, Perceptron, build
 from ml.models.networks.options import History, LoopOptions
 from ml.models.networks.shapes import ImageSizes, Shape, TabularSizes
 from ml.models.progress import CheckpointFolder, Progress
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 ROOT = Path(__file__).resolve().parents[4]
 OPTIONS = LoopOptions(epochs=4, batch=64, patience=4, log_every=1)

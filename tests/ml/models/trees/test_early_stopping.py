@@ -14,7 +14,7 @@ from ml.models.family import Training
 from ml.models.trees.lightgbm import MAX_ROUNDS, PATIENCE
 from ml.search.space import Space
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Task
+from ml.tasks.task import Task
 
 BOOSTING = [
     pytest.param(name, marks=pytest.mark.skipif(find_spec(package) is None, reason="pip install '.[boosters]'"))
