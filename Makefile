@@ -4,6 +4,8 @@ BIN := .venv/bin
 export SEXTANT_HOME ?= $(CURDIR)/.sextant
 export DAGSTER_HOME := $(SEXTANT_HOME)/dagster
 export PYTHONHASHSEED := 0
+# Of tests: one more than cores, for many wait.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 
 .PHONY: help demo demo-bad dev serve test test-fast test-faults lint format lock clean
 .DEFAULT_GOAL := help
@@ -34,13 +36,13 @@ serve: .venv/installed  ## Serve the newest Bento of flight_delays (port 3001)
 	$(BIN)/sextant serve flight_delays
 
 test: .venv/installed  ## Run every test
-	$(BIN)/python -m pytest -n 2 --durations 10
+	$(BIN)/python -m pytest -n $(WORKERS) --durations 10
 
 test-fast: .venv/installed  ## Run the tests that take seconds
-	$(BIN)/python -m pytest -n 2 -m "not slow and not faults"
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not slow and not faults"
 
 test-faults: .venv/installed  ## Kill a run at every point of every write, fill its disk, lock its databases
-	$(BIN)/python -m pytest -n 2 -m faults
+	$(BIN)/python -m pytest -n $(WORKERS) -m faults
 
 lint: .venv/installed  ## Check style, types, words, the direction of imports and what they need
 	$(BIN)/ruff check .
