@@ -102,3 +102,17 @@ def test_the_directions_are_in_the_order_of_the_encoded_columns(frame: pd.DataFr
 
     assert data.directions == []
     assert replace(data, monotone={"b": -1}).directions == [0, -1, 0]
+
+
+class Unasked:
+    """A model that is asked for nothing."""
+
+    def predict(self, X: np.ndarray) -> np.ndarray:
+        raise AssertionError("it was asked for answers")
+
+    def thresholds(self) -> dict[int, np.ndarray]:
+        raise AssertionError("it was asked for its thresholds")
+
+
+def test_without_a_monotone_feature_a_model_is_asked_for_nothing(frame: pd.DataFrame) -> None:
+    require_monotone(Unasked(), training(frame, "binary"))
