@@ -19,8 +19,8 @@ def require_monotone(model: FittedModel, data: Training) -> None:
     """Raise ArithmeticError, which names feature and values, where an answer does not follow a monotone feature.
 
     Validation rows are asked about with other values of it: some that it has, and some right where the model's answers
-    jump. Where no feature is to be followed the model is not asked: to read the jumps of many trees takes as long as half
-    of their growth.
+    jump. Where no feature is to be followed the model is not asked: to read the jumps of many trees takes half as long
+    as to grow them.
     """
     if not any(data.directions):
         return
