@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -48,13 +48,21 @@ class Usual:
             for field, name in fields.items()
         ]
         self._row = msgspec.defstruct("UsualRow", types, rename=fields, kw_only=True)
+        self._limits = [
+            (name, column.missing < RARE, column.near if record[name] == "number" else None)
+            for name, column in self._columns.items()
+        ]
 
     def warnings(self, row: Mapping[str, Any]) -> list[str]:
         """Return a warning for each value of a sound record that is unusual."""
         try:
             msgspec.convert(row, self._row)
         except msgspec.ValidationError:
-            return [text for name, column in self._columns.items() for text in _warnings(name, row.get(name), column)]
+            return [
+                _warning(name, row.get(name), self._columns[name])
+                for name, always_there, near in self._limits
+                if (always_there if (value := row.get(name)) is None else near and not near[0] <= value <= near[1])
+            ]
         return []
 
 
@@ -71,10 +79,9 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
     return usual
 
 
-def _warnings(name: str, value: Any, column: UsualColumn) -> Iterator[str]:
-    if value is None and column.missing < RARE:
-        yield f"{name} is missing, as in {column.missing:.1%} of the rows of training"
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and (near := column.near) is not None and not near[0] <= value <= near[1]:
-        trained = f"{column.lowest:.6g} to {column.highest:.6g}"
-        yield f"{name} {excerpt(value)} is far from training, where it was from {trained}"
+def _warning(name: str, value: Any, column: UsualColumn) -> str:
+    """Return what is unusual in a value."""
+    if value is None:
+        return f"{name} is missing, as in {column.missing:.1%} of the rows of training"
+    trained = f"{column.lowest:.6g} to {column.highest:.6g}"
+    return f"{name} {excerpt(value)} is far from training, where it was from {trained}"
