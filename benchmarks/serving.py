@@ -1,8 +1,9 @@
 """One record, and a hundred, through a served Bento and through what else would be written; a process for each.
 
-Sides take turns, round after round. A figure is the median over rounds of the processor time that all processes of a
+Sides take turns, round after round. A figure is the mean over rounds of the processor time that all processes of a
 side spend for a request while 32 clients ask; p50 and p99 are those of one client alone. `of that` is the served
-Bento's over another's: below 1, the Bento takes less.
+Bento's over another's: below 1, the Bento takes less. The records are the Bento's golden ones, of which half lack values or
+have odd ones, and are answered with warnings.
 """
 
 import argparse
