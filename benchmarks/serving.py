@@ -2,8 +2,8 @@
 
 Sides take turns, round after round. A figure is the mean over rounds of the processor time that all processes of a
 side spend for a request while 32 clients ask; p50 and p99 are those of one client alone. `of that` is the served
-Bento's over another's: below 1, the Bento takes less. The records are the Bento's golden ones, of which half lack values or
-have odd ones, and are answered with warnings.
+Bento's over another's: below 1, the Bento takes less. The records are the Bento's golden ones, of which half
+lack values or have odd ones, and are answered with warnings.
 """
 
 import argparse
