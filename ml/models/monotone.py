@@ -30,9 +30,9 @@ def require_monotone(model: FittedModel, data: Training) -> None:
         values = _values(data.X[:, column], jumps.get(column, np.empty(0, np.float32))) if way else np.empty(0)
         if len(values) < 2:
             continue
-        asked = np.repeat(rows, len(values), axis=0)
-        asked[:, column] = np.tile(values, len(rows))
-        steps = np.diff(model.predict(asked).reshape(len(rows), len(values)), axis=1) * way
+        varied = np.repeat(rows, len(values), axis=0)
+        varied[:, column] = np.tile(values, len(rows))
+        steps = np.diff(model.predict(varied).reshape(len(rows), len(values)), axis=1) * way
         if steps.min() < -slack:
             worst = int(steps.argmin()) % steps.shape[1]
             wrong, declared = ("falls", "increasing") if way > 0 else ("rises", "decreasing")

@@ -45,8 +45,8 @@ class ParsedModules:
 
 def _read(file: Path) -> dict[str, tuple[str, Parsed]]:
     try:
-        kept = json.loads(file.read_bytes())
-        return {path: (key, (code, tuple(imports))) for path, (key, (code, imports)) in kept.items()}
+        entries = json.loads(file.read_bytes())
+        return {path: (key, (code, tuple(imports))) for path, (key, (code, imports)) in entries.items()}
     except (OSError, ValueError, AttributeError, TypeError):
         return {}
 

@@ -164,18 +164,18 @@ class _Refitter:
         seeded = (fitter(data, trial.params, trial.number, *_seed(number)) for number in range(1, refit.seeds))
         refits = [first, *seeded]
         answers = [model.predict(data.X_valid) for model in refits]
-        kept = refits if refit.mean else refits[:1]
+        answering = refits if refit.mean else refits[:1]
         valid: np.ndarray = np.mean(answers, axis=0) if refit.mean else answers[0]
         if refit.everything is not None:
-            kept = [
+            answering = [
                 _fit_on_everything(fitter, trial, number, models if self.folds else [refitted], refit.everything)
-                for number, refitted in enumerate(kept)
+                for number, refitted in enumerate(answering)
             ]
         encoder = (refit.everything or data).encoder
         return TunedModel(
             family=self.family,
             params=trial.params,
-            model=mean_of(kept, len(encoder.features), data.task),
+            model=mean_of(answering, len(encoder.features), data.task),
             encoder=encoder,
             metric=metric,
             score=score(metric, data.y_valid, valid, data.scoring),

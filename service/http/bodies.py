@@ -83,14 +83,13 @@ def decode(body: bytes | bytearray) -> Any:
         value = msgspec.json.decode(body)
     except (msgspec.DecodeError, ValueError, RecursionError):
         return _decode_odd(body)
-    if isinstance(value, dict) and body.count(b":") != len(value) and _may_repeat(body, value):
+    if isinstance(value, dict) and (colons := body.count(b":")) != len(value) and _may_repeat(body, value, colons):
         return _decode_odd(body)
     return value
 
 
-def _may_repeat(body: bytes | bytearray, value: dict[str, Any]) -> bool:
+def _may_repeat(body: bytes | bytearray, value: dict[str, Any], colons: int) -> bool:
     """Return whether a key may be twice in an object: msgspec keeps the last one, and the colon of another is left."""
-    colons = body.count(b":")
     entries = [entry for listed in value.values() if type(listed) is list for entry in listed if type(entry) is dict]
     if colons == len(value) + sum(map(len, entries)):
         return False  # one for each key: no text has any
@@ -113,9 +112,9 @@ def _decode_odd(body: bytes | bytearray) -> Any:
         if isinstance(error, BodyError):
             raise
         raise BodyError(400, f"the body is not JSON: {error}") from None
-    for place, found in _texts("$", value):
-        if not _is_unicode(found):
-            raise BodyError(400, f"the body is not UTF-8 at {_printable(place)}: {excerpt(found)!r}")
+    for place, literal in _texts("$", value):
+        if not _is_unicode(literal):
+            raise BodyError(400, f"the body is not UTF-8 at {_printable(place)}: {excerpt(literal)!r}")
     return value
 
 

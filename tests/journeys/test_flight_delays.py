@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +13,7 @@ import dagster as dg
 import pytest
 import yaml
 
-from resources.bentos import stop, wait_until_ready
+from resources.bentos import free_port, stop, wait_until_ready
 from resources.storage import Storage, find
 
 BIN = Path(sys.executable).parent
@@ -80,9 +79,7 @@ def test_a_raw_record_with_gaps_and_an_unseen_carrier_is_scored_as_in_the_batch(
         10_000_001: record | {"carrier": "ZZ", "flight": "ZZ9"},
         10_000_002: {name: value for name, value in record.items() if name not in ("tailnum", "distance")},
     }
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     serve = [str(BIN / "sextant"), "serve", "flight_delays", "--port", str(port)]
 
     process = subprocess.Popen(serve, cwd=project, env=environment, start_new_session=True)

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+
+from resources.bentos import free_port
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -87,12 +88,6 @@ def wait_until(done: Callable[[], object], timeout_s: float = 300.0) -> None:
     while not done():
         assert time.monotonic() < deadline, f"not within {timeout_s} s"
         time.sleep(0.2)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def answers(url: str) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, answers, free_port, wait_until
+from resources.bentos import free_port
+
+from .conftest import BIN, answers, wait_until
 
 QUERY = "{repositoriesOrError {... on RepositoryConnection {nodes {location {name} jobs {name} assetNodes {id}}}}}"
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,15 +11,14 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from resources.bentos import free_port
 from resources.tracking.runs import Tracking
 
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[str]:
     """The URL of an MLflow server whose database and artifacts only it can reach."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     command = [
         *(sys.executable, "-m", "mlflow", "server", "--port", str(port), "--workers", "1"),
         *("--backend-store-uri", f"sqlite:///{tmp_path}/mlflow.db", "--artifacts-destination", f"{tmp_path}/artifacts"),
