@@ -36,6 +36,7 @@ def endpoints(served: Served) -> list[Endpoint]:
     async def readyz(_: Request) -> Response:
         return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
 
+    text = {"text/plain": ["Text"]}
     alive = document(lambda: {"alive": True})
 
     def index() -> dict[str, Any]:
@@ -58,7 +59,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/healthz", "200 while the process is up", alive),
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
-        Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics),
+        Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
         Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
         Endpoint("GET", "/", "this page", document(index)),
     ]

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
@@ -12,15 +12,24 @@ from starlette.responses import Response
 
 encode = msgspec.json.Encoder().encode
 
+Content = Mapping[str, Sequence[str]]  # of each media type the names of its schemas in the OpenAPI document
+
+
+def as_json(*schemas: str) -> Content:
+    """Return the content of JSON that is of one of some schemas."""
+    return {"application/json": schemas}
+
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route of a protocol; `purpose` is its line in the index."""
+    """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI."""
 
     method: str
     path: str
     purpose: str
     respond: Callable[[Request], Awaitable[Response]]
+    takes: Content = field(default_factory=dict)
+    answers: Content = field(default_factory=lambda: as_json("Document"))
 
     @property
     def title(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from service.http.endpoint import Endpoint
+from service.http.endpoint import Content, Endpoint, as_json
 from service.http.limits import Limits
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
@@ -54,6 +54,7 @@ def openapi(
                 "Accepted": _closed({"accepted": {"type": "integer"}, "replaced": {"type": "integer"}}),
                 "Error": _error(),
                 "Document": {"type": "object"},
+                "Text": TEXT,
             }
         },
     }
@@ -61,14 +62,12 @@ def openapi(
 
 def _operation(endpoint: Endpoint) -> Schema:
     described = {"summary": endpoint.purpose, "operationId": endpoint.title.replace(" /", "_").rstrip("_").lower()}
+    answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
-        return {**described, "responses": {"200": _body("The figures", {"text/plain": {"schema": TEXT}})}}
+        return {**described, "responses": {"200": answered}}
     errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
-    if endpoint.method == "GET":
-        return {**described, "responses": {"200": _json("The answer", "Document"), **errors}}
-    takes, answers = {"/predict": (["Record", "Records"], ["Answer", "Answers"])}.get(
-        endpoint.path, (["Events"], ["Accepted"])
-    )
+    if not endpoint.takes:
+        return {**described, "responses": {"200": answered, **errors}}
     refused = {
         "400": _error_body("No JSON in UTF-8, or a key that is there twice"),
         "408": _error_body("The body did not come in time"),
@@ -78,8 +77,8 @@ def _operation(endpoint: Endpoint) -> Schema:
     }
     return {
         **described,
-        "requestBody": {"required": True, "content": {"application/json": {"schema": _one_of(takes)}}},
-        "responses": {"200": _json("The answer", *answers), **refused, **errors},
+        "requestBody": {"required": True, "content": _media(endpoint.takes)},
+        "responses": {"200": answered, **refused, **errors},
     }
 
 
@@ -174,12 +173,12 @@ def _one_of(names: Iterable[str]) -> Schema:
     return references[0] if len(references) == 1 else {"oneOf": references}
 
 
-def _json(description: str, *names: str) -> Schema:
-    return _body(description, {"application/json": {"schema": _one_of(names)}})
+def _media(content: Content) -> Schema:
+    return {media: {"schema": _one_of(names)} for media, names in content.items()}
 
 
 def _error_body(description: str) -> Schema:
-    return _json(description, "Error")
+    return _body(description, _media(as_json("Error")))
 
 
 def _body(description: str, content: Schema) -> Schema:

@@ -10,7 +10,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.http.app import Application
-from service.http.native import MAX_SHOWN_PROBLEMS
+from service.http.scoring import MAX_SHOWN_PROBLEMS
 from service.http.served import Served
 from service.predict.predictor import Prediction, Predictor
 
