@@ -37,7 +37,7 @@ class Task(Part, frozen=True):
 
 
 class Plan(Part, frozen=True):
-    """The whole of `plan.json`."""
+    """The whole of `plan.json`; `key` are the columns by which a record may say which row it is, no features."""
 
     use_case: str
     record: dict[str, ColumnType]
@@ -49,6 +49,7 @@ class Plan(Part, frozen=True):
     synthesis: Synthesis | None = None
     golden: str = "golden.json"
     task: Task = Task()
+    key: dict[str, ColumnType] = msgspec.field(default_factory=dict)
 
     @property
     def first_cutoff(self) -> dt.datetime | None:
@@ -78,8 +79,9 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis or a key it does not name them."""
     fields = msgspec.structs.asdict(plan)
-    if plan.synthesis is None:
-        del fields["synthesis"]
+    for name in ("synthesis", "key"):
+        if not fields[name]:
+            del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)

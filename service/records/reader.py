@@ -217,7 +217,7 @@ class RecordReader:
     def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
         self._warn = warn
-        self._rows = RowReader(plan.record, plan.required)
+        self._rows = RowReader({**plan.key, **plan.record}, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
         self._first_us = None if first is None else to_us(first)
@@ -258,6 +258,8 @@ def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, An
         name: _not_null(SCHEMAS[kind]) if name in plan.required else SCHEMAS[kind]
         for name, kind in sorted(plan.record.items())
     }
+    for name in sorted(plan.key.keys() - properties.keys()):
+        properties[name] = {"description": "says which row it is, and is no feature", **SCHEMAS[plan.key[name]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A record of {plan.use_case}",

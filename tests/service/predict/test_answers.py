@@ -77,7 +77,7 @@ def test_a_regression_is_answered_with_a_number(write: Any, record: dict[str, An
         index, schema = client.get("/").json(), client.get("/schema").json()
 
     assert one["score"] == pytest.approx(LOGIT, abs=1e-5)
-    assert list(one) == ["score", "model", "coordinates", "warnings"]
+    assert list(one) == ["score", "model", "coordinates", "id", "warnings"]
     assert two["scores"] == [one["score"]] * 2
     assert index["task"] == {"kind": "regression", "classes": []}
     assert schema["description"] == "Answered with `score`, the predicted number."
@@ -101,7 +101,7 @@ def test_a_probability_is_answered_with_the_decision_at_the_models_threshold(
         schema = client.get("/schema").json()
 
     assert (one["score"], one["decision"], one["threshold"]) == (score, beside <= 0, score + beside)
-    assert list(one) == ["score", "decision", "threshold", "model", "coordinates", "warnings"]
+    assert list(one) == ["score", "decision", "threshold", "model", "coordinates", "id", "warnings"]
     assert many["decisions"] == [decided >= score + beside for decided in many["scores"]]
     assert len(set(many["decisions"])) == (2 if beside <= 0 else 1)
     assert many["threshold"] == score + beside
@@ -140,7 +140,7 @@ def test_many_classes_are_answered_with_the_likeliest_and_the_probability_of_eac
     assert one["class"] == CLASSES[int(np.argmax(PROBABILITIES))]
     assert list(one["probabilities"]) == CLASSES
     assert list(one["probabilities"].values()) == pytest.approx(PROBABILITIES, abs=1e-5)
-    assert list(one) == ["class", "probabilities", "model", "coordinates", "warnings"]
+    assert list(one) == ["class", "probabilities", "model", "coordinates", "id", "warnings"]
     assert [len(many[name]) for name in ("classes", "probabilities", "warnings")] == [120] * 3
     assert many["probabilities"][0] == one["probabilities"]
     assert len(set(many["classes"])) == 2
