@@ -52,10 +52,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         rows = rows_to_score(step.case, model.served, sources)
         if model.served.examples.query is None:
             step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
+        scores = model.scores(model.features(sources, rows))
         return rows.assign(
-            **answer_columns(
-                model.task, model.scores(model.features(sources, rows)), model.thresholds, model.half_width
-            ),
+            **answer_columns(model.task, scores, *model.decided),
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
             coordinates=step.coordinates.id,

@@ -20,6 +20,7 @@ MOST_CELLS = 1_000_000  # of the rows that are answered at once
 Floats = NDArray[np.float64]
 Matrix = NDArray[np.float32]
 Answer = Callable[[Matrix], Floats]  # of encoded rows, [n_rows]
+Walk = tuple[NDArray[np.int64], Matrix, float]  # the players in their order, the rows between, the first one's answer
 
 
 def rows_for(players: int, rows: int) -> int:
@@ -41,18 +42,16 @@ def shapley(
     Raises OutOfTimeError once the deadline is over.
     """
     random, count = np.random.default_rng(0), int(players.max(initial=-1)) + 1
-    total, waiting, cells = np.zeros(count), list[tuple[NDArray[np.int64], Matrix, float]](), 0
-    for row, at_first in zip(background, scores.tolist(), strict=True):
-        unlike = ~((x == row) | (np.isnan(x) & np.isnan(row)))
-        order = random.permutation(np.unique(players[unlike]))
-        for turn in (order, order[::-1]):
-            waiting.append((turn, _steps(x, row, players, turn), at_first))
-            cells += waiting[-1][1].size
-        if cells > MOST_CELLS:
-            check_time(deadline)
-            _add(total, answer, waiting, score)
-            waiting, cells = [], 0
-    _add(total, answer, waiting, score)
+    total, together = np.zeros(count), max(1, MOST_CELLS // (2 * len(x) * max(count, 1)))
+    for begin in range(0, len(background), together):
+        check_time(deadline)
+        walks = list[Walk]()
+        part = slice(begin, begin + together)
+        for row, at_first in zip(background[part], scores[part].tolist(), strict=True):
+            unlike = ~((x == row) | (np.isnan(x) & np.isnan(row)))
+            order = random.permutation(np.unique(players[unlike]))
+            walks += [(turn, _steps(x, row, players, turn), at_first) for turn in (order, order[::-1])]
+        _add(total, answer, walks, score)
     return total / (2 * len(background))
 
 
@@ -64,11 +63,11 @@ def _steps(x: Matrix, row: Matrix, players: NDArray[np.int64], order: NDArray[np
     return np.where(taken, x, row)
 
 
-def _add(total: Floats, answer: Answer, waiting: list[tuple[NDArray[np.int64], Matrix, float]], score: float) -> None:
-    """Add what the players of some orders add, whose steps are answered together."""
-    steps = [rows for _, rows, _ in waiting]
+def _add(total: Floats, answer: Answer, walks: list[Walk], score: float) -> None:
+    """Add what the players of some walks add, whose steps are answered together."""
+    steps = [rows for _, rows, _ in walks]
     answers = answer(np.concatenate(steps)) if any(map(len, steps)) else np.empty(0)
     ends = np.cumsum([len(rows) for rows in steps])[:-1]
-    for (order, _, at_first), between in zip(waiting, np.split(answers, ends), strict=True):
+    for (order, _, at_first), between in zip(walks, np.split(answers, ends), strict=True):
         if len(order):
             total[order] += np.diff([at_first, *between, score])
