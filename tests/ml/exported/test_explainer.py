@@ -101,7 +101,11 @@ def contributions(explanation: Explanation) -> dict[str, float]:
     return {entry.feature: entry.contribution for entry in explanation.contributions}
 
 
-@pytest.mark.parametrize(("name", "kind"), EVERY)
+# Of the families that are sampled one kind each will do: nothing of it depends on the family.
+EXPLAINED = [case for case in EVERY if case.values[0] not in SAMPLED or case.values[1] == "multiclass"]
+
+
+@pytest.mark.parametrize(("name", "kind"), EXPLAINED)
 def test_every_family_is_explained_by_what_its_answers_are_made_of(name: str, kind: Kind) -> None:
     data = training(kind)
     model = fitted(name, data)
@@ -141,11 +145,10 @@ def test_the_sum_is_the_margin_of_the_library_itself() -> None:
     assert [explained.explain(row).score for row in range(5)] == pytest.approx(margins.tolist(), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["lightgbm", "xgboost"])
 @pytest.mark.parametrize("transform", ["ln", "log10", "log1p", "sqrt"])
-def test_a_transformed_target_is_explained_as_it_was_learned(name: str, transform: str) -> None:
+def test_a_transformed_target_is_explained_as_it_was_learned(transform: str) -> None:
     data = training("regression", transform=TRANSFORMS[transform])
-    model = fitted(name, data)
+    model = fitted("lightgbm", data)
 
     explained = Explained(model, data.encoder, data.task)
 
@@ -241,7 +244,7 @@ def test_a_pipeline_of_another_make_is_sampled() -> None:
 
 
 def test_every_family_is_in_one_of_the_tests() -> None:
-    assert {case.values[0] for case in EVERY} | {"cnn"} == CATALOGUE.keys()
+    assert {case.values[0] for case in EXPLAINED} | {"cnn"} == CATALOGUE.keys()
 
 
 def test_the_same_model_carries_the_same_bytes() -> None:

@@ -22,18 +22,16 @@ def brute_force(
     answer: Callable[[np.ndarray], np.ndarray], x: np.ndarray, background: np.ndarray, players: Sequence[int]
 ) -> np.ndarray:
     """Return the Shapley values by their definition: over all coalitions of players, [n_players]."""
-    of, count = np.array(players), max(players) + 1
+    of, every = np.array(players), range(max(players) + 1)
+    coalitions = [frozenset(some) for size in range(len(every) + 1) for some in combinations(every, size)]
+    mixed = [np.where(np.isin(of, list(coalition)), x, background) for coalition in coalitions]
+    worths = answer(np.concatenate(mixed)).reshape(len(coalitions), -1).mean(axis=1)
+    worth, count = dict(zip(coalitions, worths, strict=True)), len(every)
     total = np.zeros(count)
-
-    def worth(coalition: tuple[int, ...]) -> float:
-        return float(answer(np.where(np.isin(of, coalition), x, background)).mean())
-
-    for player in range(count):
-        others = [other for other in range(count) if other != player]
-        for size in range(count):
-            weight = factorial(size) * factorial(count - size - 1) / factorial(count)
-            for coalition in combinations(others, size):
-                total[player] += weight * (worth((*coalition, player)) - worth(coalition))
+    for coalition in coalitions:
+        weight = factorial(len(coalition)) * factorial(count - len(coalition) - 1) if len(coalition) < count else 0
+        for player in set(every) - coalition:
+            total[player] += weight / factorial(count) * (worth[coalition | {player}] - worth[coalition])
     return total
 
 
