@@ -31,9 +31,8 @@ def rows() -> pd.DataFrame:
     frame["city"] = random.choice(["Rome", "Oslo", "Bern", None], 300)
     frame["note"] = [" ".join(random.choice(["good", "bad", "the"], 3)) for _ in range(300)]
     worth = frame["amount"] + (frame["city"] == "Rome") + frame["note"].str.count("good")
-    return frame.assign(
-        binary=(worth > 1).astype("int8"), regression=worth, multiclass=pd.cut(worth, 3, labels=[*"abc"]).astype(str)
-    )
+    classes = pd.cut(worth, 3, labels=[*"abc"]).astype(str)
+    return frame.assign(binary=(worth > 1).astype("int8"), regression=worth, multiclass=classes)
 
 
 def bundle(folder: Path, name: str, kind: Kind = "binary", *, targets: bool = False, carried: bool = True) -> Path:
@@ -42,7 +41,7 @@ def bundle(folder: Path, name: str, kind: Kind = "binary", *, targets: bool = Fa
     encoder = Encoder.fit(frame, ["amount", "flag"], ["city"], [unlearned("note", {"words": (1, 1)}, 10, 2)])
     task, X = Task.of(kind, frame[kind]), encoder.encode(frame)
     y, chosen = task.labels(frame[kind]), family(name)
-    settings = {**chosen.defaults(), **({"rounds": 5} if name == "lightgbm" else {})}
+    settings = {**chosen.defaults(), **{"lightgbm": {"rounds": 5}, "mlp": {"epochs": 1}}.get(name, {})}
     model: Any = chosen.fit(Training(X, y, X, y, encoder, task), settings, seed=0)
     if targets:
         model, task = FittedTargets(dict.fromkeys(TARGETS, model), X.shape[1]), Task("binary", targets=TARGETS)
