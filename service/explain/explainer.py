@@ -24,7 +24,7 @@ Run = Callable[[Matrix], Floats]  # the answers to encoded rows, [n_rows] or [n_
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What a feature adds to a sum, and its value."""
+    """A feature, its value, and the number that it adds to a sum."""
 
     feature: str
     value: float | str | None

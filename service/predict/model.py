@@ -102,7 +102,7 @@ class Model:
 
     @cached_property
     def explaining(self) -> Explaining:
-        """What explains its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
+        """The explaining of its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
         return Explaining(self.session, self.inputs, self.task)
 
 
