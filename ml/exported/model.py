@@ -137,7 +137,7 @@ class ExportedModel:
 
     @property
     def decided(self) -> tuple[tuple[float, ...], float | None]:
-        """The thresholds of decisions, and half of the width of an interval, by which its answers are put into words."""
+        """The thresholds of decisions, and half of the width of an interval, that its answers come with."""
         return self.thresholds, self.half_width
 
     @property

@@ -22,9 +22,10 @@ def as_json(*schemas: str) -> Content:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route of a protocol; `purpose` is its line in the index, the rest is described in OpenAPI.
+    """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI.
 
-    So are the parameters of its `query`, by name, each as OpenAPI has one.
+    There it stands with the others of its `group`; one of no group is told nowhere. `explains` says whether it may be
+    asked, by `?explain=true`, to explain its answers.
     """
 
     method: str
@@ -33,7 +34,8 @@ class Endpoint:
     respond: Callable[[Request], Awaitable[Response]]
     takes: Content = field(default_factory=dict)
     answers: Content = field(default_factory=lambda: as_json("Document"))
-    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    group: str = "about the service"
+    explains: bool = False
 
     @property
     def title(self) -> str:

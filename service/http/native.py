@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from service.http.bodies import read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
-from service.http.explaining import EXPLAIN, is_to_explain, require_few
+from service.http.explaining import is_to_explain, require_few
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
 from service.predict import answers
@@ -31,7 +31,8 @@ def endpoints(served: Served) -> list[Endpoint]:
             partial(_predict, served),
             as_json("Record", "Records"),
             as_json("Answer", "Answers"),
-            {"explain": EXPLAIN},
+            "records and events",
+            explains=True,
         ),
         Endpoint(
             "POST",
@@ -41,6 +42,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             partial(_accept, served),
             as_json("Events"),
             as_json("Accepted"),
+            "records and events",
         ),
         Endpoint(
             "GET",

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.http.endpoint import Content, Endpoint, as_json
+from service.http.explaining import EXPLAIN
 from service.http.limits import Limits
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
 from service.predict.answers import Interval, explanation
-from service.records.reader import SCHEMAS, record_schema
+from service.records.reader import SCHEMAS, columns_schema, record_schema
 from service.records.usual import UsualColumn
 
 Schema = dict[str, Any]
@@ -38,13 +39,14 @@ def openapi(
     thresholds: Sequence[float] = (),
     interval: Interval | None = None,
     no_interval: str = "",
+    explained: bool = True,
     usual: Mapping[str, UsualColumn] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> Schema:
     """Return the document; `usual` and `example` describe the columns of a record."""
     paths: dict[str, Any] = {}
-    for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+    for endpoint in filter(lambda endpoint: endpoint.group, endpoints):
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, explained)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,14 +72,14 @@ def openapi(
     }
 
 
-def _operation(endpoint: Endpoint) -> Schema:
+def _operation(endpoint: Endpoint, explained: bool) -> Schema:
     identifier = endpoint.title.replace(" /", "_").rstrip("_").lower()
-    described: Schema = {"summary": endpoint.purpose, "operationId": identifier}
+    described: Schema = {"summary": endpoint.purpose, "operationId": identifier, "tags": [endpoint.group]}
     answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
         return {**described, "responses": {"200": answered}}
-    if endpoint.query:
-        described["parameters"] = [{"name": name, "in": "query", **about} for name, about in endpoint.query.items()]
+    if endpoint.explains and explained:
+        described["parameters"] = [EXPLAIN]
     errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
     if not endpoint.takes:
         return {**described, "responses": {"200": answered, **errors}}
@@ -88,8 +90,8 @@ def _operation(endpoint: Endpoint) -> Schema:
         "415": _error_body("Another content type than application/json, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
     }
-    if "explain" in endpoint.query:
-        errors["501"] = _error_body("Answers of this model cannot be explained")
+    if endpoint.explains and not explained:
+        errors["501"] = _error_body("With explain=true: answers of this model cannot be explained")
     return {
         **described,
         "requestBody": {"required": True, "content": _media(endpoint.takes)},
@@ -118,7 +120,7 @@ def _events(tables: Mapping[str, EventTable], limits: Limits) -> Schema:
     for name, table in tables.items():
         row = {
             "type": "object",
-            "properties": {column: SCHEMAS[kind] for column, kind in table.record.items()},
+            "properties": columns_schema(table.record, table.keys),
             "required": table.keys,
             "additionalProperties": False,
         }
@@ -231,7 +233,8 @@ def _media(content: Content) -> Schema:
 
 
 def _error_body(description: str) -> Schema:
-    return _body(description, _media(as_json("Error")))
+    content = {**_media(as_json("Error"))["application/json"], "example": {"error": description}}
+    return _body(description, {"application/json": content})
 
 
 def _body(description: str, content: Schema) -> Schema:
