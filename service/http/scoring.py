@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
+from anyio import CapacityLimiter, to_thread
 from msgspec.structs import replace
 
 from service.http.bodies import BodyError
@@ -22,6 +22,7 @@ from service.records.reader import InvalidRecords
 MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
+ONE_AT_A_TIME = CapacityLimiter(1)  # of requests to explain, each of which takes a processor for long
 
 # What a request can be refused by; nothing was done.
 REFUSED = (BodyError, InvalidRecords, OutOfTimeError, UnexplainedError)
@@ -38,7 +39,8 @@ async def score(
 ) -> Prediction:
     """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
     if explain:
-        prediction = await to_thread.run_sync(partial(predictor.predict, explain=True), records, deadline)
+        explaining = partial(predictor.predict, explain=True)
+        prediction = await to_thread.run_sync(explaining, records, deadline, limiter=ONE_AT_A_TIME)
     elif len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
