@@ -140,6 +140,16 @@ def test_a_column_of_several_types_is_named() -> None:
     assert table_of(mixed.rename(columns={"n": "other"}), PLAN).column_names == ["at"]
 
 
+def test_numbers_have_the_ends_of_the_interval_that_a_request_gets() -> None:
+    interval, scores = Interval(0.9, 0.1234567890123), [0.1, -2.7, 1e9]
+
+    columns = answers._columns(Task("regression"), Prediction(list(scores), [[], [], []]), (), interval)
+
+    ends = many(Task("regression"), scores, (), interval)["intervals"]
+    assert columns["lower"] == [around["lower"] for around in ends]
+    assert columns["upper"] == [around["upper"] for around in ends]
+
+
 def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
     task = Task("multiclass", ("a", "b"))
 
