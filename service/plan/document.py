@@ -14,6 +14,7 @@ from service.plan.parts import (
     Feature,
     Lookup,
     Part,
+    Source,
     Synthesis,
     WindowFeature,
     WindowLookup,
@@ -47,6 +48,7 @@ class Plan(Part, frozen=True):
     lookups: dict[str, Lookup] = msgspec.field(default_factory=dict)
     events: dict[str, EventTable] = msgspec.field(default_factory=dict)
     synthesis: Synthesis | None = None
+    sources: list[Source] = msgspec.field(default_factory=list)
     golden: str = "golden.json"
     task: Task = Task()
 
@@ -78,8 +80,9 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis or sources it has no such key."""
     fields = msgspec.structs.asdict(plan)
-    if plan.synthesis is None:
-        del fields["synthesis"]
+    for name in ("synthesis", "sources"):
+        if not fields[name]:
+            del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)
