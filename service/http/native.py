@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 from service.http.bodies import read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
 from service.predict import answers
@@ -31,6 +32,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             as_json("Record", "Records"),
             as_json("Answer", "Answers"),
             "records and events",
+            {"explain": EXPLAIN},
         ),
         Endpoint(
             "POST",
@@ -59,24 +61,34 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
+    model = predictor.model
+    described = answers.explanation(predictor.plan.task, model.thresholds, model.interval, model.no_interval)
+    return {**schema, "description": described}
 
 
 async def _predict(served: Served, request: Request) -> Response:
     predictor, limits = served.require_predictor(), served.limits
     deadline = limits.deadline()
+    query = request.scope.get("query_string")
     try:
-        batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
-        prediction = await score(served, predictor, batch.records, deadline, single=batch.single)
+        explain = bool(query) and is_to_explain(request.query_params)
+        batch = to_batch(await read_json(request, limits, served.patience), predictor.columns, limits.records)
+        if explain:
+            require_few(batch.records)
+        prediction = await score(served, predictor, batch.records, deadline, single=batch.single, explain=explain)
     except REFUSED as error:
         return answer(*refusal(error, limits, "record", "scored"))
-    about = {"model": predictor.name, "coordinates": predictor.id}
-    task, thresholds = predictor.plan.task, predictor.thresholds
+    task, model = predictor.plan.task, predictor.model
+    about: dict[str, Any] = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:
-        return answer(
-            {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
-        )
-    return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
+        content = answers.one(task, prediction.scores[0], model.thresholds, model.interval)
+        about |= {"id": prediction.ids[0], "warnings": prediction.warnings[0]}
+        kept: dict[str, list[Any]] = {"key": [*prediction.keys], "explanation": [*prediction.explanations]}
+        return answer({**content, **about, **{name: listed[0] for name, listed in kept.items() if listed}})
+    content = answers.many(task, prediction.scores, model.thresholds, model.interval)
+    about |= {"ids": prediction.ids, "warnings": prediction.warnings}
+    kept = {"keys": [*prediction.keys], "explanations": [*prediction.explanations]}
+    return answer({**content, **about, **{name: listed for name, listed in kept.items() if listed}})
 
 
 async def _accept(served: Served, request: Request) -> Response:
