@@ -16,6 +16,7 @@ import msgspec
 
 from service.history.log import log_folder
 from service.http.app import Application, describe, endpoints
+from service.http.connections import Watch, count_requests
 from service.http.drain import drain_on_sigterm
 from service.http.limits import Limits
 from service.http.served import Served
@@ -54,6 +55,7 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
+        count_requests(served.work)
         return Application(served, super().to_asgi(is_main))
 
 
@@ -76,6 +78,7 @@ class ModelService:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
         drain_on_sigterm(served)
+        Watch().begin(served.limits)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
+from service.http.capacity import AHEAD
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
@@ -23,6 +24,9 @@ from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
+
+HEADERS = "sextant.headers"  # in the scope of a request: those that name the version that answers it
+LATER, RETRY_AFTER = (429, 503), (b"retry-after", b"1")
 
 PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
 
@@ -98,8 +102,15 @@ class Application:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
+        served, work = self.served, self.served.work
+        if AHEAD not in scope:  # by a server that does not count
+            scope[AHEAD], work.count = work.count, work.count + 1
+        scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
         try:
-            response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
+            endpoint = self._endpoint(path, scope["method"])
+            if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
+                raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+            response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             return logger.info("%s %s: the client went away", scope["method"], path)
         except HTTPException as error:
@@ -108,11 +119,17 @@ class Application:
         except Exception:
             logger.exception("%s %s failed", scope["method"], path)
             response = refuse(500, "the service failed on this request; its log says why")
-        headers = [*response.raw_headers, *self.served.headers]
+        finally:
+            work.count -= 1
+        headers = [*response.raw_headers, *scope[HEADERS]]
+        if response.status_code in LATER:
+            headers.append(RETRY_AFTER)
+        if served.draining:
+            headers.append((b"connection", b"close"))
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         route = path if path in self._table else ELSEWHERE
-        self.served.metrics.answered(route, response.status_code, perf_counter() - begun)
+        served.metrics.answered(route, response.status_code, perf_counter() - begun)
 
     def _endpoint(self, path: str, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -82,6 +81,6 @@ async def _accept(served: Served, request: Request) -> Response:
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
-        return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
+        return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from anyio import to_thread
-
 from service.http.bodies import BodyError
+from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import Prediction, Predictor
@@ -19,7 +18,7 @@ MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError)  # what a request can be refused by; nothing was done
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError)  # what a request can be refused by; nothing was done
 
 
 async def score(
@@ -29,7 +28,7 @@ async def score(
     if len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
-        prediction = await to_thread.run_sync(predictor.predict, records, deadline)
+        prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
     served.metrics.scored(prediction.warnings, single)
     return prediction
 
@@ -42,6 +41,8 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, OutOfTimeError):
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, OverloadedError):
+        return {"error": f"{error}, so {outcome}; send it again later"}, 429
     assert isinstance(error, BodyError)
     return {"error": str(error)}, error.status
 
