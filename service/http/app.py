@@ -56,13 +56,14 @@ def endpoints(served: Served) -> list[Endpoint]:
         }
 
     def described() -> dict[str, Any]:
-        return describe(served.require_predictor(), served.limits, listed)
+        document = describe(served.require_predictor(), served.limits, listed)
+        return document if served.access is None else served.access.described(document, open_paths(listed))
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
-        Endpoint("GET", "/healthz", "200 while the process is up", alive),
-        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
-        Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
+        Endpoint("GET", "/healthz", "200 while the process is up", alive, open=True),
+        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive, open=True),
+        Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz, open=True),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
         Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
         Endpoint("GET", "/", "this page", document(index)),
@@ -84,6 +85,11 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
     )
 
 
+def open_paths(listed: Sequence[Endpoint]) -> set[str]:
+    """Return the paths of endpoints that need no API key."""
+    return {endpoint.path for endpoint in listed if endpoint.open}
+
+
 class Application:
     """Answers requests by the endpoints over `served`; what is not HTTP, such as a start, goes to `others`.
 
@@ -97,6 +103,7 @@ class Application:
         self._table: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
             self._table.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, endpoint))
+        self._open_paths = open_paths(self.endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -107,10 +114,12 @@ class Application:
             scope[AHEAD], work.count = work.count, work.count + 1
         scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
         try:
-            endpoint = self._endpoint(path, scope["method"])
-            if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
-                raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
-            response = await endpoint.respond(Request(scope, receive))
+            response = served.access.admit(scope, path, self._open_paths) if served.access is not None else None
+            if response is None:
+                endpoint = self._endpoint(path, scope["method"])
+                if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
+                    raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+                response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             return logger.info("%s %s: the client went away", scope["method"], path)
         except HTTPException as error:
@@ -126,7 +135,8 @@ class Application:
             headers.append(RETRY_AFTER)
         if served.draining:
             headers.append((b"connection", b"close"))
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        await (send(start) if served.access is None else served.access.send(start, scope, send))
         await send({"type": "http.response.body", "body": response.body})
         route = path if path in self._table else ELSEWHERE
         served.metrics.answered(route, response.status_code, perf_counter() - begun)

@@ -18,7 +18,12 @@ MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError)  # what a request can be refused by; nothing was done
+REFUSED = (
+    BodyError,
+    InvalidRecords,
+    OutOfTimeError,
+    OverloadedError,
+)  # what a request can be refused by; nothing was done
 
 
 async def score(

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from service.history.events import Events
 from service.history.log import EventLogError
+from service.http.access import Access, read_access
 from service.http.capacity import Threads, Work
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
@@ -34,6 +35,7 @@ class Served:
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
         self.work, self.threads = Work(), Threads()
+        self.access: Access | None = None
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
@@ -50,7 +52,7 @@ class Served:
         and answers nobody, so that neither a probe nor a caller learns anything.
         """
         try:
-            self.limits = read_limits(os.environ)
+            self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.load(folder, log_folder)
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError)
