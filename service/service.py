@@ -18,6 +18,7 @@ from service.history.log import log_folder
 from service.http.app import Application, describe, endpoints
 from service.http.connections import Watch, count_requests
 from service.http.drain import drain_on_sigterm
+from service.http.follower import follow
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import load_predictor
@@ -77,6 +78,7 @@ class ModelService:
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
+        follow(served, bundle_folder(), log_folder())
         drain_on_sigterm(served)
         Watch().begin(served.limits)
         gc.collect()

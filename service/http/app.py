@@ -20,12 +20,13 @@ from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
 from service.http.served import Served
+from service.http.version import HEADERS
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
-HEADERS = "sextant.headers"  # in the scope of a request: those that name the version that answers it
+
 LATER, RETRY_AFTER = (429, 503), (b"retry-after", b"1")
 
 PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
@@ -57,6 +58,8 @@ def endpoints(served: Served) -> list[Endpoint]:
 
     def described() -> dict[str, Any]:
         document = describe(served.require_predictor(), served.limits, listed)
+        if served.split is not None:
+            document = served.split.described(document)
         return document if served.access is None else served.access.described(document, open_paths(listed))
 
     listed = [

@@ -9,13 +9,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.http.bodies import read_json, to_batch, to_rows
+from service.http.bodies import Batch, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
+from service.http.version import HEADERS, Version, headers_of
 from service.predict import answers
 from service.predict.predictor import Predictor
-from service.records.reader import record_schema
+from service.records.reader import InvalidRecords, record_schema
 
 
 def endpoints(served: Served) -> list[Endpoint]:
@@ -60,20 +62,36 @@ def _schema(predictor: Predictor) -> dict[str, Any]:
 
 
 async def _predict(served: Served, request: Request) -> Response:
-    predictor, limits = served.require_predictor(), served.limits
+    version, limits = served.require_version(), served.limits
     deadline = limits.deadline()
     try:
-        batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
-        prediction = await score(served, predictor, batch.records, deadline, single=batch.single)
+        batch = to_batch(
+            await read_json(request, limits, served.patience), version.predictor.plan.record, limits.records
+        )
+        if served.split is None:
+            return answer(await _answer(served, version, batch, deadline))
+        parts = []
+        for one, indices in served.split.groups(version, batch.records):
+            part = Batch([batch.records[index] for index in indices], batch.single)
+            try:
+                parts.append((one, indices, await _answer(served, one, part, deadline)))
+            except InvalidRecords as error:
+                raise error.at(indices) from None
+        request.scope[HEADERS] = headers_of([one for one, *_ in parts])
+        return answer(interleave([(indices, content) for _, indices, content in parts]))
     except REFUSED as error:
         return answer(*refusal(error, limits, "record", "scored"))
+
+
+async def _answer(served: Served, version: Version, batch: Batch, deadline: float) -> dict[str, Any]:
+    """Return what a version answers to the records of a request."""
+    predictor = version.predictor
+    prediction = await score(served, predictor, batch.records, deadline, single=batch.single)
     about = {"model": predictor.name, "coordinates": predictor.id}
     task, thresholds = predictor.plan.task, predictor.thresholds
     if batch.single:
-        return answer(
-            {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
-        )
-    return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
+        return {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
+    return {**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings}
 
 
 async def _accept(served: Served, request: Request) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from time import perf_counter
 from typing import Any
 
 from service.http.bodies import BodyError
@@ -30,11 +31,16 @@ async def score(
     served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
 ) -> Prediction:
     """Score the records of a request, and count them; raises one of REFUSED."""
+    begun = perf_counter()
     if len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
     served.metrics.scored(prediction.warnings, single)
+    if served.figures is not None:
+        served.figures.scored(predictor.name, perf_counter() - begun)
+    if served.shadow is not None:
+        served.shadow.offer(records, prediction, predictor)
     return prediction
 
 

@@ -13,9 +13,13 @@ from service.history.events import Events
 from service.history.log import EventLogError
 from service.http.access import Access, read_access
 from service.http.capacity import Threads, Work
+from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
+from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
+from service.http.shadow import Shadow
+from service.http.store import Store, store_of
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
@@ -36,6 +40,11 @@ class Served:
         self.limits, self.patience = Limits(), Patience()
         self.work, self.threads = Work(), Threads()
         self.access: Access | None = None
+        self.rollout: Rollout | None = None
+        self.figures: Figures | None = None  # by version, where there may be several
+        self.shadow: Shadow | None = None
+        self.split: Split | None = None
+        self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
@@ -53,11 +62,31 @@ class Served:
         """
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
+            self.rollout = read_rollout(os.environ)
             self.load(folder, log_folder)
+            if self.rollout is not None:
+                self.roll_out(self.rollout, store_of(folder, self.require_predictor().plan.use_case, log_folder))
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
+
+    def roll_out(self, rollout: Rollout, store: Store) -> None:
+        """Load the versions that answer beside this one; raises SettingError where one cannot."""
+        self.figures = Figures()
+        self.metrics.add(self.figures)
+        if rollout.shadow:
+            self.shadow = Shadow(load_beside(store, rollout.shadow, SHADOW, self.require_version()), self.figures)
+            self.shadow.begin()
+        if rollout.challenger:
+            challenger = load_beside(store, rollout.challenger, SPLIT, self.require_version())
+            self.split = Split(challenger, rollout.share)
+
+    def swap(self, version: Version) -> None:
+        """Let another version answer the requests that begin from now on."""
+        self.version, self.refused = version, None
+        if not self.draining:
+            self.not_ready = None
 
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""
@@ -72,7 +101,8 @@ class Served:
         """Return what metrics say of this process at the moment."""
         predictor = self.version.predictor if self.version is not None else None
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
-        return State(self.not_ready is None, about)
+        follows = self.rollout is not None and self.rollout.follow
+        return State(self.not_ready is None, about, self.refused is not None if follows else None)
 
     @cached_property
     def metrics(self) -> Metrics:

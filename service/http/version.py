@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +11,11 @@ from service.history.events import Events
 from service.history.log import EventLog
 from service.predict.predictor import Predictor, load_predictor
 
+BUNDLE = Path("src", "bundle")  # in a Bento, beside its copy of this package
+
+QUOTES = "'\""
+HEADERS = "sextant.headers"  # in the scope of a request: those that name who answers it
+
 Header = tuple[bytes, bytes]
 
 
@@ -17,20 +23,18 @@ Header = tuple[bytes, bytes]
 class Version:
     """A predictor, what takes its events, and the headers that name it; a request takes one, and keeps to it.
 
-    `difference` is the largest one of a golden score.
+    `difference` is the largest one of a golden score, `tag` that of its Bento, if it lies in one.
     """
 
     predictor: Predictor
     events: Events
     difference: float = 0.0
+    tag: str | None = None
 
     @cached_property
     def headers(self) -> list[Header]:
         """Those of every response that it gives."""
-        return [
-            _header("x-sextant-coordinates", self.predictor.id),
-            _header("x-sextant-model", self.predictor.name),
-        ]
+        return headers_of([self])
 
     @property
     def fault(self) -> str | None:
@@ -52,8 +56,26 @@ def load_version(folder: Path, log_folder: Path | None = None) -> Version:
     log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
     events = Events(plan, predictor.histories, log)
     events.replay()
-    return Version(predictor, events, difference)
+    return Version(predictor, events, difference, tag_of(folder))
 
 
-def _header(name: str, value: str) -> Header:
-    return name.encode(), value.encode("latin-1", "replace")
+def tag_of(bundle: Path) -> str | None:
+    """Return the tag of the Bento that a bundle lies in; None: it lies in none."""
+    bento = bundle.absolute().parents[1]
+    about = bento / "bento.yaml"
+    if bundle.absolute() != bento / BUNDLE or not about.is_file():
+        return None
+    lines = dict(line.partition(": ")[::2] for line in about.read_text().splitlines())  # in an image, no folder has it
+    return f"{lines['name'].strip(QUOTES)}:{lines['version'].strip(QUOTES)}"
+
+
+def headers_of(versions: Sequence[Version]) -> list[Header]:
+    """Return the headers that name the versions of an answer, of which several may have answered a part."""
+    return [
+        (b"x-sextant-coordinates", _listed(version.predictor.id for version in versions)),
+        (b"x-sextant-model", _listed(version.predictor.name for version in versions)),
+    ]
+
+
+def _listed(names: Iterable[str]) -> bytes:
+    return ", ".join(names).encode("latin-1", "replace")
