@@ -19,7 +19,7 @@ from service.http.app import Application, describe, endpoints
 from service.http.connections import Watch, count_requests
 from service.http.drain import drain_on_sigterm
 from service.http.follower import follow
-from service.http.limits import Limits
+from service.http.limits import Limits, read_workers
 from service.http.served import Served
 from service.predict.predictor import load_predictor
 
@@ -62,6 +62,7 @@ class Lean(bentoml.Service):  # type: ignore[misc]
 
 @bentoml.service(
     service_class=Lean,
+    workers=read_workers(os.environ),
     metrics={"enabled": False},
     envs=[{"name": name, "value": value} for name, value in QUIET.items()],
 )

@@ -11,6 +11,8 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1)]
 
+MOST_WORKERS = 1_000
+
 SETTINGS = {
     "body_bytes": "SEXTANT_MAX_BODY_BYTES",
     "records": "SEXTANT_MAX_RECORDS",
@@ -56,3 +58,11 @@ def read_limits(environment: Mapping[str, str]) -> Limits:
         return msgspec.convert(given, Limits, strict=False)
     except msgspec.ValidationError as error:
         raise SettingError(f"a setting cannot be used: {error}; given: {given}") from None
+
+
+def read_workers(environment: Mapping[str, str]) -> int:
+    """Return the number of processes that answer; raises SettingError."""
+    given = environment.get("SEXTANT_WORKERS") or "1"
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:10]) <= MOST_WORKERS:
+        raise SettingError(f"SEXTANT_WORKERS takes a number from 1 to {MOST_WORKERS}; given: {given!r}")
+    return int(given)
