@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from threading import Thread
 from typing import Any
 
@@ -22,37 +22,40 @@ MOST_RECORDS = 10_000  # that wait; more are counted, and left
 PART = 100  # records at a time: a thread that computes for long would hold up requests
 
 
+Job = tuple[Sequence[Any], Prediction, Predictor]
+
+
 class Shadow:
     """Answers records again in a thread, behind the requests, and counts where it differs from who answered them."""
 
     def __init__(self, version: Version, figures: Figures) -> None:
         self.version, self._figures = version, figures
-        self._jobs: SimpleQueue[tuple[Sequence[Any], Prediction, Predictor]] = SimpleQueue()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: there are no more
         self._offered = self._done = 0  # records; each is counted by one thread alone
 
     def begin(self) -> None:
         """Begin to work, in a thread of its own."""
-        Thread(target=self._go_on, name="shadow", daemon=True).start()
+        Thread(target=self.work, name="shadow", daemon=True).start()
 
     def offer(self, records: Sequence[Any], prediction: Prediction, predictor: Predictor) -> None:
-        """Take records that were answered; called in the event loop, which it does not hold up."""
+        """Take records that another version has answered; called in the event loop, which it does not hold up."""
+        shadow = self.version.predictor
+        if (predictor.name, predictor.id) == (shadow.name, shadow.id):
+            return
         if self._offered - self._done + len(records) > MOST_RECORDS:
-            self._figures.shadowed(self.version.predictor.name, "dropped", len(records))
+            self._figures.shadowed(shadow.name, "dropped", len(records))
             return
         self._offered += len(records)
         self._jobs.put((records, prediction, predictor))
 
-    def work(self) -> None:
-        """Answer all that waits; for a thread of its own."""
-        while True:
-            try:
-                self._compare(*self._jobs.get_nowait())
-            except Empty:
-                return
+    def end(self) -> None:
+        """Answer what waits, and no more."""
+        self._jobs.put(None)
 
-    def _go_on(self) -> None:
-        while True:
-            self._compare(*self._jobs.get())
+    def work(self) -> None:
+        """Answer what is offered, until the end."""
+        while (job := self._jobs.get()) is not None:
+            self._compare(*job)
 
     def _compare(self, records: Sequence[Any], prediction: Prediction, predictor: Predictor) -> None:
         for start in range(0, len(records), PART):

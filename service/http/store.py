@@ -45,19 +45,19 @@ class Store:
         what a bundle means is up to the code that it was built with and has answered by.
         """
         name, _, version = tag.rpartition(":")
-        folder = self.folder / version
+        folder, whole = self.folder / version, f"{self.folder.name}:{version}"
         if name not in ("", self.folder.name) or not version or Path(version).name != version:
             raise RefusedError(f"{tag!r} is no Bento of {self.folder.name}")
         if not (folder / BUNDLE).is_dir():
             there = sorted(f"{self.folder.name}:{path.parent.name}" for path in self.folder.glob("*/bento.yaml"))
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
-            raise RefusedError(f"{tag} was built with other code of the service; start the service anew to serve it")
+            raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
         loaded = load_version(folder / BUNDLE, self._log_folder)
         if loaded.predictor.plan.use_case != self.folder.name:
-            raise RefusedError(f"{tag} answers for the use case {loaded.predictor.plan.use_case!r}")
+            raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")
         if loaded.fault is not None:
-            raise RefusedError(f"{tag}: {loaded.fault}")
+            raise RefusedError(f"{whole}: {loaded.fault}")
         return loaded
 
 

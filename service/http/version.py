@@ -66,7 +66,8 @@ def tag_of(bundle: Path) -> str | None:
     if bundle.absolute() != bento / BUNDLE or not about.is_file():
         return None
     lines = dict(line.partition(": ")[::2] for line in about.read_text().splitlines())  # in an image, no folder has it
-    return f"{lines['name'].strip(QUOTES)}:{lines['version'].strip(QUOTES)}"
+    name, version = (lines.get(key, "").strip(QUOTES) for key in ("name", "version"))
+    return f"{name}:{version}" if name and version else None
 
 
 def headers_of(versions: Sequence[Version]) -> list[Header]:
