@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -12,7 +13,7 @@ import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.client import HTTPConnection
 from pathlib import Path
@@ -26,6 +27,7 @@ from tests.support.stored_bentos import Bentos
 
 ROOT = Path(__file__).parents[3]
 CLIENTS = 8
+SETTINGS = {"SEXTANT_FOLLOW": "0.2", "SEXTANT_WORKERS": "2", "SEXTANT_MAX_SECONDS": "5"}
 JSON = {"content-type": "application/json"}
 
 
@@ -105,7 +107,8 @@ def test_no_request_fails_or_mixes_versions_through_promotions_a_broken_one_and_
     scores = {number: round(bentos.score(number), 6) for number in (1, 2, 3)}
     ended = Event()
     with (
-        serving(bentos.bundle("1-a"), tmp_path, SEXTANT_FOLLOW="0.2", SEXTANT_WORKERS="2") as address,
+        serving(bentos.bundle("1-a"), tmp_path, **SETTINGS) as address,
+        socket.create_connection(address.split(":"), timeout=60) as silent,
         ThreadPoolExecutor(CLIENTS) as threads,
     ):
         clients = [Client(address, record) for _ in range(CLIENTS)]
@@ -120,6 +123,8 @@ def test_no_request_fails_or_mixes_versions_through_promotions_a_broken_one_and_
             ended.set()
         for future in asking:
             future.result(60)
+        with suppress(ConnectionResetError):
+            assert silent.recv(1) == b""  # who sends nothing is dropped
 
     seen = sum((client.answers for client in clients), Counter())
     expected = {
