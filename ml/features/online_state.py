@@ -21,7 +21,7 @@ from ml.features.matrix import known_places
 from ml.features.sent_rows import Sent, event_tables, sent_events, sent_lookup, sent_rows
 from ml.features.silence import File, sources
 from ml.features.synthesis_query import links_of, query_of, rows_of
-from ml.tables.types import SqlType, sql_type
+from ml.tables.types import SqlType, record_type, sql_type
 from ml.tasks.task import BINARY, Task
 from ml.windows.window import AtCutoff
 from service.plan import document, parts
