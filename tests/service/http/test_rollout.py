@@ -12,6 +12,7 @@ from service.http.limits import SettingError
 from service.http.rollout import Rollout, interleave, read_rollout
 from service.http.served import Served
 from service.http.store import Store
+from tests.support.applications import unnamed
 from tests.support.stored_bentos import Bentos
 
 
@@ -111,12 +112,13 @@ def test_each_record_of_a_list_has_the_version_that_it_has_alone(
     response = client.post("/predict", json={"records": sent})
 
     content = response.json()
-    assert content == {
+    assert unnamed(content) == {
         "scores": [one["score"] for one in alone],
         "model": [one["model"] for one in alone],
         "coordinates": [one["coordinates"] for one in alone],
         "warnings": [one["warnings"] for one in alone],
     }
+    assert len(set(content["ids"])) == len(sent)
     assert response.headers["x-sextant-model"] == "flight_delays:1, flight_delays:2"
     assert response.headers["x-sextant-coordinates"] == "c1, c2"
 
