@@ -10,8 +10,6 @@ from service.records.reader import excerpt
 
 MOST_RECORDS = 100  # that one request may have explained: each costs as much as thousands of answers
 EXPLAIN = {
-    "name": "explain",
-    "in": "query",
     "description": "whether the answer tells what each feature adds to it, of at most 100 records at a time",
     "schema": {"type": "boolean", "default": False},
 }

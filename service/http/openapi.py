@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from service.http.endpoint import Content, Endpoint, as_json
-from service.http.explaining import EXPLAIN
 from service.http.limits import Limits
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
@@ -43,7 +42,10 @@ def openapi(
     usual: Mapping[str, UsualColumn] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> Schema:
-    """Return the document; `usual` and `example` describe the columns of a record."""
+    """Return the document; `usual` and `example` describe the columns of a record.
+
+    A model that is not `explained` says so where it is asked to be.
+    """
     paths: dict[str, Any] = {}
     for endpoint in filter(lambda endpoint: endpoint.group, endpoints):
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, explained)
@@ -78,8 +80,9 @@ def _operation(endpoint: Endpoint, explained: bool) -> Schema:
     answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
         return {**described, "responses": {"200": answered}}
-    if endpoint.explains and explained:
-        described["parameters"] = [EXPLAIN]
+    query = {name: about for name, about in endpoint.query.items() if explained or name != "explain"}
+    if query:
+        described["parameters"] = [{"name": name, "in": "query", **about} for name, about in query.items()]
     errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
     if not endpoint.takes:
         return {**described, "responses": {"200": answered, **errors}}
@@ -90,7 +93,7 @@ def _operation(endpoint: Endpoint, explained: bool) -> Schema:
         "415": _error_body("Another content type than application/json, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
     }
-    if endpoint.explains and not explained:
+    if query != endpoint.query:
         errors["501"] = _error_body("With explain=true: answers of this model cannot be explained")
     return {
         **described,

@@ -14,6 +14,7 @@ from service.plan.parts import (
     Feature,
     Lookup,
     Part,
+    Source,
     Synthesis,
     WindowFeature,
     WindowLookup,
@@ -47,6 +48,7 @@ class Plan(Part, frozen=True):
     lookups: dict[str, Lookup] = msgspec.field(default_factory=dict)
     events: dict[str, EventTable] = msgspec.field(default_factory=dict)
     synthesis: Synthesis | None = None
+    sources: list[Source] = msgspec.field(default_factory=list)
     golden: str = "golden.json"
     task: Task = Task()
     key: dict[str, ColumnType] = msgspec.field(default_factory=dict)
@@ -79,9 +81,9 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis or a key it does not name them."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis, sources or a key it has none."""
     fields = msgspec.structs.asdict(plan)
-    for name in ("synthesis", "key"):
+    for name in ("synthesis", "sources", "key"):
         if not fields[name]:
             del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)

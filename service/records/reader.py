@@ -255,17 +255,14 @@ class RecordReader:
 
 def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the JSON Schema of one record."""
-    columns = dict(sorted(plan.record.items()))
-    key = {name: plan.key[name] for name in sorted(plan.key.keys() - columns.keys())}
-    about = {"description": "says which row it is, and is no feature"}
+    properties = columns_schema(dict(sorted(plan.record.items())), plan.required)
+    for name in sorted(plan.key.keys() - properties.keys()):
+        properties[name] = {"description": "says which row it is, and is no feature", **SCHEMAS[plan.key[name]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A record of {plan.use_case}",
         "type": "object",
-        "properties": {
-            **columns_schema(columns, plan.required),
-            **{name: {**about, **schema} for name, schema in columns_schema(key, ()).items()},
-        },
+        "properties": properties,
         "required": sorted(plan.required),
         "additionalProperties": False,
         "examples": [] if example is None else [dict(example)],

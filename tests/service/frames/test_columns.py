@@ -15,7 +15,7 @@ from service.frames.answers import RowsError, answer_schema, answer_table
 from service.frames.columns import ColumnsError, match, records_of
 from service.frames.pyfunc import answer_frame, table_of
 from service.plan.document import Plan, Task
-from service.predict.answers import Interval, likeliest
+from service.predict.answers import Interval, likeliest, many
 from service.predict.predictor import Prediction, Predictor, load_predictor
 
 PLAN = Plan("case", {"n": "number", "t": "text", "f": "flag", "at": "time"}, ["at"], [])
