@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.plan.document import BundleError, Plan
 from service.plan.parts import WindowLookup
 from service.records.keys import join_key
+from service.records.layered import Layered
 from service.records.reader import Problem, excerpt
 from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
 from service.tables.groups import group_rows
@@ -35,7 +35,7 @@ class EventFile:
     lookups: Mapping[str, WindowLookup]
     kinds: Mapping[str, str]
     values: Sequence[str]
-    places: dict[str, Place]
+    places: Layered[str, Place]
 
     def columns(self) -> list[str]:
         """List the columns that an event needs."""
@@ -68,21 +68,18 @@ class EventFile:
         """Return by key the edits by which arrivals change one lookup."""
         lookup, edits = self.lookups[name], dict[Any, Edits]()
         for row, event in events.items():
-            if row in self.places:
-                earlier = dict(zip(self.kinds, self.places[row], strict=True))
+            if (place := self.places.get(row)) is not None:
+                earlier = dict(zip(self.kinds, place, strict=True))
                 if (key := _key_of(earlier, lookup)) is not None:
                     edits.setdefault(key, Edits([], [])).removed.append((earlier[lookup.time], row))
             if event is not None and (key := _key_of(event, lookup)) is not None:
                 edits.setdefault(key, Edits([], [])).added.append(Event(event[lookup.time], row, event))
         return edits
 
-    def take(self, events: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Note where events are from now on."""
-        for row, event in events.items():
-            if event is None:
-                self.places.pop(row, None)
-            else:
-                self.places[row] = tuple(event[column] for column in self.kinds)
+    def moved(self, events: Mapping[str, Mapping[str, Any] | None]) -> EventFile:
+        """Return the file in which events are where they have been sent to."""
+        places = {row: event and tuple(event[column] for column in self.kinds) for row, event in events.items()}
+        return replace(self, places=self.places.change(places))
 
 
 def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:
@@ -112,8 +109,8 @@ class FileReader:
         """Return the lookups; `named`: with the events' names, so that they can be edited."""
         times = {lookup.time for lookup in self.lookups.values()}
         by_time = {time: sort_rows(self.rows, [time, ROW]) for time in times}
-        # one text for all lookups: together they would take more memory than the numbers do
-        names = {time: np.array(rows[ROW].to_pylist() if named else [], object) for time, rows in by_time.items()}
+        # one list for all lookups: together they would take more memory than the numbers do
+        names = {time: rows[ROW].to_pylist() if named else [] for time, rows in by_time.items()}
         return {
             name: self._index(name, by_time[lookup.time], names[lookup.time]) for name, lookup in self.lookups.items()
         }
@@ -123,19 +120,19 @@ class FileReader:
         kinds = {name: kind_of(self.rows.schema.field(name).type) for name in self.placing}
         columns = [_shared_values(self.rows[name]) for name in self.placing]
         places = dict(zip(self.rows[ROW].to_pylist(), zip(*columns, strict=True), strict=True))
-        return EventFile(self.lookups, kinds, self.values, places)
+        return EventFile(self.lookups, kinds, self.values, Layered.of(places))
 
-    def _index(self, name: str, rows: Any, names: NDArray[np.object_]) -> Indexed:
+    def _index(self, name: str, rows: Any, names: list[str]) -> Indexed:
         lookup = self.lookups[name]
         order, spans = group_rows(rows, lookup.keys)
         rows = rows.take(order)
-        series = Series.empty(self.needed[name]).continue_from(
+        series = Series.empty(self.needed[name], names).continue_from(
             0,
             microseconds(rows[lookup.time]),
-            names[order].tolist() if len(names) else [],
+            order if names else order[:0],
             {column: _cells(rows[column]) for column in self.needed[name]},
         )
-        return Indexed(series, spans, {})
+        return Indexed(series, spans, Layered.of())
 
     def _row_problems(self) -> list[str]:
         names = self.rows[ROW]

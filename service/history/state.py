@@ -37,10 +37,13 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """A state in which some arrivals count, not yet seen by anyone, and the events in it that were there before."""
+    """A state in which some arrivals count, not yet seen by anyone, and the events in it that were there before.
+
+    `files` say where events are in it.
+    """
 
     state: State
-    arrivals: Sequence[Arrivals]
+    files: Mapping[str, EventFile]
     replaced: set[str]
 
 
@@ -49,12 +52,12 @@ class Histories:
 
     def __init__(self, plan: Plan, features: Collection[Feature], folder: Path) -> None:
         accepting = {view.file for table in plan.events.values() for view in table.views}
-        self._files: dict[str, EventFile] = {}
+        files: dict[str, EventFile] = {}
         windows: dict[str, Indexed] = {}
         for reader in _readers(plan, features, folder):
             windows |= reader.index(named=reader.path.name in accepting)
             if reader.path.name in accepting:
-                self._files[reader.path.name] = reader.event_file()
+                files[reader.path.name] = reader.event_file()
         self._tables: dict[str, SentTable] = {}
         tables: dict[str, Rows] = {}
         if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
@@ -63,29 +66,33 @@ class Histories:
                 tables[name] = load_rows(table, reach.columns(name), folder / table.file)
                 if table.file in accepting:
                     self._tables[table.file] = SentTable(name, table)
-        self.targets: Mapping[str, Target] = {**self._files, **self._tables}
+        self.targets: Mapping[str, Target] = {**files, **self._tables}
         self.state = State(windows, tables)
+        self._origin = self._last = Change(self.state, files, set())
 
-    def change(self, arrivals: Sequence[Arrivals]) -> Change:
-        """Return the state with some arrivals: each replaces the event of its name, or takes it out."""
-        windows, tables, replaced = dict(self.state.windows), dict(self.state.tables), set[str]()
+    def change(self, arrivals: Sequence[Arrivals], *, anew: bool = False) -> Change:
+        """Return the state with some arrivals: each replaces the event of its name, or takes it out.
+
+        `anew`: that of the bundle with them, whatever has been committed since.
+        """
+        last = self._origin if anew else self._last
+        windows, tables, files = dict(last.state.windows), dict(last.state.tables), dict(last.files)
+        replaced = set[str]()
         for sent in arrivals:
-            if file := self._files.get(sent.file):
-                replaced |= sent.events.keys() & file.places.keys()
+            if file := files.get(sent.file):
+                replaced |= {name for name in sent.events if name in file.places}
                 for name in file.lookups:
                     windows[name] = windows[name].edit(file.edits(name, sent.events))
+                files[sent.file] = file.moved(sent.events)
             else:
                 name = self._tables[sent.file].table
                 tables[name], earlier = tables[name].edit(sent.events)
                 replaced |= earlier
-        return Change(State(windows, tables), arrivals, replaced)
+        return Change(State(windows, tables), files, replaced)
 
     def commit(self, change: Change) -> None:
         """Show a change to whoever asks from now on; no other may have come between."""
-        self.state = change.state
-        for sent in change.arrivals:
-            if file := self._files.get(sent.file):
-                file.take(sent.events)
+        self._last, self.state = change, change.state
 
 
 def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
