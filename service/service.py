@@ -14,7 +14,7 @@ from typing import Any
 import bentoml
 import msgspec
 
-from service.history.log import log_folder
+from service.history.places import events_place
 from service.http.app import Application, describe, endpoints
 from service.http.drain import drain_on_sigterm
 from service.http.limits import Limits
@@ -23,7 +23,8 @@ from service.predict.predictor import load_predictor
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
-METRICS_FOLDER = "_SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
+# Set for the workers of a service by the process that starts them.
+METRICS_FOLDER, PAST_FOLDER = "_SEXTANT_METRICS_FOLDER", "_SEXTANT_PAST_FOLDER"
 
 served = Served()
 
@@ -54,6 +55,8 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
+        if folder := os.environ.get(PAST_FOLDER):
+            served.past_folder = Path(folder)
         return Application(served, super().to_asgi(is_main))
 
 
@@ -66,15 +69,16 @@ class ModelService:
     """Scores business records with one production model."""
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
-    def gather_metrics() -> None:
-        """Make a folder where the workers of this service, and no other's, put their figures, before they start."""
-        os.environ[METRICS_FOLDER] = folder = mkdtemp(prefix="sextant-metrics-")
-        atexit.register(rmtree, folder, ignore_errors=True)
+    def make_folders() -> None:
+        """Make folders where the workers of this service, and no other's, put figures and events, before they start."""
+        for variable, name in ((METRICS_FOLDER, "metrics"), (PAST_FOLDER, "past")):
+            os.environ[variable] = folder = mkdtemp(prefix=f"sextant-{name}-")
+            atexit.register(rmtree, folder, ignore_errors=True)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
-        served.start(bundle_folder(), log_folder())
+        served.start(bundle_folder(), events_place())
         drain_on_sigterm(served)
         gc.collect()
         gc.freeze()

@@ -5,15 +5,14 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from service.history.files import EventFile
-from service.history.log import Entry, EventLog, EventLogError
-from service.history.state import Arrivals, Change, Histories
+from service.history.state import Arrivals, Histories
+from service.history.store import Entry, EventLogError, News, Store
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
 from service.records.deadline import OutOfTimeError, check_time, seconds_left
@@ -34,76 +33,132 @@ class Accepted:
 
 
 class Events:
-    """Takes rows into `histories`, and with a log keeps them across restarts; any thread may call it."""
+    """Takes rows into `histories`; with a store those that any process keeps there. Any thread may call it.
 
-    def __init__(self, plan: Plan, histories: Histories, log: EventLog | None = None) -> None:
+    What is in the store is taken in by its order, so that all who read it have one past.
+    """
+
+    def __init__(self, plan: Plan, histories: Histories, log: Store | None = None) -> None:
         self._histories = histories
-        self._log = log
-        self._lock = Lock()
+        self._log = log if plan.events else None
+        self._asking = Lock()  # for the queries of the tables, which one thread at a time may use
+        self._applying = Lock()  # for what was read of the store, and for the histories
+        self._lost: str | None = None
         connection = connect() if plan.events else None
         self._tables = {name: _Table(table, histories, connection) for name, table in plan.events.items()}
+        self._keys = {name: table.keys for name, table in plan.events.items()}
 
     def accept(self, table: Any, rows: Sequence[Any], deadline: float | None = None) -> Accepted:
         """Take in rows of a table; raises InvalidRecords, and changes nothing, unless all of them are sound.
 
-        So does OutOfTimeError, where the deadline is over before they are in. Predictions see all of the rows or none.
-        A row whose key is there already replaces it, so that to send rows again changes nothing.
+        So does OutOfTimeError, where the deadline is over before they are in, and OSError or EventLogError, where the
+        store cannot keep them. Predictions see all of the rows or none. A row whose key is there already replaces it,
+        so that to send rows again changes nothing.
         """
         if not isinstance(table, str) or table not in self._tables:
             raise InvalidRecords([Problem(self._no_table(), 0, "table", excerpt(table), sorted(self._tables))])
-        with self._turn(deadline):
-            change, accepted = self._change(table, rows)
+        with _held(self._asking, deadline):
+            named, arrivals = self._tables[table].arrivals(rows)
+        with self._log.turn(deadline) if self._log else nullcontext(), _held(self._applying, deadline):
+            if self._log is not None:
+                self._catch_up()
             check_time(deadline)
+            change = self._histories.change(arrivals)
             if self._log is not None:
                 self._log.append(table, rows)
             self._histories.commit(change)
-        return accepted
+        if self._log is not None:
+            self._log.compact(self._keys)
+        return Accepted(len(rows), len(rows) - len(named) + len(change.replaced))
 
-    @contextmanager
-    def _turn(self, deadline: float | None) -> Iterator[None]:
-        if not self._lock.acquire(timeout=seconds_left(deadline)):
-            raise OutOfTimeError
+    def stale(self) -> bool:
+        """Check whether the store may have what is not in the histories."""
+        return self._log is not None and self._log.stale()
+
+    def refresh(self) -> None:
+        """Take in what is new in the store; if that fails, `behind` says why."""
         try:
-            yield
-        finally:
-            self._lock.release()
+            with self._applying:
+                if self.stale():
+                    self._catch_up()
+        except (OSError, EventLogError) as error:
+            if str(error) != self._lost:
+                logger.error("the history cannot be read: %s", error)
+            self._lost = str(error)
+
+    def behind(self) -> str | None:
+        """Return why the histories may lack what has been accepted; None: they do not."""
+        return self._lost or (self._log and self._log.behind())
+
+    def not_ready(self) -> str | None:
+        """Return why nobody should be answered by the histories; None: they may be."""
+        return self._lost or (self._log and self._log.not_ready())
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        """Return what an answer says of how old the histories are."""
+        return self._log.headers() if self._log else []
 
     def replay(self) -> None:
-        """Take in the log; raises EventLogError, which names the line, if one of its rows cannot be.
+        """Take in all that the store has; raises EventLogError, which names the line, if one of its rows cannot be.
 
         It may come from another model: tables and columns that this one does not take are left out.
         """
-        if self._log is None or not self._tables:
+        if self._log is None:
             return
-        entries = self._log.read()
-        for name, table in self._tables.items():
-            self._replay(name, table, [entry for entry in entries if entry.table == name], self._log.path)
+        with self._applying:
+            entries = self._log.read()
+            self._take(News(entries, anew=True))
+        self._log.compact(self._keys)
         if others := sorted({entry.table for entry in entries} - self._tables.keys()):
-            logger.warning("%s: the model does not use events of %s; left out", self._log.path, others)
+            logger.warning("the model does not use events of %s; left out", others)
 
-    def _replay(self, name: str, table: _Table, entries: Sequence[Entry], path: Path) -> None:
-        rows, lines = [], []
-        for entry in entries:
-            rows += [table.restrict(row) for row in entry.rows]
-            lines += [entry.line] * len(entry.rows)
-        if not rows:
+    def _catch_up(self) -> None:
+        """Take in what is new in the store; raises OSError or EventLogError if that cannot be."""
+        assert self._log is not None
+        self._take(self._log.news())
+        self._lost = None
+
+    def _take(self, news: News) -> None:
+        """Show what entries make of the histories, all at once."""
+        assert self._log is not None
+        if not news.entries and not news.anew:
             return
-        with self._lock:
-            try:
-                change, _ = self._change(name, rows)
-            except InvalidRecords as error:
-                raise EventLogError(path, lines[error.problems[0].record], str(error.problems[0])) from None
-            self._histories.commit(change)
+        try:
+            arrivals = [one for name in self._tables for one in self._arrivals(name, news.entries)]
+        except BaseException:
+            self._log.forget()
+            raise
+        self._histories.commit(self._histories.change(arrivals, anew=news.anew))
 
-    def _change(self, table: str, rows: Sequence[Any]) -> tuple[Change, Accepted]:
-        named, arrivals = self._tables[table].arrivals(rows)
-        change = self._histories.change(arrivals)
-        return change, Accepted(len(rows), len(rows) - len(named) + len(change.replaced))
+    def _arrivals(self, name: str, entries: Sequence[Entry]) -> list[Arrivals]:
+        assert self._log is not None
+        table, rows, lines = self._tables[name], list[Any](), list[int]()
+        for entry in entries:
+            if entry.table == name:
+                rows += [table.restrict(row) for row in entry.rows]
+                lines += [entry.line] * len(entry.rows)
+        if not rows:
+            return []
+        try:
+            with self._asking:
+                return table.arrivals(rows)[1]
+        except InvalidRecords as error:
+            raise self._log.wrong(lines[error.problems[0].record], str(error.problems[0])) from None
 
     def _no_table(self) -> str:
         if not self._tables:
             return "this model takes no events: none of its features looks at a table's past"
         return "not a table whose events this model takes"
+
+
+@contextmanager
+def _held(lock: Lock, deadline: float | None) -> Iterator[None]:
+    if not lock.acquire(timeout=seconds_left(deadline)):
+        raise OutOfTimeError
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Table:

@@ -34,7 +34,8 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
+        reason = served.why_not_ready()
+        return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}
     alive = document(lambda: {"alive": True})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -10,13 +11,16 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.history.store import EventLogError
 from service.http.bodies import read_json, to_batch, to_rows
-from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.endpoint import Endpoint, answer, as_json, document, refuse
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
 from service.predict import answers
 from service.predict.predictor import Predictor
 from service.records.reader import record_schema
+
+logger = logging.getLogger("bentoml.sextant")
 
 
 def endpoints(served: Served) -> list[Endpoint]:
@@ -35,7 +39,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             "POST",
             "/events",
             'takes {"table": ..., "rows": [...]} into the history, '
-            "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
+            "for as long as the service lives, or for good where SEXTANT_EVENTS names a folder or a database",
             partial(_accept, served),
             as_json("Events"),
             as_json("Accepted"),
@@ -85,3 +89,6 @@ async def _accept(served: Served, request: Request) -> Response:
         return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))
+    except (OSError, EventLogError) as error:
+        logger.exception("events cannot be kept")
+        return refuse(503, f"no row was accepted, for events cannot be kept: {error}")

@@ -25,11 +25,20 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError)  # what a request can be r
 async def score(
     served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
 ) -> Prediction:
-    """Score the records of a request, and count them; raises one of REFUSED."""
+    """Score the records of a request, and count them; raises one of REFUSED.
+
+    All events that were accepted before the request came are taken in first, and if that fails its answer says so.
+    """
+    events = served.events
+    if events is not None and events.stale():
+        await to_thread.run_sync(events.refresh)
     if len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await to_thread.run_sync(predictor.predict, records, deadline)
+    if events is not None and (behind := events.behind()) is not None:
+        for warnings in prediction.warnings:
+            warnings.append(f"the history may lack events: {behind}")
     served.metrics.scored(prediction.warnings, single)
     return prediction
 

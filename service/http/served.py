@@ -10,7 +10,9 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 
 from service.history.events import Events
-from service.history.log import EventLog, EventLogError
+from service.history.log import EventLog
+from service.history.places import open_store
+from service.history.store import EventLogError, Store, StoreError
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
@@ -30,19 +32,19 @@ class Served:
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
+        self.past_folder: Path | None = None  # where they share events that nobody else is to keep
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
 
-    def load(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Load the bundle, replay its golden records, and take in the events of the log.
+    def load(self, folder: Path, place: str | Path | None = None) -> None:
+        """Load the bundle, replay its golden records, and take in the events that a place keeps.
 
-        In this order, as events may change the past of the golden records. Raises if the bundle or the log
+        In this order, as events may change the past of the golden records. Raises if the bundle or the events
         cannot be served at all.
         """
         predictor = load_predictor(folder)
         difference, tolerance = predictor.difference(), predictor.golden.tolerance
         plan = predictor.plan
-        log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
-        events = Events(plan, predictor.histories, log)
+        events = Events(plan, predictor.histories, self._store(place, plan.use_case) if plan.events else None)
         events.replay()
         self.predictor, self.events, self.not_ready = predictor, events, None
         self.headers = [_header("x-sextant-coordinates", predictor.id), _header("x-sextant-model", predictor.name)]
@@ -50,7 +52,12 @@ class Served:
             self.not_ready = f"a golden score differs by {difference:.3g}; at most {tolerance:.3g} is allowed"
             logger.error("%s is not ready: %s", predictor.name, self.not_ready)
 
-    def start(self, folder: Path, log_folder: Path | None = None) -> None:
+    def _store(self, place: str | Path | None, use_case: str) -> Store | None:
+        if place is not None:
+            return open_store(place, use_case)
+        return EventLog(self.past_folder, use_case, durable=False) if self.past_folder else None
+
+    def start(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
 
         Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
@@ -58,9 +65,9 @@ class Served:
         """
         try:
             self.limits = read_limits(os.environ)
-            self.load(folder, log_folder)
+            self.load(folder, place)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError)
+            explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
@@ -73,7 +80,11 @@ class Served:
         """Return what metrics say of this process at the moment."""
         predictor = self.predictor
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
-        return State(self.not_ready is None, about)
+        return State(self.why_not_ready() is None, about)
+
+    def why_not_ready(self) -> str | None:
+        """Return why requests should go elsewhere; None: they may come here."""
+        return self.not_ready or (self.events and self.events.not_ready())
 
     @cached_property
     def metrics(self) -> Metrics:

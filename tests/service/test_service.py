@@ -42,10 +42,10 @@ def test_the_environment_may_name_another_bundle(monkeypatch: pytest.MonkeyPatch
 
 def test_events_are_logged_where_the_environment_says(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("SEXTANT_EVENTS", raising=False)
-    assert module.log_folder() is None
+    assert module.events_place() is None
 
     monkeypatch.setenv("SEXTANT_EVENTS", str(tmp_path))
-    assert module.log_folder() == tmp_path
+    assert module.events_place() == str(tmp_path)
 
 
 @pytest.mark.slow
