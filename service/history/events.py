@@ -108,6 +108,7 @@ class Events:
         with self._applying:
             entries = self._log.read()
             self._take(News(entries, anew=True))
+            self._log.settle()
         self._log.compact(self._keys)
         if others := sorted({entry.table for entry in entries} - self._tables.keys()):
             logger.warning("the model does not use events of %s; left out", others)
@@ -115,7 +116,11 @@ class Events:
     def _catch_up(self) -> None:
         """Take in what is new in the store; raises OSError or EventLogError if that cannot be."""
         assert self._log is not None
-        self._take(self._log.news())
+        news = self._log.news()
+        try:
+            self._take(news)
+        finally:
+            self._log.settle()
         self._lost = None
 
     def _take(self, news: News) -> None:

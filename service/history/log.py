@@ -48,7 +48,8 @@ class EventLog:
         self.path = folder / f"{use_case}.events.jsonl"
         self._durable = durable
         self._mutex, self._depth, self._writing = RLock(), 0, -1
-        self._place, self._seen, self._anew = START, (0, 0, 0), False
+        self._place, self._anew = START, False
+        self._seen = self._looked = (0, 0, 0)  # of the file, as it was when all of it was taken in, and read
         self._compacting: subprocess.Popen[bytes] | None = None
         self._starting = Lock()
         try:
@@ -59,7 +60,7 @@ class EventLog:
         weakref.finalize(self, os.close, self._reading)
 
     def stale(self) -> bool:
-        """Check whether the file is another than when it was read last."""
+        """Check whether the file is another than when all that was read of it had been taken in."""
         try:
             about = os.stat(self.path)
         except OSError:
@@ -102,8 +103,12 @@ class EventLog:
                 entries, anew = [], True
             place = after or START
         self._place, self._anew = place, False
-        self._seen = (about.st_ino, about.st_size, about.st_mtime_ns)
+        self._looked = (about.st_ino, about.st_size, about.st_mtime_ns)
         return News(entries, anew)
+
+    def settle(self) -> None:
+        """Be stale no more, until the file is another than when it was read last."""
+        self._seen = self._looked
 
     def forget(self) -> None:
         """Take nothing for read."""

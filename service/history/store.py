@@ -48,6 +48,10 @@ class Store(Protocol):
         """Return what was not read yet."""
         ...
 
+    def settle(self) -> None:
+        """Note that what was read has been taken in: until then the store is stale to all who ask."""
+        ...
+
     def forget(self) -> None:
         """Take nothing for read: what is read next is all that there is."""
         ...
