@@ -96,8 +96,8 @@ def lines_of(rows: Mapping[str, Sequence[Any]]) -> Iterator[bytes]:
             yield encode(table, of_table[start : start + ROWS_OF_A_LINE])
 
 
-def start(store: str, keys: Mapping[str, Sequence[str]]) -> subprocess.Popen[bytes]:
-    """Start a process that compacts a store."""
+def start(store: str, keys: Mapping[str, Sequence[str]], use_case: str = "") -> subprocess.Popen[bytes]:
+    """Start a process that compacts a file, or of a database the entries of a use case."""
     paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
     process = subprocess.Popen(
         [sys.executable, "-m", "service.history.compaction"],
@@ -106,7 +106,7 @@ def start(store: str, keys: Mapping[str, Sequence[str]]) -> subprocess.Popen[byt
     )
     assert process.stdin is not None
     with process.stdin as order:
-        order.write(json.dumps({"store": store, "keys": keys}).encode())
+        order.write(json.dumps({"store": store, "keys": keys, "use_case": use_case}).encode())
     return process
 
 
@@ -166,7 +166,12 @@ def main() -> int:
     """Compact the store that the standard input names."""
     order = json.load(sys.stdin)
     os.nice(10)
-    compact_file(Path(order["store"]), order["keys"])
+    if order["use_case"]:
+        from service.history.postgres import compact_database
+
+        compact_database(order["store"], order["use_case"], order["keys"])
+    else:
+        compact_file(Path(order["store"]), order["keys"])
     return 0
 
 

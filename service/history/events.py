@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from service.history.files import EventFile
@@ -21,6 +23,7 @@ from service.synthesis.views import Query, connect
 
 logger = logging.getLogger("bentoml.sextant")
 
+LOOK_AFTER_S = 0.25
 LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 
@@ -72,31 +75,42 @@ class Events:
         return Accepted(len(rows), len(rows) - len(named) + len(change.replaced))
 
     def stale(self) -> bool:
-        """Check whether the store may have what is not in the histories."""
+        """Check whether the store may have what is not in the histories; of a remote one nobody waits to hear."""
         return self._log is not None and self._log.stale()
 
     def refresh(self) -> None:
         """Take in what is new in the store; if that fails, `behind` says why."""
+        assert self._log is not None
         try:
             with self._applying:
-                if self.stale():
+                if self._log.remote or self._log.stale():
                     self._catch_up()
         except (OSError, EventLogError) as error:
-            if str(error) != self._lost:
-                logger.error("the history cannot be read: %s", error)
-            self._lost = str(error)
+            if not self._log.remote or isinstance(error, EventLogError):
+                if str(error) != self._lost:
+                    logger.error("the history cannot be read: %s", error)
+                self._lost = str(error)
+
+    @property
+    def remote(self) -> bool:
+        """Return whether answers may lack what has been accepted, and must say how old their histories are."""
+        return self._log is not None and self._log.remote
+
+    def age(self) -> float:
+        """Return the seconds since all that was accepted had been taken in."""
+        return self._log.age() if self._log else 0.0
 
     def behind(self) -> str | None:
         """Return why the histories may lack what has been accepted; None: they do not."""
-        return self._lost or (self._log and self._log.behind())
+        return self._lost or (self._log.behind() if self._log else None)
 
     def not_ready(self) -> str | None:
         """Return why nobody should be answered by the histories; None: they may be."""
-        return self._lost or (self._log and self._log.not_ready())
+        return self._lost or (self._log.not_ready() if self._log else None)
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return what an answer says of how old the histories are."""
-        return self._log.headers() if self._log else []
+    def follow(self) -> None:
+        """Take in what is new in a remote store from now on, for as long as these events are in use."""
+        Thread(target=_follow, args=(weakref.ref(self),), name="events", daemon=True).start()
 
     def replay(self) -> None:
         """Take in all that the store has; raises EventLogError, which names the line, if one of its rows cannot be.
@@ -154,6 +168,13 @@ class Events:
         if not self._tables:
             return "this model takes no events: none of its features looks at a table's past"
         return "not a table whose events this model takes"
+
+
+def _follow(events: weakref.ref[Events]) -> None:
+    while (followed := events()) is not None:
+        followed.refresh()
+        del followed
+        time.sleep(LOOK_AFTER_S)
 
 
 @contextmanager

@@ -78,7 +78,10 @@ class EventFile:
 
     def moved(self, events: Mapping[str, Mapping[str, Any] | None]) -> EventFile:
         """Return the file in which events are where they have been sent to."""
-        places = {row: event and tuple(event[column] for column in self.kinds) for row, event in events.items()}
+        places: dict[str, Place | None] = {
+            row: None if event is None else tuple(event[column] for column in self.kinds)
+            for row, event in events.items()
+        }
         return replace(self, places=self.places.change(places))
 
 

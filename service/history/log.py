@@ -44,6 +44,8 @@ class EventLog:
     file, and says which lines of that it stands for. `durable`: events are on the disk once they are accepted.
     """
 
+    remote = False
+
     def __init__(self, folder: Path, use_case: str, *, durable: bool = True) -> None:
         self.path = folder / f"{use_case}.events.jsonl"
         self._durable = durable
@@ -160,17 +162,15 @@ class EventLog:
             f"{self.path}, line {line}: {problem}; correct or delete the line, or move the file away"
         )
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return nothing: all is read before each answer."""
-        return []
+    def age(self) -> float:
+        """Return 0: all is read before each answer."""
+        return 0.0
 
-    def behind(self) -> str | None:
+    def behind(self) -> None:
         """Return None: all is read before each answer."""
-        return None
 
-    def not_ready(self) -> str | None:
+    def not_ready(self) -> None:
         """Return None: all is read before each answer."""
-        return None
 
     def compact(self, keys: Mapping[str, Sequence[str]]) -> None:
         """Start a process that compacts the log if it is long; it holds up nobody here."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from service.history.log import EventLog
 from service.history.store import Store, StoreError
 
 SETTING = "SEXTANT_EVENTS"
-POSTGRESQL = ("postgresql://", "postgres://")
+POSTGRESQL = re.compile(r"postgres(ql)?(\+\w+)?(?=://)")  # with a driver as SQLAlchemy names it
 
 
 def events_place() -> str | None:
@@ -17,13 +18,16 @@ def events_place() -> str | None:
     return os.environ.get(SETTING) or None
 
 
-def open_store(place: str | Path, use_case: str) -> Store:
-    """Open the store of a use case in a folder or a database; raises StoreError, which says what to do."""
+def open_store(place: str | Path, use_case: str, patience_s: float = 10.0) -> Store:
+    """Open the store of a use case in a folder or a database; raises StoreError, which says what to do.
+
+    After `patience_s` without the database nobody should be answered.
+    """
     text = str(place)
-    if text.startswith(POSTGRESQL):
+    if POSTGRESQL.match(text):
         from service.history.postgres import PostgresLog
 
-        return PostgresLog(text, use_case)
+        return PostgresLog(POSTGRESQL.sub("postgresql", text, 1), use_case, patience_s)
     scheme, separator, _ = text.partition("://")
     if separator:
         raise StoreError(f"{SETTING} names a store by {scheme}://; allowed are a folder and postgresql://")

@@ -17,6 +17,10 @@ class StoreError(OSError):
     """A store that cannot be reached, read or written; nothing was kept."""
 
 
+class UncertainError(StoreError):
+    """A store that was lost over an entry, so that nobody knows whether it is kept."""
+
+
 @dataclass(frozen=True)
 class Entry:
     """One request's events, and their place in the order of the store: a line of a file, a number in a table."""
@@ -34,7 +38,12 @@ class News(NamedTuple):
 
 
 class Store(Protocol):
-    """Keeps entries for all processes that have it open; one thread at a time reads, and another one may write."""
+    """Keeps entries for all processes that have it open; one thread at a time reads, and another one may write.
+
+    Of one that is `remote` answers do not wait to hear: it is read now and then, and they say how old that is.
+    """
+
+    remote: bool
 
     def stale(self) -> bool:
         """Check, at the cost of a look, whether somebody may have added what was not read yet."""
@@ -68,12 +77,12 @@ class Store(Protocol):
         """Return the error of an entry that cannot be taken in, which says where it is and what to do."""
         ...
 
-    def headers(self) -> list[tuple[bytes, bytes]]:
-        """Return what answers say of how old the entries are that they know; nothing where they know all."""
+    def age(self) -> float:
+        """Return the seconds since all that was kept had been taken in."""
         ...
 
     def behind(self) -> str | None:
-        """Return why what was read may be older than it should be; None: it is not."""
+        """Return why what was read is older than it should be; None: it is not."""
         ...
 
     def not_ready(self) -> str | None:

@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.freshness import freshen
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
@@ -99,7 +100,10 @@ class Application:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
+        age: list[tuple[bytes, bytes]] = []
         try:
+            if self.served.remote is not None:
+                age = await freshen(self.served.remote, scope)
             response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
         except ClientDisconnect:
             return logger.info("%s %s: the client went away", scope["method"], path)
@@ -109,7 +113,7 @@ class Application:
         except Exception:
             logger.exception("%s %s failed", scope["method"], path)
             response = refuse(500, "the service failed on this request; its log says why")
-        headers = [*response.raw_headers, *self.served.headers]
+        headers = [*response.raw_headers, *self.served.headers, *age]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         route = path if path in self._table else ELSEWHERE

@@ -16,6 +16,7 @@ SETTINGS = {
     "records": "SEXTANT_MAX_RECORDS",
     "seconds": "SEXTANT_MAX_SECONDS",
     "drain_seconds": "SEXTANT_DRAIN_SECONDS",
+    "events_seconds": "SEXTANT_EVENTS_SECONDS",
 }
 
 
@@ -27,12 +28,14 @@ class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
     """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer.
 
     `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
+    `events_seconds` is for how long it is ready without the database of its events.
     """
 
     body_bytes: Count = 8_000_000
     records: Count = 10_000
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 6.0
+    events_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 10.0
 
     def deadline(self) -> float:
         """Return when a request that begins now must be answered, by the monotonic clock."""

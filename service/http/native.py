@@ -11,7 +11,7 @@ from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.history.store import EventLogError
+from service.history.store import EventLogError, UncertainError
 from service.http.bodies import read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document, refuse
 from service.http.scoring import REFUSED, refusal, score
@@ -91,4 +91,4 @@ async def _accept(served: Served, request: Request) -> Response:
         return answer(*refusal(error, limits, "row", "accepted"))
     except (OSError, EventLogError) as error:
         logger.exception("events cannot be kept")
-        return refuse(503, f"no row was accepted, for events cannot be kept: {error}")
+        return refuse(503, str(error) if isinstance(error, UncertainError) else f"no row was accepted: {error}")

@@ -28,6 +28,7 @@ class Served:
     def __init__(self) -> None:
         self.predictor: Predictor | None = None
         self.events: Events | None = None
+        self.remote: Events | None = None  # those of a store that is not read before each answer
         self.not_ready: str | None = "the model is being loaded"
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
@@ -46,6 +47,9 @@ class Served:
         plan = predictor.plan
         events = Events(plan, predictor.histories, self._store(place, plan.use_case) if plan.events else None)
         events.replay()
+        if events.remote:
+            events.follow()
+            self.remote = events
         self.predictor, self.events, self.not_ready = predictor, events, None
         self.headers = [_header("x-sextant-coordinates", predictor.id), _header("x-sextant-model", predictor.name)]
         if not difference <= tolerance:
@@ -54,7 +58,7 @@ class Served:
 
     def _store(self, place: str | Path | None, use_case: str) -> Store | None:
         if place is not None:
-            return open_store(place, use_case)
+            return open_store(place, use_case, self.limits.events_seconds)
         return EventLog(self.past_folder, use_case, durable=False) if self.past_folder else None
 
     def start(self, folder: Path, place: str | Path | None = None) -> None:
@@ -84,7 +88,7 @@ class Served:
 
     def why_not_ready(self) -> str | None:
         """Return why requests should go elsewhere; None: they may come here."""
-        return self.not_ready or (self.events and self.events.not_ready())
+        return self.not_ready or (self.events.not_ready() if self.events else None)
 
     @cached_property
     def metrics(self) -> Metrics:

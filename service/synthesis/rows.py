@@ -75,7 +75,7 @@ class Rows:
     def find(self, column: str, values: Collection[Any]) -> Selection:
         """Select the rows with one of some distinct values, none missing, in an indexed column."""
         distinct, names, unknown = list(values), list[str](), set()
-        holders = self.holders.get(column, {})
+        holders: Mapping[Any, tuple[str, ...]] = self.holders.get(column, {})
         parts = [self._left(positions) for positions in self.indices[column].find(distinct)] if distinct else []
         for value, part in zip(distinct, parts, strict=True):
             names += holders.get(value, ())
@@ -97,7 +97,7 @@ class Rows:
             gone |= dict.fromkeys(stored, True)
             if stored or earlier[name] is not None:
                 replaced.add(name)
-        holders = {
+        holders: dict[str, Layered[Any, tuple[str, ...]]] = {
             column: _move(
                 self.holders.get(column, Layered.of()),
                 {name: row and row[column] for name, row in earlier.items()},

@@ -116,7 +116,7 @@ class Query:
     def _odd(self, rows: Rows) -> bool:
         """Check whether some number is a key that no double holds."""
         numbers = [name for name, kind in self._record.items() if kind == "number"]
-        return any(type(row[name]) is int and float(row[name]) != row[name] for row in rows for name in numbers)  # type: ignore[arg-type]
+        return any(type(row[name]) is int and float(row[name]) != row[name] for row in rows for name in numbers)
 
     def _result(self, rows: Rows, columns: str = "*") -> Any:
         """Return a table of Arrow: some columns of the query over `rows`."""
