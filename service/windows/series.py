@@ -81,6 +81,19 @@ class Column:
             None if self.squares is None else self.squares.continue_from(before, values, squared=True),
         )
 
+    def append(self, at: int, value: int | None) -> Column:
+        """Return the column of the first `at` events, then of one more."""
+        before = self.counts[at]
+        counts = continued(self.counts, at + 1, array("q", [before + (value is not None)]))
+        if value is None:
+            return Column(counts, self.values, self.sums, self.squares)
+        return Column(
+            counts,
+            continued(self.values, before, array("q", [value])),
+            None if self.sums is None else self.sums.append(before, value),
+            None if self.squares is None else self.squares.append(before, value * value),
+        )
+
     def part(self, start: int, stop: int) -> Column:
         """Return the column of some of the events."""
         first, last = self.counts[start], self.counts[stop]
@@ -155,7 +168,9 @@ class Series:
         into: list[int] = []
         for event in added:
             into.append(self.position(event.order, into[-1] if into else 0))
-        at = min([*out[:1], *into[:1]], default=len(self))
+        if not out and into == [len(self)]:
+            return self._append(added[0])
+        at = min([*out[:1], *into[:1]])
         edit = _Edit.of(at, out, into)
         return self.continue_from(
             at,
@@ -165,6 +180,17 @@ class Series:
                 name: edit.apply_to_cells(column.cells(at, len(self)), name, added)
                 for name, column in self.columns.items()
             },
+        )
+
+    def _append(self, event: Event) -> Series:
+        """Return these events and then one more, as most of them come; NumPy would take ten times as long."""
+        at, (row,) = len(self), self._name([event])
+        return Series(
+            continued(self.times, at, array("q", [event.time_us])),
+            continued(self.rows, at, array("q", [row])),
+            {name: column.append(at, event.values[name]) for name, column in self.columns.items()},
+            at + 1,
+            self.names,
         )
 
     def _name(self, events: Sequence[Event]) -> list[int]:

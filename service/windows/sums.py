@@ -35,6 +35,17 @@ class Sums:
         """Return the sums of some of the values, all of them greater by the same number."""
         return Sums(self.low[start : stop + 1], None if self.high is None else self.high[start : stop + 1])
 
+    def append(self, at: int, value: int) -> Sums:
+        """Return the sums of the first `at` values, then of one more, which is squared already where that is asked."""
+        total = self.low[at] + value if self.high is None else self.low[at] + (self.high[at] << 64) + value
+        if self.high is not None:
+            low, high = array("Q", [total & 2**64 - 1]), array("q", [total >> 64])
+            return Sums(continued(self.low, at + 1, low), continued(self.high, at + 1, high))
+        if -(2**63) <= total < 2**63:
+            return Sums(continued(self.low, at + 1, array("q", [total])), None)
+        words = [*self.low[: at + 1], total]
+        return Sums(array("Q", [word & 2**64 - 1 for word in words]), array("q", [word >> 64 for word in words]))
+
     def continue_from(self, at: int, values: NDArray[np.int64], *, squared: bool = False) -> Sums:
         """Return the sums of the first `at` values, then of `values` or their squares."""
         first_low, first_high = self._words(at, at + 1)
