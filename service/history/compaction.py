@@ -163,15 +163,19 @@ def _is(path: Path, handle: int) -> bool:
 
 
 def main() -> int:
-    """Compact the store that the standard input names."""
+    """Compact the store that the standard input names; what cannot be now, is done when it is due again."""
     order = json.load(sys.stdin)
     os.nice(10)
-    if order["use_case"]:
-        from service.history.postgres import compact_database
+    try:
+        if order["use_case"]:
+            from service.history.postgres import compact_database
 
-        compact_database(order["store"], order["use_case"], order["keys"])
-    else:
-        compact_file(Path(order["store"]), order["keys"])
+            compact_database(order["store"], order["use_case"], order["keys"])
+        else:
+            compact_file(Path(order["store"]), order["keys"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        print(f"events are not compacted: {error}", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -20,10 +20,12 @@ from service.plan.parts import EventTable
 from service.records.deadline import OutOfTimeError, check_time, seconds_left
 from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt, to_us
 from service.synthesis.views import Query, connect
+from service.tables.sent import Sent
 
 logger = logging.getLogger("bentoml.sextant")
 
 LOOK_AFTER_S = 0.25
+MANY = 2_000  # rows that are taken in faster with the bundle's files than on top of them
 LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 
@@ -142,12 +144,31 @@ class Events:
         assert self._log is not None
         if not news.entries and not news.anew:
             return
+        if news.anew and sum(len(entry.rows) for entry in news.entries) > MANY and self._restart(news.entries):
+            return
         try:
             arrivals = [one for name in self._tables for one in self._arrivals(name, news.entries)]
         except BaseException:
             self._log.forget()
             raise
         self._histories.commit(self._histories.change(arrivals, anew=news.anew))
+
+    def _restart(self, entries: Sequence[Entry]) -> bool:
+        """Show what many entries make of the bundle's files; False: some of it is odd, and is to be gone through."""
+        import duckdb
+        import pyarrow as pa
+
+        sent: dict[str, Sent] = {}
+        try:
+            with self._asking:
+                for name, table in self._tables.items():
+                    rows = [table.restrict(row) for entry in entries if entry.table == name for row in entry.rows]
+                    sent |= table.sent(rows) if rows else {}
+            self._histories.restart(sent)
+        except (InvalidRecords, BundleError, duckdb.Error, pa.ArrowException, NotImplementedError) as error:
+            logger.info("the events are taken in one by one: %s", error)
+            return False
+        return True
 
     def _arrivals(self, name: str, entries: Sequence[Entry]) -> list[Arrivals]:
         assert self._log is not None
@@ -222,6 +243,16 @@ class _Table:
         if problems:
             raise InvalidRecords(problems)
         return named, arrivals
+
+    def sent(self, rows: Sequence[Any]) -> dict[str, Sent]:
+        """Return what becomes of many rows in each file, for all that was not changed since the bundle was made.
+
+        Raises InvalidRecords, BundleError or an error of DuckDB's where `arrivals` would say more.
+        """
+        read = self._reader.read(rows)
+        named = self._last_by_name(read)
+        latest = [read[index] for index in named.values()]
+        return {query.file: query.target.sent(list(named), query.table(latest)) for query in self._queries}
 
     def _last_by_name(self, read: Sequence[dict[str, Value]]) -> dict[str, int]:
         problems: list[Problem] = []

@@ -16,6 +16,7 @@ from service.records.layered import Layered
 from service.records.reader import Problem, excerpt
 from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
 from service.tables.groups import group_rows
+from service.tables.sent import Sent
 from service.windows.indexed import Edits, Indexed
 from service.windows.series import Cells, Event, Series, Totals
 from service.windows.sums import LIMIT
@@ -64,6 +65,10 @@ class EventFile:
             if name != ROW and name not in self.kinds and type(value) is int and not abs(value) < LIMIT
         ]
 
+    def sent(self, names: Sequence[str], rows: Any) -> Sent:
+        """Return rows that were sent by some names; raises BundleError where a row has none of them, or another's."""
+        return Sent.of(names, rows, rows[ROW])
+
     def edits(self, name: str, events: Mapping[str, Mapping[str, Any] | None]) -> dict[Any, Edits]:
         """Return by key the edits by which arrivals change one lookup."""
         lookup, edits = self.lookups[name], dict[Any, Edits]()
@@ -93,16 +98,23 @@ def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:
 
 
 class FileReader:
-    """Reads one file once, for all of its lookups."""
+    """Reads one file once, for all of its lookups, with the events that were `sent` since."""
 
     def __init__(
-        self, path: Path, lookups: Mapping[str, WindowLookup], needed: Mapping[str, Mapping[str, Totals]], plan: Plan
+        self,
+        path: Path,
+        lookups: Mapping[str, WindowLookup],
+        needed: Mapping[str, Mapping[str, Totals]],
+        plan: Plan,
+        sent: Sent | None = None,
     ) -> None:
         self.path, self.lookups = path, lookups
         self.needed = {name: needed[name] for name in lookups}
         self.placing = list(dict.fromkeys(c for lookup in lookups.values() for c in [*lookup.keys, lookup.time]))
         self.values = sorted({column for columns in self.needed.values() for column in columns})
         self.rows = read_columns(path, [ROW, *self.placing, *self.values])
+        if sent is not None:
+            self.rows = sent.merged(self.rows, self.rows[ROW])
         for name, lookup in lookups.items():
             check_types(self.rows, lookup, numeric=list(self.needed[name]), categorical=[], record=plan.record)
         if problems := [*self._row_problems(), *self._value_problems()]:

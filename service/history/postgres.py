@@ -270,7 +270,11 @@ class _Connection:
 
 def compact_database(url: str, use_case: str, keys: Mapping[str, Sequence[str]]) -> bool:
     """Put the last rows in the place of all entries, in one transaction; False: another process is at it."""
-    connection = _driver().connect(url)
+    driver = _driver()
+    try:
+        connection = driver.connect(url)
+    except driver.Error as error:
+        raise StoreError(_line(error)) from None
     try:
         with connection.cursor() as cursor:
             cursor.execute("select pg_try_advisory_xact_lock(hashtext(%s))", (f"sextant_events {use_case}",))
@@ -294,6 +298,8 @@ def compact_database(url: str, use_case: str, keys: Mapping[str, Sequence[str]])
             cursor.execute(done, (last, len(lines), use_case))
         connection.commit()
         return True
+    except driver.Error as error:
+        raise StoreError(_line(error)) from None
     finally:
         connection.close()
 

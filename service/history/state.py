@@ -15,6 +15,7 @@ from service.synthesis.reach import Reach
 from service.synthesis.row_files import SentTable, load_rows
 from service.synthesis.rows import Rows
 from service.synthesis.views import Target
+from service.tables.sent import Sent
 from service.windows.indexed import Indexed
 from service.windows.series import Totals
 
@@ -51,31 +52,51 @@ class Histories:
     """The past that features use; `state` is replaced as a whole and never changed. `targets` take events, by file."""
 
     def __init__(self, plan: Plan, features: Collection[Feature], folder: Path) -> None:
-        accepting = {view.file for table in plan.events.values() for view in table.views}
+        self._made_of = plan, features, folder
+        self._accepting = {view.file for table in plan.events.values() for view in table.views}
+        self._tables: dict[str, SentTable] = {}
+        if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
+            for name, table in plan.synthesis.tables.items():
+                if table.file in self._accepting:
+                    self._tables[table.file] = SentTable(name, table)
+        self._origin: Change | None = self._load({})
+        self._last = self._origin
+        self.state = self._origin.state
+        self.targets: Mapping[str, Target] = {**self._origin.files, **self._tables}
+
+    def _load(self, sent: Mapping[str, Sent]) -> Change:
+        """Return the state of the bundle's files with rows that were sent, by file."""
+        plan, features, folder = self._made_of
         files: dict[str, EventFile] = {}
         windows: dict[str, Indexed] = {}
-        for reader in _readers(plan, features, folder):
-            windows |= reader.index(named=reader.path.name in accepting)
-            if reader.path.name in accepting:
-                files[reader.path.name] = reader.event_file()
-        self._tables: dict[str, SentTable] = {}
         tables: dict[str, Rows] = {}
+        for reader in _readers(plan, features, folder, sent):
+            windows |= reader.index(named=reader.path.name in self._accepting)
+            if reader.path.name in self._accepting:
+                files[reader.path.name] = reader.event_file()
         if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
             reach = Reach(plan.synthesis)
             for name, table in plan.synthesis.tables.items():
-                tables[name] = load_rows(table, reach.columns(name), folder / table.file)
-                if table.file in accepting:
-                    self._tables[table.file] = SentTable(name, table)
-        self.targets: Mapping[str, Target] = {**files, **self._tables}
-        self.state = State(windows, tables)
-        self._origin = self._last = Change(self.state, files, set())
+                tables[name] = load_rows(table, reach.columns(name), folder / table.file, sent.get(table.file))
+        return Change(State(windows, tables), files, set())
+
+    def restart(self, sent: Mapping[str, Sent]) -> None:
+        """Show the bundle's files with many rows that were sent, by file, whatever has been committed since.
+
+        It takes about as long as to load files that hold them. Raises an error of Arrow's, and shows nothing, where
+        the files cannot hold them so.
+        """
+        self._last = self._load(sent)
+        self._origin, self.state = None, self._last.state  # which takes the memory of the files twice
 
     def change(self, arrivals: Sequence[Arrivals], *, anew: bool = False) -> Change:
         """Return the state with some arrivals: each replaces the event of its name, or takes it out.
 
         `anew`: that of the bundle with them, whatever has been committed since.
         """
-        last = self._origin if anew else self._last
+        if anew and self._origin is None:
+            self._origin = self._load({})
+        last = self._origin if anew and self._origin else self._last
         windows, tables, files = dict(last.state.windows), dict(last.state.tables), dict(last.files)
         replaced = set[str]()
         for sent in arrivals:
@@ -95,13 +116,15 @@ class Histories:
         self._last, self.state = change, change.state
 
 
-def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
+def _readers(
+    plan: Plan, features: Iterable[Feature], folder: Path, sent: Mapping[str, Sent]
+) -> Iterator[FileReader]:
     """Yield readers of the files of the window lookups that features use."""
     needed = _totals(feature for feature in features if isinstance(feature, WindowFeature))
     used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}
     for file, names in groupby(sorted(used, key=lambda name: (used[name].file, name)), lambda name: used[name].file):
         lookups = {name: lookup for name in names if isinstance(lookup := used[name], WindowLookup)}
-        yield FileReader(folder / file, lookups, needed, plan)
+        yield FileReader(folder / file, lookups, needed, plan, sent.get(file))
 
 
 def _totals(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from service.plan.document import BundleError
 from service.plan.parts import ColumnType, SqlType, View
 from service.records.reader import InvalidRecords, Problem, Value, to_us
+from service.tables.sent import Sent
 
 MAX_FAILING_ROWS = 100  # to find more of them would take too long
 FEW = 100  # rows for which to plan the query would take longer than all else
@@ -72,6 +73,10 @@ class Target(Protocol):
         """List what it cannot hold of a row, which was the one at `index` of those sent."""
         ...
 
+    def sent(self, names: Sequence[str], rows: Any) -> Sent:
+        """Return rows of Arrow that were sent by some names; raises BundleError if they have others, or one twice."""
+        ...
+
 
 class Query:
     """One view's query, checked to yield the columns of its target; used by one thread at a time."""
@@ -95,6 +100,10 @@ class Query:
             problems = [self._failure(index, rows[index]) for index in failing]
             raise (InvalidRecords(problems) if problems else error) from None
         return [{name: _plain(value) for name, value in result.items()} for result in results]
+
+    def table(self, rows: Rows) -> Any:
+        """Return the same as a table of Arrow; raises an error of DuckDB's where some row cannot be computed."""
+        return self._result(rows)
 
     def _statement(self) -> str:
         """Write the query over columns of JSON, so that it is planned once: what DuckDB registers changes each time."""

@@ -21,7 +21,7 @@ from service.history.events import Events
 from service.history.log import EventLog
 from service.history.store import Entry
 from service.records.reader import Record
-from tests.support.past import PLAN, Row, histories_of, sent, values_of
+from tests.support.past import PLAN, Row, histories_of, kept_histories_of, sent, values_of
 
 KEYS = {"events": ["id"]}
 ROW: Row = {"id": "e1", "a": "x", "b": 1, "at": 1_000_000, "v": 3, "w": 250}
@@ -214,7 +214,7 @@ def test_a_long_log_is_compacted_by_whoever_appends_to_it(tmp_path: Path) -> Non
     log = EventLog(tmp_path, "past")
     log.append("events", [{**sent(ROW), "id": f"e{number % 7}"} for number in range(150_000)])
     size = log.path.stat().st_size
-    histories = histories_of([])
+    histories = kept_histories_of([], tmp_path)
     events = Events(PLAN, histories, log)
 
     events.replay()
@@ -223,7 +223,7 @@ def test_a_long_log_is_compacted_by_whoever_appends_to_it(tmp_path: Path) -> Non
     events.accept("events", [sent({**ROW, "id": "new"})])
 
     assert log.path.stat().st_size < size / 1000
-    fresh = histories_of([])
+    fresh = kept_histories_of([], tmp_path)
     Events(PLAN, fresh, EventLog(tmp_path, "past")).replay()
     np.testing.assert_array_equal(values_of(fresh, RECORD), values_of(histories, RECORD))
 
