@@ -158,9 +158,7 @@ class EventLog:
 
     def wrong(self, line: int, problem: str) -> EventLogError:
         """Return the error of a line that cannot be taken in."""
-        return EventLogError(
-            f"{self.path}, line {line}: {problem}; correct or delete the line, or move the file away"
-        )
+        return EventLogError(f"{self.path}, line {line}: {problem}; correct or delete the line, or move the file away")
 
     def age(self) -> float:
         """Return 0: all is read before each answer."""

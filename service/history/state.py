@@ -116,9 +116,7 @@ class Histories:
         self._last, self.state = change, change.state
 
 
-def _readers(
-    plan: Plan, features: Iterable[Feature], folder: Path, sent: Mapping[str, Sent]
-) -> Iterator[FileReader]:
+def _readers(plan: Plan, features: Iterable[Feature], folder: Path, sent: Mapping[str, Sent]) -> Iterator[FileReader]:
     """Yield readers of the files of the window lookups that features use."""
     needed = _totals(feature for feature in features if isinstance(feature, WindowFeature))
     used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}

@@ -35,5 +35,7 @@ def _seconds(text: bytes) -> float:
     except ValueError:
         seconds = -1.0
     if not seconds >= 0:
-        raise HTTPException(400, f"{MOST.decode()} must be seconds, 0 or more; given: {excerpt(text.decode('latin-1'))}")
+        raise HTTPException(
+            400, f"{MOST.decode()} must be seconds, 0 or more; given: {excerpt(text.decode('latin-1'))}"
+        )
     return seconds

@@ -105,9 +105,7 @@ class Rows:
             )
             for column in self.indices
         }
-        return replace(
-            self, gone=self.gone.change(gone), added=self.added.change(events), holders=holders
-        ), replaced
+        return replace(self, gone=self.gone.change(gone), added=self.added.change(events), holders=holders), replaced
 
     def _left(self, positions: Positions) -> Positions:
         if not self.gone:

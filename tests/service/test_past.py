@@ -212,9 +212,7 @@ def test_the_workers_of_a_service_that_keeps_no_events_share_them_while_it_lives
     }
     command = [sys.executable, "-m", "bentoml", "serve", "service.service:ModelService", "--port", str(port)]
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1"], cwd=ROOT, env=environment, stdout=log, stderr=log
-        )
+        process = subprocess.Popen([*command, "--host", "127.0.0.1"], cwd=ROOT, env=environment, stdout=log, stderr=log)
         try:
             assert wait_until_ready(f"http://127.0.0.1:{port}", process, 120), log.seek(0) or log.read()[-2000:]
             for step in range(30):

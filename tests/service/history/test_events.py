@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from service.history.events import Accepted, Events
 from service.history.log import EventLog, EventLogError
 from service.history.state import Histories
+from service.history.store import Entry
 from service.plan.document import BundleError
 from service.plan.parts import EventTable, View
-from service.history.store import Entry
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords, Record
 from service.windows.sums import LIMIT
