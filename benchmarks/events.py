@@ -3,9 +3,9 @@
     python benchmarks/events.py BUNDLE [--rows N]
 
 BUNDLE is the folder of a plan whose events have a key of one number, such as that of flight_delays. Its own events are
-sent again, a year later: each first as it became known, then with all of it, as a request of one row. A start is to load
-the histories and to take in the log, in a process of its own; it is compared with one of an empty log, and with one
-whose Bento has the same events in its files. An event is accepted by one process, whose processor time counts.
+sent again, a year later: each first as it became known, then with all of it, as a request of one row. A start is to
+load the histories and to take in the log, in a process of its own: an empty one, that of the year, and that compacted.
+An event is accepted by one process, whose processor time counts.
 """
 
 import argparse

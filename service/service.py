@@ -14,17 +14,18 @@ from typing import Any
 import bentoml
 import msgspec
 
-from service.history.places import events_place
+from service.history.places import PAST_FOLDER, events_place
 from service.http.app import Application, describe, endpoints
+from service.http.connections import Watch, count_requests
 from service.http.drain import drain_on_sigterm
-from service.http.limits import Limits
+from service.http.follower import follow
+from service.http.limits import Limits, read_workers
 from service.http.served import Served
 from service.predict.predictor import load_predictor
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
-# Set for the workers of a service by the process that starts them.
-METRICS_FOLDER, PAST_FOLDER = "_SEXTANT_METRICS_FOLDER", "_SEXTANT_PAST_FOLDER"
+METRICS_FOLDER = "_SEXTANT_METRICS_FOLDER"  # set for the workers of a service by the process that starts them
 
 served = Served()
 
@@ -55,13 +56,13 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
-        if folder := os.environ.get(PAST_FOLDER):
-            served.past_folder = Path(folder)
+        count_requests(served.work)
         return Application(served, super().to_asgi(is_main))
 
 
 @bentoml.service(
     service_class=Lean,
+    workers=read_workers(os.environ),
     metrics={"enabled": False},
     envs=[{"name": name, "value": value} for name, value in QUIET.items()],
 )
@@ -79,7 +80,9 @@ class ModelService:
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), events_place())
+        follow(served, bundle_folder(), events_place())
         drain_on_sigterm(served)
+        Watch().begin(served.limits)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 import time
 import weakref
@@ -18,7 +17,9 @@ from service.history.store import Entry, EventLogError, News, Store
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
 from service.records.deadline import OutOfTimeError, check_time, seconds_left
-from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt, to_us
+from service.records.keys import LARGEST_KEY, joined_text, key_text
+from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt
+from service.synthesis.row_files import SentTable
 from service.synthesis.views import Query, connect
 from service.tables.sent import Sent
 
@@ -26,7 +27,6 @@ logger = logging.getLogger("bentoml.sextant")
 
 LOOK_AFTER_S = 0.25
 MANY = 2_000  # rows that are taken in faster with the bundle's files than on top of them
-LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 
 @dataclass(frozen=True)
@@ -151,23 +151,28 @@ class Events:
         except BaseException:
             self._log.forget()
             raise
-        self._histories.commit(self._histories.change(arrivals, anew=news.anew))
+        histories = self._histories
+        histories.commit(histories.change(arrivals, histories.origin() if news.anew else None))
 
     def _restart(self, entries: Sequence[Entry]) -> bool:
         """Show what many entries make of the bundle's files; False: some of it is odd, and is to be gone through."""
         import duckdb
         import pyarrow as pa
 
-        sent: dict[str, Sent] = {}
+        sent, arrivals = dict[str, Sent](), list[Arrivals]()
         try:
             with self._asking:
                 for name, table in self._tables.items():
                     rows = [table.restrict(row) for entry in entries if entry.table == name for row in entry.rows]
-                    sent |= table.sent(rows) if rows else {}
-            self._histories.restart(sent)
+                    if rows:
+                        together, singly = table.sent(rows)
+                        sent |= together
+                        arrivals += singly
+            self._histories.commit(self._histories.change(arrivals, self._histories.load(sent)))
         except (InvalidRecords, BundleError, duckdb.Error, pa.ArrowException, NotImplementedError) as error:
             logger.info("the events are taken in one by one: %s", error)
             return False
+        self._histories.forget_origin()
         return True
 
     def _arrivals(self, name: str, entries: Sequence[Entry]) -> list[Arrivals]:
@@ -244,26 +249,34 @@ class _Table:
             raise InvalidRecords(problems)
         return named, arrivals
 
-    def sent(self, rows: Sequence[Any]) -> dict[str, Sent]:
-        """Return what becomes of many rows in each file, for all that was not changed since the bundle was made.
+    def sent(self, rows: Sequence[Any]) -> tuple[dict[str, Sent], list[Arrivals]]:
+        """Return what becomes of many rows in each file, and in those that take them singly.
 
         Raises InvalidRecords, BundleError or an error of DuckDB's where `arrivals` would say more.
         """
         read = self._reader.read(rows)
         named = self._last_by_name(read)
-        latest = [read[index] for index in named.values()]
-        return {query.file: query.target.sent(list(named), query.table(latest)) for query in self._queries}
+        latest = {name: read[index] for name, index in named.items()}
+        together, singly, problems = dict[str, Sent](), list[Arrivals](), list[Problem]()
+        for query in self._queries:
+            if isinstance(query.target, EventFile | SentTable):
+                together[query.file] = query.target.sent(list(named), query.table(list(latest.values())))
+            else:
+                singly.append(self._arrivals(query, latest, named, problems))
+        if problems:
+            raise InvalidRecords(problems)
+        return together, singly
 
     def _last_by_name(self, read: Sequence[dict[str, Value]]) -> dict[str, int]:
         problems: list[Problem] = []
         named: dict[str, int] = {}
         for index, row in enumerate(read):
-            parts = {column: _key_text(row[column]) for column in self._table.keys}
+            parts = {column: key_text(row[column]) for column in self._table.keys}
             for column, part in parts.items():
                 if part is None:
                     allowed = f"a whole number from -{LARGEST_KEY} to {LARGEST_KEY}"
                     problems.append(Problem("not a key", index, column, excerpt(row[column]), allowed))
-            named[_joined([part or "" for part in parts.values()])] = index
+            named[joined_text([part or "" for part in parts.values()])] = index
         if problems:
             raise InvalidRecords(problems)
         return named
@@ -282,24 +295,6 @@ class _Table:
         for name, event in events.items():
             problems += query.target.value_problems(event, named[name])
         return Arrivals(query.file, {name: events.get(name) for name in named})
-
-
-def _key_text(key: Value) -> str | None:
-    """Return the text of a part of a key, as the plan's query has it; None: a number that is none."""
-    if isinstance(key, str):
-        return key
-    if isinstance(key, dt.datetime):
-        return str(to_us(key))
-    if isinstance(key, int | float) and key == int(key) and abs(key) <= LARGEST_KEY:
-        return str(int(key))
-    return None
-
-
-def _joined(parts: Sequence[str]) -> str:
-    """Return the name of an event by the parts of its key, with | between; a part that holds one is escaped."""
-    if len(parts) == 1:
-        return parts[0]
-    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def _wrong_names(file: str, names: Sequence[str]) -> BundleError:

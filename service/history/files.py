@@ -18,6 +18,7 @@ from service.tables.files import check_types, kind_of, microseconds, read_column
 from service.tables.groups import group_rows
 from service.tables.sent import Sent
 from service.windows.indexed import Edits, Indexed
+from service.windows.search import Search
 from service.windows.series import Cells, Event, Series, Totals
 from service.windows.sums import LIMIT
 
@@ -147,7 +148,7 @@ class FileReader:
             order if names else order[:0],
             {column: _cells(rows[column]) for column in self.needed[name]},
         )
-        return Indexed(series, spans, Layered.of())
+        return Indexed(series, spans, Layered.of(), Search.of(series, spans.values()))
 
     def _row_problems(self) -> list[str]:
         names = self.rows[ROW]

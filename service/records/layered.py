@@ -61,3 +61,8 @@ class Layered(Mapping[Key, Value]):
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
+
+
+def layered(entries: Mapping[Key, Value]) -> Layered[Key, Value]:
+    """Return a map as one that can be changed."""
+    return entries if isinstance(entries, Layered) else Layered.of(entries)

@@ -125,9 +125,10 @@ SCHEMAS: dict[ColumnType, dict[str, Any]] = {
     "text": {"type": ["string", "null"]},
     "number": {"type": ["number", "null"], "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX},
     "flag": {"type": ["boolean", "null"]},
-    # not format date-time: RFC 3339 demands the offset that this service refuses
+    # of OpenAPI's registry of formats; date-time is RFC 3339's, which demands the offset that this service refuses
     "time": {
         "type": ["string", "null"],
+        "format": "date-time-local",
         "description": "ISO 8601 without an offset, on the clock of the training data",
     },
 }
@@ -217,7 +218,7 @@ class RecordReader:
     def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
         self._warn = warn
-        self._rows = RowReader(plan.record, plan.required)
+        self._rows = RowReader({**plan.key, **plan.record}, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
         self._first_us = None if first is None else to_us(first)
@@ -254,10 +255,9 @@ class RecordReader:
 
 def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the JSON Schema of one record."""
-    properties = {
-        name: _not_null(SCHEMAS[kind]) if name in plan.required else SCHEMAS[kind]
-        for name, kind in sorted(plan.record.items())
-    }
+    properties = columns_schema(dict(sorted(plan.record.items())), plan.required)
+    for name in sorted(plan.key.keys() - properties.keys()):
+        properties[name] = {"description": "says which row it is, and is no feature", **SCHEMAS[plan.key[name]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A record of {plan.use_case}",
@@ -267,6 +267,11 @@ def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, An
         "additionalProperties": False,
         "examples": [] if example is None else [dict(example)],
     }
+
+
+def columns_schema(columns: Mapping[str, ColumnType], required: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of each column's values, which are not null where they are required."""
+    return {name: _not_null(SCHEMAS[kind]) if name in required else SCHEMAS[kind] for name, kind in columns.items()}
 
 
 def _not_null(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,6 @@ from typing import Any, Protocol
 from service.plan.document import BundleError
 from service.plan.parts import ColumnType, SqlType, View
 from service.records.reader import InvalidRecords, Problem, Value, to_us
-from service.tables.sent import Sent
 
 MAX_FAILING_ROWS = 100  # to find more of them would take too long
 FEW = 100  # rows for which to plan the query would take longer than all else
@@ -71,10 +70,6 @@ class Target(Protocol):
 
     def value_problems(self, row: Mapping[str, Any], index: int) -> list[Problem]:
         """List what it cannot hold of a row, which was the one at `index` of those sent."""
-        ...
-
-    def sent(self, names: Sequence[str], rows: Any) -> Sent:
-        """Return rows of Arrow that were sent by some names; raises BundleError if they have others, or one twice."""
         ...
 
 

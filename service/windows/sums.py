@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,8 +72,11 @@ def continued(values: array[int], count: int, more: array[int]) -> array[int]:
     Where there are no others, in place: whoever knows only the first ones sees nothing of it, and to copy them would
     take the longer the more there are.
     """
-    if count < len(values):
-        values = values[:count]
+    if count == len(values):
+        with suppress(BufferError):  # somebody looks at it through NumPy
+            values.extend(more)
+            return values
+    values = values[:count]
     values.extend(more)
     return values
 

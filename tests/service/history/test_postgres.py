@@ -19,7 +19,6 @@ from service.history.places import open_store
 from service.history.postgres import PostgresLog, compact_database
 from service.history.store import Entry, EventLogError, StoreError, UncertainError
 from service.http.app import Application
-from service.http.limits import Limits
 from service.http.served import Served
 from service.records.deadline import OutOfTimeError
 from service.records.reader import Record
@@ -201,18 +200,22 @@ def test_a_commit_whose_end_is_not_known_is_said_to_be_so(url: str) -> None:
         def __getattr__(self, name: str) -> Any:
             return getattr(self._connection, name)
 
-    with pytest.raises(UncertainError, match="may have been accepted or not"), log.turn():
+    with log.turn():
         log._writer._open = Lost(log._writer._open)
-        log.append("events", [ROW])
+        with pytest.raises(UncertainError, match="may have been accepted or not"):
+            log.append("events", [ROW])
 
 
 @pytest.fixture
-def replica(write_bundle: Callable[..., Any]) -> Callable[[str], tuple[Served, TestClient]]:
+def replica(
+    write_bundle: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> Callable[[str], tuple[Served, TestClient]]:
     bundle = write_bundle()
+
+    monkeypatch.setenv("SEXTANT_EVENTS_SECONDS", "1.5")
 
     def start(url: str) -> tuple[Served, TestClient]:
         served = Served()
-        served.limits = Limits(events_seconds=1.5)
         served.load(bundle, url)
         return served, TestClient(Application(served))
 
