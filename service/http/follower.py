@@ -55,12 +55,12 @@ class Follower:
             self.look()
 
 
-def follow(served: Served, bundle: Path, log_folder: Path | None) -> Follower | None:
+def follow(served: Served, bundle: Path, place: str | Path | None) -> Follower | None:
     """Follow the champion where the settings say so; serve it at once, where another bundle was started with."""
     if served.rollout is None or not served.rollout.follow:
         return None
     use_case = served.version.predictor.plan.use_case if served.version is not None else ""
-    follower = Follower(served, store_of(bundle, use_case, log_folder), served.rollout.follow)
+    follower = Follower(served, store_of(bundle, use_case, place), served.rollout.follow)
     follower.look()
     follower.begin()
     return follower

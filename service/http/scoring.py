@@ -37,8 +37,13 @@ async def score(
     single: bool = False,
     explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
-    begun = perf_counter()
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED.
+
+    All events that were accepted before the request came are taken in first, and if that fails its answer says so.
+    """
+    begun, events = perf_counter(), predictor.events
+    if events is not None and events.stale():
+        await served.threads.run(served.limits.in_threads, events.refresh)
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
@@ -46,6 +51,9 @@ async def score(
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
+    if events is not None and (behind := events.behind()) is not None:
+        for warnings in prediction.warnings:
+            warnings.append(f"the history may lack events: {behind}")
     served.metrics.scored(prediction.warnings, single)
     prediction = replace(prediction, ids=prediction_ids(len(records)))
     if served.figures is not None:

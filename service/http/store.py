@@ -18,9 +18,9 @@ class RefusedError(ValueError):
 class Store:
     """The folder of a use case in $BENTOML_HOME/bentos: a folder for each Bento, and `latest`, which names one."""
 
-    def __init__(self, folder: Path, log_folder: Path | None = None) -> None:
+    def __init__(self, folder: Path, place: str | Path | None = None) -> None:
         self.folder = folder
-        self._log_folder = log_folder
+        self._place = place
 
     def stamp(self) -> tuple[int, ...] | None:
         """Return what changes when `latest` is written; it costs one look at the file system."""
@@ -53,7 +53,7 @@ class Store:
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
             raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
-        loaded = load_version(folder / BUNDLE, self._log_folder)
+        loaded = load_version(folder / BUNDLE, self._place)
         if loaded.predictor.plan.use_case != self.folder.name:
             raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")
         if loaded.fault is not None:
@@ -61,13 +61,13 @@ class Store:
         return loaded
 
 
-def store_of(bundle: Path, use_case: str, log_folder: Path | None) -> Store:
+def store_of(bundle: Path, use_case: str, place: str | Path | None) -> Store:
     """Return the store that a bundle lies in, or else that of the use case in $BENTOML_HOME."""
     beside = bundle.absolute().parents[2]
     if tag_of(bundle) is not None and (beside / "latest").exists():
-        return Store(beside, log_folder)
+        return Store(beside, place)
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
-    return Store(home / "bentos" / use_case, log_folder)
+    return Store(home / "bentos" / use_case, place)
 
 
 def _code(folder: Path) -> str:
