@@ -82,8 +82,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
         """
         self.folder().mkdir(parents=True, exist_ok=True)
-        with scratch_folder(self.folder()) as scratch:
-            context = scratch / "context"
+        # BentoML reads no file of a context with a hidden folder in its path, as .sextant is one
+        with scratch_folder(self.folder()) as scratch, scratch_folder() as context:
             shutil.copytree(SERVICE, context / "service", ignore=shutil.ignore_patterns("__pycache__"))
             (context / "bundle").mkdir()
             for file, content in bundle.items():

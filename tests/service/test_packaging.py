@@ -70,8 +70,15 @@ FLAT: dict[str, Any] = {
 }
 
 
+def write_flat(write_bundle: Any) -> Path:
+    """Write a bundle whose plan reads nothing but the record."""
+    folder: Path = write_bundle(FLAT, numeric=["distance"], categorical=[], weights=[0.01])
+    (folder / "golden.json").write_text(json.dumps({"records": [{"distance": 0}], "scores": [0.5]}))
+    return folder
+
+
 def test_a_plan_without_tables_is_served_without_pyarrow_and_duckdb(write_bundle: Any) -> None:
-    folder = write_bundle(FLAT, numeric=["distance"], categorical=[], weights=[0.01], golden_score=0.5)
+    folder = write_flat(write_bundle)
     code = f"""
 import sys
 sys.modules |= dict.fromkeys(["pyarrow", "duckdb"])  # whose import is an error from now on
