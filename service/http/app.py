@@ -51,8 +51,11 @@ def endpoints(served: Served) -> list[Endpoint]:
             "example": predictor.example,
         }
 
-    def described() -> dict[str, Any]:
-        return describe(served.require_predictor(), served.limits, listed)
+    async def described(request: Request) -> Response:
+        content = describe(served.require_predictor(), served.limits, listed)
+        if prefix := request.scope.get("root_path"):
+            content["servers"] = [{"url": prefix}]
+        return await document(lambda: content)(request)
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
@@ -60,7 +63,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
-        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", described),
         Endpoint("GET", "/", "this page", document(index)),
     ]
     return listed
