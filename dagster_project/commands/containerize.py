@@ -9,20 +9,22 @@ import click
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("use_case")
-@click.option("--backend", default="docker", show_default=True, help="docker, podman, buildah, … as BentoML names them.")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-def containerize(use_case: str, backend: str, options: tuple[str, ...]) -> None:
-    """Make an image of the newest Bento of USE_CASE, or of `USE_CASE:VERSION`, as `bentoml containerize` does.
+@click.option("--backend", default="docker", show_default=True, help="docker, podman, buildah, … as BentoML names them.")
+@click.option("--version", help="The version of the model; the newest that has a Bento if absent.")
+def containerize(use_case: str, options: tuple[str, ...], backend: str, version: str | None) -> None:
+    """Make an image of USE_CASE's Bento, as `bentoml containerize` does.
 
     OPTIONS are BentoML's, such as `--image-tag` and `--opt build-arg=BASE=…`.
     """
+    from dagster_project.runs.launch import check_name
     from resources.bentos import BentoError, BentoStore
 
-    name, _, version = use_case.partition(":")
     store = BentoStore()
     try:
-        tag = f"{name}:{store.bundle(name, version or None).parents[1].name}"
+        tag = f"{use_case}:{store.bundle(use_case, version).parents[1].name}"
     except BentoError as error:
+        check_name(use_case)
         raise click.ClickException(str(error)) from error
     # The format of Docker alone has a health check, and podman's default is another one.
     healthy = ["--opt", "format=docker"] if backend in ("podman", "buildah") else []
