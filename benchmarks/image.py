@@ -1,4 +1,4 @@
-"""What the newest Bento of a use case takes: its environment, and its image if a backend is named; each started and asked.
+"""What the newest Bento of a use case takes: its environment, and its image if a backend is named, each of them asked.
 
     python benchmarks/image.py breast_cancer --backend podman --opt network=host
 

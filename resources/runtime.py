@@ -42,7 +42,9 @@ class Requirements:
     def text(self) -> str:
         """Return the lines of a file for `pip install -r`."""
         if self.unknown:
-            return "".join(f"{line}\n" for line in (f"# without hashes: {LOCK.name} has none of {self.unknown}", *self.pins))
+            return "".join(
+                f"{line}\n" for line in (f"# without hashes: {LOCK.name} has none of {self.unknown}", *self.pins)
+            )
         return "".join(" \\\n    --hash=".join((pin, *self.hashes[pin])) + "\n" for pin in self.pins)
 
 
@@ -102,4 +104,6 @@ def _installed(name: str) -> Distribution:
 
 
 if __name__ == "__main__":  # what `make lock` makes the lock of
-    print(*sorted({*ALWAYS, *_BUILDS, "duckdb", *(package for extra in EXTRAS.values() for package in extra)}), sep="\n")
+    print(
+        *sorted({*ALWAYS, *_BUILDS, "duckdb", *(package for extra in EXTRAS.values() for package in extra)}), sep="\n"
+    )

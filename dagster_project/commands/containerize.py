@@ -10,7 +10,9 @@ import click
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.argument("use_case")
 @click.argument("options", nargs=-1, type=click.UNPROCESSED)
-@click.option("--backend", default="docker", show_default=True, help="docker, podman, buildah, … as BentoML names them.")
+@click.option(
+    "--backend", default="docker", show_default=True, help="docker, podman, buildah, … as BentoML names them."
+)
 @click.option("--version", help="The version of the model; the newest that has a Bento if absent.")
 def containerize(use_case: str, options: tuple[str, ...], backend: str, version: str | None) -> None:
     """Make an image of USE_CASE's Bento, as `bentoml containerize` does.

@@ -1,4 +1,4 @@
-"""A folder that MLServer starts: settings, a runtime class, and the bundle with the service's code that answers by it."""
+"""A folder that MLServer starts: settings, a runtime class, and the bundle with the code that answers by it."""
 
 import json
 import shutil
@@ -36,7 +36,9 @@ def export(bundle: Path, folder: Path) -> Path:
     _write(place / "settings.json", {"parallel_workers": 0, "debug": False})
     needed = [name for name in packages(plan) if name in ("duckdb", "msgspec", "numpy", "onnxruntime", "pyarrow")]
     versions = dict(pin.split("==") for pin in pins(needed))
-    (place / "requirements.txt").write_text("".join(f"{name}=={versions[name]}\n" for name in needed) + "mlserver>=1.7\n")
+    (place / "requirements.txt").write_text(
+        "".join(f"{name}=={versions[name]}\n" for name in needed) + "mlserver>=1.7\n"
+    )
     return place
 
 

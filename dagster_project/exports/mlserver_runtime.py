@@ -7,6 +7,7 @@ from typing import Any
 from mlserver import MLModel
 from mlserver.errors import InferenceError
 from mlserver.types import InferenceRequest, InferenceResponse, ResponseOutput
+
 from service.predict.answers import one
 from service.predict.predictor import load_predictor
 from service.records.reader import InvalidRecords
@@ -14,7 +15,7 @@ from service.records.reader import InvalidRecords
 TYPES = {float: "FP64", bool: "BOOL", str: "BYTES"}
 
 
-class Bundle(MLModel):
+class Bundle(MLModel):  # type: ignore[misc]
     """The bundle of a Bento, which is ready once it answers its golden records."""
 
     async def load(self) -> bool:
@@ -23,13 +24,14 @@ class Bundle(MLModel):
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         columns = {tensor.name: [_value(value) for value in tensor.data] for tensor in payload.inputs}
+        if len(lengths := {len(values) for values in columns.values()}) != 1:
+            raise InferenceError(f"inputs have to be of one length; given: {sorted(lengths)}")
         try:
             records = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
             predicted = self._predictor.predict(records)
         except InvalidRecords as error:
-            raise InferenceError("; ".join(f"row {p.record}, {p.field}: {p.error}" for p in error.problems)) from error
-        except ValueError as error:
-            raise InferenceError(f"inputs of different lengths: {error}") from error
+            named = [f"row {p.record}, {p.field or p.given}: {p.error}" for p in error.problems]
+            raise InferenceError("; ".join(named)) from error
         task, thresholds = self._predictor.plan.task, self._predictor.thresholds
         answers = [one(task, score, thresholds) for score in predicted.scores]
         outputs = [_output(name, [answer[name] for answer in answers]) for name in (answers[0] if answers else {})]
@@ -38,11 +40,17 @@ class Bundle(MLModel):
 
 
 def _value(value: Any) -> Any:
+    while isinstance(value, list) and len(value) == 1:  # of a tensor [n, 1]
+        value = value[0]
     return None if value != value else value.decode() if isinstance(value, bytes) else value
 
 
 def _output(name: str, values: list[Any]) -> ResponseOutput:
-    rows = [list(value.values()) if isinstance(value, dict) else [value] for value in values]
-    kind = TYPES[type(rows[0][0])] if rows else "BYTES"
-    shape = [len(rows), len(rows[0])] if values and isinstance(values[0], dict) else [len(rows)]
-    return ResponseOutput(name=name, shape=shape, datatype=kind, data=[value for row in rows for value in row])
+    """Return a tensor [n], or [n, k] of what is listed or named; what is no number, flag or text is one as JSON."""
+    rows = [list(value.values()) if isinstance(value, dict) else value for value in values]
+    several = [len(row) for row in rows[:1] if isinstance(row, list)]
+    flat = [entry for row in rows for entry in (row if isinstance(row, list) else [row])]
+    kinds = {TYPES.get(type(entry)) for entry in flat}
+    kind = kinds.pop() if len(kinds) == 1 else None
+    data = flat if kind else list(map(json.dumps, flat))
+    return ResponseOutput(name=name, shape=[len(rows), *several], datatype=kind or "BYTES", data=data)

@@ -22,7 +22,7 @@ def page(about: Facts, model: str) -> str:
     """Return what a model takes and answers, in Markdown, with code that asks the `model` beside it."""
     lines = [
         f"# {about.use_case}, version {about.version}",
-        f"Model of coordinates `{about.coordinates}` (`sextant locate {about.coordinates}` says where it came from). {_task(about)}",
+        f"{_task(about)} `sextant locate {about.coordinates}` says where it came from.",
         "It takes features, not records: windows over the past, lookups and texts are made into them by the Bento, "
         "which is the one to ask with records.",
         "## Inputs",
@@ -67,7 +67,10 @@ def _output(about: Facts) -> str:
 
 
 def _code(about: Facts, model: str) -> str:
-    arrays = [f'    "{name}": np.array({_literal(value.tolist())}, {_dtype(about, name)}),' for name, value in about.example.items()]
+    arrays = [
+        f'    "{name}": np.array({_literal(value.tolist())}, {_dtype(about, name)}),'
+        for name, value in about.example.items()
+    ]
     return "\n".join(
         [
             "import numpy as np",

@@ -61,7 +61,8 @@ def _output(about: Facts) -> Iterator[str]:
 
 
 def _parameters(about: Facts) -> Iterator[str]:
-    told = {"intra_op_thread_count": "1", "sextant.coordinates": about.coordinates}
-    told |= {"sextant.threshold": repr(cut) for cut in about.thresholds[:1] if not about.classes}
-    for name, value in told.items():
+    parameters = {"intra_op_thread_count": "1", "sextant.coordinates": about.coordinates}
+    if about.thresholds and not about.classes:
+        parameters["sextant.threshold"] = repr(about.thresholds[0])
+    for name, value in parameters.items():
         yield f"parameters {{ key: {json.dumps(name)}, value: {{ string_value: {json.dumps(value)} }} }}"

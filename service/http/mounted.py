@@ -16,8 +16,8 @@ from service.http.served import Served
 class Mounted(Application):
     """The service of the bundle in a folder, as an ASGI application without a server of its own.
 
-    Starlette and FastAPI begin and end only their own lifespan: give them this one, `FastAPI(lifespan=mounted.lifespan)`,
-    or enter it in theirs. `events` is the folder where accepted events are kept. Limits are those of the environment.
+    Starlette and FastAPI begin and end only their own lifespan: give them this one, as `FastAPI(lifespan=…)`, or enter
+    it in theirs. `events` is the folder where accepted events are kept. Limits are those of the environment.
     """
 
     def __init__(self, bundle: Path | str, events: Path | str | None = None) -> None:

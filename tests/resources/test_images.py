@@ -4,7 +4,7 @@ from resources.images import dockerfile
 
 
 def test_labels_are_those_of_oci_and_the_coordinates() -> None:
-    lines = dockerfile({"use_case": "a", "version": "1-aa", "commit": "c0", "coordinates": "${x} {{ y }} \"z\""})
+    lines = dockerfile({"use_case": "a", "version": "1-aa", "commit": "c0", "coordinates": '${x} {{ y }} "z"'})
 
     labels = lines.partition("{% raw %}")[2].partition("{% endraw %}")[0].split(" \\\n      ")
     assert labels == [

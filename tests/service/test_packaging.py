@@ -94,6 +94,8 @@ with TestClient(Application(served)) as client:
     print(client.post("/predict", json={{"distance": 0}}).json()["score"])
 """
 
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=SERVICE.parent)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=SERVICE.parent
+    )
 
     assert done.stdout.strip() == "0.5", done.stderr

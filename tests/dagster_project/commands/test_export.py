@@ -174,7 +174,7 @@ def test_the_runtime_class_of_mlserver_answers_columns_as_the_predictor_does(exp
     exec((place / "sextant_runtime.py").read_text(), scope)
     runtime = scope["Bundle"]()
     columns = {name: [value, value] for name, value in RECORD.items()} | {"distance": [500.0, float("nan")]}
-    columns["carrier"] = [b"UA", "UA"]
+    columns["carrier"] = [b"UA", ["UA"]]
 
     ready = asyncio.run(runtime.load())
     answered = asyncio.run(runtime.predict(SimpleNamespace(inputs=tensors(**columns))))
@@ -189,8 +189,31 @@ def test_the_runtime_class_of_mlserver_answers_columns_as_the_predictor_does(exp
     assert len(json.loads(outputs["warnings"].data[1])) == len(json.loads(outputs["warnings"].data[0]))
     with pytest.raises(Exception, match="row 0, carrier: "):
         asyncio.run(runtime.predict(SimpleNamespace(inputs=tensors(**{**columns, "carrier": [1, "UA"]}))))
-    with pytest.raises(Exception, match="different lengths"):
+    with pytest.raises(Exception, match=r"one length; given: \[1, 2\]"):
         asyncio.run(runtime.predict(SimpleNamespace(inputs=tensors(**{**columns, "carrier": ["UA"]}))))
+
+
+@pytest.mark.usefixtures("mlserver")
+@pytest.mark.parametrize(
+    ("values", "shape", "kind", "data"),
+    [
+        ([{"a": 0.25, "b": 0.75}], [1, 2], "FP64", [0.25, 0.75]),
+        ([{"a": True, "b": False}, {"a": False, "b": False}], [2, 2], "BOOL", [True, False, False, False]),
+        (["a", "b"], [2], "BYTES", ["a", "b"]),
+        ([[0.5, 1.5]], [1, 2], "FP64", [0.5, 1.5]),
+        ([None, 0.5], [2], "BYTES", ["null", "0.5"]),
+        ([], [0], "BYTES", []),
+    ],
+)
+def test_answers_of_any_task_are_tensors(values: list[Any], shape: list[int], kind: str, data: list[Any]) -> None:
+    from dagster_project.exports.mlserver import RUNTIME
+
+    scope: dict[str, Any] = {"__name__": "sextant_runtime"}
+    exec(RUNTIME.read_text(), scope)
+
+    output = scope["_output"]("it", values)
+
+    assert (output.shape, output.datatype, output.data) == (shape, kind, data)
 
 
 @pytest.fixture
@@ -204,7 +227,11 @@ def started(export: Callable[[str], Path]) -> Iterator[str]:
     process = subprocess.Popen(
         [Path(python).with_name("mlserver"), "start", "."],
         cwd=place,
-        env={"PATH": os.environ["PATH"], "MLSERVER_HOST": "127.0.0.1", **{f"MLSERVER_{k}": str(v) for k, v in ports.items()}},
+        env={
+            "PATH": os.environ["PATH"],
+            "MLSERVER_HOST": "127.0.0.1",
+            **{f"MLSERVER_{k}": str(v) for k, v in ports.items()},
+        },
     )
     try:
         url = f"http://127.0.0.1:{port}/v2/models/{NAME}"
