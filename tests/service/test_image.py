@@ -8,12 +8,15 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 from typing import Any
 
 import pytest
 
 from resources.bentos import BentoStore, free_port
+from tests.service.http.test_drain import CLIENTS, DRAIN_S, ask_until_refused
 from tests.service.test_packaging import bundle, write_flat
 
 COMMAND = "from dagster_project.commands.containerize import containerize; containerize()"
@@ -59,7 +62,7 @@ def test_an_image_answers_as_nobody_from_a_read_only_disk(home: Path, image: str
     assert about["Size"] - base["Size"] < 260e6
     port = free_port()
     strict = ["--read-only", "--tmpfs", "/tmp", "--cap-drop", "all", "--security-opt", "no-new-privileges"]
-    settings = ["--env", f"BENTOML_PORT={port}", "--env", "SEXTANT_DRAIN_SECONDS=0"]
+    settings = ["--env", f"BENTOML_PORT={port}", "--env", f"SEXTANT_DRAIN_SECONDS={DRAIN_S}"]
     container = podman("run", "--detach", "--network", "host", *strict, *settings, image)
     try:
         url = f"http://127.0.0.1:{port}"
@@ -70,11 +73,19 @@ def test_an_image_answers_as_nobody_from_a_read_only_disk(home: Path, image: str
         podman("healthcheck", "run", container)
         tools = podman("exec", container, "sh", "-c", "command -v gcc cc c++ clang make ld uv; true")
         assert tools == ""
+        begin = Barrier(CLIENTS + 1)
+        with ThreadPoolExecutor(CLIENTS) as threads:
+            address, body = f"127.0.0.1:{port}", '{"distance": 0}'
+            clients = [threads.submit(ask_until_refused, address, body, begin) for _ in range(CLIENTS)]
+            begin.wait()
+            podman("stop", "--time", "20", container)
+            lost = sum(client.result(60)[1] for client in clients)
     finally:
         podman("stop", "--time", "20", container)
         code = podman("inspect", container, "--format", "{{.State.ExitCode}}")
         podman("rm", container)
     assert code == "0"
+    assert lost == 0
 
 
 def answered(url: str, timeout_s: float = 60) -> Any:
