@@ -13,7 +13,7 @@ from service.predict.predictor import Predictor, load_predictor
 
 @dataclass(frozen=True)
 class Facts:
-    """A model's names, its input and output nodes, and the order of the features in each input.
+    """A model's names, its input nodes and the order of the features in each, and the type of its output `score`.
 
     `example` are the inputs of the first golden record, and `answer` what they are answered with.
     """
@@ -25,7 +25,7 @@ class Facts:
     thresholds: Sequence[float]
     features: Mapping[str, Sequence[str]]
     types: Mapping[str, str]
-    shapes: Mapping[str, Sequence[int | str]]
+    answered: str
     example: Mapping[str, Any]
     answer: Any
 
@@ -51,7 +51,7 @@ def facts(bundle: Path) -> Facts:
         predictor.thresholds,
         {name: features[name] for name in nodes},
         {name: node.type for name, node in nodes.items()},
-        {name: node.shape for name, node in nodes.items()},
+        next(node.type for node in model.session.get_outputs() if node.name == "score"),
         *_example(predictor, list(nodes)),
     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from dagster_project.exports.facts import Facts, facts
 
 TYPES = {"tensor(float)": "float32; a missing number is NaN", "tensor(string)": 'text; a missing one is ""'}
+ANSWERED = {"tensor(float)": "float32", "tensor(double)": "float64"}
 README, MODEL = "README.md", "model.onnx"
 
 
@@ -58,10 +59,10 @@ def _orders(about: Facts) -> Iterator[str]:
 
 def _output(about: Facts) -> str:
     if not about.classes:
-        text = "`score`, float32 [rows]."
+        text = f"`score`, {ANSWERED[about.answered]} [rows]."
         return text + (f" The decision is yes from {about.thresholds[0]!r} on." if about.thresholds else "")
     names = ", ".join(f"`{name}`" for name in about.classes)
-    text = f"`score`, float32 [rows, {len(about.classes)}]: the probabilities of {names}, in this order."
+    text = f"`score`, {ANSWERED[about.answered]} [rows, {len(about.classes)}]: the probabilities of {names}, in this order."
     cuts = ", ".join(f"`{name}` {cut!r}" for name, cut in zip(about.classes, about.thresholds, strict=False))
     return text + (f" The decision is yes from these on: {cuts}." if cuts else "")
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from dagster_project.exports.facts import Facts, facts
 from dagster_project.exports.model_file import MODEL, README, page
 
-TYPES = {"tensor(float)": "TYPE_FP32", "tensor(string)": "TYPE_STRING"}
+TYPES = {"tensor(float)": "TYPE_FP32", "tensor(double)": "TYPE_FP64", "tensor(string)": "TYPE_STRING"}
 MOST_ROWS = 10_000  # of a request, as of one to the service by default
 LABELS = "labels.txt"
 
@@ -57,7 +57,7 @@ def _inputs(about: Facts) -> Iterator[str]:
 def _output(about: Facts) -> Iterator[str]:
     one = "dims: [ 1 ], reshape { shape: [ ] }"
     several = f"dims: [ {len(about.classes)} ], label_filename: {json.dumps(LABELS)}"
-    yield f'output [ {{ name: "score", data_type: TYPE_FP32, {several if about.classes else one} }} ]'
+    yield f'output [ {{ name: "score", data_type: {TYPES[about.answered]}, {several if about.classes else one} }} ]'
 
 
 def _parameters(about: Facts) -> Iterator[str]:

@@ -128,6 +128,16 @@ def test_several_probabilities_are_an_output_with_labels(bundle: Path, task: Tas
     assert output.label_filename == "labels.txt"
 
 
+def test_a_number_of_double_precision_is_one_for_all(bundle: Path) -> None:
+    from dagster_project.exports.model_file import page
+
+    about = replace(facts(bundle), task=Task("regression"), thresholds=(), answered="tensor(double)")
+
+    assert "`score`, float64 [rows]." in page(about, "model.onnx")
+    [output] = parsed(configuration(about)).output
+    assert output.data_type == 12  # TYPE_FP64
+
+
 def test_a_place_that_is_taken_is_refused_and_so_is_a_use_case_without_a_bento(
     export: Callable[[str], Path], tmp_path: Path
 ) -> None:
