@@ -13,7 +13,12 @@ from service.plan.reading import read_plan
 
 ALWAYS = ("anyio", "bentoml", "httptools", "msgspec", "numpy", "prometheus-client", "starlette", "uvloop")
 #: What a declaration may ask for beyond what its model needs, as `bento: {extras: [...]}`.
-EXTRAS = {"arrow": ("pyarrow",), "gpu": ("onnxruntime-gpu",)}
+EXTRAS = {
+    "arrow": ("pyarrow",),
+    "gpu": ("onnxruntime-gpu",),
+    "grpc": ("grpcio", "protobuf"),
+    "postgres": ("psycopg2-binary",),
+}
 LOCK = Path(__file__).with_suffix(".lock")
 # Builds of one release for different machines: they need the same packages, and one of them is installed here.
 _BUILDS = {"onnxruntime": "onnxruntime-gpu", "onnxruntime-gpu": "onnxruntime"}

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from ml.declaration.part import Part
 
-Extra = Literal["arrow", "gpu"]
+Extra = Literal["arrow", "gpu", "grpc", "postgres"]
 
 
 class BentoPlan(Part):
@@ -15,5 +15,6 @@ class BentoPlan(Part):
     extras: list[Extra] = Field(
         default_factory=list,
         description="What else is installed: `arrow` (pyarrow, for tables in Arrow and Parquet where the model reads "
-        "none), `gpu` (onnxruntime-gpu instead of onnxruntime; its CUDA libraries come with the base image).",
+        "none), `gpu` (onnxruntime-gpu instead of onnxruntime; its CUDA libraries come with the base image), `grpc` "
+        "(grpcio), `postgres` (psycopg2).",
     )

@@ -51,6 +51,7 @@ def names(of: list[str]) -> set[str]:
         ({"synthesis": SYNTHESIS}, [], {"onnxruntime", "duckdb", "pyarrow"}),
         ({}, ["arrow"], {"onnxruntime", "pyarrow"}),
         ({}, ["gpu"], {"onnxruntime-gpu"}),
+        ({}, ["grpc", "postgres"], {"onnxruntime", "grpcio", "protobuf", "psycopg2-binary"}),
     ],
 )
 def test_packages_are_those_of_the_plan_and_those_that_are_asked_for(
@@ -64,7 +65,7 @@ def test_each_extra_can_be_declared() -> None:
 
 
 def test_what_the_service_imports_is_required() -> None:
-    required = {*ALWAYS, "onnxruntime-gpu", "duckdb", "pyarrow"}
+    required = {*ALWAYS, "duckdb", *(package for extra in EXTRAS.values() for package in extra)}
     owners = packages_distributions()
 
     imported = set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,6 +11,8 @@ from starlette.testclient import TestClient
 
 from service.http.mounted import Mounted
 from tests.service.conftest import WriteBundle
+
+PAGE = Path(__file__).parents[3] / "docs" / "export.md"
 
 
 def test_a_bundle_answers_under_a_prefix_of_an_application_that_begins_its_lifespan(
@@ -60,6 +63,16 @@ def test_two_bundles_have_figures_of_their_own_and_a_lifespan_that_is_entered_in
 
         assert 'route="/predict"' in client.get("/first/metrics").text
         assert 'route="/predict"' not in client.get("/second/metrics").text
+
+
+def test_the_code_of_the_page_mounts_a_bundle(write_bundle: WriteBundle) -> None:
+    [code] = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    scope: dict[str, Any] = {}
+
+    exec(code.replace("/srv/bento/src/bundle", str(write_bundle())), scope)
+
+    with TestClient(scope["app"]) as client:
+        assert client.get("/models/breast_cancer/readyz").json() == {"ready": True}
 
 
 def test_without_its_lifespan_it_says_what_to_do(write_bundle: WriteBundle, record: dict[str, Any]) -> None:
