@@ -7,8 +7,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from anyio import to_thread
-
 from service.http.app import Application
 from service.http.served import Served
 
@@ -29,7 +27,7 @@ class Mounted(Application):
     @asynccontextmanager
     async def lifespan(self, _: Any = None) -> AsyncIterator[None]:
         """Load the bundle, and be not ready any more at the end; one that cannot be served says why at /readyz."""
-        await to_thread.run_sync(self.served.start, self._bundle, self._events)
+        self.served.start(self._bundle, self._events)
         try:
             yield
         finally:
