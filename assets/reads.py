@@ -81,6 +81,7 @@ REPORT = Reads(
 )
 PRODUCTION_MODEL = REPORT
 SCORE = Reads(("score", "tables.*.sample"))
+BENTO = SCORE.and_also(Reads(("bento",)))
 
 
 def raw(table: str, examples: bool) -> Reads:

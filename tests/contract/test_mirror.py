@@ -99,6 +99,7 @@ ELSEWHERE = {
     "dagster_project/location/loading": "dagster_project/test_definitions.py",
     "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
     "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    "dagster_project/exports/*": "dagster_project/commands/test_export.py",
     # Files are scored by the command.
     "dagster_project/scoring/*": "dagster_project/commands/test_score.py",
     "service/explain/document": "ml/exported/test_explainer.py",
