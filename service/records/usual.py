@@ -49,7 +49,7 @@ class Usual:
         ]
         self._row = msgspec.defstruct("UsualRow", types, rename=fields, kw_only=True)
         self._limits = [
-            (name, column.missing < RARE, column.near if record[name] == "number" else None)
+            (name, _absent(name, column), column.near if record[name] == "number" else None)
             for name, column in self._columns.items()
         ]
 
@@ -59,9 +59,9 @@ class Usual:
             msgspec.convert(row, self._row)
         except msgspec.ValidationError:
             return [
-                _warning(name, row.get(name), self._columns[name])
-                for name, always_there, near in self._limits
-                if (always_there if (value := row.get(name)) is None else near and not near[0] <= value <= near[1])
+                absent if value is None else _far(name, value, self._columns[name])
+                for name, absent, near in self._limits
+                if (absent if (value := row.get(name)) is None else near and not near[0] <= value <= near[1])
             ]
         return []
 
@@ -79,9 +79,12 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
     return usual
 
 
-def _warning(name: str, value: Any, column: UsualColumn) -> str:
-    """Return what is unusual in a value."""
-    if value is None:
-        return f"{name} is missing, as in {column.missing:.1%} of the rows of training"
+def _absent(name: str, column: UsualColumn) -> str:
+    """Return the warning of a value that is missing; none, where that was nothing rare."""
+    return f"{name} is missing, as in {column.missing:.1%} of the rows of training" if column.missing < RARE else ""
+
+
+def _far(name: str, value: Any, column: UsualColumn) -> str:
+    """Return the warning of a number that is far from training."""
     trained = f"{column.lowest:.6g} to {column.highest:.6g}"
     return f"{name} {excerpt(value)} is far from training, where it was from {trained}"
