@@ -41,14 +41,17 @@ def sources(
     first = _microseconds(cutoffs).min()
     for name, time, file in files:
         table, times = declared[name], np.unique(microseconds(tables[name][time].drop_null()))
+        limits = _seconds(table.heard_within), _seconds(table.not_ready_after)
+        learned = usual_silence(times, usual)
         before = times[times <= first][-1:]
         source = parts.Source(
             table=name,
             time=time,
             file=file,
             before=pd.Timestamp(before[0], unit="us").to_pydatetime() if len(before) else None,
-            within_s=_seconds(table.heard_within) or usual_silence(times, usual),
-            not_ready_after_s=_seconds(table.not_ready_after),
+            # what ends the readiness is no usual silence, whatever was
+            within_s=limits[0] or min((limit for limit in (learned, limits[1]) if limit is not None), default=None),
+            not_ready_after_s=limits[1],
             timezone=table.timezone or "UTC",
         )
         described.setdefault((name, time), source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, groupby
@@ -86,6 +87,10 @@ class Histories:
         used.update(plan.synthesis.tables[name].file for name in tables if plan.synthesis is not None)
         heard = {source.file: heard_of(source, folder) for source in plan.sources if source.file in used}
         self.state = State(windows, tables, lookups or {}, heard)
+
+    def refusal(self, now: dt.datetime) -> str | None:
+        """Return why nobody should be answered at a time, which has a zone: nothing of a source was heard too long."""
+        return next(filter(None, (heard.refusal(now) for heard in self.state.heard.values())), None)
 
     def change(self, arrivals: Sequence[Arrivals]) -> Change:
         """Return the state with some arrivals: each replaces the event of its name, or takes it out."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from service.history.heard import Heard
+
 if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.samples import Sample
@@ -112,10 +114,10 @@ class Shared:
 
 
 class State:
-    """The state of a process at the moment: whether it is ready, and the model that it has."""
+    """The state of a process at the moment: whether it is ready, the model that it has, and what it has heard."""
 
-    def __init__(self, ready: bool, model: dict[str, str]) -> None:
-        self.ready, self.model = ready, model
+    def __init__(self, ready: bool, model: dict[str, str], heard: Sequence[Heard] = ()) -> None:
+        self.ready, self.model, self.heard = ready, model, heard
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures, as prometheus_client asks for them."""
@@ -126,3 +128,18 @@ class State:
         if self.model:
             info.add_metric(list(self.model.values()), 1.0)
         yield info
+        yield from self._heard()
+
+    def _heard(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        labels = ["table", "time"]
+        newest = GaugeMetricFamily("sextant_history_newest_seconds", "The newest time heard of", labels=labels)
+        usual = GaugeMetricFamily("sextant_history_usual_seconds", "The longest silence that is usual", labels=labels)
+        for heard in self.heard:
+            values = [heard.source.table, heard.source.time]
+            if (seconds := heard.newest_seconds) is not None:
+                newest.add_metric(values, seconds)
+            if heard.source.within_s is not None:
+                usual.add_metric(values, heard.source.within_s)
+        yield from (newest, usual)

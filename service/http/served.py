@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
 from functools import cached_property
@@ -21,16 +22,31 @@ logger = logging.getLogger("bentoml.sextant")
 
 
 class Served:
-    """The predictor of this process, once it is loaded; `not_ready` says why requests should go elsewhere."""
+    """The predictor of this process, once it is loaded.
+
+    It is ready in silence where $SEXTANT_READY_IN_SILENCE is set: for how long nothing was heard then forbids nothing.
+    """
 
     def __init__(self) -> None:
         self.predictor: Predictor | None = None
         self.events: Events | None = None
-        self.not_ready: str | None = "the model is being loaded"
+        self.not_ready = "the model is being loaded"
+        self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
+
+    @property
+    def not_ready(self) -> str | None:
+        """Why requests should go elsewhere; None: they may come."""
+        if self._not_ready is not None or self.predictor is None or self.ready_in_silence:
+            return self._not_ready
+        return self.predictor.histories.refusal(dt.datetime.now(dt.UTC))
+
+    @not_ready.setter
+    def not_ready(self, reason: str | None) -> None:
+        self._not_ready = reason
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle, replay its golden records, and take in the events of the log.
@@ -73,7 +89,8 @@ class Served:
         """Return what metrics say of this process at the moment."""
         predictor = self.predictor
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
-        return State(self.not_ready is None, about)
+        heard = list(predictor.histories.state.heard.values()) if predictor else []
+        return State(self.not_ready is None, about, heard)
 
     @cached_property
     def metrics(self) -> Metrics:

@@ -40,7 +40,7 @@ _lateness: Callable[[Entry], tuple[int, int]] = attrgetter("happened", "known")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was sent of one key: its rows, sorted by when they became known, and the places that they took.
+    """The rows of one key that were sent, sorted by when they became known, and the places that they took.
 
     `shown` are those entries that were the latest at some time, if none of the bundle was later: the rows that were
     sent, and those of the bundle that a row which is gone had hidden.
