@@ -27,7 +27,20 @@ SERVICE = Path(__file__).resolve().parent.parent / "service"
 _RUNTIME = (
     "bentoml duckdb httptools msgspec numpy onnxruntime-gpu prometheus-client pyarrow setuptools starlette uvloop"
 )
-_OF_SERVICES = ("SEXTANT_EVENTS", "SEXTANT_BUNDLE", "SEXTANT_MAX_", "SEXTANT_DRAIN_")  # settings that only they read
+# Settings that only a running service reads.
+_OF_SERVICES = (
+    "SEXTANT_API_KEYS",
+    "SEXTANT_BUNDLE",
+    "SEXTANT_CORS_",
+    "SEXTANT_DRAIN_",
+    "SEXTANT_EVENTS",
+    "SEXTANT_FOLLOW",
+    "SEXTANT_MAX_",
+    "SEXTANT_OPEN_METRICS",
+    "SEXTANT_SHADOW",
+    "SEXTANT_SPLIT",
+    "SEXTANT_WORKERS",
+)
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)

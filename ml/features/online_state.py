@@ -21,7 +21,7 @@ from ml.features.matrix import known_places
 from ml.features.sent_rows import Sent, event_tables, sent_events, sent_lookup, sent_rows
 from ml.features.silence import File, sources
 from ml.features.synthesis_query import links_of, query_of, rows_of
-from ml.tables.types import SqlType, sql_type
+from ml.tables.types import SqlType, record_type, sql_type
 from ml.tasks.task import BINARY, Task
 from ml.windows.window import AtCutoff
 from service.plan import document, parts
@@ -82,8 +82,14 @@ def online_state(
         synthesis=synthesis,
         sources=sources(seen, tables, past, cutoffs, cutoffs if usual is None else usual) if seen else [],
         task=document.Task(task.kind, task.classes, task.targets or msgspec.UNSET),
+        key=_key(spec, definitions, tables[spec.examples.table]),
     )
     return {"plan.json": document.encode_plan(plan), **{file: _parquet(table) for file, table in files.items()}}
+
+
+def _key(spec: UseCaseSpec, definitions: FeatureDefinitions, rows: pa.Table) -> dict[str, parts.ColumnType]:
+    """Return the types of the columns that name a row of the examples' table."""
+    return {name: definitions.record.get(name) or record_type(rows[name].type) for name in spec.keys}
 
 
 def _used_columns(definitions: FeatureDefinitions) -> dict[str, dict[str, SqlType]]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
 
@@ -20,6 +20,14 @@ ELSEWHERE = "elsewhere"  # the label of all paths that are no route
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 RECORDS = (1, 10, 100, 1_000, 10_000, 100_000)
 SHARED_AFTER_S = 1.0  # that the other workers' figures may be old
+
+
+class Collector(Protocol):
+    """Yields figures, as prometheus_client asks for them."""
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures of the moment."""
+        ...
 
 
 class Metrics:
@@ -46,6 +54,10 @@ class Metrics:
         )
         self._warned = Counter("sextant_warned_records", "Records answered with a warning", registry=self._registry)
         self._children: dict[tuple[str, int], Any] = {}  # labels() would look for each anew, which takes longer
+
+    def add(self, collector: Collector) -> None:
+        """Show the figures of a collector of prometheus_client's too, as sums over all workers."""
+        self._registry.register(collector)
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request that was answered."""
@@ -116,8 +128,11 @@ class Shared:
 class State:
     """The state of a process at the moment: whether it is ready, the model that it has, and what it has heard."""
 
-    def __init__(self, ready: bool, model: dict[str, str], heard: Sequence[Heard] = ()) -> None:
+    def __init__(
+        self, ready: bool, model: dict[str, str], refused: bool | None = None, heard: Iterable[Heard] = ()
+    ) -> None:
         self.ready, self.model, self.heard = ready, model, heard
+        self.refused = refused  # what the use case was promoted to; None: this process follows nobody
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures, as prometheus_client asks for them."""
@@ -128,6 +143,9 @@ class State:
         if self.model:
             info.add_metric(list(self.model.values()), 1.0)
         yield info
+        if self.refused is not None:
+            described = "Whether the champion could not be served, and another version still is"
+            yield GaugeMetricFamily("sextant_champion_refused", described, value=float(self.refused))
         yield from self._heard()
 
     def _heard(self) -> Iterator[Metric]:

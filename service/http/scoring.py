@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from time import perf_counter
 from typing import Any
 
-from anyio import to_thread
+from msgspec.structs import replace
 
 from service.http.bodies import BodyError
+from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
+from service.predict.explaining import UnexplainedError
+from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
@@ -19,18 +24,34 @@ MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError)  # what a request can be refused by; nothing was done
+# What a request can be refused by; nothing was done.
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError)
 
 
 async def score(
-    served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
+    served: Served,
+    predictor: Predictor,
+    records: Sequence[Any],
+    deadline: float,
+    *,
+    single: bool = False,
+    explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, and count them; raises one of REFUSED."""
-    if len(records) <= INLINE_RECORDS and predictor.is_quick:
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
+    begun = perf_counter()
+    if explain:
+        explaining = partial(predictor.predict, explain=True)
+        prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
+    elif len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
-        prediction = await to_thread.run_sync(predictor.predict, records, deadline)
+        prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
     served.metrics.scored(prediction.warnings, single)
+    prediction = replace(prediction, ids=prediction_ids(len(records)))
+    if served.figures is not None:
+        served.figures.scored(predictor.name, perf_counter() - begun)
+    if served.shadow is not None:
+        served.shadow.offer(records, prediction, predictor)
     return prediction
 
 
@@ -42,6 +63,10 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, OutOfTimeError):
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, UnexplainedError):
+        return {"error": f"{error}; {outcome}. Without explain=true they are"}, 501
+    if isinstance(error, OverloadedError):
+        return {"error": f"{error}, so {outcome}; send it again later"}, 429
     assert isinstance(error, BodyError)
     return {"error": str(error)}, error.status
 

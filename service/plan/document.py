@@ -38,7 +38,7 @@ class Task(Part, frozen=True):
 
 
 class Plan(Part, frozen=True):
-    """The whole of `plan.json`."""
+    """The whole of `plan.json`; `key` are the columns by which a record may say which row it is, no features."""
 
     use_case: str
     record: dict[str, ColumnType]
@@ -51,6 +51,7 @@ class Plan(Part, frozen=True):
     sources: list[Source] = msgspec.field(default_factory=list)
     golden: str = "golden.json"
     task: Task = Task()
+    key: dict[str, ColumnType] = msgspec.field(default_factory=dict)
 
     @property
     def first_cutoff(self) -> dt.datetime | None:
@@ -80,9 +81,9 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis or sources it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis, sources or a key it has none."""
     fields = msgspec.structs.asdict(plan)
-    for name in ("synthesis", "sources"):
+    for name in ("synthesis", "sources", "key"):
         if not fields[name]:
             del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)

@@ -82,6 +82,7 @@ def test_the_plan_says_what_it_always_said() -> None:
     assert plan == {
         "use_case": "trips",
         "record": {"planned": "time", "bus": "number", "stop": "text"},
+        "key": {"id": "number"},
         "required": ["planned"],
         "cutoff": {"column": "planned", "before_s": 7200},
         "features": [
