@@ -92,11 +92,13 @@ class Past:
 
     def hidden_by(self, key: Any, gone: Set[int]) -> list[Entry]:
         """Return the rows of a key that were never the latest, and would have been at some time without those gone."""
-        if isinstance(self.places, range) or not gone:
-            return []
-        left = np.setdiff1d(np.arange(*self.all[key]), list(gone))
+        (start, stop), (first, last) = self.all[key], self.spans[key]
+        if stop - start == last - first:
+            return []  # no row hides another
+        is_left = np.ones(stop - start, bool)
+        is_left[np.array(list(gone), np.int64) - start] = False
+        left = start + np.flatnonzero(is_left)
         shown = left[latest_of(self.happened[left])]
-        first, last = self.spans[key]
         return [self.entry(place) for place in np.setdiff1d(shown, self.places[first:last]).tolist()]
 
 
@@ -131,7 +133,7 @@ class LatestFinder:
         if (line := self._lines.get(key)) is not None:
             return self._find_edited(record, line, span)
         if span is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
+            return MISSING_ROW, self._none(record)
         at = self._bisect(past.times, record.cutoff_us, *span) - 1
         if at < span[0]:
             return MISSING_ROW, self._none_yet(record)
@@ -150,11 +152,16 @@ class LatestFinder:
             if at >= span[0]:
                 found.append(past.entry(past.places[at]))
         if not found:
-            return MISSING_ROW, self._none_yet(record)
+            start, stop = past.all.get(self.table.key.of(record), (0, 0))
+            is_known = line.sent or stop - start > len(line.gone)
+            return MISSING_ROW, self._none_yet(record) if is_known else self._none(record)
         latest = max(found, key=_lateness)
         if self._valid_for_us is not None and latest.known < record.cutoff_us - self._valid_for_us:
             return MISSING_ROW, self._too_old(record, latest.known, self._valid_for_us)
         return latest.row, None
+
+    def _none(self, record: Record) -> str:
+        return f"{self.table.name}: no row for {self.table.key.text(record)}"
 
     def _none_yet(self, record: Record) -> str:
         sought = f"{self.table.key.text(record)} up to the cutoff {time_text(record.cutoff_us)}"
@@ -196,7 +203,7 @@ class LatestFinder:
             if known is not None:
                 moments[name] = known, happened
                 insort(sent, Entry(known, happened, self.table.sent_row(row)), key=_order)
-        hidden = line.hidden if len(gone) == len(line.gone) else self._past.hidden_by(key, gone)
+        hidden = self._past.hidden_by(key, gone) if len(gone) > len(line.gone) else line.hidden
         shown = sent if self._happened == self._time else _latest(sent, hidden)
         return Line(sent, line.moments.change(moments), frozenset(gone), hidden, shown), replaced
 
