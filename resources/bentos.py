@@ -188,6 +188,7 @@ def _environment(store: Path) -> dict[str, str]:
     # Nor are GPUs: a step that starts a Bento holds no lease of one.
     # And nobody else asks it, whose requests would be waited for at its end.
     own = {"BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": "", "SEXTANT_DRAIN_SECONDS": "0"}
+    own["SEXTANT_READY_IN_SILENCE"] = "1"  # what it will hear of, nobody tells it here
     return {**inherited, **QUIET, **own}
 
 

@@ -40,7 +40,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        reason = served.why_not_ready()
+        reason = served.not_ready
         return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}

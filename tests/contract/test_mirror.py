@@ -108,6 +108,10 @@ ELSEWHERE = {
     "service/frames/pyfunc": "resources/tracking/test_pyfunc.py",
     # Objects of Python's face, tested where they are asked for.
     "sextant/*": "sextant/test_models.py",
+    # What holds the rows of lookups is tested by what they find.
+    "service/records/layered": "service/tables/test_latest.py",
+    "service/tables/lookup_files": "service/history/test_events_lookups.py",
+    "service/tables/table": "service/tables/test_lookups.py",
     # A route and a response are tested by what the application answers.
     "service/http/endpoint": "service/http/test_app.py",
     "service/http/figures": "service/http/test_shadow.py",
