@@ -24,7 +24,8 @@ def as_json(*schemas: str) -> Content:
 class Endpoint:
     """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI.
 
-    One that is `open`, as probes are, needs no API key.
+    There it stands with the others of its `group`; one of no group is told nowhere. One that is `open`, as probes are,
+    needs no API key.
     """
 
     method: str
@@ -33,6 +34,7 @@ class Endpoint:
     respond: Callable[[Request], Awaitable[Response]]
     takes: Content = field(default_factory=dict)
     answers: Content = field(default_factory=lambda: as_json("Document"))
+    group: str = "about the service"
     open: bool = False
 
     @property
