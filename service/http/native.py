@@ -88,7 +88,7 @@ async def _predict(served: Served, request: Request) -> Response:
 async def _answer(served: Served, version: Version, batch: Batch, deadline: float) -> dict[str, Any]:
     """Return what a version answers to the records of a request."""
     predictor = version.predictor
-    prediction = await score(served, predictor, batch.records, deadline, single=batch.single)
+    prediction = await score(served, version, batch.records, deadline, single=batch.single)
     about = {"model": predictor.name, "coordinates": predictor.id}
     task, thresholds = predictor.plan.task, predictor.thresholds
     if batch.single:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from service.http.bentos import Bentos, RefusedError
 from service.http.limits import SettingError
-from service.http.store import RefusedError, Store
 from service.http.version import Version
 from service.predict.predictor import Predictor
 
@@ -83,10 +83,10 @@ def _or_list(schema: dict[str, Any]) -> dict[str, Any]:
     return schema if schema.get("type") == "array" else {"anyOf": [schema, {"type": "array", "items": schema}]}
 
 
-def load_beside(store: Store, tag: str, setting: str, champion: Version) -> Version:
+def load_beside(bentos: Bentos, tag: str, setting: str, champion: Version) -> Version:
     """Load a Bento that answers beside the champion; raises SettingError where it cannot."""
     try:
-        version = store.load(tag)
+        version = bentos.load(tag)
     except RefusedError as error:
         raise SettingError(f"{setting}: {error}") from None
     if not alike(version, champion):

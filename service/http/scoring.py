@@ -11,7 +11,8 @@ from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
-from service.predict.predictor import Prediction, Predictor
+from service.http.version import Version
+from service.predict.predictor import Prediction
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -28,10 +29,10 @@ REFUSED = (
 
 
 async def score(
-    served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
+    served: Served, version: Version, records: Sequence[Any], deadline: float, *, single: bool = False
 ) -> Prediction:
     """Score the records of a request, and count them; raises one of REFUSED."""
-    begun = perf_counter()
+    begun, predictor = perf_counter(), version.predictor
     if len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:

@@ -1,4 +1,4 @@
-"""Bentos of a toy use case in a store of BentoML's: bundles whose answers tell their version."""
+"""StoredBentos of a toy use case in a store of BentoML's: bundles whose answers tell their version."""
 
 import json
 import shutil
@@ -9,8 +9,8 @@ from typing import Any
 from resources.bentos import SERVICE
 
 
-class Bentos:
-    """The Bentos of flight_delays in a store, each of which weighs distance otherwise."""
+class StoredBentos:
+    """The StoredBentos of flight_delays in a store, each of which weighs distance otherwise."""
 
     def __init__(
         self,

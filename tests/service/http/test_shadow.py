@@ -12,11 +12,11 @@ from service.http.served import Served
 from service.http.shadow import Shadow
 from service.http.version import load_version
 from service.predict.predictor import Prediction
-from tests.support.stored_bentos import Bentos
+from tests.support.stored_bentos import StoredBentos
 
 
 @pytest.fixture
-def shadowed(bentos: Bentos) -> Served:
+def shadowed(bentos: StoredBentos) -> Served:
     """Serve 1-a with 2-b as its shadow, which works when a test says so."""
     served = Served()
     served.load(bentos.bundle("1-a"))
@@ -41,7 +41,7 @@ def work(served: Served) -> None:
     served.shadow.work()
 
 
-def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str, Any], bentos: Bentos) -> None:
+def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str, Any], bentos: StoredBentos) -> None:
     client, alone = TestClient(Application(shadowed)), Served()
     alone.load(bentos.bundle("1-a"))
     plain = TestClient(Application(alone))
@@ -62,7 +62,7 @@ def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str
     assert float(total.split()[-1]) == pytest.approx(252 * difference, rel=1e-4)
 
 
-def test_decisions_that_differ_are_counted(shadowed: Served, bentos: Bentos, record: dict[str, Any]) -> None:
+def test_decisions_that_differ_are_counted(shadowed: Served, bentos: StoredBentos, record: dict[str, Any]) -> None:
     middle = (bentos.score(1) + bentos.score(2)) / 2
     for version in (shadowed.version, shadowed.shadow and shadowed.shadow.version):
         assert version is not None
@@ -76,7 +76,9 @@ def test_decisions_that_differ_are_counted(shadowed: Served, bentos: Bentos, rec
     assert outcomes(shadowed) == {"decision": 1, "score": 2}
 
 
-def test_records_that_a_shadow_refuses_are_counted(shadowed: Served, record: dict[str, Any], bentos: Bentos) -> None:
+def test_records_that_a_shadow_refuses_are_counted(
+    shadowed: Served, record: dict[str, Any], bentos: StoredBentos
+) -> None:
     assert shadowed.shadow is not None
     champion = shadowed.require_predictor()
     prediction = champion.predict([record])
@@ -120,7 +122,7 @@ def test_what_waits_for_a_shadow_has_a_bound(
 
 
 def test_a_shadow_of_the_settings_works_behind_the_requests(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEXTANT_SHADOW", "flight_delays:2-b")
     served = Served()
@@ -137,7 +139,7 @@ def test_a_shadow_of_the_settings_works_behind_the_requests(
 
 
 def test_one_that_has_become_the_champion_is_not_compared_with_itself(
-    shadowed: Served, bentos: Bentos, record: dict[str, Any]
+    shadowed: Served, bentos: StoredBentos, record: dict[str, Any]
 ) -> None:
     shadowed.swap(load_version(bentos.bundle("2-b")))
 
