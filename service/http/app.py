@@ -84,6 +84,8 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         limits,
         version=predictor.name.partition(":")[2],
         thresholds=model.thresholds,
+        interval=model.interval,
+        no_interval=model.no_interval,
         usual=model.usual,
         example=predictor.example,
     )

@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from service.http.bodies import Batch, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
@@ -32,6 +33,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             as_json("Record", "Records"),
             as_json("Answer", "Answers"),
             "records and events",
+            {"explain": EXPLAIN},
         ),
         Endpoint(
             "POST",
@@ -60,23 +62,28 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
+    model = predictor.model
+    described = answers.explanation(predictor.plan.task, model.thresholds, model.interval, model.no_interval)
+    return {**schema, "description": described}
 
 
 async def _predict(served: Served, request: Request) -> Response:
     version, limits = served.require_version(), served.limits
     deadline = limits.deadline()
+    query = request.scope.get("query_string")
     try:
-        batch = to_batch(
-            await read_json(request, limits, served.patience), version.predictor.plan.record, limits.records
-        )
+        explain = bool(query) and is_to_explain(request.query_params)
+        body = await read_json(request, limits, served.patience)
+        batch = to_batch(body, version.predictor.columns, limits.records)
+        if explain:
+            require_few(batch.records)
         if served.split is None:
-            return answer(await _answer(served, version, batch, deadline))
+            return answer(await _answer(served, version, batch, deadline, explain=explain))
         parts = []
         for one, indices in served.split.groups(version, batch.records):
             part = Batch([batch.records[index] for index in indices], batch.single)
             try:
-                parts.append((one, indices, await _answer(served, one, part, deadline)))
+                parts.append((one, indices, await _answer(served, one, part, deadline, explain=explain)))
             except InvalidRecords as error:
                 raise error.at(indices) from None
         request.scope[HEADERS] = headers_of([one for one, *_ in parts])
@@ -85,15 +92,21 @@ async def _predict(served: Served, request: Request) -> Response:
         return answer(*refusal(error, limits, "record", "scored"))
 
 
-async def _answer(served: Served, version: Version, batch: Batch, deadline: float) -> dict[str, Any]:
+async def _answer(served: Served, version: Version, batch: Batch, deadline: float, *, explain: bool) -> dict[str, Any]:
     """Return what a version answers to the records of a request."""
     predictor = version.predictor
-    prediction = await score(served, version, batch.records, deadline, single=batch.single)
-    about = {"model": predictor.name, "coordinates": predictor.id}
-    task, thresholds = predictor.plan.task, predictor.thresholds
+    prediction = await score(served, version, batch.records, deadline, single=batch.single, explain=explain)
+    task, model = predictor.plan.task, predictor.model
+    about: dict[str, Any] = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:
-        return {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
-    return {**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings}
+        content = answers.one(task, prediction.scores[0], model.thresholds, model.interval)
+        about |= {"id": prediction.ids[0], "warnings": prediction.warnings[0]}
+        kept: dict[str, list[Any]] = {"key": [*prediction.keys], "explanation": [*prediction.explanations]}
+        return {**content, **about, **{name: listed[0] for name, listed in kept.items() if listed}}
+    content = answers.many(task, prediction.scores, model.thresholds, model.interval)
+    about |= {"ids": prediction.ids, "warnings": prediction.warnings}
+    kept = {"keys": [*prediction.keys], "explanations": [*prediction.explanations]}
+    return {**content, **about, **{name: listed for name, listed in kept.items() if listed}}
 
 
 async def _accept(served: Served, request: Request) -> Response:

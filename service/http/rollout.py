@@ -53,12 +53,15 @@ class Split:
 
     def __init__(self, challenger: Version, share: float) -> None:
         self.challenger = challenger
+        self._key = sorted(challenger.predictor.plan.key)
         self._salt = (challenger.tag or "").encode()  # the next challenger has other keys to answer for
         self._below = int(share * 2**64)
 
     def takes(self, record: Any) -> bool:
         """Check that the challenger answers for a record."""
-        digest = blake2b(canonical(record), digest_size=8, key=self._salt[:64]).digest()
+        named = [record.get(column) for column in self._key] if isinstance(record, dict) else []
+        said = record if not named or None in named else named
+        digest = blake2b(canonical(said), digest_size=8, key=self._salt[:64]).digest()
         return int.from_bytes(digest, "big") < self._below
 
     def groups(self, champion: Version, records: Sequence[Any]) -> list[tuple[Version, list[int]]]:
@@ -101,7 +104,8 @@ def alike(version: Version, other: Version) -> bool:
 
 def _words(predictor: Predictor) -> tuple[Any, ...]:
     plan = predictor.plan
-    return plan.record, plan.required, plan.task, len(predictor.thresholds)
+    decided = len(predictor.thresholds), predictor.model.interval is None
+    return plan.record, plan.required, plan.key, plan.task, decided
 
 
 def interleave(parts: Sequence[tuple[list[int], Mapping[str, Any]]]) -> dict[str, Any]:
@@ -111,11 +115,11 @@ def interleave(parts: Sequence[tuple[list[int], Mapping[str, Any]]]) -> dict[str
     """
     if len(parts) == 1:
         return dict(parts[0][1])
-    return {name: _joined(name, parts) for name in parts[0][1]}
+    return {name: _joined(name, parts) for name in dict.fromkeys(name for _, content in parts for name in content)}
 
 
 def _joined(name: str, parts: Sequence[tuple[list[int], Mapping[str, Any]]]) -> Any:
-    values = [(indices, content[name]) for indices, content in parts]
+    values = [(indices, content.get(name, [None] * len(indices))) for indices, content in parts]
     entries = [value if _is_list(value, indices) else [value] * len(indices) for indices, value in values]
     if not any(_is_list(value, indices) for indices, value in values) and all(v == values[0][1] for _, v in values):
         return values[0][1]

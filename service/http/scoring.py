@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from time import perf_counter
 from typing import Any
+
+from msgspec.structs import replace
 
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
 from service.http.version import Version
+from service.predict.explaining import UnexplainedError
+from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
@@ -20,24 +25,30 @@ MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
-REFUSED = (
-    BodyError,
-    InvalidRecords,
-    OutOfTimeError,
-    OverloadedError,
-)  # what a request can be refused by; nothing was done
+# What a request can be refused by; nothing was done.
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError)
 
 
 async def score(
-    served: Served, version: Version, records: Sequence[Any], deadline: float, *, single: bool = False
+    served: Served,
+    version: Version,
+    records: Sequence[Any],
+    deadline: float,
+    *,
+    single: bool = False,
+    explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, and count them; raises one of REFUSED."""
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
     begun, predictor = perf_counter(), version.predictor
-    if len(records) <= INLINE_RECORDS and predictor.is_quick:
+    if explain:
+        explaining = partial(predictor.predict, explain=True)
+        prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
+    elif len(records) <= INLINE_RECORDS and predictor.is_quick:
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
     served.metrics.scored(prediction.warnings, single)
+    prediction = replace(prediction, ids=prediction_ids(len(records)))
     if served.figures is not None:
         served.figures.scored(predictor.name, perf_counter() - begun)
     if served.shadow is not None:
@@ -53,6 +64,8 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, OutOfTimeError):
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, UnexplainedError):
+        return {"error": f"{error}; {outcome}. Without explain=true they are"}, 501
     if isinstance(error, OverloadedError):
         return {"error": f"{error}, so {outcome}; send it again later"}, 429
     assert isinstance(error, BodyError)

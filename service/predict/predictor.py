@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
+from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
 from service.records.deadline import check_time
@@ -25,6 +26,7 @@ PART = 1_000  # records that are answered together, between two looks at the clo
 MOST_BLAMED = 10  # records whose numbers are searched for those without an answer
 
 T = TypeVar("T")
+Key = dict[str, Any]  # the values of columns that name a row, as they were sent
 
 
 class Golden(msgspec.Struct, frozen=True):
@@ -36,10 +38,17 @@ class Golden(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The score of each record, or where there are many classes or targets that of each, and its warnings."""
+    """The score of each record, or where there are many classes or targets that of each, and its warnings.
+
+    `keys` are the values that records have for the columns of the plan's key, None of one without any; no keys at all
+    where no record has any. `explanations` are there where they were asked for, `ids` where the answer leaves.
+    """
 
     scores: list[Score]
     warnings: list[list[str]]
+    keys: list[Key | None] = []
+    explanations: list[Explained] = []
+    ids: list[str] = []
 
 
 class Predictor:
@@ -52,6 +61,7 @@ class Predictor:
         self.coordinates = {**coordinates, "providers": model.providers}
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
+        self.columns = {**plan.record, **plan.key}  # that a record may have
         self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
@@ -71,13 +81,16 @@ class Predictor:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
-        """Score `records`, all as of one state of the histories.
+    def predict(self, records: Sequence[Any], deadline: float | None = None, *, explain: bool = False) -> Prediction:
+        """Score `records`, all as of one state of the histories, and `explain` the scores.
 
-        Raises InvalidRecords with the problems of all of them, and OutOfTimeError once the deadline is over.
+        Raises InvalidRecords with the problems of all of them, OutOfTimeError once the deadline is over, and
+        UnexplainedError for a model that cannot be explained.
         """
         read, state = self._reader.read(records), self.histories.state
         scores, warnings = list[Score](), list[list[str]]()
+        explanations = list[Explained]()
+        explaining = self.model.explaining if explain else None
         for start in range(0, len(read), PART):
             check_time(deadline)
             part = read[start : start + PART]
@@ -89,7 +102,9 @@ class Predictor:
                 raise self._unanswerable(part, start, state, np.isfinite(answers))
             scores += listed
             warnings += matrices.warnings
-        return Prediction(scores, warnings)
+            if explaining is not None:
+                explanations += explaining.explain(matrices, answers, deadline)
+        return Prediction(scores, warnings, _keys(self.plan.key, records) if self.plan.key else [], explanations)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
@@ -122,6 +137,12 @@ class Predictor:
             shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
             raise BundleError(self.plan.golden, [f"its records have {shapes}"])
         return float(np.max(np.abs(scores - expected)))
+
+
+def _keys(names: Iterable[str], records: Sequence[Any]) -> list[Key | None]:
+    """Return the key that each of some sound records bears; none if no record bears one."""
+    keys = [{name: record[name] for name in names if record.get(name) is not None} or None for record in records]
+    return keys if any(keys) else []
 
 
 def _unanswered(index: int, column: str | None = None, value: Any = None) -> Problem:

@@ -188,9 +188,9 @@ def expected_score(numbers: list[float], codes: float) -> float:
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 
-def score_by(weights: list[float]) -> float:
-    """Compute by hand the golden answer of a model with other weights."""
-    logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7]), weights)) + CODES["UA"] + CODES["BOEING"]
+def score_by(weights: list[float], events: int = 0) -> float:
+    """Compute by hand the golden answer of a model with other weights, after some more flights of the last day."""
+    logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7 + events]), weights)) + CODES["UA"] + CODES["BOEING"]
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 

@@ -17,7 +17,7 @@ class StoredBentos:
         home: Path,
         write_bundle: Callable[..., Path],
         weights: list[float],
-        score_by: Callable[[list[float]], float],
+        score_by: Callable[..., float],
     ) -> None:
         self.folder = home / "bentos" / "flight_delays"
         self._write_bundle, self._weights, self._score_by = write_bundle, weights, score_by
@@ -33,9 +33,9 @@ class StoredBentos:
         (folder / "bento.yaml").write_text(f"service: x\nname: flight_delays\nversion: {version}\nenvs:\n- name: X\n")
         return folder
 
-    def score(self, number: int) -> float:
-        """Return what version `number` answers to the golden record."""
-        return self._score_by(self._by(number))
+    def score(self, number: int, events: int = 0) -> float:
+        """Return what version `number` answers to the golden record after some more flights of its last day."""
+        return self._score_by(self._by(number), events)
 
     def _by(self, number: int) -> list[float]:
         return [self._weights[0] - 0.0005 * number, *self._weights[1:]]

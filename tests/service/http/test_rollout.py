@@ -12,6 +12,7 @@ from service.http.follower import Follower
 from service.http.limits import SettingError
 from service.http.rollout import Rollout, interleave, read_rollout
 from service.http.served import Served
+from tests.support.applications import unnamed
 from tests.support.stored_bentos import StoredBentos
 
 
@@ -93,6 +94,25 @@ def test_a_challenger_answers_its_share_and_a_record_always_has_the_same_version
     )  # another worker, keys in another order
 
 
+def test_a_key_always_has_the_same_version_whatever_else_the_record_says(
+    bentos: StoredBentos, plan: dict[str, Any], record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, number in (("5-e", 5), ("6-f", 6)):
+        bentos.add(version, number, plan={**plan, "key": {"leg": "number", "flight_id": "text"}})
+    monkeypatch.setenv("SEXTANT_SPLIT", "6-f:0.5")
+    served = Served()
+    served.start(bentos.bundle("5-e"))
+
+    def by_key(distance: float) -> list[str]:
+        keys = [{"flight_id": f"f{number}", "leg": number % 3} for number in range(60)]
+        return models(served, [{**record, "distance": distance, **key} for key in keys])
+
+    assert by_key(500) == by_key(70) == by_key(500)
+    assert set(by_key(500)) == {"flight_delays:5", "flight_delays:6"}
+    without = [{**one, "flight_id": None, "leg": 1} for one in records(record, 60)]
+    assert set(models(served, without)) == {"flight_delays:5", "flight_delays:6"}  # by their content
+
+
 @pytest.mark.parametrize(("share", "model"), [("0", "flight_delays:1"), ("1", "flight_delays:2")])
 def test_a_share_may_be_none_or_all(
     bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str, model: str
@@ -111,12 +131,13 @@ def test_each_record_of_a_list_has_the_version_that_it_has_alone(
     response = client.post("/predict", json={"records": sent})
 
     content = response.json()
-    assert content == {
+    assert unnamed(content) == {
         "scores": [one["score"] for one in alone],
         "model": [one["model"] for one in alone],
         "coordinates": [one["coordinates"] for one in alone],
         "warnings": [one["warnings"] for one in alone],
     }
+    assert len(set(content["ids"])) == len(sent)
     assert response.headers["x-sextant-model"] == "flight_delays:1, flight_delays:2"
     assert response.headers["x-sextant-coordinates"] == "c1, c2"
 

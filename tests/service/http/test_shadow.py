@@ -12,6 +12,7 @@ from service.http.served import Served
 from service.http.shadow import Shadow
 from service.http.version import load_version
 from service.predict.predictor import Prediction
+from tests.support.applications import unnamed
 from tests.support.stored_bentos import StoredBentos
 
 
@@ -49,7 +50,7 @@ def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str
 
     for body in bodies:
         response, without = client.post("/predict", json=body), plain.post("/predict", json=body)
-        assert response.json() == without.json()
+        assert unnamed(response.json()) == unnamed(without.json())
         assert response.headers["x-sextant-model"] == without.headers["x-sextant-model"] == "flight_delays:1"
     assert outcomes(shadowed) == {}
     work(shadowed)
