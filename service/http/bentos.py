@@ -36,7 +36,7 @@ class Bentos:
     def latest(self) -> str | None:
         """Return the tag of the Bento that answers; None: there is none."""
         try:
-            version = (self.folder / "latest").read_text().strip()
+            version = (self.folder / "latest").read_bytes().decode(errors="replace").strip()
         except OSError:
             return None
         return f"{self.folder.name}:{version}" if version else None

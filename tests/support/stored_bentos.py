@@ -43,7 +43,7 @@ class StoredBentos:
     def promote(self, version: str) -> None:
         """Let `latest` name a Bento, as the store does it: by a file that takes the place of the other."""
         new = self.folder / "new"
-        new.write_text(version)
+        new.write_text(version, errors="surrogateescape")
         new.replace(self.folder / "latest")
 
     def bundle(self, version: str) -> Path:

@@ -4,9 +4,11 @@ import gc
 import json
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from service.http.app import Application
 from service.http.bentos import Bentos
 from service.http.follower import Follower, follow
 from service.http.served import Served
+from service.predict.predictor import Prediction, Predictor
 from tests.support.stored_bentos import StoredBentos
 
 EVENT = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
@@ -150,7 +153,7 @@ def test_one_that_answers_otherwise_than_it_did_is_broken(
     assert gauge(followed) == 0
 
 
-@pytest.mark.parametrize("content", ["", "\n", "../1-a", "flight_delays:2-b", "..", "/"])
+@pytest.mark.parametrize("content", ["", "\n", "../1-a", "flight_delays:2-b", "..", "/", "\udcff", "2-b\0"])
 def test_a_pointer_that_names_nothing_changes_nothing(
     followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any], content: str
 ) -> None:
@@ -170,6 +173,40 @@ def test_a_pointer_that_goes_away_changes_nothing(
     bentos.promote("2-b")
     follower.look()
     assert answered(followed, record)[0] == "flight_delays:2"
+
+
+class Slow(Predictor):
+    """Answers once it may."""
+
+    may, begun = Event(), Event()
+
+    def predict(self, records: Sequence[Any], *limits: Any, **options: Any) -> Prediction:
+        self.begun.set()
+        assert self.may.wait(30)
+        return super().predict(records, *limits, **options)
+
+
+def test_a_request_is_answered_by_the_version_that_it_began_with(
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Slow.may, Slow.begun = Event(), Event()
+    monkeypatch.setattr(Slow, "is_quick", False)
+    followed.require_predictor().__class__ = Slow
+    client = TestClient(Application(followed))
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.post, "/predict", json={"records": [record] * 2})
+        assert Slow.begun.wait(30)
+        bentos.promote("2-b")
+        follower.look()
+        after = answered(followed, record)
+        Slow.may.set()
+        response = asked.result(30)
+
+    content = response.json()
+    assert after[0] == "flight_delays:2"
+    assert (content["model"], content["coordinates"]) == ("flight_delays:1", "c1")
+    assert (response.headers["x-sextant-model"], response.headers["x-sextant-coordinates"]) == ("flight_delays:1", "c1")
+    assert content["scores"] == pytest.approx([bentos.score(1)] * 2, abs=1e-6)
 
 
 def test_the_memory_of_the_version_before_is_freed(followed: Served, follower: Follower, bentos: StoredBentos) -> None:

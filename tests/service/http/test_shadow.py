@@ -102,7 +102,7 @@ def test_a_shadow_that_fails_is_logged_and_goes_on(
     TestClient(Application(shadowed)).post("/predict", json=record)
     work(shadowed)
 
-    assert outcomes(shadowed) == {"refused": 1, "score": 1}
+    assert outcomes(shadowed) == {"failed": 1, "score": 1}
     assert "flight_delays:2-b failed as a shadow" in caplog.text
 
 
