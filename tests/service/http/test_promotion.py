@@ -98,43 +98,6 @@ def is_refused(address: str) -> bool:
         return b"sextant_champion_refused 1.0" in answer.read()
 
 
-def tell(address: str, record: dict[str, Any], count: int) -> list[tuple[int, str, float]]:
-    """Send events one by one, and take them back; return their number, the model and the score after each."""
-    answers, there = [], set[int]()
-    for number in range(count):
-        there ^= {number % 10}
-        departed = "2014-01-02T07:00:00" if number % 10 in there else None
-        event = {"id": f"new {number % 10}", "origin": "JFK", "departed_at": departed, "delay": 1}
-        for path, body in (("/events", {"table": "flights", "rows": [event]}), ("/predict", record)):
-            connection = HTTPConnection(address, timeout=30)  # a new one each time: any of the workers answers
-            connection.request("POST", path, json.dumps(body), JSON)
-            response = connection.getresponse()
-            content = json.loads(response.read())
-            connection.close()
-            assert response.status == 200, content
-        answers.append((len(there), content["model"], content["score"]))
-    return answers
-
-
-@pytest.mark.slow
-def test_no_event_is_lost_while_versions_change(bentos: StoredBentos, record: dict[str, Any], tmp_path: Path) -> None:
-    with (
-        serving(bentos.bundle("1-a"), tmp_path, **SETTINGS, SEXTANT_EVENTS=str(tmp_path / "events")) as address,
-        ThreadPoolExecutor(1) as threads,
-    ):
-        telling = threads.submit(tell, address, {**record, "distance": 500}, 300)
-        changes = 0
-        while not telling.done():
-            bentos.promote(("2-b", "1-a")[changes % 2])
-            changes += 1
-            time.sleep(0.1)
-        answers = telling.result()
-
-    expected = [bentos.score(int(model[-1]), events) for events, model, _ in answers]
-    assert [score for *_, score in answers] == pytest.approx(expected, abs=1e-6)
-    assert {model for _, model, _ in answers} == {"flight_delays:1", "flight_delays:2"}
-
-
 @pytest.mark.slow
 def test_no_request_fails_or_mixes_versions_through_promotions_a_broken_one_and_a_rollback(
     bentos: StoredBentos, record: dict[str, Any], tmp_path: Path
