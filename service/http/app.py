@@ -123,8 +123,8 @@ class Application:
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         served, work = self.served, self.served.work
-        if AHEAD not in scope:  # by a server that does not count
-            scope[AHEAD], work.count = work.count, work.count + 1
+        ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
+        work.count += 1
         scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
         age: list[tuple[bytes, bytes]] = []
         try:
@@ -133,8 +133,8 @@ class Application:
                 if served.remote is not None:
                     age = await freshen(served.remote, scope)
                 endpoint = self._endpoint(path, scope["method"])
-                if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
-                    raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+                if endpoint.takes and ahead >= served.limits.concurrent:
+                    raise HTTPException(429, f"{ahead} requests are in work; send it again later")
                 response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             return logger.info("%s %s: the client went away", scope["method"], path)

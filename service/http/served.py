@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from service.history.events import Events
 from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
+from service.http.bentos import bentos_of
 from service.http.capacity import Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
@@ -20,7 +21,6 @@ from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
 from service.http.shadow import Shadow
-from service.http.store import Store, store_of
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
@@ -64,10 +64,14 @@ class Served:
 
     def load(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; raises if it, or its events, cannot be served at all."""
-        self.version = load_version(folder, place)
+        self.version = self.open(folder, place)
         self.not_ready = self.version.fault
         if self.not_ready is not None:
             logger.error("%s is not ready: %s", self.version.predictor.name, self.not_ready)
+
+    def open(self, folder: Path, place: str | Path | None) -> Version:
+        """Load the bundle of a version that is, or may be, served here."""
+        return load_version(folder, place)
 
     def start(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
@@ -80,22 +84,22 @@ class Served:
             self.rollout = read_rollout(os.environ)
             self.load(folder, place)
             if self.rollout is not None:
-                self.roll_out(self.rollout, store_of(folder, self.require_predictor().plan.use_case, place))
+                self.roll_out(self.rollout, folder, place)
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
-    def roll_out(self, rollout: Rollout, store: Store) -> None:
+    def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
-        self.figures = Figures()
+        champion, self.figures = self.require_version(), Figures()
+        bentos = bentos_of(folder, champion.predictor.plan.use_case, partial(self.open, place=place))
         self.metrics.add(self.figures)
         if rollout.shadow:
-            self.shadow = Shadow(load_beside(store, rollout.shadow, SHADOW, self.require_version()), self.figures)
+            self.shadow = Shadow(load_beside(bentos, rollout.shadow, SHADOW, champion), self.figures)
             self.shadow.begin()
         if rollout.challenger:
-            challenger = load_beside(store, rollout.challenger, SPLIT, self.require_version())
-            self.split = Split(challenger, rollout.share)
+            self.split = Split(load_beside(bentos, rollout.challenger, SPLIT, champion), rollout.share)
 
     def swap(self, version: Version) -> None:
         """Let another version answer the requests that begin from now on."""

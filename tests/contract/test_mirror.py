@@ -115,7 +115,7 @@ ELSEWHERE = {
     # A route and a response are tested by what the application answers.
     "service/http/endpoint": "service/http/test_app.py",
     "service/http/figures": "service/http/test_shadow.py",
-    "service/http/store": "service/http/test_follower.py",
+    "service/http/bentos": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",
     "service/predict/explaining": "service/http/test_explaining.py",
     "service/predict/metadata": "service/predict/test_model.py",
