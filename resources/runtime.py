@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 
 from service.plan.reading import read_plan
 
-ALWAYS = ("anyio", "bentoml", "httptools", "msgspec", "numpy", "prometheus-client", "starlette", "uvloop")
+ALWAYS = ("anyio", "bentoml", "httptools", "msgspec", "numpy", "prometheus-client", "starlette", "uvicorn", "uvloop")
 #: What a declaration may ask for beyond what its model needs, as `bento: {extras: [...]}`.
 EXTRAS = {
     "arrow": ("pyarrow",),

@@ -16,8 +16,7 @@ def export(kind: str, use_case: str, version: str | None, to: Path | None) -> No
     onnx is the file with a page that says how to ask it, triton a model repository of NVIDIA Triton, mlserver a folder
     that `mlserver start` serves, which answers records as the Bento does.
     """
-    from importlib import import_module
-
+    from dagster_project.exports import mlserver, model_file, triton
     from dagster_project.runs.launch import check_name
     from ml.base.files import scratch_folder
     from resources.bentos import BentoError, BentoStore
@@ -26,7 +25,6 @@ def export(kind: str, use_case: str, version: str | None, to: Path | None) -> No
     target = (to or Path(f"{use_case}-{kind}")).absolute()
     if target.exists():
         raise click.BadParameter(f"{target} is there already; name another folder, or remove it", param_hint="--to")
-    module = {"onnx": "model_file"}.get(kind, kind)
     try:
         bundle = BentoStore().bundle(use_case, version)
     except BentoError as error:
@@ -37,7 +35,7 @@ def export(kind: str, use_case: str, version: str | None, to: Path | None) -> No
         folder = scratch / "export"
         folder.mkdir()
         try:
-            place = import_module(f"dagster_project.exports.{module}").export(bundle, folder)
+            place = {"onnx": model_file, "triton": triton, "mlserver": mlserver}[kind].export(bundle, folder)
         except BundleError as error:
             raise click.ClickException(str(error)) from error
         inside = place.relative_to(folder)

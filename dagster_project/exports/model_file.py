@@ -62,7 +62,8 @@ def _output(about: Facts) -> str:
         text = f"`score`, {ANSWERED[about.answered]} [rows]."
         return text + (f" The decision is yes from {about.thresholds[0]!r} on." if about.thresholds else "")
     names = ", ".join(f"`{name}`" for name in about.classes)
-    text = f"`score`, {ANSWERED[about.answered]} [rows, {len(about.classes)}]: the probabilities of {names}, in this order."
+    shape = f"{ANSWERED[about.answered]} [rows, {len(about.classes)}]"
+    text = f"`score`, {shape}: the probabilities of {names}, in this order."
     cuts = ", ".join(f"`{name}` {cut!r}" for name, cut in zip(about.classes, about.thresholds, strict=False))
     return text + (f" The decision is yes from these on: {cuts}." if cuts else "")
 
