@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ml.base.hashing import hash_bytes
 from ml.declaration.reads import Reads, view
+from ml.declaration.tables import SILENCE
 from ml.declaration.use_case import UseCaseSpec
 from ml.exported.identity import answers_of
 from ml.exported.onnx import PARITY, predict, session, task_in
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # from, and nothing of where tables come from and what they must be like.
 COPIED = Reads(
     ("task", "seed", "tables", "relationships", "examples", "features"),
-    without=("tables.*.source", "tables.*.audit", "features.selection"),
+    without=("tables.*.source", "tables.*.audit", "features.selection", *(f"tables.*.{name}" for name in SILENCE)),
 )
 # Of that, what a record and a row of a batch are read by, beside the definitions of its features.
 SERVED = Reads(

@@ -92,6 +92,7 @@ def _operation(endpoint: Endpoint, explained: bool) -> Schema:
         "413": _error_body("The body or the list in it is too long"),
         "415": _error_body("Another content type than application/json, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
+        "429": _error_body("More requests are in work than may be; it was not begun"),
     }
     if query != endpoint.query:
         errors["501"] = _error_body("With explain=true: answers of this model cannot be explained")

@@ -127,7 +127,7 @@ def load_model(path: Path, task: Task = BINARY) -> Model:
 def providers_to_request(available: Sequence[str], devices: int) -> list[str]:
     """Return CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
     if devices and CUDA not in available:
-        logger.warning("%d GPUs are not used: install onnxruntime-gpu in place of onnxruntime", devices)
+        logger.warning("%d GPUs are not used: install onnxruntime-gpu, as `bento: {extras: [gpu]}` does", devices)
     return [CUDA, CPU] if devices and CUDA in available else [CPU]
 
 
