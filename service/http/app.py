@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.http import native, page
 from service.http.capacity import AHEAD
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.freshness import freshen
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
@@ -39,7 +40,8 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
+        reason = served.why_not_ready()
+        return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}
     alive = document(lambda: {"alive": True})
@@ -118,10 +120,14 @@ class Application:
         served, work = self.served, self.served.work
         ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
         work.count += 1
-        scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
+        scope[HEADERS] = served.headers  # of the version that answers: none takes its place before it has begun
+        age: list[tuple[bytes, bytes]] = []
         try:
             response = served.access.admit(scope, path, self._open_paths) if served.access is not None else None
             if response is None:
+                if served.remote is not None:
+                    age = await freshen(served.remote, scope)
+                    scope[HEADERS] = served.headers  # there may be another version by now
                 endpoint = self._endpoint(path, scope["method"])
                 if endpoint.takes and ahead >= served.limits.concurrent:
                     raise HTTPException(429, f"{ahead} requests are in work; send it again later")
@@ -136,7 +142,7 @@ class Application:
             response = refuse(500, "the service failed on this request; its log says why")
         finally:
             work.count -= 1
-        headers = [*response.raw_headers, *scope[HEADERS]]
+        headers = [*response.raw_headers, *scope[HEADERS], *age]
         if response.status_code in LATER:
             headers.append(RETRY_AFTER)
         if served.draining:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 from service.http.version import BUNDLE, Version, load_version, tag_of
-
-Load = Callable[[Path], Version]  # of a bundle
 
 SERVICE = Path(__file__).resolve().parents[1]
 
@@ -21,9 +18,9 @@ class RefusedError(ValueError):
 class Bentos:
     """The folder of a use case in $BENTOML_HOME/bentos: a folder for each Bento, and `latest`, which names one."""
 
-    def __init__(self, folder: Path, load: Load = load_version) -> None:
+    def __init__(self, folder: Path, place: str | Path | None = None) -> None:
         self.folder = folder
-        self._load = load
+        self._place = place
 
     def stamp(self) -> tuple[int, ...] | None:
         """Return what changes when `latest` is written; it costs one look at the file system."""
@@ -56,7 +53,7 @@ class Bentos:
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
             raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
-        loaded = self._load(folder / BUNDLE)
+        loaded = load_version(folder / BUNDLE, self._place)
         if loaded.predictor.plan.use_case != self.folder.name:
             raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")
         if loaded.fault is not None:
@@ -64,13 +61,13 @@ class Bentos:
         return loaded
 
 
-def bentos_of(bundle: Path, use_case: str, load: Load) -> Bentos:
+def bentos_of(bundle: Path, use_case: str, place: str | Path | None) -> Bentos:
     """Return the Bentos that a bundle's own lies among, or else those of the use case in $BENTOML_HOME."""
     beside = bundle.absolute().parents[2]
     if tag_of(bundle) is not None and (beside / "latest").exists():
-        return Bentos(beside, load)
+        return Bentos(beside, place)
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
-    return Bentos(home / "bentos" / use_case, load)
+    return Bentos(home / "bentos" / use_case, place)
 
 
 def _code(folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import logging
-from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -56,13 +55,12 @@ class Follower:
             self.look()
 
 
-def follow(served: Served, bundle: Path, log_folder: Path | None = None) -> Follower | None:
+def follow(served: Served, bundle: Path, place: str | Path | None = None) -> Follower | None:
     """Follow the champion where the settings say so; serve it at once, where another bundle was started with."""
     if served.rollout is None or not served.rollout.follow:
         return None
     use_case = served.version.predictor.plan.use_case if served.version is not None else ""
-    bentos = bentos_of(bundle, use_case, partial(served.open, log_folder=log_folder))
-    follower = Follower(served, bentos, served.rollout.follow)
+    follower = Follower(served, bentos_of(bundle, use_case, place), served.rollout.follow)
     follower.look()
     follower.begin()
     return follower

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
 from service.history.events import Events
-from service.history.log import EventLogError
+from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
 from service.http.bentos import bentos_of
 from service.http.capacity import Threads, Work
@@ -47,18 +47,14 @@ class Served:
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
 
-    def load(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Load the bundle; raises if it, or the log of events, cannot be served at all."""
-        self.version = self.open(folder, log_folder)
+    def load(self, folder: Path, place: str | Path | None = None) -> None:
+        """Load the bundle; raises if it, or its events, cannot be served at all."""
+        self.version = load_version(folder, place)
         self.not_ready = self.version.fault
         if self.not_ready is not None:
             logger.error("%s is not ready: %s", self.version.predictor.name, self.not_ready)
 
-    def open(self, folder: Path, log_folder: Path | None) -> Version:
-        """Load the bundle of a version that is, or may be, served here."""
-        return load_version(folder, log_folder)
-
-    def start(self, folder: Path, log_folder: Path | None = None) -> None:
+    def start(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
 
         Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
@@ -67,18 +63,18 @@ class Served:
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.rollout = read_rollout(os.environ)
-            self.load(folder, log_folder)
+            self.load(folder, place)
             if self.rollout is not None:
-                self.roll_out(self.rollout, folder, log_folder)
+                self.roll_out(self.rollout, folder, place)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError)
+            explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
-    def roll_out(self, rollout: Rollout, folder: Path, log_folder: Path | None) -> None:
+    def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
         champion, self.figures = self.require_version(), Figures()
-        bentos = bentos_of(folder, champion.predictor.plan.use_case, partial(self.open, log_folder=log_folder))
+        bentos = bentos_of(folder, champion.predictor.plan.use_case, place)
         self.metrics.add(self.figures)
         if rollout.shadow:
             self.shadow = Shadow(load_beside(bentos, rollout.shadow, SHADOW, champion), self.figures)
@@ -96,6 +92,15 @@ class Served:
         """Be not ready, and let each answer close its connection, until the process ends."""
         self.draining, self.not_ready = True, "the service is shutting down"
 
+    def why_not_ready(self) -> str | None:
+        """Return why requests should go elsewhere; None: they may come here."""
+        return self.not_ready or (self.version.events.not_ready() if self.version is not None else None)
+
+    @property
+    def remote(self) -> Events | None:
+        """The events of the version, if they come from a store that is not read before each answer."""
+        return self.version.remote if self.version is not None else None
+
     @property
     def headers(self) -> list[Header]:
         """Those of every response to a request that begins now."""
@@ -106,7 +111,7 @@ class Served:
         predictor = self.version.predictor if self.version is not None else None
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
         follows = self.rollout is not None and self.rollout.follow
-        return State(self.not_ready is None, about, self.refused is not None if follows else None)
+        return State(self.why_not_ready() is None, about, self.refused is not None if follows else None)
 
     @cached_property
     def metrics(self) -> Metrics:
