@@ -40,7 +40,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        reason = served.why_not_ready()
+        reason = served.not_ready
         return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}
@@ -58,11 +58,15 @@ def endpoints(served: Served) -> list[Endpoint]:
             "example": predictor.example,
         }
 
-    def described() -> dict[str, Any]:
-        document = describe(served.require_predictor(), served.limits, listed)
+    async def described(request: Request) -> Response:
+        content = describe(served.require_predictor(), served.limits, listed)
         if served.split is not None:
-            document = served.split.described(document)
-        return document if served.access is None else served.access.described(document, open_paths(listed))
+            content = served.split.described(content)
+        if served.access is not None:
+            content = served.access.described(content, open_paths(listed))
+        if prefix := request.scope.get("root_path"):
+            content["servers"] = [{"url": prefix}]
+        return await document(lambda: content)(request)
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
@@ -70,7 +74,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive, open=True),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz, open=True),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
-        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", described),
         *page.endpoints(),
         Endpoint("GET", "/", "this page", document(index)),
     ]
@@ -88,6 +92,7 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         thresholds=model.thresholds,
         interval=model.interval,
         no_interval=model.no_interval,
+        explained=model.is_explained,
         usual=model.usual,
         example=predictor.example,
     )

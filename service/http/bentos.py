@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 from service.http.version import BUNDLE, Version, load_version, tag_of
+
+Load = Callable[[Path], Version]  # of a bundle
 
 SERVICE = Path(__file__).resolve().parents[1]
 
@@ -18,9 +21,9 @@ class RefusedError(ValueError):
 class Bentos:
     """The folder of a use case in $BENTOML_HOME/bentos: a folder for each Bento, and `latest`, which names one."""
 
-    def __init__(self, folder: Path, place: str | Path | None = None) -> None:
+    def __init__(self, folder: Path, load: Load = load_version) -> None:
         self.folder = folder
-        self._place = place
+        self._load = load
 
     def stamp(self) -> tuple[int, ...] | None:
         """Return what changes when `latest` is written; it costs one look at the file system."""
@@ -53,7 +56,7 @@ class Bentos:
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
             raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
-        loaded = load_version(folder / BUNDLE, self._place)
+        loaded = self._load(folder / BUNDLE)
         if loaded.predictor.plan.use_case != self.folder.name:
             raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")
         if loaded.fault is not None:
@@ -61,13 +64,13 @@ class Bentos:
         return loaded
 
 
-def bentos_of(bundle: Path, use_case: str, place: str | Path | None) -> Bentos:
+def bentos_of(bundle: Path, use_case: str, load: Load) -> Bentos:
     """Return the Bentos that a bundle's own lies among, or else those of the use case in $BENTOML_HOME."""
     beside = bundle.absolute().parents[2]
     if tag_of(bundle) is not None and (beside / "latest").exists():
-        return Bentos(beside, place)
+        return Bentos(beside, load)
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
-    return Bentos(home / "bentos" / use_case, place)
+    return Bentos(home / "bentos" / use_case, load)
 
 
 def _code(folder: Path) -> str:

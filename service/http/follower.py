@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
@@ -60,7 +61,8 @@ def follow(served: Served, bundle: Path, place: str | Path | None = None) -> Fol
     if served.rollout is None or not served.rollout.follow:
         return None
     use_case = served.version.predictor.plan.use_case if served.version is not None else ""
-    follower = Follower(served, bentos_of(bundle, use_case, place), served.rollout.follow)
+    bentos = bentos_of(bundle, use_case, partial(served.open, place=place))
+    follower = Follower(served, bentos, served.rollout.follow)
     follower.look()
     follower.begin()
     return follower

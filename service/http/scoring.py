@@ -8,15 +8,17 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from anyio import to_thread
 from msgspec.structs import replace
 
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
-from service.predict.predictor import Prediction, Predictor
+from service.predict.predictor import Prediction
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -30,7 +32,7 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, Unexplain
 
 async def score(
     served: Served,
-    predictor: Predictor,
+    version: Version,
     records: Sequence[Any],
     deadline: float,
     *,
@@ -41,9 +43,10 @@ async def score(
 
     All events that were accepted before the request came are taken in first, and if that fails its answer says so.
     """
-    begun, events = perf_counter(), predictor.events
+    begun, predictor = perf_counter(), version.predictor
+    events = predictor.events
     if events is not None and events.stale():
-        await served.threads.run(served.limits.in_threads, events.refresh)
+        await to_thread.run_sync(events.refresh)  # beside the threads that may be taken: single records wait for none
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)

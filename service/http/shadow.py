@@ -66,8 +66,8 @@ class Shadow:
     def _compare_part(self, records: Sequence[Any], scores: Sequence[Score], predictor: Predictor) -> None:
         shadow = self.version.predictor
         try:
-            if self.version.events.stale():
-                self.version.events.refresh()
+            if shadow.events is not None and shadow.events.stale():
+                shadow.events.refresh()
             answered = shadow.predict(records).scores
         except InvalidRecords:
             return self._figures.shadowed(shadow.name, "refused", len(records))

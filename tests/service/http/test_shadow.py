@@ -161,7 +161,8 @@ def test_classes_are_compared_by_the_greatest_difference_of_a_probability(shadow
     def predictor(scores: list[list[float]]) -> Any:
         plan = type("Plan", (), {"task": classes})()
         predict = {"predict": lambda self, records: Prediction(scores, [[]] * len(records))}
-        return type("Fixed", (), {"name": "x:1", "id": "c", "plan": plan, "thresholds": [], **predict})()
+        about = {"name": "x:1", "id": "c", "plan": plan, "thresholds": [], "events": None}
+        return type("Fixed", (), {**about, **predict})()
 
     fixed = predictor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     shadow = Shadow(replace(shadowed.shadow.version, predictor=fixed), figures)
