@@ -67,7 +67,7 @@ def _groups(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows:
 
 
 def _with_strata(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
-    """Return rows with the target that a random split keeps the shares of: of several, the rarest that is true."""
+    """Return rows with the target that a random split keeps the shares of: of several, the rarest class."""
     if not spec.examples.targets:
         return rows
     y = np.stack([rows[column].to_numpy() for column in spec.examples.target_columns], axis=1)

@@ -97,7 +97,7 @@ def independent_draws(y: np.ndarray, groups: np.ndarray | None) -> int:
 def strata_of(y: np.ndarray) -> list[np.ndarray]:
     """Return the positions of the rows of each class, or of all rows where labels are numbers.
 
-    Of several targets, y [n_rows, n_targets], those of a class are the rows with the same rarest one that is true.
+    Of several targets, y [n_rows, n_targets], it is those of the rows that have the same rarest class of any.
     """
     if y.dtype.kind == "f":
         return [np.arange(len(y))]
