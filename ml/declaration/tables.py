@@ -14,13 +14,15 @@ from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
-from ml.tasks.row_weights import BALANCED
+from ml.tasks.counting import GROUP
+from ml.tasks.row_weights import BALANCED, WEIGHT
 from ml.tasks.targets import NAME, TARGET, target_column
 from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
 SILENCE = ("heard_within", "not_ready_after", "timezone")  # what is said of a service's history, and decides no feature
+OF_EXAMPLES = ("cutoff", TARGET, "split", WEIGHT, GROUP)  # columns that examples have beside their keys, in lower case
 _CUTOFF = re.compile(r'^\s*(\w+|"(?:[^"]|"")+")\s*(?:-\s*([1-9]\d*[smhd])\s*)?$')
 
 

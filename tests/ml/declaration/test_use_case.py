@@ -369,3 +369,9 @@ def test_a_declaration_of_several_targets_is_recorded_as_it_was_written(target: 
 def test_several_targets_that_could_not_be_answered_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(change)
+
+
+@pytest.mark.parametrize("name", ["example_weight", "Example_Group", "split"])
+def test_a_key_has_no_name_of_a_column_that_examples_have(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"the key '{name}' of 'rows' has the name of a column that every example"):
+        UseCaseSpec.model_validate(declaration(tables={"rows": {"source": {"path": "rows.csv"}, "key": name}}))

@@ -618,3 +618,20 @@ def test_a_query_gives_several_targets_and_a_row_without_one_of_them_is_no_examp
     assert len(scored_rows("case", spec, tables, "id < 10")) == 10
     assert not {"churn", "complaint"} & set(known_columns(spec, tables["rows"]))
     assert "upgrade" in known_columns(spec, tables["rows"])
+
+
+def test_a_query_that_knows_each_target_where_it_does_not_know_the_other_is_refused() -> None:
+    query = QUERIED.replace("churn = 1 as churn", "case when id = 7 then churn = 1 end as churn")
+    split = {"train_until": "2024-07-01", "validate_until": "2024-11-01"}
+    spec = labelled.spec(("churn", "complaint"), examples={"query": query, "split": split})
+
+    with pytest.raises(DataError, match="examples.query gives no row with churn and complaint; correct the query"):
+        make_examples("case", spec, {"rows": pa.table(labelled.frame())})
+
+
+@pytest.mark.parametrize("whole", [{"ranked_within": "region"}, {"split": {"group": "region"}}])
+def test_a_split_that_is_empty_because_groups_are_whole_names_their_column(whole: dict[str, Any]) -> None:
+    split = {"validation_share": 0.2, "test_share": 0.2, **whole.get("split", {})}
+
+    with pytest.raises(DataError, match="split is empty; the rows of each region are in one split, and so few may"):
+        of_targets("churn = 1", **{**whole, "split": split})

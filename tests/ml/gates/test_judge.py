@@ -93,6 +93,20 @@ def test_a_bound_includes_its_limits(value: float, passed: bool) -> None:
     assert verdict("roc_auc", found, roc_auc={"at_least": 0.7, "at_most": 0.9}).passed is passed
 
 
+def test_a_bound_refuses_a_mean_over_targets_of_which_one_is_unknown() -> None:
+    undefined = {"map_at_3": "none of 2 groups has a row that is relevant and another"}
+    blank = evaluation(metrics={"map_at_3": NAN}, undefined=undefined)
+    found = evaluation(metrics={"map_at_3": 0.9}, targets={"a": evaluation(metrics={"map_at_3": 0.9}), "b": blank})
+
+    refused = verdict("map_at_3", found, map_at_3={"at_least": 0.5})
+
+    assert not refused.passed
+    assert refused.reason == (
+        "map_at_3 is 0.9000 on the 1000 test rows, needed: at least 0.5; of b it is undefined: none of 2 groups has a "
+        "row that is relevant and another"
+    )
+
+
 @pytest.mark.parametrize(
     ("gate", "changes"),
     [

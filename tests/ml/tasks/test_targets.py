@@ -112,3 +112,13 @@ def test_a_task_is_stored_as_it_was_before_there_were_several_targets() -> None:
     assert Task("multiclass", ("a", "b")).to_dict() == {"kind": "multiclass", "classes": ["a", "b"]}
     for task in (TASK, Task(), Task("multiclass", ("a", "b"))):
         assert Task.stored(task.to_dict()) == task
+
+
+def test_another_order_of_targets_answers_the_same() -> None:
+    assert TASK.places_in(Task("binary", targets=("upgrade", "churn"))) == [1, 0]
+    assert TASK.places_in(TASK) == [0, 1]
+    assert Task().places_in(Task()) == [0]
+    for other in (Task(), Task("binary", targets=("churn", "sold")), Task("binary", targets=("churn",))):
+        assert TASK.places_in(other) is None
+        assert other.places_in(TASK) is None
+    assert Task("multiclass", ("a", "b")).places_in(Task("multiclass", ("a", "c"))) is None
