@@ -272,6 +272,15 @@ class Examples(Part):
             row_sql(condition)
         return condition
 
+    @field_validator("target", mode="before")
+    @classmethod
+    def _check_texts(cls, target: object) -> object:
+        """Refuse names and expressions that are no texts, such as `no`, which YAML reads as false."""
+        several = [*target, *target.values()] if isinstance(target, dict) else target
+        if isinstance(several, list) and (wrong := [value for value in several if not isinstance(value, str)]):
+            raise ValueError(f'{wrong} are no texts, as names and expressions of targets are; write them in quotes: "no"')
+        return target
+
     @field_validator("target")
     @classmethod
     def _check_target(cls, target: str | list[str] | dict[str, str] | None) -> str | list[str] | dict[str, str] | None:

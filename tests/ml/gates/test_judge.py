@@ -290,6 +290,18 @@ def test_slices_that_are_not_compared_are_counted_with_the_reason() -> None:
     assert verdict("slices", sliced()).reason == "no slice is compared: there are none"
 
 
+def test_a_slice_of_one_group_is_not_compared_for_nothing_says_how_much_is_chance() -> None:
+    alone = Estimate(value=-0.3, low=NAN, high=NAN)
+    part = one_slice(high=0.1)
+    assert part.against_champion is not None
+    compared = part.against_champion.model_copy(update={"difference": alone})
+
+    found = verdict("slices", sliced(part.model_copy(update={"against_champion": compared})))
+
+    assert found.passed
+    assert found.reason == "no slice is compared: 1 of too few groups for an interval"
+
+
 def test_the_margin_of_slices_is_a_share_where_a_metric_is_better_when_lower() -> None:
     near, far = (sliced(one_slice(high=high, champions=50.0, score=55.0)) for high in (-4.9, -5.1))
 
