@@ -215,7 +215,7 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"{names} are not several targets: write one as a text, such as target: churned")
     if wrong := [name for name in names if not re.fullmatch(NAME, name)]:
         raise ValueError(
-            f"{wrong} are no names of targets, of letters a to z, digits and _: write behind a name what it is, "
+            f"{wrong} are no names of targets, of up to 100 letters a to z, digits and _: write behind a name what it is, "
             "such as {late: days > 30}"
         )
     lower = [name.lower() for name in names]

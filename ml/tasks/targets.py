@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGET = "target"  # the column of examples and feature matrices, of each of several targets with its name behind
-NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,99}"  # a part of names of files and of figures, of which MLflow takes 250 characters
 
 
 def target_column(name: str) -> str:

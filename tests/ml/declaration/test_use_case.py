@@ -347,6 +347,7 @@ def test_a_declaration_of_several_targets_is_recorded_as_it_was_written(target: 
         (several(["churn", "days > 30"]), r"\['days > 30'\] are no names of targets, .* such as {late: days > 30}"),
         (several(["a", False]), r"\[False\] are no texts, .* write them in quotes"),
         (several({True: "a", "b": 0}), r"\[True, 0\] are no texts, .* write them in quotes"),
+        (several({"a" * 101: "a", "b": "b"}), r"are no names of targets, of up to 100 letters"),
         (several({"on time": "a", "b": "b"}), r"\['on time'\] are no names of targets"),
         (several({"Ärger": "a", "b": "b"}), r"\['Ärger'\] are no names of targets"),
         (several(["churn", "Churn"]), r"\['Churn', 'churn'\] are targets of one name, but for its case at most"),
