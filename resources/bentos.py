@@ -127,6 +127,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
     def _build(self, store: Path, name: str, version: str, context: Path, labels: Mapping[str, str]) -> None:
         store.mkdir()
+        # the rules of a table's own time zone, of which Python has none by itself
+        zones = ["tzdata"] if b'"timezone"' in (context / "bundle" / "plan.json").read_bytes() else []
         options = {
             "name": name,
             "version": version,
@@ -134,7 +136,7 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             "labels": dict(labels),
             "include": ["service/**/*.py", "bundle/*"],
             "python": {
-                "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
+                "packages": [f"{package}=={installed(package)}" for package in [*_RUNTIME.split(), *zones]],
                 "lock_packages": False,
             },
         }
