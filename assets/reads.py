@@ -83,6 +83,7 @@ REPORT = Reads(
 )
 PRODUCTION_MODEL = REPORT
 SCORE = Reads(("score", "tables.*.sample"))
+BENTO = SCORE.and_also(Reads(("bento",)))
 ONLINE_STATE = SCORE.and_also(Reads(_SILENCE))
 
 

@@ -138,7 +138,7 @@ class ExportedModel:
 
     @property
     def decided(self) -> tuple[tuple[float, ...], float | None]:
-        """What is said beside its answers: the thresholds of decisions, and half of the width of an interval."""
+        """The thresholds of decisions, and half of the width of an interval, that its answers come with."""
         return self.thresholds, self.half_width
 
     @property

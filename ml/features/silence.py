@@ -17,7 +17,9 @@ from ml.declaration.part import duration
 from ml.declaration.tables import Table
 from service.plan import parts
 
-QUANTILE = 0.99  # of the rows, the share before which the silence was usual; days of an outage are no more than the rest
+QUANTILE = (
+    0.99  # of the rows, the share before which the silence was usual; days of an outage are no more than the rest
+)
 MARGIN = 2.0  # times what was usual; rows may be late on their way
 LEAST_S = 600.0
 SECOND_US = 1_000_000

@@ -14,9 +14,10 @@ from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
-from service.predict.predictor import Prediction, Predictor
+from service.predict.predictor import Prediction
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -30,15 +31,21 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, Unexplain
 
 async def score(
     served: Served,
-    predictor: Predictor,
+    version: Version,
     records: Sequence[Any],
     deadline: float,
     *,
     single: bool = False,
     explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
-    begun = perf_counter()
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED.
+
+    All events that were accepted before the request came are taken in first, and if that fails its answer says so.
+    """
+    begun, predictor = perf_counter(), version.predictor
+    events = predictor.events
+    if events is not None and events.stale():
+        await served.threads.run(served.limits.in_threads, events.refresh)
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
@@ -46,6 +53,9 @@ async def score(
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
+    if events is not None and (behind := events.behind()) is not None:
+        for warnings in prediction.warnings:
+            warnings.append(f"the history may lack events: {behind}")
     served.metrics.scored(prediction.warnings, single)
     prediction = replace(prediction, ids=prediction_ids(len(records)))
     if served.figures is not None:

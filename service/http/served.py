@@ -5,14 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
 
 from service.history.events import Events
-from service.history.log import EventLogError
+from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
+from service.http.bentos import bentos_of
 from service.http.capacity import Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
@@ -20,7 +21,6 @@ from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
 from service.http.shadow import Shadow
-from service.http.store import Store, store_of
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
@@ -53,22 +53,27 @@ class Served:
     @property
     def not_ready(self) -> str | None:
         """Why requests should go elsewhere; None: they may come."""
-        if self._not_ready is not None or self.version is None or self.ready_in_silence:
+        if self._not_ready is not None or self.version is None:
             return self._not_ready
-        return self.version.predictor.histories.refusal(dt.datetime.now(dt.UTC))
+        silence = None if self.ready_in_silence else self.version.predictor.histories.refusal(dt.datetime.now(dt.UTC))
+        return silence or self.version.events.not_ready()
 
     @not_ready.setter
     def not_ready(self, reason: str | None) -> None:
         self._not_ready = reason
 
-    def load(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Load the bundle; raises if it, or the log of events, cannot be served at all."""
-        self.version = load_version(folder, log_folder)
+    def load(self, folder: Path, place: str | Path | None = None) -> None:
+        """Load the bundle; raises if it, or its events, cannot be served at all."""
+        self.version = self.open(folder, place)
         self.not_ready = self.version.fault
         if self.not_ready is not None:
             logger.error("%s is not ready: %s", self.version.predictor.name, self.not_ready)
 
-    def start(self, folder: Path, log_folder: Path | None = None) -> None:
+    def open(self, folder: Path, place: str | Path | None) -> Version:
+        """Load the bundle of a version that is, or may be, served here."""
+        return load_version(folder, place)
+
+    def start(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
 
         Raising would be worse: BentoML starts a failed worker anew a few times, then holds the port open for ever
@@ -77,24 +82,24 @@ class Served:
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.rollout = read_rollout(os.environ)
-            self.load(folder, log_folder)
+            self.load(folder, place)
             if self.rollout is not None:
-                self.roll_out(self.rollout, store_of(folder, self.require_predictor().plan.use_case, log_folder))
+                self.roll_out(self.rollout, folder, place)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError)
+            explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
-    def roll_out(self, rollout: Rollout, store: Store) -> None:
+    def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
-        self.figures = Figures()
+        champion, self.figures = self.require_version(), Figures()
+        bentos = bentos_of(folder, champion.predictor.plan.use_case, partial(self.open, place=place))
         self.metrics.add(self.figures)
         if rollout.shadow:
-            self.shadow = Shadow(load_beside(store, rollout.shadow, SHADOW, self.require_version()), self.figures)
+            self.shadow = Shadow(load_beside(bentos, rollout.shadow, SHADOW, champion), self.figures)
             self.shadow.begin()
         if rollout.challenger:
-            challenger = load_beside(store, rollout.challenger, SPLIT, self.require_version())
-            self.split = Split(challenger, rollout.share)
+            self.split = Split(load_beside(bentos, rollout.challenger, SPLIT, champion), rollout.share)
 
     def swap(self, version: Version) -> None:
         """Let another version answer the requests that begin from now on."""
@@ -105,6 +110,11 @@ class Served:
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""
         self.draining, self.not_ready = True, "the service is shutting down"
+
+    @property
+    def remote(self) -> Events | None:
+        """The events of the version, if they come from a store that is not read before each answer."""
+        return self.version.remote if self.version is not None else None
 
     @property
     def headers(self) -> list[Header]:
