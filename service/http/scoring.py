@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from anyio import to_thread
 from msgspec.structs import replace
 
 from service.http.bodies import BodyError
@@ -45,7 +46,7 @@ async def score(
     begun, predictor = perf_counter(), version.predictor
     events = predictor.events
     if events is not None and events.stale():
-        await served.threads.run(served.limits.in_threads, events.refresh)
+        await to_thread.run_sync(events.refresh)  # beside the threads that may be taken: single records wait for none
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
