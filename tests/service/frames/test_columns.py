@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from service.frames.columns import ColumnsError, match, records_of
 from service.frames.pyfunc import answer_frame, table_of
 from service.plan.document import Plan, Task
 from service.predict.answers import Interval, likeliest
-from service.predict.predictor import Prediction, Predictor, load_predictor
+from service.predict.predictor import Predictor, load_predictor
 
 PLAN = Plan("case", {"n": "number", "t": "text", "f": "flag", "at": "time"}, ["at"], [])
 NOON = dt.datetime(2024, 1, 1, 12, 0, 0, 1)
@@ -147,6 +148,7 @@ def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
     assert answer_schema(Task("regression")).names == ["score", "warnings"]
     assert answer_schema(Task("regression"), (), Interval(0.9, 1.5)).names == ["score", "lower", "upper", "warnings"]
     assert answer_schema(Task(), [0.5]).names == ["score", "decision", "warnings"]
-    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), (), None)
-    assert (columns["class"], columns["score"], columns["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
+    columns = answers.answer_arrays(task, np.array([[0.2, 0.8], [0.5, 0.5]]), ())
+    listed = {name: column.tolist() for name, column in columns.items()}
+    assert (listed["class"], listed["score"], listed["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
     assert likeliest(task, [0.5, 0.5]) == "a"
