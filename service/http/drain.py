@@ -49,7 +49,7 @@ def drain_on_sigterm(served: Served) -> None:
             return
         served.drain()
         logger.info("SIGTERM: not ready any more; requests are answered for %g s", seconds)
-        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(_drain(seconds, end, number))))
+        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(_drain(served, seconds, end, number))))
 
     signal.signal(signal.SIGTERM, ask)
     _keep_open(served, loop)
@@ -64,7 +64,7 @@ def _keep_open(served: Served, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(KEPT_OPEN_S, _keep_open, served, loop)
 
 
-async def _drain(seconds: float, end: Handler, number: int) -> None:
+async def _drain(served: Served, seconds: float, end: Handler, number: int) -> None:
     """Answer all for a while, then only who is connected already, then end.
 
     The process that started this one holds its sockets open beyond its end: who connected then would hear nothing.
@@ -73,7 +73,7 @@ async def _drain(seconds: float, end: Handler, number: int) -> None:
     for listener in listeners():
         with listener:
             _take_no_more(listener)
-    await asyncio.sleep(LAST_S)
+    await asyncio.gather(asyncio.sleep(LAST_S), *(close() for close in served.closers))
     end(number, None)
 
 

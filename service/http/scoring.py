@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from service.frames.answers import scored_of
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
@@ -17,6 +18,7 @@ from service.http.served import Served
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
+from service.predict.rows import Rows, Scored, WordyError
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -25,7 +27,7 @@ MAX_SHOWN_PROBLEMS = 100
 INLINE_RECORDS = 100
 
 # What a request can be refused by; nothing was done.
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError)
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError, WordyError)
 
 
 async def score(
@@ -55,6 +57,23 @@ async def score(
     return prediction
 
 
+async def score_rows(served: Served, predictor: Predictor, rows: Rows, deadline: float) -> Scored:
+    """Score the rows of a request, beside other requests unless they are few; count them; raises one of REFUSED.
+
+    They are answered as the same records are by `score`.
+    """
+    if 0 < len(rows) <= INLINE_RECORDS:
+        records = rows.records(range(len(rows)))
+        return scored_of(predictor, await score(served, predictor, records, deadline, single=len(rows) == 1))
+    begun, limits = perf_counter(), served.limits
+    scored = await served.threads.run(limits.in_threads, predictor.predict_rows, rows, deadline, limits.batch_bytes)
+    served.metrics.scored(scored.warnings(), False)
+    scored.ids = prediction_ids(len(rows))
+    if served.figures is not None:
+        served.figures.scored(predictor.name, perf_counter() - begun)
+    return scored
+
+
 def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dict[str, Any], int]:
     """Return what a refused request is answered with, and the status: no `noun` was `done`."""
     outcome = f"no {noun} was {done}"
@@ -63,6 +82,8 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, OutOfTimeError):
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, WordyError):
+        return {"error": f"{error}, so {outcome}; send fewer at a time"}, 413
     if isinstance(error, UnexplainedError):
         return {"error": f"{error}; {outcome}. Without explain=true they are"}, 501
     if isinstance(error, OverloadedError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from functools import cached_property
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from starlette.exceptions import HTTPException
 from service.history.events import Events
 from service.history.log import EventLogError
 from service.http.access import Access, read_access
-from service.http.capacity import Threads, Work
+from service.http.capacity import Room, Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
@@ -38,7 +39,7 @@ class Served:
         self.not_ready: str | None = "the model is being loaded"
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
-        self.work, self.threads = Work(), Threads()
+        self.work, self.threads, self.room = Work(), Threads(), Room()
         self.access: Access | None = None
         self.rollout: Rollout | None = None
         self.figures: Figures | None = None  # by version, where there may be several
@@ -46,6 +47,7 @@ class Served:
         self.split: Split | None = None
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
+        self.closers: list[Callable[[], Awaitable[None]]] = []  # of servers beside HTTP, called at the end
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle; raises if it, or the log of events, cannot be served at all."""
