@@ -76,7 +76,8 @@ async def answer_batch(served: Served, request: Request, content: Content, defau
 
     Where none is asked for it is the `default`, else that of the table.
     """
-    predictor, limits = served.require_predictor(), served.limits
+    version, limits = served.require_version(), served.limits
+    predictor = version.predictor
     deadline = limits.deadline()
     try:
         kind = _kind_of(content_type(request))
@@ -85,7 +86,7 @@ async def answer_batch(served: Served, request: Request, content: Content, defau
             body = await read_body(request, limits, served.patience, limits.batch_bytes)
             bounds = Bounds(limits.batch_rows, limits.batch_bytes, deadline)
             rows = await served.threads.run(limits.in_threads, _read, kind, body, predictor, bounds)
-            scored = await score_rows(served, predictor, rows, deadline)
+            scored = await score_rows(served, version, rows, deadline)
             return await served.threads.run(limits.in_threads, _response, form, predictor, scored, content)
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "scored"))

@@ -71,7 +71,7 @@ async def _invoke(served: Served, request: Request) -> Response:
         if form is None:
             return await answer_body(served, request, version, body, deadline)
         records = _records(body, form, list(predictor.plan.record), limits.records)
-        prediction = await score(served, predictor, records, deadline) if records else None
+        prediction = await score(served, version, records, deadline) if records else None
     except REFUSED as error:
         return answer(*refusal(error, limits, "record", "scored"))
     if prediction is None:

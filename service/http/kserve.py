@@ -35,6 +35,7 @@ from service.http.tensors import (
     unpacked,
     without_empty,
 )
+from service.http.version import Version
 from service.predict.predictor import Predictor
 from service.predict.rows import Scored
 from service.records.reader import InvalidRecords, excerpt
@@ -88,7 +89,7 @@ def endpoints(served: Served) -> list[Endpoint]:
     for route in (MODEL, VERSION):
 
         def about(request: Request, route: str = route) -> dict[str, Any]:
-            return metadata(_asked(served, route, request))
+            return metadata(_asked(served, route, request).predictor)
 
         which = "of this version" if route == VERSION else "of any version"
         ready, infer = f"{route}/ready", f"{route}/infer"
@@ -119,19 +120,19 @@ def name_of(predictor: Predictor) -> tuple[str, str]:
     return name, version
 
 
-def check_name(predictor: Predictor, name: str, version: str | None) -> Predictor:
-    """Return the predictor if this is its name, and its version or any; raises BodyError, 404, if it is not."""
-    served = name_of(predictor)
-    if name != served[0] or (version and version != served[1]):
-        which = f"{excerpt(name)!r}{f', version {excerpt(version)!r}' if version else ''}"
-        raise BodyError(404, f"there is no model {which}; {served[0]!r}, version {served[1]!r}, is served")
-    return predictor
+def check_name(version: Version, name: str, wanted: str | None) -> Version:
+    """Return the version that answers if it is asked by its name and number, or any; raises BodyError, 404, if not."""
+    known, number = name_of(version.predictor)
+    if name != known or (wanted and wanted != number):
+        which = f"{excerpt(name)!r}{f', version {excerpt(wanted)!r}' if wanted else ''}"
+        raise BodyError(404, f"there is no model {which}; {known!r}, version {number!r}, is served")
+    return version
 
 
-def _asked(served: Served, route: str, request: Request) -> Predictor:
+def _asked(served: Served, route: str, request: Request) -> Version:
     scope = request.scope
     parts = parts_of(route, scope["path"].removeprefix(scope.get("root_path", "")))
-    return check_name(served.require_predictor(), parts["name"], parts.get("version"))
+    return check_name(served.require_version(), parts["name"], parts.get("version"))
 
 
 def _respond(content: Callable[[Request], Any]) -> Callable[[Request], Awaitable[Response]]:
@@ -148,7 +149,7 @@ async def _ready(served: Served, route: str | None, request: Request) -> Respons
     if served.not_ready is not None:
         return refuse(503, served.not_ready)
     try:
-        model = {"name": name_of(_asked(served, route, request))[0]} if route else {}
+        model = {"name": name_of(_asked(served, route, request).predictor)[0]} if route else {}
     except BodyError as error:
         return refuse(error.status, str(error))
     return answer({**model, "ready": True})
@@ -158,12 +159,13 @@ async def _infer(served: Served, route: str, request: Request) -> Response:
     limits = served.limits
     deadline = limits.deadline()
     try:
-        predictor = _asked(served, route, request)
+        version = _asked(served, route, request)
+        predictor = version.predictor
         with served.room.take(body_length(request, limits), ROOMS * limits.batch_bytes):
             inference, binary = await _read(served, request)
             wanted = check_outputs([output.name for output in inference.outputs], predictor)
             rows = rows_of(tensors_of(inference, binary), predictor.plan, limits.batch_rows)
-            scored = await score_rows(served, predictor, rows, deadline)
+            scored = await score_rows(served, version, rows, deadline)
             if len(rows) <= INLINE_RECORDS:
                 return _response(predictor, scored, inference, wanted)
             return await served.threads.run(limits.in_threads, _response, predictor, scored, inference, wanted)

@@ -15,9 +15,10 @@ from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
-from service.predict.predictor import Prediction, Predictor
+from service.predict.predictor import Prediction
 from service.predict.rows import Rows, Scored, WordyError
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
@@ -32,15 +33,21 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, Unexplain
 
 async def score(
     served: Served,
-    predictor: Predictor,
+    version: Version,
     records: Sequence[Any],
     deadline: float,
     *,
     single: bool = False,
     explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
-    begun = perf_counter()
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED.
+
+    All events that were accepted before the request came are taken in first, and if that fails its answer says so.
+    """
+    begun, predictor = perf_counter(), version.predictor
+    events = predictor.events
+    if events is not None and events.stale():
+        await served.threads.run(served.limits.in_threads, events.refresh)
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
@@ -48,6 +55,9 @@ async def score(
         prediction = predictor.predict(records, deadline)
     else:
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
+    if events is not None and (behind := events.behind()) is not None:
+        for warnings in prediction.warnings:
+            warnings.append(lacking(behind))
     served.metrics.scored(prediction.warnings, single)
     prediction = replace(prediction, ids=prediction_ids(len(records)))
     if served.figures is not None:
@@ -57,21 +67,32 @@ async def score(
     return prediction
 
 
-async def score_rows(served: Served, predictor: Predictor, rows: Rows, deadline: float) -> Scored:
+async def score_rows(served: Served, version: Version, rows: Rows, deadline: float) -> Scored:
     """Score the rows of a request, beside other requests unless they are few; count them; raises one of REFUSED.
 
     They are answered as the same records are by `score`.
     """
+    predictor, limits = version.predictor, served.limits
     if 0 < len(rows) <= INLINE_RECORDS:
         records = rows.records(range(len(rows)))
-        return scored_of(predictor, await score(served, predictor, records, deadline, single=len(rows) == 1))
-    begun, limits = perf_counter(), served.limits
+        return scored_of(predictor, await score(served, version, records, deadline, single=len(rows) == 1))
+    begun, events = perf_counter(), predictor.events
+    if events is not None and events.stale():
+        await served.threads.run(limits.in_threads, events.refresh)
     scored = await served.threads.run(limits.in_threads, predictor.predict_rows, rows, deadline, limits.batch_bytes)
+    if events is not None and (behind := events.behind()) is not None:
+        for place in range(len(rows)):
+            scored.warn(place, [*scored.warned.get(place, ()), lacking(behind)])
     served.metrics.scored(scored.warnings(), False)
     scored.ids = prediction_ids(len(rows))
     if served.figures is not None:
         served.figures.scored(predictor.name, perf_counter() - begun)
     return scored
+
+
+def lacking(behind: str) -> str:
+    """Return the warning of an answer whose history could not be read to its end."""
+    return f"the history may lack events: {behind}"
 
 
 def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dict[str, Any], int]:

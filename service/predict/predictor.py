@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from service.history.events import Events
 from service.history.state import State
 from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
@@ -69,6 +70,7 @@ class Predictor:
         self.histories = self._features.histories
         of_columns = self._features.of_columns
         self._columnar = Columnar(plan, model, self._reader, of_columns, PART) if of_columns else None
+        self.events: Events | None = None  # what adds to them, once it is there
 
     @property
     def thresholds(self) -> list[float]:

@@ -14,6 +14,7 @@ from service.http.kserve import check_name, check_outputs, metadata, name_of, se
 from service.http.scoring import INLINE_RECORDS, score_rows
 from service.http.served import Served
 from service.http.tensors import MISSING, TYPES, Tensor, output_tensors, packed, rows_of, unpacked, without_empty
+from service.http.version import Version
 from service.predict.predictor import Predictor
 from service.predict.rows import Scored
 from service.records.reader import excerpt
@@ -57,7 +58,7 @@ class Inference:
         """Say whether the model answers, by its name."""
         ready = self.served.not_ready is None
         if ready:
-            self._predictor(request.name, request.version)
+            self._version(request.name, request.version)
         return self._classes["ModelReadyResponse"](ready=ready)
 
     async def ServerMetadata(self, _: Any) -> Any:  # noqa: N802
@@ -66,22 +67,25 @@ class Inference:
 
     async def ModelMetadata(self, request: Any) -> Any:  # noqa: N802
         """Describe the model."""
-        return self._classes["ModelMetadataResponse"](**metadata(self._predictor(request.name, request.version)))
+        return self._classes["ModelMetadataResponse"](
+            **metadata(self._version(request.name, request.version).predictor)
+        )
 
     async def ModelInfer(self, request: Any) -> Any:  # noqa: N802
         """Answer the rows of tensors."""
         served = self.served
-        predictor, deadline = self._predictor(request.model_name, request.model_version), served.limits.deadline()
+        version, deadline = self._version(request.model_name, request.model_version), served.limits.deadline()
+        predictor = version.predictor
         wanted = check_outputs([output.name for output in request.outputs], predictor)
         limits, raw = served.limits, bool(request.raw_input_contents)
         with served.room.take(request.ByteSize(), ROOMS * limits.batch_bytes):
             rows = rows_of(tensors_of(request), predictor.plan, limits.batch_rows)
-            scored = await score_rows(served, predictor, rows, deadline)
+            scored = await score_rows(served, version, rows, deadline)
             answer = partial(self._response, predictor, scored, request.id, wanted, raw)
             return answer() if len(rows) <= INLINE_RECORDS else await served.threads.run(limits.in_threads, answer)
 
-    def _predictor(self, name: str, version: str) -> Predictor:
-        return check_name(self.served.require_predictor(), name, version)
+    def _version(self, name: str, wanted: str) -> Version:
+        return check_name(self.served.require_version(), name, wanted)
 
     def _response(self, predictor: Predictor, scored: Scored, identifier: str, wanted: Sequence[str], raw: bool) -> Any:
         name, version = name_of(predictor)

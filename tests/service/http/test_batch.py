@@ -294,3 +294,29 @@ def test_a_key_of_another_type_is_named(keyed: TestClient) -> None:
 
     assert response.status_code == 422
     assert "the column 'row' holds int64, and the model takes texts" in response.json()["error"]
+
+
+@pytest.mark.parametrize("count", [2, 200])
+def test_rows_see_all_events_that_were_accepted_before_or_say_that_they_do_not(
+    parcels: Served, parcel: dict[str, Any], count: int
+) -> None:
+    class Behind:
+        refreshed = 0
+
+        def stale(self) -> bool:
+            return True
+
+        def refresh(self) -> None:
+            self.refreshed += 1
+
+        def behind(self) -> str:
+            return "the database is away"
+
+    events: Any = Behind()
+    parcels.require_predictor().events = events
+
+    response = send(TestClient(Application(parcels)), STREAM, write_table(STREAM, table_of([parcel] * count)))
+
+    warnings = read(STREAM, response.content)["warnings"].to_pylist()
+    assert warnings == [["the history may lack events: the database is away"]] * count
+    assert events.refreshed == 1
