@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from anyio import to_thread
 from msgspec.structs import replace
 
 from service.frames.answers import scored_of
@@ -47,7 +48,7 @@ async def score(
     begun, predictor = perf_counter(), version.predictor
     events = predictor.events
     if events is not None and events.stale():
-        await served.threads.run(served.limits.in_threads, events.refresh)
+        await to_thread.run_sync(events.refresh)  # beside the threads that may be taken: single records wait for none
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)
@@ -78,11 +79,11 @@ async def score_rows(served: Served, version: Version, rows: Rows, deadline: flo
         return scored_of(predictor, await score(served, version, records, deadline, single=len(rows) == 1))
     begun, events = perf_counter(), predictor.events
     if events is not None and events.stale():
-        await served.threads.run(limits.in_threads, events.refresh)
+        await to_thread.run_sync(events.refresh)
     scored = await served.threads.run(limits.in_threads, predictor.predict_rows, rows, deadline, limits.batch_bytes)
     if events is not None and (behind := events.behind()) is not None:
         for place in range(len(rows)):
-            scored.warn(place, [*scored.warned.get(place, ()), lacking(behind)])
+            scored.warned.setdefault(place, []).append(lacking(behind))
     served.metrics.scored(scored.warnings(), False)
     scored.ids = prediction_ids(len(rows))
     if served.figures is not None:
