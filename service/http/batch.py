@@ -104,7 +104,9 @@ def _kind_of(given: str) -> str:
     if kind not in FORMATS:
         raise BodyError(415, f"the content type is {excerpt(given)!r}; send {', '.join(FORMATS)}")
     if find_spec("pyarrow") is None:
-        raise BodyError(501, "tables are not read here, as pyarrow is not installed; send records to /predict")
+        raise BodyError(
+            501, "no pyarrow is installed that reads tables (`bento: {extras: [arrow]}`); send records to /predict"
+        )
     return kind
 
 

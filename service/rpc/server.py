@@ -88,8 +88,8 @@ async def start(served: Served, host: str, port: int) -> Server:
         import grpc
     except ImportError as error:
         raise SettingError(
-            f"{PORT} is set, and {error.name} is not installed: install grpcio and protobuf beside the service, or "
-            f"leave {PORT} away"
+            f"{PORT} is set, and {error.name} is not installed: install grpcio and protobuf beside the service "
+            f"(`bento: {{extras: [grpc]}}`), or leave {PORT} away"
         ) from None
     longest = served.limits.batch_bytes + ENVELOPE_BYTES
     options = [
