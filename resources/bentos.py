@@ -27,7 +27,15 @@ SERVICE = Path(__file__).resolve().parent.parent / "service"
 _RUNTIME = (
     "bentoml duckdb httptools msgspec numpy onnxruntime-gpu prometheus-client pyarrow setuptools starlette uvloop"
 )
-_OF_SERVICES = ("SEXTANT_EVENTS", "SEXTANT_BUNDLE", "SEXTANT_MAX_", "SEXTANT_DRAIN_")  # settings that only they read
+# Settings that only a running service reads.
+_OF_SERVICES = (
+    "SEXTANT_ACCESS_LOG",
+    "SEXTANT_BUNDLE",
+    "SEXTANT_DRAIN_",
+    "SEXTANT_EVENTS",
+    "SEXTANT_MAX_",
+    "SEXTANT_PREDICTIONS",
+)
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)

@@ -79,3 +79,8 @@ class ModelService:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    def close(self) -> None:
+        """Write what the logs of predictions and of requests have gathered."""
+        served.close()

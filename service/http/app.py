@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
@@ -19,6 +20,7 @@ from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
 from service.http.served import Served
+from service.http.trace import begin
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
@@ -98,6 +100,7 @@ class Application:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
+        trace = begin(scope["headers"])
         try:
             response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
         except ClientDisconnect:
@@ -106,13 +109,15 @@ class Application:
             response = refuse(error.status_code, error.detail)
             response.headers.update(error.headers or {})
         except Exception:
-            logger.exception("%s %s failed", scope["method"], path)
-            response = refuse(500, "the service failed on this request; its log says why")
-        headers = [*response.raw_headers, *self.served.headers]
+            response = _failed(scope["method"], path)
+        headers = [*response.raw_headers, *self.served.headers, *trace.headers()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
         route = path if path in self._table else ELSEWHERE
-        self.served.metrics.answered(route, response.status_code, perf_counter() - begun)
+        seconds = perf_counter() - begun
+        self.served.metrics.answered(route, response.status_code, seconds, trace.refusal)
+        if self.served.access is not None:
+            self.served.access.add(scope, route, response.status_code, len(response.body), seconds, trace)
 
     def _endpoint(self, path: str, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
@@ -124,3 +129,10 @@ class Application:
             allowed = ", ".join(by_method)
             raise HTTPException(405, f"{path} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
         return by_method[method]
+
+
+def _failed(method: str, path: str) -> Response:
+    """Log the exception that is being handled; return an answer whose id leads to it."""
+    error_id = token_hex(8)
+    logger.exception("%s %s failed, error id %s", method, path, error_id)
+    return answer({"error": "the service failed on this request; its log says why", "error_id": error_id}, 500)

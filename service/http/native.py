@@ -14,6 +14,7 @@ from service.http.bodies import read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
+from service.http.trace import current
 from service.predict import answers
 from service.predict.predictor import Predictor
 from service.records.reader import record_schema
@@ -82,6 +83,7 @@ async def _accept(served: Served, request: Request) -> Response:
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
+        current.get().records = len(rows)
         return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

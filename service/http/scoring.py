@@ -11,6 +11,7 @@ from anyio import to_thread
 from service.http.bodies import BodyError
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.trace import current
 from service.predict.predictor import Prediction, Predictor
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
@@ -26,11 +27,17 @@ async def score(
     served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
 ) -> Prediction:
     """Score the records of a request, and count them; raises one of REFUSED."""
+    current.get().records = len(records)
     if len(records) <= INLINE_RECORDS and predictor.is_quick:
-        prediction = predictor.predict(records, deadline)
-    else:
-        prediction = await to_thread.run_sync(predictor.predict, records, deadline)
-    served.metrics.scored(prediction.warnings, single)
+        return _score(served, predictor, records, deadline, single)
+    return await to_thread.run_sync(_score, served, predictor, records, deadline, single)
+
+
+def _score(served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, single: bool) -> Prediction:
+    prediction = predictor.predict(records, deadline)
+    served.metrics.scored(predictor, prediction, single)
+    if served.predictions is not None:
+        served.predictions.add(predictor, prediction, current.get().request_id)
     return prediction
 
 
@@ -40,6 +47,7 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, InvalidRecords):
         return _problems(error, noun, outcome), 422
     if isinstance(error, OutOfTimeError):
+        current.get().refusal = "out_of_time"
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
     assert isinstance(error, BodyError)

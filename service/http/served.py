@@ -11,11 +11,14 @@ from starlette.exceptions import HTTPException
 
 from service.history.events import Events
 from service.history.log import EventLog, EventLogError
+from service.http.access import AccessLog, open_access_log
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor, load_predictor
+from service.predictions.log import PredictionLog, open_predictions
+from service.predictions.settings import PredictionSettingError
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -31,6 +34,8 @@ class Served:
         self.limits, self.patience = Limits(), Patience()
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
+        self.predictions: PredictionLog | None = None
+        self.access: AccessLog | None = None
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle, replay its golden records, and take in the events of the log.
@@ -58,11 +63,28 @@ class Served:
         """
         try:
             self.limits = read_limits(os.environ)
+            self.access = open_access_log(os.environ)
             self.load(folder, log_folder)
+            self.predictions = open_predictions(os.environ, self.require_predictor())
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError)
+            explained = isinstance(error, BundleError | EventLogError | SettingError | PredictionSettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
+        self.watch()
+
+    def watch(self) -> None:
+        """Show the figures of the model, of 0 at first, and those of the logs."""
+        if self.predictor is not None:
+            self.metrics.tallies.show(self.predictor)
+        for log in (self.predictions, self.access):
+            if log is not None:
+                self.metrics.add(log)
+
+    def close(self) -> None:
+        """Write what the logs have gathered; called once nobody is answered any more."""
+        for log in (self.predictions, self.access):
+            if log is not None:
+                log.close()
 
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""

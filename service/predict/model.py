@@ -23,6 +23,9 @@ CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 BINARY = Task()
 
+# Training keeps as many categories of a column as this: one that has fewer has all of them.
+MOST_CATEGORIES = 255
+
 T = TypeVar("T")
 
 
@@ -38,6 +41,7 @@ class _Threshold(msgspec.Struct):
 
 class _Reference(msgspec.Struct):
     threshold: _Threshold | None = None
+    quantiles: list[float] = []
     targets: dict[str, _Reference] = {}
 
 
@@ -54,12 +58,17 @@ class _Declared(msgspec.Struct):
     tables: dict[str, _Table] = {}
 
 
+class _Encoder(msgspec.Struct):
+    categories: dict[str, list[str]] = {}
+
+
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
     `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
     `keys` are the columns that name a row of the examples' table, which no feature is made of; `usual` is what
-    was usual in training.
+    was usual in training, and `categories` are those that it knows of each categorical feature;
+    `quantiles` are those of a regression's answers to validation rows.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -75,6 +84,8 @@ class Model:
         self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
         self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
+        self.quantiles = _carried(session, "sextant.reference", _Reference).quantiles
+        self.categories = _carried(session, "sextant.encoder", _Encoder).categories
         self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)

@@ -12,11 +12,12 @@ import numpy as np
 
 from service.history.state import State
 from service.plan.document import BundleError, Plan
+from service.plan.parts import ColumnFeature
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
 from service.predict.features import FeatureBuilder, Matrices
-from service.predict.model import Model, load_model
+from service.predict.model import MOST_CATEGORIES, Model, load_model
 from service.records.deadline import check_time
 from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
 from service.records.usual import Usual
@@ -36,10 +37,15 @@ class Golden(msgspec.Struct, frozen=True):
 
 
 class Prediction(msgspec.Struct, frozen=True):
-    """The score of each record, or where there are many classes or targets that of each, and its warnings."""
+    """The score of each record, or where there are many classes or targets that of each, and its warnings.
+
+    `records` are as they were read, and `parts` their features.
+    """
 
     scores: list[Score]
     warnings: list[list[str]]
+    records: list[Record] = []
+    parts: list[Matrices] = []
 
 
 class Predictor:
@@ -52,7 +58,7 @@ class Predictor:
         self.coordinates = {**coordinates, "providers": model.providers}
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
-        self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
+        self._reader = RecordReader(plan, Usual(plan.record, model.usual, _all_categories(plan, model)).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
 
@@ -77,7 +83,7 @@ class Predictor:
         Raises InvalidRecords with the problems of all of them, and OutOfTimeError once the deadline is over.
         """
         read, state = self._reader.read(records), self.histories.state
-        scores, warnings = list[Score](), list[list[str]]()
+        scores, warnings, parts = list[Score](), list[list[str]](), list[Matrices]()
         for start in range(0, len(read), PART):
             check_time(deadline)
             part = read[start : start + PART]
@@ -89,7 +95,8 @@ class Predictor:
                 raise self._unanswerable(part, start, state, np.isfinite(answers))
             scores += listed
             warnings += matrices.warnings
-        return Prediction(scores, warnings)
+            parts.append(matrices)
+        return Prediction(scores, warnings, read, parts)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
@@ -122,6 +129,16 @@ class Predictor:
             shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
             raise BundleError(self.plan.golden, [f"its records have {shapes}"])
         return float(np.max(np.abs(scores - expected)))
+
+
+def _all_categories(plan: Plan, model: Model) -> dict[str, list[str]]:
+    """Return the categories of the columns of which the model knows all that training had."""
+    columns = {feature.name: feature.column for feature in plan.features if isinstance(feature, ColumnFeature)}
+    return {
+        columns[name]: known
+        for name, known in model.categories.items()
+        if name in columns and 0 < len(known) < MOST_CATEGORIES and plan.record[columns[name]] == "text"
+    }
 
 
 def _unanswered(index: int, column: str | None = None, value: Any = None) -> Problem:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from service.plan.parts import ColumnType
+from service.records.notices import Notice, notice
 from service.records.reader import FLOAT32_MAX, excerpt
 
 MARGIN = 0.5  # of the range of a column's numbers, by which one must be beyond it to be warned of
@@ -36,38 +37,61 @@ class UsualColumn(msgspec.Struct, frozen=True):
 
 
 class Usual:
-    """Warns about the values of a record that training had not; those that it had are seen by one look of msgspec."""
+    """Warns about the values of a record that training had not; those that it had are seen by one look of msgspec.
 
-    def __init__(self, record: Mapping[str, ColumnType], columns: Mapping[str, UsualColumn]) -> None:
-        self._columns = {name: column for name, column in columns.items() if name in record}
+    `categories` are all that training had of a column of texts; where it had more than a model knows, any is usual.
+    """
+
+    def __init__(
+        self,
+        record: Mapping[str, ColumnType],
+        columns: Mapping[str, UsualColumn],
+        categories: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._categories = {name: frozenset(known) for name, known in (categories or {}).items()}
+        about = dict.fromkeys(self._categories, UsualColumn(1.0)) | dict(columns)
+        self._columns = {name: column for name, column in about.items() if name in record}
         fields = {f"column_{position}": name for position, name in enumerate(self._columns)}
         types: list[Any] = [
-            (field, _usual_type(record[name], self._columns[name]))
-            if self._columns[name].missing < RARE
-            else (field, _usual_type(record[name], self._columns[name]) | None, None)
+            (field, kind) if self._columns[name].missing < RARE else (field, kind | None, None)
             for field, name in fields.items()
+            for kind in [_usual_type(record[name], self._columns[name], self._categories.get(name))]
         ]
         self._row = msgspec.defstruct("UsualRow", types, rename=fields, kw_only=True)
         self._limits = [
-            (name, column.missing < RARE, column.near if record[name] == "number" else None)
+            (name, column.missing < RARE, column.near if record[name] == "number" else None, self._categories.get(name))
             for name, column in self._columns.items()
         ]
 
-    def warnings(self, row: Mapping[str, Any]) -> list[str]:
+    def warnings(self, row: Mapping[str, Any]) -> list[Notice]:
         """Return a warning for each value of a sound record that is unusual."""
         try:
             msgspec.convert(row, self._row)
         except msgspec.ValidationError:
-            return [
-                _warning(name, row.get(name), self._columns[name])
-                for name, always_there, near in self._limits
-                if (always_there if (value := row.get(name)) is None else near and not near[0] <= value <= near[1])
-            ]
+            return list(self._unusual(row))
         return []
 
+    def _unusual(self, row: Mapping[str, Any]) -> Iterator[Notice]:
+        for name, always_there, near, categories in self._limits:
+            value = row.get(name)
+            if value is None or (value == "" and categories is not None):  # of categories, the model reads it so
+                if always_there:
+                    share = f"{self._columns[name].missing:.1%}"
+                    yield notice("missing", name, [], f"{name} is missing, as in {share} of the rows of training")
+            elif near and not near[0] <= value <= near[1]:
+                trained = f"{self._columns[name].lowest:.6g} to {self._columns[name].highest:.6g}"
+                text = f"{name} {excerpt(value)} is far from training, where it was from {trained}"
+                yield notice("far", name, [name], text)
+            elif categories is not None and value not in categories:
+                text = f"{name} {excerpt(value)!r} is new to the model, which knows {len(categories)} others"
+                yield notice("new_category", name, [name], text)
 
-def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
+
+def _usual_type(kind: ColumnType, column: UsualColumn, categories: Collection[str] | None) -> Any:
     """Return msgspec's type of the values that are usual."""
+    if categories is not None:
+        missing = [] if column.missing < RARE else [""]
+        return Literal[(*sorted(categories), *missing)]
     if kind != "number":
         return {"text": str, "time": str, "flag": bool}[kind]
     if (near := column.near) is None:
@@ -77,11 +101,3 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
     if least in INT64 and most in INT64:
         usual |= Annotated[int, Meta(ge=least, le=most)]
     return usual
-
-
-def _warning(name: str, value: Any, column: UsualColumn) -> str:
-    """Return what is unusual in a value."""
-    if value is None:
-        return f"{name} is missing, as in {column.missing:.1%} of the rows of training"
-    trained = f"{column.lowest:.6g} to {column.highest:.6g}"
-    return f"{name} {excerpt(value)} is far from training, where it was from {trained}"

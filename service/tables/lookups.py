@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError
 from service.plan.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
 from service.records.keys import Key, time_text
+from service.records.notices import Kind, Notice, notice
 from service.records.reader import MICROSECOND, SECOND_US, Record
 from service.tables.files import (
     categorical_matrix,
@@ -28,7 +29,7 @@ from service.tables.files import (
 
 MISSING_ROW = -1  # the last row of every table holds what a record without a row gets
 
-Match = tuple[int, str | None]  # a row of the table, and a warning for the caller
+Match = tuple[int, Notice | None]  # a row of the table, and a warning for the caller
 
 
 class Table:
@@ -41,6 +42,10 @@ class Table:
         self.key = Key(lookup.on)
         self.numeric = numeric
         self.categorical = categorical
+
+    def no_row(self, kind: Kind, why: str) -> Match:
+        """Return that there is no row for a record, and why."""
+        return MISSING_ROW, notice(kind, self.name, self.key.on, f"{self.name}: {why}")
 
 
 class Finder(Protocol):
@@ -63,10 +68,10 @@ class StaticFinder:
     def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
-            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
+            return self.table.no_row("missing_key", f"no row, for {self.table.key.absent(record)}")
         row = self._rows.get(key)
         if row is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
+            return self.table.no_row("unseen_key", f"no row for {self.table.key.text(record)}")
         return row, None
 
 
@@ -83,21 +88,21 @@ class LatestFinder:
     def find(self, record: Record) -> Match:
         key = self.table.key.of(record)
         if key is None:
-            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
+            return self.table.no_row("missing_key", f"no row, for {self.table.key.absent(record)}")
         span = self._spans.get(key)
         if span is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
+            return self.table.no_row("unseen_key", f"no row for {self.table.key.text(record)}")
         row = self._bisect(self._times, record.cutoff_us, *span) - 1
         if row < span[0]:
             sought = f"{self.table.key.text(record)} up to the cutoff {time_text(record.cutoff_us)}"
-            return MISSING_ROW, f"{self.table.name}: no row for {sought}"
+            return self.table.no_row("too_early", f"no row for {sought}")
         if self._valid_for_us is not None and self._times[row] < record.cutoff_us - self._valid_for_us:
-            return MISSING_ROW, self._too_old(record, row, self._valid_for_us)
+            return self.table.no_row("too_old", self._too_old(record, row, self._valid_for_us))
         return row, None
 
     def _too_old(self, record: Record, row: int, valid_for_us: int) -> str:
         return (
-            f"{self.table.name}: the latest row for {self.table.key.text(record)} is of {time_text(self._times[row])}, "
+            f"the latest row for {self.table.key.text(record)} is of {time_text(self._times[row])}, "
             f"more than {valid_for_us * MICROSECOND} before the cutoff {time_text(record.cutoff_us)}"
         )
 

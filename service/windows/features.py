@@ -10,6 +10,7 @@ from itertools import chain
 from service.plan.document import Plan
 from service.plan.parts import WindowFeature, WindowLookup
 from service.records.keys import Key
+from service.records.notices import notice
 from service.records.reader import SECOND_US, Record
 from service.windows.aggregates import Aggregate, aggregate_of
 from service.windows.indexed import Indexed
@@ -43,10 +44,11 @@ class Windows:
             key = block.key.of(record)
             events = None if key is None else indexed.find(key)
             if key is None:
-                warnings.append(f"{block.name}: no history, for {block.key.absent(record)}")
+                text = f"{block.name}: no history, for {block.key.absent(record)}"
+                warnings.append(notice("missing_key", block.name, [], text))
             elif events is None:
                 of_key = f" for {block.key.text(record)}" if block.key.on else ""
-                warnings.append(f"{block.name}: no history{of_key}")
+                warnings.append(notice("unseen_key", block.name, block.key.on, f"{block.name}: no history{of_key}"))
             series, first, last = events or (indexed.series, 0, 0)
             stop = block.bisect(series.times, cutoff_us, first, last)
             for window_us, aggregates in block.windows:

@@ -1,0 +1,162 @@
+"""Tallies: what a model was asked and has answered, counted so that a request hardly takes longer for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.predict.answers import decided, likeliest
+from service.predict.predictor import Prediction, Predictor
+
+if TYPE_CHECKING:
+    from prometheus_client import Metric
+
+SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))  # the upper bounds of the buckets of probabilities
+COUNTED_AT_ONCE = 500  # rows whose numbers wait to be counted together
+MOST_MODELS = 4  # that are shown beside each other, the last ones
+
+YES, NO = "yes", "no"
+
+
+class Scores:
+    """A histogram of scores, and how often each decision was made; of several targets there is one for each."""
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self.bounds = [*bounds, float("inf")]
+        self.counts, self.sum = [0] * len(self.bounds), 0.0
+        self.decisions = Counter[str]()
+
+    def add(self, scores: Sequence[float], decisions: Iterable[str]) -> None:
+        """Count some scores, and the decisions that were made by them."""
+        for score in scores:
+            self.counts[bisect_left(self.bounds, score)] += 1
+        self.sum += sum(scores)
+        self.decisions.update(decisions)
+
+
+class Tally:
+    """The figures of one model: values, those that are missing or unknown by feature, warnings, scores, decisions.
+
+    Numbers are looked at only once there are many, or when somebody asks.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        inputs = predictor.model.inputs
+        self.name, self.task, self.thresholds = predictor.name, predictor.plan.task, predictor.thresholds
+        self.rows = 0
+        self.numeric, self.categorical = list(inputs.numeric), list(inputs.categorical)
+        self.missing = Counter[str](dict.fromkeys([*self.numeric, *self.categorical], 0))
+        known = [predictor.model.categories.get(name) for name in self.categorical]
+        self.unknown = Counter[str]({name: 0 for name, levels in zip(self.categorical, known, strict=True) if levels})
+        self.warnings = Counter[tuple[str, str]]()
+        bounds = predictor.model.quantiles if self.task.kind == "regression" else SHARES
+        self.scores = {target: Scores(bounds) for target in self.task.targets or ("",)}
+        self._levels = [None if levels is None else frozenset(levels) for levels in known]
+        self._lock = Lock()
+        self._numbers, self._scores = list[NDArray[np.float32]](), list[Any]()
+
+    def add(self, prediction: Prediction) -> None:
+        """Count what one request was answered."""
+        with self._lock:
+            self.rows += len(prediction.scores)
+            self._scores += prediction.scores
+            for notices in prediction.warnings:
+                for text in notices:
+                    self.warnings[getattr(text, "kind", "other"), getattr(text, "about", "")] += 1
+            for part in prediction.parts:
+                if self.categorical:
+                    self._add_categories(part.categorical.tolist())
+                if self.numeric:
+                    self._numbers.append(part.numeric[:, : len(self.numeric)])
+            if len(self._scores) >= COUNTED_AT_ONCE:
+                self._count()
+
+    def shown(self) -> Tally:
+        """Return this tally once all is counted."""
+        with self._lock:
+            self._count()
+        return self
+
+    def _add_categories(self, rows: Sequence[Sequence[str]]) -> None:
+        """Count at once, as texts may be long, and should not wait."""
+        for row in rows:
+            for place, text in enumerate(row):
+                if not text:
+                    self.missing[self.categorical[place]] += 1
+                elif (levels := self._levels[place]) is not None and text not in levels:
+                    self.unknown[self.categorical[place]] += 1
+
+    def _count(self) -> None:
+        """Count the numbers that wait."""
+        if self._numbers:
+            missing = np.isnan(np.concatenate(self._numbers)).sum(axis=0)
+            self.missing.update(dict(zip(self.numeric, missing.tolist(), strict=True)))
+        self._count_scores(self._scores)
+        self._numbers.clear()
+        self._scores.clear()
+
+    def _count_scores(self, scores: Sequence[Any]) -> None:
+        if self.task.targets:
+            decisions = [decided(probabilities, self.thresholds) for probabilities in scores]
+            for at, counted in enumerate(self.scores.values()):
+                counted.add([row[at] for row in scores], [YES if row[at] else NO for row in decisions])
+        elif self.task.kind == "multiclass":
+            self.scores[""].add([max(row) for row in scores], [likeliest(self.task, row) for row in scores])
+        else:
+            cut = self.thresholds[0] if self.thresholds else None
+            self.scores[""].add(scores, [] if cut is None else [YES if score >= cut else NO for score in scores])
+
+
+class Tallies:
+    """The tallies of the models that a process has answered with; of many in turn, those of the last ones."""
+
+    def __init__(self) -> None:
+        self._tallies: dict[str, Tally] = {}
+
+    def add(self, predictor: Predictor, prediction: Prediction) -> None:
+        """Count what one request was answered by a predictor."""
+        tally = self._tallies.get(predictor.name)
+        if tally is None:
+            tally = self.show(predictor)
+        tally.add(prediction)
+
+    def show(self, predictor: Predictor) -> Tally:
+        """Show the figures of a model, all 0 until it has answered."""
+        tally = self._tallies.setdefault(predictor.name, Tally(predictor))
+        for name in list(self._tallies)[:-MOST_MODELS]:
+            self._tallies.pop(name, None)
+        return tally
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures, as prometheus_client asks for them."""
+        from prometheus_client.core import CounterMetricFamily as Count
+        from prometheus_client.core import HistogramMetricFamily as Histogram
+
+        records = Count("sextant_records", "Records that were answered", labels=["model"])
+        missing = Count("sextant_missing_values", "Records without a value, by feature", labels=["model", "feature"])
+        unknown = Count("sextant_unknown_values", "Records with a category unknown to it", labels=["model", "feature"])
+        warnings = Count("sextant_warnings", "Warnings, by kind and column or table", labels=["model", "kind", "about"])
+        scores = Histogram("sextant_score", "Scores; of classes the greatest one", labels=["model", "target"])
+        decisions = Count("sextant_decisions", "Decisions, or classes", labels=["model", "target", "decision"])
+        for name, tally in [(name, tally.shown()) for name, tally in list(self._tallies.items())]:
+            records.add_metric([name], tally.rows)
+            for feature, count in tally.missing.items():
+                missing.add_metric([name, feature], count)
+            for feature, count in tally.unknown.items():
+                unknown.add_metric([name, feature], count)
+            for (kind, about), count in sorted(tally.warnings.items()):
+                warnings.add_metric([name, kind, about], count)
+            for target, counted in tally.scores.items():
+                cumulated = zip(counted.bounds, accumulate(counted.counts), strict=True)
+                buckets = [("+Inf" if bound == float("inf") else repr(bound), count) for bound, count in cumulated]
+                scores.add_metric([name, target], buckets, counted.sum)
+                for decision, count in sorted(counted.decisions.items()):
+                    decisions.add_metric([name, target, decision], count)
+        yield from (records, missing, unknown, warnings, scores, decisions)

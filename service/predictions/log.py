@@ -1,0 +1,248 @@
+"""The prediction log: what was answered, gathered in memory and written by a thread that no answer waits for."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, date, datetime
+from itertools import chain, repeat
+from secrets import token_hex
+from threading import Event, Lock, Thread
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+from service.predict.ids import prediction_ids
+from service.predict.predictor import Prediction, Predictor
+from service.predictions.layout import Layout, Row
+from service.predictions.settings import (
+    NAMES,
+    PredictionSettingError,
+    PredictionSettings,
+    check_columns,
+    read_settings,
+)
+from service.predictions.store import Store
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    from prometheus_client import Metric
+
+logger = logging.getLogger("bentoml.sextant")
+
+LOOKED_AFTER_S = 0.2
+ROWS_AT_ONCE = 100  # that are made columns, about a millisecond, before answers have their turn
+LONGEST_WAIT_S = 30.0  # between two tries, while the store is away
+SAID_AFTER_S = 60.0  # between two lines of the log about losses
+CLOSED_AFTER_S = 10.0  # from when the last files, at the end of a service, are given up
+REASONS = ("full", "failed", "ended")
+
+
+class File(NamedTuple):
+    """A file that is to be written, and the number of rows in it."""
+
+    path: str
+    content: pa.Buffer
+    rows: int
+
+
+class PredictionLog:
+    """Keeps what was answered until it is in the store, as long as it has room for it; what it loses is counted.
+
+    Its thread makes columns of what has been answered every moment, and files of them every `seconds`; where the
+    store does not take these, they wait.
+    """
+
+    def __init__(self, settings: PredictionSettings, store: Store | None = None) -> None:
+        import pyarrow.parquet  # noqa: F401  # a Bento without it should say so at its start
+
+        self.settings, self.store = settings, store or Store(settings.url)
+        self.written, self.rows_waiting, self.bytes_waiting = 0, 0, 0
+        self.lost = Counter[str](dict.fromkeys(REASONS, 0))
+        self.worker, self._files_made = token_hex(4), 0
+        self._layouts: dict[tuple[str, str], Layout] = {}
+        self._lock, self._ended = Lock(), Event()
+        self._rows = deque[tuple[int, list[Row]]]()
+        self._batches: dict[tuple[Layout, date], list[pa.RecordBatch]] = {}
+        self._rows_gathered, self._since = 0, time.monotonic()
+        self._files = deque[File]()
+        self._tries, self._next_try, self._said = 0, 0.0, 0
+        self._said_at = -SAID_AFTER_S
+        self._thread = Thread(target=self._run, name="prediction log", daemon=True)
+        self._thread.start()
+
+    def add(self, predictor: Predictor, prediction: Prediction, request: bytes) -> None:
+        """Log what one request was answered; where there is no room, count it as lost."""
+        layout = self.layout(predictor)
+        rows = self._sampled(layout, prediction, request.decode())
+        size = layout.size(row.record for row in rows)
+        with self._lock:
+            if self.bytes_waiting + size > self.settings.most_bytes or self._ended.is_set():
+                self.lost["ended" if self._ended.is_set() else "full"] += len(rows)
+                return
+            self.bytes_waiting += size
+            self.rows_waiting += len(rows)
+            self._rows.append((size, rows))
+
+    def layout(self, predictor: Predictor) -> Layout:
+        """Return the columns of a model's predictions."""
+        key = predictor.name, predictor.id
+        if (layout := self._layouts.get(key)) is None:
+            layout = self._layouts[key] = Layout(predictor, self.settings)
+        return layout
+
+    def close(self) -> None:
+        """Write what waits, for some seconds, and end; what could not be written is counted as lost."""
+        with self._lock:  # so that nobody adds anything after the thread has looked for the last time
+            self._ended.set()
+        self._thread.join(CLOSED_AFTER_S + 1.0)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures, as prometheus_client asks for them."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        written = "Predictions that are in the store"
+        yield CounterMetricFamily("sextant_predictions_logged", written, value=self.written)
+        lost = CounterMetricFamily("sextant_predictions_lost", "Predictions that the log lacks", labels=["reason"])
+        for reason in REASONS:
+            lost.add_metric([reason], self.lost[reason])
+        yield lost
+        yield GaugeMetricFamily("sextant_predictions_waiting", "Predictions to be written", value=self.rows_waiting)
+        size = "Bytes of predictions that are to be written"
+        yield GaugeMetricFamily("sextant_predictions_waiting_bytes", size, value=self.bytes_waiting)
+
+    def _sampled(self, layout: Layout, prediction: Prediction, request: str) -> list[Row]:
+        """Return the rows of a request, without those that are not of the share."""
+        count, at_us = len(prediction.scores), time.time_ns() // 1000
+        numbers: Iterable[Any] = repeat(None, count)
+        categories: Iterable[Any] = repeat(None, count)
+        if layout.has_features:
+            numbers = chain.from_iterable(part.numeric for part in prediction.parts)
+            categories = chain.from_iterable(part.categorical for part in prediction.parts)
+        columns = (prediction.records, prediction.scores, prediction.warnings, numbers, categories)
+        alike = repeat(layout), repeat(at_us), repeat(request)
+        rows = list(map(Row, *alike, prediction_ids(count), *columns))
+        if self.settings.share < 1.0:
+            below = self.settings.share * 2**32
+            rows = [row for row in rows if crc32(row.id.encode()) < below]
+        return rows
+
+    def _run(self) -> None:
+        while not self._ended.wait(LOOKED_AFTER_S):
+            self._gather()
+            if time.monotonic() >= self._since + self.settings.seconds:
+                self._make_files()
+            self._write()
+        deadline = time.monotonic() + CLOSED_AFTER_S
+        self._gather()
+        self._make_files()
+        self._next_try = 0.0
+        while self._files and time.monotonic() < deadline:
+            self._write()
+            time.sleep(0.0 if not self._tries else LOOKED_AFTER_S)
+        self._forget("ended", sum(file.rows for file in self._files))
+        self._said_at = -SAID_AFTER_S
+        self._say_losses()
+
+    def _gather(self) -> None:
+        """Make columns of the rows that were added, some at a time: requests are answered between them."""
+        while self._rows:
+            size, rows = self._rows.popleft()
+            while self._rows and len(rows) < ROWS_AT_ONCE:
+                more_bytes, more = self._rows.popleft()
+                size, rows = size + more_bytes, rows + more
+            gathered = 0
+            for start in range(0, len(rows), ROWS_AT_ONCE):
+                gathered += self._add_batches(rows[start : start + ROWS_AT_ONCE])
+                if self._rows_gathered >= self.settings.rows:
+                    self._make_files()
+                time.sleep(0)
+            with self._lock:
+                self.bytes_waiting += gathered - size
+
+    def _add_batches(self, rows: list[Row]) -> int:
+        """Add rows to the columns of their model and day; return how many bytes they take there."""
+        by_file: dict[tuple[Layout, date], list[Row]] = {}
+        for row in rows:
+            by_file.setdefault((row.layout, datetime.fromtimestamp(row.at_us / 1e6, UTC).date()), []).append(row)
+        size = 0
+        for (layout, day), some in by_file.items():
+            try:
+                batch = layout.batch(some)
+            except Exception:  # of a value that nobody thought of; without this thread all others would be lost too
+                logger.exception("%d predictions of %s cannot be logged", len(some), layout.model)
+                self._forget("failed", len(some))
+                continue
+            self._batches.setdefault((layout, day), []).append(batch)
+            self._rows_gathered += len(some)
+            size += batch.nbytes
+        return size
+
+    def _make_files(self) -> None:
+        """Make files of all columns."""
+        self._since = time.monotonic()
+        batches, self._batches, self._rows_gathered = self._batches, {}, 0
+        for (layout, day), some in batches.items():
+            content, rows = _parquet(some), sum(batch.num_rows for batch in some)
+            with self._lock:
+                self.bytes_waiting += content.size - sum(batch.nbytes for batch in some)
+            self._files_made += 1
+            moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
+            name = f"{moment}-{self.worker}-{self._files_made}.parquet"
+            self._files.append(File(f"{layout.use_case}/date={day}/{name}", content, rows))
+
+    def _write(self) -> None:
+        """Write the files that wait, in their order, unless the store did not take one a moment ago."""
+        self._say_losses()
+        while self._files and time.monotonic() >= self._next_try:
+            file = self._files[0]
+            try:
+                self.store.put(file.path, file.content)
+            except (OSError, ValueError, RuntimeError) as error:  # one of which all errors of pyarrow are
+                pause = min(2.0**self._tries, LONGEST_WAIT_S)
+                self._tries, self._next_try = self._tries + 1, time.monotonic() + pause
+                logger.warning("%s does not take predictions, tried again in %g s: %s", self.store.url, pause, error)
+                return
+            self._tries = 0
+            self._files.popleft()
+            self.written += file.rows
+            self._forget("", file.rows, file.content.size)
+
+    def _forget(self, reason: str, rows: int, size: int = 0) -> None:
+        """Take rows that do not wait any more from the figures; without a reason they are not lost."""
+        with self._lock:
+            self.rows_waiting -= rows
+            self.bytes_waiting -= size
+            if reason:
+                self.lost[reason] += rows
+
+    def _say_losses(self) -> None:
+        total = self.lost.total()
+        if total and total != self._said and time.monotonic() >= self._said_at + SAID_AFTER_S:
+            self._said, self._said_at = total, time.monotonic()
+            logger.error("%d predictions are lost: %s", total, dict(self.lost))
+
+
+def open_predictions(environment: Mapping[str, str], predictor: Predictor) -> PredictionLog | None:
+    """Return the log of predictions that the environment asks for, None: it asks for none.
+
+    Raises PredictionSettingError for settings that cannot be used, or not with this model.
+    """
+    settings = read_settings(environment)
+    if settings is None:
+        return None
+    check_columns(settings, Layout(predictor, settings).columns)
+    try:
+        return PredictionLog(settings)
+    except ImportError as error:
+        raise PredictionSettingError(f"{NAMES['url']} needs pyarrow, which is not there: {error}") from None
+
+
+def _parquet(batches: list[pa.RecordBatch]) -> pa.Buffer:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    stream = pa.BufferOutputStream()
+    pq.write_table(pa.Table.from_batches(batches), stream, compression="zstd")
+    return stream.getvalue()
