@@ -20,11 +20,13 @@ from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
 from service.http.served import Served
-from service.http.trace import begin
+from service.http.trace import Trace, begin
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
+
+GONE = 499  # the status, as nginx counts it, of a request whose client did not wait
 
 PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
 
@@ -104,7 +106,8 @@ class Application:
         try:
             response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
         except ClientDisconnect:
-            return logger.info("%s %s: the client went away", scope["method"], path)
+            logger.info("%s %s: the client went away", scope["method"], path)
+            return self._note(scope, path, GONE, 0, perf_counter() - begun, trace)
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
             response.headers.update(error.headers or {})
@@ -113,11 +116,14 @@ class Application:
         headers = [*response.raw_headers, *self.served.headers, *trace.headers()]
         await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await send({"type": "http.response.body", "body": response.body})
+        self._note(scope, path, response.status_code, len(response.body), perf_counter() - begun, trace)
+
+    def _note(self, scope: Scope, path: str, status: int, size: int, seconds: float, trace: Trace) -> None:
+        """Count a request that is over, and log it where that is wanted."""
         route = path if path in self._table else ELSEWHERE
-        seconds = perf_counter() - begun
-        self.served.metrics.answered(route, response.status_code, seconds, trace.refusal)
-        if self.served.access is not None:
-            self.served.access.add(scope, route, response.status_code, len(response.body), seconds, trace)
+        self.served.metrics.answered(route, status, seconds, trace.refusal)
+        if self.served.requests is not None:
+            self.served.requests.add(scope, route, status, size, seconds, trace)
 
     def _endpoint(self, path: str, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""

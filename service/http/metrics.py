@@ -32,6 +32,7 @@ KINDS = {
     415: "content_type",
     422: "invalid",
     429: "overloaded",
+    499: "client_gone",
     500: "failed",
     503: "not_ready",
 }

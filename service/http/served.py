@@ -11,10 +11,10 @@ from starlette.exceptions import HTTPException
 
 from service.history.events import Events
 from service.history.log import EventLog, EventLogError
-from service.http.access import AccessLog, open_access_log
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
+from service.http.request_log import RequestLog, open_request_log
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor, load_predictor
 from service.predictions.log import PredictionLog, open_predictions
@@ -35,7 +35,7 @@ class Served:
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
         self.headers: list[tuple[bytes, bytes]] = []  # of every response
         self.predictions: PredictionLog | None = None
-        self.access: AccessLog | None = None
+        self.requests: RequestLog | None = None
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle, replay its golden records, and take in the events of the log.
@@ -63,26 +63,21 @@ class Served:
         """
         try:
             self.limits = read_limits(os.environ)
-            self.access = open_access_log(os.environ)
+            self.requests = open_request_log(os.environ)
             self.load(folder, log_folder)
             self.predictions = open_predictions(os.environ, self.require_predictor())
+            self.metrics.tallies.show(self.require_predictor())
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError | PredictionSettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
-        self.watch()
-
-    def watch(self) -> None:
-        """Show the figures of the model, of 0 at first, and those of the logs."""
-        if self.predictor is not None:
-            self.metrics.tallies.show(self.predictor)
-        for log in (self.predictions, self.access):
+        for log in (self.predictions, self.requests):
             if log is not None:
                 self.metrics.add(log)
 
     def close(self) -> None:
         """Write what the logs have gathered; called once nobody is answered any more."""
-        for log in (self.predictions, self.access):
+        for log in (self.predictions, self.requests):
             if log is not None:
                 log.close()
 

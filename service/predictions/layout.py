@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from operator import itemgetter
 from sys import getsizeof
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -71,8 +70,7 @@ class Layout:
         shown = [name for name in [*inputs.numeric, *inputs.categorical] if settings.features]
         self._features = [name for name in shown if not {name, quoted.get(name, name)} & self.hidden]
         self._numeric, self._categorical = list(inputs.numeric), list(inputs.categorical)
-        texts = [name for name, kind in plan.record.items() if kind == "text"]
-        self._texts: Callable[[Any], Any] = itemgetter(*texts, *texts[:1]) if texts else lambda _: ()
+        self._texts = [name for name, kind in plan.record.items() if kind == "text"]
         self._row_bytes = ROW_BYTES + getsizeof(dict(plan.record)) + VALUE_BYTES * len(plan.record)
         if self.has_features:
             self._row_bytes += 250 + 4 * len(self._numeric) + 60 * len(self._categorical)
@@ -85,7 +83,7 @@ class Layout:
 
     def size(self, records: Iterable[Record]) -> int:
         """Return about how many bytes rows of these records take while they wait."""
-        return sum(self._row_bytes + sum(map(getsizeof, self._texts(record.values))) for record in records)
+        return sum(self._row_bytes + sum(map(getsizeof, map(record.values.get, self._texts))) for record in records)
 
     def batch(self, rows: Sequence[Row]) -> pa.RecordBatch:
         """Return rows as columns."""

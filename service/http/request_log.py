@@ -1,4 +1,4 @@
-"""The access log: one JSON object for each request, written beside the answers and never waited for."""
+"""The request log, by another name the access log: a JSON object for each request, which no answer waits for."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Line(msgspec.Struct):
     client: str | None
 
 
-class AccessLog:
+class RequestLog:
     """Collects what is said of requests, and writes it by a thread to a file, or where there is none to stdout.
 
     The file is opened anew at each writing, so that it may be moved away at any time.
@@ -59,7 +59,7 @@ class AccessLog:
         self._waiting = deque[tuple[Any, ...]]()
         self._ended = Event()
         self._write(b"")
-        self._thread = Thread(target=self._run, name="access log", daemon=True)
+        self._thread = Thread(target=self._run, name="request log", daemon=True)
         self._thread.start()
 
     def add(self, scope: Scope, route: str, status: int, size: int, seconds: float, trace: Trace) -> None:
@@ -78,7 +78,7 @@ class AccessLog:
         """Yield the number of lost lines, as prometheus_client asks for it."""
         from prometheus_client.core import CounterMetricFamily
 
-        yield CounterMetricFamily("sextant_access_log_lost", "Requests that the access log lacks", value=self.lost)
+        yield CounterMetricFamily("sextant_requests_unlogged", "Requests that the access log lacks", value=self.lost)
 
     def _run(self) -> None:
         while not self._ended.wait(WRITTEN_AFTER_S):
@@ -112,13 +112,13 @@ class AccessLog:
             os.close(handle)
 
 
-def open_access_log(environment: Mapping[str, str]) -> AccessLog | None:
-    """Return the access log that the environment asks for, none by default; raises SettingError."""
+def open_request_log(environment: Mapping[str, str]) -> RequestLog | None:
+    """Return the request log that the environment asks for, none by default; raises SettingError."""
     place = environment.get(SETTING) or "off"
     if place == "off":
         return None
     try:
-        return AccessLog(None if place == "stdout" else Path(place))
+        return RequestLog(None if place == "stdout" else Path(place))
     except OSError as error:
         raise SettingError(f"{SETTING}: off, stdout, or a file that can be written to; {place!r}: {error}") from None
 
