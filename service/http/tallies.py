@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from threading import Lock
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.predict.answers import decided, likeliest
 from service.predict.predictor import Prediction, Predictor
 
 if TYPE_CHECKING:
@@ -30,15 +28,18 @@ class Scores:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self.bounds = [*bounds, float("inf")]
-        self.counts, self.sum = [0] * len(self.bounds), 0.0
+        self.counts, self.sum = np.zeros(len(self.bounds), np.int64), 0.0
         self.decisions = Counter[str]()
 
-    def add(self, scores: Sequence[float], decisions: Iterable[str]) -> None:
-        """Count some scores, and the decisions that were made by them."""
-        for score in scores:
-            self.counts[bisect_left(self.bounds, score)] += 1
-        self.sum += sum(scores)
-        self.decisions.update(decisions)
+    def add(self, scores: NDArray[np.float64]) -> None:
+        """Count some scores."""
+        self.counts += np.bincount(np.searchsorted(self.bounds, scores), minlength=len(self.bounds))
+        self.sum += float(scores.sum())
+
+    def decide(self, yes: NDArray[np.bool_]) -> None:
+        """Count some decisions of yes and no."""
+        count = int(yes.sum())
+        self.decisions.update({YES: count, NO: len(yes) - count})
 
 
 class Tally:
@@ -59,6 +60,7 @@ class Tally:
         bounds = predictor.model.quantiles if self.task.kind == "regression" else SHARES
         self.scores = {target: Scores(bounds) for target in self.task.targets or ("",)}
         self._levels = [None if levels is None else frozenset(levels) for levels in known]
+        self._has_no_texts = not inputs.texts
         self._lock = Lock()
         self._numbers, self._scores = list[NDArray[np.float32]](), list[Any]()
 
@@ -74,7 +76,7 @@ class Tally:
                 if self.categorical:
                     self._add_categories(part.categorical.tolist())
                 if self.numeric:
-                    self._numbers.append(part.numeric[:, : len(self.numeric)])
+                    self._numbers.append(part.numeric if self._has_no_texts else part.numeric[:, : len(self.numeric)])
             if len(self._scores) >= COUNTED_AT_ONCE:
                 self._count()
 
@@ -98,20 +100,24 @@ class Tally:
         if self._numbers:
             missing = np.isnan(np.concatenate(self._numbers)).sum(axis=0)
             self.missing.update(dict(zip(self.numeric, missing.tolist(), strict=True)))
-        self._count_scores(self._scores)
+        if self._scores:
+            self._count_scores(np.array(self._scores))
         self._numbers.clear()
         self._scores.clear()
 
-    def _count_scores(self, scores: Sequence[Any]) -> None:
-        if self.task.targets:
-            decisions = [decided(probabilities, self.thresholds) for probabilities in scores]
-            for at, counted in enumerate(self.scores.values()):
-                counted.add([row[at] for row in scores], [YES if row[at] else NO for row in decisions])
-        elif self.task.kind == "multiclass":
-            self.scores[""].add([max(row) for row in scores], [likeliest(self.task, row) for row in scores])
-        else:
-            cut = self.thresholds[0] if self.thresholds else None
-            self.scores[""].add(scores, [] if cut is None else [YES if score >= cut else NO for score in scores])
+    def _count_scores(self, scores: NDArray[np.float64]) -> None:
+        """Count scores [n_rows], or of many classes or targets [n_rows, n_answers]."""
+        if self.task.kind == "multiclass":
+            counted = self.scores[""]
+            counted.add(scores.max(axis=1))
+            places = np.bincount(scores.argmax(axis=1), minlength=len(self.task.classes))
+            counted.decisions.update(dict(zip(self.task.classes, places.tolist(), strict=True)))
+            return
+        columns = scores.T if self.task.targets else [scores]
+        for at, (counted, column) in enumerate(zip(self.scores.values(), columns, strict=True)):
+            counted.add(column)
+            if self.thresholds:
+                counted.decide(column >= self.thresholds[at])
 
 
 class Tallies:
@@ -154,9 +160,12 @@ class Tallies:
             for (kind, about), count in sorted(tally.warnings.items()):
                 warnings.add_metric([name, kind, about], count)
             for target, counted in tally.scores.items():
-                cumulated = zip(counted.bounds, accumulate(counted.counts), strict=True)
+                cumulated = zip(counted.bounds, accumulate(counted.counts.tolist()), strict=True)
                 buckets = [("+Inf" if bound == float("inf") else repr(bound), count) for bound, count in cumulated]
-                scores.add_metric([name, target], buckets, counted.sum)
+                scores.add_metric([name, target], buckets, None)
+                # which prometheus_client leaves out where a bound is negative
+                for part, value in (("count", int(counted.counts.sum())), ("sum", counted.sum)):
+                    scores.add_sample(f"sextant_score_{part}", {"model": name, "target": target}, value)
                 for decision, count in sorted(counted.decisions.items()):
                     decisions.add_metric([name, target, decision], count)
         yield from (records, missing, unknown, warnings, scores, decisions)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
-from random import getrandbits
 
 import msgspec
+
+from service.predict.ids import random_bits
 
 Headers = Iterable[tuple[bytes, bytes]]
 
@@ -49,7 +50,7 @@ def begin(headers: Headers) -> Trace:
         elif name == b"traceparent":
             parents.append(value)
     if not request_id or not _REQUEST_ID.fullmatch(request_id):
-        request_id = b"%032x" % getrandbits(128)
+        request_id = b"%032x" % random_bits(128)
     trace = Trace(request_id)
     if len(parents) == 1:
         _join(trace, parents[0])
@@ -67,4 +68,4 @@ def _join(trace: Trace, parent: bytes) -> None:
         trace.trace_id = b""
         return
     sampled = int(flags, 16) & 1
-    trace.parent = b"00-%s-%016x-%02x" % (trace.trace_id, getrandbits(64) or 1, sampled)
+    trace.parent = b"00-%s-%016x-%02x" % (trace.trace_id, random_bits(64) or 1, sampled)

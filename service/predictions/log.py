@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime
 from itertools import chain, repeat
 from secrets import token_hex
@@ -32,11 +32,34 @@ if TYPE_CHECKING:
 logger = logging.getLogger("bentoml.sextant")
 
 LOOKED_AFTER_S = 0.2
-ROWS_AT_ONCE = 100  # that are made columns, about a millisecond, before answers have their turn
+ROWS_AT_ONCE = 200  # that are made columns, about a millisecond, before answers have their turn
 LONGEST_WAIT_S = 30.0  # between two tries, while the store is away
 SAID_AFTER_S = 60.0  # between two lines of the log about losses
 CLOSED_AFTER_S = 10.0  # from when the last files, at the end of a service, are given up
 REASONS = ("full", "failed", "ended")
+
+
+class Answered(NamedTuple):
+    """What one request was answered, and about how many bytes it takes while it waits."""
+
+    layout: Layout
+    at_us: int
+    request: bytes
+    prediction: Prediction
+    size: int
+
+    def rows(self, share: float) -> list[Row]:
+        """Return the records of a share of the predictions."""
+        answered, count = self.prediction, len(self.prediction.scores)
+        numbers: Iterable[Any] = repeat(None, count)
+        categories: Iterable[Any] = repeat(None, count)
+        if self.layout.has_features:
+            numbers = chain.from_iterable(part.numeric for part in answered.parts)
+            categories = chain.from_iterable(part.categorical for part in answered.parts)
+        columns = answered.records, answered.scores, answered.warnings, numbers, categories
+        alike = repeat(self.at_us, count), repeat(self.request, count)
+        rows: list[Row] = list(zip(*alike, prediction_ids(count), *columns, strict=True))
+        return rows if share == 1.0 else [row for row in rows if crc32(row[2].encode()) < share * 2**32]
 
 
 class File(NamedTuple):
@@ -63,7 +86,7 @@ class PredictionLog:
         self.worker, self._files_made = token_hex(4), 0
         self._layouts: dict[tuple[str, str], Layout] = {}
         self._lock, self._ended = Lock(), Event()
-        self._rows = deque[tuple[int, list[Row]]]()
+        self._answered = deque[Answered]()
         self._batches: dict[tuple[Layout, date], list[pa.RecordBatch]] = {}
         self._rows_gathered, self._since = 0, time.monotonic()
         self._files = deque[File]()
@@ -74,16 +97,15 @@ class PredictionLog:
 
     def add(self, predictor: Predictor, prediction: Prediction, request: bytes) -> None:
         """Log what one request was answered; where there is no room, count it as lost."""
-        layout = self.layout(predictor)
-        rows = self._sampled(layout, prediction, request.decode())
-        size = layout.size(row.record for row in rows)
+        layout, count = self.layout(predictor), len(prediction.scores)
+        answered = Answered(layout, time.time_ns() // 1000, request, prediction, layout.size(prediction.records))
         with self._lock:
-            if self.bytes_waiting + size > self.settings.most_bytes or self._ended.is_set():
-                self.lost["ended" if self._ended.is_set() else "full"] += len(rows)
+            if self.bytes_waiting + answered.size > self.settings.most_bytes or self._ended.is_set():
+                self.lost["ended" if self._ended.is_set() else "full"] += count
                 return
-            self.bytes_waiting += size
-            self.rows_waiting += len(rows)
-            self._rows.append((size, rows))
+            self.bytes_waiting += answered.size
+            self.rows_waiting += count
+            self._answered.append(answered)
 
     def layout(self, predictor: Predictor) -> Layout:
         """Return the columns of a model's predictions."""
@@ -112,22 +134,6 @@ class PredictionLog:
         size = "Bytes of predictions that are to be written"
         yield GaugeMetricFamily("sextant_predictions_waiting_bytes", size, value=self.bytes_waiting)
 
-    def _sampled(self, layout: Layout, prediction: Prediction, request: str) -> list[Row]:
-        """Return the rows of a request, without those that are not of the share."""
-        count, at_us = len(prediction.scores), time.time_ns() // 1000
-        numbers: Iterable[Any] = repeat(None, count)
-        categories: Iterable[Any] = repeat(None, count)
-        if layout.has_features:
-            numbers = chain.from_iterable(part.numeric for part in prediction.parts)
-            categories = chain.from_iterable(part.categorical for part in prediction.parts)
-        columns = (prediction.records, prediction.scores, prediction.warnings, numbers, categories)
-        alike = repeat(layout), repeat(at_us), repeat(request)
-        rows = list(map(Row, *alike, prediction_ids(count), *columns))
-        if self.settings.share < 1.0:
-            below = self.settings.share * 2**32
-            rows = [row for row in rows if crc32(row.id.encode()) < below]
-        return rows
-
     def _run(self) -> None:
         while not self._ended.wait(LOOKED_AFTER_S):
             self._gather()
@@ -146,38 +152,45 @@ class PredictionLog:
         self._say_losses()
 
     def _gather(self) -> None:
-        """Make columns of the rows that were added, some at a time: requests are answered between them."""
-        while self._rows:
-            size, rows = self._rows.popleft()
-            while self._rows and len(rows) < ROWS_AT_ONCE:
-                more_bytes, more = self._rows.popleft()
-                size, rows = size + more_bytes, rows + more
-            gathered = 0
-            for start in range(0, len(rows), ROWS_AT_ONCE):
-                gathered += self._add_batches(rows[start : start + ROWS_AT_ONCE])
-                if self._rows_gathered >= self.settings.rows:
-                    self._make_files()
-                time.sleep(0)
-            with self._lock:
-                self.bytes_waiting += gathered - size
+        """Make columns of what was answered, some rows at a time: requests are answered between them."""
+        rows, size = dict[tuple[Layout, date], list[Row]](), 0
+        while self._answered:
+            answered = self._answered.popleft()
+            day, count = datetime.fromtimestamp(answered.at_us / 1e6, UTC).date(), len(answered.prediction.scores)
+            size += answered.size
+            some = answered.rows(self.settings.share)
+            rows.setdefault((answered.layout, day), []).extend(some)
+            self._forget("", count - len(some))
+            if sum(map(len, rows.values())) >= ROWS_AT_ONCE:
+                self._add_batches(rows, size)
+                rows, size = {}, 0
+        self._add_batches(rows, size)
 
-    def _add_batches(self, rows: list[Row]) -> int:
-        """Add rows to the columns of their model and day; return how many bytes they take there."""
-        by_file: dict[tuple[Layout, date], list[Row]] = {}
-        for row in rows:
-            by_file.setdefault((row.layout, datetime.fromtimestamp(row.at_us / 1e6, UTC).date()), []).append(row)
-        size = 0
-        for (layout, day), some in by_file.items():
-            try:
-                batch = layout.batch(some)
-            except Exception:  # of a value that nobody thought of; without this thread all others would be lost too
-                logger.exception("%d predictions of %s cannot be logged", len(some), layout.model)
-                self._forget("failed", len(some))
-                continue
-            self._batches.setdefault((layout, day), []).append(batch)
-            self._rows_gathered += len(some)
-            size += batch.nbytes
-        return size
+    def _add_batches(self, rows: Mapping[tuple[Layout, date], Sequence[Row]], size: int) -> None:
+        """Add rows, which took so many bytes, to the columns of their model and day."""
+        for key, listed in rows.items():
+            for start in range(0, len(listed), ROWS_AT_ONCE):
+                self._add_batch(*key, listed[start : start + ROWS_AT_ONCE])
+                time.sleep(0)
+        self._forget("", 0, size)
+
+    def _add_batch(self, layout: Layout, day: date, rows: Sequence[Row]) -> None:
+        try:
+            batch = layout.batch(rows)
+        except Exception:  # of a value that nobody thought of; without this thread all others would be lost too
+            if len(rows) == 1:
+                logger.exception("a prediction of %s cannot be logged", layout.model)
+                self._forget("failed", 1)
+                return
+            middle = len(rows) // 2
+            self._add_batch(layout, day, rows[:middle])
+            self._add_batch(layout, day, rows[middle:])
+            return
+        self._batches.setdefault((layout, day), []).append(batch)
+        self._rows_gathered += len(rows)
+        self._forget("", 0, -batch.nbytes)
+        if self._rows_gathered >= self.settings.rows:
+            self._make_files()
 
     def _make_files(self) -> None:
         """Make files of all columns."""
@@ -185,8 +198,7 @@ class PredictionLog:
         batches, self._batches, self._rows_gathered = self._batches, {}, 0
         for (layout, day), some in batches.items():
             content, rows = _parquet(some), sum(batch.num_rows for batch in some)
-            with self._lock:
-                self.bytes_waiting += content.size - sum(batch.nbytes for batch in some)
+            self._forget("", 0, sum(batch.nbytes for batch in some) - content.size)
             self._files_made += 1
             moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
             name = f"{moment}-{self.worker}-{self._files_made}.parquet"
@@ -210,7 +222,7 @@ class PredictionLog:
             self._forget("", file.rows, file.content.size)
 
     def _forget(self, reason: str, rows: int, size: int = 0) -> None:
-        """Take rows that do not wait any more from the figures; without a reason they are not lost."""
+        """Take rows and bytes that do not wait any more from the figures; without a reason they are not lost."""
         with self._lock:
             self.rows_waiting -= rows
             self.bytes_waiting -= size
