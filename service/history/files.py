@@ -17,6 +17,7 @@ from service.records.reader import Problem, excerpt
 from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
 from service.tables.groups import group_rows
 from service.windows.indexed import Edits, Indexed
+from service.windows.search import Search
 from service.windows.series import Cells, Event, Series, Totals
 from service.windows.sums import LIMIT
 
@@ -135,7 +136,7 @@ class FileReader:
             names[order].tolist() if len(names) else [],
             {column: _cells(rows[column]) for column in self.needed[name]},
         )
-        return Indexed(series, spans, {})
+        return Indexed(series, spans, {}, Search.of(series, spans.values()))
 
     def _row_problems(self) -> list[str]:
         names = self.rows[ROW]

@@ -115,8 +115,7 @@ class FeatureBuilder:
         for block in self._blocks:
             _fill(block, records, numeric, categorical, warnings)
         if self._windows.positions:
-            values = [self._windows.values(r, state.windows, texts) for r, texts in zip(records, warnings, strict=True)]
-            numeric[:, self._windows.positions] = np.array(values, dtype=np.float64)
+            numeric[:, self._windows.positions] = self._windows.values(records, state.windows, warnings)
         if self._synthesizer is not None:
             synthesized = self._synthesizer.values(records, state.tables, warnings)
             numeric[:, list(self._synthesized[0])], categorical[:, list(self._synthesized[1])] = synthesized

@@ -17,7 +17,8 @@ class Key:
 
     def of(self, record: Record) -> Any:
         """Return the key to look a record up by; None: a part of it is missing, so nothing can match."""
-        return join_key([record.values[column] for column in self.on])
+        values = record.values
+        return join_key([values[column] for column in self.on])
 
     def absent(self, record: Record) -> str:
         """Return which parts of a record's key are missing, as a warning says it."""
@@ -31,10 +32,12 @@ class Key:
 
 def join_key(parts: Sequence[Any]) -> Any:
     """Return one value, or a tuple of several, times in microseconds; None if one is missing."""
-    parts = [to_us(part) if isinstance(part, dt.datetime) else part for part in parts]
-    if any(part is None or part != part for part in parts):  # NaN equals nothing, not even itself
-        return None
-    return parts[0] if len(parts) == 1 else tuple(parts)
+    joined = []
+    for part in parts:
+        if part is None or part != part:  # NaN equals nothing, not even itself
+            return None
+        joined.append(to_us(part) if isinstance(part, dt.datetime) else part)
+    return joined[0] if len(joined) == 1 else tuple(joined)
 
 
 def time_text(us: int) -> str:

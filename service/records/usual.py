@@ -59,7 +59,7 @@ class Usual:
         ]
         self._row = msgspec.defstruct("UsualRow", types, rename=fields, kw_only=True)
         self._limits = [
-            (name, column.missing < RARE, column.near if record[name] == "number" else None, self._categories.get(name))
+            (name, _absent(name, column), column.near if record[name] == "number" else None, self._categories.get(name))
             for name, column in self._columns.items()
         ]
 
@@ -72,16 +72,13 @@ class Usual:
         return []
 
     def _unusual(self, row: Mapping[str, Any]) -> Iterator[Notice]:
-        for name, always_there, near, categories in self._limits:
+        for name, absent, near, categories in self._limits:
             value = row.get(name)
             if value is None or (value == "" and categories is not None):  # of categories, the model reads it so
-                if always_there:
-                    share = f"{self._columns[name].missing:.1%}"
-                    yield notice("missing", name, [], f"{name} is missing, as in {share} of the rows of training")
+                if absent is not None:
+                    yield absent
             elif near and not near[0] <= value <= near[1]:
-                trained = f"{self._columns[name].lowest:.6g} to {self._columns[name].highest:.6g}"
-                text = f"{name} {excerpt(value)} is far from training, where it was from {trained}"
-                yield notice("far", name, [name], text)
+                yield _far(name, value, self._columns[name])
             elif categories is not None and value not in categories:
                 text = f"{name} {excerpt(value)!r} is new to the model, which knows {len(categories)} others"
                 yield notice("new_category", name, [name], text)
@@ -101,3 +98,16 @@ def _usual_type(kind: ColumnType, column: UsualColumn, categories: Collection[st
     if least in INT64 and most in INT64:
         usual |= Annotated[int, Meta(ge=least, le=most)]
     return usual
+
+
+def _absent(name: str, column: UsualColumn) -> Notice | None:
+    """Return the warning of a value that is missing; None: that is nothing rare."""
+    if column.missing >= RARE:
+        return None
+    return notice("missing", name, [], f"{name} is missing, as in {column.missing:.1%} of the rows of training")
+
+
+def _far(name: str, value: Any, column: UsualColumn) -> Notice:
+    """Return the warning of a number that is far from training."""
+    trained = f"{column.lowest:.6g} to {column.highest:.6g}"
+    return notice("far", name, [name], f"{name} {excerpt(value)} is far from training, where it was from {trained}")

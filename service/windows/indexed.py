@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.windows.search import Search
 from service.windows.series import Event, Series
 
 Events = tuple[Series, int, int]  # a series, and the range in it where the events of a key are
@@ -13,11 +14,15 @@ Events = tuple[Series, int, int]  # a series, and the range in it where the even
 
 @dataclass(frozen=True)
 class Indexed:
-    """The events of one lookup by key: those of the bundle, and whole series of the keys that changed since."""
+    """The events of one lookup by key: those of the bundle, and whole series of the keys that changed since.
+
+    `search` is that of `series`, where there is one.
+    """
 
     series: Series
     spans: Mapping[Any, tuple[int, int]]
     changed: Mapping[Any, Series]
+    search: Search | None = None
 
     def find(self, key: Any) -> Events | None:
         """Find the events of `key`; None: it has none."""
@@ -26,6 +31,10 @@ class Indexed:
             return (series, 0, len(series)) if len(series) else None
         span = self.spans.get(key)
         return None if span is None else (self.series, *span)
+
+    def search_of(self, series: Series) -> Search | None:
+        """Return the search of a series that `find` returned; None: it has none."""
+        return self.search if series is self.series else None
 
     def edit(self, edits: Mapping[Any, Edits]) -> Indexed:
         """Return the same after some edits of each key."""

@@ -6,10 +6,11 @@ import datetime as dt
 import json
 import math
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from hypothesis import strategies as st
@@ -112,8 +113,14 @@ def histories_of(rows: Iterable[Row]) -> Histories:
 
 def values_of(histories: Histories, record: Record) -> list[float]:
     """Compute the features of a record, in the order of the plan."""
-    values = dict(zip(WINDOWS.positions, WINDOWS.values(record, histories.state.windows, []), strict=True))
-    return [values[position] for position in sorted(values)]
+    return many_values_of(histories, [record])[0]
+
+
+def many_values_of(histories: Histories, records: Sequence[Record]) -> list[list[float]]:
+    """Compute the features of records together, in the order of the plan."""
+    values = WINDOWS.values(records, histories.state.windows, [[] for _ in records])
+    listed: list[list[float]] = values[:, np.argsort(WINDOWS.positions)].tolist()
+    return listed
 
 
 def reference(rows: Iterable[Row], record: Record) -> list[float]:

@@ -204,7 +204,9 @@ def test_a_prediction_sees_all_events_of_a_request_or_none() -> None:
 
     def predict() -> None:
         while not done.is_set():
-            values = dict(zip(WINDOWS.positions, WINDOWS.values(RECORD, histories.state.windows, []), strict=True))
+            values = dict(
+                zip(WINDOWS.positions, WINDOWS.values([RECORD], histories.state.windows, [[]])[0].tolist(), strict=True)
+            )
             seen.add((values[count], values[other]))
 
     thread = Thread(target=predict)

@@ -5,9 +5,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.history.state import Arrivals
 from service.plan.parts import COLUMN_AGGREGATIONS, ROW_AGGREGATIONS
 from service.records.reader import Record
-from tests.support.past import FEATURES, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, values_of
+from service.windows.features import FEW
+from tests.support.past import (
+    FEATURES,
+    RECORDS,
+    ROWS,
+    WINDOWS,
+    Row,
+    histories_of,
+    many_values_of,
+    reference,
+    values_of,
+)
 
 TABLES = st.lists(ROWS, max_size=25, unique_by=lambda row: row["id"])
 
@@ -69,9 +81,55 @@ def test_an_unknown_key_and_a_null_key_are_empty_windows_with_a_warning(
     a: str | None, b: int | None, unknown: list[str]
 ) -> None:
     histories = histories_of([{"id": "e", "a": "x", "b": 1, "at": 0, "v": 1, "w": 1}])
-    warnings: list[str] = []
+    warnings: list[list[str]] = [[]]
 
-    values = WINDOWS.values(Record({"a": a, "b": b}, 1), histories.state.windows, warnings)
+    values = WINDOWS.values([Record({"a": a, "b": b}, 1)], histories.state.windows, warnings)
 
-    assert sorted(warnings) == sorted(w.format(at_cutoff) for w in unknown for at_cutoff in ["excluded", "included"])
-    assert len(values) == len(FEATURES)
+    assert sorted(warnings[0]) == sorted(w.format(at_cutoff) for w in unknown for at_cutoff in ["excluded", "included"])
+    assert values.shape == (1, len(FEATURES))
+
+
+@pytest.mark.slow
+@settings(max_examples=100, deadline=None)
+@given(TABLES, st.lists(RECORDS, min_size=FEW, max_size=40))
+def test_records_together_are_answered_as_each_alone(rows: list[Row], records: list[Record]) -> None:
+    histories = histories_of(rows)
+
+    together = many_values_of(histories, records)
+
+    np.testing.assert_array_equal(together, [reference(rows, record) for record in records], strict=True)
+
+
+def test_records_together_see_what_changed_since_as_each_alone_and_are_warned_alike() -> None:
+    random = np.random.default_rng(3)
+    rows = [
+        {
+            "id": f"e{number}",
+            "a": ["x", "y", "v"][number % 3],
+            "b": int(random.integers(1, 4)),
+            "at": int(random.integers(0, 3_000_000)),
+            "v": None if number % 7 == 0 else int(random.integers(-(10**9), 10**9)),
+            "w": int(random.integers(-50, 50)),
+        }
+        for number in range(300)
+    ]
+    histories = histories_of(rows[:200])
+    sent = {row["id"]: {"a": row["a"], "b": row["b"], "at": row["at"], "v": row["v"], "w": row["w"]} for row in rows}
+    file = next(iter(histories.targets))
+    changed = dict(list(sent.items())[150:])
+    histories.commit(
+        histories.change([Arrivals(file, {name: row for name, row in changed.items() if row["a"] != "v"})])
+    )
+    records = [
+        Record({"when": None, "a": a, "b": b}, int(cutoff))
+        for a, b, cutoff in zip("xyvzxyvxyvxyvxyv", [1, 2, 3, 1] * 4, random.integers(-5, 4_000_000, 16), strict=True)
+    ] * 3
+
+    warnings: list[list[str]] = [[] for _ in records]
+    together = WINDOWS.values(records, histories.state.windows, warnings)
+
+    for record, values, texts in zip(records, together, warnings, strict=True):
+        alone: list[list[str]] = [[]]
+        expected = WINDOWS.values([record], histories.state.windows, alone)[0]
+        np.testing.assert_array_equal(values, expected, strict=True)
+        assert texts == alone[0]
