@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from contextvars import ContextVar
+from random import Random
 
 import msgspec
-
-from service.predict.ids import random_bits
 
 Headers = Iterable[tuple[bytes, bytes]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 # https://www.w3.org/TR/trace-context: of version 00 there is no more, of later ones a part that nobody knows yet
 _PARENT = re.compile(rb"(?!ff)([0-9a-f]{2})-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(-.*)?")
+
+_random = Random()
+os.register_at_fork(after_in_child=_random.seed)
+random_bits = _random.getrandbits  # other ones in each process, whoever seeds Python's generator
 
 
 class Trace(msgspec.Struct):

@@ -13,7 +13,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
-from service.predict.ids import prediction_ids
+from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.predictions.layout import Layout, Row
 from service.predictions.settings import (
