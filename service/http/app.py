@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http import native
+from service.http import native, page
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
@@ -50,7 +50,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             "task": predictor.plan.task,
             "model": predictor.name,
             "coordinates": predictor.id,
-            "routes": {endpoint.title: endpoint.purpose for endpoint in listed},
+            "routes": {endpoint.title: endpoint.purpose for endpoint in listed if endpoint.group},
             "limits": served.limits.settings(),
             "example": predictor.example,
         }
@@ -65,6 +65,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
         Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
+        *page.endpoints(),
         Endpoint("GET", "/", "this page", document(index)),
     ]
     return listed
@@ -129,7 +130,7 @@ class Application:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
         by_method = self._table.get(path)
         if by_method is None:
-            routes = ", ".join(endpoint.title for endpoint in self.endpoints)
+            routes = ", ".join(endpoint.title for endpoint in self.endpoints if endpoint.group)
             raise HTTPException(404, f"there is no {excerpt(path)}; the routes are {routes}")
         if method not in by_method:
             allowed = ", ".join(by_method)

@@ -30,7 +30,10 @@ def as_json(*schemas: str) -> Content:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI."""
+    """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI.
+
+    There it stands with the others of its `group`; one of no group is told nowhere.
+    """
 
     method: str
     path: str
@@ -38,6 +41,7 @@ class Endpoint:
     respond: Callable[[Request], Awaitable[Response]]
     takes: Content = field(default_factory=dict)
     answers: Content = field(default_factory=lambda: as_json("Document"))
+    group: str = "about the service"
 
     @property
     def title(self) -> str:

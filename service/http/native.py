@@ -31,6 +31,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             partial(_predict, served),
             as_json("Record", "Records"),
             as_json("Answer", "Answers"),
+            "records and events",
         ),
         Endpoint(
             "POST",
@@ -40,6 +41,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             partial(_accept, served),
             as_json("Events"),
             as_json("Accepted"),
+            "records and events",
         ),
         Endpoint(
             "GET",

@@ -10,7 +10,7 @@ from service.http.limits import Limits
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
 from service.predict.answers import explanation
-from service.records.reader import SCHEMAS, record_schema
+from service.records.reader import columns_schema, record_schema
 from service.records.usual import UsualColumn
 
 Schema = dict[str, Any]
@@ -34,7 +34,7 @@ def openapi(
 ) -> Schema:
     """Return the document; `usual` and `example` describe the columns of a record."""
     paths: dict[str, Any] = {}
-    for endpoint in endpoints:
+    for endpoint in filter(lambda endpoint: endpoint.group, endpoints):
         paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
     return {
         "openapi": "3.1.0",
@@ -61,7 +61,8 @@ def openapi(
 
 
 def _operation(endpoint: Endpoint) -> Schema:
-    described = {"summary": endpoint.purpose, "operationId": endpoint.title.replace(" /", "_").rstrip("_").lower()}
+    identifier = endpoint.title.replace(" /", "_").rstrip("_").lower()
+    described = {"summary": endpoint.purpose, "operationId": identifier, "tags": [endpoint.group]}
     answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
         return {**described, "responses": {"200": answered}}
@@ -103,7 +104,7 @@ def _events(tables: Mapping[str, EventTable], limits: Limits) -> Schema:
     for name, table in tables.items():
         row = {
             "type": "object",
-            "properties": {column: SCHEMAS[kind] for column, kind in table.record.items()},
+            "properties": columns_schema(table.record, table.keys),
             "required": table.keys,
             "additionalProperties": False,
         }
@@ -178,7 +179,8 @@ def _media(content: Content) -> Schema:
 
 
 def _error_body(description: str) -> Schema:
-    return _body(description, _media(as_json("Error")))
+    content = {**_media(as_json("Error"))["application/json"], "example": {"error": description}}
+    return _body(description, {"application/json": content})
 
 
 def _body(description: str, content: Schema) -> Schema:

@@ -125,9 +125,10 @@ SCHEMAS: dict[ColumnType, dict[str, Any]] = {
     "text": {"type": ["string", "null"]},
     "number": {"type": ["number", "null"], "minimum": -FLOAT32_MAX, "maximum": FLOAT32_MAX},
     "flag": {"type": ["boolean", "null"]},
-    # not format date-time: RFC 3339 demands the offset that this service refuses
+    # of OpenAPI's registry of formats; date-time is RFC 3339's, which demands the offset that this service refuses
     "time": {
         "type": ["string", "null"],
+        "format": "date-time-local",
         "description": "ISO 8601 without an offset, on the clock of the training data",
     },
 }
@@ -254,19 +255,21 @@ class RecordReader:
 
 def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the JSON Schema of one record."""
-    properties = {
-        name: _not_null(SCHEMAS[kind]) if name in plan.required else SCHEMAS[kind]
-        for name, kind in sorted(plan.record.items())
-    }
+    columns = dict(sorted(plan.record.items()))
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A record of {plan.use_case}",
         "type": "object",
-        "properties": properties,
+        "properties": columns_schema(columns, plan.required),
         "required": sorted(plan.required),
         "additionalProperties": False,
         "examples": [] if example is None else [dict(example)],
     }
+
+
+def columns_schema(columns: Mapping[str, ColumnType], required: Sequence[str]) -> dict[str, Any]:
+    """Return the JSON Schema of each column's values, which are not null where they are required."""
+    return {name: _not_null(SCHEMAS[kind]) if name in required else SCHEMAS[kind] for name, kind in columns.items()}
 
 
 def _not_null(schema: Mapping[str, Any]) -> dict[str, Any]:

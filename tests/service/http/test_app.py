@@ -49,6 +49,7 @@ def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
     assert sorted(routes) == [
         "GET /",
         "GET /coordinates",
+        "GET /docs",
         "GET /healthz",
         "GET /livez",
         "GET /metrics",

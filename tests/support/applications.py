@@ -1,0 +1,26 @@
+"""Applications that are served for a test."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from resources.bentos import free_port
+
+
+@contextmanager
+def started(application: ASGIApp) -> Iterator[str]:
+    """Serve an application on a free port for the block; yield its URL."""
+    server = uvicorn.Server(uvicorn.Config(application, port=(port := free_port()), log_level="warning"))
+    thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        thread.join()
