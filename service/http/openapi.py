@@ -55,7 +55,8 @@ def openapi(
                 "Error": _error(),
                 "Document": {"type": "object"},
                 "Text": TEXT,
-            }
+            },
+            "headers": {"RequestId": {"description": "That of the request, or a new one", "schema": TEXT}},
         },
     }
 
@@ -184,4 +185,5 @@ def _error_body(description: str) -> Schema:
 
 
 def _body(description: str, content: Schema) -> Schema:
-    return {"description": description, "content": content}
+    headers = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
+    return {"description": description, "headers": headers, "content": content}
