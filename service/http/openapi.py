@@ -55,8 +55,7 @@ def openapi(
                 "Error": _error(),
                 "Document": {"type": "object"},
                 "Text": TEXT,
-            },
-            "headers": {"RequestId": {"description": "That of the request, or a new one", "schema": TEXT}},
+            }
         },
     }
 
@@ -185,5 +184,4 @@ def _error_body(description: str) -> Schema:
 
 
 def _body(description: str, content: Schema) -> Schema:
-    headers = {"x-request-id": {"$ref": "#/components/headers/RequestId"}}
-    return {"description": description, "headers": headers, "content": content}
+    return {"description": description, "content": content}
