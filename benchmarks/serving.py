@@ -38,6 +38,7 @@ class Side:
     folder: Path
     wrap: str | None = None
     many: str = "/predict_many"
+    settings: dict[str, str] = field(default_factory=dict)
     spent_us: dict[str, list[float]] = field(default_factory=dict)
     taken_us: dict[str, list[float]] = field(default_factory=dict)
 
@@ -107,7 +108,7 @@ def started(side: Side, environment: dict[str, str], scratch: Path) -> Iterator[
     process = subprocess.Popen(
         [sys.executable, *side.command, "--host", "127.0.0.1", "--port", str(port)],
         cwd=side.folder,
-        env={**os.environ, **environment, **own},
+        env={**os.environ, **environment, **own, **side.settings},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
@@ -148,10 +149,15 @@ def measure(side: Side, process: Any, port: int, name: str, request: bytes, coun
     side.taken_us.setdefault(name, []).extend(taken)
 
 
-def sides(before: Path | None) -> dict[str, Side]:
-    """Return the servers to compare, this one first."""
+def sides(before: Path | None, log: Path | None) -> dict[str, Side]:
+    """Return the servers to compare, this one first; a place for logs adds it with each of them on."""
     here, service = ROOT / "benchmarks", [*BENTOML, "service.service:ModelService"]
     listed = {"sextant": Side(service, ROOT, many="/predict")}
+    if log is not None:
+        predictions = {"SEXTANT_PREDICTIONS": str(log / "predictions"), "SEXTANT_PREDICTIONS_SECONDS": "5"}
+        requests = {"SEXTANT_ACCESS_LOG": str(log / "access.jsonl")}
+        listed["logs predictions"] = Side(service, ROOT, many="/predict", settings=predictions)
+        listed["logs requests"] = Side(service, ROOT, many="/predict", settings=requests)
     if before is not None:
         listed["before"] = Side(service, before, many="/predict")
     return listed | {
@@ -194,6 +200,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("bundle", type=Path, help="the folder src/bundle of a Bento of breast_cancer")
     parser.add_argument("--before", metavar="COMMIT", help="serve the bundle by the source of a commit, too")
+    parser.add_argument("--log", action="store_true", help="serve it with its prediction log, and its access log, too")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=2000, help="for one record; half of them for a hundred")
     parser.add_argument("--only", nargs="*", help="the sides to compare")
@@ -201,7 +208,7 @@ def main() -> None:
     records = json.loads((arguments.bundle / "golden.json").read_text())["records"]
     with ExitStack() as stack:
         scratch = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        listed = sides(stack.enter_context(checkout(arguments.before, scratch)))
+        listed = sides(stack.enter_context(checkout(arguments.before, scratch)), scratch if arguments.log else None)
         listed = {name: side for name, side in listed.items() if not arguments.only or name in arguments.only}
         environment = _prepare(arguments.bundle.resolve(), scratch)
         running = {name: stack.enter_context(started(side, environment, scratch)) for name, side in listed.items()}

@@ -63,7 +63,7 @@ class Layout:
         self._features = [name for name in shown if not {name, quoted.get(name, name)} & self.hidden]
         self._numeric, self._categorical = list(inputs.numeric), list(inputs.categorical)
         self._texts = [name for name, kind in plan.record.items() if kind == "text"]
-        features = 4 * len(self._numeric) + VALUE_BYTES * len(self._categorical)
+        features = 250 + 4 * len(self._numeric) + VALUE_BYTES * len(self._categorical) if self._features else 0
         self._row_bytes = ROW_BYTES + getsizeof(dict(plan.record)) + VALUE_BYTES * len(plan.record) + features
         self.columns = {*plan.record, *inputs.numeric, *inputs.categorical}
 

@@ -13,6 +13,7 @@ from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
+from service.predict.features import Matrices
 from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.predictions.layout import Layout, Row
@@ -24,6 +25,7 @@ from service.predictions.settings import (
     read_settings,
 )
 from service.predictions.store import Store
+from service.records.reader import Record
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -45,18 +47,21 @@ class Answered(NamedTuple):
     layout: Layout
     at_us: int
     request: bytes
-    prediction: Prediction
+    records: Sequence[Record]
+    scores: Sequence[Any]
+    warnings: Sequence[Sequence[str]]
+    parts: Sequence[Matrices]
     size: int
 
     def rows(self, share: float) -> list[Row]:
         """Return the records of a share of the predictions."""
-        answered, count = self.prediction, len(self.prediction.scores)
+        count = len(self.scores)
         numbers: Iterable[Any] = repeat(None, count)
         categories: Iterable[Any] = repeat(None, count)
-        if self.layout.has_features:
-            numbers = chain.from_iterable(part.numeric for part in answered.parts)
-            categories = chain.from_iterable(part.categorical for part in answered.parts)
-        columns = answered.records, answered.scores, answered.warnings, numbers, categories
+        if self.parts:
+            numbers = chain.from_iterable(part.numeric for part in self.parts)
+            categories = chain.from_iterable(part.categorical for part in self.parts)
+        columns = self.records, self.scores, self.warnings, numbers, categories
         alike = repeat(self.at_us, count), repeat(self.request, count)
         rows: list[Row] = list(zip(*alike, prediction_ids(count), *columns, strict=True))
         return rows if share == 1.0 else [row for row in rows if crc32(row[2].encode()) < share * 2**32]
@@ -97,13 +102,15 @@ class PredictionLog:
 
     def add(self, predictor: Predictor, prediction: Prediction, request: bytes) -> None:
         """Log what one request was answered; where there is no room, count it as lost."""
-        layout, count = self.layout(predictor), len(prediction.scores)
-        answered = Answered(layout, time.time_ns() // 1000, request, prediction, layout.size(prediction.records))
+        layout, records, count = self.layout(predictor), prediction.records, len(prediction.scores)
+        at_us, size = time.time_ns() // 1000, layout.size(records)
+        parts = prediction.parts if layout.has_features else ()
+        answered = Answered(layout, at_us, request, records, prediction.scores, prediction.warnings, parts, size)
         with self._lock:
-            if self.bytes_waiting + answered.size > self.settings.most_bytes or self._ended.is_set():
+            if self.bytes_waiting + size > self.settings.most_bytes or self._ended.is_set():
                 self.lost["ended" if self._ended.is_set() else "full"] += count
                 return
-            self.bytes_waiting += answered.size
+            self.bytes_waiting += size
             self.rows_waiting += count
             self._answered.append(answered)
 
@@ -156,7 +163,7 @@ class PredictionLog:
         rows, size = dict[tuple[Layout, date], list[Row]](), 0
         while self._answered:
             answered = self._answered.popleft()
-            day, count = datetime.fromtimestamp(answered.at_us / 1e6, UTC).date(), len(answered.prediction.scores)
+            day, count = datetime.fromtimestamp(answered.at_us / 1e6, UTC).date(), len(answered.scores)
             size += answered.size
             some = answered.rows(self.settings.share)
             rows.setdefault((answered.layout, day), []).extend(some)
@@ -255,6 +262,14 @@ def _parquet(batches: list[pa.RecordBatch]) -> pa.Buffer:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    stream = pa.BufferOutputStream()
-    pq.write_table(pa.Table.from_batches(batches), stream, compression="zstd")
+    table, stream = pa.Table.from_batches(batches), pa.BufferOutputStream()
+    # texts repeat; to look whether numbers do takes most of the time
+    texts = [f"record.{field.name}" for field in _fields(table.schema, "record") if pa.types.is_string(field.type)]
+    alike = [name for name in ("request", "model", "coordinates", "class") if name in table.column_names]
+    pq.write_table(table, stream, compression="zstd", use_dictionary=[*alike, *texts])
     return stream.getvalue()
+
+
+def _fields(schema: pa.Schema, struct: str) -> Iterable[pa.Field]:
+    """Return the fields of a struct; none where there is no such column."""
+    return schema.field(struct).type if struct in schema.names else ()
