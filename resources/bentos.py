@@ -30,11 +30,18 @@ _RUNTIME = (
 # Settings that only a running service reads.
 _OF_SERVICES = (
     "SEXTANT_ACCESS_LOG",
+    "SEXTANT_API_KEYS",
     "SEXTANT_BUNDLE",
+    "SEXTANT_CORS_",
     "SEXTANT_DRAIN_",
     "SEXTANT_EVENTS",
+    "SEXTANT_FOLLOW",
     "SEXTANT_MAX_",
+    "SEXTANT_OPEN_METRICS",
     "SEXTANT_PREDICTIONS",
+    "SEXTANT_SHADOW",
+    "SEXTANT_SPLIT",
+    "SEXTANT_WORKERS",
 )
 _BUILD = """
 import json, sys, bentoml

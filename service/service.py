@@ -16,8 +16,10 @@ import msgspec
 
 from service.history.log import log_folder
 from service.http.app import Application, describe, endpoints
+from service.http.connections import Watch, count_requests
 from service.http.drain import drain_on_sigterm
-from service.http.limits import Limits
+from service.http.follower import follow
+from service.http.limits import Limits, read_workers
 from service.http.served import Served
 from service.predict.predictor import load_predictor
 
@@ -54,11 +56,13 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
+        count_requests(served.work)
         return Application(served, super().to_asgi(is_main))
 
 
 @bentoml.service(
     service_class=Lean,
+    workers=read_workers(os.environ),
     metrics={"enabled": False},
     envs=[{"name": name, "value": value} for name, value in QUIET.items()],
 )
@@ -75,7 +79,9 @@ class ModelService:
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), log_folder())
+        follow(served, bundle_folder(), log_folder())
         drain_on_sigterm(served)
+        Watch().begin(served.limits)
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)

@@ -81,7 +81,7 @@ def compare_with_champion(
         return Comparison({})  # what the candidate is by now is added where it matters
     step.also_loaded("champion", Loaded(name, champion.hash, str(champion.coordinates["id"])))
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
-    if (champion.answers, champion.thresholds) == (model.answers, model.thresholds):
+    if (champion.answers, champion.decided) == (model.answers, model.decided):
         return Comparison({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
     if champion.task != model.task:
         reason = f"it answers {champion.task}, the candidate {model.task}"

@@ -11,8 +11,10 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.hashing import canonical_json
 from ml.declaration.use_case import UseCaseSpec
+from ml.exported.explainer import KEY as EXPLAINER
+from ml.exported.explainer import ROWS, explainer
 from ml.exported.model import COPIED
-from ml.exported.onnx import PARITY, annotated, export, measure_parity, places
+from ml.exported.onnx import PARITY, annotated, export, measure_parity, places, predict, session
 from ml.exported.reference import KEY as REFERENCE
 from ml.exported.reference import Reference, make_reference
 from ml.exported.usual import KEY as USUAL
@@ -81,7 +83,10 @@ def onnx_model(case: Case) -> dg.AssetsDefinition:
         parity.raise_for_drift()
         step.show(providers=list(parity.providers), parity_cases=dict(parity.cases), family=candidate.family)
         step.metrics({"largest difference": parity.largest_difference})
-        return annotated(content, {PARITY: repr(parity.largest_difference)})
+        background = background_rows(rows, step.case.spec.seed)
+        answers = predict(session(content), candidate.encoder, background)
+        explained = explainer(candidate.model, candidate.task, candidate.encoder.encode(background), answers)
+        return annotated(content, {PARITY: repr(parity.largest_difference), EXPLAINER: explained})
 
     return onnx_model
 
@@ -109,6 +114,11 @@ def parity_rows(rows: pd.DataFrame) -> pd.DataFrame:
     """Return all validation rows and some of those learned from, whose values are those that trees split at."""
     learned = rows[rows["split"] == "train"]
     return pd.concat([rows[rows["split"] == "validation"], learned.iloc[places(learned, LEARNED_ROWS)]])
+
+
+def background_rows(rows: pd.DataFrame, seed: int) -> pd.DataFrame:
+    """Return rows that were learned from, in any order, to stand in for what is unknown of a feature."""
+    return rows[rows["split"] == "train"].sample(frac=1.0, random_state=seed).head(ROWS)
 
 
 def _parity_gpu(case: Case) -> GpuWish:

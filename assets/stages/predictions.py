@@ -19,8 +19,10 @@ from ml.tasks.task import Task
 from ml.tasks.weighted import most_likely
 
 
-def answer_columns(task: Task, scores: np.ndarray, thresholds: Sequence[float] = ()) -> dict[str, np.ndarray]:
-    """Return the columns of predictions: `score`, with a threshold the `decision` too.
+def answer_columns(
+    task: Task, scores: np.ndarray, thresholds: Sequence[float] = (), half_width: float | None = None
+) -> dict[str, np.ndarray]:
+    """Return the columns of predictions: `score`, with a threshold the `decision` too, with an interval its ends.
 
     Of many classes these are the likeliest, its probability and that of each; of several targets the probability of
     each, and the decision by its threshold.
@@ -29,6 +31,8 @@ def answer_columns(task: Task, scores: np.ndarray, thresholds: Sequence[float] =
         columns = {f"probability_{name}": scores[:, at] for at, name in enumerate(task.targets)}
         decided = zip(task.targets, thresholds, strict=True)
         return columns | {f"decision_{name}": columns[f"probability_{name}"] >= cut for name, cut in decided}
+    if half_width is not None:
+        return {"score": scores, "lower": scores - half_width, "upper": scores + half_width}
     if task.kind != "multiclass":
         return {"score": scores, **({"decision": scores >= thresholds[0]} if thresholds else {})}
     names = np.array(task.classes, dtype=object)
@@ -48,8 +52,9 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         rows = rows_to_score(step.case, model.served, sources)
         if model.served.examples.query is None:
             step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
+        scores = model.scores(model.features(sources, rows))
         return rows.assign(
-            **answer_columns(model.task, model.scores(model.features(sources, rows)), model.thresholds),
+            **answer_columns(model.task, scores, *model.decided),
             model_version=production_model.version,
             model_coordinates=production_model.coordinates,
             coordinates=step.coordinates.id,

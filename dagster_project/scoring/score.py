@@ -149,7 +149,8 @@ def _names(predictor: Predictor, part: Part, scored: Scored) -> dict[str, pa.Arr
     if not part.keys:
         return {ROW: pa.array(range(scored.rows + 1, scored.rows + 1 + len(part.records)), pa.int64())}
     scored.without_key += max((values.null_count for values in part.keys.values()), default=0)
-    taken = {*answer_schema(predictor.plan.task, predictor.thresholds).names, REFUSED, "model", "coordinates"}
+    answered = answer_schema(predictor.plan.task, predictor.thresholds, predictor.model.interval)
+    taken = {*answered.names, REFUSED, "model", "coordinates"}
     columns = dict[str, pa.Array]()
     for name, values in part.keys.items():
         while name in taken:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import Field, SerializerFunctionWrapHandler, field_validator, model_serializer, model_validator
 
@@ -51,6 +52,23 @@ class Table(Part):
     valid_for: Duration | None = Field(
         None, description="How long a row of a table with `time` counts as the latest one, such as 6h, once known."
     )
+    heard_within: Duration | None = Field(
+        None,
+        exclude_if=lambda limit: limit is None,  # so that what declares none is recorded as ever
+        description="How long a service may have heard of no row before a cutoff without a warning, such as 2h; what "
+        "was usual for the rows of the snapshots if absent.",
+    )
+    not_ready_after: Duration | None = Field(
+        None,
+        exclude_if=lambda limit: limit is None,
+        description="After how long without a row, by the clock of `timezone`, a service is not ready any more.",
+    )
+    timezone: str | None = Field(
+        None,
+        exclude_if=lambda zone: zone is None,
+        description="The time zone of the table's times where they have none, such as Europe/Berlin; UTC if absent. "
+        "Only the age of what a service has heard goes by it.",
+    )
     sample: str | None = Field(
         None,
         description="The share of the rows that is read, for a first look: 10%. By the hash of the key, the same rows "
@@ -73,6 +91,26 @@ class Table(Part):
         if sample is not None and not (re.match(r"^\d+(\.\d+)?%$", sample) and 0 < float(sample[:-1]) < 100):
             raise ValueError(f"{sample!r} is no share of the rows: write more than 0% and less than 100%, such as 10%")
         return sample
+
+    @field_validator("timezone")
+    @classmethod
+    def _check_timezone(cls, name: str | None) -> str | None:
+        try:
+            return name and ZoneInfo(name).key
+        except (ZoneInfoNotFoundError, ValueError):
+            raise ValueError(f"{name!r} is no time zone: write one as Europe/Berlin or UTC") from None
+
+    @model_validator(mode="after")
+    def _silences_grow(self) -> "Table":
+        given = [name for name in ("heard_within", "not_ready_after") if getattr(self, name) is not None]
+        if given and not self.moment and not self.known_from:
+            raise ValueError(f"{given} are about rows that come in time: declare the time of a row, or known_at")
+        if self.heard_within and self.not_ready_after and duration(self.heard_within) > duration(self.not_ready_after):
+            raise ValueError(
+                f"not_ready_after {self.not_ready_after!r} is shorter than heard_within {self.heard_within!r}, after "
+                "which a service only warns; make it the longer one"
+            )
+        return self
 
     @model_serializer(mode="wrap")
     def _recorded(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:

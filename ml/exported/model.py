@@ -119,7 +119,7 @@ class ExportedModel:
     def answers_as(self, other: "ExportedModel") -> bool:
         """Return whether two models answer every record alike: how they read it, what they compute and decide."""
         alike = self.answers == other.answers and self._reading == other._reading
-        return alike and self.thresholds == other.thresholds
+        return alike and self.decided == other.decided
 
     @property
     def thresholds(self) -> tuple[float, ...]:
@@ -127,6 +127,18 @@ class ExportedModel:
         reference = json.loads(self.metadata.get(REFERENCE, "{}"))
         references = [reference["targets"][name] for name in self.task.targets] if self.task.targets else [reference]
         return tuple(of_target["threshold"]["value"] for of_target in references if of_target.get("threshold"))
+
+    @property
+    def half_width(self) -> float | None:
+        """Half of the width of the interval around its numbers; None where there is none."""
+        reference = json.loads(self.metadata.get(REFERENCE, "{}"))
+        width: float | None = (reference.get("interval") or {}).get("half_width")
+        return width
+
+    @property
+    def decided(self) -> tuple[tuple[float, ...], float | None]:
+        """What is said beside its answers: the thresholds of decisions, and half of the width of an interval."""
+        return self.thresholds, self.half_width
 
     @property
     def _reading(self) -> dict[str, Any]:

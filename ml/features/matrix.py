@@ -127,12 +127,13 @@ def known_places(table: pa.Table, lookup: Lookup) -> npt.NDArray[np.int64]:
 
     Never are those that became known only after one that had happened later, and those that never became known.
     """
+    is_known = table[str(lookup.time)].is_valid().to_numpy()
     if lookup.happened == lookup.time:
-        return np.arange(len(table))
+        return np.flatnonzero(is_known)
     key = table.select(lookup.keys).columns
     known, happened = microseconds(table[str(lookup.time)]), microseconds(table[str(lookup.happened)])
     rows = pd.DataFrame({"key": places(key, key).to_numpy(), "known": known, "happened": happened})
-    rows = rows[table[str(lookup.time)].is_valid().to_numpy()].sort_values(["known", "happened"], kind="stable")
+    rows = rows[is_known].sort_values(["known", "happened"], kind="stable")
     latest: npt.NDArray[np.int64] = rows.index[
         rows["happened"] >= rows.groupby("key", sort=False)["happened"].cummax()
     ].to_numpy()

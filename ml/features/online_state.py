@@ -13,19 +13,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ml.base.expressions import row_sql, sources_of
-from ml.base.sql import quoted
 from ml.declaration.tables import Table
 from ml.declaration.use_case import UseCaseSpec
 from ml.features.definitions import CUTOFF, Feature, FeatureDefinitions, Lookup
-from ml.features.events import event_columns, events_of, events_sql, views
+from ml.features.events import event_columns, events_of, views
 from ml.features.matrix import known_places
-from ml.features.synthesis_query import links_of, query_of, rows_of, rows_sql
-from ml.tables.computed import sent_types
-from ml.tables.types import record_type, sql_type
+from ml.features.sent_rows import Sent, event_tables, sent_events, sent_lookup, sent_rows
+from ml.features.silence import File, sources
+from ml.features.synthesis_query import links_of, query_of, rows_of
+from ml.tables.types import SqlType, record_type, sql_type
 from ml.tasks.task import BINARY, Task
 from ml.windows.window import AtCutoff
 from service.plan import document, parts
+
+NEVER = pa.scalar(0, pa.timestamp("us"))  # when a row happened of which no time is known
 
 
 def online_state(
@@ -35,29 +36,41 @@ def online_state(
     tables: Mapping[str, pa.Table],
     cutoffs: pd.Series,
     task: Task = BINARY,
+    *,
+    declared: Mapping[str, Table] | None = None,
+    usual: pd.Series | None = None,
 ) -> dict[str, bytes]:
     """Return the files plan.json and, as Parquet, lookups, events of windows and rows of synthesized features.
 
-    The past that they hold begins where the first of `cutoffs` needs it.
+    The past that they hold begins where the first of `cutoffs` needs it. Which silences are unusual the tables say as
+    they are `declared` now, if they do, and else the `usual` cutoffs; by default those of `spec`, and `cutoffs`.
     """
     used = _used_columns(definitions)
     lookups: dict[str, parts.Lookup] = {}
     files: dict[str, pa.Table] = {}
+    sent, seen = list[Sent](), list[File]()
     for name, columns in used.items():
         if (lookup := definitions.lookups[name]).kind != "window":
-            lookups[name] = _row_lookup(lookup, f"{name}.parquet", definitions.at_cutoff)
-            files[f"{name}.parquet"] = _rows(lookup, columns, tables[lookup.table], cutoffs)
+            table, file = tables[lookup.table], f"{name}.parquet"
+            lookups[name] = _row_lookup(lookup, file, definitions.at_cutoff)
+            files[file] = _rows(lookup, columns, table, cutoffs)
+            sent.append(sent_lookup(spec, lookup, columns, file, table))
+            seen += [(lookup.table, lookup.time, file)] if lookup.time else []
     histories = _histories(spec, {name: definitions.lookups[name] for name in used}, tables)
     for history in histories:
         since = cutoffs.min() - history.longest(definitions)
         files[history.file] = history.since(since)
         for name, lookup in history.lookups.items():
             lookups[name] = _window_lookup(lookup, history.file, since, definitions.at_cutoff)
-    synthesis, sent = None, list(_sent_events(spec, histories, tables))
+        sent.append(sent_events(spec, history.lookups, history.file, tables[history.lookup.table]))
+        seen.append((history.lookup.table, str(history.lookup.time), history.file))
+    synthesis = None
     if any(feature.kind == "synthesis" for feature in definitions.features):
         synthesis, rows = _synthesis(spec, definitions, tables)
         files |= rows
-        sent += _sent_rows(spec, definitions, tables, synthesis)
+        sent += sent_rows(spec, definitions, tables, synthesis)
+        seen += _seen(definitions, synthesis)
+    past = spec.tables if declared is None else declared
     plan = document.Plan(
         use_case=use_case,
         record=dict(definitions.record),
@@ -65,20 +78,28 @@ def online_state(
         features=list(map(_feature, definitions.features)),
         cutoff=parts.Cutoff(column, int(spec.examples.cutoff_before.total_seconds())) if column else None,
         lookups=lookups,
-        events=_event_tables(sent),
+        events=event_tables(sent),
         synthesis=synthesis,
+        sources=sources(seen, tables, past, cutoffs, cutoffs if usual is None else usual) if seen else [],
         task=document.Task(task.kind, task.classes, task.targets or msgspec.UNSET),
+        key=_key(spec, definitions, tables[spec.examples.table]),
     )
     return {"plan.json": document.encode_plan(plan), **{file: _parquet(table) for file, table in files.items()}}
 
 
-def _used_columns(definitions: FeatureDefinitions) -> dict[str, list[str]]:
-    """Return the lookups that features use, each with the columns that they read of it, sorted."""
-    used: dict[str, set[str]] = {}
+def _key(spec: UseCaseSpec, definitions: FeatureDefinitions, rows: pa.Table) -> dict[str, parts.ColumnType]:
+    """Return the types of the columns that name a row of the examples' table."""
+    return {name: definitions.record.get(name) or record_type(rows[name].type) for name in spec.keys}
+
+
+def _used_columns(definitions: FeatureDefinitions) -> dict[str, dict[str, SqlType]]:
+    """Return the lookups that features use, each with the columns that they read of it, sorted, and as what."""
+    used: dict[str, dict[str, SqlType]] = {}
     for feature in definitions.features:
         if feature.lookup is not None:
-            used.setdefault(feature.lookup, set()).update([feature.column] if feature.column else [])
-    return {name: sorted(used[name]) for name in definitions.lookups if name in used}
+            kind: SqlType = "DOUBLE" if feature.type == "numeric" else "VARCHAR"
+            used.setdefault(feature.lookup, {}).update({feature.column: kind} if feature.column else {})
+    return {name: dict(sorted(used[name].items())) for name in definitions.lookups if name in used}
 
 
 def cutoff_column(spec: UseCaseSpec) -> str | None:
@@ -106,7 +127,8 @@ def _row_lookup(lookup: Lookup, file: str, at_cutoff: AtCutoff) -> parts.RowLook
     """Describe a static or latest lookup in the plan."""
     if lookup.kind == "static":
         return parts.StaticLookup(file, lookup.on, lookup.keys)
-    return parts.LatestLookup(file, lookup.on, lookup.keys, str(lookup.time), lookup.valid_for_s, at_cutoff)
+    happened = msgspec.UNSET if lookup.happened == lookup.time else str(lookup.happened)
+    return parts.LatestLookup(file, lookup.on, lookup.keys, str(lookup.time), lookup.valid_for_s, at_cutoff, happened)
 
 
 def _window_lookup(lookup: Lookup, file: str, since: pd.Timestamp, at_cutoff: AtCutoff) -> parts.WindowLookup:
@@ -123,14 +145,31 @@ def _window_lookup(lookup: Lookup, file: str, since: pd.Timestamp, at_cutoff: At
 
 
 def _rows(lookup: Lookup, columns: Iterable[str], table: pa.Table, cutoffs: pd.Series) -> pa.Table:
-    """Return the rows of a static lookup, or those of a latest one that some cutoff may need."""
-    if lookup.kind == "latest":
-        if lookup.valid_for_s is not None:
-            first = cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)
-            table = table.filter(pc.greater_equal(table[str(lookup.time)], pa.scalar(first.to_pydatetime())))
-        table = table.take(pa.array(known_places(table, lookup)))
-    times = [lookup.time] if lookup.time else []
-    return table.select(list(dict.fromkeys([*lookup.keys, *times, *columns])))
+    """Return the rows of a static lookup, or those of a latest one that some cutoff may need.
+
+    Where one row may hide another that became known later, all are needed: a row that is sent may take its place.
+    """
+    if lookup.kind == "static":
+        return table.select(list(dict.fromkeys([*lookup.keys, *columns])))
+    time = str(lookup.time)
+    if lookup.happened != time:
+        rows = table.filter(table[time].is_valid()).select(list(dict.fromkeys([*lookup.keys, time, *columns])))
+        happened = pc.fill_null(table[str(lookup.happened)].filter(table[time].is_valid()), NEVER)
+        return rows.append_column(str(lookup.happened), happened)
+    if lookup.valid_for_s is not None:
+        first = cutoffs.min() - pd.Timedelta(seconds=lookup.valid_for_s)
+        table = table.filter(pc.greater_equal(table[time], pa.scalar(first.to_pydatetime())))
+    table = table.take(pa.array(known_places(table, lookup)))
+    return table.select(list(dict.fromkeys([*lookup.keys, time, *columns])))
+
+
+def _seen(definitions: FeatureDefinitions, synthesis: parts.Synthesis) -> Iterator[File]:
+    """Yield the times by which the query of synthesized features sees rows."""
+    assert definitions.synthesis is not None
+    for name, table in synthesis.tables.items():
+        view = definitions.synthesis.views[name]
+        if view.time in table.columns:
+            yield view.table, str(view.time), table.file
 
 
 @dataclass(frozen=True)
@@ -140,7 +179,6 @@ class _History:
     file: str
     lookups: Mapping[str, Lookup]
     events: pa.Table
-    query: str
 
     @property
     def lookup(self) -> Lookup:
@@ -162,10 +200,8 @@ def _histories(spec: UseCaseSpec, lookups: Mapping[str, Lookup], tables: Mapping
     histories = []
     for together in views(lookups):
         lookup, keys = next(iter(together.values())), event_columns(together.values())
-        table, declared = tables[lookup.table], spec.tables[lookup.table]
-        query = events_sql(spec, lookup, keys, _events_sql(declared, table), table.schema)
-        events = events_of(spec, lookup, keys, table)
-        histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events, query))
+        events = events_of(spec, lookup, keys, tables[lookup.table])
+        histories.append(_History(f"{lookup.table}.{lookup.time}.parquet", together, events))
     return histories
 
 
@@ -188,56 +224,6 @@ def _synthesis(
     instance = parts.LabelColumn(key, sql_type(tables[spec.examples.table][key].type))
     links = [parts.Link(**step) for step in links_of(synthesis, query)]
     return parts.Synthesis(query.sql, instance, labels, described, links), files
-
-
-def _events_sql(declared: Table, table: pa.Table) -> str:
-    """Return the rows of `event`, with their computed columns, as a table expression."""
-    types, derived = sent_types(declared, table), declared.derived.items()
-    expressions = "".join(f", {row_sql(expression, types)} as {quoted(name)}" for name, expression in derived)
-    return f"(select event.*{expressions} from event)"
-
-
-def _sent_events(
-    spec: UseCaseSpec, histories: Iterable[_History], tables: Mapping[str, pa.Table]
-) -> Iterator[tuple[str, parts.EventTable]]:
-    """Yield of each history its table, and how rows that are sent become events of it."""
-    for history in histories:
-        lookup, declared = history.lookup, spec.tables[history.lookup.table]
-        keys = event_columns(history.lookups.values())
-        columns = [*declared.keys, str(lookup.time), *keys, *lookup.scales, *declared.derived]
-        record = _record(columns, declared.derived, tables[lookup.table])
-        view = parts.View(history.file, history.query)
-        key = declared.keys if len(declared.keys) > 1 else declared.keys[0]
-        yield lookup.table, parts.EventTable(record, key, [view])
-
-
-def _sent_rows(
-    spec: UseCaseSpec, definitions: FeatureDefinitions, tables: Mapping[str, pa.Table], synthesis: parts.Synthesis
-) -> Iterator[tuple[str, parts.EventTable]]:
-    """Yield of each table that synthesized features read its source, and how rows that are sent become rows of it."""
-    assert definitions.synthesis is not None
-    for name, table in synthesis.tables.items():
-        view = definitions.synthesis.views[name]
-        columns = [*table.columns, *([view.time] if view.time else [])]
-        record = _record(columns, spec.tables[view.table].derived, tables[view.table])
-        query = rows_sql(view, table.columns, _events_sql(spec.tables[view.table], tables[view.table]))
-        yield view.table, parts.EventTable(record, view.key, [parts.View(table.file, query)])
-
-
-def _record(columns: Iterable[str], derived: Mapping[str, str], table: pa.Table) -> dict[str, parts.ColumnType]:
-    """Return the types of the columns that a row must have for some columns, which may be computed, to be known."""
-    needed = sources_of(columns, derived)
-    stored = [name for name in table.column_names if name.lower() in needed and name not in derived]
-    return {name: record_type(table[name].type) for name in stored}
-
-
-def _event_tables(sent: Iterable[tuple[str, parts.EventTable]]) -> dict[str, parts.EventTable]:
-    """Return the tables whose rows may be sent, each with the columns and views of all that is made of it."""
-    tables: dict[str, parts.EventTable] = {}
-    for name, more in sent:
-        table = tables.get(name, parts.EventTable({}, more.key, []))
-        tables[name] = parts.EventTable(table.record | more.record, table.key, [*table.views, *more.views])
-    return tables
 
 
 def _parquet(table: pa.Table) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import Additive, WeightedColumns, of_task
 from ml.models.family import IR_VERSION, OPSETS, Family, Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.tasks.encoding import Encoder
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
 
 MAX_ITERATIONS = 100
+PARTS = ("numeric", "texts", "categorical")  # of the columns, as a pipeline prepares them
 
 
 class LinearFamily(Family):
@@ -111,11 +113,12 @@ class Ridge(LinearFamily):
 
 @dataclass(frozen=True)
 class FittedLinear:
-    """A fitted scikit-learn pipeline."""
+    """A fitted scikit-learn pipeline, which is `ours` if this module has made it."""
 
     pipeline: Pipeline
     n_features: int
     task: Task = BINARY
+    ours: bool = False
 
     def predict(self, X: np.ndarray) -> np.ndarray:
         """Return probabilities or numbers, float64 [n_rows] or [n_rows, n_classes]."""
@@ -154,6 +157,27 @@ class FittedLinear:
         model.graph.output.append(helper.make_tensor_value_info("score", TensorProto.FLOAT, shape))
         return model
 
+    def additive(self) -> Additive | None:
+        """Return the weighted columns; None for a pipeline of another make."""
+        if not self.ours:
+            return None
+        transformer, last = self.pipeline[0], self.pipeline[-1]
+        parts, widths = transformer.named_transformers_, transformer.output_indices_
+        weights, base = np.atleast_2d(last.coef_).astype(np.float64), np.atleast_1d(last.intercept_).astype(np.float64)
+        of_part = {name: weights[:, widths[name]] for name in PARTS if name in widths}
+        nothing = weights[:, :0]
+        plain, texts, levels = (of_part.get(name, nothing) for name in PARTS)
+        fill, sizes = np.empty(0), tuple[int, ...]()
+        if "numeric" in of_part:
+            imputer, scaler = parts["numeric"]
+            fill, plain = imputer.statistics_, plain / scaler.scale_
+            base = base - plain @ scaler.mean_
+        if "categorical" in of_part:
+            sizes = tuple(map(len, parts["categorical"][-1].categories_))
+        numbers = np.concatenate([plain, texts], axis=1)
+        fill = np.concatenate([fill, np.zeros(texts.shape[1])])
+        return of_task([WeightedColumns(fill, numbers, sizes, levels)], base.tolist(), self.task)
+
 
 def _fit_pipeline(data: Training, last: Any, threads: int) -> FittedLinear:
     """Fit a pipeline that ends in a linear model on the training rows."""
@@ -165,7 +189,7 @@ def _fit_pipeline(data: Training, last: Any, threads: int) -> FittedLinear:
         # The iterations are a budget; what the model is worth after them, validation tells.
         warnings.simplefilter("ignore", ConvergenceWarning)
         pipeline.fit(data.X, data.y, **{f"{pipeline.steps[-1][0]}__sample_weight": data.row_weights[0]})
-    return FittedLinear(pipeline, len(data.encoder.features), data.task)
+    return FittedLinear(pipeline, len(data.encoder.features), data.task, ours=True)
 
 
 def _pipeline(encoder: Encoder, last: Any) -> Pipeline:

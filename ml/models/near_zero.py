@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import LOGARITHM, NUMBER, Additive, additive_of
+
 if TYPE_CHECKING:
     import onnx
 
@@ -131,12 +133,32 @@ class Moved(Wrapped):
         ]
         return nodes, {"scale": self.move.scale, "offset": self.move.offset}
 
+    def additive(self) -> Additive | None:
+        """Return the sum that the model's answers are made of, moved back; None where it tells none."""
+        learned = additive_of(self.model)
+        if learned is None or (learned.space != NUMBER and self.move.offset):
+            return None
+        if learned.space == NUMBER:
+            return learned.scaled(self.move.scale, self.move.offset)
+        base = tuple(number + math.log(self.move.scale) for number in learned.base)
+        return replace(learned, base=base) if learned.space == LOGARITHM else None
+
 
 @dataclass(frozen=True)
 class Transformed(Wrapped):
     """A fitted model of transformed targets, whose answers are the numbers themselves."""
 
     transform: Transform
+
+    def additive(self) -> Additive | None:
+        """Return the sum that the learned numbers are; None where they are none."""
+        learned = additive_of(self.model)
+        if learned is None or learned.space != NUMBER:
+            return None
+        answer = learned.answer
+        return replace(
+            learned, space=f"{self.transform} of the number", answer=lambda sums: self.transform.inverse(answer(sums))
+        )
 
     def back(self, answers: np.ndarray) -> np.ndarray:
         """Return the numbers of which the model has learned the transform."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ml.models.additive import Additive, additive_of
+from ml.models.additive import mean_of as mean_of_sums
 from ml.models.family import FittedModel
 from ml.models.joined import all_thresholds, joined, side_by_side
 from ml.tasks.counting import EQUALLY, Counting
@@ -47,6 +49,11 @@ class FittedEnsemble:
     def thresholds(self) -> dict[int, np.ndarray]:
         """Return, per numeric column, the float32 values at which the answer of some member jumps."""
         return all_thresholds(member.model for member in self.members)
+
+    def additive(self) -> Additive | None:
+        """Return the mean of the members' sums; None where some answer is none, or the mean is sharpened."""
+        parts = [(member.weight, additive_of(member.model)) for member in self.members]
+        return mean_of_sums(parts) if self.sharpness == 1 else None
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return the members' graphs side by side, over one `X`, and the weighted sum of what they answer."""

@@ -19,6 +19,11 @@ class Transform:
     base: float | None
     more: float = 0.0
 
+    def __str__(self) -> str:
+        """Return its name."""
+        names = [name for name, transform in TRANSFORMS.items() if transform == self]
+        return names[-1] if names else "a transform"
+
     def forward(self, y: np.ndarray) -> np.ndarray:
         """Return what is learned of numbers [n_rows]."""
         if self.base is None:

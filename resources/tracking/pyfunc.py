@@ -78,6 +78,7 @@ def signature(model: ExportedModel) -> "ModelSignature":
     inputs: list[Any] = [ColSpec(of_column, name, required=name == required) for name, of_column in record.items()]
     task, single = model.task, {"score": "double"}
     answers = {"class": "string", **single} if task.kind == "multiclass" else {} if task.targets else single
+    answers |= {} if model.half_width is None else dict.fromkeys(("lower", "upper"), "double")
     answers |= {f"probability_{name}": "double" for name in task.targets or task.classes}
     decisions = [f"decision_{name}" for name in task.targets] or ["decision" for _ in model.thresholds]
     answers |= dict.fromkeys(decisions, "boolean")

@@ -7,7 +7,7 @@ from typing import Any
 
 from service.frames.columns import chunks, match, records_of
 from service.plan.document import Task
-from service.predict.answers import decided, likeliest
+from service.predict.answers import Interval, decided, likeliest
 from service.predict.features import Matrices
 from service.predict.predictor import Prediction, Predictor
 from service.records.reader import InvalidRecords
@@ -69,15 +69,16 @@ def columns_of(predictor: Predictor, prediction: Prediction) -> Any:
     """Return a prediction as an Arrow table with the columns of `answer_schema`."""
     import pyarrow as pa
 
-    schema = answer_schema(predictor.plan.task, predictor.thresholds)
-    columns = _columns(predictor.plan.task, prediction, predictor.thresholds)
+    schema = answer_schema(predictor.plan.task, predictor.thresholds, predictor.model.interval)
+    columns = _columns(predictor.plan.task, prediction, predictor.thresholds, predictor.model.interval)
     return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema)
 
 
-def answer_schema(task: Task, thresholds: Sequence[float] = ()) -> Any:
+def answer_schema(task: Task, thresholds: Sequence[float] = (), interval: Interval | None = None) -> Any:
     """Return the columns of answers, as those of batch predictions, and `warnings`.
 
-    They are `score`, and `decision` where a threshold says from which score on it is a yes; of many classes `class`,
+    They are `score`, `lower` and `upper` where there is an interval, and `decision` where a threshold says from which
+    score on it is a yes; of many classes `class`,
     `score`, which is the probability of that class, and the probability of each; of several targets the probability
     of each, and each decision.
     """
@@ -86,6 +87,7 @@ def answer_schema(task: Task, thresholds: Sequence[float] = ()) -> Any:
     number = pa.float64()
     fields = [("class", pa.string())] if task.kind == "multiclass" else []
     fields += [] if task.targets else [("score", number)]
+    fields += [] if interval is None else [("lower", number), ("upper", number)]
     fields += [(f"probability_{name}", number) for name in task.targets or task.classes]
     fields += [(name, pa.bool_()) for name in _decisions(task, thresholds)]
     return pa.schema([*fields, ("warnings", pa.list_(pa.string()))])
@@ -96,7 +98,9 @@ def _decisions(task: Task, thresholds: Sequence[float]) -> list[str]:
     return [f"decision_{name}" for name in task.targets] or ["decision" for _ in thresholds]
 
 
-def _columns(task: Task, prediction: Prediction, thresholds: Sequence[float]) -> dict[str, list[Any]]:
+def _columns(
+    task: Task, prediction: Prediction, thresholds: Sequence[float], interval: Interval | None
+) -> dict[str, list[Any]]:
     columns: dict[str, list[Any]] = {"score": prediction.scores, "warnings": prediction.warnings}
     rows = [score for score in prediction.scores if isinstance(score, list)]
     if task.targets:
@@ -107,6 +111,9 @@ def _columns(task: Task, prediction: Prediction, thresholds: Sequence[float]) ->
         columns["class"] = [likeliest(task, row) for row in rows]
         columns["score"] = [max(row) for row in rows]
         columns |= {f"probability_{name}": [row[code] for row in rows] for code, name in enumerate(task.classes)}
+    if interval is not None:
+        around = list(map(interval.around, prediction.scores))
+        columns |= {name: [ends[name] for ends in around] for name in ("lower", "upper")}
     if thresholds:
         columns["decision"] = [isinstance(score, float) and score >= thresholds[0] for score in prediction.scores]
     return columns

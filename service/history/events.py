@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import logging
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +16,11 @@ from service.history.state import Arrivals, Change, Histories
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
 from service.records.deadline import OutOfTimeError, check_time, seconds_left
-from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt, to_us
+from service.records.keys import LARGEST_KEY, joined_text, key_text
+from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt
 from service.synthesis.views import Query, connect
 
 logger = logging.getLogger("bentoml.sextant")
-
-LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 
 @dataclass(frozen=True)
@@ -146,12 +144,12 @@ class _Table:
         problems: list[Problem] = []
         named: dict[str, int] = {}
         for index, row in enumerate(read):
-            parts = {column: _key_text(row[column]) for column in self._table.keys}
+            parts = {column: key_text(row[column]) for column in self._table.keys}
             for column, part in parts.items():
                 if part is None:
                     allowed = f"a whole number from -{LARGEST_KEY} to {LARGEST_KEY}"
                     problems.append(Problem("not a key", index, column, excerpt(row[column]), allowed))
-            named[_joined([part or "" for part in parts.values()])] = index
+            named[joined_text([part or "" for part in parts.values()])] = index
         if problems:
             raise InvalidRecords(problems)
         return named
@@ -170,24 +168,6 @@ class _Table:
         for name, event in events.items():
             problems += query.target.value_problems(event, named[name])
         return Arrivals(query.file, {name: events.get(name) for name in named})
-
-
-def _key_text(key: Value) -> str | None:
-    """Return the text of a part of a key, as the plan's query has it; None: a number that is none."""
-    if isinstance(key, str):
-        return key
-    if isinstance(key, dt.datetime):
-        return str(to_us(key))
-    if isinstance(key, int | float) and key == int(key) and abs(key) <= LARGEST_KEY:
-        return str(int(key))
-    return None
-
-
-def _joined(parts: Sequence[str]) -> str:
-    """Return the name of an event by the parts of its key, with | between; a part that holds one is escaped."""
-    if len(parts) == 1:
-        return parts[0]
-    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def _wrong_names(file: str, names: Sequence[str]) -> BundleError:

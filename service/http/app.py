@@ -15,18 +15,21 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from service.http import native, page
+from service.http.capacity import AHEAD
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
 from service.http.served import Served
 from service.http.trace import Trace, begin
+from service.http.version import HEADERS
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
 GONE = 499  # the status, as nginx counts it, of a request whose client did not wait
+LATER, RETRY_AFTER = (429, 503), (b"retry-after", b"1")
 
 PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
 
@@ -56,13 +59,16 @@ def endpoints(served: Served) -> list[Endpoint]:
         }
 
     def described() -> dict[str, Any]:
-        return describe(served.require_predictor(), served.limits, listed)
+        document = describe(served.require_predictor(), served.limits, listed)
+        if served.split is not None:
+            document = served.split.described(document)
+        return document if served.access is None else served.access.described(document, open_paths(listed))
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
-        Endpoint("GET", "/healthz", "200 while the process is up", alive),
-        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive),
-        Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz),
+        Endpoint("GET", "/healthz", "200 while the process is up", alive, open=True),
+        Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive, open=True),
+        Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz, open=True),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
         Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
         *page.endpoints(),
@@ -80,9 +86,16 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         limits,
         version=predictor.name.partition(":")[2],
         thresholds=model.thresholds,
+        interval=model.interval,
+        no_interval=model.no_interval,
         usual=model.usual,
         example=predictor.example,
     )
+
+
+def open_paths(listed: Sequence[Endpoint]) -> set[str]:
+    """Return the paths of endpoints that need no API key."""
+    return {endpoint.path for endpoint in listed if endpoint.open}
 
 
 class Application:
@@ -98,14 +111,24 @@ class Application:
         self._table: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
             self._table.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, endpoint))
+        self._open_paths = open_paths(self.endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         trace = begin(scope["headers"])
+        served, work = self.served, self.served.work
+        if AHEAD not in scope:  # by a server that does not count
+            scope[AHEAD], work.count = work.count, work.count + 1
+        scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
         try:
-            response = await self._endpoint(path, scope["method"]).respond(Request(scope, receive))
+            response = served.access.admit(scope, path, self._open_paths) if served.access is not None else None
+            if response is None:
+                endpoint = self._endpoint(path, scope["method"])
+                if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
+                    raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+                response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             logger.info("%s %s: the client went away", scope["method"], path)
             return self._note(scope, path, GONE, 0, perf_counter() - begun, trace)
@@ -114,8 +137,15 @@ class Application:
             response.headers.update(error.headers or {})
         except Exception:
             response = _failed(scope["method"], path)
-        headers = [*response.raw_headers, *self.served.headers, *trace.headers()]
-        await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+        finally:
+            work.count -= 1
+        headers = [*response.raw_headers, *scope[HEADERS], *trace.headers()]
+        if response.status_code in LATER:
+            headers.append(RETRY_AFTER)
+        if served.draining:
+            headers.append((b"connection", b"close"))
+        start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
+        await (send(start) if served.access is None else served.access.send(start, scope, send))
         await send({"type": "http.response.body", "body": response.body})
         self._note(scope, path, response.status_code, len(response.body), perf_counter() - begun, trace)
 

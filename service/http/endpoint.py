@@ -30,9 +30,10 @@ def as_json(*schemas: str) -> Content:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A route of a protocol; `purpose` is its line in the index, `takes` and `answers` are described in OpenAPI.
+    """A route of a protocol; `purpose` is its line in the index, the rest is described in OpenAPI.
 
-    There it stands with the others of its `group`; one of no group is told nowhere.
+    There it stands with the others of its `group`; one of no group is told nowhere. The parameters of its `query` are
+    by name, each as OpenAPI has one. One that is `open`, as probes are, needs no API key.
     """
 
     method: str
@@ -42,6 +43,8 @@ class Endpoint:
     takes: Content = field(default_factory=dict)
     answers: Content = field(default_factory=lambda: as_json("Document"))
     group: str = "about the service"
+    query: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    open: bool = False
 
     @property
     def title(self) -> str:

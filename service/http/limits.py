@@ -11,10 +11,14 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1)]
 
+MOST_WORKERS = 1_000
+
 SETTINGS = {
     "body_bytes": "SEXTANT_MAX_BODY_BYTES",
     "records": "SEXTANT_MAX_RECORDS",
     "seconds": "SEXTANT_MAX_SECONDS",
+    "concurrent": "SEXTANT_MAX_CONCURRENT",
+    "in_threads": "SEXTANT_MAX_IN_THREADS",
     "drain_seconds": "SEXTANT_DRAIN_SECONDS",
 }
 
@@ -26,12 +30,15 @@ class SettingError(ValueError):
 class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
     """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer.
 
+    `concurrent` is the most requests in work in a process, `in_threads` of those that take long, which threads answer.
     `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
     """
 
     body_bytes: Count = 8_000_000
     records: Count = 10_000
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
+    concurrent: Count = 256
+    in_threads: Count = 32
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 6.0
 
     def deadline(self) -> float:
@@ -51,3 +58,11 @@ def read_limits(environment: Mapping[str, str]) -> Limits:
         return msgspec.convert(given, Limits, strict=False)
     except msgspec.ValidationError as error:
         raise SettingError(f"a setting cannot be used: {error}; given: {given}") from None
+
+
+def read_workers(environment: Mapping[str, str]) -> int:
+    """Return the number of processes that answer; raises SettingError."""
+    given = environment.get("SEXTANT_WORKERS") or "1"
+    if not given.isascii() or not given.isdigit() or not 1 <= int(given[:10]) <= MOST_WORKERS:
+        raise SettingError(f"SEXTANT_WORKERS takes a number from 1 to {MOST_WORKERS}; given: {given!r}")
+    return int(given)

@@ -153,8 +153,9 @@ class Shared:
 class State:
     """The state of a process at the moment: whether it is ready, and the model that it has."""
 
-    def __init__(self, ready: bool, model: dict[str, str]) -> None:
+    def __init__(self, ready: bool, model: dict[str, str], refused: bool | None = None) -> None:
         self.ready, self.model = ready, model
+        self.refused = refused  # what the use case was promoted to; None: this process follows nobody
 
     def collect(self) -> Iterator[Metric]:
         """Yield the figures, as prometheus_client asks for them."""
@@ -165,3 +166,6 @@ class State:
         if self.model:
             info.add_metric(list(self.model.values()), 1.0)
         yield info
+        if self.refused is not None:
+            described = "Whether the champion could not be served, and another version still is"
+            yield GaugeMetricFamily("sextant_champion_refused", described, value=float(self.refused))

@@ -6,18 +6,20 @@ from dataclasses import asdict
 from functools import partial
 from typing import Any
 
-from anyio import to_thread
 from starlette.requests import Request
 from starlette.responses import Response
 
-from service.http.bodies import read_json, to_batch, to_rows
+from service.http.bodies import Batch, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.explaining import EXPLAIN, is_to_explain, require_few
+from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
 from service.http.trace import current
+from service.http.version import HEADERS, Version, headers_of
 from service.predict import answers
 from service.predict.predictor import Predictor
-from service.records.reader import record_schema
+from service.records.reader import InvalidRecords, record_schema
 
 
 def endpoints(served: Served) -> list[Endpoint]:
@@ -32,6 +34,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             as_json("Record", "Records"),
             as_json("Answer", "Answers"),
             "records and events",
+            {"explain": EXPLAIN},
         ),
         Endpoint(
             "POST",
@@ -60,24 +63,51 @@ def endpoints(served: Served) -> list[Endpoint]:
 
 def _schema(predictor: Predictor) -> dict[str, Any]:
     schema = record_schema(predictor.plan, predictor.example)
-    return {**schema, "description": answers.explanation(predictor.plan.task, predictor.thresholds)}
+    model = predictor.model
+    described = answers.explanation(predictor.plan.task, model.thresholds, model.interval, model.no_interval)
+    return {**schema, "description": described}
 
 
 async def _predict(served: Served, request: Request) -> Response:
-    predictor, limits = served.require_predictor(), served.limits
+    version, limits = served.require_version(), served.limits
     deadline = limits.deadline()
+    query = request.scope.get("query_string")
     try:
-        batch = to_batch(await read_json(request, limits, served.patience), predictor.plan.record, limits.records)
-        prediction = await score(served, predictor, batch.records, deadline, single=batch.single)
+        explain = bool(query) and is_to_explain(request.query_params)
+        body = await read_json(request, limits, served.patience)
+        batch = to_batch(body, version.predictor.columns, limits.records)
+        if explain:
+            require_few(batch.records)
+        if served.split is None:
+            return answer(await _answer(served, version, batch, deadline, explain=explain))
+        parts = []
+        for one, indices in served.split.groups(version, batch.records):
+            part = Batch([batch.records[index] for index in indices], batch.single)
+            try:
+                parts.append((one, indices, await _answer(served, one, part, deadline, explain=explain)))
+            except InvalidRecords as error:
+                raise error.at(indices) from None
+        request.scope[HEADERS] = headers_of([one for one, *_ in parts])
+        return answer(interleave([(indices, content) for _, indices, content in parts]))
     except REFUSED as error:
         return answer(*refusal(error, limits, "record", "scored"))
-    about = {"model": predictor.name, "coordinates": predictor.id}
-    task, thresholds = predictor.plan.task, predictor.thresholds
+
+
+async def _answer(served: Served, version: Version, batch: Batch, deadline: float, *, explain: bool) -> dict[str, Any]:
+    """Return what a version answers to the records of a request."""
+    predictor = version.predictor
+    prediction = await score(served, predictor, batch.records, deadline, single=batch.single, explain=explain)
+    task, model = predictor.plan.task, predictor.model
+    about: dict[str, Any] = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:
-        return answer(
-            {**answers.one(task, prediction.scores[0], thresholds), **about, "warnings": prediction.warnings[0]}
-        )
-    return answer({**answers.many(task, prediction.scores, thresholds), **about, "warnings": prediction.warnings})
+        content = answers.one(task, prediction.scores[0], model.thresholds, model.interval)
+        about |= {"id": prediction.ids[0], "warnings": prediction.warnings[0]}
+        kept: dict[str, list[Any]] = {"key": [*prediction.keys], "explanation": [*prediction.explanations]}
+        return {**content, **about, **{name: listed[0] for name, listed in kept.items() if listed}}
+    content = answers.many(task, prediction.scores, model.thresholds, model.interval)
+    about |= {"ids": prediction.ids, "warnings": prediction.warnings}
+    kept = {"keys": [*prediction.keys], "explanations": [*prediction.explanations]}
+    return {**content, **about, **{name: listed for name, listed in kept.items() if listed}}
 
 
 async def _accept(served: Served, request: Request) -> Response:
@@ -86,6 +116,6 @@ async def _accept(served: Served, request: Request) -> Response:
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
         current.get().records = len(rows)
-        return answer(asdict(await to_thread.run_sync(events.accept, table, rows, deadline)))
+        return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

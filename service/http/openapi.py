@@ -9,8 +9,8 @@ from service.http.endpoint import Content, Endpoint, as_json
 from service.http.limits import Limits
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
-from service.predict.answers import explanation
-from service.records.reader import columns_schema, record_schema
+from service.predict.answers import Interval, explanation
+from service.records.reader import SCHEMAS, columns_schema, record_schema
 from service.records.usual import UsualColumn
 
 Schema = dict[str, Any]
@@ -19,6 +19,13 @@ TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "number"}
 FLAG: Schema = {"type": "boolean"}
 SHARE: Schema = {"type": "number", "minimum": 0, "maximum": 1}
+ID: Schema = {"type": "string", "format": "uuid"}
+INTERVAL: Schema = {
+    "type": "object",
+    "properties": {"lower": NUMBER, "upper": NUMBER, "level": SHARE},
+    "required": ["lower", "upper", "level"],
+    "additionalProperties": False,
+}
 WARNINGS: Schema = {"type": "array", "items": TEXT}
 
 
@@ -29,6 +36,8 @@ def openapi(
     *,
     version: str = "",
     thresholds: Sequence[float] = (),
+    interval: Interval | None = None,
+    no_interval: str = "",
     usual: Mapping[str, UsualColumn] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> Schema:
@@ -41,15 +50,16 @@ def openapi(
         "info": {
             "title": plan.use_case,
             "version": version or "unknown",
-            "description": explanation(plan.task, thresholds),
+            "description": explanation(plan.task, thresholds, interval, no_interval),
         },
         "paths": paths,
         "components": {
             "schemas": {
                 "Record": _record(plan, usual or {}, example),
                 "Records": _closed({"records": _many("#/components/schemas/Record", limits)}),
-                "Answer": _one(plan.task, thresholds),
-                "Answers": _batch(plan.task, thresholds),
+                "Answer": _one(plan, thresholds, interval),
+                "Answers": _batch(plan, thresholds, interval),
+                "Explanation": _explanation(plan.task),
                 "Events": _events(plan.events, limits),
                 "Accepted": _closed({"accepted": {"type": "integer"}, "replaced": {"type": "integer"}}),
                 "Error": _error(),
@@ -62,10 +72,12 @@ def openapi(
 
 def _operation(endpoint: Endpoint) -> Schema:
     identifier = endpoint.title.replace(" /", "_").rstrip("_").lower()
-    described = {"summary": endpoint.purpose, "operationId": identifier, "tags": [endpoint.group]}
+    described: Schema = {"summary": endpoint.purpose, "operationId": identifier, "tags": [endpoint.group]}
     answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
         return {**described, "responses": {"200": answered}}
+    if endpoint.query:
+        described["parameters"] = [{"name": name, "in": "query", **about} for name, about in endpoint.query.items()]
     errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
     if not endpoint.takes:
         return {**described, "responses": {"200": answered, **errors}}
@@ -76,6 +88,8 @@ def _operation(endpoint: Endpoint) -> Schema:
         "415": _error_body("Another content type than application/json, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
     }
+    if "explain" in endpoint.query:
+        errors["501"] = _error_body("Answers of this model cannot be explained")
     return {
         **described,
         "requestBody": {"required": True, "content": _media(endpoint.takes)},
@@ -113,30 +127,68 @@ def _events(tables: Mapping[str, EventTable], limits: Limits) -> Schema:
     return {"oneOf": kinds} if kinds else {"not": {}, "description": "This model takes no events"}
 
 
-def _about(schema: Schema, warnings: Schema) -> Schema:
-    return _closed({**schema, "model": TEXT, "coordinates": TEXT, "warnings": warnings})
+def _about(schema: Schema, warnings: Schema, optional: Schema) -> Schema:
+    whole = _closed({**schema, "model": TEXT, "coordinates": TEXT, "warnings": warnings})
+    return {**whole, "properties": {**whole["properties"], **optional}}
 
 
-def _one(task: Task, thresholds: Sequence[float]) -> Schema:
+def _one(plan: Plan, thresholds: Sequence[float], interval: Interval | None) -> Schema:
+    key = {"key": _key(plan)} if plan.key else {}
+    scored = {**_scored(plan.task, thresholds, interval), "id": ID}
+    return _about(scored, WARNINGS, {**key, "explanation": _explained(plan)})
+
+
+def _scored(task: Task, thresholds: Sequence[float], interval: Interval | None) -> Schema:
     if task.targets:
         decided = {"decisions": _named(task.targets, FLAG), "thresholds": _named(task.targets, NUMBER)}
-        return _about({"probabilities": _named(task.targets, SHARE), **decided}, WARNINGS)
+        return {"probabilities": _named(task.targets, SHARE), **decided}
     if task.kind == "multiclass":
-        return _about({"class": _class(task), "probabilities": _named(task.classes, SHARE)}, WARNINGS)
-    decision = {"decision": FLAG, "threshold": NUMBER} if thresholds else {}
-    return _about({"score": NUMBER, **decision}, WARNINGS)
+        return {"class": _class(task), "probabilities": _named(task.classes, SHARE)}
+    if interval is not None:
+        return {"score": NUMBER, "interval": INTERVAL}
+    return {"score": NUMBER, **({"decision": FLAG, "threshold": NUMBER} if thresholds else {})}
 
 
-def _batch(task: Task, thresholds: Sequence[float]) -> Schema:
-    warnings = _list(WARNINGS)
-    if task.targets:
-        decided = {"decisions": _list(_named(task.targets, FLAG)), "thresholds": _named(task.targets, NUMBER)}
-        return _about({"probabilities": _list(_named(task.targets, SHARE)), **decided}, warnings)
-    if task.kind == "multiclass":
-        probabilities = _list(_named(task.classes, SHARE))
-        return _about({"classes": _list(_class(task)), "probabilities": probabilities}, warnings)
-    decisions = {"decisions": _list(FLAG), "threshold": NUMBER} if thresholds else {}
-    return _about({"scores": _list(NUMBER), **decisions}, warnings)
+def _batch(plan: Plan, thresholds: Sequence[float], interval: Interval | None) -> Schema:
+    """Return the schema of an answer to several records: lists, but for what is the same for all of them."""
+    shared = {"threshold", "thresholds"}
+    scored = {
+        name if name in shared else _PLURALS.get(name, name): schema if name in shared else _list(schema)
+        for name, schema in _scored(plan.task, thresholds, interval).items()
+    }
+    keys = {"keys": _list({"oneOf": [_key(plan), {"type": "null"}]})} if plan.key else {}
+    return _about({**scored, "ids": _list(ID)}, _list(WARNINGS), {**keys, "explanations": _list(_explained(plan))})
+
+
+_PLURALS = {"score": "scores", "decision": "decisions", "class": "classes", "interval": "intervals"}
+
+
+def _key(plan: Plan) -> Schema:
+    properties = {name: SCHEMAS[kind] for name, kind in plan.key.items()}
+    return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _explained(plan: Plan) -> Schema:
+    of_one = {"$ref": "#/components/schemas/Explanation"}
+    return _named(plan.task.targets, of_one) if plan.task.targets else of_one
+
+
+def _explanation(task: Task) -> Schema:
+    contribution = _closed({"feature": TEXT, "value": {"type": ["number", "string", "null"]}, "contribution": NUMBER})
+    whole = _closed(
+        {
+            "method": {"enum": ["exact", "permutations"]},
+            "space": TEXT,
+            "base": NUMBER,
+            "score": NUMBER,
+            "contributions": _list(contribution),
+            "background": {"type": "integer", "minimum": 1},
+            **({"class": _class(task)} if task.kind == "multiclass" else {}),
+        }
+    )
+    described = "The contributions add up from `base`, the mean of the `background`, to `score`, which is in `space`"
+    properties = {**whole["properties"], "samples": {"type": "integer", "minimum": 1}}
+    return {**whole, "properties": properties, "description": described}
 
 
 def _class(task: Task) -> Schema:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
+from time import perf_counter
 from typing import Any
 
-from anyio import to_thread
+from msgspec.structs import replace
 
 from service.http.bodies import BodyError
+from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
-from service.http.trace import current
+from service.http.trace import Trace, current
+from service.predict.explaining import UnexplainedError
+from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
@@ -20,24 +25,49 @@ MAX_SHOWN_PROBLEMS = 100
 # Above, and where it is not quick, scoring would hold up other requests for more than about a millisecond.
 INLINE_RECORDS = 100
 
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError)  # what a request can be refused by; nothing was done
+# What a request can be refused by; nothing was done.
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError)
 
 
 async def score(
-    served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, *, single: bool = False
+    served: Served,
+    predictor: Predictor,
+    records: Sequence[Any],
+    deadline: float,
+    *,
+    single: bool = False,
+    explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, and count them; raises one of REFUSED."""
-    current.get().records = len(records)
-    if len(records) <= INLINE_RECORDS and predictor.is_quick:
-        return _score(served, predictor, records, deadline, single)
-    return await to_thread.run_sync(_score, served, predictor, records, deadline, single)
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
+    begun, trace = perf_counter(), current.get()
+    trace.records += len(records)
+    work = partial(_score, served, predictor, records, deadline, trace, single=single, explain=explain)
+    if len(records) <= INLINE_RECORDS and predictor.is_quick and not explain:
+        prediction = work()
+    else:
+        prediction = await served.threads.run(served.limits.in_threads, work)
+    if served.figures is not None:
+        served.figures.scored(predictor.name, perf_counter() - begun)
+    if served.shadow is not None:
+        served.shadow.offer(records, prediction, predictor)
+    return prediction
 
 
-def _score(served: Served, predictor: Predictor, records: Sequence[Any], deadline: float, single: bool) -> Prediction:
-    prediction = predictor.predict(records, deadline)
+def _score(
+    served: Served,
+    predictor: Predictor,
+    records: Sequence[Any],
+    deadline: float,
+    trace: Trace,
+    *,
+    single: bool,
+    explain: bool,
+) -> Prediction:
+    answered = predictor.predict(records, deadline, explain=True) if explain else predictor.predict(records, deadline)
+    prediction = replace(answered, ids=prediction_ids(len(records)))
     served.metrics.scored(predictor, prediction, single)
     if served.predictions is not None:
-        served.predictions.add(predictor, prediction, current.get().request_id)
+        served.predictions.add(predictor, prediction, trace.request_id)
     return prediction
 
 
@@ -50,6 +80,10 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
         current.get().refusal = "out_of_time"
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, UnexplainedError):
+        return {"error": f"{error}; {outcome}. Without explain=true they are"}, 501
+    if isinstance(error, OverloadedError):
+        return {"error": f"{error}, so {outcome}; send it again later"}, 429
     assert isinstance(error, BodyError)
     return {"error": str(error)}, error.status
 

@@ -1,4 +1,4 @@
-"""The predictor of a process and the events that it takes in, once its bundle is loaded."""
+"""The version that a process serves, once its bundle is loaded, and the settings by which it does."""
 
 from __future__ import annotations
 
@@ -10,13 +10,20 @@ from pathlib import Path
 from starlette.exceptions import HTTPException
 
 from service.history.events import Events
-from service.history.log import EventLog, EventLogError
+from service.history.log import EventLogError
+from service.http.access import Access, read_access
+from service.http.capacity import Threads, Work
+from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.http.request_log import RequestLog, open_request_log
+from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
+from service.http.shadow import Shadow
+from service.http.store import Store, store_of
+from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
-from service.predict.predictor import Predictor, load_predictor
+from service.predict.predictor import Predictor
 from service.predictions.log import PredictionLog, open_predictions
 from service.predictions.settings import PredictionSettingError
 
@@ -24,36 +31,33 @@ logger = logging.getLogger("bentoml.sextant")
 
 
 class Served:
-    """The predictor of this process, once it is loaded; `not_ready` says why requests should go elsewhere."""
+    """The version of this process, once it is loaded; `not_ready` says why requests should go elsewhere.
+
+    A request takes the version once, at its beginning: another one may take its place while the request is answered.
+    """
 
     def __init__(self) -> None:
-        self.predictor: Predictor | None = None
-        self.events: Events | None = None
+        self.version: Version | None = None
         self.not_ready: str | None = "the model is being loaded"
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
+        self.work, self.threads = Work(), Threads()
+        self.access: Access | None = None
+        self.rollout: Rollout | None = None
+        self.figures: Figures | None = None  # by version, where there may be several
+        self.shadow: Shadow | None = None
+        self.split: Split | None = None
+        self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
-        self.headers: list[tuple[bytes, bytes]] = []  # of every response
         self.predictions: PredictionLog | None = None
         self.requests: RequestLog | None = None
 
     def load(self, folder: Path, log_folder: Path | None = None) -> None:
-        """Load the bundle, replay its golden records, and take in the events of the log.
-
-        In this order, as events may change the past of the golden records. Raises if the bundle or the log
-        cannot be served at all.
-        """
-        predictor = load_predictor(folder)
-        difference, tolerance = predictor.difference(), predictor.golden.tolerance
-        plan = predictor.plan
-        log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
-        events = Events(plan, predictor.histories, log)
-        events.replay()
-        self.predictor, self.events, self.not_ready = predictor, events, None
-        self.headers = [_header("x-sextant-coordinates", predictor.id), _header("x-sextant-model", predictor.name)]
-        if not difference <= tolerance:
-            self.not_ready = f"a golden score differs by {difference:.3g}; at most {tolerance:.3g} is allowed"
-            logger.error("%s is not ready: %s", predictor.name, self.not_ready)
+        """Load the bundle; raises if it, or the log of events, cannot be served at all."""
+        self.version = load_version(folder, log_folder)
+        self.not_ready = self.version.fault
+        if self.not_ready is not None:
+            logger.error("%s is not ready: %s", self.version.predictor.name, self.not_ready)
 
     def start(self, folder: Path, log_folder: Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
@@ -62,11 +66,13 @@ class Served:
         and answers nobody, so that neither a probe nor a caller learns anything.
         """
         try:
-            self.limits = read_limits(os.environ)
-            self.requests = open_request_log(os.environ)
+            self.limits, self.access = read_limits(os.environ), read_access(os.environ)
+            self.rollout, self.requests = read_rollout(os.environ), open_request_log(os.environ)
             self.load(folder, log_folder)
             self.predictions = open_predictions(os.environ, self.require_predictor())
             self.metrics.tallies.show(self.require_predictor())
+            if self.rollout is not None:
+                self.roll_out(self.rollout, store_of(folder, self.require_predictor().plan.use_case, log_folder))
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError | PredictionSettingError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
@@ -81,34 +87,54 @@ class Served:
             if log is not None:
                 log.close()
 
+    def roll_out(self, rollout: Rollout, store: Store) -> None:
+        """Load the versions that answer beside this one; raises SettingError where one cannot."""
+        self.figures = Figures()
+        self.metrics.add(self.figures)
+        if rollout.shadow:
+            self.shadow = Shadow(load_beside(store, rollout.shadow, SHADOW, self.require_version()), self.figures)
+            self.shadow.begin()
+        if rollout.challenger:
+            challenger = load_beside(store, rollout.challenger, SPLIT, self.require_version())
+            self.split = Split(challenger, rollout.share)
+
+    def swap(self, version: Version) -> None:
+        """Let another version answer the requests that begin from now on."""
+        self.version, self.refused = version, None
+        if not self.draining:
+            self.not_ready = None
+
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""
         self.draining, self.not_ready = True, "the service is shutting down"
-        self.headers = [*self.headers, (b"connection", b"close")]
+
+    @property
+    def headers(self) -> list[Header]:
+        """Those of every response to a request that begins now."""
+        return self.version.headers if self.version is not None else []
 
     def state(self) -> State:
         """Return what metrics say of this process at the moment."""
-        predictor = self.predictor
+        predictor = self.version.predictor if self.version is not None else None
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
-        return State(self.not_ready is None, about)
+        follows = self.rollout is not None and self.rollout.follow
+        return State(self.not_ready is None, about, self.refused is not None if follows else None)
 
     @cached_property
     def metrics(self) -> Metrics:
         """The figures of this process, which begin when they are first asked for."""
         return Metrics(self.metrics_folder)
 
-    def require_predictor(self) -> Predictor:
-        """Return the predictor; raises HTTPException, 503, with the reason while there is none."""
-        if self.predictor is None:
+    def require_version(self) -> Version:
+        """Return the version of a request that begins now; raises HTTPException, 503, with the reason without one."""
+        if self.version is None:
             raise HTTPException(503, self.not_ready)
-        return self.predictor
+        return self.version
+
+    def require_predictor(self) -> Predictor:
+        """Return the predictor of `require_version`, for what needs nothing else of it."""
+        return self.require_version().predictor
 
     def require_events(self) -> Events:
-        """Return what takes events; raises HTTPException, 503, with the reason while there is none."""
-        if self.events is None:
-            raise HTTPException(503, self.not_ready)
-        return self.events
-
-
-def _header(name: str, value: str) -> tuple[bytes, bytes]:
-    return name.encode(), value.encode("latin-1", "replace")
+        """Return what takes the events of `require_version`."""
+        return self.require_version().events

@@ -14,6 +14,7 @@ from service.plan.parts import (
     Feature,
     Lookup,
     Part,
+    Source,
     Synthesis,
     WindowFeature,
     WindowLookup,
@@ -37,7 +38,7 @@ class Task(Part, frozen=True):
 
 
 class Plan(Part, frozen=True):
-    """The whole of `plan.json`."""
+    """The whole of `plan.json`; `key` are the columns by which a record may say which row it is, no features."""
 
     use_case: str
     record: dict[str, ColumnType]
@@ -47,8 +48,10 @@ class Plan(Part, frozen=True):
     lookups: dict[str, Lookup] = msgspec.field(default_factory=dict)
     events: dict[str, EventTable] = msgspec.field(default_factory=dict)
     synthesis: Synthesis | None = None
+    sources: list[Source] = msgspec.field(default_factory=list)
     golden: str = "golden.json"
     task: Task = Task()
+    key: dict[str, ColumnType] = msgspec.field(default_factory=dict)
 
     @property
     def first_cutoff(self) -> dt.datetime | None:
@@ -78,8 +81,9 @@ class BundleError(ValueError):
 
 
 def encode_plan(plan: Plan) -> bytes:
-    """Encode a plan as the content of `plan.json`, indented; without a synthesis it has no such key."""
+    """Encode a plan as the content of `plan.json`, indented; without a synthesis, sources or a key it has none."""
     fields = msgspec.structs.asdict(plan)
-    if plan.synthesis is None:
-        del fields["synthesis"]
+    for name in ("synthesis", "sources", "key"):
+        if not fields[name]:
+            del fields[name]
     return msgspec.json.format(msgspec.json.encode(fields), indent=1)

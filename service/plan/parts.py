@@ -93,7 +93,10 @@ class StaticLookup(Part, frozen=True, tag_field="kind", tag="static"):
 
 
 class LatestLookup(Part, frozen=True, tag_field="kind", tag="latest"):
-    """Per key the last row before the cutoff (or at it, if included), and no older than `valid_for_s` seconds."""
+    """Per key the last row before the cutoff (or at it, if included), and no older than `valid_for_s` seconds.
+
+    Where a row becomes known at another time than it `happened`, the last is that which happened last of those known.
+    """
 
     file: str
     on: list[str]
@@ -101,6 +104,7 @@ class LatestLookup(Part, frozen=True, tag_field="kind", tag="latest"):
     time: str
     valid_for_s: float | None = None
     at_cutoff: Literal["excluded", "included"] = "included"
+    happened: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class WindowLookup(Part, frozen=True, tag_field="kind", tag="window"):
@@ -137,6 +141,22 @@ class EventTable(Part, frozen=True):
     def keys(self) -> list[str]:
         """The columns that name a row."""
         return [self.key] if isinstance(self.key, str) else self.key
+
+
+class Source(Part, frozen=True, omit_defaults=True):
+    """A time of a table by which features see its rows, in `file`; `before` is the last one up to the first cutoff.
+
+    That none is heard of for more than `within_s` seconds before a cutoff is unusual; for more than `not_ready_after_s`
+    before the present on the clock of `timezone`, nobody should be answered.
+    """
+
+    table: str
+    time: str
+    file: str
+    before: dt.datetime | None = None
+    within_s: float | None = None
+    not_ready_after_s: float | None = None
+    timezone: str = "UTC"
 
 
 class LabelColumn(Part, frozen=True):

@@ -15,6 +15,7 @@ from service.plan.parts import (
     ROW_AGGREGATIONS,
     ColumnFeature,
     Feature,
+    LatestLookup,
     Lookup,
     LookupFeature,
     Part,
@@ -33,7 +34,7 @@ def read_plan(content: bytes) -> Plan:
     except msgspec.DecodeError as error:
         raise BundleError("plan.json", [str(error)]) from None
     problems = [*_cutoff_problems(plan), *_feature_problems(plan), *_lookup_problems(plan), *_event_problems(plan)]
-    problems += _task_problems(plan.task)
+    problems += [*_source_problems(plan), *_task_problems(plan.task)]
     if plan.synthesis is not None:
         problems += synthesis_problems(plan.synthesis, plan.record, has_cutoff=plan.cutoff is not None)
     if problems:
@@ -134,16 +135,41 @@ def _lookup_problems(plan: Plan) -> list[str]:
 
 def _event_problems(plan: Plan) -> list[str]:
     problems = []
-    windows = {lookup.file for lookup in plan.lookups.values() if isinstance(lookup, WindowLookup)}
     fed = Counter(view.file for table in plan.events.values() for view in table.views)
     for name, table in plan.events.items():
-        kinds = ("text", "number") if len(table.keys) == 1 else ("text", "number", "time", "flag")
-        if not table.keys or any(table.record.get(key) not in kinds for key in table.keys):
-            allowed = f"{', '.join(kinds[:-1])} or {kinds[-1]}"
-            problems.append(f"events {name!r}: the key {table.key!r} is not a column of type {allowed}")
-        files = windows.union(synthesis_files(plan.synthesis, table))
+        if not table.keys or any(table.record.get(key) is None for key in table.keys):
+            problems.append(f"events {name!r}: the key {table.key!r} is no column of {sorted(table.record)}")
+        files = {lookup.file for lookup in plan.lookups.values() if _is_named_by(lookup, table.keys)}
+        files.update(synthesis_files(plan.synthesis, table))
         if unknown := sorted({view.file for view in table.views} - files):
-            belonging = f"files of no window lookup, and of no table with such a key; those are {sorted(files)}"
+            belonging = f"files of no lookup and of no table with such a key; those are {sorted(files)}"
             problems.append(f"events {name!r}: {unknown} are {belonging}")
     problems += [f"events: {count} queries make {file!r}; only one can" for file, count in fed.items() if count > 1]
+    return problems
+
+
+def _is_named_by(lookup: Lookup, keys: list[str]) -> bool:
+    """Check that the key of a row is that by which a lookup finds it, with its times where one key has several."""
+    if isinstance(lookup, WindowLookup):
+        return True
+    times = {lookup.time, lookup.happened} if isinstance(lookup, LatestLookup) else set()
+    return set(lookup.keys) <= set(keys) <= {*lookup.keys, *times}
+
+
+def _source_problems(plan: Plan) -> list[str]:
+    times = {(lookup.file, lookup.time) for lookup in plan.lookups.values() if not isinstance(lookup, StaticLookup)}
+    if plan.synthesis is not None:
+        tables = plan.synthesis.tables.values()
+        times |= {(t.file, name) for t in tables for name, kind in t.columns.items() if kind == "TIMESTAMP"}
+    problems = []
+    for source in plan.sources:
+        if (source.file, source.time) not in times:
+            problems.append(
+                f"source {source.table!r}: {source.time!r} is no time of a lookup or table of {source.file!r}"
+            )
+        limits = [limit for limit in (source.within_s, source.not_ready_after_s) if limit is not None]
+        if any(limit <= 0 for limit in limits) or limits != sorted(limits):
+            problems.append(
+                f"source {source.table!r}: {limits} s are not above 0, the limit of readiness the greater one"
+            )
     return problems

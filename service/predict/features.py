@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.history.heard import warn_of_silence
 from service.history.state import Histories, State
 from service.plan.document import BundleError, Plan
 from service.plan.parts import (
@@ -29,6 +30,7 @@ from service.plan.texts import Numbers, Vocabulary
 from service.records.reader import Record, Value
 from service.synthesis.synthesizer import Synthesizer
 from service.tables.lookups import Finder, load_lookup
+from service.tables.table import MISSING_ROW, SentRow
 from service.windows.features import Windows
 
 Values = Mapping[str, Value]
@@ -70,9 +72,9 @@ class _Columns:
 
 @dataclass(frozen=True)
 class _Block:
-    """One lookup, and where its columns stand among the inputs."""
+    """One lookup, by its name, and where its columns stand among the inputs."""
 
-    finder: Finder
+    lookup: str
     numeric: list[int]
     categorical: list[int]
 
@@ -95,8 +97,9 @@ class FeatureBuilder:
         self._texts = _columns(categorical)
         self._calendar = [(i, _calendar(f)) for i, f in enumerate(numeric) if isinstance(f, CalendarFeature)]
         used = sorted({f.lookup for f in [*numeric, *categorical] if isinstance(f, LookupFeature)})
-        self._blocks = [_block(name, plan, folder, numeric=numeric, categorical=categorical) for name in used]
-        self.histories = Histories(plan, [*numeric, *categorical], folder)
+        self._blocks = [_Block(name, list(_of(name, numeric)), list(_of(name, categorical))) for name in used]
+        lookups = {name: _load(name, plan, folder, numeric=numeric, categorical=categorical) for name in used}
+        self.histories = Histories(plan, [*numeric, *categorical], folder, lookups)
         self._windows = Windows(plan, {i: f for i, f in enumerate(numeric) if isinstance(f, WindowFeature)})
         self._synthesized = _synthesized_names(numeric), _synthesized_names(categorical)
         self._synthesizer = _synthesizer(plan, *self._synthesized)
@@ -112,8 +115,10 @@ class FeatureBuilder:
         categorical = np.empty((len(records), n_categorical + len(self._vocabularies)), dtype=object)
         warnings = [list(record.warnings) for record in records]
         self._fill_in(records, numeric, categorical)
+        if state.heard:
+            warn_of_silence(state.heard.values(), records, warnings)
         for block in self._blocks:
-            _fill(block, records, numeric, categorical, warnings)
+            _fill(block, state.lookups[block.lookup], records, numeric, categorical, warnings)
         if self._windows.positions:
             numeric[:, self._windows.positions] = self._windows.values(records, state.windows, warnings)
         if self._synthesizer is not None:
@@ -142,21 +147,26 @@ class FeatureBuilder:
 
 def _fill(
     block: _Block,
+    finder: Finder,
     records: Sequence[Record],
     numeric: NDArray[np.float32],
     categorical: NDArray[np.object_],
     warnings: list[list[str]],
 ) -> None:
-    rows = []
+    places, sent = list[int](), dict[int, SentRow]()
     for index, record in enumerate(records):
-        row, warning = block.finder.find(record)
-        rows.append(row)
+        row, warning = finder.find(record)
+        if isinstance(row, SentRow):
+            sent[index], row = row, MISSING_ROW
+        places.append(row)
         if warning is not None:
             warnings[index].append(warning)
     if block.numeric:
-        numeric[:, block.numeric] = block.finder.table.numeric[rows]
+        numeric[:, block.numeric] = finder.table.numeric[places]
     if block.categorical:
-        categorical[:, block.categorical] = block.finder.table.categorical[rows]
+        categorical[:, block.categorical] = finder.table.categorical[places]
+    for index, values in sent.items():
+        numeric[index, block.numeric], categorical[index, block.categorical] = values
 
 
 def _features_of(plan: Plan, inputs: Inputs) -> dict[str, Feature]:
@@ -213,21 +223,21 @@ def _synthesizer(plan: Plan, numeric: Mapping[int, str], categorical: Mapping[in
     return Synthesizer(plan.synthesis, list(numeric.values()), list(categorical.values()))
 
 
-def _block(
-    name: str, plan: Plan, folder: Path, *, numeric: Sequence[Feature], categorical: Sequence[Feature]
-) -> _Block:
-    def columns_of(features: Sequence[Feature]) -> dict[int, str]:
-        return {i: f.column for i, f in enumerate(features) if isinstance(f, LookupFeature) and f.lookup == name}
+def _of(lookup: str, features: Sequence[Feature]) -> dict[int, str]:
+    """Return the columns of a lookup among features, by their positions."""
+    return {i: f.column for i, f in enumerate(features) if isinstance(f, LookupFeature) and f.lookup == lookup}
 
-    numbers, texts = columns_of(numeric), columns_of(categorical)
+
+def _load(name: str, plan: Plan, folder: Path, *, numeric: Sequence[Feature], categorical: Sequence[Feature]) -> Finder:
     lookup = plan.lookups[name]
     assert isinstance(lookup, RowLookup)  # the plan's own check
-    finder = load_lookup(
+    names = [table.keys for table in plan.events.values() for view in table.views if view.file == lookup.file]
+    return load_lookup(
         name,
         lookup,
         folder,
-        numeric=list(numbers.values()),
-        categorical=list(texts.values()),
+        numeric=list(_of(name, numeric).values()),
+        categorical=list(_of(name, categorical).values()),
         record=plan.record,
+        names=names[0] if names else (),
     )
-    return _Block(finder, list(numbers), list(texts))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ctypes
 import logging
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 
 from service.plan.document import BundleError, Task
 from service.plan.texts import Vocabulary
+from service.predict.answers import Interval
+from service.predict.explaining import Explaining
 from service.predict.features import Inputs, Matrices
+from service.predict.metadata import carried
 from service.records.usual import UsualColumn
 
 logger = logging.getLogger("bentoml.sextant")
@@ -25,8 +29,6 @@ BINARY = Task()
 
 # Training keeps as many categories of a column as this: one that has fewer has all of them.
 MOST_CATEGORIES = 255
-
-T = TypeVar("T")
 
 
 class _DeclaredInputs(msgspec.Struct):
@@ -39,9 +41,16 @@ class _Threshold(msgspec.Struct):
     value: float
 
 
+class _Conformal(msgspec.Struct):
+    wanted: float
+    half_width: float | None
+    rows: int
+
+
 class _Reference(msgspec.Struct):
     threshold: _Threshold | None = None
     quantiles: list[float] = []
+    interval: _Conformal | None = None
     targets: dict[str, _Reference] = {}
 
 
@@ -66,9 +75,9 @@ class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
     `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
-    `keys` are the columns that name a row of the examples' table, which no feature is made of; `usual` is what
-    was usual in training, and `categories` are those that it knows of each categorical feature;
-    `quantiles` are those of a regression's answers to validation rows.
+    `keys` are the columns that name a row of the examples' table; `interval` is that around predicted numbers, and
+    `no_interval` says why there is none; `usual` is what was usual in training, `categories` are those that it knows
+    of each categorical feature, and `quantiles` those of a regression's answers to validation rows.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -80,12 +89,13 @@ class Model:
         _check_task(session, task)
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
-        self.inputs = _inputs(session)
+        self.inputs, self.task = _inputs(session), task
         self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
-        self.usual = _carried(session, "sextant.usual", dict[str, UsualColumn])
-        self.quantiles = _carried(session, "sextant.reference", _Reference).quantiles
-        self.categories = _carried(session, "sextant.encoder", _Encoder).categories
+        self.interval, self.no_interval = _interval(session)
+        self.usual = carried(session, "sextant.usual", dict[str, UsualColumn])
+        self.quantiles = carried(session, "sextant.reference", _Reference).quantiles
+        self.categories = carried(session, "sextant.encoder", _Encoder).categories
         self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
@@ -100,6 +110,11 @@ class Model:
         if scores.shape != (rows, *self._shape):
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")
         return np.asarray(scores, dtype=np.float64)
+
+    @cached_property
+    def explaining(self) -> Explaining:
+        """What explains its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
+        return Explaining(self.session, self.inputs, self.task)
 
 
 def load_model(path: Path, task: Task = BINARY) -> Model:
@@ -153,25 +168,27 @@ def _description(task: Task) -> str:
 
 
 def _thresholds(session: Any, task: Task) -> list[float]:
-    reference = _carried(session, "sextant.reference", _Reference)
+    reference = carried(session, "sextant.reference", _Reference)
     if missing := sorted(set(task.targets) - reference.targets.keys()):
         raise BundleError("model.onnx", [f"its metadata 'sextant.reference' has no threshold of the targets {missing}"])
     references = [reference.targets[name] for name in task.targets] or [reference]
     return [of_target.threshold.value for of_target in references if of_target.threshold]
 
 
+def _interval(session: Any) -> tuple[Interval | None, str]:
+    """Return the interval around predicted numbers, or why there is none."""
+    carries = carried(session, "sextant.reference", _Reference).interval
+    if carries is None:
+        return None, "the model carries none"
+    if carries.half_width is None:
+        return None, f"{carries.rows} validation rows are too few for one that is to hold {carries.wanted:g} of them"
+    return Interval(carries.wanted, carries.half_width), ""
+
+
 def _keys(session: Any) -> list[str]:
-    declared = _carried(session, "sextant.spec", _Declared)
+    declared = carried(session, "sextant.spec", _Declared)
     table = declared.tables.get(declared.examples.table, _Table())
     return [name for name in ([table.key] if isinstance(table.key, str) else table.key) if name]
-
-
-def _carried(session: Any, name: str, kind: type[T]) -> T:
-    """Return what the model carries under a name; one that was exported before there was such a thing, none of it."""
-    try:
-        return msgspec.json.decode(session.get_modelmeta().custom_metadata_map.get(name, "{}"), type=kind)
-    except msgspec.DecodeError as error:
-        raise BundleError("model.onnx", [f"its metadata {name!r}: {error}"]) from None
 
 
 def _inputs(session: Any) -> Inputs:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,6 +16,7 @@ from service.plan.parts import ColumnFeature
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
+from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import MOST_CATEGORIES, Model, load_model
 from service.records.deadline import check_time
@@ -26,6 +27,7 @@ PART = 1_000  # records that are answered together, between two looks at the clo
 MOST_BLAMED = 10  # records whose numbers are searched for those without an answer
 
 T = TypeVar("T")
+Key = dict[str, Any]  # the values of columns that name a row, as they were sent
 
 
 class Golden(msgspec.Struct, frozen=True):
@@ -39,11 +41,16 @@ class Golden(msgspec.Struct, frozen=True):
 class Prediction(msgspec.Struct, frozen=True):
     """The score of each record, or where there are many classes or targets that of each, and its warnings.
 
+    `keys` are the values that records have for the columns of the plan's key, None of one without any; no keys at all
+    where no record has any. `explanations` are there where they were asked for, `ids` where the answer leaves.
     `records` are as they were read, and `parts` their features.
     """
 
     scores: list[Score]
     warnings: list[list[str]]
+    keys: list[Key | None] = []
+    explanations: list[Explained] = []
+    ids: list[str] = []
     records: list[Record] = []
     parts: list[Matrices] = []
 
@@ -58,6 +65,7 @@ class Predictor:
         self.coordinates = {**coordinates, "providers": model.providers}
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
+        self.columns = {**plan.record, **plan.key}  # that a record may have
         self._reader = RecordReader(plan, Usual(plan.record, model.usual, _all_categories(plan, model)).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
@@ -77,13 +85,16 @@ class Predictor:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
-        """Score `records`, all as of one state of the histories.
+    def predict(self, records: Sequence[Any], deadline: float | None = None, *, explain: bool = False) -> Prediction:
+        """Score `records`, all as of one state of the histories, and `explain` the scores.
 
-        Raises InvalidRecords with the problems of all of them, and OutOfTimeError once the deadline is over.
+        Raises InvalidRecords with the problems of all of them, OutOfTimeError once the deadline is over, and
+        UnexplainedError for a model that cannot be explained.
         """
         read, state = self._reader.read(records), self.histories.state
         scores, warnings, parts = list[Score](), list[list[str]](), list[Matrices]()
+        explanations = list[Explained]()
+        explaining = self.model.explaining if explain else None
         for start in range(0, len(read), PART):
             check_time(deadline)
             part = read[start : start + PART]
@@ -96,7 +107,10 @@ class Predictor:
             scores += listed
             warnings += matrices.warnings
             parts.append(matrices)
-        return Prediction(scores, warnings, read, parts)
+            if explaining is not None:
+                explanations += explaining.explain(matrices, answers, deadline)
+        keys = _keys(self.plan.key, records) if self.plan.key else []
+        return Prediction(scores, warnings, keys, explanations, records=read, parts=parts)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
@@ -139,6 +153,12 @@ def _all_categories(plan: Plan, model: Model) -> dict[str, list[str]]:
         for name, known in model.categories.items()
         if name in columns and 0 < len(known) < MOST_CATEGORIES and plan.record[columns[name]] == "text"
     }
+
+
+def _keys(names: Iterable[str], records: Sequence[Any]) -> list[Key | None]:
+    """Return the key that each of some sound records bears; none if no record bears one."""
+    keys = [{name: record[name] for name in names if record.get(name) is not None} or None for record in records]
+    return keys if any(keys) else []
 
 
 def _unanswered(index: int, column: str | None = None, value: Any = None) -> Problem:

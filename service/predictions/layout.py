@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 ROW_BYTES = 700  # of a row that waits, beside its record and features: ids, score, warnings
 VALUE_BYTES = 32  # of a value that is no text
-LATE = ("too_early", "too_old")  # notices that quote the cutoff
+LATE = ("silent", "too_early", "too_old")  # notices that quote the cutoff
 
 
 # An answered record as it waits to be written: when, in microseconds since 1970 in UTC, the id of the request, its own
-# id, the record, its score and warnings, and the rows of its numeric and categorical features.
-Row = tuple[int, bytes, str, Record, Any, Sequence[str], Any, Any]
+# id and key, the record, its score and warnings, and the rows of its numeric and categorical features.
+Row = tuple[int, bytes, str, Any, Record, Any, Sequence[str], Any, Any]
 
 
 class Layout:
@@ -40,6 +40,7 @@ class Layout:
     | `time` | a time in UTC: when it was answered |
     | `cutoff` | a time on the clock of the training data, null where the model has no cutoff |
     | `model`, `coordinates` | text |
+    | `key` | a struct of texts: the columns that name the row, null where the record does not bear them |
     | `record` | a struct of the record's columns: time, text, double or flag, as its plan says; hashes are texts |
     | `features` | a struct of the model's features, float or text; only where they are wanted |
     | `score` | double, and where there is a threshold `decision`, a flag |
@@ -56,6 +57,7 @@ class Layout:
         self._salt = settings.salt.encode()
         self._hashed = frozenset(settings.hashed)
         self._record = {name: kind for name, kind in plan.record.items() if name not in settings.left_out}
+        self._key = [name for name in plan.key if name not in settings.left_out]
         self._has_cutoff = plan.cutoff is not None and plan.cutoff.column not in self.hidden
         self._late_are_hidden = plan.cutoff is not None and plan.cutoff.column in self.hidden
         quoted = {f.name: f.column for f in plan.features if isinstance(f, ColumnFeature | CalendarFeature)}
@@ -65,7 +67,7 @@ class Layout:
         self._texts = [name for name, kind in plan.record.items() if kind == "text"]
         features = 250 + 4 * len(self._numeric) + VALUE_BYTES * len(self._categorical) if self._features else 0
         self._row_bytes = ROW_BYTES + getsizeof(dict(plan.record)) + VALUE_BYTES * len(plan.record) + features
-        self.columns = {*plan.record, *inputs.numeric, *inputs.categorical}
+        self.columns = {*plan.record, *plan.key, *inputs.numeric, *inputs.categorical}
 
     @property
     def has_features(self) -> bool:
@@ -83,7 +85,7 @@ class Layout:
         """Return rows as columns."""
         import pyarrow as pa
 
-        times, requests, ids, records, scores, warnings, numbers, categories = zip(*rows, strict=True)
+        times, requests, ids, keys, records, scores, warnings, numbers, categories = zip(*rows, strict=True)
         cutoffs = [EPOCH + r.cutoff_us * MICROSECOND if self._has_cutoff else None for r in records]
         columns: dict[str, pa.Array] = {
             "id": pa.array(ids, pa.string()),
@@ -93,6 +95,8 @@ class Layout:
             "model": pa.array([self.model] * len(rows), pa.string()),
             "coordinates": pa.array([self.coordinates] * len(rows), pa.string()),
         }
+        if self._key:
+            columns["key"] = _struct({name: self._key_part(name, keys) for name in self._key})
         if self._record:
             columns["record"] = _struct(self._values_of([record.values for record in records]))
         if self._features:
@@ -124,12 +128,16 @@ class Layout:
             return pa.array([None if value is None else bool(value) for value in values], pa.bool_())
         return pa.array(values, pa.string() if self._record[name] == "text" else pa.timestamp("us"))
 
-    def _hash(self, value: Value) -> str:
-        """Return the HMAC-SHA256 of a value as JSON would have it: equal values have equal ones, in all columns."""
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        text = value.isoformat() if isinstance(value, datetime) else str(value)
-        return hmac.digest(self._salt, text.encode("utf-8", "replace"), "sha256").hex()
+    def _key_part(self, name: str, keys: Sequence[Mapping[str, Any] | None]) -> pa.Array:
+        import pyarrow as pa
+
+        parts = [None if key is None else key.get(name) for key in keys]
+        of = self._hash if name in self._hashed else _text
+        return pa.array([None if part is None else of(part) for part in parts], pa.string())
+
+    def _hash(self, value: Any) -> str:
+        """Return the HMAC-SHA256 of a value's text: equal values have equal ones, in all columns."""
+        return hmac.digest(self._salt, _text(value).encode("utf-8", "replace"), "sha256").hex()
 
     def _features_of(self, numbers: NDArray[Any], categories: NDArray[Any]) -> dict[str, pa.Array]:
         import pyarrow as pa
@@ -162,6 +170,14 @@ class Layout:
         hides = bool(self.hidden) and (quoted is None or not self.hidden.isdisjoint(quoted))
         hides = hides or (self._late_are_hidden and kind in LATE)
         return {"kind": kind, "about": getattr(text, "about", ""), "text": None if hides else str(text)}
+
+
+def _text(value: Any) -> str:
+    """Return the one text of a value: 5.0 and 5 are alike, and so are flags and the numbers that they become."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    whole = isinstance(value, bool | float) and float(value).is_integer()
+    return str(int(value)) if whole else str(value)
 
 
 def _struct(columns: dict[str, pa.Array]) -> pa.StructArray:

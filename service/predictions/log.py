@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from service.predict.features import Matrices
-from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.predictions.layout import Layout, Row
 from service.predictions.settings import (
@@ -47,6 +46,8 @@ class Answered(NamedTuple):
     layout: Layout
     at_us: int
     request: bytes
+    ids: Sequence[str]
+    keys: Sequence[Any]
     records: Sequence[Record]
     scores: Sequence[Any]
     warnings: Sequence[Sequence[str]]
@@ -61,9 +62,10 @@ class Answered(NamedTuple):
         if self.parts:
             numbers = chain.from_iterable(part.numeric for part in self.parts)
             categories = chain.from_iterable(part.categorical for part in self.parts)
-        columns = self.records, self.scores, self.warnings, numbers, categories
+        keys = self.keys or repeat(None, count)
+        columns = self.ids, keys, self.records, self.scores, self.warnings, numbers, categories
         alike = repeat(self.at_us, count), repeat(self.request, count)
-        rows: list[Row] = list(zip(*alike, prediction_ids(count), *columns, strict=True))
+        rows: list[Row] = list(zip(*alike, *columns, strict=True))
         return rows if share == 1.0 else [row for row in rows if crc32(row[2].encode()) < share * 2**32]
 
 
@@ -105,7 +107,8 @@ class PredictionLog:
         layout, records, count = self.layout(predictor), prediction.records, len(prediction.scores)
         at_us, size = time.time_ns() // 1000, layout.size(records)
         parts = prediction.parts if layout.has_features else ()
-        answered = Answered(layout, at_us, request, records, prediction.scores, prediction.warnings, parts, size)
+        answers = prediction.scores, prediction.warnings, parts
+        answered = Answered(layout, at_us, request, prediction.ids, prediction.keys, records, *answers, size)
         with self._lock:
             if self.bytes_waiting + size > self.settings.most_bytes or self._ended.is_set():
                 self.lost["ended" if self._ended.is_set() else "full"] += count

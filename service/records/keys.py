@@ -1,4 +1,4 @@
-"""Keys: the columns of a record by whose values a lookup finds what it holds."""
+"""Keys: the columns of a record by whose values a lookup finds what it holds, and the names of rows that are sent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from service.records.reader import EPOCH, MICROSECOND, Record, to_us
+from service.records.reader import EPOCH, MICROSECOND, Record, Value, to_us
+
+LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
 
 class Key:
@@ -38,6 +40,24 @@ def join_key(parts: Sequence[Any]) -> Any:
             return None
         joined.append(to_us(part) if isinstance(part, dt.datetime) else part)
     return joined[0] if len(joined) == 1 else tuple(joined)
+
+
+def key_text(key: Value) -> str | None:
+    """Return the text of a part of a key, as the plan's query has it; None: a number that is none."""
+    if isinstance(key, str):
+        return key
+    if isinstance(key, dt.datetime):
+        return str(to_us(key))
+    if isinstance(key, int | float) and key == int(key) and abs(key) <= LARGEST_KEY:
+        return str(int(key))
+    return None
+
+
+def joined_text(parts: Sequence[str]) -> str:
+    """Return the name of an event by the parts of its key, with | between; a part that holds one is escaped."""
+    if len(parts) == 1:
+        return parts[0]
+    return "|".join(part.replace("\\", "\\\\").replace("|", "\\|") for part in parts)
 
 
 def time_text(us: int) -> str:

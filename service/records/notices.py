@@ -13,6 +13,7 @@ Kind = Literal[
     "unseen_key",  # a key that a table or a history has no rows of
     "too_early",  # a key whose first row is after the cutoff
     "too_old",  # a key whose last row before the cutoff is older than is allowed
+    "silent",  # a table of which nothing was heard for longer before the cutoff than is usual
     "other",
 ]
 

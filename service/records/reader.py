@@ -218,7 +218,7 @@ class RecordReader:
     def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
         self._warn = warn
-        self._rows = RowReader(plan.record, plan.required)
+        self._rows = RowReader({**plan.key, **plan.record}, plan.required)
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
         self._first_us = None if first is None else to_us(first)
@@ -255,12 +255,14 @@ class RecordReader:
 
 def record_schema(plan: Plan, example: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the JSON Schema of one record."""
-    columns = dict(sorted(plan.record.items()))
+    properties = columns_schema(dict(sorted(plan.record.items())), plan.required)
+    for name in sorted(plan.key.keys() - properties.keys()):
+        properties[name] = {"description": "says which row it is, and is no feature", **SCHEMAS[plan.key[name]]}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": f"A record of {plan.use_case}",
         "type": "object",
-        "properties": columns_schema(columns, plan.required),
+        "properties": properties,
         "required": sorted(plan.required),
         "additionalProperties": False,
         "examples": [] if example is None else [dict(example)],

@@ -10,14 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.plan.document import BundleError
-from service.plan.parts import ColumnType, Lookup, RowLookup, StaticLookup
+from service.plan.parts import ColumnType, Lookup, RowLookup, StaticLookup, WindowLookup
 from service.records.reader import SECOND_US
 
 
 def read_rows(path: Path, lookup: RowLookup, columns: Sequence[str]) -> Any:
-    """Read the file's rows, reduced to the keys, the time and `columns`."""
-    times = [] if isinstance(lookup, StaticLookup) else [lookup.time]
-    return read_columns(path, [*lookup.keys, *times, *columns])
+    """Read the file's rows, reduced to the keys, the times and `columns`."""
+    return read_columns(path, [*lookup.keys, *times_of(lookup), *columns])
+
+
+def times_of(lookup: RowLookup) -> list[str]:
+    """List the columns by which rows of one key are in order: when one became known, and when it happened."""
+    if isinstance(lookup, StaticLookup):
+        return []
+    return [lookup.time, *([lookup.happened] if isinstance(lookup.happened, str) else [])]
 
 
 def read_columns(path: Path, columns: Sequence[str]) -> Any:
@@ -52,20 +58,20 @@ def check_types(
 ) -> None:
     """Raise BundleError unless every column has the type that its use needs."""
     kinds = {field.name: kind_of(field.type) for field in rows.schema}
-    wrong = [(c, "numeric") for c in numeric if kinds[c] not in _NUMERIC]
-    wrong += [(c, "categorical") for c in categorical if kinds[c] not in _TEXT]
+    wrong = [(c, "numeric") for c in numeric if kinds[c] not in NUMERIC]
+    wrong += [(c, "categorical") for c in categorical if kinds[c] not in TEXT]
     problems = [f"column {column!r} is a {kinds[column]}, and feeds a {fed} input" for column, fed in wrong]
     for on, key in zip(lookup.on, lookup.keys, strict=True):
         if record[on] != kinds[key]:
             problems.append(f"key {key!r} is a {kinds[key]}, and the record's {on!r} a {record[on]}")
-    if not isinstance(lookup, StaticLookup) and kinds[lookup.time] != "time":
-        problems.append(f"column {lookup.time!r} is a {kinds[lookup.time]}, not a time")
+    times = [lookup.time] if isinstance(lookup, WindowLookup) else times_of(lookup)
+    problems += [f"column {time!r} is a {kinds[time]}, not a time" for time in times if kinds[time] != "time"]
     if problems:
         raise BundleError(lookup.file, sorted(problems))
 
 
-_NUMERIC = {"number", "flag", "column of nulls"}
-_TEXT = {"text", "column of nulls"}
+NUMERIC = {"number", "flag", "column of nulls"}
+TEXT = {"text", "column of nulls"}
 
 
 def kind_of(arrow_type: Any) -> str:
@@ -84,8 +90,8 @@ def kind_of(arrow_type: Any) -> str:
 
 
 def sort_by_key(rows: Any, lookup: RowLookup) -> Any:
-    """Return the rows whose key and time are known, sorted by key, then time; the file's order breaks ties."""
-    return sort_rows(rows, lookup.keys if isinstance(lookup, StaticLookup) else [*lookup.keys, lookup.time])
+    """Return the rows whose key and times are known, sorted by key, then times; the file's order breaks ties."""
+    return sort_rows(rows, [*lookup.keys, *times_of(lookup)])
 
 
 def sort_rows(rows: Any, columns: Sequence[str]) -> Any:

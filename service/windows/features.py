@@ -65,7 +65,7 @@ class _Block:
         for window_us, aggregates in self.windows:
             start = first if window_us is None else bisect_left(times, cutoff_us - window_us, first, stop)
             for aggregate in aggregates:
-                values.append(aggregate(series, start, stop, cutoff_us))  # noqa: PERF401: a comprehension is a call
+                values.append(aggregate(series, start, stop, cutoff_us))
         return values
 
     def of_many(

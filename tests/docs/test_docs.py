@@ -99,7 +99,7 @@ def test_the_targets_of_the_documentation_can_be_declared_and_are_answered_so() 
     targets, answer = tuple(Examples.model_validate(declared).targets), json.loads(written)
     named = re.search(r"by name, as `(\{.*?\})`", text)
 
-    about = {name: answer.pop(name) for name in ("model", "coordinates", "warnings")}
+    about = {name: answer.pop(name) for name in ("model", "coordinates", "id", "warnings")}
     cuts = list(answer["thresholds"].values())
     assert answer == answers.one(Task(several=targets), list(answer["probabilities"].values()), cuts)
     assert about["warnings"] == []

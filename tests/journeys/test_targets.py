@@ -150,7 +150,7 @@ def test_the_service_answers_with_a_probability_and_a_decision_by_the_threshold_
         many = service.post("/predict", json={"records": sent}).json()
         described = service.get("/schema").json()["description"]
 
-    assert list(one) == ["probabilities", "decisions", "thresholds", "model", "coordinates", "warnings"]
+    assert list(one) == ["probabilities", "decisions", "thresholds", "model", "coordinates", "id", "warnings"]
     assert one["thresholds"] == many["thresholds"] == cuts
     assert one["decisions"] == {name: one["probabilities"][name] >= cut for name, cut in cuts.items()}
     assert (many["probabilities"][0], many["decisions"][0]) == (one["probabilities"], one["decisions"])

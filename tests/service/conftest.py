@@ -19,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.http.app import Application
 from service.http.served import Served
+from tests.support.stored_bentos import Bentos
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have httpx2, and BentoML's import uses what pathspec deprecates
@@ -187,6 +188,12 @@ def expected_score(numbers: list[float], codes: float) -> float:
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 
+def score_by(weights: list[float]) -> float:
+    """Compute by hand the golden answer of a model with other weights."""
+    logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7]), weights)) + CODES["UA"] + CODES["BOEING"]
+    return float(1.0 / (1.0 + np.exp(-logit)))
+
+
 GOLDEN_SCORE = expected_score([500, 0, 10, 100, 8, 7], CODES["UA"] + CODES["BOEING"])
 
 
@@ -232,6 +239,16 @@ def write_bundle(tmp_path: Path) -> WriteBundle:
         return folder
 
     return write
+
+
+@pytest.fixture
+def bentos(tmp_path: Path, write_bundle: WriteBundle) -> Bentos:
+    """Store two Bentos, 1-a and 2-b, of which the first answers."""
+    bentos = Bentos(tmp_path / "bentoml", write_bundle, WEIGHTS, score_by)
+    bentos.add("1-a", 1)
+    bentos.add("2-b", 2)
+    bentos.promote("1-a")
+    return bentos
 
 
 @pytest.fixture

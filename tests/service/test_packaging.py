@@ -1,20 +1,65 @@
 """The service as a Bento: built aside, started, asked, and only then in the store."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 
-from resources.bentos import SERVICE, BentoError, BentoStore, ask
+from resources.bentos import SERVICE, BentoError, BentoStore, ask, free_port, stop, wait_until_ready
 
+EVENTS = {"table": "flights", "rows": [{"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00"}]}
 LABELS = {"use_case": "flight_delays", "coordinates": "c0ffee"}
 
 
 def bundle(folder: Path) -> dict[str, bytes]:
     return {file.name: file.read_bytes() for file in folder.iterdir()}
+
+
+@contextmanager
+def served_by_command(*options: str) -> Iterator[tuple[str, Any]]:
+    """Run `sextant serve flight_delays` with these options until it is ready; yield its URL and its process."""
+    port = free_port()
+    environment = {**os.environ, "SEXTANT_DRAIN_SECONDS": "0", "SEXTANT_FOLLOW": "0.2"}
+    for name in ("SEXTANT_API_KEYS", "SEXTANT_BUNDLE", "SEXTANT_MAX_RECORDS"):
+        environment.pop(name, None)
+    command = [sys.executable, "-c", "from dagster_project.commands.main import main; main()", "serve", "flight_delays"]
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [*command, "--port", str(port), *options], env=environment, stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            assert wait_until_ready(url, process, 120), log.seek(0) or log.read()[-2000:]
+            yield url, process
+        finally:
+            stop(process)
+
+
+def workers_of(pid: int) -> int:
+    """Count the processes that answer for the one that was started."""
+    commands = [" ".join(child.cmdline()) for child in psutil.Process(pid).children(recursive=True)]
+    return sum("_bentoml_impl.worker" in command for command in commands)
+
+
+def promote_copy(folder: Path, version: str, new: str, model_version: str) -> None:
+    """Store a Bento again with another version, of its model too, and let `latest` name it."""
+    shutil.copytree(folder / version, folder / new)
+    about, coordinates = folder / new / "bento.yaml", folder / new / "src" / "bundle" / "coordinates.json"
+    about.write_text(about.read_text().replace(f"version: {version}\n", f"version: {new}\n"))
+    coordinates.write_text(json.dumps({**json.loads(coordinates.read_text()), "model_version": model_version}))
+    BentoStore().put_first(f"flight_delays:{new}")
 
 
 def modules(folder: Path) -> dict[str, bytes]:
@@ -23,10 +68,11 @@ def modules(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
-    home: Path, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    home: Path, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     # of a service that runs elsewhere
     monkeypatch.setenv("SEXTANT_BUNDLE", "/nowhere")
+    monkeypatch.setenv("SEXTANT_API_KEYS", "of-that-service")
     monkeypatch.setenv("SEXTANT_MAX_RECORDS", "none")
     store = BentoStore()
     right = bundle(write_bundle())
@@ -48,6 +94,19 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1", "stage": "all"} in about["envs"]
     assert modules(folder / "1-aa" / "src" / "service") == modules(SERVICE)
     packed = yaml.safe_load((folder / "1-aa" / "apis" / "openapi.yaml").read_text())
+    with served_by_command("--workers", "2", "--follow", "--events", str(tmp_path)) as (url, process):
+        assert ask(url, record)["model"] == "flight_delays:3"
+        assert workers_of(process.pid) == 2
+        request = urllib.request.Request(
+            f"{url}/events", json.dumps(EVENTS).encode(), {"content-type": "application/json"}
+        )
+        with urllib.request.urlopen(request) as answer:
+            assert json.load(answer)["accepted"] == 1
+        assert (tmp_path / "flight_delays.events.jsonl").read_text()
+        promote_copy(folder, "1-aa", "3-cc", "4")
+        end = time.monotonic() + 60
+        while ask(url, record)["model"] != "flight_delays:4":
+            assert time.monotonic() < end
     with store.serve("flight_delays:1-aa") as url:
         with urllib.request.urlopen(f"{url}/openapi.json") as answer:
             assert json.load(answer) == packed

@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import uvicorn
 from starlette.types import ASGIApp
@@ -24,3 +25,8 @@ def started(application: ASGIApp) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+
+
+def unnamed(answer: dict[str, Any]) -> dict[str, Any]:
+    """Return an answer without the names of its predictions, which no other answer has."""
+    return {name: value for name, value in answer.items() if name not in ("id", "ids")}

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import Additive
 from ml.models.family import Family, Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
-from ml.models.trees.graph import Leaf, Split, Tree, floored, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, TreeLink, floored, thresholds, tree_graph, tree_sum
 from ml.tasks.task import Kind, Task
 
 if TYPE_CHECKING:
@@ -130,8 +131,16 @@ class FittedForest:
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the forest's for every float32 row."""
         # skl2onnx rounds thresholds to the nearest float32 and sends every missing value to the right.
-        base = [self.center] * self.task.outputs
-        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link="answer")
+        base, link = self._start()
+        return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=link)
+
+    def additive(self) -> Additive:
+        """Return the sum of the trees."""
+        return tree_sum(self._trees(), self.task, *self._start())
+
+    def _start(self) -> tuple[list[float], TreeLink]:
+        """Return what the trees are added to, and how their sum is linked to the answer."""
+        return [self.center] * self.task.outputs, "answer"
 
     def _trees(self) -> list[Tree]:
         """Return the forest's trees in neutral form."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
+from ml.models.additive import Additive, GrownTrees, of_task
 from ml.models.family import IR_VERSION, OPSETS
 from ml.tasks.objectives import Link
 from ml.tasks.task import Task
@@ -39,6 +40,7 @@ class Leaf(NamedTuple):
 
 
 Tree = Sequence[Split | Leaf]  # the root is node 0
+TreeLink = Literal["margin", "answer", "log"]
 
 
 def floored(thresholds: np.ndarray) -> np.ndarray:
@@ -59,7 +61,7 @@ def thresholds(trees: Sequence[Tree]) -> dict[int, np.ndarray]:
     return {feature: np.array(sorted(distinct), np.float32) for feature, distinct in sorted(values.items())}
 
 
-def graph_link(link: Link) -> Literal["margin", "log"]:
+def graph_link(link: Link) -> TreeLink:
     """Return how the sum of a booster's trees is linked to its answer, by its objective's link."""
     return "log" if link == "log" else "margin"
 
@@ -70,7 +72,7 @@ def tree_graph(
     *,
     features: int,
     base: Sequence[float],
-    link: Literal["margin", "answer", "log"] = "margin",
+    link: TreeLink = "margin",
 ) -> onnx.ModelProto:
     """Return a graph from `X` float32 [n_rows, features] to `score`: the sum of the trees and `base`, float [outputs].
 
@@ -108,6 +110,11 @@ def tree_graph(
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in sorted(OPSETS.items())]
     return helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+
+
+def tree_sum(trees: Sequence[Tree], task: Task, base: Sequence[float], link: TreeLink) -> Additive:
+    """Return the sum that the graph of such trees computes before its link."""
+    return of_task([GrownTrees(trees)], base, task, link)
 
 
 def _attributes(trees: Sequence[Tree]) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import Additive
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, TreeLink, floored, graph_link, thresholds, tree_graph, tree_sum
 from ml.tasks.objectives import Link, Objective
 from ml.tasks.task import Kind, Task
 
@@ -148,9 +149,17 @@ class FittedHistBoosting:
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the model's for every float32 row."""
         # skl2onnx converts splits on categories as splits on numbers.
+        base, link = self._start()
         features = self.n_numeric + len(self.cardinalities)
-        base = self.model._baseline_prediction.ravel().tolist()
-        return tree_graph(self._trees(), self.task, features=features, base=base, link=graph_link(self.link))
+        return tree_graph(self._trees(), self.task, features=features, base=base, link=link)
+
+    def additive(self) -> Additive:
+        """Return the sum of the trees."""
+        return tree_sum(self._trees(), self.task, *self._start())
+
+    def _start(self) -> tuple[list[float], TreeLink]:
+        """Return what the trees are added to, and how their sum is linked to the answer."""
+        return self.model._baseline_prediction.ravel().tolist(), graph_link(self.link)
 
     def _trees(self) -> list[Tree]:
         """Return the ensemble's trees in neutral form; those of a round are those of the classes in turn."""

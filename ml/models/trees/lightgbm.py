@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import Additive
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, floored, graph_link, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, TreeLink, floored, graph_link, thresholds, tree_graph, tree_sum
 from ml.tasks.objectives import Link
 from ml.tasks.task import BINARY, Kind, Task
 
@@ -240,8 +241,16 @@ class FittedLightGBM:
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
         # onnxmltools rounds thresholds to the nearest float32 and misroutes NaN where training saw none.
-        base, link = [self.center] * self.task.outputs, graph_link(self.link)
+        base, link = self._start()
         return tree_graph(self._trees(), self.task, features=self.n_features, base=base, link=link)
+
+    def additive(self) -> Additive:
+        """Return the sum of the trees."""
+        return tree_sum(self._trees(), self.task, *self._start())
+
+    def _start(self) -> tuple[list[float], TreeLink]:
+        """Return what the trees are added to, and how their sum is linked to the answer."""
+        return [self.center] * self.task.outputs, graph_link(self.link)
 
     def _trees(self) -> list[Tree]:
         """Return the booster's trees in neutral form; those of a round are those of the classes in turn."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ml.models.additive import Additive
 from ml.models.extras import optional
 from ml.models.family import Training, require_device, require_task
 from ml.models.parameters import Parameters, decided, of_estimators
 from ml.models.trees.boosting import MAX_ROUNDS, PATIENCE, BoostingFamily, of_library
-from ml.models.trees.graph import Leaf, Split, Tree, graph_link, thresholds, tree_graph
+from ml.models.trees.graph import Leaf, Split, Tree, TreeLink, graph_link, thresholds, tree_graph, tree_sum
 from ml.tasks.objectives import Link
 from ml.tasks.task import Kind, Task
 
@@ -183,9 +184,17 @@ class FittedXGBoost:
 
     def to_onnx(self) -> onnx.ModelProto:
         """Return a tree ensemble whose routing is exactly the booster's for every float32 row."""
-        base = self._base() + self.center
+        base, link = self._start()
         features = self.n_numeric + self.n_categorical
-        return tree_graph(self._trees(), self.task, features=features, base=base.tolist(), link=graph_link(self.link))
+        return tree_graph(self._trees(), self.task, features=features, base=base, link=link)
+
+    def additive(self) -> Additive:
+        """Return the sum of the trees."""
+        return tree_sum(self._trees(), self.task, *self._start())
+
+    def _start(self) -> tuple[list[float], TreeLink]:
+        """Return what the trees are added to, and how their sum is linked to the answer."""
+        return (self._base() + self.center).tolist(), graph_link(self.link)
 
     def _base(self) -> np.ndarray:
         """Return the margins that the booster starts from, float64 [outputs]."""

@@ -77,11 +77,12 @@ def test_the_plan_says_what_it_always_said() -> None:
     plan = json.loads(files["plan.json"])
 
     windowed = {"kind": "window", "lookup": "trips_ended by stop", "window_s": 86400}
-    (view,) = plan["events"]["trips"]["views"]
-    assert view.pop("query").startswith("select ")
+    for table in plan["events"].values():
+        assert table["views"].pop()["query"].startswith("select ")
     assert plan == {
         "use_case": "trips",
         "record": {"planned": "time", "bus": "number", "stop": "text"},
+        "key": {"id": "number"},
         "required": ["planned"],
         "cutoff": {"column": "planned", "before_s": 7200},
         "features": [
@@ -108,9 +109,23 @@ def test_the_plan_says_what_it_always_said() -> None:
             "trips": {
                 "record": {"id": "number", "ended": "time", "stop": "text", "delay": "number"},
                 "key": "id",
-                "views": [{"file": "trips.ended.parquet"}],
+                "views": [],
+            },
+            "buses": {"record": {"bus": "number", "seats": "number"}, "key": "bus", "views": []},
+            "weather": {
+                "record": {"stop": "text", "seen": "time", "wind": "number"}, "key": ["stop", "seen"], "views": [],
             },
         },
+        "sources": [
+            {
+                "table": "weather", "time": "seen", "file": "weather.parquet", "before": "2024-01-03T00:00:00",
+                "within_s": 7200,
+            },
+            {
+                "table": "trips", "time": "ended", "file": "trips.ended.parquet", "before": "2024-01-03T00:00:00",
+                "within_s": 7200,
+            },
+        ],
         "golden": "golden.json",
         "task": {"kind": "multiclass", "classes": ["no", "yes"]},
     }  # fmt: skip

@@ -15,7 +15,7 @@ from service.frames.answers import RowsError, answer_schema, answer_table
 from service.frames.columns import ColumnsError, match, records_of
 from service.frames.pyfunc import answer_frame, table_of
 from service.plan.document import Plan, Task
-from service.predict.answers import likeliest
+from service.predict.answers import Interval, likeliest
 from service.predict.predictor import Prediction, Predictor, load_predictor
 
 PLAN = Plan("case", {"n": "number", "t": "text", "f": "flag", "at": "time"}, ["at"], [])
@@ -145,7 +145,8 @@ def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
 
     assert answer_schema(task).names == ["class", "score", "probability_a", "probability_b", "warnings"]
     assert answer_schema(Task("regression")).names == ["score", "warnings"]
+    assert answer_schema(Task("regression"), (), Interval(0.9, 1.5)).names == ["score", "lower", "upper", "warnings"]
     assert answer_schema(Task(), [0.5]).names == ["score", "decision", "warnings"]
-    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), ())
+    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), (), None)
     assert (columns["class"], columns["score"], columns["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
     assert likeliest(task, [0.5, 0.5]) == "a"

@@ -178,8 +178,7 @@ def test_an_exception_is_a_500_that_keeps_its_traceback_to_the_log(
         def predict(self, records: Any, deadline: Any = None) -> Any:
             raise RuntimeError("the secret of the house")
 
-    assert served.predictor is not None
-    served.predictor.__class__ = Broken
+    served.require_predictor().__class__ = Broken
 
     response = TestClient(Application(served)).post("/predict", json=record)
 

@@ -49,6 +49,8 @@ def test_the_limits_are_told_and_hold(served: Served, record: dict[str, Any]) ->
         "SEXTANT_MAX_BODY_BYTES": 1000,
         "SEXTANT_MAX_RECORDS": 2,
         "SEXTANT_MAX_SECONDS": 30.0,
+        "SEXTANT_MAX_CONCURRENT": 256,
+        "SEXTANT_MAX_IN_THREADS": 32,
         "SEXTANT_DRAIN_SECONDS": 6.0,
     }
     assert [client.post("/predict", json=many).status_code, client.post("/events", json=events).status_code] == [
@@ -59,7 +61,7 @@ def test_the_limits_are_told_and_hold(served: Served, record: dict[str, Any]) ->
 
 def test_what_takes_too_long_is_refused_and_not_done(served: Served, record: dict[str, Any]) -> None:
     client = TestClient(Application(served))
-    before = client.post("/predict", json=record).json()
+    before = client.post("/predict", json=record).json()["score"]
     served.limits = Limits(seconds=1e-9)
 
     many = client.post("/predict", json={"records": [record] * (PART + 1)})
@@ -69,7 +71,7 @@ def test_what_takes_too_long_is_refused_and_not_done(served: Served, record: dic
         assert response.status_code == 503
         assert response.json() == {"error": f"it would take more than 1e-09 s, so {outcome}; send fewer at a time"}
     served.limits = Limits()
-    assert client.post("/predict", json=record).json() == before
+    assert client.post("/predict", json=record).json()["score"] == before
 
 
 def test_a_body_that_does_not_come_is_refused(served: Served, record: dict[str, Any]) -> None:

@@ -129,7 +129,7 @@ def test_figures_are_shared_soon_after_a_request(served: Served, tmp_path: Path)
 
 def test_an_answer_that_failed_is_counted_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     client = TestClient(Application(served))
-    monkeypatch.setattr(served.predictor, "coordinates", object())
+    monkeypatch.setattr(served.require_predictor(), "coordinates", object())
 
     assert client.get("/coordinates").status_code == 500
     assert requests(client) == {'{route="/coordinates",status="500"}': 1}

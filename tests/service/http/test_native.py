@@ -4,6 +4,7 @@ import json
 from asyncio import _get_running_loop
 from collections.abc import Sequence
 from typing import Any
+from uuid import UUID
 
 import onnx
 import pytest
@@ -21,7 +22,9 @@ def test_one_record_gets_one_score(client: TestClient, record: dict[str, Any]) -
     response = client.post("/predict", json=record)
 
     assert response.status_code == 200
-    assert response.json() == {
+    content = response.json()
+    assert UUID(content.pop("id")).version == 7
+    assert content == {
         "score": pytest.approx(GOLDEN_SCORE, abs=1e-6),
         "model": "flight_delays:3",
         "coordinates": "c0ffee",

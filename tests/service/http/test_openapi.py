@@ -15,6 +15,7 @@ from service.http.served import Served
 from service.plan.document import Task
 from service.plan.reading import read_plan
 from service.predict import answers
+from service.predict.answers import Interval
 from service.records.usual import UsualColumn
 
 EVENT = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
@@ -101,19 +102,22 @@ def test_what_training_had_describes_a_column(plan: dict[str, Any]) -> None:
         (Task(), [0.25, 0.75], []),
         (Task(), [0.25, 0.75], [0.5]),
         (Task("regression"), [-3.5, 1e6], []),
+        (Task("regression"), [-3.5, 1e6], Interval(0.9, 2.5)),
         (Task("multiclass", ("a", "b")), [[0.25, 0.75], [1.0, 0.0]], []),
         (Task(several=("churn", "upgrade")), [[0.25, 0.75], [1.0, 0.0]], [0.5, 0.1]),
     ],
 )
 def test_the_answers_of_every_task_are_described(
-    plan: dict[str, Any], task: Task, scores: Any, thresholds: list[float]
+    plan: dict[str, Any], task: Task, scores: Any, thresholds: Any
 ) -> None:
-    described = read_plan(json.dumps({**plan, "task": msgspec.to_builtins(task)}).encode())
-    document = openapi(described, endpoints(Served()), Limits(), thresholds=thresholds)
-    about = {"model": "m:1", "coordinates": "c"}
+    described = read_plan(json.dumps({**plan, "task": msgspec.to_builtins(task), "key": {"id": "number"}}).encode())
+    interval, cuts = (thresholds, []) if isinstance(thresholds, Interval) else (None, thresholds)
+    document = openapi(described, endpoints(Served()), Limits(), thresholds=cuts, interval=interval)
+    about, key = {"model": "m:1", "coordinates": "c"}, {"id": 7}
 
-    one = {**answers.one(task, scores[0], thresholds), **about, "warnings": []}
-    many = {**answers.many(task, scores, thresholds), **about, "warnings": [[], ["x"]]}
+    one = {**answers.one(task, scores[0], cuts, interval), **about, "id": "u", "warnings": [], "key": key}
+    many = {**answers.many(task, scores, cuts, interval), **about, "ids": ["u", "v"], "warnings": [[], ["x"]]}
+    many["keys"] = [key, None]
 
     schemas = document["components"]["schemas"]
     schema_in(document, schemas["Answer"]).validate(one)

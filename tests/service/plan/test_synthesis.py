@@ -53,8 +53,8 @@ def test_a_synthesis_is_read_whole() -> None:
         ),
         (("synthesis", "links", 1, "parent"), 1, "its parent 1 is no earlier link"),
         (("synthesis", "links", 1, "parent"), -1, "its parent -1 is no earlier link"),
-        (("events", "orders", "views", 0, "file"), "cities.rows.parquet", "are files of no window lookup, and of no"),
-        (("events", "orders", "key"), "channel", "['orders.rows.parquet'] are files of no window lookup, and of no"),
+        (("events", "orders", "views", 0, "file"), "cities.rows.parquet", "are files of no lookup and of no"),
+        (("events", "orders", "key"), "channel", "['orders.rows.parquet'] are files of no lookup and of no"),
     ],
 )
 def test_a_synthesis_that_contradicts_itself_is_refused(path: tuple[Any, ...], value: Any, message: str) -> None:

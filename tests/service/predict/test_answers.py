@@ -14,6 +14,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from starlette.testclient import TestClient
 
+from assets.stages.predictions import answer_columns
+from ml.tasks.task import Task as Number
 from service.http.app import Application
 from service.http.served import Served
 from service.plan.document import BundleError
@@ -77,10 +79,51 @@ def test_a_regression_is_answered_with_a_number(write: Any, record: dict[str, An
         index, schema = client.get("/").json(), client.get("/schema").json()
 
     assert one["score"] == pytest.approx(LOGIT, abs=1e-5)
-    assert list(one) == ["score", "model", "coordinates", "warnings"]
+    assert list(one) == ["score", "model", "coordinates", "id", "warnings"]
     assert two["scores"] == [one["score"]] * 2
     assert index["task"] == {"kind": "regression", "classes": []}
-    assert schema["description"] == "Answered with `score`, the predicted number."
+    assert schema["description"] == (
+        "Answered with `score`, the predicted number. There is no interval: the model carries none."
+    )
+
+
+def test_a_number_has_the_interval_that_the_model_carries_in_one_answer_and_in_many(
+    write: Any, record: dict[str, Any]
+) -> None:
+    folder, width = write({"kind": "regression"}, [LOGIT]), 0.1234567890123
+    carry(folder, "sextant.reference", {"interval": {"wanted": 0.9, "half_width": width, "rows": 99}})
+
+    with client_of(folder) as client:
+        one = client.post("/predict", json=record).json()
+        two = client.post("/predict", json={"records": [record, {**record, "distance": 9}]}).json()
+        schema = client.get("/schema").json()
+
+    assert one["interval"] == {"lower": one["score"] - width, "upper": one["score"] + width, "level": 0.9}
+    ends = answer_columns(Number("regression"), np.array(two["scores"]), (), width)  # as batch predictions have them
+    assert [interval["lower"] for interval in two["intervals"]] == ends["lower"].tolist()
+    assert [interval["upper"] for interval in two["intervals"]] == ends["upper"].tolist()
+    assert two["intervals"][0] == one["interval"]
+    assert "which is to hold 0.9 of the true numbers" in schema["description"]
+
+
+def test_too_few_validation_rows_leave_a_number_without_an_interval_and_say_so(
+    write: Any, record: dict[str, Any]
+) -> None:
+    folder = write({"kind": "regression"}, [LOGIT])
+    carry(folder, "sextant.reference", {"interval": {"wanted": 0.99, "half_width": None, "rows": 20}})
+
+    with client_of(folder) as client:
+        assert list(client.post("/predict", json=record).json())[:2] == ["score", "model"]
+        told = client.get("/schema").json()["description"]
+
+    assert told.endswith("There is no interval: 20 validation rows are too few for one that is to hold 0.99 of them.")
+
+
+def carry(folder: Path, name: str, content: Any) -> None:
+    """Let the model in a folder carry more."""
+    model = onnx.load(folder / "model.onnx")
+    model.metadata_props.add(key=name, value=json.dumps(content))
+    onnx.save(model, folder / "model.onnx")
 
 
 @pytest.mark.parametrize("beside", [-0.01, 0.0, 0.01])
@@ -101,7 +144,7 @@ def test_a_probability_is_answered_with_the_decision_at_the_models_threshold(
         schema = client.get("/schema").json()
 
     assert (one["score"], one["decision"], one["threshold"]) == (score, beside <= 0, score + beside)
-    assert list(one) == ["score", "decision", "threshold", "model", "coordinates", "warnings"]
+    assert list(one) == ["score", "decision", "threshold", "model", "coordinates", "id", "warnings"]
     assert many["decisions"] == [decided >= score + beside for decided in many["scores"]]
     assert len(set(many["decisions"])) == (2 if beside <= 0 else 1)
     assert many["threshold"] == score + beside
@@ -140,7 +183,7 @@ def test_many_classes_are_answered_with_the_likeliest_and_the_probability_of_eac
     assert one["class"] == CLASSES[int(np.argmax(PROBABILITIES))]
     assert list(one["probabilities"]) == CLASSES
     assert list(one["probabilities"].values()) == pytest.approx(PROBABILITIES, abs=1e-5)
-    assert list(one) == ["class", "probabilities", "model", "coordinates", "warnings"]
+    assert list(one) == ["class", "probabilities", "model", "coordinates", "id", "warnings"]
     assert [len(many[name]) for name in ("classes", "probabilities", "warnings")] == [120] * 3
     assert many["probabilities"][0] == one["probabilities"]
     assert len(set(many["classes"])) == 2

@@ -25,7 +25,8 @@ def logged(predictor: Predictor, records: Sequence[Any], **settings: Any) -> pa.
     """Return what would be logged of records."""
     layout, prediction = Layout(predictor, PredictionSettings("logs", **settings)), predictor.predict(records)
     (part,) = prediction.parts
-    columns = prediction.records, prediction.scores, prediction.warnings, part.numeric, part.categorical
+    keys = prediction.keys or [None] * len(records)
+    columns = keys, prediction.records, prediction.scores, prediction.warnings, part.numeric, part.categorical
     return layout.batch([(AT_US, b"r1", f"p{n}", *row) for n, row in enumerate(zip(*columns, strict=True))])
 
 
@@ -137,7 +138,7 @@ def test_of_many_classes_and_several_targets_there_is_one_column_each(predictor:
         layout = Layout(predictor, PredictionSettings("logs"))
         layout.task, layout.thresholds = task, list(thresholds)
         (row,) = predictor.predict([record]).records
-        return layout.batch([(AT_US, b"", "", row, score, [], None, None)]).to_pylist()[0]
+        return layout.batch([(AT_US, b"", "", None, row, score, [], None, None)]).to_pylist()[0]
 
     binary = answers(Task(), 0.5, [0.5])
     classes = answers(Task("multiclass", ("a", "b")), [0.25, 0.75], [])

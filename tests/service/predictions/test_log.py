@@ -6,6 +6,7 @@ import json
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from http.client import HTTPConnection
@@ -14,11 +15,13 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from msgspec.structs import replace
 from starlette.testclient import TestClient
 
 from service.http.app import Application
 from service.http.served import Served
-from service.predict.predictor import Predictor
+from service.predict.identity import prediction_ids
+from service.predict.predictor import Prediction, Predictor
 from service.predictions import log as module
 from service.predictions.layout import Layout
 from service.predictions.log import PredictionLog, open_predictions
@@ -63,6 +66,11 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_WAIT_S", 0.01)
 
 
+def named(predictor: Predictor, records: Sequence[Any]) -> Prediction:
+    """Return the answers to some records, with their ids."""
+    return replace(predictor.predict(records), ids=prediction_ids(len(records)))
+
+
 def figures(log: PredictionLog) -> dict[str, float]:
     """Return the figures of a log, those of losses by reason."""
     samples = [sample for metric in log.collect() for sample in metric.samples]
@@ -96,7 +104,7 @@ def test_without_the_setting_nothing_is_logged(served: Served) -> None:
 
 def test_files_are_made_by_rows(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log = PredictionLog(PredictionSettings(str(place), rows=250))
-    log.add(predictor, predictor.predict([record] * 1000), b"")
+    log.add(predictor, named(predictor, [record] * 1000), b"")
     log.close()
 
     assert [pq.read_metadata(file).num_rows for file in sorted(place.rglob("*.parquet"))] == [400, 400, 200]
@@ -105,7 +113,7 @@ def test_files_are_made_by_rows(predictor: Predictor, record: dict[str, Any], pl
 def test_files_are_made_by_time(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log, written = PredictionLog(PredictionSettings(str(place), seconds=0.05)), threading.Event()
     log.store.put = lambda path, content: written.set()  # type: ignore[method-assign]
-    log.add(predictor, predictor.predict([record]), b"")
+    log.add(predictor, named(predictor, [record]), b"")
 
     assert written.wait(30)
     log.close()
@@ -118,9 +126,9 @@ def test_a_file_holds_one_day_and_one_model(
     midnight = 1_700_006_400_000_000_000
     for moment in (midnight - 1_000, midnight):
         monkeypatch.setattr(module.time, "time_ns", lambda moment=moment: moment)
-        log.add(predictor, predictor.predict([record]), b"")
+        log.add(predictor, named(predictor, [record]), b"")
     predictor.name = "flight_delays:4"
-    log.add(predictor, predictor.predict([record]), b"")
+    log.add(predictor, named(predictor, [record]), b"")
     log.close()
 
     by_file = {file: pq.read_table(file) for file in place.rglob("*.parquet")}
@@ -145,7 +153,7 @@ def test_while_the_store_is_away_nothing_is_lost_until_there_is_no_room(
     store = Away(str(place))
     size = Layout(predictor, PredictionSettings("")).size(predictor.predict([record]).records)
     log = PredictionLog(PredictionSettings(str(place), seconds=0.01, most_bytes=100 * size), store)
-    fitting, prediction = 0, predictor.predict([record])
+    fitting, prediction = 0, named(predictor, [record])
     while not log.lost["full"]:
         log.add(predictor, prediction, b"")
         fitting += 1
@@ -169,9 +177,9 @@ def test_what_cannot_be_written_in_the_end_is_lost_and_said(
 ) -> None:
     monkeypatch.setattr(module, "CLOSED_AFTER_S", 0.05)
     log = PredictionLog(PredictionSettings(str(place)), Away(str(place)))
-    log.add(predictor, predictor.predict([record] * 3), b"")
+    log.add(predictor, named(predictor, [record] * 3), b"")
     log.close()
-    log.add(predictor, predictor.predict([record]), b"")
+    log.add(predictor, named(predictor, [record]), b"")
 
     assert figures(log)["lost_total_ended"] == 4
     assert "3 predictions are lost" in caplog.text
@@ -181,8 +189,8 @@ def test_what_cannot_be_written_in_the_end_is_lost_and_said(
 def test_rows_that_cannot_be_columns_are_lost_alone(
     predictor: Predictor, record: dict[str, Any], place: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    log, prediction = PredictionLog(PredictionSettings(str(place))), predictor.predict([record])
-    broken = predictor.predict([record] * 100)
+    log, prediction = PredictionLog(PredictionSettings(str(place))), named(predictor, [record])
+    broken = named(predictor, [record] * 100)
     broken.records[7].values["distance"] = "far"
     log.add(predictor, broken, b"")
     log.add(predictor, prediction, b"")
@@ -195,7 +203,7 @@ def test_rows_that_cannot_be_columns_are_lost_alone(
 
 def test_a_share_is_drawn_by_the_hash_of_the_id(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log = PredictionLog(PredictionSettings(str(place), share=0.25))
-    log.add(predictor, predictor.predict([record] * 4000), b"")
+    log.add(predictor, named(predictor, [record] * 4000), b"")
     log.close()
 
     ids = predictions(str(place), "flight_delays").to_table()["id"].to_pylist()
@@ -208,7 +216,7 @@ def test_several_writers_write_files_of_their_own(predictor: Predictor, record: 
     logs = [PredictionLog(PredictionSettings(str(place), rows=100)) for _ in range(3)]
     with ThreadPoolExecutor(8) as threads:
         for number in range(60):
-            threads.submit(logs[number % 3].add, predictor, predictor.predict([record] * 10), b"")
+            threads.submit(logs[number % 3].add, predictor, named(predictor, [record] * 10), b"")
     for log in logs:
         log.close()
 

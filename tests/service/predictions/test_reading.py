@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from service.http.served import Served
-from service.predict.predictor import Predictor
+from service.predict.identity import prediction_ids
+from service.predict.predictor import Prediction, Predictor
 from service.predictions.log import PredictionLog
 from service.predictions.reading import predictions
 from service.predictions.settings import PredictionSettings
@@ -26,10 +29,15 @@ def predictor(served: Served) -> Predictor:
     return served.require_predictor()
 
 
+def named(predictor: Predictor, records: Sequence[Any]) -> Prediction:
+    """Return the answers to some records, with their ids."""
+    return replace(predictor.predict(records), ids=prediction_ids(len(records)))
+
+
 def write(url: str, predictor: Predictor, records: list[Any], **settings: Any) -> None:
     """Log the answers to some records."""
     log = PredictionLog(PredictionSettings(url, **settings))
-    log.add(predictor, predictor.predict(records), b"")
+    log.add(predictor, named(predictor, records), b"")
     log.close()
 
 

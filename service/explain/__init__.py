@@ -1,0 +1,1 @@
+"""From an answer to what each feature adds to it."""

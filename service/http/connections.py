@@ -1,0 +1,84 @@
+"""Connections: requests are counted as they come, and clients that do not send theirs are dropped."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+import uvicorn.config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from service.http.capacity import AHEAD, Work
+from service.http.limits import Limits
+
+LOOK_AFTER_S = 1.0
+
+
+class Connection(HttpToolsProtocol):
+    """A connection that is known by `open`, and whose requests are counted in `work` from when they have come.
+
+    The application alone would not see those that wait for their turn, for it answers most in one go.
+    """
+
+    open: ClassVar[set[Connection]] = set()
+    work: ClassVar[Work] = Work()
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin, as uvicorn does."""
+        super().connection_made(transport)
+        self.open.add(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """End, as uvicorn does."""
+        super().connection_lost(exc)
+        self.open.discard(self)
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        cycle.scope[AHEAD] = self.work.count
+        self.work.count += 1
+        super()._start_asgi_task(cycle, app)
+
+    @property
+    def waits(self) -> bool:
+        """Tell if the service waits for the client, beyond keeping its connection, which uvicorn ends in time.
+
+        It has sent nothing yet, or a part of a request's headers, or does not take what it is answered.
+        """
+        idle = self.timeout_keep_alive_task is not None and not self.transport.is_closing()
+        return (self.cycle is None or self.cycle.response_started) and not idle
+
+
+class Watch:
+    """Drops clients that have been waited for too long, by one look at all connections now and then."""
+
+    def __init__(self) -> None:
+        self._since: dict[Connection, tuple[Any, float]] = {}  # the last request of each that waits, and since when
+
+    def look(self, connections: Iterable[Connection], now: float, seconds: float) -> None:
+        """Drop connections that have waited for the seconds, without a request since."""
+        since = {}
+        for connection in connections:
+            if connection.waits:
+                cycle, begun = self._since.get(connection, (connection.cycle, now))
+                since[connection] = connection.cycle, begun if cycle is connection.cycle else now
+        self._since = since
+        for connection, (_, begun) in since.items():
+            if now - begun >= seconds:
+                connection.transport.abort()
+
+    def begin(self, limits: Limits) -> None:
+        """Look every second, or more often where clients are waited for shorter; called in the event loop."""
+        loop = asyncio.get_running_loop()
+
+        def look() -> None:
+            self.look(Connection.open, loop.time(), limits.seconds)
+            loop.call_later(min(LOOK_AFTER_S, limits.seconds), look)
+
+        look()
+
+
+def count_requests(work: Work) -> None:
+    """Let the server that is about to start make connections of this kind, and count their requests in `work`."""
+    Connection.work = work
+    uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{Connection.__module__}:{Connection.__qualname__}"

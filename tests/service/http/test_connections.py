@@ -1,0 +1,222 @@
+"""Connections of a real server: uvicorn with the application, over sockets."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import Any
+
+import pytest
+import uvicorn
+
+from service.http.app import Application
+from service.http.connections import Connection, Watch, count_requests
+from service.http.limits import Limits
+from service.http.served import Served
+from service.predict.predictor import Prediction, Predictor
+
+WAIT_S, KEPT_S = 0.3, 2
+HEAD = b"POST /predict HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\r\n"
+
+
+@contextmanager
+def listening(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
+    """Serve in a thread of this process, as a worker does in its own."""
+    monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
+    count_requests(served.work)
+    application = Application(served)
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "lifespan":
+            Watch().begin(served.limits)
+        await application(scope, receive, send)
+
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="on", timeout_keep_alive=KEPT_S))
+    thread = Thread(target=server.run)
+    thread.start()
+    try:
+        while not server.started:
+            time.sleep(0.001)
+        yield server.servers[0].sockets[0].getsockname()
+    finally:
+        server.should_exit = True
+        thread.join(30)
+
+
+def drip(connection: socket.socket, sent: bytes) -> float:
+    """Send byte by byte until the server ends the connection; return for how long that went on."""
+    begun = time.monotonic()
+    connection.settimeout(WAIT_S / 10)
+    for byte in sent:
+        try:
+            connection.sendall(bytes([byte]))
+            if connection.recv(1) == b"":
+                break
+        except TimeoutError:
+            pass
+        except OSError:
+            break
+        assert time.monotonic() - begun < 20
+    else:
+        raise AssertionError("the server heard all of it")
+    return time.monotonic() - begun
+
+
+def kept(address: tuple[str, int], body: bytes) -> socket.socket:
+    """Return a connection over which a request was answered."""
+    connection = socket.create_connection(address, timeout=30)
+    connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+    assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+    return connection
+
+
+@pytest.mark.parametrize("after", ["nothing", "an answer", "an empty line"])
+def test_a_client_that_sends_headers_byte_by_byte_is_dropped_and_others_are_answered(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    served.limits = Limits(seconds=WAIT_S)
+    body = json.dumps(record).encode()
+    with listening(served, monkeypatch) as address:
+        with socket.create_connection(address) if after == "nothing" else kept(address, body) as slow:
+            slow.sendall(b"\r\n" if after == "an empty line" else b"")
+            seconds = drip(slow, HEAD + b"x-padding: " + b"x" * 10_000)
+
+        assert seconds >= WAIT_S / 2
+        kept(address, body).close()
+
+
+def test_a_client_that_sends_nothing_is_dropped(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.limits = Limits(seconds=WAIT_S)
+    with (
+        listening(served, monkeypatch) as address,
+        socket.create_connection(address, timeout=20) as silent,
+        suppress(ConnectionResetError),
+    ):
+        assert silent.recv(1) == b""
+
+
+def test_a_client_that_does_not_take_its_answer_is_dropped(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.limits = Limits(seconds=WAIT_S)
+    served.require_predictor().__class__ = Wordy
+    body = json.dumps(record).encode()
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=30) as deaf:
+        deaf.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert Wordy.asked.wait(30)
+        until = time.monotonic() + 20
+        while Connection.open and time.monotonic() < until:
+            time.sleep(0.001)
+        assert not Connection.open
+
+
+class Wordy(Predictor):
+    """Answers with more than the buffers between two processes hold."""
+
+    asked = Event()
+
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        self.asked.set()
+        return Prediction([0.5], [["x" * 50_000_000]])
+
+
+def test_a_client_that_keeps_its_connection_is_left_to_it(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.limits = Limits(seconds=WAIT_S)
+    body = json.dumps(record).encode()
+    with listening(served, monkeypatch) as address, kept(address, body) as connection:
+        connection.settimeout(3 * WAIT_S)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(30)
+        connection.sendall(HEAD + b"content-length: %d\r\n\r\n" % len(body) + body)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+class Stopping(Predictor):
+    """Answers, in the event loop, once it may."""
+
+    may, begun = Event(), Event()
+
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        self.begun.set()
+        assert self.may.wait(30)
+        return super().predict(records, deadline)
+
+
+def test_of_requests_that_come_at_once_those_beyond_the_bound_are_refused(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.limits = Limits(concurrent=10)
+    body = json.dumps(record).encode()
+    request = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    Stopping.may, Stopping.begun = Event(), Event()
+    with listening(served, monkeypatch) as address:
+        connections = [kept(address, body) for _ in range(60)]
+        served.require_predictor().__class__ = Stopping
+        with socket.create_connection(address, timeout=30) as first:
+            first.sendall(request)
+            assert Stopping.begun.wait(30)
+            for connection in connections:
+                connection.sendall(request)
+            Stopping.may.set()
+            answers = [connection.recv(65_536) for connection in connections]
+            assert first.recv(65_536).startswith(b"HTTP/1.1 200")
+        statuses = [answer[9:12] for answer in answers]
+        again = [(connection.sendall(request), connection.recv(65_536)[9:12])[1] for connection in connections]
+        for connection in connections:
+            connection.close()
+
+    assert set(statuses) == {b"200", b"429"}
+    assert statuses.count(b"200") in range(9, 21)
+    assert all(b"retry-after: 1\r\n" in answer for answer in answers if answer[9:12] == b"429")
+    assert set(again) == {b"200"}
+    assert served.work.count == 0
+
+
+class Peer:
+    """A connection as the watch sees it."""
+
+    def __init__(self, waits: bool) -> None:
+        self.waits, self.cycle, self.dropped = waits, object(), False
+        self.transport = self
+
+    def abort(self) -> None:
+        self.dropped = True
+
+
+@pytest.mark.parametrize(
+    ("change", "dropped"),
+    [
+        (lambda peer: None, True),
+        (lambda peer: setattr(peer, "cycle", object()), False),
+        (lambda peer: setattr(peer, "waits", False), False),
+    ],
+)
+def test_who_sends_a_request_between_two_looks_begins_anew(change: Callable[[Peer], None], dropped: bool) -> None:
+    watch, peer = Watch(), Peer(waits=True)
+    connections: Any = [peer]
+
+    watch.look(connections, 0.0, 10)
+    watch.look(connections, 6.0, 10)
+    change(peer)
+    watch.look(connections, 9.0, 10)
+    peer.waits = True
+    watch.look(connections, 11.0, 10)
+
+    assert peer.dropped is dropped
+
+
+def test_a_connection_that_has_ended_is_forgotten(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(served, monkeypatch) as address:
+        with socket.create_connection(address, timeout=30) as connection:
+            connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
+            while connection.recv(65_536):
+                pass
+        while Connection.open:
+            time.sleep(0.001)

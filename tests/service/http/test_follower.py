@@ -1,0 +1,287 @@
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.testclient import TestClient
+
+from service.http.app import Application
+from service.http.follower import Follower, follow
+from service.http.served import Served
+from service.http.store import Store
+from tests.support.stored_bentos import Bentos
+
+EVENT = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
+
+
+@pytest.fixture
+def followed(bentos: Bentos, monkeypatch: pytest.MonkeyPatch) -> Served:
+    """Serve 1-a, and be about to follow; the tests look themselves, whenever they want."""
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    served = Served()
+    served.start(bentos.bundle("1-a"))
+    assert served.not_ready is None
+    return served
+
+
+@pytest.fixture
+def follower(followed: Served, bentos: Bentos) -> Follower:
+    follower = Follower(followed, Store(bentos.folder), 60)
+    follower.look()
+    return follower
+
+
+def answered(served: Served, record: dict[str, Any]) -> tuple[str, str, float]:
+    """Return the model and the score of an answer, whose headers name the same model and coordinates."""
+    response = TestClient(Application(served)).post("/predict", json=record)
+    content = response.json()
+    assert response.headers["x-sextant-model"] == content["model"]
+    assert response.headers["x-sextant-coordinates"] == content["coordinates"]
+    return content["model"], content["coordinates"], round(content["score"], 6)
+
+
+def gauge(served: Served, name: str = "sextant_champion_refused") -> float:
+    lines = TestClient(Application(served)).get("/metrics").text.splitlines()
+    return next(float(line.split()[-1]) for line in lines if line.startswith(f"{name} "))
+
+
+def test_a_promotion_and_a_rollback_reach_the_service(
+    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any]
+) -> None:
+    before = answered(followed, record)
+
+    seen = []
+    for version in ("2-b", "1-a", "2-b"):
+        bentos.promote(version)
+        follower.look()
+        seen.append(answered(followed, record))
+
+    assert before[:2] == ("flight_delays:1", "c1")
+    assert seen[0][:2] == ("flight_delays:2", "c2")
+    assert seen == [seen[0], before, seen[0]]
+    assert before[2] != seen[0][2]
+    assert (
+        'sextant_model_info{coordinates="c2",model="flight_delays:2"} 1.0'
+        in TestClient(Application(followed)).get("/metrics").text
+    )
+
+
+def test_a_pointer_that_was_not_written_costs_one_look(
+    follower: Follower, bentos: Bentos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Store, "latest", lambda store: pytest.fail("it was read"))
+
+    for _ in range(3):
+        follower.look()
+
+
+def other_code(bentos: Bentos) -> None:
+    (bentos.folder / "3-c" / "src" / "service" / "predict" / "answers.py").write_text("# of another release")
+
+
+def other_use_case(bentos: Bentos) -> None:
+    plan = bentos.bundle("3-c") / "plan.json"
+    plan.write_text(json.dumps({**json.loads(plan.read_text()), "use_case": "churn"}))
+
+
+BROKEN: list[tuple[Callable[[Bentos], Any], str]] = [
+    (lambda bentos: (bentos.bundle("3-c") / "model.onnx").unlink(), "model.onnx is not there"),
+    (lambda bentos: (bentos.bundle("3-c") / "model.onnx").write_bytes(b"torn"), "3-c is not served"),
+    (lambda bentos: (bentos.bundle("3-c") / "planes.parquet").unlink(), "3-c is not served"),
+    (lambda bentos: (bentos.bundle("3-c") / "plan.json").write_text("{}"), "plan.json cannot be served"),
+    (lambda bentos: shutil.rmtree(bentos.folder / "3-c"), "is not in"),
+    (other_code, "3-c was built with other code of the service; start the service anew to serve it"),
+    (other_use_case, "3-c answers for the use case 'churn'"),
+]
+
+
+@pytest.mark.parametrize(("spoil", "reason"), BROKEN)
+def test_a_broken_one_never_replaces_a_good_one_is_said_and_not_tried_again(
+    followed: Served,
+    follower: Follower,
+    bentos: Bentos,
+    record: dict[str, Any],
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Bentos], Any],
+    reason: str,
+) -> None:
+    before, loads = answered(followed, record), list[str]()
+    load = Store.load
+    monkeypatch.setattr(Store, "load", lambda store, tag: (loads.append(tag), load(store, tag))[1])
+    bentos.add("3-c", 3)
+    spoil(bentos)
+
+    bentos.promote("3-c")
+    for _ in range(3):
+        follower.look()
+
+    assert loads == ["flight_delays:3-c"]
+    assert answered(followed, record) == before
+    assert reason in caplog.text
+    assert "flight_delays:3-c is not served" in caplog.text
+    assert gauge(followed) == 1
+    assert gauge(followed, "sextant_ready") == 1
+    bentos.promote("2-b")
+    follower.look()
+    assert answered(followed, record)[0] == "flight_delays:2"
+    assert gauge(followed) == 0
+
+
+def test_one_that_answers_otherwise_than_it_did_is_broken(
+    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    bentos.add("3-c", 3, golden_score=0.1)
+
+    bentos.promote("3-c")
+    follower.look()
+
+    assert answered(followed, record)[0] == "flight_delays:1"
+    assert "flight_delays:3-c: a golden score differs by" in caplog.text
+    bentos.promote("1-a")
+    follower.look()
+    assert gauge(followed) == 0
+
+
+@pytest.mark.parametrize("content", ["", "\n", "../1-a", "flight_delays:2-b", "..", "/"])
+def test_a_pointer_that_names_nothing_changes_nothing(
+    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any], content: str
+) -> None:
+    bentos.promote(content)
+    follower.look()
+
+    assert answered(followed, record)[0] == "flight_delays:1"
+
+
+def test_a_pointer_that_goes_away_changes_nothing(
+    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any]
+) -> None:
+    (bentos.folder / "latest").unlink()
+    follower.look()
+    assert answered(followed, record)[0] == "flight_delays:1"
+
+    bentos.promote("2-b")
+    follower.look()
+    assert answered(followed, record)[0] == "flight_delays:2"
+
+
+def test_the_memory_of_the_version_before_is_freed(followed: Served, follower: Follower, bentos: Bentos) -> None:
+    before = weakref.ref(followed.require_predictor()), weakref.ref(followed.require_events())
+    gc.collect()
+    gc.freeze()  # as a worker does once its bundle is loaded
+    try:
+        bentos.promote("2-b")
+        follower.look()
+
+        assert [reference() for reference in before] == [None, None]
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+
+
+def test_a_service_that_ends_does_not_become_ready_again(followed: Served, follower: Follower, bentos: Bentos) -> None:
+    followed.drain()
+
+    bentos.promote("2-b")
+    follower.look()
+
+    assert followed.not_ready == "the service is shutting down"
+
+
+def test_a_worker_that_comes_back_serves_what_the_others_do(
+    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    bentos.promote("2-b")
+    served = Served()
+    served.start(bentos.bundle("1-a"))
+
+    follower = follow(served, bentos.bundle("1-a"), None)
+
+    assert follower is not None
+    follower.end()
+    assert answered(served, record)[0] == "flight_delays:2"
+
+
+def test_a_service_whose_bundle_is_broken_is_healed_by_a_rollback(
+    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    (bentos.bundle("2-b") / "plan.json").write_text("{}")
+    bentos.promote("2-b")
+    served = Served()
+    served.start(bentos.bundle("2-b"))
+    follower = follow(served, bentos.bundle("2-b"), None)
+    assert follower is not None
+    follower.end()
+    assert TestClient(Application(served)).get("/readyz").status_code == 503
+
+    bentos.promote("1-a")
+    follower.look()
+
+    assert TestClient(Application(served)).get("/readyz").status_code == 200
+    assert answered(served, record)[0] == "flight_delays:1"
+
+
+def test_nobody_is_followed_by_default(bentos: Bentos, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SEXTANT_FOLLOW", raising=False)
+    served = Served()
+    served.start(bentos.bundle("1-a"))
+
+    assert follow(served, bentos.bundle("1-a"), None) is None
+    assert "sextant_champion_refused" not in TestClient(Application(served)).get("/metrics").text
+
+
+def test_a_bundle_that_lies_in_no_store_follows_that_of_the_environment(
+    bentos: Bentos, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    monkeypatch.setenv("BENTOML_HOME", str(bentos.folder.parents[1]))
+    served = Served()
+    served.start(write_bundle())
+
+    follower = follow(served, write_bundle(), None)
+
+    assert follower is not None
+    follower.end()
+    assert answered(served, record)[0] == "flight_delays:1"
+
+
+@pytest.mark.parametrize("value", ["soon", "-1", "1e9"])
+def test_seconds_that_are_none_are_said(bentos: Bentos, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", value)
+    served = Served()
+
+    served.start(bentos.bundle("1-a"))
+
+    assert "SEXTANT_FOLLOW" in str(served.not_ready)
+    assert follow(served, bentos.bundle("1-a"), None) is None
+
+
+def test_events_of_the_log_are_in_the_version_that_comes(
+    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    served = Served()
+    served.start(bentos.bundle("1-a"), tmp_path / "log")
+    follower = Follower(served, Store(bentos.folder, tmp_path / "log"), 60)
+    client = TestClient(Application(served))
+    scores = {}
+
+    for version in ("1-a", "2-b"):
+        bentos.promote(version)
+        follower.look()
+        scores[version] = [answered(served, record)[2]]
+    assert client.post("/events", json={"table": "flights", "rows": [EVENT]}).status_code == 200
+    for version in ("2-b", "1-a"):
+        bentos.promote(version)
+        follower.look()
+        scores[version].append(answered(served, record)[2])
+
+    assert all(before < after for before, after in scores.values())
