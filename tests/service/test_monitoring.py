@@ -14,7 +14,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
 from service.http.app import Application
+from service.http.figures import Figures
 from service.http.request_log import RequestLog
+from service.http.rollout import Rollout
 from service.http.served import Served
 from service.predictions.log import PredictionLog
 from service.predictions.settings import PredictionSettings
@@ -29,8 +31,10 @@ PANELS = DASHBOARD["panels"]
 def series(served: Served, record: dict[str, Any], tmp_path: Path) -> dict[str, set[str]]:
     """Return the labels of each series of a service that was asked, and that logs."""
     served.requests, served.predictions = RequestLog(tmp_path / "l"), PredictionLog(PredictionSettings(str(tmp_path)))
-    served.metrics.add(served.requests)
-    served.metrics.add(served.predictions)
+    served.rollout, served.figures = Rollout(follow=5.0), Figures()
+    for collector in (served.requests, served.predictions, served.figures):
+        served.metrics.add(collector)
+    served.figures.compared("flight_delays:4", [0.1], [True])
     encoder = {"carrier": ["UA"]}
     served.require_predictor().model.categories, served.require_predictor().model.thresholds = encoder, [0.5]
     client = TestClient(Application(served))

@@ -73,6 +73,18 @@ def test_a_row_is_typed_by_the_plan(predictor: Predictor, record: dict[str, Any]
     ]
 
 
+def test_the_key_of_a_row_is_logged_as_one_text(write_bundle: Any, plan: Any, record: dict[str, Any]) -> None:
+    served = Served()
+    served.load(write_bundle({**plan, "key": {"id": "number", "leg": "text"}}))
+    records = [{**record, "id": 2**53 + 1, "leg": "A"}, {**record, "id": 5.0}, record]
+
+    shown = logged(served.require_predictor(), records)["key"].to_pylist()
+    hashed = logged(served.require_predictor(), records, hashed=("id",), salt="pepper", left_out=("leg",))["key"]
+
+    assert shown == [{"id": "9007199254740993", "leg": "A"}, {"id": "5", "leg": None}, {"id": None, "leg": None}]
+    assert hashed.to_pylist() == [{"id": digest("9007199254740993")}, {"id": digest("5")}, {"id": None}]
+
+
 def test_features_are_logged_where_they_are_wanted(predictor: Predictor, record: dict[str, Any]) -> None:
     batch = logged(predictor, [record, {**record, "tailnum": None}], features=True)
 
