@@ -34,7 +34,7 @@ encode = msgspec.json.Encoder().encode
 
 
 class Line(msgspec.Struct):
-    """What is said of one request; `time` is when it was answered, in UTC."""
+    """The entry of one request; `time` is when it was answered, in UTC."""
 
     time: str
     method: str
@@ -126,7 +126,7 @@ def open_request_log(environment: Mapping[str, str]) -> RequestLog | None:
 def _line(
     at: float, method: str, route: str, status: int, seconds: float, size: int, client: Any, trace: Trace
 ) -> bytes:
-    said = Line(
+    entry = Line(
         dt.datetime.fromtimestamp(at, dt.UTC).isoformat(timespec="milliseconds"),
         excerpt(method),
         route,
@@ -138,7 +138,7 @@ def _line(
         trace.trace_id.decode() or None,
         str(client[0]) if client else None,
     )
-    return encode(said) + b"\n"
+    return encode(entry) + b"\n"
 
 
 def _write_whole(handle: int, block: bytes) -> None:

@@ -41,7 +41,7 @@ REASONS = ("full", "failed", "ended")
 
 
 class Answered(NamedTuple):
-    """What one request was answered, and about how many bytes it takes while it waits."""
+    """The answer to one request, and about how many bytes it takes while it waits."""
 
     layout: Layout
     at_us: int

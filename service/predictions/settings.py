@@ -57,16 +57,16 @@ def read_settings(environment: Mapping[str, str]) -> PredictionSettings | None:
 
     Raises PredictionSettingError, which names the setting, for what cannot be used.
     """
-    given: dict[str, Any] = {name: environment[name] for name in NAMES.values() if environment.get(name)}
-    if NAMES["url"] not in given:
+    values: dict[str, Any] = {name: environment[name] for name in NAMES.values() if environment.get(name)}
+    if NAMES["url"] not in values:
         return None
     for name in ("hashed", "left_out"):
-        if NAMES[name] in given:
-            given[NAMES[name]] = [column.strip() for column in given[NAMES[name]].split(",") if column.strip()]
+        if NAMES[name] in values:
+            values[NAMES[name]] = [column.strip() for column in values[NAMES[name]].split(",") if column.strip()]
     try:
-        settings = msgspec.convert(given, PredictionSettings, strict=False)
+        settings = msgspec.convert(values, PredictionSettings, strict=False)
     except msgspec.ValidationError as error:
-        shown = {name: value for name, value in given.items() if name != NAMES["salt"]}
+        shown = {name: value for name, value in values.items() if name != NAMES["salt"]}
         raise PredictionSettingError(f"a setting cannot be used: {error}; given: {shown}") from None
     if settings.hashed and not settings.salt:
         raise PredictionSettingError(

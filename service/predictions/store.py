@@ -1,4 +1,4 @@
-"""Where the prediction log lies: a folder, or an object store that pyarrow knows; files appear there whole."""
+"""The place of the prediction log: a folder, or an object store that pyarrow knows; files appear there whole."""
 
 from __future__ import annotations
 

@@ -31,6 +31,6 @@ class Notice(str):
 
 def notice(kind: Kind, about: str, columns: Sequence[str], text: str) -> Notice:
     """Return a warning of a kind."""
-    made = Notice(text)
-    made.kind, made.about, made.columns = kind, about, columns
-    return made
+    warning = Notice(text)
+    warning.kind, warning.about, warning.columns = kind, about, columns
+    return warning

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
@@ -254,7 +253,7 @@ def test_sigterm_under_load_loses_no_prediction_in_an_object_store(
     write_bundle: Any, record: dict[str, Any], tmp_path: Path, s3: str
 ) -> None:
     begin = threading.Barrier(CLIENTS + 1)
-    settings = {"SEXTANT_PREDICTIONS": f"{s3}/logs", "SEXTANT_PREDICTIONS_SECONDS": "1"}
+    settings = {"SEXTANT_PREDICTIONS": f"{s3}/logs", "SEXTANT_PREDICTIONS_SECONDS": "0.3", "SEXTANT_WORKERS": "2"}
     with (
         serving(write_bundle(), tmp_path, SEXTANT_DRAIN_SECONDS="1", **settings) as (process, place),
         ThreadPoolExecutor(CLIENTS) as threads,
@@ -262,7 +261,6 @@ def test_sigterm_under_load_loses_no_prediction_in_an_object_store(
         records = [{**record, "distance": 10.0 * number} for number in range(CLIENTS)]
         clients = [threads.submit(ask_until_refused, place, asked, begin) for asked in records]
         begin.wait()
-        time.sleep(1.5)  # until the first files are there
         process.send_signal(signal.SIGTERM)
         answered = {10.0 * number: client.result(60) for number, client in enumerate(clients)}
         ended = process.wait(60)
@@ -274,3 +272,6 @@ def test_sigterm_under_load_loses_no_prediction_in_an_object_store(
     assert ended == 0
     assert logged == answered
     assert len({row["id"] for row in table}) == len(table)
+    names = [file.rpartition("/")[2].split("-") for file in predictions(f"{s3}/logs", "flight_delays").files]
+    assert len(names) > 2
+    assert 1 <= len({worker for _, worker, _ in names}) <= 2
