@@ -224,7 +224,7 @@ class PredictionLog:
             except (OSError, ValueError, RuntimeError) as error:  # one of which all errors of pyarrow are
                 pause = min(2.0**self._tries, LONGEST_WAIT_S)
                 self._tries, self._next_try = self._tries + 1, time.monotonic() + pause
-                logger.warning("%s does not take predictions, tried again in %g s: %s", self.store.url, pause, error)
+                logger.warning("%s does not take predictions, tried again in %g s: %s", self.store, pause, error)
                 return
             self._tries = 0
             self._files.popleft()

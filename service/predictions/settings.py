@@ -66,7 +66,7 @@ def read_settings(environment: Mapping[str, str]) -> PredictionSettings | None:
     try:
         settings = msgspec.convert(values, PredictionSettings, strict=False)
     except msgspec.ValidationError as error:
-        shown = {name: value for name, value in values.items() if name != NAMES["salt"]}
+        shown = {name: value for name, value in values.items() if name not in (NAMES["salt"], NAMES["url"])}
         raise PredictionSettingError(f"a setting cannot be used: {error}; given: {shown}") from None
     if settings.hashed and not settings.salt:
         raise PredictionSettingError(
@@ -76,7 +76,7 @@ def read_settings(environment: Mapping[str, str]) -> PredictionSettings | None:
     if scheme not in SCHEMES:
         allowed = ", ".join(f"{known}://" for known in SCHEMES if known)
         raise PredictionSettingError(
-            f"{NAMES['url']} is a folder or a URL that begins with {allowed}; given: {settings.url!r}"
+            f"{NAMES['url']} is a folder or a URL that begins with {allowed}; given: {scheme}://"
         )
     return settings
 

@@ -17,6 +17,9 @@ class Store:
         self._folder = Path(unquote(parts.path) if parts.scheme == "file" else url) if _is_local(parts.scheme) else None
         self._remote: tuple[Any, str] | None = None
 
+    def __str__(self) -> str:
+        return without_secrets(self.url)
+
     def put(self, path: str, content: Any) -> None:
         """Write a file; nobody sees a part of it. Raises OSError where that cannot be done now."""
         if self._folder is None:
@@ -43,6 +46,12 @@ class Store:
             filesystem, base = fs.FileSystem.from_uri(self.url)
             self._remote = filesystem, base.rstrip("/")
         return self._remote
+
+
+def without_secrets(url: str) -> str:
+    """Return a URL as it may be shown: without a user, a password and parameters, which may be keys."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl() if parts.scheme else url
 
 
 def _is_local(scheme: str) -> bool:

@@ -63,6 +63,18 @@ def test_a_column_of_several_types_is_said(predictor: Predictor, record: dict[st
         predictions(str(place), "flight_delays")
 
 
+@pytest.mark.parametrize("name", ["a.b", "é ü", "list", "", "record", "Carrier"])
+def test_a_column_may_have_any_name(write_bundle: Any, plan: Any, record: Any, place: Path, name: str) -> None:
+    served = Served()
+    served.load(write_bundle({**plan, "record": {**plan["record"], name: "text"}}))
+    write(str(place), served.require_predictor(), [{**record, name: "x"}] * 2, features=True)
+
+    (one, _) = predictions(str(place), "flight_delays").to_table().to_pylist()
+
+    assert one["record"][name] == "x"
+    assert one["record"]["carrier"] == "UA"
+
+
 def test_where_nothing_was_logged_that_is_said(place: Path) -> None:
     with pytest.raises(FileNotFoundError, match="has no predictions of 'delays'"):
         predictions(str(place), "delays")

@@ -51,12 +51,12 @@ def test_a_setting_that_cannot_be_used_is_named(name: str, value: str, problem: 
 
 
 def test_a_secret_is_not_repeated() -> None:
-    settings = {"SEXTANT_PREDICTIONS": "x", "SEXTANT_PREDICTIONS_SALT": "pepper", "SEXTANT_PREDICTIONS_ROWS": "0"}
+    settings = {"SEXTANT_PREDICTIONS": "s3://key:pepper@x", "SEXTANT_PREDICTIONS_SALT": "pepper"}
 
-    with pytest.raises(PredictionSettingError) as refused:
-        read_settings(settings)
-
-    assert "pepper" not in str(refused.value)
+    for changed in ({"SEXTANT_PREDICTIONS_ROWS": "0"}, {"SEXTANT_PREDICTIONS": "s4://key:pepper@x"}):
+        with pytest.raises(PredictionSettingError) as refused:
+            read_settings(settings | changed)
+        assert "pepper" not in str(refused.value)
 
 
 def test_a_column_that_the_model_has_not_cannot_be_hidden() -> None:

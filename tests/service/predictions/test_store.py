@@ -30,6 +30,18 @@ def test_a_folder_that_cannot_be_made_is_an_error_to_try_again(tmp_path: Path) -
         Store(str(tmp_path / "file")).put("x/y", b"")
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("s3://key:secret@bucket/logs?endpoint_override=x&token=secret", "s3://bucket/logs"),
+        ("s3://bucket/logs", "s3://bucket/logs"),
+        ("/folder/a@b?c", "/folder/a@b?c"),
+    ],
+)
+def test_a_store_is_shown_without_its_secrets(url: str, shown: str) -> None:
+    assert str(Store(url)) == shown
+
+
 def test_an_object_store_takes_a_file(s3: str) -> None:
     store = Store(f"{s3}/logs")
 
