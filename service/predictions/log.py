@@ -147,7 +147,7 @@ class PredictionLog:
     def _run(self) -> None:
         while not self._ended.wait(LOOKED_AFTER_S):
             self._gather()
-            if time.monotonic() >= self._since + self.settings.seconds:
+            if self._batches and time.monotonic() >= self._since + self.settings.seconds:
                 self._make_files()
             self._write()
         deadline = time.monotonic() + CLOSED_AFTER_S
@@ -168,7 +168,11 @@ class PredictionLog:
             answered = self._answered.popleft()
             day, count = datetime.fromtimestamp(answered.at_us / 1e6, UTC).date(), len(answered.scores)
             size += answered.size
-            some = answered.rows(self.settings.share)
+            try:
+                some = answered.rows(self.settings.share)
+            except Exception:
+                self._fail(answered.layout, count)
+                continue
             rows.setdefault((answered.layout, day), []).extend(some)
             self._forget("", count - len(some))
             if sum(map(len, rows.values())) >= ROWS_AT_ONCE:
@@ -187,15 +191,14 @@ class PredictionLog:
     def _add_batch(self, layout: Layout, day: date, rows: Sequence[Row]) -> None:
         try:
             batch = layout.batch(rows)
-        except Exception:  # of a value that nobody thought of; without this thread all others would be lost too
+        except Exception:
             if len(rows) == 1:
-                logger.exception("a prediction of %s cannot be logged", layout.model)
-                self._forget("failed", 1)
-                return
+                return self._fail(layout, 1)
             middle = len(rows) // 2
             self._add_batch(layout, day, rows[:middle])
-            self._add_batch(layout, day, rows[middle:])
-            return
+            return self._add_batch(layout, day, rows[middle:])
+        if not self._batches:
+            self._since = time.monotonic()
         self._batches.setdefault((layout, day), []).append(batch)
         self._rows_gathered += len(rows)
         self._forget("", 0, -batch.nbytes)
@@ -204,11 +207,15 @@ class PredictionLog:
 
     def _make_files(self) -> None:
         """Make files of all columns."""
-        self._since = time.monotonic()
         batches, self._batches, self._rows_gathered = self._batches, {}, 0
         for (layout, day), some in batches.items():
-            content, rows = _parquet(some), sum(batch.num_rows for batch in some)
-            self._forget("", 0, sum(batch.nbytes for batch in some) - content.size)
+            rows, size = sum(batch.num_rows for batch in some), sum(batch.nbytes for batch in some)
+            try:
+                content = _parquet(some)
+            except Exception:
+                self._fail(layout, rows, size)
+                continue
+            self._forget("", 0, size - content.size)
             self._files_made += 1
             moment = f"{datetime.now(UTC):%Y%m%dT%H%M%S.%fZ}"
             name = f"{moment}-{self.worker}-{self._files_made}.parquet"
@@ -238,6 +245,14 @@ class PredictionLog:
             self.bytes_waiting -= size
             if reason:
                 self.lost[reason] += rows
+
+    def _fail(self, layout: Layout, rows: int, size: int = 0) -> None:
+        """Count rows as lost for the exception that is being handled, which nobody thought of.
+
+        If it ended the thread, all others would be lost too.
+        """
+        logger.exception("predictions of %s cannot be logged: %d", layout.model, rows)
+        self._forget("failed", rows, size)
 
     def _say_losses(self) -> None:
         total = self.lost.total()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -178,6 +179,30 @@ def test_the_figures_of_a_model_are_there_before_it_is_asked(
 
     assert found[f"sextant_records_total{{{MODEL}}}"] == 0
     assert found[f'sextant_missing_values_total{{feature="distance",{MODEL}}}'] == 0
+
+
+def test_the_workers_of_a_service_show_the_sums_of_all(
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    bundle, one, other = write_bundle(), Served(), Served()
+    for served in (one, other):
+        served.metrics_folder = tmp_path
+        served.load(bundle)
+        served.require_predictor().plan = replace(served.require_predictor().plan, task=Task("regression"))
+        served.require_predictor().model.quantiles = [-1.0, 0.5]
+    TestClient(Application(other)).post("/predict", json={"records": [record, {**record, "tailnum": None}]})
+    other.metrics.share()
+    (tmp_path / f"{os.getpid()}.prom").rename(tmp_path / "0.prom")
+
+    TestClient(Application(one)).post("/predict", json={**record, "tailnum": None})
+
+    found = figures(one)
+    assert found[f"sextant_records_total{{{MODEL}}}"] == 3
+    assert found[f'sextant_missing_values_total{{feature="planes.seats",{MODEL}}}'] == 2
+    assert found[f'sextant_warnings_total{{about="planes",kind="missing_key",{MODEL}}}'] == 2
+    assert found[f'sextant_score_count{{{MODEL},target=""}}'] == 3
+    assert found[f'sextant_score_bucket{{le="-1.0",{MODEL},target=""}}'] == 0
+    assert found[f'sextant_score_bucket{{le="+Inf",{MODEL},target=""}}'] == 3
 
 
 def test_the_last_models_are_shown_and_no_more(served: Served, record: dict[str, Any]) -> None:

@@ -197,7 +197,16 @@ def test_rows_that_cannot_be_columns_are_lost_alone(
 
     assert (figures(log)["lost_total_failed"], figures(log)["logged_total"]) == (1, 100)
     assert (figures(log)["waiting"], figures(log)["waiting_bytes"]) == (0, 0)
-    assert "a prediction of flight_delays:3 cannot be logged" in caplog.text
+    assert "predictions of flight_delays:3 cannot be logged: 1" in caplog.text
+
+
+def test_an_answer_that_lacks_a_part_is_lost_alone(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
+    log = PredictionLog(PredictionSettings(str(place)))
+    log.add(predictor, replace(named(predictor, [record] * 5), ids=["one"]), b"")
+    log.add(predictor, named(predictor, [record]), b"")
+    log.close()
+
+    assert (figures(log)["lost_total_failed"], figures(log)["logged_total"]) == (5, 1)
 
 
 def test_a_share_is_drawn_by_the_hash_of_the_id(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
