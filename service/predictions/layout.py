@@ -10,7 +10,6 @@ from sys import getsizeof
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.plan.parts import CalendarFeature, ColumnFeature
 from service.predict.answers import decided, likeliest
@@ -100,7 +99,7 @@ class Layout:
         if self._record:
             columns["record"] = _struct(self._values_of([record.values for record in records]))
         if self._features:
-            columns["features"] = _struct(self._features_of(np.stack(numbers), np.stack(categories)))
+            columns["features"] = _struct(self._features_of(numbers, categories))
         columns |= self._answers(scores)
         kinds = pa.struct([(name, pa.string()) for name in ("kind", "about", "text")])
         columns["warnings"] = pa.array([[self._notice(text) for text in texts] for texts in warnings], pa.list_(kinds))
@@ -139,12 +138,17 @@ class Layout:
         """Return the HMAC-SHA256 of a value's text: equal values have equal ones, in all columns."""
         return hmac.digest(self._salt, _text(value).encode("utf-8", "replace"), "sha256").hex()
 
-    def _features_of(self, numbers: NDArray[Any], categories: NDArray[Any]) -> dict[str, pa.Array]:
+    def _features_of(self, numbers: Sequence[Any], categories: Sequence[Any]) -> dict[str, pa.Array]:
+        """Return the columns of features, those of rows without any null."""
         import pyarrow as pa
 
-        columns = {name: pa.array(numbers[:, at], from_pandas=True) for at, name in enumerate(self._numeric)}
+        width, none = len(self._numeric), [""] * len(self._categorical)
+        unknown = np.full(width, np.nan, np.float32)
+        matrix = np.array([unknown if row is None else row[:width] for row in numbers])
+        columns = {name: pa.array(matrix[:, at], from_pandas=True) for at, name in enumerate(self._numeric)}
         for at, name in enumerate(self._categorical):
-            columns[name] = pa.array([text or None for text in categories[:, at]], pa.string())
+            texts = [(none if row is None else row)[at] or None for row in categories]
+            columns[name] = pa.array(texts, pa.string())
         return {name: columns[name] for name in self._features}
 
     def _answers(self, scores: Sequence[Any]) -> dict[str, pa.Array]:

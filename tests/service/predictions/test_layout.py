@@ -103,6 +103,16 @@ def test_features_are_logged_where_they_are_wanted(predictor: Predictor, record:
     assert batch.schema.field("features").type.field("distance").type == pa.float32()
 
 
+def test_rows_without_features_have_nulls_in_their_place(predictor: Predictor, record: dict[str, Any]) -> None:
+    layout, prediction = Layout(predictor, PredictionSettings("logs", features=True)), predictor.predict([record])
+    row = (AT_US, b"", "", None, prediction.records[0], prediction.scores[0], [])
+
+    bare, whole = layout.batch([(*row, None, None), (*row, prediction.parts[0].numeric[0], ["UA", ""])])["features"]
+
+    assert set(bare.as_py().values()) == {None}
+    assert (whole.as_py()["distance"], whole.as_py()["carrier"], whole.as_py()["planes.maker"]) == (500.0, "UA", None)
+
+
 @pytest.mark.parametrize("number", [2**62 + 1, 10**30, -0.0, 3.4e38, 1e-45])
 def test_any_number_that_is_answered_is_logged(predictor: Predictor, record: dict[str, Any], number: float) -> None:
     batch = logged(predictor, [{**record, "distance": number}, {**record, "distance": None}])
