@@ -34,6 +34,7 @@ KINDS = {
     429: "overloaded",
     499: "client_gone",
     500: "failed",
+    501: "unexplained",
     503: "not_ready",
 }
 SHARED_AFTER_S = 1.0  # that the other workers' figures may be old
