@@ -150,9 +150,12 @@ class Application:
         self._note(scope, path, response.status_code, len(response.body), perf_counter() - begun, trace)
 
     def _note(self, scope: Scope, path: str, status: int, size: int, seconds: float, trace: Trace) -> None:
-        """Count a request that is over, and log it where that is wanted."""
+        """Count a request that is over, and log it and its predictions where that is wanted."""
         route = path if path in self._table else ELSEWHERE
         self.served.metrics.answered(route, status, seconds, trace.refusal)
+        if self.served.predictions is not None and status < 400:
+            for answered in trace.answered:
+                self.served.predictions.add(answered)
         if self.served.requests is not None:
             self.served.requests.add(scope, route, status, size, seconds, trace)
 

@@ -115,7 +115,7 @@ async def _accept(served: Served, request: Request) -> Response:
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
-        current.get().records = len(rows)
+        current().records = len(rows)
         return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

@@ -39,7 +39,7 @@ async def score(
     explain: bool = False,
 ) -> Prediction:
     """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
-    begun, trace = perf_counter(), current.get()
+    begun, trace = perf_counter(), current()
     trace.records += len(records)
     work = partial(_score, served, predictor, records, deadline, trace, single=single, explain=explain)
     if len(records) <= INLINE_RECORDS and predictor.is_quick and not explain:
@@ -67,7 +67,7 @@ def _score(
     prediction = replace(answered, ids=prediction_ids(len(records)))
     served.metrics.scored(predictor, prediction, single)
     if served.predictions is not None:
-        served.predictions.add(predictor, prediction, trace.request_id)
+        trace.answered.append(served.predictions.prepare(predictor, prediction, trace.request_id))
     return prediction
 
 
@@ -77,7 +77,7 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, InvalidRecords):
         return _problems(error, noun, outcome), 422
     if isinstance(error, OutOfTimeError):
-        current.get().refusal = "out_of_time"
+        current().refusal = "out_of_time"
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
     if isinstance(error, UnexplainedError):

@@ -10,6 +10,8 @@ from random import Random
 
 import msgspec
 
+from service.predictions.log import Answered
+
 Headers = Iterable[tuple[bytes, bytes]]
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -22,13 +24,17 @@ random_bits = _random.getrandbits  # other ones in each process, whoever seeds P
 
 
 class Trace(msgspec.Struct):
-    """The id of a request, that of the trace it belongs to, if any, its records or rows, and why it was refused."""
+    """The id of a request, that of the trace it belongs to, if any, its records or rows, and why it was refused.
+
+    `answered` are predictions, which are logged once the request is answered with them.
+    """
 
     request_id: bytes
     trace_id: bytes = b""
     parent: bytes = b""
     records: int = 0
     refusal: str = ""
+    answered: list[Answered] = []
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Return the headers by which the answer names its request."""
@@ -37,12 +43,11 @@ class Trace(msgspec.Struct):
         return [(b"x-request-id", self.request_id), (b"traceparent", self.parent)]
 
 
-NOBODY = Trace(b"")  # of what is done outside of a request
-current: ContextVar[Trace] = ContextVar("current", default=NOBODY)
+_current: ContextVar[Trace] = ContextVar("current")
 
 
 def begin(headers: Headers) -> Trace:
-    """Return the trace of a request, which later code finds in `current`.
+    """Return the trace of a request, which `current` returns to later code.
 
     Ids that the caller sends are kept where they are sound: `x-request-id`, and `traceparent`, of which the answer has
     another span of the same trace.
@@ -58,8 +63,13 @@ def begin(headers: Headers) -> Trace:
     trace = Trace(request_id)
     if len(parents) == 1:
         _join(trace, parents[0])
-    current.set(trace)
+    _current.set(trace)
     return trace
+
+
+def current() -> Trace:
+    """Return the trace of the request that is answered; outside of one, a trace of its own."""
+    return _current.get(None) or Trace(b"")
 
 
 def _join(trace: Trace, parent: bytes) -> None:

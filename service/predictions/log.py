@@ -102,18 +102,22 @@ class PredictionLog:
         self._thread = Thread(target=self._run, name="prediction log", daemon=True)
         self._thread.start()
 
-    def add(self, predictor: Predictor, prediction: Prediction, request: bytes) -> None:
-        """Log what one request was answered; where there is no room, count it as lost."""
-        layout, records, count = self.layout(predictor), prediction.records, len(prediction.scores)
+    def prepare(self, predictor: Predictor, prediction: Prediction, request: bytes) -> Answered:
+        """Return the entry of what a request will be answered, to be added once it is."""
+        layout, records = self.layout(predictor), prediction.records
         at_us, size = time.time_ns() // 1000, layout.size(records)
         parts = prediction.parts if layout.has_features else ()
         answers = prediction.scores, prediction.warnings, parts
-        answered = Answered(layout, at_us, request, prediction.ids, prediction.keys, records, *answers, size)
+        return Answered(layout, at_us, request, prediction.ids, prediction.keys, records, *answers, size)
+
+    def add(self, answered: Answered) -> None:
+        """Log what one request was answered; where there is no room, count it as lost."""
+        count = len(answered.scores)
         with self._lock:
-            if self.bytes_waiting + size > self.settings.most_bytes or self._ended.is_set():
+            if self.bytes_waiting + answered.size > self.settings.most_bytes or self._ended.is_set():
                 self.lost["ended" if self._ended.is_set() else "full"] += count
                 return
-            self.bytes_waiting += size
+            self.bytes_waiting += answered.size
             self.rows_waiting += count
             self._answered.append(answered)
 

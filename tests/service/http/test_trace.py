@@ -77,4 +77,4 @@ def test_of_two_parents_neither_counts() -> None:
 def test_the_trace_of_a_request_is_found_by_what_it_calls() -> None:
     trace = begin([(b"x-request-id", b"r1")])
 
-    assert current.get() is trace
+    assert current() is trace

@@ -97,13 +97,31 @@ def test_what_is_answered_is_logged_and_read_again(served: Served, record: dict[
     assert figures(served.predictions)["logged_total"] == 401
 
 
+def test_what_is_scored_and_not_answered_is_not_logged(
+    served: Served, record: dict[str, Any], place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.predictions = PredictionLog(PredictionSettings(str(place)))
+    client = TestClient(Application(served))
+
+    def fails(*_: Any) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patch:
+        patch.setattr("service.predict.answers.one", fails)
+        assert client.post("/predict", json=record).status_code == 500
+    assert client.post("/predict", json={"records": [record] * 2}).status_code == 200
+    served.close()
+
+    assert figures(served.predictions)["logged_total"] == 2
+
+
 def test_without_the_setting_nothing_is_logged(served: Served) -> None:
     assert served.predictions is open_predictions({}, served.require_predictor()) is None
 
 
 def test_files_are_made_by_rows(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log = PredictionLog(PredictionSettings(str(place), rows=250))
-    log.add(predictor, named(predictor, [record] * 1000), b"")
+    log.add(log.prepare(predictor, named(predictor, [record] * 1000), b""))
     log.close()
 
     assert [pq.read_metadata(file).num_rows for file in sorted(place.rglob("*.parquet"))] == [400, 400, 200]
@@ -112,7 +130,7 @@ def test_files_are_made_by_rows(predictor: Predictor, record: dict[str, Any], pl
 def test_files_are_made_by_time(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log, written = PredictionLog(PredictionSettings(str(place), seconds=0.05)), threading.Event()
     log.store.put = lambda path, content: written.set()  # type: ignore[method-assign]
-    log.add(predictor, named(predictor, [record]), b"")
+    log.add(log.prepare(predictor, named(predictor, [record]), b""))
 
     assert written.wait(30)
     log.close()
@@ -125,9 +143,9 @@ def test_a_file_holds_one_day_and_one_model(
     midnight = 1_700_006_400_000_000_000
     for moment in (midnight - 1_000, midnight):
         monkeypatch.setattr(module.time, "time_ns", lambda moment=moment: moment)
-        log.add(predictor, named(predictor, [record]), b"")
+        log.add(log.prepare(predictor, named(predictor, [record]), b""))
     predictor.name = "flight_delays:4"
-    log.add(predictor, named(predictor, [record]), b"")
+    log.add(log.prepare(predictor, named(predictor, [record]), b""))
     log.close()
 
     by_file = {file: pq.read_table(file) for file in place.rglob("*.parquet")}
@@ -154,7 +172,7 @@ def test_while_the_store_is_away_nothing_is_lost_until_there_is_no_room(
     log = PredictionLog(PredictionSettings(str(place), seconds=0.01, most_bytes=100 * size), store)
     fitting, prediction = 0, named(predictor, [record])
     while not log.lost["full"]:
-        log.add(predictor, prediction, b"")
+        log.add(log.prepare(predictor, prediction, b""))
         fitting += 1
     assert store.tried.wait(30)
     waiting = figures(log)
@@ -176,9 +194,9 @@ def test_what_cannot_be_written_in_the_end_is_lost_and_said(
 ) -> None:
     monkeypatch.setattr(module, "CLOSED_AFTER_S", 0.05)
     log = PredictionLog(PredictionSettings(str(place)), Away(str(place)))
-    log.add(predictor, named(predictor, [record] * 3), b"")
+    log.add(log.prepare(predictor, named(predictor, [record] * 3), b""))
     log.close()
-    log.add(predictor, named(predictor, [record]), b"")
+    log.add(log.prepare(predictor, named(predictor, [record]), b""))
 
     assert figures(log)["lost_total_ended"] == 4
     assert "3 predictions are lost" in caplog.text
@@ -191,8 +209,8 @@ def test_rows_that_cannot_be_columns_are_lost_alone(
     log, prediction = PredictionLog(PredictionSettings(str(place))), named(predictor, [record])
     broken = named(predictor, [record] * 100)
     broken.records[7].values["distance"] = "far"
-    log.add(predictor, broken, b"")
-    log.add(predictor, prediction, b"")
+    log.add(log.prepare(predictor, broken, b""))
+    log.add(log.prepare(predictor, prediction, b""))
     log.close()
 
     assert (figures(log)["lost_total_failed"], figures(log)["logged_total"]) == (1, 100)
@@ -202,8 +220,8 @@ def test_rows_that_cannot_be_columns_are_lost_alone(
 
 def test_an_answer_that_lacks_a_part_is_lost_alone(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log = PredictionLog(PredictionSettings(str(place)))
-    log.add(predictor, replace(named(predictor, [record] * 5), ids=["one"]), b"")
-    log.add(predictor, named(predictor, [record]), b"")
+    log.add(log.prepare(predictor, replace(named(predictor, [record] * 5), ids=["one"]), b""))
+    log.add(log.prepare(predictor, named(predictor, [record]), b""))
     log.close()
 
     assert (figures(log)["lost_total_failed"], figures(log)["logged_total"]) == (5, 1)
@@ -211,7 +229,7 @@ def test_an_answer_that_lacks_a_part_is_lost_alone(predictor: Predictor, record:
 
 def test_a_share_is_drawn_by_the_hash_of_the_id(predictor: Predictor, record: dict[str, Any], place: Path) -> None:
     log = PredictionLog(PredictionSettings(str(place), share=0.25))
-    log.add(predictor, named(predictor, [record] * 4000), b"")
+    log.add(log.prepare(predictor, named(predictor, [record] * 4000), b""))
     log.close()
 
     ids = predictions(str(place), "flight_delays").to_table()["id"].to_pylist()
@@ -224,7 +242,8 @@ def test_several_writers_write_files_of_their_own(predictor: Predictor, record: 
     logs = [PredictionLog(PredictionSettings(str(place), rows=100)) for _ in range(3)]
     with ThreadPoolExecutor(8) as threads:
         for number in range(60):
-            threads.submit(logs[number % 3].add, predictor, named(predictor, [record] * 10), b"")
+            log = logs[number % 3]
+            threads.submit(log.add, log.prepare(predictor, named(predictor, [record] * 10), b""))
     for log in logs:
         log.close()
 

@@ -37,7 +37,7 @@ def named(predictor: Predictor, records: Sequence[Any]) -> Prediction:
 def write(url: str, predictor: Predictor, records: list[Any], **settings: Any) -> None:
     """Log the answers to some records."""
     log = PredictionLog(PredictionSettings(url, **settings))
-    log.add(predictor, named(predictor, records), b"")
+    log.add(log.prepare(predictor, named(predictor, records), b""))
     log.close()
 
 
