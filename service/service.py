@@ -14,9 +14,9 @@ from typing import Any
 import bentoml
 import msgspec
 
-from service.history.log import log_folder
+from service.history.places import PAST_FOLDER, events_place
 from service.http.app import Application, describe, endpoints
-from service.http.connections import Watch, count_requests
+from service.http.connections import Watch, know_connections
 from service.http.drain import drain_on_sigterm
 from service.http.follower import follow
 from service.http.limits import Limits, read_workers
@@ -56,7 +56,7 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
-        count_requests(served.work)
+        know_connections()
         return Application(served, super().to_asgi(is_main))
 
 
@@ -70,16 +70,17 @@ class ModelService:
     """Scores business records with one production model."""
 
     @bentoml.on_deployment  # type: ignore[untyped-decorator]
-    def gather_metrics() -> None:
-        """Make a folder where the workers of this service, and no other's, put their figures, before they start."""
-        os.environ[METRICS_FOLDER] = folder = mkdtemp(prefix="sextant-metrics-")
-        atexit.register(rmtree, folder, ignore_errors=True)
+    def make_folders() -> None:
+        """Make folders where the workers of this service, and no other's, put figures and events, before they start."""
+        for variable, name in ((METRICS_FOLDER, "metrics"), (PAST_FOLDER, "past")):
+            os.environ[variable] = folder = mkdtemp(prefix=f"sextant-{name}-")
+            atexit.register(rmtree, folder, ignore_errors=True)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
     def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
-        served.start(bundle_folder(), log_folder())
-        follow(served, bundle_folder(), log_folder())
+        served.start(bundle_folder(), events_place())
+        follow(served, bundle_folder(), events_place())
         drain_on_sigterm(served)
         Watch().begin(served.limits)
         gc.collect()

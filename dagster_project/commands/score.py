@@ -30,7 +30,7 @@ def score(use_case: str, files: tuple[str, ...], out: str, replace: bool, as_of:
     from dagster_project.scoring.output import OutputError, check_place
     from resources.bentos import BentoError, BentoStore
     from service.frames.answers import RowsError
-    from service.history.log import EventLogError
+    from service.history.store import EventLogError
     from service.plan.document import BundleError
 
     def tell(text: str) -> None:

@@ -14,7 +14,7 @@ from dagster_project.scoring.output import writing
 from ml.declaration.sources.options import FileOptions
 from ml.provenance.stamp import KEY
 from service.frames.answers import ROWS, RowsError, answer, answer_schema
-from service.history.log import log_folder
+from service.history.places import events_place
 from service.http.served import Served
 from service.predict.predictor import Predictor
 
@@ -44,7 +44,7 @@ def load(bundle: Path) -> Predictor:
     Raises BundleError or EventLogError where it cannot be loaded, and RuntimeError where it is not ready to answer.
     """
     served = Served()
-    served.load(bundle, log_folder())
+    served.load(bundle, events_place())
     if served.not_ready is not None:
         raise RuntimeError(f"{bundle} is not ready: {served.not_ready}")
     return served.require_predictor()

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import logging
+import time
+import weakref
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 from service.history.files import EventFile
-from service.history.log import Entry, EventLog, EventLogError
-from service.history.state import Arrivals, Change, Histories
+from service.history.state import Arrivals, Histories
+from service.history.store import Entry, EventLogError, News, Store
 from service.plan.document import BundleError, Plan
 from service.plan.parts import EventTable
 from service.records.deadline import OutOfTimeError, check_time, seconds_left
 from service.records.keys import LARGEST_KEY, joined_text, key_text
 from service.records.reader import InvalidRecords, Problem, RowReader, Value, excerpt
+from service.synthesis.row_files import SentTable
 from service.synthesis.views import Query, connect
+from service.tables.sent import Sent
 
 logger = logging.getLogger("bentoml.sextant")
+
+LOOK_AFTER_S = 0.25
+MANY = 2_000  # rows that are taken in faster with the bundle's files than on top of them
 
 
 @dataclass(frozen=True)
@@ -32,76 +38,179 @@ class Accepted:
 
 
 class Events:
-    """Takes rows into `histories`, and with a log keeps them across restarts; any thread may call it."""
+    """Takes rows into `histories`; with a store those that any process keeps there. Any thread may call it.
 
-    def __init__(self, plan: Plan, histories: Histories, log: EventLog | None = None) -> None:
+    What is in the store is taken in by its order, so that all who read it have one past.
+    """
+
+    def __init__(self, plan: Plan, histories: Histories, log: Store | None = None) -> None:
         self._histories = histories
-        self._log = log
-        self._lock = Lock()
+        self._log = log if plan.events else None
+        self._asking = Lock()  # for the queries of the tables, which one thread at a time may use
+        self._applying = Lock()  # for what was read of the store, and for the histories
+        self._lost: str | None = None
         connection = connect() if plan.events else None
         self._tables = {name: _Table(table, histories, connection) for name, table in plan.events.items()}
+        self._keys = {name: table.keys for name, table in plan.events.items()}
 
     def accept(self, table: Any, rows: Sequence[Any], deadline: float | None = None) -> Accepted:
         """Take in rows of a table; raises InvalidRecords, and changes nothing, unless all of them are sound.
 
-        So does OutOfTimeError, where the deadline is over before they are in. Predictions see all of the rows or none.
-        A row whose key is there already replaces it, so that to send rows again changes nothing.
+        So does OutOfTimeError, where the deadline is over before they are in, and OSError or EventLogError, where the
+        store cannot keep them. Predictions see all of the rows or none. A row whose key is there already replaces it,
+        so that to send rows again changes nothing.
         """
         if not isinstance(table, str) or table not in self._tables:
             raise InvalidRecords([Problem(self._no_table(), 0, "table", excerpt(table), sorted(self._tables))])
-        with self._turn(deadline):
-            change, accepted = self._change(table, rows)
+        with _held(self._asking, deadline):
+            named, arrivals = self._tables[table].arrivals(rows)
+        with self._log.turn(deadline) if self._log else nullcontext(), _held(self._applying, deadline):
+            if self._log is not None:
+                self._catch_up()
             check_time(deadline)
+            change = self._histories.change(arrivals)
             if self._log is not None:
                 self._log.append(table, rows)
             self._histories.commit(change)
-        return accepted
+        if self._log is not None:
+            self._log.compact(self._keys)
+        return Accepted(len(rows), len(rows) - len(named) + len(change.replaced))
 
-    @contextmanager
-    def _turn(self, deadline: float | None) -> Iterator[None]:
-        if not self._lock.acquire(timeout=seconds_left(deadline)):
-            raise OutOfTimeError
+    def stale(self) -> bool:
+        """Check whether the store may have what is not in the histories; of a remote one nobody waits to hear."""
+        return self._log is not None and self._log.stale()
+
+    def refresh(self) -> None:
+        """Take in what is new in the store; if that fails, `behind` says why."""
+        assert self._log is not None
         try:
-            yield
-        finally:
-            self._lock.release()
+            with self._applying:
+                if self._log.remote or self._log.stale():
+                    self._catch_up()
+        except (OSError, EventLogError) as error:
+            if not self._log.remote or isinstance(error, EventLogError):
+                if str(error) != self._lost:
+                    logger.error("the history cannot be read: %s", error)
+                self._lost = str(error)
+
+    @property
+    def remote(self) -> bool:
+        """Return whether answers may lack what has been accepted, and must say how old their histories are."""
+        return self._log is not None and self._log.remote
+
+    def age(self) -> float:
+        """Return the seconds since all that was accepted had been taken in."""
+        return self._log.age() if self._log else 0.0
+
+    def behind(self) -> str | None:
+        """Return why the histories may lack what has been accepted; None: they do not."""
+        return self._lost or (self._log.behind() if self._log else None)
+
+    def not_ready(self) -> str | None:
+        """Return why nobody should be answered by the histories; None: they may be."""
+        return self._lost or (self._log.not_ready() if self._log else None)
+
+    def follow(self) -> None:
+        """Take in what is new in a remote store from now on, for as long as these events are in use."""
+        Thread(target=_follow, args=(weakref.ref(self),), name="events", daemon=True).start()
 
     def replay(self) -> None:
-        """Take in the log; raises EventLogError, which names the line, if one of its rows cannot be.
+        """Take in all that the store has; raises EventLogError, which names the line, if one of its rows cannot be.
 
         It may come from another model: tables and columns that this one does not take are left out.
         """
-        if self._log is None or not self._tables:
+        if self._log is None:
             return
-        entries = self._log.read()
-        for name, table in self._tables.items():
-            self._replay(name, table, [entry for entry in entries if entry.table == name], self._log.path)
+        with self._applying:
+            entries = self._log.read()
+            self._take(News(entries, anew=True))
+            self._log.settle()
+        self._log.compact(self._keys)
         if others := sorted({entry.table for entry in entries} - self._tables.keys()):
-            logger.warning("%s: the model does not use events of %s; left out", self._log.path, others)
+            logger.warning("the model does not use events of %s; left out", others)
 
-    def _replay(self, name: str, table: _Table, entries: Sequence[Entry], path: Path) -> None:
-        rows, lines = [], []
-        for entry in entries:
-            rows += [table.restrict(row) for row in entry.rows]
-            lines += [entry.line] * len(entry.rows)
-        if not rows:
+    def _catch_up(self) -> None:
+        """Take in what is new in the store; raises OSError or EventLogError if that cannot be."""
+        assert self._log is not None
+        news = self._log.news()
+        try:
+            self._take(news)
+        finally:
+            self._log.settle()
+        self._lost = None
+
+    def _take(self, news: News) -> None:
+        """Show what entries make of the histories, all at once."""
+        assert self._log is not None
+        if not news.entries and not news.anew:
             return
-        with self._lock:
-            try:
-                change, _ = self._change(name, rows)
-            except InvalidRecords as error:
-                raise EventLogError(path, lines[error.problems[0].record], str(error.problems[0])) from None
-            self._histories.commit(change)
+        if news.anew and sum(len(entry.rows) for entry in news.entries) > MANY and self._restart(news.entries):
+            return
+        try:
+            arrivals = [one for name in self._tables for one in self._arrivals(name, news.entries)]
+        except BaseException:
+            self._log.forget()
+            raise
+        histories = self._histories
+        histories.commit(histories.change(arrivals, histories.origin() if news.anew else None))
 
-    def _change(self, table: str, rows: Sequence[Any]) -> tuple[Change, Accepted]:
-        named, arrivals = self._tables[table].arrivals(rows)
-        change = self._histories.change(arrivals)
-        return change, Accepted(len(rows), len(rows) - len(named) + len(change.replaced))
+    def _restart(self, entries: Sequence[Entry]) -> bool:
+        """Show what many entries make of the bundle's files; False: some of it is odd, and is to be gone through."""
+        import duckdb
+        import pyarrow as pa
+
+        sent, arrivals = dict[str, Sent](), list[Arrivals]()
+        try:
+            with self._asking:
+                for name, table in self._tables.items():
+                    rows = [table.restrict(row) for entry in entries if entry.table == name for row in entry.rows]
+                    if rows:
+                        together, singly = table.sent(rows)
+                        sent |= together
+                        arrivals += singly
+            self._histories.commit(self._histories.change(arrivals, self._histories.load(sent)))
+        except (InvalidRecords, BundleError, duckdb.Error, pa.ArrowException, NotImplementedError) as error:
+            logger.info("the events are taken in one by one: %s", error)
+            return False
+        self._histories.forget_origin()
+        return True
+
+    def _arrivals(self, name: str, entries: Sequence[Entry]) -> list[Arrivals]:
+        assert self._log is not None
+        table, rows, lines = self._tables[name], list[Any](), list[int]()
+        for entry in entries:
+            if entry.table == name:
+                rows += [table.restrict(row) for row in entry.rows]
+                lines += [entry.line] * len(entry.rows)
+        if not rows:
+            return []
+        try:
+            with self._asking:
+                return table.arrivals(rows)[1]
+        except InvalidRecords as error:
+            raise self._log.wrong(lines[error.problems[0].record], str(error.problems[0])) from None
 
     def _no_table(self) -> str:
         if not self._tables:
             return "this model takes no events: none of its features looks at a table's past"
         return "not a table whose events this model takes"
+
+
+def _follow(events: weakref.ref[Events]) -> None:
+    while (followed := events()) is not None:
+        followed.refresh()
+        del followed
+        time.sleep(LOOK_AFTER_S)
+
+
+@contextmanager
+def _held(lock: Lock, deadline: float | None) -> Iterator[None]:
+    if not lock.acquire(timeout=seconds_left(deadline)):
+        raise OutOfTimeError
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class _Table:
@@ -139,6 +248,24 @@ class _Table:
         if problems:
             raise InvalidRecords(problems)
         return named, arrivals
+
+    def sent(self, rows: Sequence[Any]) -> tuple[dict[str, Sent], list[Arrivals]]:
+        """Return what becomes of many rows in each file, and in those that take them singly.
+
+        Raises InvalidRecords, BundleError or an error of DuckDB's where `arrivals` would say more.
+        """
+        read = self._reader.read(rows)
+        named = self._last_by_name(read)
+        latest = {name: read[index] for name, index in named.items()}
+        together, singly, problems = dict[str, Sent](), list[Arrivals](), list[Problem]()
+        for query in self._queries:
+            if isinstance(query.target, EventFile | SentTable):
+                together[query.file] = query.target.sent(list(named), query.table(list(latest.values())))
+            else:
+                singly.append(self._arrivals(query, latest, named, problems))
+        if problems:
+            raise InvalidRecords(problems)
+        return together, singly
 
     def _last_by_name(self, read: Sequence[dict[str, Value]]) -> dict[str, int]:
         problems: list[Problem] = []

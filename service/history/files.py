@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.plan.document import BundleError, Plan
 from service.plan.parts import WindowLookup
 from service.records.keys import join_key
+from service.records.layered import Layered
 from service.records.reader import Problem, excerpt
 from service.tables.files import check_types, kind_of, microseconds, read_columns, sort_rows, values_of
 from service.tables.groups import group_rows
+from service.tables.sent import Sent
 from service.windows.indexed import Edits, Indexed
 from service.windows.search import Search
 from service.windows.series import Cells, Event, Series, Totals
@@ -36,7 +37,7 @@ class EventFile:
     lookups: Mapping[str, WindowLookup]
     kinds: Mapping[str, str]
     values: Sequence[str]
-    places: dict[str, Place]
+    places: Layered[str, Place]
 
     def columns(self) -> list[str]:
         """List the columns that an event needs."""
@@ -65,25 +66,29 @@ class EventFile:
             if name != ROW and name not in self.kinds and type(value) is int and not abs(value) < LIMIT
         ]
 
+    def sent(self, names: Sequence[str], rows: Any) -> Sent:
+        """Return rows that were sent by some names; raises BundleError where a row has none of them, or another's."""
+        return Sent.of(names, rows, rows[ROW])
+
     def edits(self, name: str, events: Mapping[str, Mapping[str, Any] | None]) -> dict[Any, Edits]:
         """Return by key the edits by which arrivals change one lookup."""
         lookup, edits = self.lookups[name], dict[Any, Edits]()
         for row, event in events.items():
-            if row in self.places:
-                earlier = dict(zip(self.kinds, self.places[row], strict=True))
+            if (place := self.places.get(row)) is not None:
+                earlier = dict(zip(self.kinds, place, strict=True))
                 if (key := _key_of(earlier, lookup)) is not None:
                     edits.setdefault(key, Edits([], [])).removed.append((earlier[lookup.time], row))
             if event is not None and (key := _key_of(event, lookup)) is not None:
                 edits.setdefault(key, Edits([], [])).added.append(Event(event[lookup.time], row, event))
         return edits
 
-    def take(self, events: Mapping[str, Mapping[str, Any] | None]) -> None:
-        """Note where events are from now on."""
-        for row, event in events.items():
-            if event is None:
-                self.places.pop(row, None)
-            else:
-                self.places[row] = tuple(event[column] for column in self.kinds)
+    def moved(self, events: Mapping[str, Mapping[str, Any] | None]) -> EventFile:
+        """Return the file in which events are where they have been sent to."""
+        places: dict[str, Place | None] = {
+            row: None if event is None else tuple(event[column] for column in self.kinds)
+            for row, event in events.items()
+        }
+        return replace(self, places=self.places.change(places))
 
 
 def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:
@@ -94,16 +99,23 @@ def _key_of(event: Mapping[str, Any], lookup: WindowLookup) -> Any:
 
 
 class FileReader:
-    """Reads one file once, for all of its lookups."""
+    """Reads one file once, for all of its lookups, with the events that were `sent` since."""
 
     def __init__(
-        self, path: Path, lookups: Mapping[str, WindowLookup], needed: Mapping[str, Mapping[str, Totals]], plan: Plan
+        self,
+        path: Path,
+        lookups: Mapping[str, WindowLookup],
+        needed: Mapping[str, Mapping[str, Totals]],
+        plan: Plan,
+        sent: Sent | None = None,
     ) -> None:
         self.path, self.lookups = path, lookups
         self.needed = {name: needed[name] for name in lookups}
         self.placing = list(dict.fromkeys(c for lookup in lookups.values() for c in [*lookup.keys, lookup.time]))
         self.values = sorted({column for columns in self.needed.values() for column in columns})
         self.rows = read_columns(path, [ROW, *self.placing, *self.values])
+        if sent is not None:
+            self.rows = sent.merged(self.rows, self.rows[ROW])
         for name, lookup in lookups.items():
             check_types(self.rows, lookup, numeric=list(self.needed[name]), categorical=[], record=plan.record)
         if problems := [*self._row_problems(), *self._value_problems()]:
@@ -113,8 +125,8 @@ class FileReader:
         """Return the lookups; `named`: with the events' names, so that they can be edited."""
         times = {lookup.time for lookup in self.lookups.values()}
         by_time = {time: sort_rows(self.rows, [time, ROW]) for time in times}
-        # one text for all lookups: together they would take more memory than the numbers do
-        names = {time: np.array(rows[ROW].to_pylist() if named else [], object) for time, rows in by_time.items()}
+        # one list for all lookups: together they would take more memory than the numbers do
+        names = {time: rows[ROW].to_pylist() if named else [] for time, rows in by_time.items()}
         return {
             name: self._index(name, by_time[lookup.time], names[lookup.time]) for name, lookup in self.lookups.items()
         }
@@ -124,19 +136,19 @@ class FileReader:
         kinds = {name: kind_of(self.rows.schema.field(name).type) for name in self.placing}
         columns = [_shared_values(self.rows[name]) for name in self.placing]
         places = dict(zip(self.rows[ROW].to_pylist(), zip(*columns, strict=True), strict=True))
-        return EventFile(self.lookups, kinds, self.values, places)
+        return EventFile(self.lookups, kinds, self.values, Layered.of(places))
 
-    def _index(self, name: str, rows: Any, names: NDArray[np.object_]) -> Indexed:
+    def _index(self, name: str, rows: Any, names: list[str]) -> Indexed:
         lookup = self.lookups[name]
         order, spans = group_rows(rows, lookup.keys)
         rows = rows.take(order)
-        series = Series.empty(self.needed[name]).continue_from(
+        series = Series.empty(self.needed[name], names).continue_from(
             0,
             microseconds(rows[lookup.time]),
-            names[order].tolist() if len(names) else [],
+            order if names else order[:0],
             {column: _cells(rows[column]) for column in self.needed[name]},
         )
-        return Indexed(series, spans, {}, Search.of(series, spans.values()))
+        return Indexed(series, spans, Layered.of(), Search.of(series, spans.values()))
 
     def _row_problems(self) -> list[str]:
         names = self.rows[ROW]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, groupby
@@ -16,8 +17,10 @@ from service.synthesis.reach import Reach
 from service.synthesis.row_files import SentTable, load_rows
 from service.synthesis.rows import Rows
 from service.synthesis.views import Target
+from service.tables.files import microseconds
 from service.tables.lookup_files import LookupFile
 from service.tables.lookups import Finder
+from service.tables.sent import Sent
 from service.windows.indexed import Indexed
 from service.windows.series import Totals
 
@@ -45,10 +48,13 @@ class State:
 
 @dataclass(frozen=True)
 class Change:
-    """A state in which some arrivals count, not yet seen by anyone, and the events in it that were there before."""
+    """A state in which some arrivals count, not yet seen by anyone, and the events in it that were there before.
+
+    `files` say where events are in it.
+    """
 
     state: State
-    arrivals: Sequence[Arrivals]
+    files: Mapping[str, EventFile]
     replaced: set[str]
 
 
@@ -65,39 +71,64 @@ class Histories:
         folder: Path,
         lookups: Mapping[str, Finder] | None = None,
     ) -> None:
-        accepting = {view.file for table in plan.events.values() for view in table.views}
-        self._files: dict[str, EventFile] = {}
-        windows: dict[str, Indexed] = {}
-        for reader in _readers(plan, features, folder):
-            windows |= reader.index(named=reader.path.name in accepting)
-            if reader.path.name in accepting:
-                self._files[reader.path.name] = reader.event_file()
+        self._made_of = plan, features, folder, lookups or {}
+        self._accepting = {view.file for table in plan.events.values() for view in table.views}
         self._tables: dict[str, SentTable] = {}
-        tables: dict[str, Rows] = {}
-        if plan.synthesis is not None and any(isinstance(feature, SynthesisFeature) for feature in features):
-            reach = Reach(plan.synthesis)
+        if plan.synthesis is not None and _synthesizes(features):
             for name, table in plan.synthesis.tables.items():
-                tables[name] = load_rows(table, reach.columns(name), folder / table.file)
-                if table.file in accepting:
+                if table.file in self._accepting:
                     self._tables[table.file] = SentTable(name, table)
         self._lookups = _lookup_files(plan, lookups or {})
-        self.targets: Mapping[str, Target] = {**self._files, **self._tables, **self._lookups}
-        used = {plan.lookups[name].file for name in [*windows, *(lookups or {})]}
+        self._origin: Change | None = self.load({})
+        self._last = self._origin
+        self.state = self._origin.state
+        self.targets: Mapping[str, Target] = {**self._origin.files, **self._tables, **self._lookups}
+
+    def load(self, sent: Mapping[str, Sent]) -> Change:
+        """Return the state of the bundle's files with many rows that were sent, by file, whatever has been committed.
+
+        It takes about as long as to load files that hold them. Raises an error of Arrow's where they cannot hold them.
+        """
+        plan, features, folder, lookups = self._made_of
+        files: dict[str, EventFile] = {}
+        windows: dict[str, Indexed] = {}
+        tables: dict[str, Rows] = {}
+        for reader in _readers(plan, features, folder, sent):
+            windows |= reader.index(named=reader.path.name in self._accepting)
+            if reader.path.name in self._accepting:
+                files[reader.path.name] = reader.event_file()
+        if plan.synthesis is not None and _synthesizes(features):
+            reach = Reach(plan.synthesis)
+            for name, table in plan.synthesis.tables.items():
+                tables[name] = load_rows(table, reach.columns(name), folder / table.file, sent.get(table.file))
+        used = {plan.lookups[name].file for name in [*windows, *lookups]}
         used.update(plan.synthesis.tables[name].file for name in tables if plan.synthesis is not None)
         heard = {source.file: heard_of(source, folder) for source in plan.sources if source.file in used}
-        self.state = State(windows, tables, lookups or {}, heard)
+        for file in heard.keys() & sent.keys():
+            times = sent[file].table[heard[file].source.time].drop_null()
+            heard[file] = heard[file].with_times(microseconds(times))
+        return Change(State(windows, tables, lookups, heard), files, set())
 
-    def change(self, arrivals: Sequence[Arrivals]) -> Change:
-        """Return the state with some arrivals: each replaces the event of its name, or takes it out."""
-        windows, tables, replaced = dict(self.state.windows), dict(self.state.tables), set[str]()
-        lookups, heard = dict(self.state.lookups), dict(self.state.heard)
+    def refusal(self, now: dt.datetime) -> str | None:
+        """Return why nobody should be answered at a time, which has a zone: nothing of a source was heard too long."""
+        return next(filter(None, (heard.refusal(now) for heard in self.state.heard.values())), None)
+
+    def change(self, arrivals: Sequence[Arrivals], last: Change | None = None) -> Change:
+        """Return the state with some arrivals: each replaces the event of its name, or takes it out.
+
+        `last` is what they come after; None: what was committed last.
+        """
+        last = last or self._last
+        windows, tables, files = dict(last.state.windows), dict(last.state.tables), dict(last.files)
+        lookups, heard, replaced = dict(last.state.lookups), dict(last.state.heard), set[str]()
         for sent in arrivals:
             if sent.file in heard:
                 heard[sent.file] = heard[sent.file].hear(sent.events.values())
-            if file := self._files.get(sent.file):
-                replaced |= sent.events.keys() & file.places.keys()
+            if file := files.get(sent.file):
+                replaced |= {name for name in sent.events if name in file.places}
                 for name in file.lookups:
                     windows[name] = windows[name].edit(file.edits(name, sent.events))
+                files[sent.file] = file.moved(sent.events)
             elif lookup := self._lookups.get(sent.file):
                 names, rows = _kept(sent)
                 lookups[lookup.lookup], were_there = lookups[lookup.lookup].edit(rows)
@@ -106,14 +137,25 @@ class Histories:
                 name = self._tables[sent.file].table
                 tables[name], earlier = tables[name].edit(sent.events)
                 replaced |= earlier
-        return Change(State(windows, tables, lookups, heard), arrivals, replaced)
+        return Change(State(windows, tables, lookups, heard), files, replaced)
 
     def commit(self, change: Change) -> None:
         """Show a change to whoever asks from now on; no other may have come between."""
-        self.state = change.state
-        for sent in change.arrivals:
-            if file := self._files.get(sent.file):
-                file.take(sent.events)
+        self._last, self.state = change, change.state
+
+    def origin(self) -> Change:
+        """Return the state of the bundle's files alone."""
+        if self._origin is None:
+            self._origin = self.load({})
+        return self._origin
+
+    def forget_origin(self) -> None:
+        """Give back the memory of the bundle's own state, where another one was loaded: it takes as much again."""
+        self._origin = None
+
+
+def _synthesizes(features: Iterable[Feature]) -> bool:
+    return any(isinstance(feature, SynthesisFeature) for feature in features)
 
 
 def _lookup_files(plan: Plan, lookups: Mapping[str, Finder]) -> dict[str, LookupFile]:
@@ -135,13 +177,13 @@ def _kept(sent: Arrivals) -> tuple[list[str], list[Mapping[str, Any]]]:
     return list(sent.events), rows
 
 
-def _readers(plan: Plan, features: Iterable[Feature], folder: Path) -> Iterator[FileReader]:
+def _readers(plan: Plan, features: Iterable[Feature], folder: Path, sent: Mapping[str, Sent]) -> Iterator[FileReader]:
     """Yield readers of the files of the window lookups that features use."""
     needed = _totals(feature for feature in features if isinstance(feature, WindowFeature))
     used = {name: lookup for name, lookup in plan.lookups.items() if name in needed}
     for file, names in groupby(sorted(used, key=lambda name: (used[name].file, name)), lambda name: used[name].file):
         lookups = {name: lookup for name in names if isinstance(lookup := used[name], WindowLookup)}
-        yield FileReader(folder / file, lookups, needed, plan)
+        yield FileReader(folder / file, lookups, needed, plan, sent.get(file))
 
 
 def _totals(features: Iterable[WindowFeature]) -> dict[str, dict[str, Totals]]:

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from service.http import native, page
 from service.http.capacity import AHEAD
 from service.http.endpoint import Endpoint, answer, document, refuse
+from service.http.freshness import freshen
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
@@ -41,7 +42,8 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        return answer({"ready": True}) if served.not_ready is None else refuse(503, served.not_ready)
+        reason = served.not_ready
+        return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}
     alive = document(lambda: {"alive": True})
@@ -58,11 +60,15 @@ def endpoints(served: Served) -> list[Endpoint]:
             "example": predictor.example,
         }
 
-    def described() -> dict[str, Any]:
-        document = describe(served.require_predictor(), served.limits, listed)
+    async def described(request: Request) -> Response:
+        content = describe(served.require_predictor(), served.limits, listed)
         if served.split is not None:
-            document = served.split.described(document)
-        return document if served.access is None else served.access.described(document, open_paths(listed))
+            content = served.split.described(content)
+        if served.access is not None:
+            content = served.access.described(content, open_paths(listed))
+        if prefix := request.scope.get("root_path"):
+            content["servers"] = [{"url": prefix}]
+        return await document(lambda: content)(request)
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
@@ -70,7 +76,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive, open=True),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz, open=True),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
-        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", described),
         *page.endpoints(),
         Endpoint("GET", "/", "this page", document(index)),
     ]
@@ -88,6 +94,7 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         thresholds=model.thresholds,
         interval=model.interval,
         no_interval=model.no_interval,
+        explained=model.is_explained,
         usual=model.usual,
         example=predictor.example,
     )
@@ -119,15 +126,18 @@ class Application:
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         trace = begin(scope["headers"])
         served, work = self.served, self.served.work
-        if AHEAD not in scope:  # by a server that does not count
-            scope[AHEAD], work.count = work.count, work.count + 1
+        ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
+        work.count += 1
         scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
+        age: list[tuple[bytes, bytes]] = []
         try:
             response = served.access.admit(scope, path, self._open_paths) if served.access is not None else None
             if response is None:
+                if served.remote is not None:
+                    age = await freshen(served.remote, scope)
                 endpoint = self._endpoint(path, scope["method"])
-                if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
-                    raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+                if endpoint.takes and ahead >= served.limits.concurrent:
+                    raise HTTPException(429, f"{ahead} requests are in work; send it again later")
                 response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             logger.info("%s %s: the client went away", scope["method"], path)
@@ -139,7 +149,7 @@ class Application:
             response = _failed(scope["method"], path)
         finally:
             work.count -= 1
-        headers = [*response.raw_headers, *scope[HEADERS], *trace.headers()]
+        headers = [*response.raw_headers, *scope[HEADERS], *age, *trace.headers()]
         if response.status_code in LATER:
             headers.append(RETRY_AFTER)
         if served.draining:

@@ -20,6 +20,7 @@ SETTINGS = {
     "concurrent": "SEXTANT_MAX_CONCURRENT",
     "in_threads": "SEXTANT_MAX_IN_THREADS",
     "drain_seconds": "SEXTANT_DRAIN_SECONDS",
+    "events_seconds": "SEXTANT_EVENTS_SECONDS",
 }
 
 
@@ -32,6 +33,7 @@ class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
 
     `concurrent` is the most requests in work in a process, `in_threads` of those that take long, which threads answer.
     `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
+    `events_seconds` is for how long it is ready without the database of its events.
     """
 
     body_bytes: Count = 8_000_000
@@ -40,6 +42,7 @@ class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
     concurrent: Count = 256
     in_threads: Count = 32
     drain_seconds: Annotated[float, Meta(ge=0, le=3_600)] = 6.0
+    events_seconds: Annotated[float, Meta(gt=0, le=86_400)] = 10.0
 
     def deadline(self) -> float:
         """Return when a request that begins now must be answered, by the monotonic clock."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import asdict
 from functools import partial
 from typing import Any
@@ -9,8 +10,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from service.history.store import EventLogError, UncertainError
 from service.http.bodies import Batch, read_json, to_batch, to_rows
-from service.http.endpoint import Endpoint, answer, as_json, document
+from service.http.endpoint import Endpoint, answer, as_json, document, refuse
 from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
@@ -20,6 +22,8 @@ from service.http.version import HEADERS, Version, headers_of
 from service.predict import answers
 from service.predict.predictor import Predictor
 from service.records.reader import InvalidRecords, record_schema
+
+logger = logging.getLogger("bentoml.sextant")
 
 
 def endpoints(served: Served) -> list[Endpoint]:
@@ -40,7 +44,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             "POST",
             "/events",
             'takes {"table": ..., "rows": [...]} into the history, '
-            "for as long as the process lives, or for good where SEXTANT_EVENTS names a folder",
+            "for as long as the service lives, or for good where SEXTANT_EVENTS names a folder or a database",
             partial(_accept, served),
             as_json("Events"),
             as_json("Accepted"),
@@ -96,7 +100,7 @@ async def _predict(served: Served, request: Request) -> Response:
 async def _answer(served: Served, version: Version, batch: Batch, deadline: float, *, explain: bool) -> dict[str, Any]:
     """Return what a version answers to the records of a request."""
     predictor = version.predictor
-    prediction = await score(served, predictor, batch.records, deadline, single=batch.single, explain=explain)
+    prediction = await score(served, version, batch.records, deadline, single=batch.single, explain=explain)
     task, model = predictor.plan.task, predictor.model
     about: dict[str, Any] = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:
@@ -119,3 +123,6 @@ async def _accept(served: Served, request: Request) -> Response:
         return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))
+    except (OSError, EventLogError) as error:
+        logger.exception("events cannot be kept")
+        return refuse(503, str(error) if isinstance(error, UncertainError) else f"no row was accepted: {error}")

@@ -15,10 +15,12 @@ from service.http.capacity import OverloadedError
 from service.http.limits import Limits
 from service.http.served import Served
 from service.http.trace import Trace, current
+from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction, Predictor
 from service.records.deadline import OutOfTimeError
+from service.records.notices import notice
 from service.records.reader import InvalidRecords
 
 MAX_SHOWN_PROBLEMS = 100
@@ -31,16 +33,21 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, Unexplain
 
 async def score(
     served: Served,
-    predictor: Predictor,
+    version: Version,
     records: Sequence[Any],
     deadline: float,
     *,
     single: bool = False,
     explain: bool = False,
 ) -> Prediction:
-    """Score the records of a request, count them, and name the predictions; raises one of REFUSED."""
-    begun, trace = perf_counter(), current()
+    """Score the records of a request, count them, and name the predictions; raises one of REFUSED.
+
+    All events that were accepted before the request came are taken in first, and if that fails its answer says so.
+    """
+    begun, predictor, trace = perf_counter(), version.predictor, current()
     trace.records += len(records)
+    if predictor.events is not None and predictor.events.stale():
+        await served.threads.run(served.limits.in_threads, predictor.events.refresh)
     work = partial(_score, served, predictor, records, deadline, trace, single=single, explain=explain)
     if len(records) <= INLINE_RECORDS and predictor.is_quick and not explain:
         prediction = work()
@@ -64,6 +71,9 @@ def _score(
     explain: bool,
 ) -> Prediction:
     answered = predictor.predict(records, deadline, explain=True) if explain else predictor.predict(records, deadline)
+    if predictor.events is not None and (behind := predictor.events.behind()) is not None:
+        for warnings in answered.warnings:
+            warnings.append(notice("behind", "events", [], f"the history may lack events: {behind}"))
     prediction = replace(answered, ids=prediction_ids(len(records)))
     served.metrics.scored(predictor, prediction, single)
     if served.predictions is not None:

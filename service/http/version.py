@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 from service.history.events import Events
-from service.history.log import EventLog
+from service.history.places import open_store
 from service.predict.predictor import Predictor, load_predictor
 
 BUNDLE = Path("src", "bundle")  # in a Bento, beside its copy of this package
@@ -36,6 +36,11 @@ class Version:
         """Those of every response that it gives."""
         return headers_of([self])
 
+    @cached_property
+    def remote(self) -> Events | None:
+        """Its events, if they come from a store that is not read before each answer."""
+        return self.events if self.events.remote else None
+
     @property
     def fault(self) -> str | None:
         """Why it must not be asked: it answers otherwise than it did when it was built; None: it does not."""
@@ -45,17 +50,19 @@ class Version:
         return f"a golden score differs by {self.difference:.3g}; at most {tolerance:.3g} is allowed"
 
 
-def load_version(folder: Path, log_folder: Path | None = None) -> Version:
-    """Load a bundle, replay its golden records, and take in the events of the log.
+def load_version(folder: Path, place: str | Path | None = None) -> Version:
+    """Load a bundle, replay its golden records, and take in the events that a place keeps.
 
-    In this order, as events may change the past of the golden records. Raises if the bundle or the log cannot be
-    served at all.
+    In this order, as events may change the past of the golden records. Raises if the bundle or the events cannot
+    be served at all.
     """
     predictor = load_predictor(folder)
     difference, plan = predictor.difference(), predictor.plan
-    log = EventLog(log_folder, plan.use_case) if log_folder and plan.events else None
-    events = Events(plan, predictor.histories, log)
+    log = open_store(place, plan.use_case) if place is not None and plan.events else None
+    predictor.events = events = Events(plan, predictor.histories, log)
     events.replay()
+    if events.remote:
+        events.follow()
     return Version(predictor, events, difference, tag_of(folder))
 
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.explain.document import KEY as EXPLAINER
 from service.plan.document import BundleError, Task
 from service.plan.texts import Vocabulary
 from service.predict.answers import Interval
@@ -76,8 +77,9 @@ class Model:
 
     `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
     `keys` are the columns that name a row of the examples' table; `interval` is that around predicted numbers, and
-    `no_interval` says why there is none; `usual` is what was usual in training, `categories` are those that it knows
-    of each categorical feature, and `quantiles` those of a regression's answers to validation rows.
+    `no_interval` says why there is none; `is_explained` is whether it carries what its answers are explained by;
+    `usual` is what was usual in training, `categories` are those that it knows of each categorical feature, and
+    `quantiles` those of a regression's answers to validation rows.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -93,6 +95,7 @@ class Model:
         self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
         self.interval, self.no_interval = _interval(session)
+        self.is_explained = EXPLAINER in session.get_modelmeta().custom_metadata_map
         self.usual = carried(session, "sextant.usual", dict[str, UsualColumn])
         self.quantiles = carried(session, "sextant.reference", _Reference).quantiles
         self.categories = carried(session, "sextant.encoder", _Encoder).categories
@@ -113,7 +116,7 @@ class Model:
 
     @cached_property
     def explaining(self) -> Explaining:
-        """What explains its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
+        """The explaining of its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
         return Explaining(self.session, self.inputs, self.task)
 
 
@@ -135,7 +138,7 @@ def load_model(path: Path, task: Task = BINARY) -> Model:
 def providers_to_request(available: Sequence[str], devices: int) -> list[str]:
     """Return CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
     if devices and CUDA not in available:
-        logger.warning("%d GPUs are not used: install onnxruntime-gpu in place of onnxruntime", devices)
+        logger.warning("%d GPUs are not used: install onnxruntime-gpu, as `bento: {extras: [gpu]}` does", devices)
     return [CUDA, CPU] if devices and CUDA in available else [CPU]
 
 

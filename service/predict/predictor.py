@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from service.history.events import Events
 from service.history.state import State
 from service.plan.document import BundleError, Plan
 from service.plan.parts import ColumnFeature
@@ -69,6 +70,7 @@ class Predictor:
         self._reader = RecordReader(plan, Usual(plan.record, model.usual, _all_categories(plan, model)).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
+        self.events: Events | None = None  # what adds to them, once it is there
 
     @property
     def thresholds(self) -> list[float]:

@@ -14,6 +14,7 @@ Kind = Literal[
     "too_early",  # a key whose first row is after the cutoff
     "too_old",  # a key whose last row before the cutoff is older than is allowed
     "silent",  # a table of which nothing was heard for longer before the cutoff than is usual
+    "behind",  # a history that may lack events which were accepted
     "other",
 ]
 

@@ -11,7 +11,7 @@ from queue import SimpleQueue
 from typing import Any
 
 from service.plan.parts import SqlType
-from service.synthesis.views import connect, quoted
+from service.synthesis.views import connect, decode_sql, literal, quoted
 
 Shapes = Mapping[str, Mapping[str, SqlType]]  # of each table the types of its columns
 Tables = Mapping[str, Mapping[str, Sequence[Any]]]  # of each table its columns' values, times in microseconds
@@ -53,7 +53,7 @@ class Prepared:
     def _call(self, tables: Tables) -> str:
         columns = [tables[name][column] for name, types in self._shapes.items() for column in types]
         # JSON's escapes leave nothing but ASCII, and of that only the quote means something to SQL
-        return f"execute answer({', '.join(_literal(json.dumps(column)) for column in columns)})"
+        return f"execute answer({', '.join(literal(json.dumps(column)) for column in columns)})"
 
     @contextmanager
     def _connection(self) -> Iterator[Any]:
@@ -64,22 +64,11 @@ class Prepared:
             self._free.put(connection)
 
 
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
-
-
 def _statement(query: str, columns: Sequence[str], shapes: Shapes) -> str:
     """Write the query over its parameters, one for each column of each table."""
     number, tables = count(1), list[str]()
     for name, types in shapes.items():
-        values = [f"{_decode_sql(f'${next(number)}', kind)} as {quoted(column)}" for column, kind in types.items()]
+        values = [f"{decode_sql(f'${next(number)}', kind)} as {quoted(column)}" for column, kind in types.items()]
         tables.append(f"{quoted(name)} as materialized (select {', '.join(values)})")
     chosen = ", ".join(quoted(column) for column in ["row", *columns])
     return f'with {", ".join(tables)} select {chosen} from ({query}\n) order by "row"'
-
-
-def _decode_sql(parameter: str, kind: SqlType) -> str:
-    """Write the expression of the values of a JSON array, one a row."""
-    stored = "BIGINT" if kind == "TIMESTAMP" else kind
-    value = f"unnest(from_json({parameter}::VARCHAR, '[\"{stored}\"]'))"
-    return f"make_timestamp({value})" if kind == "TIMESTAMP" else value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from service.plan.parts import SqlType, SynthesisTable
 from service.records.reader import Problem
 from service.synthesis.rows import Index, Row, Rows
 from service.tables.files import read_columns
+from service.tables.sent import Sent
 
 
 @dataclass(frozen=True)
@@ -33,16 +34,24 @@ class SentTable:
         """Return the text that names a row."""
         return str(row[str(self.about.key)])
 
+    def sent(self, names: Sequence[str], rows: Any) -> Sent:
+        """Return rows that were sent by some names; raises BundleError where a row has none of them, or another's."""
+        if self.about.columns[str(self.about.key)] not in ("BIGINT", "VARCHAR"):
+            raise BundleError(self.about.file, ["its key is spelled otherwise by Arrow"])
+        return Sent.of(names, rows, rows[str(self.about.key)].cast("string"))
+
     def value_problems(self, row: Row, index: int) -> list[Problem]:
         """List no problems: what the query makes of a row, the table can hold."""
         return []
 
 
-def load_rows(table: SynthesisTable, linked: Collection[str], path: Path) -> Rows:
-    """Load the rows of a file, to be found by their key and by the columns `linked`."""
+def load_rows(table: SynthesisTable, linked: Collection[str], path: Path, sent: Sent | None = None) -> Rows:
+    """Load the rows of a file, with those that were sent since, to be found by their key and the columns `linked`."""
     rows = read_columns(path, list(table.columns))
     if problems := _type_problems(rows.schema, table):
         raise BundleError(table.file, sorted(f"it has {problem}" for problem in problems))
+    if sent is not None:
+        rows = sent.merged(rows, rows[str(table.key)].cast("string"))
     rows = _normalize(rows)
     indices = {column: Index.of(rows[column]) for column in {*linked, *([table.key] if table.key else [])}}
     if table.key is not None and (extra := rows.num_rows - len(indices[table.key].values)):

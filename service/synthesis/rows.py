@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.records.layered import Layered
+
 Row = Mapping[str, Any]  # times in microseconds since 1970, as in all that this module holds
 Positions = NDArray[np.int64]
 
@@ -62,9 +64,9 @@ class Rows:
     table: Any
     indices: Mapping[str, Index]
     key: str | None
-    gone: frozenset[int] = frozenset()
-    added: Mapping[str, Row] = field(default_factory=dict)
-    holders: Mapping[str, Mapping[Any, tuple[str, ...]]] = field(default_factory=dict)
+    gone: Layered[int, bool] = field(default_factory=Layered.of)
+    added: Layered[str, Row] = field(default_factory=Layered.of)
+    holders: Mapping[str, Layered[Any, tuple[str, ...]]] = field(default_factory=dict)
 
     def all(self) -> Selection:
         """Select every row."""
@@ -73,7 +75,7 @@ class Rows:
     def find(self, column: str, values: Collection[Any]) -> Selection:
         """Select the rows with one of some distinct values, none missing, in an indexed column."""
         distinct, names, unknown = list(values), list[str](), set()
-        holders = self.holders.get(column, {})
+        holders: Mapping[Any, tuple[str, ...]] = self.holders.get(column, {})
         parts = [self._left(positions) for positions in self.indices[column].find(distinct)] if distinct else []
         for value, part in zip(distinct, parts, strict=True):
             names += holders.get(value, ())
@@ -88,18 +90,22 @@ class Rows:
 
     def edit(self, events: Mapping[str, Row | None]) -> tuple[Rows, set[str]]:
         """Return the table after each of `events` took the place of the row of its name, and the names that had one."""
-        gone, added, replaced = set(self.gone), dict(self.added), set[str]()
-        holders = {column: dict(self.holders.get(column, {})) for column in self.indices}
-        for name, row in events.items():
-            stored, earlier = set(self._positions(name)) - gone, added.pop(name, None)
-            gone |= stored
-            if stored or earlier is not None:
+        gone, replaced = dict[int, bool | None](), set[str]()
+        earlier = {name: self.added.get(name) for name in events}
+        for name in events:
+            stored = [position for position in self._positions(name) if position not in self.gone]
+            gone |= dict.fromkeys(stored, True)
+            if stored or earlier[name] is not None:
                 replaced.add(name)
-            if row is not None:
-                added[name] = row
-            for column, by_value in holders.items():
-                _move(by_value, name, earlier[column] if earlier else None, row[column] if row else None)
-        return replace(self, gone=frozenset(gone), added=added, holders=holders), replaced
+        holders: dict[str, Layered[Any, tuple[str, ...]]] = {
+            column: _move(
+                self.holders.get(column, Layered.of()),
+                {name: row and row[column] for name, row in earlier.items()},
+                {name: row and row[column] for name, row in events.items()},
+            )
+            for column in self.indices
+        }
+        return replace(self, gone=self.gone.change(gone), added=self.added.change(events), holders=holders), replaced
 
     def _left(self, positions: Positions) -> Positions:
         if not self.gone:
@@ -112,10 +118,17 @@ class Rows:
         return at
 
 
-def _move(holders: dict[Any, tuple[str, ...]], name: str, old: Any, new: Any) -> None:
-    """Move a name from one value to another; None is no value."""
-    if old is not None:
-        others = tuple(holder for holder in holders[old] if holder != name)
-        holders.update({old: others}) if others else holders.pop(old)
-    if new is not None:
-        holders[new] = (*holders.get(new, ()), name)
+def _move(
+    holders: Layered[Any, tuple[str, ...]], old: Mapping[str, Any], new: Mapping[str, Any]
+) -> Layered[Any, tuple[str, ...]]:
+    """Return the holders of values after names have moved from some values to others; None is no value."""
+    moved: dict[Any, dict[str, None]] = {}
+    for name in old:
+        for value in (old[name], new[name]):
+            if value is not None and value not in moved:
+                moved[value] = dict.fromkeys(holders.get(value, ()))
+        if old[name] is not None:
+            del moved[old[name]][name]
+        if new[name] is not None:
+            moved[new[name]][name] = None
+    return holders.change({value: tuple(names) or None for value, names in moved.items()})

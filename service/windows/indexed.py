@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from service.records.layered import Layered
 from service.windows.search import Search
 from service.windows.series import Event, Series
 
@@ -21,12 +22,12 @@ class Indexed:
 
     series: Series
     spans: Mapping[Any, tuple[int, int]]
-    changed: Mapping[Any, Series]
+    changed: Layered[Any, Series]
     search: Search | None = None
 
     def find(self, key: Any) -> Events | None:
         """Find the events of `key`; None: it has none."""
-        series = self.changed.get(key)
+        series: Series | None = self.changed.get(key)
         if series is not None:
             return (series, 0, len(series)) if len(series) else None
         span = self.spans.get(key)
@@ -39,10 +40,11 @@ class Indexed:
     def edit(self, edits: Mapping[Any, Edits]) -> Indexed:
         """Return the same after some edits of each key."""
         changed = {key: self._series(key).edit(edit.removed, edit.added) for key, edit in edits.items()}
-        return replace(self, changed={**self.changed, **changed})
+        return replace(self, changed=self.changed.change(changed))
 
     def _series(self, key: Any) -> Series:
-        return self.changed[key] if key in self.changed else self.series.part(*self.spans.get(key, (0, 0)))
+        series: Series | None = self.changed.get(key)
+        return self.series.part(*self.spans.get(key, (0, 0))) if series is None else series
 
 
 @dataclass(frozen=True)

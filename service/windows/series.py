@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.windows.sums import Sums
+from service.windows.sums import Sums, continued
 
 Numbers = NDArray[np.int64]
 Cells = tuple[Numbers, NDArray[np.bool_]]  # the values of a column, and a mask of those that are not missing
@@ -58,11 +58,16 @@ class Column:
             Sums.empty() if totals.squares else None,
         )
 
-    def cells(self, start: int) -> Cells:
-        """Return the values of the events from `start` on."""
-        valid = np.diff(np.frombuffer(self.counts, np.int64)[start:]).astype(bool)
+    def value(self, at: int) -> int | None:
+        """Return the value of one event."""
+        first, last = self.counts[at : at + 2]
+        return self.values[first] if last > first else None
+
+    def cells(self, start: int, stop: int) -> Cells:
+        """Return the values of the events from `start` up to, and without, `stop`."""
+        valid = np.diff(np.frombuffer(self.counts, np.int64)[start : stop + 1]).astype(bool)
         values = np.zeros(len(valid), np.int64)
-        values[valid] = np.frombuffer(self.values, np.int64)[self.counts[start] :]
+        values[valid] = np.frombuffer(self.values, np.int64)[self.counts[start] : self.counts[stop]]
         return values, valid
 
     def continue_from(self, at: int, cells: Cells) -> Column:
@@ -70,10 +75,23 @@ class Column:
         values, valid = cells
         before, values = self.counts[at], values[valid]
         return Column(
-            self.counts[: at + 1] + _pack(before + np.cumsum(valid)),
-            self.values[:before] + _pack(values),
+            continued(self.counts, at + 1, _pack(before + np.cumsum(valid))),
+            continued(self.values, before, _pack(values)),
             None if self.sums is None else self.sums.continue_from(before, values),
             None if self.squares is None else self.squares.continue_from(before, values, squared=True),
+        )
+
+    def append(self, at: int, value: int | None) -> Column:
+        """Return the column of the first `at` events, then of one more."""
+        before = self.counts[at]
+        counts = continued(self.counts, at + 1, array("q", [before + (value is not None)]))
+        if value is None:
+            return Column(counts, self.values, self.sums, self.squares)
+        return Column(
+            counts,
+            continued(self.values, before, array("q", [value])),
+            None if self.sums is None else self.sums.append(before, value),
+            None if self.squares is None else self.squares.append(before, value * value),
         )
 
     def part(self, start: int, stop: int) -> Column:
@@ -91,55 +109,101 @@ class Column:
 class Series:
     """Events sorted by time, then name; never changed, so that what reads one needs no lock.
 
-    `rows` holds the names only where events may be put in or taken out.
+    `rows` are the places of the events' names among `names`, a list that only grows; there are none where no events
+    may be put in or taken out. What others have added at the end may stand in the same arrays, beyond `length`.
     """
 
     times: array[int]
-    rows: list[str]
+    rows: array[int]
     columns: Mapping[str, Column]
+    length: int
+    names: list[str]
 
     def __len__(self) -> int:
-        return len(self.times)
+        return self.length
 
     @classmethod
-    def empty(cls, totals: Mapping[str, Totals]) -> Series:
+    def empty(cls, totals: Mapping[str, Totals], names: list[str] | None = None) -> Series:
         """Return the series of no event, of the columns in `totals`."""
-        return cls(array("q"), [], {name: Column.empty(needed) for name, needed in totals.items()})
+        columns = {name: Column.empty(needed) for name, needed in totals.items()}
+        return cls(array("q"), array("q"), columns, 0, [] if names is None else names)
 
-    def continue_from(self, at: int, times: Numbers, rows: list[str], cells: Mapping[str, Cells]) -> Series:
+    def continue_from(self, at: int, times: Numbers, rows: Numbers, cells: Mapping[str, Cells]) -> Series:
         """Return the first `at` events, then the given ones, which are sorted and come after them."""
         return Series(
-            self.times[:at] + _pack(times),
-            self.rows[:at] + rows,
+            continued(self.times, at, _pack(times)),
+            continued(self.rows, at, _pack(rows)),
             {name: column.continue_from(at, cells[name]) for name, column in self.columns.items()},
+            at + len(times),
+            self.names,
         )
 
     def part(self, start: int, stop: int) -> Series:
         """Return some of the events."""
         columns = {name: column.part(start, stop) for name, column in self.columns.items()}
-        return Series(self.times[start:stop], self.rows[start:stop], columns)
+        return Series(self.times[start:stop], self.rows[start:stop], columns, stop - start, self.names)
+
+    def name(self, at: int) -> str:
+        """Return the name of an event."""
+        return self.names[self.rows[at]]
 
     def position(self, event: tuple[int, str], start: int = 0) -> int:
         """Return where an event of this time and name stands, or would, at `start` or later."""
-        if not len(self) or event > (self.times[-1], self.rows[-1]):
+        last = len(self) - 1
+        if last < 0 or event > (self.times[last], self.name(last)):
             return len(self)
-        return bisect_left(range(len(self)), event, start, key=lambda i: (self.times[i], self.rows[i]))
+        return bisect_left(range(len(self)), event, start, key=lambda i: (self.times[i], self.name(i)))
 
     def edit(self, removed: Sequence[tuple[int, str]], added: Sequence[Event]) -> Series:
-        """Return these events without the `removed`, which are among them, and with the `added`."""
-        added = sorted(added, key=lambda event: event.order)
-        out = sorted(self.position(event) for event in removed)
+        """Return these events without the `removed`, which are among them, and with the `added`.
+
+        These very ones where nothing of it makes a difference.
+        """
+        places = {event: self.position(event) for event in removed}
+        same = {event.order for event in added if self._has(event, places.get(event.order))}
+        added = sorted((event for event in added if event.order not in same), key=lambda event: event.order)
+        out = sorted(place for event, place in places.items() if event not in same)
+        if not added and not out:
+            return self
         into: list[int] = []
         for event in added:
             into.append(self.position(event.order, into[-1] if into else 0))
-        at = min([*out[:1], *into[:1]], default=len(self))
+        if not out and into == [len(self)]:
+            return self._append(added[0])
+        at = min([*out[:1], *into[:1]])
         edit = _Edit.of(at, out, into)
         return self.continue_from(
             at,
-            edit.apply(np.frombuffer(self.times, np.int64)[at:], [event.time_us for event in added]),
-            edit.apply(np.array(self.rows[at:], object), [event.row for event in added]).tolist(),
-            {name: edit.apply_to_cells(column.cells(at), name, added) for name, column in self.columns.items()},
+            edit.apply(np.array(self.times[at : len(self)], np.int64), [event.time_us for event in added]),
+            edit.apply(np.array(self.rows[at : len(self)], np.int64), self._name(added)),
+            {
+                name: edit.apply_to_cells(column.cells(at, len(self)), name, added)
+                for name, column in self.columns.items()
+            },
         )
+
+    def _append(self, event: Event) -> Series:
+        """Return these events and then one more, as most of them come; NumPy would take ten times as long."""
+        at, (row,) = len(self), self._name([event])
+        return Series(
+            continued(self.times, at, array("q", [event.time_us])),
+            continued(self.rows, at, array("q", [row])),
+            {name: column.append(at, event.values[name]) for name, column in self.columns.items()},
+            at + 1,
+            self.names,
+        )
+
+    def _name(self, events: Sequence[Event]) -> list[int]:
+        """Return the places where the names of some events stand from now on."""
+        first = len(self.names)
+        self.names.extend(event.row for event in events)
+        return list(range(first, len(self.names)))
+
+    def _has(self, event: Event, place: int | None) -> bool:
+        """Check that the event at a place has the values of another."""
+        if place is None:
+            return False
+        return all(column.value(place) == event.values[name] for name, column in self.columns.items())
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,19 +36,49 @@ class Sums:
         """Return the sums of some of the values, all of them greater by the same number."""
         return Sums(self.low[start : stop + 1], None if self.high is None else self.high[start : stop + 1])
 
+    def append(self, at: int, value: int) -> Sums:
+        """Return the sums of the first `at` values, then of one more, which is squared already where that is asked."""
+        total = self.low[at] + value if self.high is None else self.low[at] + (self.high[at] << 64) + value
+        if self.high is not None:
+            low, high = array("Q", [total & 2**64 - 1]), array("q", [total >> 64])
+            return Sums(continued(self.low, at + 1, low), continued(self.high, at + 1, high))
+        if -(2**63) <= total < 2**63:
+            return Sums(continued(self.low, at + 1, array("q", [total])), None)
+        words = [*self.low[: at + 1], total]
+        return Sums(array("Q", [word & 2**64 - 1 for word in words]), array("q", [word >> 64 for word in words]))
+
     def continue_from(self, at: int, values: NDArray[np.int64], *, squared: bool = False) -> Sums:
         """Return the sums of the first `at` values, then of `values` or their squares."""
-        head_low, head_high = self._words(at + 1)
+        first_low, first_high = self._words(at, at + 1)
         low, high = _squares(values) if squared else (values.view(np.uint64), values >> 63)
-        low, high = _running((np.append(head_low[-1:], low), np.append(head_high[-1:], high)))
-        if self.high is None and np.array_equal(high, low.view(np.int64) >> 63):
-            return Sums(self.low[:at] + array("q", low.tobytes()), None)
-        return Sums(_array_of("Q", head_low[:at], low), _array_of("q", head_high[:at], high))
+        low, high = _running((np.append(first_low, low), np.append(first_high, high)))
+        if self.high is not None:
+            lower, upper = array("Q", low[1:].tobytes()), array("q", high[1:].tobytes())
+            return Sums(continued(self.low, at + 1, lower), continued(self.high, at + 1, upper))
+        if np.array_equal(high, low.view(np.int64) >> 63):
+            return Sums(continued(self.low, at + 1, array("q", low[1:].tobytes())), None)
+        head_low, head_high = self._words(0, at)
+        return Sums(_array_of("Q", head_low, low), _array_of("q", head_high, high))
 
-    def _words(self, count: int) -> _Words:
-        low = np.frombuffer(self.low, np.uint64)[:count]
-        high = low.view(np.int64) >> 63 if self.high is None else np.frombuffer(self.high, np.int64)[:count]
-        return low, high
+    def _words(self, start: int, stop: int) -> _Words:
+        """Return some sums as copies: an array that somebody looks at cannot be continued."""
+        low = np.frombuffer(self.low, np.uint64)[start:stop].copy()
+        return low, low.view(np.int64) >> 63 if self.high is None else np.array(self.high[start:stop], np.int64)
+
+
+def continued(values: array[int], count: int, more: array[int]) -> array[int]:
+    """Return the first `count` values, then more.
+
+    Where there are no others, in place: whoever knows only the first ones sees nothing of it, and to copy them would
+    take the longer the more there are.
+    """
+    if count == len(values):
+        with suppress(BufferError):  # somebody looks at it through NumPy
+            values.extend(more)
+            return values
+    values = values[:count]
+    values.extend(more)
+    return values
 
 
 def _running(words: _Words) -> _Words:

@@ -1,11 +1,7 @@
 """The deployment's Dagster instance and MLflow store, on a PostgreSQL that the test starts."""
 
-import os
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from pathlib import Path
 
 import dagster as dg
@@ -16,31 +12,17 @@ from ml.search.study import Search, Trial
 from resources.studies import Studies
 from resources.tracking.runs import Tracking
 from tests.support import toy
+from tests.support.postgres import PROGRAMS, cluster
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PROGRAMS = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 
 
 @pytest.fixture
 def postgres(monkeypatch: pytest.MonkeyPatch, need: Callable[[object, str], None]) -> Iterator[Path]:
     """A cluster that listens on a socket in its own folder, and the databases of the deployment; nothing of root's."""
     need(PROGRAMS, "postgresql")
-    user = "nobody" if os.getuid() == 0 else None  # PostgreSQL refuses root
-    with ExitStack() as stack:
-        # Not in tmp_path, which is closed to every other user.
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="pg-")))
-        if user:
-            shutil.chown(folder, user)
-        data, programs = folder / "data", PROGRAMS[-1].parent
-        options = ["--username", "sextant", "--auth", "trust", "--no-sync", "--encoding", "UTF8", "--pgdata", str(data)]
-        subprocess.run([programs / "initdb", *options], user=user, cwd=folder, check=True, capture_output=True)
-        settings = ["-c", "listen_addresses=", "-c", f"unix_socket_directories={folder}", "-c", "fsync=off"]
-        control = [programs / "pg_ctl", "-D", str(data), "-w"]
-        start = [*control, "-o", " ".join(settings), "-l", str(folder / "log"), "start"]
-        subprocess.run(start, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        stop = [*control, "-m", "immediate", "stop"]
-        stack.callback(subprocess.run, stop, user=user, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-        monkeypatch.setenv("PGHOST", str(folder))
+    with cluster() as server:
+        monkeypatch.setenv("PGHOST", str(server.folder))
         monkeypatch.setenv("PGUSER", "sextant")
         connection = psycopg2.connect(dbname="postgres")
         connection.autocommit = True
@@ -48,7 +30,7 @@ def postgres(monkeypatch: pytest.MonkeyPatch, need: Callable[[object, str], None
         for statement in ("CREATE DATABASE dagster", *filter(str.strip, made)):
             connection.cursor().execute(statement)
         connection.close()
-        yield folder
+        yield server.folder
 
 
 @dg.asset

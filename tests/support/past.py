@@ -102,13 +102,18 @@ RECORDS = st.builds(
 
 
 def histories_of(rows: Iterable[Row]) -> Histories:
-    """Make fresh histories over a file of these events."""
+    """Make fresh histories over a file of these events, which is not there afterwards."""
+    with tempfile.TemporaryDirectory() as folder:
+        return kept_histories_of(rows, Path(folder))
+
+
+def kept_histories_of(rows: Iterable[Row], folder: Path) -> Histories:
+    """Make fresh histories over a file of these events in a folder."""
     schema = {"_row": pa.string(), "a": pa.string(), "b": pa.int64(), "at": pa.timestamp("us")}
     columns = {name: [row["id" if name == "_row" else name] for row in rows] for name in [*schema, *SCALES]}
     table = pa.table({name: pa.array(values, schema.get(name, pa.int64())) for name, values in columns.items()})
-    with tempfile.TemporaryDirectory() as folder:
-        pq.write_table(table, Path(folder) / "events.parquet")
-        return Histories(PLAN, FEATURES.values(), Path(folder))
+    pq.write_table(table, folder / "events.parquet")
+    return Histories(PLAN, FEATURES.values(), folder)
 
 
 def values_of(histories: Histories, record: Record) -> list[float]:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
 from threading import Event, Thread
@@ -14,12 +15,25 @@ from hypothesis import strategies as st
 from service.history.events import Accepted, Events
 from service.history.log import EventLog, EventLogError
 from service.history.state import Histories
+from service.history.store import Entry
 from service.plan.document import BundleError
 from service.plan.parts import EventTable, View
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords, Record
 from service.windows.sums import LIMIT
-from tests.support.past import FEATURES, PLAN, RECORDS, ROWS, WINDOWS, Row, histories_of, reference, sent, values_of
+from tests.support.past import (
+    FEATURES,
+    PLAN,
+    RECORDS,
+    ROWS,
+    WINDOWS,
+    Row,
+    histories_of,
+    kept_histories_of,
+    reference,
+    sent,
+    values_of,
+)
 
 LEFT_OUT = ROWS.map(lambda row: {**row, "at": None})
 REQUESTS = st.lists(st.lists(ROWS | ROWS | ROWS | LEFT_OUT, min_size=1, max_size=6), max_size=6)
@@ -281,3 +295,42 @@ def test_rows_for_which_there_is_no_time_are_neither_kept_nor_seen(tmp_path: Pat
 
     assert histories.state is state
     assert log.read() == []
+
+
+@pytest.mark.slow
+@settings(max_examples=25, deadline=None)
+@given(IN_FILE, REQUESTS, st.lists(RECORDS, min_size=1, max_size=3), st.lists(ROWS, max_size=3))
+def test_many_events_at_once_make_the_histories_that_they_make_one_by_one(
+    file: list[Row], requests: list[list[Row]], records: list[Record], later: list[Row]
+) -> None:
+    entries = [Entry(line, "events", [sent(row) for row in rows]) for line, rows in enumerate(requests)]
+    with tempfile.TemporaryDirectory() as folder:
+        log = EventLog(Path(folder), "past")
+        one_by_one, together = kept_histories_of(file, Path(folder)), kept_histories_of(file, Path(folder))
+        step, at_once = events_of(one_by_one), events_of(together, log)
+        for entry in entries:
+            step.accept("events", entry.rows)
+            log.append("events", entry.rows)
+        at_once.replay()
+        assert at_once._restart(entries)
+        for row in later:
+            assert step.accept("events", [sent(row)]) == at_once.accept("events", [sent(row)])
+        for record in records:
+            np.testing.assert_array_equal(values_of(together, record), values_of(one_by_one, record), strict=True)
+
+        log.path.write_bytes(b"")
+        at_once.refresh()
+        for record in records:
+            np.testing.assert_array_equal(values_of(together, record), reference(file, record), strict=True)
+
+
+def test_many_events_of_which_one_cannot_be_taken_are_named_by_their_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.history.events.MANY", 1)
+    log = EventLog(tmp_path, "past")
+    for value in (1, LIMIT, 3):
+        log.append("events", [{**sent(ROW), "id": f"v{value}", "v": value}])
+
+    with pytest.raises(EventLogError, match=r"past\.events\.jsonl, line 2: .*too large to be summed exactly"):
+        events_of(kept_histories_of([], tmp_path), log).replay()

@@ -1,11 +1,17 @@
 from __future__ import annotations
 
+import errno
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from service.history.log import Entry, EventLog, EventLogError
+from service.history.store import StoreError
+from service.records.deadline import OutOfTimeError
 
 ROWS = [{"id": 2**70, "text": "a\nb \u2028 \U0001f600", "x": 0.1, "flag": None}]
 
@@ -59,3 +65,143 @@ def test_a_failed_write_leaves_the_log_as_it_was(log: EventLog, monkeypatch: pyt
         log.append("flights", ROWS)
 
     assert log.path.read_bytes() == whole
+
+
+def rows_of(entries: Sequence[Entry]) -> list[list[Any]]:
+    return [entry.rows for entry in entries]
+
+
+def opened(log: EventLog) -> EventLog:
+    """Open the same log as another process has it, and read it."""
+    other = EventLog(log.path.parent, "flight_delays")
+    other.read()
+    other.settle()
+    return other
+
+
+def news(log: EventLog) -> tuple[list[list[Any]], bool]:
+    """Return what a log has that was not read yet, and whether it is all that there is."""
+    entries, anew = log.news()
+    log.settle()
+    return rows_of(entries), anew
+
+
+def test_another_process_reads_on_from_where_it_was(log: EventLog) -> None:
+    other = opened(log)
+    assert not other.stale()
+
+    log.append("flights", [{"id": 3}])
+    log.append("flights", [{"id": 4}])
+
+    assert other.stale()
+    assert news(other) == ([[{"id": 3}], [{"id": 4}]], False)
+    assert not other.stale()
+    assert news(other) == ([], False)
+
+
+def test_it_is_stale_to_all_who_ask_until_what_was_read_is_taken_in(log: EventLog) -> None:
+    other = opened(log)
+    log.append("flights", [{"id": 3}])
+
+    other.news()
+
+    assert other.stale()
+    other.settle()
+    assert not other.stale()
+
+
+def test_half_a_line_is_not_read_before_it_is_whole(log: EventLog) -> None:
+    other, line = opened(log), b'{"table": "flights", "rows": [{"id": 3}]}\n'
+    for end in range(1, len(line)):
+        log.path.write_bytes(log.path.read_bytes()[: other._place.offset] + line[:end])
+        assert news(other)[0] == []
+
+    log.path.write_bytes(log.path.read_bytes()[: other._place.offset] + line)
+    assert news(other)[0] == [[{"id": 3}]]
+
+
+def test_who_appends_after_a_killed_writer_does_not_glue_onto_its_line(
+    log: EventLog, caplog: pytest.LogCaptureFixture
+) -> None:
+    other, whole = opened(log), log.path.read_bytes()
+    log.path.write_bytes(whole + b'{"table": "flights", "rows": [' + b'{"id": 1}, ' * 2_000)
+    assert news(other) == ([], False)
+
+    log.append("flights", [{"id": 3}])
+
+    assert news(other) == ([[{"id": 3}]], False)
+    assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [ROWS, [{"id": 1}], [{"id": 3}]]
+    assert "the last line is torn" in caplog.text
+
+
+def emptied(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def corrected(path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"trains", b"planes"))
+
+
+def replaced(path: Path) -> None:
+    path.with_suffix(".new").write_bytes(b'{"table": "flights", "rows": [{"id": 9}]}\n' * 9)
+    path.with_suffix(".new").replace(path)
+
+
+def moved(path: Path) -> None:
+    path.rename(path.with_suffix(".away"))
+
+
+def deleted(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [emptied, corrected, replaced, moved, deleted])
+def test_a_log_that_is_not_what_was_read_is_read_anew_and_appended_to(log: EventLog, change: Any) -> None:
+    other = opened(log)
+
+    change(log.path)
+
+    assert other.stale()
+    there = rows_of(EventLog(log.path.parent, "flight_delays").read())
+    assert news(other) == (there, True)
+    log.append("flights", [{"id": 5}])
+    assert news(other) == ([[{"id": 5}]], False)
+    assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [*there, [{"id": 5}]]
+
+
+def test_processes_wait_for_their_turn_no_longer_than_they_may(log: EventLog) -> None:
+    with log.turn(), pytest.raises(OutOfTimeError), opened_without_reading(log).turn(time.monotonic() + 0.02):
+        pass
+
+    with opened_without_reading(log).turn(time.monotonic() + 0.02):
+        pass
+
+
+def opened_without_reading(log: EventLog) -> EventLog:
+    return EventLog(log.path.parent, "flight_delays")
+
+
+def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(StoreError, match=r"the log of events .*file/flight_delays.* cannot be opened"):
+        EventLog(tmp_path / "file", "flight_delays")
+
+
+def test_a_log_that_can_only_be_read_is_read(
+    log: EventLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def open_read_only(path: Any, flags: int, *mode: int) -> int:
+        if flags & (os.O_RDWR | os.O_WRONLY | os.O_CREAT):
+            raise OSError(errno.EROFS, "Read-only file system", str(path))
+        return real(path, flags, *mode)
+
+    real = os.open
+    monkeypatch.setattr(os, "open", open_read_only)
+
+    other = opened(log)
+
+    assert other.read() == ENTRIES
+    assert "POST /events will be refused" in caplog.text
+    with pytest.raises(OSError, match="Read-only file system"):
+        other.append("flights", ROWS)

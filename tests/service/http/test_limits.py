@@ -52,6 +52,7 @@ def test_the_limits_are_told_and_hold(served: Served, record: dict[str, Any]) ->
         "SEXTANT_MAX_CONCURRENT": 256,
         "SEXTANT_MAX_IN_THREADS": 32,
         "SEXTANT_DRAIN_SECONDS": 6.0,
+        "SEXTANT_EVENTS_SECONDS": 10.0,
     }
     assert [client.post("/predict", json=many).status_code, client.post("/events", json=events).status_code] == [
         413

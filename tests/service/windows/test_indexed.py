@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+from service.records.layered import Layered
 from service.windows.indexed import Edits, Indexed
 from service.windows.series import Event, Series, Totals
 
 EVENTS = [Event(time, name, {"v": time}) for time, name in [(1, "a"), (2, "b"), (5, "c")]]
-INDEXED = Indexed(Series.empty({"v": Totals()}).edit([], EVENTS), {"x": (0, 2), "y": (2, 3)}, {})
+INDEXED = Indexed(Series.empty({"v": Totals()}).edit([], EVENTS), {"x": (0, 2), "y": (2, 3)}, Layered.of())
 
 
 def names(indexed: Indexed, key: str) -> list[str] | None:
     events = indexed.find(key)
-    return None if events is None else events[0].rows[events[1] : events[2]]
+    return None if events is None else [events[0].name(at) for at in range(*events[1:])]
 
 
 def test_the_events_of_a_key_are_found_and_of_no_other() -> None:

@@ -46,3 +46,15 @@ def test_sums_beyond_64_bits_are_exact(largest: int) -> None:
 def test_sums_that_fit_64_bits_take_no_more() -> None:
     assert summed([-3, 5], squared=False).high is None
     assert summed([LIMIT - 1], squared=True).high is not None
+
+
+@pytest.mark.parametrize("squared", [False, True])
+@given(head=VALUES, tail=VALUES)
+def test_one_value_more_is_added_exactly(squared: bool, head: list[int], tail: list[int]) -> None:
+    sums = before = summed(head, squared=squared)
+    for at, value in enumerate(tail, start=len(head)):
+        sums = sums.append(at, value * value if squared else value)
+
+    exact = list(accumulate((v * v if squared else v for v in head + tail), initial=0))
+    assert [sums.between(0, stop) for stop in range(len(exact))] == exact
+    assert [before.between(0, stop) for stop in range(len(head) + 1)] == exact[: len(head) + 1]
