@@ -28,8 +28,11 @@ PANELS = DASHBOARD["panels"]
 
 
 @pytest.fixture
-def series(served: Served, record: dict[str, Any], tmp_path: Path) -> dict[str, set[str]]:
+def series(write_bundle: Any, plan: Any, record: dict[str, Any], tmp_path: Path) -> dict[str, set[str]]:
     """Return the labels of each series of a service that was asked, and that logs."""
+    source = {"table": "flights", "time": "departed_at", "file": "flights.parquet", "within_s": 14400}
+    served = Served()
+    served.load(write_bundle({**plan, "sources": [source]}))
     served.requests, served.predictions = RequestLog(tmp_path / "l"), PredictionLog(PredictionSettings(str(tmp_path)))
     served.rollout, served.figures = Rollout(follow=5.0), Figures()
     for collector in (served.requests, served.predictions, served.figures):
