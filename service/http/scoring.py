@@ -8,6 +8,7 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
+from anyio import to_thread
 from msgspec.structs import replace
 
 from service.http.bodies import BodyError
@@ -47,7 +48,8 @@ async def score(
     begun, predictor, trace = perf_counter(), version.predictor, current()
     trace.records += len(records)
     if predictor.events is not None and predictor.events.stale():
-        await served.threads.run(served.limits.in_threads, predictor.events.refresh)
+        # beside the threads that may be taken: single records wait for none
+        await to_thread.run_sync(predictor.events.refresh)
     work = partial(_score, served, predictor, records, deadline, trace, single=single, explain=explain)
     if len(records) <= INLINE_RECORDS and predictor.is_quick and not explain:
         prediction = work()

