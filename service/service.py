@@ -91,6 +91,7 @@ class ModelService:
 
     @bentoml.on_shutdown  # type: ignore[untyped-decorator]
     async def close(self) -> None:
-        """Finish what is in work beside HTTP."""
+        """Finish what is in work beside HTTP, then write what the logs of predictions and of requests have gathered."""
         for close in served.closers:
             await close()
+        served.close()

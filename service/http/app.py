@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
@@ -23,12 +24,14 @@ from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
 from service.http.routes import Routes
 from service.http.served import Served
+from service.http.trace import Trace, begin
 from service.http.version import HEADERS
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
+GONE = 499  # the status, as nginx counts it, of a request whose client did not wait
 LATER, RETRY_AFTER = (429, 503), (b"retry-after", b"1")
 
 PROTOCOLS = (native, batch, kserve, invocations)  # a protocol is a module with `endpoints(served)`
@@ -130,6 +133,7 @@ class Application:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
+        trace = begin(scope["headers"])
         served, work = self.served, self.served.work
         route = path if path in self._table else self._routes.of(path)
         ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
@@ -147,16 +151,16 @@ class Application:
                     raise HTTPException(429, f"{ahead} requests are in work; send it again later")
                 response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
-            return logger.info("%s %s: the client went away", scope["method"], path)
+            logger.info("%s %s: the client went away", scope["method"], path)
+            return self._note(scope, route or ELSEWHERE, GONE, 0, perf_counter() - begun, trace)
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
             response.headers.update(error.headers or {})
         except Exception:
-            logger.exception("%s %s failed", scope["method"], path)
-            response = refuse(500, "the service failed on this request; its log says why")
+            response = _failed(scope["method"], path)
         finally:
             work.count -= 1
-        headers = [*response.raw_headers, *scope[HEADERS], *age]
+        headers = [*response.raw_headers, *scope[HEADERS], *age, *trace.headers()]
         if response.status_code in LATER:
             headers.append(RETRY_AFTER)
         if served.draining:
@@ -164,7 +168,13 @@ class Application:
         start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         await (send(start) if served.access is None else served.access.send(start, scope, send))
         await send({"type": "http.response.body", "body": response.body})
-        served.metrics.answered(route or ELSEWHERE, response.status_code, perf_counter() - begun)
+        self._note(scope, route or ELSEWHERE, response.status_code, len(response.body), perf_counter() - begun, trace)
+
+    def _note(self, scope: Scope, route: str, status: int, size: int, seconds: float, trace: Trace) -> None:
+        """Count a request that is over, and log it and its predictions where that is wanted."""
+        self.served.note(route, status, seconds, trace)
+        if self.served.requests is not None:
+            self.served.requests.add(scope, route, status, size, seconds, trace)
 
     def _endpoint(self, path: str, route: str | None, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
@@ -175,3 +185,10 @@ class Application:
             allowed = ", ".join(by_method)
             raise HTTPException(405, f"{excerpt(path)} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
         return by_method[method]
+
+
+def _failed(method: str, path: str) -> Response:
+    """Log the exception that is being handled; return an answer whose id leads to it."""
+    error_id = token_hex(8)
+    logger.exception("%s %s failed, error id %s", method, path, error_id)
+    return answer({"error": "the service failed on this request; its log says why", "error_id": error_id}, 500)

@@ -17,6 +17,7 @@ from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
+from service.http.trace import current
 from service.http.version import HEADERS, Version, headers_of
 from service.predict import answers
 from service.predict.predictor import Predictor
@@ -125,6 +126,7 @@ async def _accept(served: Served, request: Request) -> Response:
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
+        current().records = len(rows)
         return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

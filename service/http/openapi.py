@@ -217,7 +217,7 @@ def _named(names: Iterable[str], value: Schema) -> Schema:
 def _error() -> Schema:
     problem = {"error": TEXT, "record": {"type": "integer"}, "field": {"type": ["string", "null"]}}
     problems = _list(_closed({**problem, "given": {}, "allowed": {}}))
-    properties = {"error": TEXT, "problems": problems, "problems_left_out": {"type": "integer"}}
+    properties = {"error": TEXT, "problems": problems, "problems_left_out": {"type": "integer"}, "error_id": TEXT}
     return {**_closed(properties), "required": ["error"]}
 
 

@@ -11,12 +11,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from service.frames.times import parsed_us
 from service.http.bodies import BodyError
+from service.http.endpoint import encode
 from service.plan.document import Plan
 from service.plan.parts import ColumnType
 from service.predict.predictor import Predictor
@@ -247,7 +247,7 @@ def output_tensors(predictor: Predictor, scored: Scored) -> list[Tensor]:
         values = {"score": scores, **around, **({"decision": scores >= thresholds[0]} if thresholds else {})}
     values["warnings"] = ["[]"] * len(scores)
     for place, warnings in scored.warned.items():
-        values["warnings"][place] = msgspec.json.encode(warnings).decode()
+        values["warnings"][place] = encode(warnings).decode()
     described = outputs(predictor)
     return [
         Tensor(output["name"], output["datatype"], [len(scores), *output["shape"][1:]], values[output["name"]])

@@ -5,7 +5,7 @@ But for those that may have a problem or a warning: these are read as records, w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,7 @@ from service.plan.document import Plan
 from service.predict.columns import ColumnFeatures
 from service.predict.features import Matrices
 from service.predict.model import Model
-from service.predict.rows import ROWS, Column, Mask, Rows, Scored
+from service.predict.rows import ROWS, Column, Mask, Observe, Part, Rows, Scored
 from service.records.deadline import check_time
 from service.records.reader import FLOAT32_MAX, InvalidRecords, Problem, RecordReader
 from service.records.usual import RARE, UsualColumn
@@ -26,14 +26,23 @@ EXACT = 2.0**53  # from which on a float64 may stand for several integers
 class Columnar:
     """Scores the rows of a plan whose features are all values of the record; `part` rows are answered together."""
 
-    def __init__(self, plan: Plan, model: Model, reader: RecordReader, features: ColumnFeatures, part: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        model: Model,
+        reader: RecordReader,
+        features: ColumnFeatures,
+        categories: Mapping[str, Collection[str]],
+        part: int,
+    ) -> None:
         self._plan, self._model, self._reader, self._part = plan, model, reader, part
         self._features = features
         self._columns = plan.columns
         self._earliest_us = reader.earliest_us
         self._usual = {name: column for name, column in model.usual.items() if name in plan.record}
+        self._categories = {name: frozenset(known) for name, known in categories.items()}
 
-    def predict(self, rows: Rows, deadline: float | None, most_bytes: int | None) -> Scored:
+    def predict(self, rows: Rows, deadline: float | None, most_bytes: int | None, observe: Observe | None) -> Scored:
         """Score rows as the record path scores the same ones; raises as that does, and WordyError."""
         count, problems = len(rows), list[Problem]()
         scored = Scored(np.empty((count, *self._model.shape)), most_bytes=most_bytes)
@@ -43,7 +52,7 @@ class Columnar:
             columns = rows.columns(start, stop)
             problems += self._look(rows, columns, start, stop, scored)
             if not problems:
-                self._score(rows, columns, start, stop, scored, deadline)
+                self._score(columns, range(start, stop), scored, deadline, observe)
             elif len(problems) >= MOST_PROBLEMS:
                 break
         if problems:
@@ -80,6 +89,8 @@ class Columnar:
         masks = [] if column.doubtful is None else [column.doubtful]
         if self._columns[name] == "number":
             masks += _odd_numbers(column.values, usual)
+        if (known := self._categories.get(name)) is not None:
+            masks.append(_new_texts(column, known))
         if wanted and (missing := missing_in(column)) is not None:
             masks.append(missing)
         if self._plan.cutoff is not None and name == self._plan.cutoff.column:
@@ -88,22 +99,22 @@ class Columnar:
 
     def _score(
         self,
-        rows: Rows,
         columns: Mapping[str, Column],
-        start: int,
-        stop: int,
+        places: range,
         scored: Scored,
         deadline: float | None,
+        observe: Observe | None,
     ) -> None:
-        matrices = Matrices(*self._features.arrays(columns, stop - start))
-        for first in range(0, stop - start, self._part):
+        matrices = Matrices(*self._features.arrays(columns, len(places)))
+        for first in range(0, len(places), self._part):
             check_time(deadline)
-            part = slice(first, min(first + self._part, stop - start))
+            part = slice(first, first + self._part)
             answers = self._model.score(_part_of(matrices, part))
             if not np.isfinite(answers).all():
-                places = range(start + part.start, start + part.stop)
-                raise Unanswerable(places)
-            scored.scores[start + part.start : start + part.stop] = answers
+                raise Unanswerable(places[part])
+            scored.scores[places[part].start : places[part].stop] = answers
+        if observe is not None:
+            observe(Part(places, scored.scores[places.start : places.stop], [matrices]), scored)
 
 
 class Unanswerable(ArithmeticError):
@@ -131,6 +142,12 @@ def _odd_numbers(values: NDArray[np.float64], usual: UsualColumn | None) -> list
     if near and max(-low, high) >= EXACT and max(-least, most) >= EXACT:
         return [(values < low) | (values > high) | (np.abs(values) >= EXACT)]
     return [(values < low) | (values > high)] if least < low or most > high else []
+
+
+def _new_texts(column: Column, known: Collection[str]) -> Mask:
+    """Return which texts of a column are new; one that is missing or empty is none."""
+    new = np.array([text is not None and text != "" and text not in known for text in column.values.tolist()], bool)
+    return new if column.missing is None else new & ~column.missing
 
 
 def _part_of(matrices: Matrices, part: slice) -> Matrices:

@@ -16,6 +16,7 @@ from service.http.kserve import in_words
 from service.http.limits import SettingError
 from service.http.scoring import REFUSED
 from service.http.served import Served
+from service.http.trace import begin
 from service.rpc.inference import Inference
 from service.rpc.messages import METHODS, SERVICE, message_classes
 
@@ -130,6 +131,7 @@ async def _answer(
 ) -> Any:
     """Answer a request, and count it by the status that HTTP would have."""
     begun, response, status, message = perf_counter(), None, 200, ""
+    trace = begin([(key.encode(), _bytes(value)) for key, value in context.invocation_metadata() or ()])
     served.work.count += 1
     try:
         _admit(served, name, context)
@@ -143,10 +145,14 @@ async def _answer(
         message, status = "the service failed on this request; its log says why", 500
     finally:
         served.work.count -= 1
-    served.metrics.answered(f"{SERVICE}/{name}", status, perf_counter() - begun)
+    served.note(f"{SERVICE}/{name}", status, perf_counter() - begun, trace)
     if response is None:
         await context.abort(_code(status), message[:SHOWN])
     return response
+
+
+def _bytes(value: str | bytes) -> bytes:
+    return value if isinstance(value, bytes) else value.encode()
 
 
 def _admit(served: Served, name: str, context: Any) -> None:

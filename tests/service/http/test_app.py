@@ -173,7 +173,8 @@ def test_an_exception_is_a_500_that_keeps_its_traceback_to_the_log(
     response = TestClient(Application(served)).post("/predict", json=record)
 
     assert response.status_code == 500
-    assert response.json() == {"error": "the service failed on this request; its log says why"}
+    content = response.json()
+    assert content == {"error": "the service failed on this request; its log says why", "error_id": content["error_id"]}
     assert response.headers["x-sextant-coordinates"] == "c0ffee"
-    assert "POST /predict failed" in caplog.text
+    assert f"POST /predict failed, error id {content['error_id']}" in caplog.text
     assert "the secret of the house" in caplog.text
