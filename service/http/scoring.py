@@ -20,8 +20,9 @@ from service.http.trace import Trace, current
 from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
+from service.predict.observed import Part
 from service.predict.predictor import Prediction, Predictor
-from service.predict.rows import Part, Rows, Scored, WordyError
+from service.predict.rows import Rows, Scored, WordyError
 from service.predictions.log import Answered
 from service.records.deadline import OutOfTimeError
 from service.records.notices import Notice, notice

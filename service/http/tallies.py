@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.predict.features import Matrices
+from service.predict.observed import Part
 from service.predict.predictor import Prediction, Predictor
-from service.predict.rows import Part
 
 if TYPE_CHECKING:
     from prometheus_client import Metric

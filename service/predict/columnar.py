@@ -14,7 +14,8 @@ from service.plan.document import Plan
 from service.predict.columns import ColumnFeatures
 from service.predict.features import Matrices
 from service.predict.model import Model
-from service.predict.rows import ROWS, Column, Mask, Observe, Part, Rows, Scored
+from service.predict.observed import Observe, Part
+from service.predict.rows import ROWS, Column, Mask, Rows, Scored
 from service.records.deadline import check_time
 from service.records.reader import FLOAT32_MAX, InvalidRecords, Problem, RecordReader
 from service.records.usual import RARE, UsualColumn

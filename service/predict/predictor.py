@@ -21,7 +21,8 @@ from service.predict.columnar import Columnar, Unanswerable
 from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import MOST_CATEGORIES, Model, load_model
-from service.predict.rows import ROWS, Observe, Part, Rows, Scored
+from service.predict.observed import Observe, Part
+from service.predict.rows import ROWS, Rows, Scored
 from service.records.deadline import check_time
 from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
 from service.records.usual import Usual

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-
-from service.predict.features import Matrices
-from service.records.reader import Record
 
 ROWS = 10_000  # that are read together: their columns stay near the processor, and the clock is looked at in between
 
@@ -52,16 +49,6 @@ class WordyError(ValueError):
         super().__init__(f"the warnings about these rows take more than {most} bytes")
 
 
-@dataclass(frozen=True)
-class Part:
-    """Some of the rows of a request, scored: their places, scores and features, and the records, if they were read."""
-
-    places: range
-    scores: NDArray[np.float64]
-    matrices: Sequence[Matrices]
-    records: Sequence[Record] | None = None
-
-
 @dataclass
 class Scored:
     """The scores of rows, float64 [n], or of many classes or targets [n, n_answers], and the warnings of some.
@@ -89,6 +76,3 @@ class Scored:
         for place, warnings in self.warned.items():
             listed[place] = warnings
         return listed
-
-
-Observe = Callable[[Part, Scored], None]  # is told of each part, with all that is known so far

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import crc32
 
 from service.predict.features import Matrices
+from service.predict.observed import Part
 from service.predict.predictor import Prediction, Predictor
-from service.predict.rows import Part, Rows
+from service.predict.rows import Rows
 from service.predictions.layout import Layout, Row
 from service.predictions.settings import (
     NAMES,
