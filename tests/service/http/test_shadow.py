@@ -155,7 +155,7 @@ def test_classes_are_compared_by_the_greatest_difference_of_a_probability(shadow
     figures: Any = type("Seen", (), {"compared": lambda self, *about: seen.append(about)})()
     shadow = Shadow(shadowed.shadow.version, figures)
     version: Any = type("Version", (), {})()
-    version.tag = "x:1"
+    version.tag, version.events = "x:1", shadowed.require_events()
     classes = type(task)(kind="multiclass", classes=("a", "b", "c"))
 
     def predictor(scores: list[list[float]]) -> Any:
