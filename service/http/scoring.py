@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
+from service.http.freshness import catch_up
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.explaining import UnexplainedError
@@ -43,7 +44,7 @@ async def score(
     """
     begun, events = perf_counter(), predictor.events
     if events is not None and events.stale():
-        await served.threads.run(served.limits.in_threads, events.refresh)
+        await catch_up(events)
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)

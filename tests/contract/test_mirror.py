@@ -105,10 +105,12 @@ ELSEWHERE = {
     # Objects of Python's face, tested where they are asked for.
     "sextant/*": "sextant/test_models.py",
     # A route and a response are tested by what the application answers.
+    "service/history/store": "service/history/test_log.py",
     "service/http/endpoint": "service/http/test_app.py",
     "service/http/figures": "service/http/test_shadow.py",
     "service/http/store": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",
+    "service/tables/sent": "service/history/test_events.py",
     # Tables of use cases that are trained.
     "dagster_project/examples/breast_cancer": "journeys/test_pipeline.py",
     "dagster_project/examples/diabetes": "journeys/test_tasks.py",
