@@ -61,6 +61,9 @@ lock: .venv/installed  ## Pin every package anew (pip-tools; torch without its l
 	$(BIN)/pip-compile --quiet --upgrade --extra boosters --extra dev --strip-extras --allow-unsafe \
 		--no-emit-index-url --no-emit-find-links --output-file requirements.lock pyproject.toml
 	sed -i -E 's/^(torch==[0-9.]+)\+cpu/\1/' requirements.lock
+	( $(BIN)/python -m resources.runtime; sed -n 's/^onnxruntime-gpu==/onnxruntime==/p' requirements.lock ) \
+		| $(BIN)/uv pip compile - --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
+		--constraint requirements.lock --output-file resources/runtime.lock
 
 clean:  ## Remove the environment and all state
 	rm -rf .venv .sextant .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info

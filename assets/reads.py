@@ -8,12 +8,14 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml.declaration.reads import Reads
+from ml.declaration.tables import SILENCE
 from ml.exported.model import COPIED
 from ml.tasks.transforms import applied
 
 NOTHING = Reads()
-# Of a table, where it comes from and what the audit wants of it are up to its snapshot alone.
-TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit"))
+_SILENCE = tuple(f"tables.*.{name}" for name in SILENCE)
+# Of a table, where it comes from and what the audit wants of it are up to its snapshot alone, silences to a service.
+TABLES = Reads(("tables",), without=("tables.*.source", "tables.*.audit", *_SILENCE))
 
 
 def _of_features(declared: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,16 +79,19 @@ EVALUATION = TABLES.and_also(
 )
 REPORT = Reads(
     ("description", "owners", "task", "objective", "metric", "tables", "examples", "evaluation", "gates", "production"),
-    without=("tables.*.source", "tables.*.audit"),
+    without=("tables.*.source", "tables.*.audit", *_SILENCE),
 )
 PRODUCTION_MODEL = REPORT
 SCORE = Reads(("score", "tables.*.sample"))
+BENTO = SCORE.and_also(Reads(("bento",)))
+ONLINE_STATE = SCORE.and_also(Reads(_SILENCE))
 
 
 def raw(table: str, examples: bool) -> Reads:
     """Return what the snapshot of a table is made by; that of the `examples` has times where features need them."""
     times = ("features.calendar", "examples.cutoff") if examples else ()
-    return Reads((("tables", table), "examples.table", *times))
+    without = tuple(("tables", table, name) for name in SILENCE)
+    return Reads((("tables", table), "examples.table", *times), without=without)
 
 
 def features(splits: Collection[str]) -> Reads:

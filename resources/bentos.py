@@ -10,9 +10,8 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +21,11 @@ import numpy as np
 from ml.base.files import scratch_folder, write_whole
 from ml.base.processes import PATIENCE_S, end_started, tied
 from resources.home import QUIET, home
+from resources.images import dockerfile
+from resources.runtime import requirements
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
-_RUNTIME = (
-    "bentoml duckdb httptools msgspec numpy onnxruntime-gpu prometheus-client pyarrow setuptools starlette uvloop"
-)
+REQUIREMENTS, DOCKERFILE = "requirements.txt", "Dockerfile.template"
 # Settings that only a running service reads.
 _OF_SERVICES = (
     "SEXTANT_API_KEYS",
@@ -82,20 +81,29 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         return folder / bento / "src" / "bundle"
 
     def build(
-        self, name: str, version: str, bundle: Mapping[str, bytes], labels: Mapping[str, str], tolerance: float
+        self,
+        name: str,
+        version: str,
+        bundle: Mapping[str, bytes],
+        labels: Mapping[str, str],
+        tolerance: float,
+        extras: Collection[str] = (),
     ) -> float:
         """Build a Bento, start it, replay `golden.json` of the bundle and put it in the store.
 
-        Returns the largest difference of a score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
+        It requires what its plan needs, and the `extras` of resources/runtime.py. Returns the largest difference of a
+        score. Raises BentoError, and stores nothing, if one exceeds `tolerance`.
         """
         self.folder().mkdir(parents=True, exist_ok=True)
-        with scratch_folder(self.folder()) as scratch:
-            context = scratch / "context"
+        # BentoML reads no file of a context with a hidden folder in its path, as .sextant is one
+        with scratch_folder(self.folder()) as scratch, scratch_folder() as context:
             shutil.copytree(SERVICE, context / "service", ignore=shutil.ignore_patterns("__pycache__"))
             (context / "bundle").mkdir()
             for file, content in bundle.items():
                 (context / "bundle" / file).write_bytes(content)
             store = scratch / "home"
+            (context / DOCKERFILE).write_text(dockerfile({**labels, "version": version}))
+            (context / REQUIREMENTS).write_text(requirements(bundle["plan.json"], extras).text())
             self._build(store, name, version, context, labels)
             golden = json.loads(bundle["golden.json"])
             with self.serve(f"{name}:{version}", store) as url:
@@ -133,10 +141,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
             "build_ctx": str(context),
             "labels": dict(labels),
             "include": ["service/**/*.py", "bundle/*"],
-            "python": {
-                "packages": [f"{package}=={installed(package)}" for package in _RUNTIME.split()],
-                "lock_packages": False,
-            },
+            "python": {"requirements_txt": REQUIREMENTS, "lock_packages": False},
+            "docker": {"dockerfile_template": DOCKERFILE, "base_image": "python"},  # which the template knows better
         }
         done = subprocess.run(
             tied([sys.executable, "-c", _BUILD]),
@@ -148,6 +154,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
         if done.returncode != 0:
             raise BentoError(f"bentoml could not build {name}:{version}: {done.stderr[-2000:]}")
+        packed = store / "bentos" / name / version / "env" / "python" / REQUIREMENTS
+        shutil.copyfile(context / REQUIREMENTS, packed)  # BentoML has added itself a second time, without a hash
 
     @contextmanager
     def serve(self, tag: str, store: Path | None = None) -> Iterator[str]:
@@ -180,6 +188,7 @@ def _environment(store: Path) -> dict[str, str]:
     # Nor are GPUs: a step that starts a Bento holds no lease of one.
     # And nobody else asks it, whose requests would be waited for at its end.
     own = {"BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": "", "SEXTANT_DRAIN_SECONDS": "0"}
+    own["SEXTANT_READY_IN_SILENCE"] = "1"  # what it will hear of, nobody tells it here
     return {**inherited, **QUIET, **own}
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from service.history.places import PAST_FOLDER, events_place
 from service.http.app import Application, describe, endpoints
-from service.http.connections import Watch, count_requests
+from service.http.connections import Watch, know_connections
 from service.http.drain import drain_on_sigterm
 from service.http.follower import follow
 from service.http.limits import Limits, read_workers
@@ -56,7 +56,7 @@ class Lean(bentoml.Service):  # type: ignore[misc]
         os.environ.pop("PROMETHEUS_MULTIPROC_DIR", None)  # BentoML's, which prometheus_client would write to
         if folder := os.environ.get(METRICS_FOLDER):
             served.metrics_folder = Path(folder)
-        count_requests(served.work)
+        know_connections()
         return Application(served, super().to_asgi(is_main))
 
 

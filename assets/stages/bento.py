@@ -36,7 +36,7 @@ def bento(case: Case) -> dg.AssetsDefinition:
         "bento",
         stage="production",
         kinds={"bentoml"},
-        reads=reads.SCORE,
+        reads=reads.BENTO,
         ins=ins,
         usable=still_there,
         code=["service.service", "resources.bentos"],
@@ -68,7 +68,10 @@ def bento(case: Case) -> dg.AssetsDefinition:
             "coordinates": step.coordinates.id,
             "model_coordinates": production_model.coordinates,
         }
-        difference = step.bentos.build(step.case.name, version, bundle, labels, TOLERANCE * unit)
+        if commit := step.coordinates.code["commit"]:
+            labels["commit"] = commit + ("-dirty" if step.coordinates.code["dirty"] else "")
+        extras = step.case.spec.bento.extras
+        difference = step.bentos.build(step.case.name, version, bundle, labels, TOLERANCE * unit, extras)
         step.tracking.registry(step.case.name).complete(production_model.version, bundle)
         step.metrics({"largest difference to the batch path": difference})
         size = sum(map(len, bundle.values()))

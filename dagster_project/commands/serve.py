@@ -57,7 +57,10 @@ def serve(
     if events is not None:
         settings["SEXTANT_EVENTS"] = _kept(events)
     if follow:
-        settings["SEXTANT_FOLLOW"] = os.environ.get("SEXTANT_FOLLOW") or str(FOLLOW_S)
+        seconds = os.environ.get("SEXTANT_FOLLOW", "")
+        settings["SEXTANT_FOLLOW"] = str(FOLLOW_S) if seconds in ("", "0") else seconds
+    if tag is not None:
+        settings["SEXTANT_FOLLOW"] = ""
     _require_free(host, port)
     os.environ.update(settings)
     command = [sys.executable, "-m", "bentoml", "serve", served, "--host", host, "--port", str(port)]

@@ -20,6 +20,7 @@ from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
+SILENCE = ("heard_within", "not_ready_after", "timezone")  # what is said of a service's history, and decides no feature
 _CUTOFF = re.compile(r'^\s*(\w+|"(?:[^"]|"")+")\s*(?:-\s*([1-9]\d*[smhd])\s*)?$')
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ml.base.expressions import function_of, row_sql, tables_of
 from ml.declaration import derived
 from ml.declaration.audit import Audit
+from ml.declaration.bento import BentoPlan
 from ml.declaration.catalogue import families_for
 from ml.declaration.evaluation import EvaluationPlan
 from ml.declaration.features import Features
@@ -111,6 +112,11 @@ class UseCaseSpec(Part):
         default_factory=Production, description="How a candidate that passed its gates becomes the champion."
     )
     score: Score = Field(default_factory=Score, description="The rows of the batch predictions.")
+    bento: BentoPlan = Field(
+        default_factory=BentoPlan,
+        exclude_if=lambda bento: not bento.extras,  # so that what declares none is recorded as ever
+        description="What the Bento's environment holds besides what its model needs.",
+    )
     tracking: TrackingPlan = Field(default_factory=TrackingPlan, description="What else is logged to MLflow.")
     retrain: Retrain = Field(default_factory=Retrain, description="When the retrain job starts by itself.")
     reuse: Literal["always", "never"] = Field(

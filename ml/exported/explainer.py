@@ -1,4 +1,4 @@
-"""What an exported model carries to be explained by: rows of training, and its answer as a sum, if it is one."""
+"""The explainer that an exported model carries: rows of training, and its answer as a sum, if it is one."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from ml.base.hashing import hash_bytes
 from ml.declaration.reads import Reads, view
+from ml.declaration.tables import SILENCE
 from ml.declaration.use_case import UseCaseSpec
 from ml.exported.identity import answers_of
 from ml.exported.onnx import PARITY, predict, session, task_in
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 # from, and nothing of where tables come from and what they must be like.
 COPIED = Reads(
     ("task", "seed", "tables", "relationships", "examples", "features"),
-    without=("tables.*.source", "tables.*.audit", "features.selection"),
+    without=("tables.*.source", "tables.*.audit", "features.selection", *(f"tables.*.{name}" for name in SILENCE)),
 )
 # Of that, what a record and a row of a batch are read by, beside the definitions of its features.
 SERVED = Reads(
@@ -137,7 +138,7 @@ class ExportedModel:
 
     @property
     def decided(self) -> tuple[tuple[float, ...], float | None]:
-        """What is said beside its answers: the thresholds of decisions, and half of the width of an interval."""
+        """The thresholds of decisions, and half of the width of an interval, that its answers come with."""
         return self.thresholds, self.half_width
 
     @property

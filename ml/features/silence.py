@@ -17,7 +17,9 @@ from ml.declaration.part import duration
 from ml.declaration.tables import Table
 from service.plan import parts
 
-QUANTILE = 0.999  # of the rows, the share before which the silence was usual
+QUANTILE = (
+    0.99  # of the rows, the share before which the silence was usual; days of an outage are no more than the rest
+)
 MARGIN = 2.0  # times what was usual; rows may be late on their way
 LEAST_S = 600.0
 SECOND_US = 1_000_000
@@ -41,14 +43,17 @@ def sources(
     first = _microseconds(cutoffs).min()
     for name, time, file in files:
         table, times = declared[name], np.unique(microseconds(tables[name][time].drop_null()))
+        limits = _seconds(table.heard_within), _seconds(table.not_ready_after)
+        learned = usual_silence(times, usual)
         before = times[times <= first][-1:]
         source = parts.Source(
             table=name,
             time=time,
             file=file,
             before=pd.Timestamp(before[0], unit="us").to_pydatetime() if len(before) else None,
-            within_s=_seconds(table.heard_within) or usual_silence(times, usual),
-            not_ready_after_s=_seconds(table.not_ready_after),
+            # what ends the readiness is no usual silence, whatever was
+            within_s=limits[0] or min((limit for limit in (learned, limits[1]) if limit is not None), default=None),
+            not_ready_after_s=limits[1],
             timezone=table.timezone or "UTC",
         )
         described.setdefault((name, time), source)

@@ -1,4 +1,4 @@
-"""What a model carries to be explained by: rows that stand in for what is unknown, and its answer as a sum.
+"""The document that explains a model: rows that stand in for what is unknown, and its answer as a sum.
 
 `ml.exported.explainer` writes it into the model and the service reads it, both by the structs of this module.
 """

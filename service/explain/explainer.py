@@ -7,6 +7,7 @@ Shapley values of one game: features that are unknown have the values of rows of
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from math import isfinite
 from typing import Literal
 
 import msgspec
@@ -24,7 +25,7 @@ Run = Callable[[Matrix], Floats]  # the answers to encoded rows, [n_rows] or [n_
 
 
 class Contribution(msgspec.Struct, frozen=True):
-    """What a feature adds to a sum, and its value."""
+    """A feature, its value, and the number that it adds to a sum."""
 
     feature: str
     value: float | str | None
@@ -108,10 +109,10 @@ class Explainer:
         """
         terms = self._sums[place if len(self._sums) > 1 else 0]
         of_class = msgspec.UNSET if name is None else name
-        if terms is not None:
-            output = 0 if len(self._sums) > 1 else place
-            base, added = terms.mean(output), terms.shapley(x, output, deadline)
-            score, rows = float(terms.values(x[None], output)[0]), len(self._background)
+        output = 0 if len(self._sums) > 1 else place
+        # The sum of an infinite value may be infinite, where a probability is not.
+        if terms is not None and isfinite(score := float(terms.values(x[None], output)[0])):
+            base, added, rows = terms.mean(output), terms.shapley(x, output, deadline), len(self._background)
             return Explanation("exact", terms.space, base, score, self._named(values, added), rows, of_class=of_class)
         drawn, score, rows = self._scores_of_drawn()[:, place], float(scores[place]), len(self._drawn)
 

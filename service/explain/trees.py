@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from math import comb
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,49 +60,43 @@ class GrownTrees:
         roots, numbers = self._of(output)
         X, words = np.concatenate([x[None], background]), -(-players // 64)
         total = np.zeros(players)
-        start = np.tile(np.arange(1, len(X)), len(roots))
+        start = np.tile(np.arange(1, len(X), dtype=np.int32), len(roots))
         nobody = np.zeros((len(start), words), np.uint64)
         waiting = [(np.repeat(roots, len(background)), start, nobody, nobody)]
         while waiting:
             check_time(deadline)
             paths = waiting.pop()
-            if (count := len(paths[0])) > MOST_PATHS:
-                waiting += [_taken(paths, part) for part in (slice(count // 2), slice(count // 2, count))]
+            if len(paths[0]) > MOST_PATHS:
+                waiting += zip(*(np.array_split(part, 2) for part in paths), strict=True)
                 continue
             ended = self._leaf[paths[0]]
-            leaves, _, with_x, with_z = _taken(paths, ended)
+            leaves, _, with_x, with_z = _taken(paths, np.flatnonzero(ended))
             _share(total, numbers[self._yes[leaves]], with_x, with_z)
             if not ended.all():
-                waiting.append(self._further(X, *_taken(paths, ~ended)))
+                waiting.append(self._further(X, _taken(paths, np.flatnonzero(~ended))))
         return total / len(background)
 
-    def _further(
-        self,
-        X: Matrix,
-        nodes: NDArray[np.int32],
-        rows: NDArray[np.int64],
-        with_x: NDArray[np.uint64],
-        with_z: NDArray[np.uint64],
-    ) -> Paths:
-        """Return paths one node on: two of one where the rows part, and their player is with neither of them yet."""
+    def _further(self, X: Matrix, paths: Paths) -> Paths:
+        """Return paths one node on: two of one where a player who is with neither row parts them. It changes them."""
+        nodes, rows, with_x, with_z = paths
         x_yes, z_yes = self._goes_yes(X, np.zeros_like(rows), nodes), self._goes_yes(X, rows, nodes)
-        player, every = self._player[nodes], np.arange(len(nodes))
+        after_x, after_z = (np.where(yes, self._yes[nodes], self._no[nodes]) for yes in (x_yes, z_yes))
+        parting = np.flatnonzero(x_yes != z_yes)
+        player = self._player[nodes[parting]]
         word, bit = player // 64, np.uint64(1) << (player % 64).astype(np.uint64)
-        part = x_yes != z_yes
-        after_x = ~(part & (with_z[every, word] & bit > 0))
-        after_z = part & ~(with_x[every, word] & bit > 0)
-        joining_x, joining_z = with_x.copy(), with_z.copy()
-        joining_x[every, word] |= np.where(part, bit, np.uint64(0))
-        joining_z[every, word] |= np.where(part, bit, np.uint64(0))
-        yes, no = self._yes[nodes], self._no[nodes]
-        return (
-            np.concatenate([np.where(x_yes, yes, no)[after_x], np.where(z_yes, yes, no)[after_z]]),
-            np.concatenate([rows[after_x], rows[after_z]]),
-            np.concatenate([joining_x[after_x], with_x[after_z]]),
-            np.concatenate([with_z[after_x], joining_z[after_z]]),
-        )
+        is_with_x, is_with_z = (side[parting, word] & bit > 0 for side in (with_x, with_z))
+        following = parting[is_with_z]
+        after_x[following] = after_z[following]
+        fresh = ~(is_with_x | is_with_z)
+        two, word, bit = parting[fresh], word[fresh], bit[fresh]
+        other_x, other_z = with_x[two], with_z[two]
+        with_x[two, word] |= bit
+        other_z[np.arange(len(two)), word] |= bit
+        grown = ((after_x, after_z[two]), (rows, rows[two]), (with_x, other_x), (with_z, other_z))
+        more, of_rows, of_x, of_z = (np.concatenate(pair) for pair in grown)
+        return more, of_rows, of_x, of_z
 
-    def _goes_yes(self, X: Matrix, rows: NDArray[np.int64], nodes: NDArray[np.int32]) -> NDArray[np.bool_]:
+    def _goes_yes(self, X: Matrix, rows: NDArray[Any], nodes: NDArray[np.int32]) -> NDArray[np.bool_]:
         """Return which rows go to `yes` at nodes that are splits."""
         values = X[rows, self._feature[nodes]]
         yes = values <= self._at[nodes]
@@ -128,12 +123,12 @@ class GrownTrees:
         return self._roots[np.logical_or.reduceat(adding, self._roots)], numbers.astype(np.float64)
 
 
-Paths = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.uint64], NDArray[np.uint64]]
+Paths = tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.uint64], NDArray[np.uint64]]
 
 
-def _taken(paths: Paths, which: NDArray[np.bool_] | slice) -> Paths:
+def _taken(paths: Paths, which: NDArray[np.int64]) -> Paths:
     nodes, rows, with_x, with_z = paths
-    return nodes[which], rows[which], with_x[which], with_z[which]
+    return nodes[which], rows[which], with_x.take(which, axis=0), with_z.take(which, axis=0)
 
 
 def _share(total: Floats, numbers: Floats, with_x: NDArray[np.uint64], with_z: NDArray[np.uint64]) -> None:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError
 from service.plan.parts import Source
 from service.records.keys import time_text
-from service.records.reader import MICROSECOND, SECOND_US, Record, to_us
+from service.records.reader import EPOCH, MICROSECOND, SECOND_US, Record, to_us
 from service.tables.files import microseconds, read_columns
 
 
@@ -44,9 +44,12 @@ class Heard:
         return cls(source, gap_us, array("q", runs[0]), array("q", runs[1]))
 
     @property
-    def newest_us(self) -> int | None:
-        """The newest time of all; None: nothing has been heard."""
-        return self.lasts[-1] if self.lasts else None
+    def newest_seconds(self) -> float | None:
+        """The newest time of all as Unix time, by the clock of the source; None: nothing has been heard."""
+        if not self.lasts:
+            return None
+        newest = EPOCH + self.lasts[-1] * MICROSECOND
+        return newest.replace(tzinfo=zone_of(self.source)).timestamp()
 
     @property
     def usual(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress, groupby
@@ -107,6 +108,10 @@ class Histories:
             times = sent[file].table[heard[file].source.time].drop_null()
             heard[file] = heard[file].with_times(microseconds(times))
         return Change(State(windows, tables, lookups, heard), files, set())
+
+    def refusal(self, now: dt.datetime) -> str | None:
+        """Return why nobody should be answered at a time, which has a zone: nothing of a source was heard too long."""
+        return next(filter(None, (heard.refusal(now) for heard in self.state.heard.values())), None)
 
     def change(self, arrivals: Sequence[Arrivals], last: Change | None = None) -> Change:
         """Return the state with some arrivals: each replaces the event of its name, or takes it out.

@@ -20,9 +20,14 @@ ORIGINS, OPEN_METRICS = "SEXTANT_CORS_ORIGINS", "SEXTANT_OPEN_METRICS"
 FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 ASKED_WITH = ["authorization", "x-api-key", "x-request-id", "traceparent", "tracestate"]
 ANSWERED_WITH = ["x-sextant-model", "x-sextant-coordinates", "x-request-id", "retry-after"]
+ASK = "it takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
+REFUSED = {
+    "description": "There is no API key with it, or none of those that may ask",
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}, "example": {"error": ASK}}},
 }
 
 
@@ -52,8 +57,7 @@ class Access:
         if self.keys is None or path in open_paths or (self.open_metrics and path == "/metrics"):
             return None
         if not self.keys.allow(scope["headers"]):
-            message = "it takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
-            raise HTTPException(401, message, {"www-authenticate": 'Bearer realm="sextant"'})
+            raise HTTPException(401, ASK, {"www-authenticate": 'Bearer realm="sextant"'})
         return None
 
     def _preflight(self, scope: Scope) -> Response | None:
@@ -80,9 +84,10 @@ class Access:
         if self.keys is None:
             return document
         free = {*open_paths, "/metrics"} if self.open_metrics else open_paths
-        refused = {**document["paths"]["/"]["get"]["responses"]["500"], "description": "There is no such API key"}
         paths = {
-            path: operations if path in free else {method: _secured(o, refused) for method, o in operations.items()}
+            path: operations
+            if path in free
+            else {method: _secured(operation) for method, operation in operations.items()}
             for path, operations in document["paths"].items()
         }
         return {**document, "paths": paths, "components": {**document["components"], "securitySchemes": SCHEMES}}
@@ -103,9 +108,9 @@ def _is_origin(text: str) -> bool:
     return parts.scheme in ("http", "https") and bool(parts.netloc) and text == f"{parts.scheme}://{parts.netloc}"
 
 
-def _secured(operation: dict[str, Any], refused: dict[str, Any]) -> dict[str, Any]:
+def _secured(operation: dict[str, Any]) -> dict[str, Any]:
     security: list[dict[str, list[str]]] = [{name: []} for name in SCHEMES]
-    return {**operation, "security": security, "responses": {**operation["responses"], "401": refused}}
+    return {**operation, "security": security, "responses": {**operation["responses"], "401": REFUSED}}
 
 
 async def _never(*_: Any) -> None:

@@ -40,7 +40,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         return served.metrics.page(served.state())
 
     async def readyz(_: Request) -> Response:
-        reason = served.why_not_ready()
+        reason = served.not_ready
         return answer({"ready": True}) if reason is None else refuse(503, reason)
 
     text = {"text/plain": ["Text"]}
@@ -58,11 +58,15 @@ def endpoints(served: Served) -> list[Endpoint]:
             "example": predictor.example,
         }
 
-    def described() -> dict[str, Any]:
-        document = describe(served.require_predictor(), served.limits, listed)
+    async def described(request: Request) -> Response:
+        content = describe(served.require_predictor(), served.limits, listed)
         if served.split is not None:
-            document = served.split.described(document)
-        return document if served.access is None else served.access.described(document, open_paths(listed))
+            content = served.split.described(content)
+        if served.access is not None:
+            content = served.access.described(content, open_paths(listed))
+        if prefix := request.scope.get("root_path"):
+            content["servers"] = [{"url": prefix}]
+        return await document(lambda: content)(request)
 
     listed = [
         *(endpoint for protocol in PROTOCOLS for endpoint in protocol.endpoints(served)),
@@ -70,7 +74,7 @@ def endpoints(served: Served) -> list[Endpoint]:
         Endpoint("GET", "/livez", "the same, by the name that BentoML gives it", alive, open=True),
         Endpoint("GET", "/readyz", "200 once the model is loaded and answers its golden records", readyz, open=True),
         Endpoint("GET", "/metrics", "requests by route, records and warnings, for Prometheus", metrics, answers=text),
-        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", document(described)),
+        Endpoint("GET", "/openapi.json", "all of this in OpenAPI 3.1", described),
         *page.endpoints(),
         Endpoint("GET", "/", "this page", document(index)),
     ]
@@ -88,6 +92,7 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         thresholds=model.thresholds,
         interval=model.interval,
         no_interval=model.no_interval,
+        explained=model.is_explained,
         usual=model.usual,
         example=predictor.example,
     )
@@ -118,8 +123,8 @@ class Application:
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
         served, work = self.served, self.served.work
-        if AHEAD not in scope:  # by a server that does not count
-            scope[AHEAD], work.count = work.count, work.count + 1
+        ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
+        work.count += 1
         scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
         age: list[tuple[bytes, bytes]] = []
         try:
@@ -128,8 +133,8 @@ class Application:
                 if served.remote is not None:
                     age = await freshen(served.remote, scope)
                 endpoint = self._endpoint(path, scope["method"])
-                if endpoint.takes and scope[AHEAD] >= served.limits.concurrent:
-                    raise HTTPException(429, f"{scope[AHEAD]} requests are in work; send it again later")
+                if endpoint.takes and ahead >= served.limits.concurrent:
+                    raise HTTPException(429, f"{ahead} requests are in work; send it again later")
                 response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
             return logger.info("%s %s: the client went away", scope["method"], path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, ClassVar
 
 import uvicorn.config
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from service.http.capacity import AHEAD, Work
@@ -16,13 +18,13 @@ LOOK_AFTER_S = 1.0
 
 
 class Connection(HttpToolsProtocol):
-    """A connection that is known by `open`, and whose requests are counted in `work` from when they have come.
+    """A connection that is known by `open`, and whose requests are counted from when they have come.
 
     The application alone would not see those that wait for their turn, for it answers most in one go.
     """
 
     open: ClassVar[set[Connection]] = set()
-    work: ClassVar[Work] = Work()
+    in_work: ClassVar[Work] = Work()  # of all connections
 
     def connection_made(self, transport: Any) -> None:
         """Begin, as uvicorn does."""
@@ -35,9 +37,9 @@ class Connection(HttpToolsProtocol):
         self.open.discard(self)
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
-        cycle.scope[AHEAD] = self.work.count
-        self.work.count += 1
-        super()._start_asgi_task(cycle, app)
+        cycle.scope[AHEAD] = self.in_work.count
+        self.in_work.count += 1
+        super()._start_asgi_task(cycle, partial(_answer, app, self.in_work))
 
     @property
     def waits(self) -> bool:
@@ -47,6 +49,13 @@ class Connection(HttpToolsProtocol):
         """
         idle = self.timeout_keep_alive_task is not None and not self.transport.is_closing()
         return (self.cycle is None or self.cycle.response_started) and not idle
+
+
+async def _answer(app: ASGIApp, in_work: Work, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await app(scope, receive, send)
+    finally:
+        in_work.count -= 1
 
 
 class Watch:
@@ -78,7 +87,6 @@ class Watch:
         look()
 
 
-def count_requests(work: Work) -> None:
-    """Let the server that is about to start make connections of this kind, and count their requests in `work`."""
-    Connection.work = work
+def know_connections() -> None:
+    """Let the server that is about to start in this process make connections of this kind."""
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{Connection.__module__}:{Connection.__qualname__}"

@@ -22,6 +22,9 @@ logger = logging.getLogger("bentoml.sextant")
 LAST_S = 1.0  # for requests over connections that were made before the end, as long as a first packet is not repeated
 KEPT_OPEN_S = 1.0
 SO_ATTACH_FILTER, SO_DETACH_FILTER = 26, 27  # of Linux, where alone sockets are found
+IP_MINTTL, IPV6_MINHOPCOUNT = 21, 73
+ALL_HOPS, ANY_HOPS = 255, 0  # that a packet has left: systems send theirs with 64 or 128
+LOOK_S = 0.05
 # Of the packets that open a connection only the first has no ACK: byte 13 of a TCP header are its flags.
 _DROP_FIRST_PACKETS = b"".join(
     struct.pack("HBBI", *instruction)
@@ -59,8 +62,11 @@ def _keep_open(served: Served, loop: asyncio.AbstractEventLoop) -> None:
     """Take new connections again, every second: another worker may have ended alone, and closed the door for all."""
     if not served.draining:
         for listener in listeners():
-            with listener, suppress(OSError):  # there is no filter, as a rule
-                listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+            with listener:
+                with suppress(OSError):  # there is no filter, as a rule
+                    listener.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+                with suppress(OSError):
+                    _want_hops(listener, ANY_HOPS)
         loop.call_later(KEPT_OPEN_S, _keep_open, served, loop)
 
 
@@ -73,7 +79,11 @@ async def _drain(seconds: float, end: Handler, number: int) -> None:
     for listener in listeners():
         with listener:
             _take_no_more(listener)
-    await asyncio.sleep(LAST_S)
+    for _ in range(round(LAST_S / LOOK_S)):
+        await asyncio.sleep(LOOK_S)
+        for connection in connections():
+            with connection, suppress(OSError):
+                _want_hops(connection, ANY_HOPS)  # made in that very moment, it has what the listener wants
     end(number, None)
 
 
@@ -86,25 +96,41 @@ def _take_no_more(listener: socket.socket) -> None:
     program = struct.pack("HL", len(_DROP_FIRST_PACKETS) // 8, ctypes.addressof(code))
     try:
         listener.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
-    except OSError as error:
-        logger.warning("connections of the last moment may be reset: %s", error)
+    except OSError:  # not everybody may filter everywhere
+        try:
+            _want_hops(listener, ALL_HOPS)
+        except OSError as error:
+            logger.warning("connections of the last moment may be reset: %s", error)
+
+
+def _want_hops(connection: socket.socket, least: int) -> None:
+    """Let the kernel drop packets to a socket that have fewer hops left."""
+    connection.setsockopt(socket.IPPROTO_IP, IP_MINTTL, least)
+    if connection.family == socket.AF_INET6:
+        connection.setsockopt(socket.IPPROTO_IPV6, IPV6_MINHOPCOUNT, least)
 
 
 def listeners() -> list[socket.socket]:
     """Return the sockets of this process that take connections, each as a copy."""
+    return _sockets(taking=True)
+
+
+def connections() -> list[socket.socket]:
+    """Return the other sockets of this process, each as a copy."""
+    return _sockets(taking=False)
+
+
+def _sockets(taking: bool) -> list[socket.socket]:
     folder = "/proc/self/fd"
-    handles = map(int, os.listdir(folder) if os.path.isdir(folder) else [])
-    return [socket.socket(fileno=os.dup(handle)) for handle in list(filter(_listens, handles))]
-
-
-def _listens(handle: int) -> bool:
-    try:
-        if not stat.S_ISSOCK(os.fstat(handle).st_mode):
-            return False
-        known = socket.socket(fileno=handle)
-    except OSError:
-        return False  # it is closed by now, as that of the listing itself
-    try:
-        return bool(known.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    finally:
-        known.detach()
+    copies = list[socket.socket]()
+    for handle in map(int, os.listdir(folder) if os.path.isdir(folder) else []):
+        with suppress(OSError):  # it is closed by now, as that of the listing itself
+            if stat.S_ISSOCK(os.fstat(handle).st_mode):
+                copies.append(socket.socket(fileno=os.dup(handle)))
+    chosen = list[socket.socket]()
+    for copy in copies:
+        if bool(copy.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN)) is taking:
+            chosen.append(copy)
+        else:
+            copy.close()
+    return chosen

@@ -29,7 +29,7 @@ class Figures:
         )
         self._compared = Counter(
             "sextant_shadow_records",
-            "Records of a shadow: same, score or decision differs, refused by it, or dropped as it lags behind",
+            "Records of a shadow: same, another score or decision, refused, failed, or dropped as it lags behind",
             ["model", "outcome"],
             registry=None,
         )

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import gc
 import logging
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
+from service.http.bentos import Bentos, bentos_of
 from service.http.served import Served
-from service.http.store import Store, store_of
 
 logger = logging.getLogger("bentoml.sextant")
 
 
 class Follower:
-    """Looks at what `latest` of a store names, and lets a process serve it once it has answered as it should.
+    """Looks at what `latest` names, and lets a process serve it once it has answered as it should.
 
     One that cannot be served leaves the version that is there, and is not tried again until `latest` is written.
     """
 
-    def __init__(self, served: Served, store: Store, seconds: float) -> None:
-        self._served, self._store, self._seconds = served, store, seconds
+    def __init__(self, served: Served, bentos: Bentos, seconds: float) -> None:
+        self._served, self._bentos, self._seconds = served, bentos, seconds
         self._stamp: object = None
         self._ended = Event()
 
@@ -34,14 +35,14 @@ class Follower:
 
     def look(self) -> None:
         """Serve what `latest` names, if it has been written since the last look."""
-        if (stamp := self._store.stamp()) == self._stamp:
+        if (stamp := self._bentos.stamp()) == self._stamp:
             return
-        self._stamp, tag, served = stamp, self._store.latest(), self._served
+        self._stamp, tag, served = stamp, self._bentos.latest(), self._served
         if tag is None or (served.version is not None and served.version.tag == tag):
             served.refused = None
             return
         try:
-            version = self._store.load(tag)
+            version = self._bentos.load(tag)
         except Exception as error:  # whatever is wrong with it, the version that is there goes on
             served.refused = tag
             logger.error("%s is not served: %s", tag, error, exc_info=not isinstance(error, ValueError))
@@ -55,12 +56,13 @@ class Follower:
             self.look()
 
 
-def follow(served: Served, bundle: Path, place: str | Path | None) -> Follower | None:
+def follow(served: Served, bundle: Path, place: str | Path | None = None) -> Follower | None:
     """Follow the champion where the settings say so; serve it at once, where another bundle was started with."""
     if served.rollout is None or not served.rollout.follow:
         return None
     use_case = served.version.predictor.plan.use_case if served.version is not None else ""
-    follower = Follower(served, store_of(bundle, use_case, place), served.rollout.follow)
+    bentos = bentos_of(bundle, use_case, partial(served.open, place=place))
+    follower = Follower(served, bentos, served.rollout.follow)
     follower.look()
     follower.begin()
     return follower

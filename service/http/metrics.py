@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
+
+from service.history.heard import Heard
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -124,10 +126,12 @@ class Shared:
 
 
 class State:
-    """The state of a process at the moment: whether it is ready, and the model that it has."""
+    """The state of a process at the moment: whether it is ready, the model that it has, and what it has heard."""
 
-    def __init__(self, ready: bool, model: dict[str, str], refused: bool | None = None) -> None:
-        self.ready, self.model = ready, model
+    def __init__(
+        self, ready: bool, model: dict[str, str], refused: bool | None = None, heard: Iterable[Heard] = ()
+    ) -> None:
+        self.ready, self.model, self.heard = ready, model, heard
         self.refused = refused  # what the use case was promoted to; None: this process follows nobody
 
     def collect(self) -> Iterator[Metric]:
@@ -142,3 +146,18 @@ class State:
         if self.refused is not None:
             described = "Whether the champion could not be served, and another version still is"
             yield GaugeMetricFamily("sextant_champion_refused", described, value=float(self.refused))
+        yield from self._heard()
+
+    def _heard(self) -> Iterator[Metric]:
+        from prometheus_client.core import GaugeMetricFamily
+
+        labels = ["table", "time"]
+        newest = GaugeMetricFamily("sextant_history_newest_seconds", "The newest time heard of", labels=labels)
+        usual = GaugeMetricFamily("sextant_history_usual_seconds", "The longest silence that is usual", labels=labels)
+        for heard in self.heard:
+            values = [heard.source.table, heard.source.time]
+            if (seconds := heard.newest_seconds) is not None:
+                newest.add_metric(values, seconds)
+            if heard.source.within_s is not None:
+                usual.add_metric(values, heard.source.within_s)
+        yield from (newest, usual)

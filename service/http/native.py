@@ -99,7 +99,7 @@ async def _predict(served: Served, request: Request) -> Response:
 async def _answer(served: Served, version: Version, batch: Batch, deadline: float, *, explain: bool) -> dict[str, Any]:
     """Return what a version answers to the records of a request."""
     predictor = version.predictor
-    prediction = await score(served, predictor, batch.records, deadline, single=batch.single, explain=explain)
+    prediction = await score(served, version, batch.records, deadline, single=batch.single, explain=explain)
     task, model = predictor.plan.task, predictor.model
     about: dict[str, Any] = {"model": predictor.name, "coordinates": predictor.id}
     if batch.single:

@@ -38,13 +38,17 @@ def openapi(
     thresholds: Sequence[float] = (),
     interval: Interval | None = None,
     no_interval: str = "",
+    explained: bool = True,
     usual: Mapping[str, UsualColumn] | None = None,
     example: Mapping[str, Any] | None = None,
 ) -> Schema:
-    """Return the document; `usual` and `example` describe the columns of a record."""
+    """Return the document; `usual` and `example` describe the columns of a record.
+
+    A model that is not `explained` says so where it is asked to be.
+    """
     paths: dict[str, Any] = {}
     for endpoint in filter(lambda endpoint: endpoint.group, endpoints):
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint)
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _operation(endpoint, explained)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -70,14 +74,15 @@ def openapi(
     }
 
 
-def _operation(endpoint: Endpoint) -> Schema:
+def _operation(endpoint: Endpoint, explained: bool) -> Schema:
     identifier = endpoint.title.replace(" /", "_").rstrip("_").lower()
     described: Schema = {"summary": endpoint.purpose, "operationId": identifier, "tags": [endpoint.group]}
     answered = _body("The answer", _media(endpoint.answers))
     if endpoint.path == "/metrics":
         return {**described, "responses": {"200": answered}}
-    if endpoint.query:
-        described["parameters"] = [{"name": name, "in": "query", **about} for name, about in endpoint.query.items()]
+    query = {name: about for name, about in endpoint.query.items() if explained or name != "explain"}
+    if query:
+        described["parameters"] = [{"name": name, "in": "query", **about} for name, about in query.items()]
     errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
     if not endpoint.takes:
         return {**described, "responses": {"200": answered, **errors}}
@@ -87,9 +92,10 @@ def _operation(endpoint: Endpoint) -> Schema:
         "413": _error_body("The body or the list in it is too long"),
         "415": _error_body("Another content type than application/json, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
+        "429": _error_body("More requests are in work than may be; it was not begun"),
     }
-    if "explain" in endpoint.query:
-        errors["501"] = _error_body("Answers of this model cannot be explained")
+    if query != endpoint.query:
+        errors["501"] = _error_body("With explain=true: answers of this model cannot be explained")
     return {
         **described,
         "requestBody": {"required": True, "content": _media(endpoint.takes)},

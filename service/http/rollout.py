@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from service.http.bentos import Bentos, RefusedError
 from service.http.limits import SettingError
-from service.http.store import RefusedError, Store
 from service.http.version import Version
 from service.predict.predictor import Predictor
 
@@ -53,12 +53,15 @@ class Split:
 
     def __init__(self, challenger: Version, share: float) -> None:
         self.challenger = challenger
+        self._key = sorted(challenger.predictor.plan.key)
         self._salt = (challenger.tag or "").encode()  # the next challenger has other keys to answer for
         self._below = int(share * 2**64)
 
     def takes(self, record: Any) -> bool:
         """Check that the challenger answers for a record."""
-        digest = blake2b(canonical(record), digest_size=8, key=self._salt[:64]).digest()
+        named = [record.get(column) for column in self._key] if isinstance(record, dict) else []
+        said = record if not named or None in named else named
+        digest = blake2b(canonical(said), digest_size=8, key=self._salt[:64]).digest()
         return int.from_bytes(digest, "big") < self._below
 
     def groups(self, champion: Version, records: Sequence[Any]) -> list[tuple[Version, list[int]]]:
@@ -83,10 +86,10 @@ def _or_list(schema: dict[str, Any]) -> dict[str, Any]:
     return schema if schema.get("type") == "array" else {"anyOf": [schema, {"type": "array", "items": schema}]}
 
 
-def load_beside(store: Store, tag: str, setting: str, champion: Version) -> Version:
+def load_beside(bentos: Bentos, tag: str, setting: str, champion: Version) -> Version:
     """Load a Bento that answers beside the champion; raises SettingError where it cannot."""
     try:
-        version = store.load(tag)
+        version = bentos.load(tag)
     except RefusedError as error:
         raise SettingError(f"{setting}: {error}") from None
     if not alike(version, champion):
@@ -101,7 +104,8 @@ def alike(version: Version, other: Version) -> bool:
 
 def _words(predictor: Predictor) -> tuple[Any, ...]:
     plan = predictor.plan
-    return plan.record, plan.required, plan.task, len(predictor.thresholds)
+    decided = len(predictor.thresholds), predictor.model.interval is None
+    return plan.record, plan.required, plan.key, plan.task, decided
 
 
 def interleave(parts: Sequence[tuple[list[int], Mapping[str, Any]]]) -> dict[str, Any]:

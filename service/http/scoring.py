@@ -15,9 +15,10 @@ from service.http.capacity import OverloadedError
 from service.http.freshness import catch_up
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
-from service.predict.predictor import Prediction, Predictor
+from service.predict.predictor import Prediction
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -31,7 +32,7 @@ REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, Unexplain
 
 async def score(
     served: Served,
-    predictor: Predictor,
+    version: Version,
     records: Sequence[Any],
     deadline: float,
     *,
@@ -42,7 +43,8 @@ async def score(
 
     All events that were accepted before the request came are taken in first, and if that fails its answer says so.
     """
-    begun, events = perf_counter(), predictor.events
+    begun, predictor = perf_counter(), version.predictor
+    events = predictor.events
     if events is not None and events.stale():
         await catch_up(events)
     if explain:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import logging
 import os
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from starlette.exceptions import HTTPException
@@ -12,6 +13,7 @@ from starlette.exceptions import HTTPException
 from service.history.events import Events
 from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
+from service.http.bentos import bentos_of
 from service.http.capacity import Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
@@ -19,7 +21,6 @@ from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
 from service.http.shadow import Shadow
-from service.http.store import Store, store_of
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
@@ -31,11 +32,13 @@ class Served:
     """The version of this process, once it is loaded; `not_ready` says why requests should go elsewhere.
 
     A request takes the version once, at its beginning: another one may take its place while the request is answered.
+    Where $SEXTANT_READY_IN_SILENCE is set, to have heard nothing for long makes nothing not ready.
     """
 
     def __init__(self) -> None:
         self.version: Version | None = None
-        self.not_ready: str | None = "the model is being loaded"
+        self.not_ready = "the model is being loaded"
+        self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
         self.work, self.threads = Work(), Threads()
@@ -47,12 +50,28 @@ class Served:
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
 
+    @property
+    def not_ready(self) -> str | None:
+        """Why requests should go elsewhere; None: they may come."""
+        if self._not_ready is not None or self.version is None:
+            return self._not_ready
+        silence = None if self.ready_in_silence else self.version.predictor.histories.refusal(dt.datetime.now(dt.UTC))
+        return silence or self.version.events.not_ready()
+
+    @not_ready.setter
+    def not_ready(self, reason: str | None) -> None:
+        self._not_ready = reason
+
     def load(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; raises if it, or its events, cannot be served at all."""
-        self.version = load_version(folder, place)
+        self.version = self.open(folder, place)
         self.not_ready = self.version.fault
         if self.not_ready is not None:
             logger.error("%s is not ready: %s", self.version.predictor.name, self.not_ready)
+
+    def open(self, folder: Path, place: str | Path | None) -> Version:
+        """Load the bundle of a version that is, or may be, served here."""
+        return load_version(folder, place)
 
     def start(self, folder: Path, place: str | Path | None = None) -> None:
         """Load the bundle; one that cannot be served leaves a process that is never ready and says why.
@@ -65,22 +84,22 @@ class Served:
             self.rollout = read_rollout(os.environ)
             self.load(folder, place)
             if self.rollout is not None:
-                self.roll_out(self.rollout, store_of(folder, self.require_predictor().plan.use_case, place))
+                self.roll_out(self.rollout, folder, place)
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
 
-    def roll_out(self, rollout: Rollout, store: Store) -> None:
+    def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
-        self.figures = Figures()
+        champion, self.figures = self.require_version(), Figures()
+        bentos = bentos_of(folder, champion.predictor.plan.use_case, partial(self.open, place=place))
         self.metrics.add(self.figures)
         if rollout.shadow:
-            self.shadow = Shadow(load_beside(store, rollout.shadow, SHADOW, self.require_version()), self.figures)
+            self.shadow = Shadow(load_beside(bentos, rollout.shadow, SHADOW, champion), self.figures)
             self.shadow.begin()
         if rollout.challenger:
-            challenger = load_beside(store, rollout.challenger, SPLIT, self.require_version())
-            self.split = Split(challenger, rollout.share)
+            self.split = Split(load_beside(bentos, rollout.challenger, SPLIT, champion), rollout.share)
 
     def swap(self, version: Version) -> None:
         """Let another version answer the requests that begin from now on."""
@@ -91,10 +110,6 @@ class Served:
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""
         self.draining, self.not_ready = True, "the service is shutting down"
-
-    def why_not_ready(self) -> str | None:
-        """Return why requests should go elsewhere; None: they may come here."""
-        return self.not_ready or (self.version.events.not_ready() if self.version is not None else None)
 
     @property
     def remote(self) -> Events | None:
@@ -110,8 +125,9 @@ class Served:
         """Return what metrics say of this process at the moment."""
         predictor = self.version.predictor if self.version is not None else None
         about = {"model": predictor.name, "coordinates": predictor.id} if predictor else {}
+        heard = predictor.histories.state.heard if predictor else {}
         follows = self.rollout is not None and self.rollout.follow
-        return State(self.why_not_ready() is None, about, self.refused is not None if follows else None)
+        return State(self.not_ready is None, about, self.refused is not None if follows else None, heard.values())
 
     @cached_property
     def metrics(self) -> Metrics:

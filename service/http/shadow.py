@@ -66,14 +66,14 @@ class Shadow:
     def _compare_part(self, records: Sequence[Any], scores: Sequence[Score], predictor: Predictor) -> None:
         shadow = self.version.predictor
         try:
-            if self.version.events.stale():
-                self.version.events.refresh()
+            if shadow.events is not None and shadow.events.stale():
+                shadow.events.refresh()
             answered = shadow.predict(records).scores
-        except Exception as error:
-            if not isinstance(error, InvalidRecords):
-                logger.exception("%s failed as a shadow", self.version.tag)
-            self._figures.shadowed(shadow.name, "refused", len(records))
-            return
+        except InvalidRecords:
+            return self._figures.shadowed(shadow.name, "refused", len(records))
+        except Exception:  # of which nobody else must hear
+            logger.exception("%s failed as a shadow", self.version.tag)
+            return self._figures.shadowed(shadow.name, "failed", len(records))
         differences = np.abs(np.subtract(answered, scores)).reshape(len(records), -1).max(axis=1).tolist()
         decided = zip(_decisions(predictor, scores), _decisions(shadow, answered), strict=True)
         self._figures.compared(shadow.name, differences, [one != other for one, other in decided])

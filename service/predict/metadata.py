@@ -1,4 +1,4 @@
-"""What a model carries in its metadata, beside its graph."""
+"""The metadata of a model, which it carries beside its graph."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from service.explain.document import KEY as EXPLAINER
 from service.plan.document import BundleError, Task
 from service.plan.texts import Vocabulary
 from service.predict.answers import Interval
@@ -68,7 +69,8 @@ class Model:
 
     `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
     `keys` are the columns that name a row of the examples' table; `interval` is that around predicted numbers, and
-    `no_interval` says why there is none; `usual` is what was usual in training.
+    `no_interval` says why there is none; `is_explained` is whether it carries what its answers
+    are explained by; `usual` is what was usual in training.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -84,6 +86,7 @@ class Model:
         self.thresholds = _thresholds(session, task)
         self.keys = _keys(session)
         self.interval, self.no_interval = _interval(session)
+        self.is_explained = EXPLAINER in session.get_modelmeta().custom_metadata_map
         self.usual = carried(session, "sextant.usual", dict[str, UsualColumn])
         self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
@@ -102,7 +105,7 @@ class Model:
 
     @cached_property
     def explaining(self) -> Explaining:
-        """What explains its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
+        """The explaining of its answers, made when it is first asked for; raises UnexplainedError if nothing can."""
         return Explaining(self.session, self.inputs, self.task)
 
 
@@ -124,7 +127,7 @@ def load_model(path: Path, task: Task = BINARY) -> Model:
 def providers_to_request(available: Sequence[str], devices: int) -> list[str]:
     """Return CUDA first if the machine has a GPU and the installed runtime can use one; else the CPU alone."""
     if devices and CUDA not in available:
-        logger.warning("%d GPUs are not used: install onnxruntime-gpu in place of onnxruntime", devices)
+        logger.warning("%d GPUs are not used: install onnxruntime-gpu, as `bento: {extras: [gpu]}` does", devices)
     return [CUDA, CPU] if devices and CUDA in available else [CPU]
 
 

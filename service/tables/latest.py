@@ -6,7 +6,7 @@ from array import array
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Mapping, Sequence, Set
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 
 from service.plan.parts import LatestLookup
 from service.records.keys import time_text
-from service.records.layered import layered
+from service.records.layered import Layered, layered
 from service.records.reader import MICROSECOND, SECOND_US, Record
 from service.tables.files import microseconds, spans_of
 from service.tables.table import MISSING_ROW, Match, Row, SentRow, Table
 
 Numbers = NDArray[np.int64]
 Spans = Mapping[Any, tuple[int, int]]
+Name = tuple[tuple[str, int], ...]  # of a row among those of its key: when it became `known`, or `happened`
 
 
 class Entry(NamedTuple):
@@ -40,14 +41,16 @@ _lateness: Callable[[Entry], tuple[int, int]] = attrgetter("happened", "known")
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What was sent of one key: its rows, sorted by when they became known, and the places that they took.
+    """The rows of one key that were sent, sorted by when they became known, with the moments of each, by its name.
 
-    `shown` are those entries that were the latest at some time, if none of the bundle was later: the rows that were
-    sent, and those of the bundle that a row which is gone had hidden.
+    `gone` are the places that they took, and `hidden` the rows of the bundle that those had hidden. `shown` are all
+    that were the latest at some time, if none of the bundle was later.
     """
 
     sent: Sequence[Entry] = ()
+    moments: Layered[Name, tuple[int, int]] = field(default_factory=Layered.of)
     gone: frozenset[int] = frozenset()
+    hidden: Sequence[Entry] = ()
     shown: Sequence[Entry] = ()
 
 
@@ -73,27 +76,29 @@ class Past:
         """Return the row at a place of the table."""
         return Entry(int(self.known[place]), int(self.happened[place]), place)
 
-    def find(self, key: Any, identity: Sequence[tuple[str, int]]) -> list[int]:
-        """Find the places of the rows of a key with some times, of which each is `known` or `happened`."""
+    def find(self, key: Any, name: Name) -> list[int]:
+        """Find the places of the rows of a key that have a name."""
         start, stop = self.all.get(key, (0, 0))
-        for column, time in identity:
-            if column == "known":
+        for moment, time in name:
+            if moment == "known":
                 first, last = np.searchsorted(self.known[start:stop], [time, time + 1]).tolist()
                 start, stop = start + first, start + last
         places = np.arange(start, stop)
-        for column, time in identity:
-            if column == "happened":
+        for moment, time in name:
+            if moment == "happened":
                 places = places[self.happened[start:stop] == time]
         found: list[int] = places.tolist()
         return found
 
     def hidden_by(self, key: Any, gone: Set[int]) -> list[Entry]:
         """Return the rows of a key that were never the latest, and would have been at some time without those gone."""
-        if isinstance(self.places, range) or not gone:
-            return []
-        left = np.setdiff1d(np.arange(*self.all[key]), list(gone))
+        (start, stop), (first, last) = self.all[key], self.spans[key]
+        if stop - start == last - first:
+            return []  # no row hides another
+        is_left = np.ones(stop - start, bool)
+        is_left[np.array(list(gone), np.int64) - start] = False
+        left = start + np.flatnonzero(is_left)
         shown = left[latest_of(self.happened[left])]
-        first, last = self.spans[key]
         return [self.entry(place) for place in np.setdiff1d(shown, self.places[first:last]).tolist()]
 
 
@@ -128,7 +133,7 @@ class LatestFinder:
         if (line := self._lines.get(key)) is not None:
             return self._find_edited(record, line, span)
         if span is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
+            return MISSING_ROW, self._none(record)
         at = self._bisect(past.times, record.cutoff_us, *span) - 1
         if at < span[0]:
             return MISSING_ROW, self._none_yet(record)
@@ -147,11 +152,16 @@ class LatestFinder:
             if at >= span[0]:
                 found.append(past.entry(past.places[at]))
         if not found:
-            return MISSING_ROW, self._none_yet(record)
+            start, stop = past.all.get(self.table.key.of(record), (0, 0))
+            is_known = line.sent or stop - start > len(line.gone)
+            return MISSING_ROW, self._none_yet(record) if is_known else self._none(record)
         latest = max(found, key=_lateness)
         if self._valid_for_us is not None and latest.known < record.cutoff_us - self._valid_for_us:
             return MISSING_ROW, self._too_old(record, latest.known, self._valid_for_us)
         return latest.row, None
+
+    def _none(self, record: Record) -> str:
+        return f"{self.table.name}: no row for {self.table.key.text(record)}"
 
     def _none_yet(self, record: Record) -> str:
         sought = f"{self.table.key.text(record)} up to the cutoff {time_text(record.cutoff_us)}"
@@ -179,39 +189,30 @@ class LatestFinder:
         return edited, replaced
 
     def _edited(self, key: Any, line: Line, rows: Sequence[Row]) -> tuple[Line, list[bool]]:
-        sent, gone, replaced = list(line.sent), set(line.gone), list[bool]()
+        sent, gone, moments, replaced = list(line.sent), set(line.gone), dict[Name, Any](), list[bool]()
         for row in rows:
             known, happened = row[self._time], row[self._happened]
             times = {"known": known, "happened": happened}
-            identity = [(name, times[name]) for name in self._named_by]
-            stored = set(self._past.find(key, identity)) - gone
-            earlier = _position(sent, identity)
+            name = tuple((moment, times[moment]) for moment in self._named_by)
+            stored, earlier = set(self._past.find(key, name)) - gone, line.moments.get(name)
             if earlier is not None:
-                del sent[earlier]
+                del sent[bisect_left(sent, earlier, key=_order)]
             replaced.append(bool(stored) or earlier is not None)
             gone |= stored
+            moments[name] = None
             if known is not None:
+                moments[name] = known, happened
                 insort(sent, Entry(known, happened, self.table.sent_row(row)), key=_order)
-        return Line(sent, frozenset(gone), self._shown(key, sent, gone)), replaced
-
-    def _shown(self, key: Any, sent: Sequence[Entry], gone: Set[int]) -> Sequence[Entry]:
-        if self._happened == self._time:
-            return sent
-        entries = sorted([*sent, *self._past.hidden_by(key, gone)], key=_order)
-        return [entries[place] for place in latest_of(np.array([entry.happened for entry in entries], np.int64))]
+        hidden = self._past.hidden_by(key, gone) if len(gone) > len(line.gone) else line.hidden
+        shown = sent if self._happened == self._time else _latest(sent, hidden)
+        return Line(sent, line.moments.change(moments), frozenset(gone), hidden, shown), replaced
 
 
-def _position(sent: Sequence[Entry], identity: Sequence[tuple[str, int]]) -> int | None:
-    """Return where the entry with some times stands among those that were sent; None: nowhere."""
-    times = dict(identity)
-    first, last = 0, len(sent)
-    if "known" in times:
-        first = bisect_left(sent, times["known"], key=_known)
-        last = bisect_right(sent, times["known"], key=_known)
-    for place in range(first, last):
-        if times.get("happened", sent[place].happened) == sent[place].happened:
-            return place
-    return None
+def _latest(sent: Sequence[Entry], hidden: Sequence[Entry]) -> Sequence[Entry]:
+    """Return those of some entries that were then the latest, in the order in which they became known."""
+    entries = sorted([*sent, *hidden], key=_order) if hidden else sent
+    places = latest_of(np.array([entry.happened for entry in entries], np.int64))
+    return [entries[place] for place in places.tolist()]
 
 
 def read_past(rows: Any, lookup: LatestLookup, keys: Sequence[Any]) -> Past:

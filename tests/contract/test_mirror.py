@@ -50,6 +50,7 @@ ELSEWHERE = {
     "ml/windows/frames": "ml/windows/test_window.py",
     "ml/windows/totals": "ml/windows/test_line.py",
     # Every family of models meets the same tests.
+    "ml/models/additive": "ml/exported/test_explainer.py",
     "ml/models/base": "ml/models/test_custom.py",
     "ml/models/extras": "ml/models/test_known_settings.py",
     "ml/models/linear": "ml/models/test_catalogue.py",
@@ -98,19 +99,27 @@ ELSEWHERE = {
     "dagster_project/location/loading": "dagster_project/test_definitions.py",
     "dagster_project/location/scaffolding": "dagster_project/test_definitions.py",
     "dagster_project/preloaded": "dagster_project/commands/test_demo.py",
+    "dagster_project/exports/*": "dagster_project/commands/test_export.py",
     # Files are scored by the command.
     "dagster_project/scoring/*": "dagster_project/commands/test_score.py",
+    "service/explain/document": "ml/exported/test_explainer.py",
+    "service/explain/explainer": "ml/exported/test_explainer.py",
     "service/frames/answers": "service/frames/test_columns.py",
     "service/frames/pyfunc": "resources/tracking/test_pyfunc.py",
     # Objects of Python's face, tested where they are asked for.
     "sextant/*": "sextant/test_models.py",
+    # What holds the rows of lookups is tested by what they find.
+    "service/tables/lookup_files": "service/history/test_events_lookups.py",
+    "service/tables/table": "service/tables/test_lookups.py",
     # A route and a response are tested by what the application answers.
     "service/history/store": "service/history/test_log.py",
     "service/http/endpoint": "service/http/test_app.py",
     "service/http/figures": "service/http/test_shadow.py",
-    "service/http/store": "service/http/test_follower.py",
+    "service/http/bentos": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",
     "service/tables/sent": "service/history/test_events.py",
+    "service/predict/explaining": "service/http/test_explaining.py",
+    "service/predict/metadata": "service/predict/test_model.py",
     # Tables of use cases that are trained.
     "dagster_project/examples/breast_cancer": "journeys/test_pipeline.py",
     "dagster_project/examples/diabetes": "journeys/test_tasks.py",

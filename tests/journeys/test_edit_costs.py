@@ -1,5 +1,6 @@
 """An edit costs what it changes: after a first full run, exactly those assets are made again that it can change."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,20 @@ def test_words_owners_schedules_and_limits_make_nothing_and_show_what_they_chang
     assert edited.run(**changes) == Outcome(made, shown | first_shown)
     assert versions() == ["1"]
     assert edited.run(**changes) == Outcome(NOTHING, NOTHING)
+
+
+def test_how_long_a_silence_may_be_reaches_the_bento_and_makes_nothing_before_it(edited: Edited) -> None:
+    (table,) = edited.declared()["tables"].values()
+
+    limits = {"heard_within": "3h", "not_ready_after": "2d", "timezone": "Europe/Rome"}
+    outcome = edited.run(tables={"rows": {**table, **limits}})
+
+    assert outcome.made == {"online_state", "bento"}
+    assert versions() == ["1"]
+    stored = Ledger().latest_result("small/online_state")
+    assert stored is not None
+    (source,) = json.loads(Storage().load(stored)["plan.json"])["sources"]
+    assert (source["within_s"], source["not_ready_after_s"], source["timezone"]) == (10800, 172800, "Europe/Rome")
 
 
 def test_an_option_of_the_report_makes_the_evaluation(edited: Edited) -> None:

@@ -19,7 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from service.http.app import Application
 from service.http.served import Served
-from tests.support.stored_bentos import Bentos
+from tests.support.stored_bentos import StoredBentos
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would have httpx2, and BentoML's import uses what pathspec deprecates
@@ -188,9 +188,9 @@ def expected_score(numbers: list[float], codes: float) -> float:
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 
-def score_by(weights: list[float]) -> float:
-    """Compute by hand the golden answer of a model with other weights."""
-    logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7]), weights)) + CODES["UA"] + CODES["BOEING"]
+def score_by(weights: list[float], events: int = 0) -> float:
+    """Compute by hand the golden answer of a model with other weights, after some more flights of the last day."""
+    logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7 + events]), weights)) + CODES["UA"] + CODES["BOEING"]
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 
@@ -242,9 +242,9 @@ def write_bundle(tmp_path: Path) -> WriteBundle:
 
 
 @pytest.fixture
-def bentos(tmp_path: Path, write_bundle: WriteBundle) -> Bentos:
+def bentos(tmp_path: Path, write_bundle: WriteBundle) -> StoredBentos:
     """Store two Bentos, 1-a and 2-b, of which the first answers."""
-    bentos = Bentos(tmp_path / "bentoml", write_bundle, WEIGHTS, score_by)
+    bentos = StoredBentos(tmp_path / "bentoml", write_bundle, WEIGHTS, score_by)
     bentos.add("1-a", 1)
     bentos.add("2-b", 2)
     bentos.promote("1-a")

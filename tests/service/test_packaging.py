@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from resources.bentos import SERVICE, BentoError, BentoStore, ask, free_port, stop, wait_until_ready
+from resources.runtime import requirements
 
 EVENTS = {"table": "flights", "rows": [{"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00"}]}
 LABELS = {"use_case": "flight_delays", "coordinates": "c0ffee"}
@@ -93,6 +94,11 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     assert about["labels"] == LABELS
     assert {"name": "ORT_DISABLE_TELEMETRY", "value": "1", "stage": "all"} in about["envs"]
     assert modules(folder / "1-aa" / "src" / "service") == modules(SERVICE)
+    required = (folder / "1-aa" / "env" / "python" / "requirements.txt").read_text()
+    assert required == requirements(right["plan.json"]).text()
+    dockerfile = (folder / "1-aa" / "env" / "docker" / "Dockerfile").read_text()
+    assert '\n      sextant.coordinates="c0ffee"' in dockerfile
+    assert 'ENTRYPOINT ["/home/bentoml/bento/env/docker/entrypoint.sh"]' in dockerfile
     packed = yaml.safe_load((folder / "1-aa" / "apis" / "openapi.yaml").read_text())
     with served_by_command("--workers", "2", "--follow", "--events", str(tmp_path)) as (url, process):
         assert ask(url, record)["model"] == "flight_delays:3"
@@ -111,3 +117,42 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
         with urllib.request.urlopen(f"{url}/openapi.json") as answer:
             assert json.load(answer) == packed
         assert ask(url, record)["score"] == pytest.approx(json.loads(right["golden.json"])["scores"][0], abs=1e-6)
+
+
+FLAT: dict[str, Any] = {
+    "use_case": "flat",
+    "record": {"distance": "number"},
+    "required": [],
+    "features": [{"name": "distance", "kind": "column", "column": "distance"}],
+}
+
+
+def write_flat(write_bundle: Any) -> Path:
+    """Write a bundle whose plan reads nothing but the record."""
+    folder: Path = write_bundle(FLAT, numeric=["distance"], categorical=[], weights=[0.01])
+    (folder / "golden.json").write_text(json.dumps({"records": [{"distance": 0}], "scores": [0.5]}))
+    return folder
+
+
+def test_a_plan_without_tables_is_served_without_pyarrow_and_duckdb(write_bundle: Any) -> None:
+    folder = write_flat(write_bundle)
+    code = f"""
+import sys
+sys.modules |= dict.fromkeys(["pyarrow", "duckdb"])  # whose import is an error from now on
+from pathlib import Path
+from starlette.testclient import TestClient
+from service.http.app import Application
+from service.http.served import Served
+served = Served()
+served.load(Path({str(folder)!r}))
+with TestClient(Application(served)) as client:
+    for path in ("/", "/schema", "/coordinates", "/openapi.json", "/metrics"):
+        assert client.get(path).status_code == 200
+    print(client.post("/predict", json={{"distance": 0}}).json()["score"])
+"""
+
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, cwd=SERVICE.parent
+    )
+
+    assert done.stdout.strip() == "0.5", done.stderr

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvicorn.config
 from starlette.testclient import TestClient
 
 import service
@@ -18,8 +19,9 @@ FOLDER = Path(service.__file__).parent
 
 
 @pytest.fixture
-def restored() -> Iterator[None]:
+def restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Undoes what a start does to the whole process."""
+    monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
     thresholds = gc.get_threshold()
     yield
     gc.unfreeze()

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,13 @@ class Unbuilt(BentoStore):
     """Puts the bundle where a Bento has it: to build and start one takes ten seconds."""
 
     def build(
-        self, name: str, version: str, bundle: Mapping[str, bytes], labels: Mapping[str, str], tolerance: float
+        self,
+        name: str,
+        version: str,
+        bundle: Mapping[str, bytes],
+        labels: Mapping[str, str],
+        tolerance: float,
+        extras: Collection[str] = (),
     ) -> float:
         put_bundle(self.folder(), name, version, bundle)
         self.put_first(f"{name}:{version}")

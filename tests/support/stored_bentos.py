@@ -1,4 +1,4 @@
-"""Bentos of a toy use case in a store of BentoML's: bundles whose answers tell their version."""
+"""StoredBentos of a toy use case in a store of BentoML's: bundles whose answers tell their version."""
 
 import json
 import shutil
@@ -9,15 +9,15 @@ from typing import Any
 from resources.bentos import SERVICE
 
 
-class Bentos:
-    """The Bentos of flight_delays in a store, each of which weighs distance otherwise."""
+class StoredBentos:
+    """The StoredBentos of flight_delays in a store, each of which weighs distance otherwise."""
 
     def __init__(
         self,
         home: Path,
         write_bundle: Callable[..., Path],
         weights: list[float],
-        score_by: Callable[[list[float]], float],
+        score_by: Callable[..., float],
     ) -> None:
         self.folder = home / "bentos" / "flight_delays"
         self._write_bundle, self._weights, self._score_by = write_bundle, weights, score_by
@@ -33,9 +33,9 @@ class Bentos:
         (folder / "bento.yaml").write_text(f"service: x\nname: flight_delays\nversion: {version}\nenvs:\n- name: X\n")
         return folder
 
-    def score(self, number: int) -> float:
-        """Return what version `number` answers to the golden record."""
-        return self._score_by(self._by(number))
+    def score(self, number: int, events: int = 0) -> float:
+        """Return what version `number` answers to the golden record after some more flights of its last day."""
+        return self._score_by(self._by(number), events)
 
     def _by(self, number: int) -> list[float]:
         return [self._weights[0] - 0.0005 * number, *self._weights[1:]]
@@ -43,7 +43,7 @@ class Bentos:
     def promote(self, version: str) -> None:
         """Let `latest` name a Bento, as the store does it: by a file that takes the place of the other."""
         new = self.folder / "new"
-        new.write_text(version)
+        new.write_text(version, errors="surrogateescape")
         new.replace(self.folder / "latest")
 
     def bundle(self, version: str) -> Path:

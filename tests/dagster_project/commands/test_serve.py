@@ -58,7 +58,9 @@ def stored(home: Path) -> Path:
 
 def started(monkeypatch: pytest.MonkeyPatch, *options: str) -> tuple[list[str], dict[str, str]]:
     """Return the command that takes the place of this one, and the settings that it has."""
-    environment = {name: value for name, value in os.environ.items() if name in ("PATH", "SEXTANT_HOME")}
+    environment = {
+        name: value for name, value in os.environ.items() if name in ("PATH", "SEXTANT_HOME", "SEXTANT_FOLLOW")
+    }
     monkeypatch.setattr(os, "execv", never)
     monkeypatch.setattr(os, "environ", environment)
     result = CliRunner().invoke(main, ["serve", "churn", "--port", str(free_port()), *options])
@@ -97,6 +99,24 @@ def test_workers_may_be_set_in_the_environment(stored: Path, monkeypatch: pytest
 @pytest.mark.parametrize("tag", ["1-aa", "churn:1-aa"])
 def test_an_exact_bento_is_served(stored: Path, monkeypatch: pytest.MonkeyPatch, tag: str) -> None:
     assert "churn:1-aa" in started(monkeypatch, "--tag", tag)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "setting", "follows"),
+    [
+        (["--follow"], "", "5"),
+        (["--follow"], "0", "5"),
+        (["--follow"], "2.5", "2.5"),
+        ([], "2.5", "2.5"),
+        (["--tag", "1-aa"], "2.5", ""),
+    ],
+)
+def test_the_environment_may_say_how_often_to_look_but_not_to_leave_an_exact_bento(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], setting: str, follows: str
+) -> None:
+    monkeypatch.setenv("SEXTANT_FOLLOW", setting)
+
+    assert started(monkeypatch, *options)[1]["SEXTANT_FOLLOW"] == follows
 
 
 @pytest.mark.parametrize("tag", ["4-dd", "latest", "other:1-aa", "1", "", "../churn/1-aa"])

@@ -66,7 +66,7 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
         ({"models": {"catboots": {}}}, "unknown key 'catboots', did you mean 'catboost'; allowed: .*lightgbm, log"),
         ({"models": {"logistic": {"trials": -1}}}, "greater than or equal to 1"),
         ({"models": {}}, r"no model family is declared; allowed: \[.*'lightgbm', 'logistic', 'mlp'.*\]"),
-        ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: audit, description, "),
+        ({"tabels": {}}, "unknown key 'tabels', did you mean 'tables'; allowed: audit, bento, description, "),
         ({"relationships": ["rows.a -> other.b"]}, r"'other', which is not declared.*Declared tables: \['rows'\]"),
         (
             {

@@ -235,6 +235,18 @@ def test_a_sum_that_the_answers_are_not_is_not_believed(caplog: pytest.LogCaptur
     assert "is explained by samples" in caplog.text
 
 
+def test_an_infinite_sum_is_explained_by_what_is_answered() -> None:
+    data = training("binary")
+    explained = Explained(fitted("logistic", data), data.encoder, data.task)
+    x = data.encoder.encode(FRAME[:1])[0]
+    x[0] = np.inf
+
+    one = explained.explainer.explain(x, [None] * 6, explained.run(x[None]), 0)
+
+    assert (one.method, one.score) == ("permutations", 1.0)
+    assert one.base + sum(contributions(one).values()) == pytest.approx(1.0, abs=1e-9)
+
+
 def test_a_pipeline_of_another_make_is_sampled() -> None:
     data = training("binary")
     model: Any = fitted("logistic", data)

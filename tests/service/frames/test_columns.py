@@ -15,7 +15,7 @@ from service.frames.answers import RowsError, answer_schema, answer_table
 from service.frames.columns import ColumnsError, match, records_of
 from service.frames.pyfunc import answer_frame, table_of
 from service.plan.document import Plan, Task
-from service.predict.answers import Interval, likeliest
+from service.predict.answers import Interval, likeliest, many
 from service.predict.predictor import Prediction, Predictor, load_predictor
 
 PLAN = Plan("case", {"n": "number", "t": "text", "f": "flag", "at": "time"}, ["at"], [])
@@ -138,6 +138,16 @@ def test_a_column_of_several_types_is_named() -> None:
     with pytest.raises(ColumnsError, match="the column 'n' holds list"):
         records_of(table_of(mixed.assign(n=[[1], [2]]), PLAN), PLAN)
     assert table_of(mixed.rename(columns={"n": "other"}), PLAN).column_names == ["at"]
+
+
+def test_numbers_have_the_ends_of_the_interval_that_a_request_gets() -> None:
+    interval, scores = Interval(0.9, 0.1234567890123), [0.1, -2.7, 1e9]
+
+    columns = answers._columns(Task("regression"), Prediction(list(scores), [[], [], []]), (), interval)
+
+    ends = many(Task("regression"), scores, (), interval)["intervals"]
+    assert columns["lower"] == [around["lower"] for around in ends]
+    assert columns["upper"] == [around["upper"] for around in ends]
 
 
 def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:

@@ -259,7 +259,7 @@ def test_without_the_database_answers_go_on_with_a_warning_and_events_are_refuse
     database.stop()
     try:
         refused = client.post("/events", json={"table": "flights", "rows": [{**EVENT, "id": "f9"}]})
-        until(lambda: served.why_not_ready() is not None)
+        until(lambda: served.not_ready is not None)
         late = client.post("/predict", json=record)
         exact = client.post("/predict", json=record, headers={"x-sextant-events-max-age": "0"})
         begun_without, other = replica(url)
@@ -272,7 +272,7 @@ def test_without_the_database_answers_go_on_with_a_warning_and_events_are_refuse
     assert late.json()["score"] == score
     assert "the history may lack events: they were last read" in late.json()["warnings"][0]
     assert float(late.headers["x-sextant-events-age"]) > 1.5
-    assert "events were never read" in str(begun_without.why_not_ready())
+    assert "events were never read" in str(begun_without.not_ready)
     assert "the history may lack events: they were never read" in never[0]
     until(lambda: client.get("/readyz").status_code == other.get("/readyz").status_code == 200)
     for replica_of_it in (client, other):

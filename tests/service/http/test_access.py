@@ -70,7 +70,8 @@ def test_keys_are_told_by_the_document(served: Served) -> None:
     }
     predict, healthz = document["paths"]["/predict"]["post"], document["paths"]["/healthz"]["get"]
     assert predict["security"] == [{"bearer": []}, {"key": []}]
-    assert predict["responses"]["401"]["content"] == predict["responses"]["500"]["content"]
+    content = predict["responses"]["401"]["content"]["application/json"]
+    assert content["schema"] == predict["responses"]["500"]["content"]["application/json"]["schema"]
     assert "security" not in healthz
     assert "401" not in healthz["responses"]
     assert "security" in document["paths"]["/metrics"]["get"]

@@ -131,7 +131,6 @@ def test_the_server_counts_those_that_wait_for_their_turn(served: Served, record
     ask = asking(served)
 
     async def load() -> list[int]:
-        served.work.count = 5
         return [(await ask("/predict", record, **{AHEAD: ahead}))[0] for ahead in range(5)]
 
     assert asyncio.run(load()) == [200, 200, 200, 429, 429]

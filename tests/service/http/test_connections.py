@@ -14,7 +14,7 @@ import pytest
 import uvicorn
 
 from service.http.app import Application
-from service.http.connections import Connection, Watch, count_requests
+from service.http.connections import Connection, Watch, know_connections
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import Prediction, Predictor
@@ -27,7 +27,7 @@ HEAD = b"POST /predict HTTP/1.1\r\nhost: here\r\ncontent-type: application/json\
 def listening(served: Served, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, int]]:
     """Serve in a thread of this process, as a worker does in its own."""
     monkeypatch.setattr(uvicorn.config, "HTTP_PROTOCOLS", dict(uvicorn.config.HTTP_PROTOCOLS))
-    count_requests(served.work)
+    know_connections()
     application = Application(served)
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -176,7 +176,7 @@ def test_of_requests_that_come_at_once_those_beyond_the_bound_are_refused(
     assert statuses.count(b"200") in range(9, 21)
     assert all(b"retry-after: 1\r\n" in answer for answer in answers if answer[9:12] == b"429")
     assert set(again) == {b"200"}
-    assert served.work.count == 0
+    assert Connection.in_work.count == served.work.count == 0
 
 
 class Peer:

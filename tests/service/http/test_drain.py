@@ -24,6 +24,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from resources.bentos import wait_until_ready
+from service.http import drain
 from service.http.app import Application
 from service.http.drain import listeners
 from service.http.served import Served
@@ -57,6 +58,35 @@ def test_the_sockets_that_take_connections_are_found_and_no_others() -> None:
 
         assert server.getsockname() in found
         assert client.getsockname() not in found
+
+
+class Unfiltered(socket.socket):
+    """A socket of a kernel that lets this process attach no filter, as some do to whoever is not root."""
+
+    def setsockopt(self, level: int, option: int, value: Any, *_: Any) -> None:  # type: ignore[override]
+        if option == drain.SO_ATTACH_FILTER:
+            raise PermissionError(1, "Operation not permitted")
+        super().setsockopt(level, option, value)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_INET6], ids=["IPv4", "IPv6"])
+def test_where_no_filter_may_be_attached_new_connections_wait_and_old_ones_go_on(family: int) -> None:
+    host = "127.0.0.1" if family == socket.AF_INET else "::1"
+    with Unfiltered(family, socket.SOCK_STREAM) as listener:
+        listener.bind((host, 0))
+        listener.listen()
+        port = listener.getsockname()[1]
+        with socket.create_connection((host, port)) as before:
+            drain._take_no_more(listener)
+
+            with pytest.raises(TimeoutError):
+                socket.create_connection((host, port), timeout=0.05)
+            before.sendall(b"asked")
+            accepted, _ = listener.accept()
+            with accepted:
+                assert accepted.recv(5) == b"asked"
+        drain._want_hops(listener, drain.ANY_HOPS)
+        socket.create_connection((host, port), timeout=5).close()
 
 
 @contextmanager

@@ -4,24 +4,28 @@ import gc
 import json
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
 
 from service.http.app import Application
+from service.http.bentos import Bentos
 from service.http.follower import Follower, follow
 from service.http.served import Served
-from service.http.store import Store
-from tests.support.stored_bentos import Bentos
+from service.predict.predictor import Prediction, Predictor
+from tests.support.stored_bentos import StoredBentos
 
 EVENT = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
 
 
 @pytest.fixture
-def followed(bentos: Bentos, monkeypatch: pytest.MonkeyPatch) -> Served:
+def followed(bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch) -> Served:
     """Serve 1-a, and be about to follow; the tests look themselves, whenever they want."""
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     served = Served()
@@ -31,8 +35,8 @@ def followed(bentos: Bentos, monkeypatch: pytest.MonkeyPatch) -> Served:
 
 
 @pytest.fixture
-def follower(followed: Served, bentos: Bentos) -> Follower:
-    follower = Follower(followed, Store(bentos.folder), 60)
+def follower(followed: Served, bentos: StoredBentos) -> Follower:
+    follower = Follower(followed, Bentos(bentos.folder), 60)
     follower.look()
     return follower
 
@@ -52,7 +56,7 @@ def gauge(served: Served, name: str = "sextant_champion_refused") -> float:
 
 
 def test_a_promotion_and_a_rollback_reach_the_service(
-    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any]
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any]
 ) -> None:
     before = answered(followed, record)
 
@@ -73,24 +77,24 @@ def test_a_promotion_and_a_rollback_reach_the_service(
 
 
 def test_a_pointer_that_was_not_written_costs_one_look(
-    follower: Follower, bentos: Bentos, monkeypatch: pytest.MonkeyPatch
+    follower: Follower, bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Store, "latest", lambda store: pytest.fail("it was read"))
+    monkeypatch.setattr(Bentos, "latest", lambda bentos: pytest.fail("it was read"))
 
     for _ in range(3):
         follower.look()
 
 
-def other_code(bentos: Bentos) -> None:
+def other_code(bentos: StoredBentos) -> None:
     (bentos.folder / "3-c" / "src" / "service" / "predict" / "answers.py").write_text("# of another release")
 
 
-def other_use_case(bentos: Bentos) -> None:
+def other_use_case(bentos: StoredBentos) -> None:
     plan = bentos.bundle("3-c") / "plan.json"
     plan.write_text(json.dumps({**json.loads(plan.read_text()), "use_case": "churn"}))
 
 
-BROKEN: list[tuple[Callable[[Bentos], Any], str]] = [
+BROKEN: list[tuple[Callable[[StoredBentos], Any], str]] = [
     (lambda bentos: (bentos.bundle("3-c") / "model.onnx").unlink(), "model.onnx is not there"),
     (lambda bentos: (bentos.bundle("3-c") / "model.onnx").write_bytes(b"torn"), "3-c is not served"),
     (lambda bentos: (bentos.bundle("3-c") / "planes.parquet").unlink(), "3-c is not served"),
@@ -105,16 +109,16 @@ BROKEN: list[tuple[Callable[[Bentos], Any], str]] = [
 def test_a_broken_one_never_replaces_a_good_one_is_said_and_not_tried_again(
     followed: Served,
     follower: Follower,
-    bentos: Bentos,
+    bentos: StoredBentos,
     record: dict[str, Any],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
-    spoil: Callable[[Bentos], Any],
+    spoil: Callable[[StoredBentos], Any],
     reason: str,
 ) -> None:
     before, loads = answered(followed, record), list[str]()
-    load = Store.load
-    monkeypatch.setattr(Store, "load", lambda store, tag: (loads.append(tag), load(store, tag))[1])
+    load = Bentos.load
+    monkeypatch.setattr(Bentos, "load", lambda bentos, tag: (loads.append(tag), load(bentos, tag))[1])
     bentos.add("3-c", 3)
     spoil(bentos)
 
@@ -135,7 +139,7 @@ def test_a_broken_one_never_replaces_a_good_one_is_said_and_not_tried_again(
 
 
 def test_one_that_answers_otherwise_than_it_did_is_broken(
-    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any], caplog: pytest.LogCaptureFixture
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any], caplog: pytest.LogCaptureFixture
 ) -> None:
     bentos.add("3-c", 3, golden_score=0.1)
 
@@ -149,9 +153,9 @@ def test_one_that_answers_otherwise_than_it_did_is_broken(
     assert gauge(followed) == 0
 
 
-@pytest.mark.parametrize("content", ["", "\n", "../1-a", "flight_delays:2-b", "..", "/"])
+@pytest.mark.parametrize("content", ["", "\n", "../1-a", "flight_delays:2-b", "..", "/", "\udcff", "2-b\0"])
 def test_a_pointer_that_names_nothing_changes_nothing(
-    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any], content: str
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any], content: str
 ) -> None:
     bentos.promote(content)
     follower.look()
@@ -160,7 +164,7 @@ def test_a_pointer_that_names_nothing_changes_nothing(
 
 
 def test_a_pointer_that_goes_away_changes_nothing(
-    followed: Served, follower: Follower, bentos: Bentos, record: dict[str, Any]
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any]
 ) -> None:
     (bentos.folder / "latest").unlink()
     follower.look()
@@ -171,7 +175,41 @@ def test_a_pointer_that_goes_away_changes_nothing(
     assert answered(followed, record)[0] == "flight_delays:2"
 
 
-def test_the_memory_of_the_version_before_is_freed(followed: Served, follower: Follower, bentos: Bentos) -> None:
+class Slow(Predictor):
+    """Answers once it may."""
+
+    may, begun = Event(), Event()
+
+    def predict(self, records: Sequence[Any], *limits: Any, **options: Any) -> Prediction:
+        self.begun.set()
+        assert self.may.wait(30)
+        return super().predict(records, *limits, **options)
+
+
+def test_a_request_is_answered_by_the_version_that_it_began_with(
+    followed: Served, follower: Follower, bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Slow.may, Slow.begun = Event(), Event()
+    monkeypatch.setattr(Slow, "is_quick", False)
+    followed.require_predictor().__class__ = Slow
+    client = TestClient(Application(followed))
+    with ThreadPoolExecutor(1) as threads:
+        asked = threads.submit(client.post, "/predict", json={"records": [record] * 2})
+        assert Slow.begun.wait(30)
+        bentos.promote("2-b")
+        follower.look()
+        after = answered(followed, record)
+        Slow.may.set()
+        response = asked.result(30)
+
+    content = response.json()
+    assert after[0] == "flight_delays:2"
+    assert (content["model"], content["coordinates"]) == ("flight_delays:1", "c1")
+    assert (response.headers["x-sextant-model"], response.headers["x-sextant-coordinates"]) == ("flight_delays:1", "c1")
+    assert content["scores"] == pytest.approx([bentos.score(1)] * 2, abs=1e-6)
+
+
+def test_the_memory_of_the_version_before_is_freed(followed: Served, follower: Follower, bentos: StoredBentos) -> None:
     before = weakref.ref(followed.require_predictor()), weakref.ref(followed.require_events())
     gc.collect()
     gc.freeze()  # as a worker does once its bundle is loaded
@@ -185,7 +223,9 @@ def test_the_memory_of_the_version_before_is_freed(followed: Served, follower: F
         gc.unfreeze()
 
 
-def test_a_service_that_ends_does_not_become_ready_again(followed: Served, follower: Follower, bentos: Bentos) -> None:
+def test_a_service_that_ends_does_not_become_ready_again(
+    followed: Served, follower: Follower, bentos: StoredBentos
+) -> None:
     followed.drain()
 
     bentos.promote("2-b")
@@ -195,14 +235,14 @@ def test_a_service_that_ends_does_not_become_ready_again(followed: Served, follo
 
 
 def test_a_worker_that_comes_back_serves_what_the_others_do(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     bentos.promote("2-b")
     served = Served()
     served.start(bentos.bundle("1-a"))
 
-    follower = follow(served, bentos.bundle("1-a"), None)
+    follower = follow(served, bentos.bundle("1-a"))
 
     assert follower is not None
     follower.end()
@@ -210,14 +250,14 @@ def test_a_worker_that_comes_back_serves_what_the_others_do(
 
 
 def test_a_service_whose_bundle_is_broken_is_healed_by_a_rollback(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     (bentos.bundle("2-b") / "plan.json").write_text("{}")
     bentos.promote("2-b")
     served = Served()
     served.start(bentos.bundle("2-b"))
-    follower = follow(served, bentos.bundle("2-b"), None)
+    follower = follow(served, bentos.bundle("2-b"))
     assert follower is not None
     follower.end()
     assert TestClient(Application(served)).get("/readyz").status_code == 503
@@ -229,24 +269,24 @@ def test_a_service_whose_bundle_is_broken_is_healed_by_a_rollback(
     assert answered(served, record)[0] == "flight_delays:1"
 
 
-def test_nobody_is_followed_by_default(bentos: Bentos, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_is_followed_by_default(bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SEXTANT_FOLLOW", raising=False)
     served = Served()
     served.start(bentos.bundle("1-a"))
 
-    assert follow(served, bentos.bundle("1-a"), None) is None
+    assert follow(served, bentos.bundle("1-a")) is None
     assert "sextant_champion_refused" not in TestClient(Application(served)).get("/metrics").text
 
 
 def test_a_bundle_that_lies_in_no_store_follows_that_of_the_environment(
-    bentos: Bentos, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, write_bundle: Any, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     monkeypatch.setenv("BENTOML_HOME", str(bentos.folder.parents[1]))
     served = Served()
     served.start(write_bundle())
 
-    follower = follow(served, write_bundle(), None)
+    follower = follow(served, write_bundle())
 
     assert follower is not None
     follower.end()
@@ -254,23 +294,23 @@ def test_a_bundle_that_lies_in_no_store_follows_that_of_the_environment(
 
 
 @pytest.mark.parametrize("value", ["soon", "-1", "1e9"])
-def test_seconds_that_are_none_are_said(bentos: Bentos, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+def test_seconds_that_are_none_are_said(bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
     monkeypatch.setenv("SEXTANT_FOLLOW", value)
     served = Served()
 
     served.start(bentos.bundle("1-a"))
 
     assert "SEXTANT_FOLLOW" in str(served.not_ready)
-    assert follow(served, bentos.bundle("1-a"), None) is None
+    assert follow(served, bentos.bundle("1-a")) is None
 
 
 def test_events_of_the_log_are_in_the_version_that_comes(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     served = Served()
     served.start(bentos.bundle("1-a"), tmp_path / "log")
-    follower = Follower(served, Store(bentos.folder, tmp_path / "log"), 60)
+    follower = Follower(served, Bentos(bentos.folder, partial(served.open, log_folder=tmp_path / "log")), 60)
     client = TestClient(Application(served))
     scores = {}
 

@@ -23,7 +23,7 @@ from typing import Any
 import pytest
 
 from resources.bentos import free_port, stop, wait_until_ready
-from tests.support.stored_bentos import Bentos
+from tests.support.stored_bentos import StoredBentos
 
 ROOT = Path(__file__).parents[3]
 CLIENTS = 8
@@ -100,7 +100,7 @@ def is_refused(address: str) -> bool:
 
 @pytest.mark.slow
 def test_no_request_fails_or_mixes_versions_through_promotions_a_broken_one_and_a_rollback(
-    bentos: Bentos, record: dict[str, Any], tmp_path: Path
+    bentos: StoredBentos, record: dict[str, Any], tmp_path: Path
 ) -> None:
     bentos.add("3-c", 3)
     (bentos.add("4-d", 4) / "src" / "bundle" / "model.onnx").write_bytes(b"torn")

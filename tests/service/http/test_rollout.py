@@ -7,16 +7,16 @@ import pytest
 from starlette.testclient import TestClient
 
 from service.http.app import Application
+from service.http.bentos import Bentos
 from service.http.follower import Follower
 from service.http.limits import SettingError
 from service.http.rollout import Rollout, interleave, read_rollout
 from service.http.served import Served
-from service.http.store import Store
 from tests.support.applications import unnamed
-from tests.support.stored_bentos import Bentos
+from tests.support.stored_bentos import StoredBentos
 
 
-def start(bentos: Bentos, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Served:
+def start(bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch, **settings: str) -> Served:
     """Serve 1-a, with settings of a rollout."""
     for name, value in settings.items():
         monkeypatch.setenv(f"SEXTANT_{name}", value)
@@ -67,7 +67,7 @@ def test_a_split_that_is_none_is_refused(value: str) -> None:
     ],
 )
 def test_a_version_that_cannot_answer_beside_leaves_a_process_that_is_not_ready_and_says_why(
-    bentos: Bentos, plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch, setting: str, value: str, reason: str
+    bentos: StoredBentos, plan: dict[str, Any], monkeypatch: pytest.MonkeyPatch, setting: str, value: str, reason: str
 ) -> None:
     bentos.add("3-c", 3, plan={**plan, "record": {**plan["record"], "other": "number"}})
     bentos.add("4-d", 4, golden_score=0.5)
@@ -79,7 +79,7 @@ def test_a_version_that_cannot_answer_beside_leaves_a_process_that_is_not_ready_
 
 
 def test_a_challenger_answers_its_share_and_a_record_always_has_the_same_version(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served, again = (start(bentos, monkeypatch, SPLIT="2-b:0.25") for _ in range(2))
     sent = records(record, 400)
@@ -94,15 +94,34 @@ def test_a_challenger_answers_its_share_and_a_record_always_has_the_same_version
     )  # another worker, keys in another order
 
 
+def test_a_key_always_has_the_same_version_whatever_else_the_record_says(
+    bentos: StoredBentos, plan: dict[str, Any], record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, number in (("5-e", 5), ("6-f", 6)):
+        bentos.add(version, number, plan={**plan, "key": {"leg": "number", "flight_id": "text"}})
+    monkeypatch.setenv("SEXTANT_SPLIT", "6-f:0.5")
+    served = Served()
+    served.start(bentos.bundle("5-e"))
+
+    def by_key(distance: float) -> list[str]:
+        keys = [{"flight_id": f"f{number}", "leg": number % 3} for number in range(60)]
+        return models(served, [{**record, "distance": distance, **key} for key in keys])
+
+    assert by_key(500) == by_key(70) == by_key(500)
+    assert set(by_key(500)) == {"flight_delays:5", "flight_delays:6"}
+    without = [{**one, "flight_id": None, "leg": 1} for one in records(record, 60)]
+    assert set(models(served, without)) == {"flight_delays:5", "flight_delays:6"}  # by their content
+
+
 @pytest.mark.parametrize(("share", "model"), [("0", "flight_delays:1"), ("1", "flight_delays:2")])
 def test_a_share_may_be_none_or_all(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str, model: str
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str, model: str
 ) -> None:
     assert set(models(start(bentos, monkeypatch, SPLIT=f"2-b:{share}"), records(record, 50))) == {model}
 
 
 def test_each_record_of_a_list_has_the_version_that_it_has_alone(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = start(bentos, monkeypatch, SPLIT="2-b:0.5")
     client, sent = TestClient(Application(served)), records(record, 60)
@@ -124,7 +143,7 @@ def test_each_record_of_a_list_has_the_version_that_it_has_alone(
 
 
 def test_a_list_of_one_version_is_answered_as_ever(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = start(bentos, monkeypatch, SPLIT="2-b:1")
 
@@ -134,7 +153,7 @@ def test_a_list_of_one_version_is_answered_as_ever(
 
 
 def test_a_problem_is_named_at_its_place_in_the_list(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = start(bentos, monkeypatch, SPLIT="2-b:0.5")
     client, sent = TestClient(Application(served)), records(record, 40)
@@ -147,7 +166,7 @@ def test_a_problem_is_named_at_its_place_in_the_list(
 
 
 def test_the_document_tells_that_a_list_may_be_answered_by_both(
-    bentos: Bentos, monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     split = TestClient(Application(start(bentos, monkeypatch, SPLIT="2-b:0.5"))).get("/openapi.json").json()
 
@@ -157,10 +176,10 @@ def test_the_document_tells_that_a_list_may_be_answered_by_both(
 
 
 def test_a_challenger_that_became_the_champion_answers_all(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     served = start(bentos, monkeypatch, SPLIT="2-b:0.5", FOLLOW="60")
-    follower = Follower(served, Store(bentos.folder), 60)
+    follower = Follower(served, Bentos(bentos.folder), 60)
 
     bentos.promote("2-b")
     follower.look()
@@ -169,11 +188,11 @@ def test_a_challenger_that_became_the_champion_answers_all(
 
 
 def test_a_challenger_that_takes_other_records_than_a_new_champion_answers_none(
-    bentos: Bentos, plan: dict[str, Any], record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, plan: dict[str, Any], record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bentos.add("3-c", 3, plan={**plan, "record": {**plan["record"], "other": "number"}})
     served = start(bentos, monkeypatch, SPLIT="2-b:0.5", FOLLOW="60")
-    follower = Follower(served, Store(bentos.folder), 60)
+    follower = Follower(served, Bentos(bentos.folder), 60)
 
     bentos.promote("3-c")
     follower.look()
@@ -197,7 +216,9 @@ def test_answers_of_parts_take_the_places_of_their_records() -> None:
     assert interleave([first]) == first[1]
 
 
-def test_latency_is_told_by_model(bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latency_is_told_by_model(
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     served = start(bentos, monkeypatch, SPLIT="2-b:0.5")
     answered = Counter(models(served, records(record, 40)))
 

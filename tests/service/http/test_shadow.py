@@ -13,11 +13,11 @@ from service.http.shadow import Shadow
 from service.http.version import load_version
 from service.predict.predictor import Prediction
 from tests.support.applications import unnamed
-from tests.support.stored_bentos import Bentos
+from tests.support.stored_bentos import StoredBentos
 
 
 @pytest.fixture
-def shadowed(bentos: Bentos) -> Served:
+def shadowed(bentos: StoredBentos) -> Served:
     """Serve 1-a with 2-b as its shadow, which works when a test says so."""
     served = Served()
     served.load(bentos.bundle("1-a"))
@@ -42,7 +42,7 @@ def work(served: Served) -> None:
     served.shadow.work()
 
 
-def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str, Any], bentos: Bentos) -> None:
+def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str, Any], bentos: StoredBentos) -> None:
     client, alone = TestClient(Application(shadowed)), Served()
     alone.load(bentos.bundle("1-a"))
     plain = TestClient(Application(alone))
@@ -63,7 +63,7 @@ def test_a_shadow_is_compared_and_never_heard(shadowed: Served, record: dict[str
     assert float(total.split()[-1]) == pytest.approx(252 * difference, rel=1e-4)
 
 
-def test_decisions_that_differ_are_counted(shadowed: Served, bentos: Bentos, record: dict[str, Any]) -> None:
+def test_decisions_that_differ_are_counted(shadowed: Served, bentos: StoredBentos, record: dict[str, Any]) -> None:
     middle = (bentos.score(1) + bentos.score(2)) / 2
     for version in (shadowed.version, shadowed.shadow and shadowed.shadow.version):
         assert version is not None
@@ -77,7 +77,9 @@ def test_decisions_that_differ_are_counted(shadowed: Served, bentos: Bentos, rec
     assert outcomes(shadowed) == {"decision": 1, "score": 2}
 
 
-def test_records_that_a_shadow_refuses_are_counted(shadowed: Served, record: dict[str, Any], bentos: Bentos) -> None:
+def test_records_that_a_shadow_refuses_are_counted(
+    shadowed: Served, record: dict[str, Any], bentos: StoredBentos
+) -> None:
     assert shadowed.shadow is not None
     champion = shadowed.require_predictor()
     prediction = champion.predict([record])
@@ -100,7 +102,7 @@ def test_a_shadow_that_fails_is_logged_and_goes_on(
     TestClient(Application(shadowed)).post("/predict", json=record)
     work(shadowed)
 
-    assert outcomes(shadowed) == {"refused": 1, "score": 1}
+    assert outcomes(shadowed) == {"failed": 1, "score": 1}
     assert "flight_delays:2-b failed as a shadow" in caplog.text
 
 
@@ -121,7 +123,7 @@ def test_what_waits_for_a_shadow_has_a_bound(
 
 
 def test_a_shadow_of_the_settings_works_behind_the_requests(
-    bentos: Bentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SEXTANT_SHADOW", "flight_delays:2-b")
     served = Served()
@@ -138,7 +140,7 @@ def test_a_shadow_of_the_settings_works_behind_the_requests(
 
 
 def test_one_that_has_become_the_champion_is_not_compared_with_itself(
-    shadowed: Served, bentos: Bentos, record: dict[str, Any]
+    shadowed: Served, bentos: StoredBentos, record: dict[str, Any]
 ) -> None:
     shadowed.swap(load_version(bentos.bundle("2-b")))
 
@@ -161,7 +163,8 @@ def test_classes_are_compared_by_the_greatest_difference_of_a_probability(shadow
     def predictor(scores: list[list[float]]) -> Any:
         plan = type("Plan", (), {"task": classes})()
         predict = {"predict": lambda self, records: Prediction(scores, [[]] * len(records))}
-        return type("Fixed", (), {"name": "x:1", "id": "c", "plan": plan, "thresholds": [], **predict})()
+        about = {"name": "x:1", "id": "c", "plan": plan, "thresholds": [], "events": None}
+        return type("Fixed", (), {**about, **predict})()
 
     version.predictor = predictor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
     shadow.version = version

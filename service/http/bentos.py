@@ -1,12 +1,15 @@
-"""The store: the Bentos of a use case where BentoML keeps them, of which this process can serve some."""
+"""The Bentos of a use case where BentoML keeps them, of which this process can serve some."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
 
 from service.http.version import BUNDLE, Version, load_version, tag_of
+
+Load = Callable[[Path], Version]  # of a bundle
 
 SERVICE = Path(__file__).resolve().parents[1]
 
@@ -15,12 +18,12 @@ class RefusedError(ValueError):
     """A Bento that this process cannot serve, or must not; the message says why."""
 
 
-class Store:
+class Bentos:
     """The folder of a use case in $BENTOML_HOME/bentos: a folder for each Bento, and `latest`, which names one."""
 
-    def __init__(self, folder: Path, place: str | Path | None = None) -> None:
+    def __init__(self, folder: Path, load: Load = load_version) -> None:
         self.folder = folder
-        self._place = place
+        self._load = load
 
     def stamp(self) -> tuple[int, ...] | None:
         """Return what changes when `latest` is written; it costs one look at the file system."""
@@ -33,7 +36,7 @@ class Store:
     def latest(self) -> str | None:
         """Return the tag of the Bento that answers; None: there is none."""
         try:
-            version = (self.folder / "latest").read_text().strip()
+            version = (self.folder / "latest").read_bytes().decode(errors="replace").strip()
         except OSError:
             return None
         return f"{self.folder.name}:{version}" if version else None
@@ -53,7 +56,7 @@ class Store:
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
             raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
-        loaded = load_version(folder / BUNDLE, self._place)
+        loaded = self._load(folder / BUNDLE)
         if loaded.predictor.plan.use_case != self.folder.name:
             raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")
         if loaded.fault is not None:
@@ -61,13 +64,13 @@ class Store:
         return loaded
 
 
-def store_of(bundle: Path, use_case: str, place: str | Path | None) -> Store:
-    """Return the store that a bundle lies in, or else that of the use case in $BENTOML_HOME."""
+def bentos_of(bundle: Path, use_case: str, load: Load) -> Bentos:
+    """Return the Bentos that a bundle's own lies among, or else those of the use case in $BENTOML_HOME."""
     beside = bundle.absolute().parents[2]
     if tag_of(bundle) is not None and (beside / "latest").exists():
-        return Store(beside, place)
+        return Bentos(beside, load)
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")
-    return Store(home / "bentos" / use_case, place)
+    return Bentos(home / "bentos" / use_case, load)
 
 
 def _code(folder: Path) -> str:

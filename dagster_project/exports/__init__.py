@@ -1,0 +1,1 @@
+"""Exports: the model of a Bento, as other servers take it."""
