@@ -180,7 +180,7 @@ def test_an_entry_that_cannot_be_taken_is_named_until_it_is_corrected(url: str, 
 def test_an_environment_without_the_driver_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg2", None)
 
-    with pytest.raises(StoreError, match="pip install psycopg2-binary"):
+    with pytest.raises(StoreError, match=r"extras: \[postgres\].*pip install psycopg2-binary"):
         open_store("postgresql+psycopg2://nowhere/past", "past")
 
 
