@@ -125,13 +125,14 @@ class Application:
         served, work = self.served, self.served.work
         ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
         work.count += 1
-        scope[HEADERS] = served.headers  # of the version that answers, of which there may be another one afterwards
+        scope[HEADERS] = served.headers  # of the version that answers: none takes its place before it has begun
         age: list[tuple[bytes, bytes]] = []
         try:
             response = served.access.admit(scope, path, self._open_paths) if served.access is not None else None
             if response is None:
                 if served.remote is not None:
                     age = await freshen(served.remote, scope)
+                    scope[HEADERS] = served.headers  # there may be another version by now
                 endpoint = self._endpoint(path, scope["method"])
                 if endpoint.takes and ahead >= served.limits.concurrent:
                     raise HTTPException(429, f"{ahead} requests are in work; send it again later")

@@ -46,7 +46,7 @@ async def score(
     begun, predictor = perf_counter(), version.predictor
     events = predictor.events
     if events is not None and events.stale():
-        await catch_up(events)
+        await catch_up(events)  # beside the threads that may be taken: single records wait for none
     if explain:
         explaining = partial(predictor.predict, explain=True)
         prediction = await served.threads.run(served.limits.in_threads, explaining, records, deadline)

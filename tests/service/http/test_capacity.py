@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
 from threading import Event, Thread, current_thread
 from typing import Any
 
@@ -98,6 +99,34 @@ def test_lists_beyond_the_bound_are_refused_at_once_while_records_probes_and_wha
         assert [(status, len(content["scores"])) for status, _, content in answered] == [(200, 101)] * 6
         assert unnamed((await ask("/predict", record))[2]) == unnamed(quick[0][2])  # the event was not taken
         assert slow.work.count == 0
+
+    asyncio.run(load())
+
+
+def test_a_record_that_new_events_concern_does_not_wait_for_those_that_take_long(
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+) -> None:
+    slow, other = Served(), Served()
+    for served in (slow, other):
+        served.load(write_bundle(), tmp_path / "log")
+    Slow.may, Slow.begun = Event(), Event()
+    slow.require_predictor().__class__ = Slow
+    slow.limits = Limits(in_threads=4)
+    ask, many = asking(slow), {"records": [record] * 101}
+
+    async def load() -> None:
+        before = await ask("/predict", record)
+        taken = [asyncio.create_task(ask("/predict", many)) for _ in range(4)]
+        await until(lambda: slow.work.count == 4)
+        await until(Slow.begun.is_set)
+        other.require_events().accept("flights", [EVENT])
+
+        status, _, content = await ask("/predict", record)
+        Slow.may.set()
+        await asyncio.gather(*taken)
+
+        assert status == 200
+        assert content["score"] > before[2]["score"]
 
     asyncio.run(load())
 

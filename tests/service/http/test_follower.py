@@ -310,7 +310,7 @@ def test_events_of_the_log_are_in_the_version_that_comes(
     monkeypatch.setenv("SEXTANT_FOLLOW", "60")
     served = Served()
     served.start(bentos.bundle("1-a"), tmp_path / "log")
-    follower = Follower(served, Bentos(bentos.folder, partial(served.open, log_folder=tmp_path / "log")), 60)
+    follower = Follower(served, Bentos(bentos.folder, partial(served.open, place=tmp_path / "log")), 60)
     client = TestClient(Application(served))
     scores = {}
 

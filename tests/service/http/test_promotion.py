@@ -98,6 +98,56 @@ def is_refused(address: str) -> bool:
         return b"sextant_champion_refused 1.0" in answer.read()
 
 
+class Teller:
+    """Sends events one by one, and takes them back; after each it asks, and notes how many there are."""
+
+    def __init__(self, address: str, record: dict[str, Any]) -> None:
+        self._address, self._record = address, record
+        self.answers: list[tuple[int, str, float]] = []
+
+    def tell(self, ended: Event) -> None:
+        """Go on until it may stop, over a new connection each time, so that any of the workers answers."""
+        there = set[int]()
+        while not ended.is_set():
+            number = len(self.answers) % 10
+            there ^= {number}
+            departed = "2014-01-02T07:00:00" if number in there else None
+            event = {"id": f"new {number}", "origin": "JFK", "departed_at": departed, "delay": 1}
+            self._ask("/events", {"table": "flights", "rows": [event]})
+            content = self._ask("/predict", self._record)
+            self.answers.append((len(there), content["model"], content["score"]))
+
+    def _ask(self, path: str, body: Any) -> Any:
+        request = urllib.request.Request(f"http://{self._address}{path}", json.dumps(body).encode(), JSON)
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def has_heard(self, model: str, since: int) -> bool:
+        """Return whether a model has answered since some answers."""
+        return model in {name for _, name, _ in self.answers[since:]}
+
+
+@pytest.mark.slow
+def test_no_event_is_lost_while_versions_change(bentos: StoredBentos, record: dict[str, Any], tmp_path: Path) -> None:
+    ended = Event()
+    with (
+        serving(bentos.bundle("1-a"), tmp_path, **SETTINGS, SEXTANT_EVENTS=str(tmp_path / "events")) as address,
+        ThreadPoolExecutor(1) as threads,
+    ):
+        teller = Teller(address, record)
+        telling = threads.submit(teller.tell, ended)
+        try:
+            for version, number in (("2-b", 2), ("1-a", 1), ("2-b", 2), ("1-a", 1)):
+                bentos.promote(version)
+                until(partial(teller.has_heard, f"flight_delays:{number}", len(teller.answers)))
+        finally:
+            ended.set()
+        telling.result(60)
+
+    expected = [bentos.score(int(model[-1]), events) for events, model, _ in teller.answers]
+    assert [score for *_, score in teller.answers] == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.slow
 def test_no_request_fails_or_mixes_versions_through_promotions_a_broken_one_and_a_rollback(
     bentos: StoredBentos, record: dict[str, Any], tmp_path: Path

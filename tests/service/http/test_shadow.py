@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,9 +156,6 @@ def test_classes_are_compared_by_the_greatest_difference_of_a_probability(shadow
     task = shadowed.require_predictor().plan.task
     seen: list[Any] = []
     figures: Any = type("Seen", (), {"compared": lambda self, *about: seen.append(about)})()
-    shadow = Shadow(shadowed.shadow.version, figures)
-    version: Any = type("Version", (), {})()
-    version.tag, version.events = "x:1", shadowed.require_events()
     classes = type(task)(kind="multiclass", classes=("a", "b", "c"))
 
     def predictor(scores: list[list[float]]) -> Any:
@@ -166,8 +164,8 @@ def test_classes_are_compared_by_the_greatest_difference_of_a_probability(shadow
         about = {"name": "x:1", "id": "c", "plan": plan, "thresholds": [], "events": None}
         return type("Fixed", (), {**about, **predict})()
 
-    version.predictor = predictor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
-    shadow.version = version
+    fixed = predictor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7]])
+    shadow = Shadow(replace(shadowed.shadow.version, predictor=fixed), figures)
     answered = [[0.5, 0.25, 0.25], [0.6, 0.2, 0.2]]
     other = predictor(answered)
     other.name = "x:2"
