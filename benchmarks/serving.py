@@ -22,6 +22,7 @@ from statistics import mean
 from typing import Any
 
 import psutil
+import serving_bulk
 
 ROOT = Path(__file__).resolve().parent.parent
 UVICORN = ["-m", "uvicorn", "--no-access-log", "--log-level", "warning"]
@@ -38,14 +39,29 @@ class Side:
     folder: Path
     wrap: str | None = None
     many: str = "/predict_many"
+    tensors: str | None = None  # the route of the V2 protocol, if it is asked by that
     spent_us: dict[str, list[float]] = field(default_factory=dict)
     taken_us: dict[str, list[float]] = field(default_factory=dict)
 
     def requests(self, records: list[dict[str, Any]]) -> dict[str, bytes]:
         """Return the requests for one record and for BATCH of them."""
+        if self.tensors:
+            return {
+                name: _post(self.tensors, _tensors(records, rows)) for name, rows in {"one": 1, "batch": BATCH}.items()
+            }
         one = {self.wrap: records[0]} if self.wrap else records[0]
         batch = [records[index % len(records)] for index in range(BATCH)]
         return {"one": _post("/predict", one), "batch": _post(self.many, {"records": batch})}
+
+
+def _tensors(records: list[dict[str, Any]], count: int) -> dict[str, Any]:
+    """Return records as a request of the V2 protocol."""
+    rows = [records[index % len(records)] for index in range(count)]
+    inputs = [
+        {"name": name, "datatype": "FP64", "shape": [count], "data": [row.get(name) for row in rows]}
+        for name in sorted({name for row in rows for name in row})
+    ]
+    return {"inputs": inputs}
 
 
 def _post(path: str, body: Any) -> bytes:
@@ -152,6 +168,7 @@ def sides(before: Path | None) -> dict[str, Side]:
     """Return the servers to compare, this one first."""
     here, service = ROOT / "benchmarks", [*BENTOML, "service.service:ModelService"]
     listed = {"sextant": Side(service, ROOT, many="/predict")}
+    listed["sextant, /v2"] = Side(service, ROOT, tensors="/v2/models/breast_cancer/infer")
     if before is not None:
         listed["before"] = Side(service, before, many="/predict")
     return listed | {
@@ -172,6 +189,34 @@ def table(listed: dict[str, Side]) -> list[str]:
             figures += [f"{mean(values):.0f}", f"{ours[name] / mean(values):.2f}"]
         figures += [f"{taken[len(taken) * percent // 100]:.0f}" for percent in (50, 99)]
         rows.append(f"| {title} | {' | '.join(figures)} |")
+    return rows
+
+
+def measure_bulk(running: dict[str, Any], names: list[str], rounds: int) -> dict[str, dict[str, float]]:
+    """Return the rows that each side answers in a second of a processor, by the form of the request."""
+    forms = serving_bulk.requests(names)
+    spent: dict[tuple[str, str], float] = {}
+    for round_ in range(rounds + 1):
+        for side in running.keys() & forms.keys():
+            process, port = running[side]
+            for form, (request, rows) in forms[side].items():
+                client, before = Client(port), spent_s(process)
+                answers = max(1, 200_000 // rows // 4)
+                for _ in range(answers):
+                    client.ask(request)
+                seconds = (spent_s(process) - before) / (answers * rows)
+                if round_:  # the first one warms them up
+                    spent[side, form] = spent.get((side, form), 0.0) + seconds / rounds
+    return {side: {form: 1 / spent[side, form] for form in forms[side]} for side in forms if side in running}
+
+
+def bulk_table(speeds: dict[str, dict[str, float]]) -> list[str]:
+    """Return the speeds as a Markdown table, with how many times the best other side each one is."""
+    others = [speed for side, forms in speeds.items() if side != "sextant" for speed in forms.values()]
+    rows = ["| rows at once | rows a second and core | times the best of FastAPI |", "|---|--:|--:|"]
+    for side, forms in speeds.items():
+        for form, speed in forms.items():
+            rows.append(f"| {side}, {form} | {speed:,.0f} | {speed / max(others, default=speed):.1f} |")
     return rows
 
 
@@ -196,6 +241,7 @@ def main() -> None:
     parser.add_argument("--before", metavar="COMMIT", help="serve the bundle by the source of a commit, too")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=2000, help="for one record; half of them for a hundred")
+    parser.add_argument("--bulk", action="store_true", help="ask with many rows at once, in the forms of each side")
     parser.add_argument("--only", nargs="*", help="the sides to compare")
     arguments = parser.parse_args()
     records = json.loads((arguments.bundle / "golden.json").read_text())["records"]
@@ -205,6 +251,11 @@ def main() -> None:
         listed = {name: side for name, side in listed.items() if not arguments.only or name in arguments.only}
         environment = _prepare(arguments.bundle.resolve(), scratch)
         running = {name: stack.enter_context(started(side, environment, scratch)) for name, side in listed.items()}
+        if arguments.bulk:
+            speeds = measure_bulk(running, environment["BENCHMARK_COLUMNS"].split(), arguments.rounds)
+            print("\n".join(bulk_table(speeds)))
+            print(json.dumps({"name": "rows of a second of a processor", "sides": speeds}))
+            return
         for round_ in range(arguments.rounds + 1):
             for name, side in listed.items():
                 for kind, request in side.requests(records).items():

@@ -10,6 +10,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from service.frames.answers import scored_of
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
 from service.http.freshness import catch_up
@@ -19,6 +20,7 @@ from service.http.version import Version
 from service.predict.explaining import UnexplainedError
 from service.predict.identity import prediction_ids
 from service.predict.predictor import Prediction
+from service.predict.rows import Rows, Scored, WordyError
 from service.records.deadline import OutOfTimeError
 from service.records.reader import InvalidRecords
 
@@ -27,7 +29,7 @@ MAX_SHOWN_PROBLEMS = 100
 INLINE_RECORDS = 100
 
 # What a request can be refused by; nothing was done.
-REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError)
+REFUSED = (BodyError, InvalidRecords, OutOfTimeError, OverloadedError, UnexplainedError, WordyError)
 
 
 async def score(
@@ -56,7 +58,7 @@ async def score(
         prediction = await served.threads.run(served.limits.in_threads, predictor.predict, records, deadline)
     if events is not None and (behind := events.behind()) is not None:
         for warnings in prediction.warnings:
-            warnings.append(f"the history may lack events: {behind}")
+            warnings.append(lacking(behind))
     served.metrics.scored(prediction.warnings, single)
     prediction = replace(prediction, ids=prediction_ids(len(records)))
     if served.figures is not None:
@@ -64,6 +66,34 @@ async def score(
     if served.shadow is not None:
         served.shadow.offer(records, prediction, predictor)
     return prediction
+
+
+async def score_rows(served: Served, version: Version, rows: Rows, deadline: float) -> Scored:
+    """Score the rows of a request, beside other requests unless they are few; count them; raises one of REFUSED.
+
+    They are answered as the same records are by `score`.
+    """
+    predictor, limits = version.predictor, served.limits
+    if 0 < len(rows) <= INLINE_RECORDS:
+        records = rows.records(range(len(rows)))
+        return scored_of(predictor, await score(served, version, records, deadline, single=len(rows) == 1))
+    begun, events = perf_counter(), predictor.events
+    if events is not None and events.stale():
+        await to_thread.run_sync(events.refresh)
+    scored = await served.threads.run(limits.in_threads, predictor.predict_rows, rows, deadline, limits.batch_bytes)
+    if events is not None and (behind := events.behind()) is not None:
+        for place in range(len(rows)):
+            scored.warned.setdefault(place, []).append(lacking(behind))
+    served.metrics.scored(scored.warnings(), False)
+    scored.ids = prediction_ids(len(rows))
+    if served.figures is not None:
+        served.figures.scored(predictor.name, perf_counter() - begun)
+    return scored
+
+
+def lacking(behind: str) -> str:
+    """Return the warning of an answer whose history could not be read to its end."""
+    return f"the history may lack events: {behind}"
 
 
 def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dict[str, Any], int]:
@@ -74,6 +104,8 @@ def refusal(error: Exception, limits: Limits, noun: str, done: str) -> tuple[dic
     if isinstance(error, OutOfTimeError):
         message = f"it would take more than {limits.seconds:g} s, so {outcome}; send fewer at a time"
         return {"error": message}, 503
+    if isinstance(error, WordyError):
+        return {"error": f"{error}, so {outcome}; send fewer at a time"}, 413
     if isinstance(error, UnexplainedError):
         return {"error": f"{error}; {outcome}. Without explain=true they are"}, 501
     if isinstance(error, OverloadedError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from service.history.events import Events
 from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
 from service.http.bentos import bentos_of
-from service.http.capacity import Threads, Work
+from service.http.capacity import Room, Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
@@ -41,7 +42,7 @@ class Served:
         self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
-        self.work, self.threads = Work(), Threads()
+        self.work, self.threads, self.room = Work(), Threads(), Room()
         self.access: Access | None = None
         self.rollout: Rollout | None = None
         self.figures: Figures | None = None  # by version, where there may be several
@@ -49,6 +50,7 @@ class Served:
         self.split: Split | None = None
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
+        self.closers: list[Callable[[], Awaitable[None]]] = []  # of servers beside HTTP, called at the end
 
     @property
     def not_ready(self) -> str | None:

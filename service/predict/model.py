@@ -67,10 +67,10 @@ class _Declared(msgspec.Struct):
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
-    `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
-    `keys` are the columns that name a row of the examples' table; `interval` is that around predicted numbers, and
-    `no_interval` says why there is none; `is_explained` is whether it carries what its answers
-    are explained by; `usual` is what was usual in training.
+    `shape` is that of the answer to a row; `thresholds` are the probabilities from which on the answer is a yes, that
+    of each target, none where there is none; `keys` are the columns that name a row of the examples' table; `interval`
+    is that around predicted numbers, and `no_interval` says why there is none; `is_explained` is whether it carries
+    what its answers are explained by; `usual` is what was usual in training.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -78,7 +78,7 @@ class Model:
     def __init__(self, session: Any, requested: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
         several = task.targets or task.classes
-        self._shape = (len(several),) if several else ()
+        self.shape = (len(several),) if several else ()
         _check_task(session, task)
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
@@ -99,7 +99,7 @@ class Model:
         """
         (scores,) = self.session.run(["score"], {name: getattr(matrices, name) for name in self._names})
         rows = len(matrices.warnings)
-        if scores.shape != (rows, *self._shape):
+        if scores.shape != (rows, *self.shape):
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")
         return np.asarray(scores, dtype=np.float64)
 

@@ -16,9 +16,11 @@ from service.plan.document import BundleError, Plan
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
+from service.predict.columnar import Columnar, Unanswerable
 from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import Model, load_model
+from service.predict.rows import ROWS, Rows, Scored
 from service.records.deadline import check_time
 from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
 from service.records.usual import Usual
@@ -66,6 +68,8 @@ class Predictor:
         self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
+        of_columns = self._features.of_columns
+        self._columnar = Columnar(plan, model, self._reader, of_columns, PART) if of_columns else None
         self.events: Events | None = None  # what adds to them, once it is there
 
     @property
@@ -83,13 +87,20 @@ class Predictor:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any], deadline: float | None = None, *, explain: bool = False) -> Prediction:
-        """Score `records`, all as of one state of the histories, and `explain` the scores.
+    def predict(
+        self,
+        records: Sequence[Any],
+        deadline: float | None = None,
+        *,
+        explain: bool = False,
+        state: State | None = None,
+    ) -> Prediction:
+        """Score `records`, all as of one state of the histories, by default the present one; `explain` the scores.
 
         Raises InvalidRecords with the problems of all of them, OutOfTimeError once the deadline is over, and
         UnexplainedError for a model that cannot be explained.
         """
-        read, state = self._reader.read(records), self.histories.state
+        read, state = self._reader.read(records), state or self.histories.state
         scores, warnings = list[Score](), list[list[str]]()
         explanations = list[Explained]()
         explaining = self.model.explaining if explain else None
@@ -107,6 +118,42 @@ class Predictor:
             if explaining is not None:
                 explanations += explaining.explain(matrices, answers, deadline)
         return Prediction(scores, warnings, _keys(self.plan.key, records) if self.plan.key else [], explanations)
+
+    def predict_rows(self, rows: Rows, deadline: float | None = None, most_bytes: int | None = None) -> Scored:
+        """Score rows that are columns, as `predict` scores the same rows; raises as that does.
+
+        Raises WordyError, too, where their warnings take more than `most_bytes`.
+        """
+        if self._columnar is None:
+            return self._predict_as_records(rows, deadline, most_bytes)
+        try:
+            return self._columnar.predict(rows, deadline, most_bytes)
+        except Unanswerable as error:
+            try:
+                self.predict(rows.records(error.places))
+            except InvalidRecords as invalid:
+                raise invalid.at(error.places) from None
+            raise
+
+    def _predict_as_records(self, rows: Rows, deadline: float | None, most_bytes: int | None) -> Scored:
+        state, scores, problems = self.histories.state, list[Score](), list[Problem]()
+        scored = Scored(np.empty(len(rows)), most_bytes=most_bytes)
+        for start in range(0, len(rows), ROWS):
+            check_time(deadline)
+            places = range(start, min(start + ROWS, len(rows)))
+            records = rows.records(places)
+            try:
+                prediction = self.predict(records, deadline, state=state)
+            except InvalidRecords as error:
+                problems += error.at(places).problems
+                break
+            scores += prediction.scores
+            for place, warnings in zip(places, prediction.warnings, strict=True):
+                scored.warn(place, warnings)
+        if problems:
+            raise InvalidRecords(problems)
+        scored.scores = np.array(scores, np.float64).reshape(len(rows), *self.model.shape)
+        return scored
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""

