@@ -79,7 +79,7 @@ async def score_rows(served: Served, version: Version, rows: Rows, deadline: flo
         return scored_of(predictor, await score(served, version, records, deadline, single=len(rows) == 1))
     begun, events = perf_counter(), predictor.events
     if events is not None and events.stale():
-        await to_thread.run_sync(events.refresh)
+        await catch_up(events)
     scored = await served.threads.run(limits.in_threads, predictor.predict_rows, rows, deadline, limits.batch_bytes)
     if events is not None and (behind := events.behind()) is not None:
         for place in range(len(rows)):
