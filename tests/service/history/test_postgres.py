@@ -136,6 +136,22 @@ def test_what_is_compacted_makes_the_same_histories_for_all_who_had_read_some_of
     assert len(PostgresLog(url, "past").read()) == 1 + 30 - 26
 
 
+def test_many_entries_are_compacted_by_whoever_appends_to_them(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.history.postgres.DUE_ENTRIES", 3)
+    log, histories = PostgresLog(url, "past"), histories_of([])
+    events = Events(PLAN, histories, log)
+    events.replay()
+
+    for value in range(5):
+        events.accept("events", [sent({**ROW, "v": value})])
+        if log._compacting is not None:
+            assert log._compacting.wait(60) == 0
+    events.refresh()
+
+    assert len(PostgresLog(url, "past").read()) < 5
+    np.testing.assert_array_equal(values_of(histories, RECORD), reference([{**ROW, "v": 4}], RECORD))
+
+
 def test_one_process_at_a_time_compacts(url: str) -> None:
     PostgresLog(url, "past").read()
     with psycopg2.connect(url) as connection, connection.cursor() as cursor:
