@@ -8,12 +8,12 @@ from functools import partial
 from time import perf_counter
 from typing import Any
 
-from anyio import to_thread
 from msgspec.structs import replace
 
 from service.frames.answers import scored_of
 from service.http.bodies import BodyError
 from service.http.capacity import OverloadedError
+from service.http.freshness import catch_up
 from service.http.limits import Limits
 from service.http.served import Served
 from service.http.trace import Trace, current
@@ -52,8 +52,7 @@ async def score(
     begun, predictor, trace = perf_counter(), version.predictor, current()
     trace.records += len(records)
     if predictor.events is not None and predictor.events.stale():
-        # beside the threads that may be taken: single records wait for none
-        await to_thread.run_sync(predictor.events.refresh)
+        await catch_up(predictor.events)  # beside the threads that may be taken: single records wait for none
     work = partial(_score, served, predictor, records, deadline, trace, single=single, explain=explain)
     if len(records) <= INLINE_RECORDS and predictor.is_quick and not explain:
         prediction = work()
@@ -78,7 +77,7 @@ async def score_rows(served: Served, version: Version, rows: Rows, deadline: flo
     begun = perf_counter()
     trace.records += len(rows)
     if predictor.events is not None and predictor.events.stale():
-        await to_thread.run_sync(predictor.events.refresh)
+        await catch_up(predictor.events)
     work = partial(_score_rows, served, predictor, rows, deadline, trace)
     scored = await served.threads.run(served.limits.in_threads, work)
     if served.figures is not None:

@@ -109,10 +109,10 @@ ELSEWHERE = {
     # Objects of Python's face, tested where they are asked for.
     "sextant/*": "sextant/test_models.py",
     # What holds the rows of lookups is tested by what they find.
-    "service/records/layered": "service/tables/test_latest.py",
     "service/tables/lookup_files": "service/history/test_events_lookups.py",
     "service/tables/table": "service/tables/test_lookups.py",
     # A route and a response are tested by what the application answers.
+    "service/history/store": "service/history/test_log.py",
     "service/http/endpoint": "service/http/test_app.py",
     # What protocols share is tested by their answers, and the columns of rows by those of records.
     "service/http/schemas": "service/http/test_openapi.py",
@@ -127,6 +127,7 @@ ELSEWHERE = {
     "service/http/figures": "service/http/test_shadow.py",
     "service/http/bentos": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",
+    "service/tables/sent": "service/history/test_events.py",
     "service/predict/explaining": "service/http/test_explaining.py",
     "service/predict/metadata": "service/predict/test_model.py",
     # Tables of use cases that are trained.

@@ -301,6 +301,8 @@ def test_rows_see_all_events_that_were_accepted_before_or_say_that_they_do_not(
     parcels: Served, parcel: dict[str, Any], count: int
 ) -> None:
     class Behind:
+        refreshing = None
+
         refreshed = 0
 
         def stale(self) -> bool:
