@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from pathlib import Path
 
@@ -14,16 +15,20 @@ from service.history.events import Events
 from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
 from service.http.bentos import bentos_of
-from service.http.capacity import Threads, Work
+from service.http.capacity import Room, Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
+from service.http.request_log import RequestLog, open_request_log
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
 from service.http.shadow import Shadow
+from service.http.trace import Trace
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
+from service.predictions.log import PredictionLog, open_predictions
+from service.predictions.settings import PredictionSettingError
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -41,7 +46,7 @@ class Served:
         self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
         self.limits, self.patience = Limits(), Patience()
-        self.work, self.threads = Work(), Threads()
+        self.work, self.threads, self.room = Work(), Threads(), Room()
         self.access: Access | None = None
         self.rollout: Rollout | None = None
         self.figures: Figures | None = None  # by version, where there may be several
@@ -49,6 +54,9 @@ class Served:
         self.split: Split | None = None
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
+        self.closers: list[Callable[[], Awaitable[None]]] = []  # of servers beside HTTP, called at the end
+        self.predictions: PredictionLog | None = None
+        self.requests: RequestLog | None = None
 
     @property
     def not_ready(self) -> str | None:
@@ -81,14 +89,33 @@ class Served:
         """
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
-            self.rollout = read_rollout(os.environ)
+            self.rollout, self.requests = read_rollout(os.environ), open_request_log(os.environ)
             self.load(folder, place)
+            self.predictions = open_predictions(os.environ, self.require_predictor())
+            self.metrics.tallies.show(self.require_predictor())
             if self.rollout is not None:
                 self.roll_out(self.rollout, folder, place)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
+            reasons = BundleError | EventLogError | SettingError | StoreError | PredictionSettingError
+            explained = isinstance(error, reasons)
             self.not_ready = str(error) if explained else "the model failed to load; see the log"
             logger.exception("the bundle in %s cannot be served", folder)
+        for log in (self.predictions, self.requests):
+            if log is not None:
+                self.metrics.add(log)
+
+    def note(self, route: str, status: int, seconds: float, trace: Trace) -> None:
+        """Count a request that is over, and log the predictions that it was answered with."""
+        self.metrics.answered(route, status, seconds, trace.refusal)
+        if self.predictions is not None and status < 400:
+            for answered in trace.answered:
+                self.predictions.add(answered)
+
+    def close(self) -> None:
+        """Write what the logs have gathered; called once nobody is answered any more."""
+        for log in (self.predictions, self.requests):
+            if log is not None:
+                log.close()
 
     def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
