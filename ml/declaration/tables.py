@@ -215,8 +215,8 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"{names} are not several targets: write one as a text, such as target: churned")
     if wrong := [name for name in names if not re.fullmatch(NAME, name)]:
         raise ValueError(
-            f"{wrong} are no names of targets, of up to 100 letters a to z, digits and _: write behind a name what it is, "
-            "such as {late: days > 30}"
+            f"{wrong} are no names of targets, of up to 100 letters a to z, digits and _: write behind a name what it "
+            "is, such as {late: days > 30}"
         )
     lower = [name.lower() for name in names]
     if twice := sorted({name for name in names if lower.count(name.lower()) > 1}):
@@ -278,7 +278,7 @@ class Examples(Part):
         """Refuse names and expressions that are no texts, such as `no`, which YAML reads as false."""
         several = [*target, *target.values()] if isinstance(target, dict) else target
         if isinstance(several, list) and (wrong := [value for value in several if not isinstance(value, str)]):
-            raise ValueError(f'{wrong} are no texts, as names and expressions of targets are; write them in quotes: "no"')
+            raise ValueError(f'{wrong} are no texts, as names and expressions are; write them in quotes: "no"')
         return target
 
     @field_validator("target")

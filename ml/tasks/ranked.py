@@ -8,8 +8,8 @@ So it is no matter how rows are sorted, and what answers every row alike is wort
 A row is relevant if its label is above 0, as whole grades are in trec_eval and ranx. Groups of one row and groups
 without a relevant row are left out, for no order of their rows is better than another: of the first, scikit-learn's
 `ndcg_score` says that too, and raises; of the second, gain and average precision are 0 of 0, which scikit-learn, ranx
-and trec_eval count as 0 and LightGBM as 1, to every model alike. A group of relevant rows alone is worth the same to every
-model too, and counts, as in all of these; where there is no other, the metric says nothing.
+and trec_eval count as 0 and LightGBM as 1, to every model alike. A group of rows that are all equally relevant is worth
+the same to every model too, and counts, as in all of these; where there is no other, the metric says nothing.
 """
 
 from __future__ import annotations

@@ -32,6 +32,8 @@ def test_a_key_with_the_name_of_an_answer_is_not_lost(key: str, task: Task, scor
 
 
 def test_any_other_key_has_its_own_name() -> None:
-    table = answered(pd.DataFrame({"id": [1], "cutoff": pd.NaT}), ["id"], answer_columns(Task(), np.array([0.2])), ABOUT)
+    rows = pd.DataFrame({"id": [1], "cutoff": pd.NaT})
+
+    table = answered(rows, ["id"], answer_columns(Task(), np.array([0.2])), ABOUT)
 
     assert list(table) == ["id", "cutoff", "score", "model_version"]

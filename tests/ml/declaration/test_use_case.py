@@ -389,5 +389,5 @@ def test_several_targets_that_could_not_be_answered_are_refused(change: dict[str
 
 @pytest.mark.parametrize("name", ["example_weight", "Example_Group", "split"])
 def test_a_key_has_no_name_of_a_column_that_examples_have(name: str) -> None:
-    with pytest.raises(ValidationError, match=f"the key '{name}' of 'rows' has the name of a column that every example"):
+    with pytest.raises(ValidationError, match=f"the key '{name}' of 'rows' has the name of a column that"):
         UseCaseSpec.model_validate(declaration(tables={"rows": {"source": {"path": "rows.csv"}, "key": name}}))

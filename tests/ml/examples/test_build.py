@@ -625,7 +625,7 @@ def test_a_query_that_knows_each_target_where_it_does_not_know_the_other_is_refu
     split = {"train_until": "2024-07-01", "validate_until": "2024-11-01"}
     spec = labelled.spec(("churn", "complaint"), examples={"query": query, "split": split})
 
-    with pytest.raises(DataError, match="examples.query gives no row with churn and complaint; correct the query"):
+    with pytest.raises(DataError, match=r"examples\.query gives no row with churn and complaint; correct the query"):
         make_examples("case", spec, {"rows": pa.table(labelled.frame())})
 
 
