@@ -6,6 +6,9 @@ slices looked at (Holm 1979, A simple sequentially rejective multiple test proce
 Statistics 6). The standard error is at least what as many rows, drawn from all, would have: the slice of a feature that
 tells nothing is such a draw, and the rows of a slice that is wrong throughout do not vary among themselves.
 
+Of a metric of the order within groups, a slice is compared with lists of as many rows, drawn from all: how good an order
+can be depends on how many rows it has.
+
 So among features that tell nothing a slice is found in at most about one evaluation of twenty. A feature that does tell
 something is another matter for a metric that ranks: within a range of it, rows are more alike and harder to rank than
 all rows, so that the area under the ROC curve is lower there even of a model without fault. Such a slice is a true
@@ -13,12 +16,13 @@ finding of a lower score, not of a fault of the model.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 
+from ml.evaluation.drawn_lists import REPEATS, DrawnLists
 from ml.evaluation.slices import Part, parts
 from ml.intervals.bootstrap import Resampling, independent_draws, resampled_values
 from ml.tasks.counting import EQUALLY, Counting
@@ -33,7 +37,7 @@ SAME = 0.3  # share of the rows of both together that two slices have in common,
 
 @dataclass(frozen=True)
 class WeakSlice:
-    """A slice on which the metric is worse than on all rows by `deficit`, in its own units."""
+    """A slice on which the metric is worse than on all rows, or on lists as long, by `deficit`, in its own units."""
 
     part: Part
     deficit: float
@@ -67,7 +71,7 @@ class Search:
         at = finding.part.positions
         drawn = independent_draws(self.y[at], self.counting.at(at).groups)
         drawn_from_all = self._error_of_all * float(np.sqrt(len(self.y) / len(at)))
-        error = max(self._error(at), drawn_from_all)
+        error = max(self._error(at), drawn_from_all) * (1 if self._lists is None else (1 + 1 / REPEATS) ** 0.5)
         if drawn < 2 or not error > 0:
             return 1.0
         return float(t.sf(finding.deficit / error, drawn - 1))
@@ -76,24 +80,43 @@ class Search:
     def _error_of_all(self) -> float:
         return self._error(np.arange(len(self.y)))
 
+    @cached_property
+    def _lists(self) -> DrawnLists | None:
+        groups = self.counting.groups
+        return DrawnLists(groups, self.seed) if groups is not None and Metric.named(self.metric).by_group else None
+
+    @cached_property
+    def _score_of_all(self) -> float:
+        return self.score(np.arange(len(self.y)))
+
+    def expected(self, at: np.ndarray) -> float:
+        """Return what the metric of some rows would be if they were drawn from all: that of all, or of lists as long."""
+        if self._lists is None or self.counting.groups is None:
+            return self._score_of_all
+        drawn, lists = self._lists.like(self.counting.groups[at], self.seed)
+        return score(self.metric, self.y[drawn], self.p[drawn], replace(self.counting.at(drawn), groups=lists))
+
     def score(self, at: np.ndarray) -> float:
         """Return the metric of some rows."""
         return score(self.metric, self.y[at], self.p[at], self.counting.at(at))
 
     def _error(self, at: np.ndarray) -> float:
-        """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6)."""
+        """Return the bootstrap standard error of the metric on some rows (Efron and Tibshirani 1993, chapter 6).
+
+        NaN where resamples tell nothing, as those of one group alone do.
+        """
         of_rows = self.counting.at(at)
         measured = {"": Metric.named(self.metric).prepare(self.y[at], self.p[at], of_rows)}
         how = Resampling(RESAMPLES, seed=self.seed, groups=of_rows.groups)
         values = resampled_values(self.y[at], measured, how)[""]
-        return float(np.nanstd(values, ddof=1))
+        known = values[~np.isnan(values)]
+        return float(known.std(ddof=1)) if len(known) > 1 else float("nan")
 
 
 def worst_slices(matrix: pd.DataFrame, features: Sequence[str], search: Search, most: int) -> Searched:
     """Search for at most `most` slices, the greatest deficit first, no two of about the same rows."""
     looked_at = list(_parts(matrix, features, search.smallest)) if most else []
-    overall = search.score(np.arange(len(search.y)))
-    striking = _striking(looked_at, search, overall)
+    striking = _striking(looked_at, search)
     p_values = [search.p_value(finding) for finding in striking]
     corrected = _holm(np.array(p_values + [1.0] * (len(looked_at) - len(striking))))
     findings = [
@@ -112,11 +135,11 @@ def _parts(matrix: pd.DataFrame, features: Sequence[str], smallest: int) -> Iter
                 yield part
 
 
-def _striking(looked_at: Sequence[Part], search: Search, overall: float) -> list[WeakSlice]:
+def _striking(looked_at: Sequence[Part], search: Search) -> list[WeakSlice]:
     """Return the slices with a deficit that matters, those first that chance explains least."""
     sign, findings = Metric.named(search.metric).sign, list[WeakSlice]()
     for part in looked_at:
-        deficit = sign * (overall - search.score(part.positions))
+        deficit = sign * (search.expected(part.positions) - search.score(part.positions))
         if deficit > 0 and deficit >= search.least:
             findings.append(WeakSlice(part, deficit))
     findings.sort(key=_striking_first)
