@@ -1,8 +1,8 @@
 """Lists of as many rows as a slice has of each group, drawn from all rows.
 
-How good the order of a list can be depends on how many rows it has: of one that a slice cuts, fewer than ten rows may be
-left, of which precision among the first ten is lower, and others higher, whatever the answers. What a slice is worth is
-therefore compared with what such lists are worth.
+How good the order of a list can be depends on how many rows it has: where a slice cuts one, precision among the first
+ten falls with the rows that are left, and NDCG rises, whatever the answers. So the metric of a slice is compared with
+that of lists that are as long.
 """
 
 import numpy as np

@@ -6,8 +6,8 @@ slices looked at (Holm 1979, A simple sequentially rejective multiple test proce
 Statistics 6). The standard error is at least what as many rows, drawn from all, would have: the slice of a feature that
 tells nothing is such a draw, and the rows of a slice that is wrong throughout do not vary among themselves.
 
-Of a metric of the order within groups, a slice is compared with lists of as many rows, drawn from all: how good an order
-can be depends on how many rows it has.
+Of a metric of the order within groups, a slice is compared with lists of as many rows, drawn from all: how good an
+order can be depends on how many rows it has.
 
 So among features that tell nothing a slice is found in at most about one evaluation of twenty. A feature that does tell
 something is another matter for a metric that ranks: within a range of it, rows are more alike and harder to rank than
@@ -90,7 +90,7 @@ class Search:
         return self.score(np.arange(len(self.y)))
 
     def expected(self, at: np.ndarray) -> float:
-        """Return what the metric of some rows would be if they were drawn from all: that of all, or of lists as long."""
+        """Return what the metric of rows like these, drawn from all, would be: that of all, or of lists as long."""
         if self._lists is None or self.counting.groups is None:
             return self._score_of_all
         drawn, lists = self._lists.like(self.counting.groups[at], self.seed)

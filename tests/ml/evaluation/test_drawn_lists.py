@@ -23,7 +23,7 @@ def test_each_row_of_the_groups_that_are_large_enough_is_drawn_as_often() -> Non
         rows, _ = DrawnLists(GROUPS, seed).like(np.repeat(np.arange(50), 4), seed)
         drawn += np.bincount(rows, minlength=len(GROUPS))
 
-    of_groups = {group: drawn[GROUPS == group] / drawn.sum() for group in np.unique(GROUPS)}
+    of_groups = {group: drawn[group == GROUPS] / drawn.sum() for group in np.unique(GROUPS)}
     assert (of_groups[3] == 0).all()
     assert (of_groups[5] == 0).all()
     assert np.abs(of_groups[7] - 1 / 8).max() < 0.01
