@@ -7,8 +7,6 @@ that of lists that are as long.
 
 import numpy as np
 
-REPEATS = 4  # lists that are drawn for each of a slice: their mean is then known to half of the error of the slice
-
 
 class DrawnLists:
     """Draws lists from rows by the numbers of their groups [n_rows]."""
@@ -22,12 +20,12 @@ class DrawnLists:
         self._largest_first = np.argsort(-self._sizes, kind="stable")
         self._as_large = np.cumsum(np.bincount(self._sizes)[::-1])[::-1]  # groups of at least so many rows
 
-    def like(self, groups: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return positions of rows and the numbers of their lists; the groups [n_slice_rows] are those of a slice.
+    def like(self, groups: np.ndarray, repeats: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return positions of rows and the numbers of their lists, `repeats` for each of the groups of a slice's rows.
 
         Each list is a random part of one of the groups that are as large, each of which is as likely.
         """
-        wanted = np.tile(np.unique(groups, return_counts=True)[1], REPEATS)
+        wanted = np.tile(np.unique(groups, return_counts=True)[1], repeats)
         which, where = np.random.default_rng(seed).random((2, len(wanted)))
         chosen = self._largest_first[(which * self._as_large[wanted]).astype(int)]
         begin = (where * self._sizes[chosen]).astype(int)

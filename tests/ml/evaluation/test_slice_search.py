@@ -94,7 +94,7 @@ def ranked(seed: int, count: int = 1800) -> tuple[pd.DataFrame, np.ndarray, np.n
     return matrix, y, np.clip(0.3 * y + 0.7 * random.random(count), 0, 1), Counting(groups=groups)
 
 
-@pytest.mark.parametrize("metric", ["group_precision_at_10", "mrr_at_10", "ndcg_at_10", "map_at_3"])
+@pytest.mark.parametrize("metric", ["group_precision_at_10", "mrr_at_10", "ndcg_at_10", "map_at_3", "precision_at_100"])
 def test_a_slice_that_cuts_lists_is_not_worse_for_that(metric: str) -> None:
     found = 0
     for seed in range(10):
@@ -105,7 +105,7 @@ def test_a_slice_that_cuts_lists_is_not_worse_for_that(metric: str) -> None:
     assert found <= 1
 
 
-@pytest.mark.parametrize("metric", ["group_precision_at_2", "mrr_at_10", "ndcg_at_10", "map_at_3"])
+@pytest.mark.parametrize("metric", ["group_precision_at_2", "mrr_at_10", "ndcg_at_10", "map_at_3", "precision_at_100"])
 @pytest.mark.parametrize("feature", ["noise_0", "list"])
 def test_a_slice_that_is_ranked_wrongly_is_found_be_it_of_rows_or_of_lists(metric: str, feature: str) -> None:
     matrix, y, p, counting = ranked(0)
