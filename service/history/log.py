@@ -76,7 +76,7 @@ class EventLog:
                 pass
         except OSError as error:
             if error.errno not in UNWRITABLE:
-                raise
+                raise StoreError(f"the log of events {self.path} cannot be used: {error.strerror or error}") from None
             logger.warning("%s can be read and not written: POST /events will be refused", self.path)
         self.forget()
         return list(self.news().entries)

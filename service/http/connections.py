@@ -36,6 +36,13 @@ class Connection(HttpToolsProtocol):
         super().connection_lost(exc)
         self.open.discard(self)
 
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """Answer what a client has asked that sends no more, and may still listen; then end the connection."""
+        if self.cycle is None or self.cycle.response_complete or self.cycle.more_body:
+            return False
+        self.cycle.keep_alive = False
+        return True
+
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         cycle.scope[AHEAD] = self.in_work.count
         self.in_work.count += 1

@@ -40,6 +40,7 @@ class Served:
         self.not_ready = "the model is being loaded"
         self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
+        self._unmet: str | None = None  # why it stays not ready, whatever version it serves
         self.limits, self.patience = Limits(), Patience()
         self.work, self.threads = Work(), Threads()
         self.access: Access | None = None
@@ -87,7 +88,9 @@ class Served:
                 self.roll_out(self.rollout, folder, place)
         except Exception as error:
             explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
-            self.not_ready = str(error) if explained else "the model failed to load; see the log"
+            self.not_ready = reason = str(error) if explained else "the model failed to load; see the log"
+            if self.rollout is not None and (self.rollout.shadow or self.rollout.challenger):
+                self._unmet = reason  # none of them is beside the next version either
             logger.exception("the bundle in %s cannot be served", folder)
 
     def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
@@ -105,7 +108,7 @@ class Served:
         """Let another version answer the requests that begin from now on."""
         self.version, self.refused = version, None
         if not self.draining:
-            self.not_ready = None
+            self.not_ready = self._unmet
 
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""

@@ -188,6 +188,13 @@ def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
         EventLog(tmp_path / "file", "flight_delays")
 
 
+def test_a_log_that_is_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "flight_delays.events.jsonl").mkdir()
+
+    with pytest.raises(StoreError, match=r"the log of events .*flight_delays.events.jsonl cannot be used: Is a dir"):
+        EventLog(tmp_path, "flight_delays").read()
+
+
 def test_a_log_that_can_only_be_read_is_read(
     log: EventLog, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -220,3 +220,26 @@ def test_a_connection_that_has_ended_is_forgotten(served: Served, monkeypatch: p
                 pass
         while Connection.open:
             time.sleep(0.001)
+
+
+@pytest.mark.parametrize("most", [100, 1])
+def test_a_client_that_sends_no_more_hears_the_answers_to_what_it_has_asked(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("service.http.scoring.INLINE_RECORDS", most)  # above, a thread answers
+    body = json.dumps({"records": [record] * 2}).encode()
+    asked = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(asked * 3)
+        client.shutdown(socket.SHUT_WR)
+        answered = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert answered.count(b"HTTP/1.1 200") == 3
+
+
+def test_a_client_that_sends_no_more_of_its_request_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=KEPT_S) as client:
+        client.sendall(HEAD + b"content-length: 2\r\n\r\n{")
+        client.shutdown(socket.SHUT_WR)
+
+        assert client.recv(65_536) == b""

@@ -325,3 +325,23 @@ def test_events_of_the_log_are_in_the_version_that_comes(
         scores[version].append(answered(served, record)[2])
 
     assert all(before < after for before, after in scores.values())
+
+
+@pytest.mark.parametrize("started_with", ["1-a", "2-b"])
+def test_a_service_that_lacks_its_challenger_is_not_ready_whoever_is_promoted(
+    bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch, started_with: str
+) -> None:
+    if started_with == "2-b":
+        (bentos.bundle("2-b") / "plan.json").write_text("{}")
+    bentos.add("3-c", 3)
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    monkeypatch.setenv("SEXTANT_SPLIT", "9-z:0.5")
+    served = Served()
+    served.start(bentos.bundle(started_with))
+    reason = served.not_ready
+
+    bentos.promote("3-c")
+    Follower(served, Bentos(bentos.folder), 60).look()
+
+    assert served.require_predictor().name == "flight_delays:3"
+    assert served.not_ready == reason is not None
