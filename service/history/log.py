@@ -89,24 +89,35 @@ class EventLog:
             if not self._continues(place, about.st_size):
                 logger.warning("%s is not what was read before; it is read anew", self.path)
                 entries, place, anew = [], START, True
-            more, place = self._rest(place, about.st_size)
-            entries += more
             following = self._open()
-            if os.fstat(following).st_ino == about.st_ino:
+            try:
+                if os.fstat(following).st_ino == about.st_ino:
+                    more, place = self._rest(place, about.st_size)
+                    entries += more
+                    break
+                after = self._replaced(following, place, entries)
+                os.dup2(following, self._reading)
+            finally:
                 os.close(following)
-                break
-            # nobody appends any more to the one that was open: what is left of it is all
-            more, place = self._rest(place, os.fstat(self._reading).st_size)
-            entries += more
-            after = _after(following, about.st_ino, place.lines)
-            os.dup2(following, self._reading)
-            os.close(following)
             if after is None:
                 entries, anew = [], True
             place = after or START
         self._place, self._anew = place, False
         self._looked = (about.st_ino, about.st_size, about.st_mtime_ns)
         return News(entries, anew)
+
+    def _replaced(self, following: int, place: Place, entries: list[Entry]) -> Place | None:
+        """Add what is left in the open file, which nobody appends to any more, and return where the next one goes on.
+
+        None: it is to be read from its beginning, as where a wrong line of the open one was corrected.
+        """
+        about = os.fstat(self._reading)
+        try:
+            more, place = self._rest(place, about.st_size)
+        except EventLogError:
+            return None
+        entries += more
+        return _after(following, about.st_ino, place.lines)
 
     def settle(self) -> None:
         """Be stale no more, until the file is another than when it was read last."""

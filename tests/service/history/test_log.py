@@ -45,7 +45,7 @@ def test_a_torn_last_line_is_cut_off_with_a_warning(
     assert log.path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"table": "t"}', b'{"table": "t", "rows": 3}', b""])
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"table": "t"}', b'{"table": "t", "rows": 3}', b"", b"[" * 100_000])
 def test_a_line_that_is_no_entry_is_an_error_that_names_it(log: EventLog, line: bytes) -> None:
     log.path.write_bytes(log.path.read_bytes() + line + b"\n")
     log.append("flights", ROWS)
@@ -166,6 +166,28 @@ def test_a_log_that_is_not_what_was_read_is_read_anew_and_appended_to(log: Event
     assert news(other) == (there, True)
     log.append("flights", [{"id": 5}])
     assert news(other) == ([[{"id": 5}]], False)
+    assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [*there, [{"id": 5}]]
+
+
+def edited(path: Path) -> None:
+    """Delete the wrong line as an editor does: by a file that takes the place of the other."""
+    path.with_suffix(".new").write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("mend", [edited, replaced, moved, deleted])
+def test_a_wrong_line_is_forgotten_once_it_is_corrected_or_the_file_is_moved_away(log: EventLog, mend: Any) -> None:
+    other = opened(log)
+    with log.path.open("ab") as file:
+        file.write(b"{\n")
+    with pytest.raises(EventLogError, match="line 3"):
+        other.news()
+
+    mend(log.path)
+
+    there = rows_of(EventLog(log.path.parent, "flight_delays").read())
+    assert news(other) == (there, True)
+    other.append("flights", [{"id": 5}])
     assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [*there, [{"id": 5}]]
 
 
