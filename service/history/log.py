@@ -255,10 +255,10 @@ def _after(handle: int, inode: int, lines: int) -> Place | None:
     header = header_of(first[: first.find(b"\n") + 1])
     if header is None or header.inode != inode or header.lines > lines:
         return None
-    offset = header.size
-    content = _pread(handle, offset, size - offset)
+    content, end = _pread(handle, header.size, size - header.size), 0
     for _ in range(lines - header.lines):
-        offset += content[offset - header.size :].find(b"\n") + 1
+        end = content.find(b"\n", end) + 1
+    offset = header.size + end
     start = max(0, offset - REMEMBERED)
     return Place(offset, header.here + lines - header.lines, _pread(handle, start, offset - start))
 
