@@ -183,7 +183,7 @@ class Peer:
     """A connection as the watch sees it."""
 
     def __init__(self, waits: bool) -> None:
-        self.waits, self.cycle, self.dropped = waits, object(), False
+        self.waits, self.answered, self.dropped = waits, object(), False
         self.transport = self
 
     def abort(self) -> None:
@@ -194,7 +194,7 @@ class Peer:
     ("change", "dropped"),
     [
         (lambda peer: None, True),
-        (lambda peer: setattr(peer, "cycle", object()), False),
+        (lambda peer: setattr(peer, "answered", object()), False),
         (lambda peer: setattr(peer, "waits", False), False),
     ],
 )
@@ -243,3 +243,54 @@ def test_a_client_that_sends_no_more_of_its_request_is_let_go(served: Served, mo
         client.shutdown(socket.SHUT_WR)
 
         assert client.recv(65_536) == b""
+
+
+class Asked(Predictor):
+    """Answers with much, so that who does not read soon gets no more; all that were asked wait for the first."""
+
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        return Prediction([0.5], [["x" * 1_000_000]])
+
+
+def test_what_a_client_asks_that_takes_no_answer_is_not_gathered_and_it_is_dropped(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.limits = Limits(seconds=1)
+    served.require_predictor().__class__ = Asked
+    body, most = json.dumps(record).encode(), 0
+    asked = (HEAD + b"content-length: %d\r\n\r\n" % len(body) + body) * 5_000
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=0.01) as deaf:
+        until = time.monotonic() + 20
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while time.monotonic() < until:
+                with suppress(TimeoutError):
+                    asked = asked[deaf.send(asked[:100_000]) :]
+                most = max([most, *(len(connection.pipeline) for connection in Connection.open)])
+        assert not Connection.open
+
+    assert 0 < most < 200
+
+
+@pytest.mark.parametrize("size", [1, 4_095, 4_096, 4_097, 100_000])
+def test_many_requests_that_come_at_once_are_all_answered_in_their_order(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    asked, count = b"", 400 if size > 1 else 3
+    for number in range(count):
+        body = json.dumps({**record, "distance": number + 0.25}).encode()
+        asked += HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+        asked += b"GET /%d HTTP/1.1\r\nhost: here\r\n\r\n" % number
+    asked += b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n"
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=30) as client:
+
+        def send() -> None:
+            for start in range(0, len(asked), size):
+                client.sendall(asked[start : start + size])
+
+        sender = Thread(target=send)
+        sender.start()
+        answers = b"".join(iter(lambda: client.recv(65_536), b"")).split(b"HTTP/1.1 ")[1:]
+        sender.join()
+
+    assert [answer[:3] for answer in answers] == [b"200", b"404"] * count + [b"200"]
+    assert [f"there is no /{number};".encode() in answers[2 * number + 1] for number in range(count)] == [True] * count
