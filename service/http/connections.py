@@ -17,7 +17,13 @@ from service.http.limits import Limits
 
 LOOK_AFTER_S = 1.0
 MOST_AHEAD = 64  # requests of one connection that wait for the answers before theirs
-PART_BYTES = 4_096  # of what it sends: more are gone through in parts, so that few requests are beyond the bound
+PART_BYTES = 16_384  # of what it sends: more are gone through in parts, so that few requests are beyond the bound
+MOST_HEAD_BYTES = 65_536  # that a request has beside its body: its line, headers, and what stands between chunks
+TOO_LONG = b'{"error":"the headers are longer than %d bytes"}' % MOST_HEAD_BYTES
+REFUSAL = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
+    b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(TOO_LONG)
+) + TOO_LONG
 
 
 class Flow(FlowControl):
@@ -41,7 +47,7 @@ class Connection(HttpToolsProtocol):
     in_work: ClassVar[Work] = Work()  # of all connections
     answered: Any = None  # the request that is answered, or was last; uvicorn's `cycle` is that which came last
     flow: Flow
-    _unread = b""
+    _unread, _head_bytes = b"", 0
 
     def connection_made(self, transport: Any) -> None:
         """Begin, as uvicorn does."""
@@ -60,10 +66,26 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Take what a client sends, and no more than a part of many requests that it sends before it is answered."""
         if len(data) <= PART_BYTES and not self._unread:
-            super().data_received(data)
+            self._read(data)
         else:
             self._unread += data
             self._read_on()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of a body, as uvicorn does."""
+        self._head_bytes = 0
+        super().on_body(body)
+
+    def _read(self, part: bytes) -> None:
+        """Go through a part of what was sent; refuse headers without an end, which would be gathered."""
+        cycle, self._head_bytes = self.cycle, self._head_bytes + len(part)
+        super().data_received(part)
+        if self.cycle is not cycle:
+            self._head_bytes = 0
+        elif self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            if self.answered is None or self.answered.response_complete:
+                self.transport.write(REFUSAL)
+            self.transport.close()
 
     def on_response_complete(self) -> None:
         """Go on to the next request, as uvicorn does."""
@@ -73,10 +95,13 @@ class Connection(HttpToolsProtocol):
 
     def _read_on(self) -> None:
         """Go through what is unread, as far as there is room for its requests, and read more once there is none."""
-        self.flow.held = True
-        while self._unread and len(self.pipeline) < MOST_AHEAD and not self.transport.is_closing():
-            part, self._unread = self._unread[:PART_BYTES], self._unread[PART_BYTES:]
-            super().data_received(part)
+        self.flow.held, unread, place = True, self._unread, 0
+        while place < len(unread) and len(self.pipeline) < MOST_AHEAD:
+            self._read(unread[place : place + PART_BYTES])
+            place += PART_BYTES
+            if self.transport.is_closing():
+                return
+        self._unread = unread[place:]
         self.flow.held = bool(self._unread)
         if self.flow.held:
             self.flow.pause_reading()

@@ -271,7 +271,7 @@ def test_what_a_client_asks_that_takes_no_answer_is_not_gathered_and_it_is_dropp
     assert 0 < most < 200
 
 
-@pytest.mark.parametrize("size", [1, 4_095, 4_096, 4_097, 100_000])
+@pytest.mark.parametrize("size", [1, 4_097, 16_385, 150_000])
 def test_many_requests_that_come_at_once_are_all_answered_in_their_order(
     served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
@@ -294,3 +294,69 @@ def test_many_requests_that_come_at_once_are_all_answered_in_their_order(
 
     assert [answer[:3] for answer in answers] == [b"200", b"404"] * count + [b"200"]
     assert [f"there is no /{number};".encode() in answers[2 * number + 1] for number in range(count)] == [True] * count
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEAD, b"x-name: value\r\n"),
+        (HEAD + b"x-name: ", b"value"),
+        (b"GET /", b"path"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"x-trailer: value\r\n"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n2;", b"extension"),
+        (b"", b"\r\n"),
+    ],
+)
+def test_headers_without_an_end_are_not_gathered(
+    served: Served, monkeypatch: pytest.MonkeyPatch, begin: bytes, more: bytes
+) -> None:
+    sent, content = 0, more * (100_000 // len(more))
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(begin)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while sent < 5_000_000:
+                client.sendall(content)
+                sent += len(content)
+            while client.recv(65_536):
+                pass
+
+        while Connection.open:
+            time.sleep(0.001)
+
+
+def test_headers_that_are_too_long_are_refused_and_others_are_not(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode()
+    end = b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        for _ in range(3):
+            client.sendall(HEAD + b"x-long: " + b"x" * 60_000 + end)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        client.sendall(HEAD + b"x-long: " + b"x" * 66_000)
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 431")
+
+
+def test_a_body_in_small_chunks_is_as_long_as_any(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode().ljust(40_000)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunks)
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_request_is_refused_however_much_of_it_there_is(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode()
+    with listening(served, monkeypatch) as address, kept(address, body) as client:
+        with suppress(ConnectionResetError, BrokenPipeError):
+            client.sendall(b"GET" * 100_000)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 400")
+
+        while Connection.open:
+            time.sleep(0.001)
