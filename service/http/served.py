@@ -7,6 +7,9 @@ import logging
 import os
 from functools import cached_property, partial
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from weakref import finalize
 
 from starlette.exceptions import HTTPException
 
@@ -83,6 +86,9 @@ class Served:
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.rollout = read_rollout(os.environ)
+            if self.rollout is not None and place is None:
+                place = mkdtemp(prefix="sextant-past-")  # all versions take in the same events
+                finalize(self, rmtree, place, ignore_errors=True)
             self.load(folder, place)
             if self.rollout is not None:
                 self.roll_out(self.rollout, folder, place)

@@ -192,6 +192,19 @@ def test_the_document_tells_that_a_list_may_be_answered_by_both(
     assert properties["scores"]["type"] == "array"
 
 
+@pytest.mark.parametrize("share", ["0", "1"])
+def test_all_versions_take_in_events_though_they_are_kept_nowhere(
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    client = TestClient(Application(start(bentos, monkeypatch, SPLIT=f"2-b:{share}")))
+    event = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
+    before = client.post("/predict", json=record).json()["score"]
+
+    assert client.post("/events", json={"table": "flights", "rows": [event]}).status_code == 200
+
+    assert client.post("/predict", json=record).json()["score"] > before
+
+
 def test_a_challenger_that_became_the_champion_answers_all(
     bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
