@@ -122,18 +122,20 @@ class Heard:
 
     def _forget(self, time: int, sent: array[int], firsts: array[int], lasts: array[int]) -> None:
         """Take a time that is not sent any more out of its run: of that is left what lies before and after it."""
-        place, at, (bundled_firsts, bundled_lasts) = bisect_left(sent, time), bisect_right(firsts, time) - 1, self.bundled
-        below = bisect_right(bundled_firsts, time)
+        bundled_firsts, bundled_lasts = self.bundled
+        place, below = bisect_left(sent, time), bisect_right(bundled_firsts, time)
         if time in sent[place : place + 1] or (below and time <= bundled_lasts[below - 1]):
-            return
-        first, last = firsts[at], lasts[at]
-        before = max([*sent[max(place - 1, 0) : place], *bundled_lasts[max(below - 1, 0) : below]], default=first - 1)
-        after = min([*sent[place : place + 1], *bundled_firsts[below : below + 1]], default=last + 1)
+            return  # another row has it, too
+        run = bisect_right(firsts, time) - 1
+        first, last = firsts[run], lasts[run]
+        earlier = [*sent[max(place - 1, 0) : place], *bundled_lasts[max(below - 1, 0) : below]]
+        later = [*sent[place : place + 1], *bundled_firsts[below : below + 1]]
+        before, after = max(earlier, default=first - 1), min(later, default=last + 1)
         runs = [(first, before)] * (before >= first) + [(after, last)] * (after <= last)
         if len(runs) == 2 and after - before <= self.gap_us:
             return
-        firsts[at : at + 1] = array("q", [begin for begin, _ in runs])
-        lasts[at : at + 1] = array("q", [end for _, end in runs])
+        firsts[run : run + 1] = array("q", [begin for begin, _ in runs])
+        lasts[run : run + 1] = array("q", [end for _, end in runs])
 
 
 def _inserted(times: array[int], news: NDArray[np.int64]) -> array[int]:

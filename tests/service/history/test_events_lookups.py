@@ -283,7 +283,13 @@ def test_a_source_that_contradicts_the_plan_is_refused(
         load_predictor(write_bundle(fed))
 
 
-TIMES = ["0001-01-01", "2014-01-02T05", "2014-01-02T08:00:00.000001", "2014-01-02T08:30:00", "9999-12-31T23:59:59.999999"]
+TIMES = [
+    "0001-01-01",
+    "2014-01-02T05",
+    "2014-01-02T08:00:00.000001",
+    "2014-01-02T08:30:00",
+    "9999-12-31T23:59:59.999999",
+]
 
 
 def a_request(choice: random.Random) -> tuple[str, list[dict[str, Any]]]:
