@@ -9,6 +9,7 @@ import numpy as np
 
 from service.plan.parts import Link, Synthesis
 from service.plan.synthesis import INSTANCE
+from service.records.reader import excerpt
 from service.synthesis.labels import as_sql
 from service.synthesis.rows import Rows, Selection
 
@@ -75,4 +76,4 @@ def _warn(link: Link, asked: str, values: Sequence[Any], unknown: set[Any], warn
         if value is None:
             texts.append(f"{link.table}: no row, for {asked} names none")
         elif value in unknown:
-            texts.append(f"{link.table}: no row for {link.column} {value!r}")
+            texts.append(f"{link.table}: no row for {link.column} {excerpt(value)!r}")
