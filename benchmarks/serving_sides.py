@@ -1,6 +1,8 @@
 """What a record of 30 numbers is often served by, to compare with; `serving.py` starts each."""
 
+import json
 import os
+from pathlib import Path
 from typing import Any
 
 import bentoml
@@ -26,12 +28,26 @@ Record: Any = create_model("Record", **dict.fromkeys(NAMES, (float | None, None)
 Records: Any = create_model("Records", records=(list[Record], ...))
 
 
-def train(path: str) -> None:
-    """Write a joblib file of the pipeline that the ONNX model is, too: imputer, scaler, logistic regression."""
+def train(path: str, folder: str) -> None:
+    """Write a joblib file of the pipeline that the ONNX model is, too: imputer, scaler, logistic regression.
+
+    In folders of their own it is a model of MLflow's and one of MLServer's.
+    """
+    import mlflow.sklearn
+
     X, y = load_breast_cancer(return_X_y=True, as_frame=True)
     X.columns = ["_".join(name.split()) for name in X.columns]
     pipeline = make_pipeline(SimpleImputer(), StandardScaler(), LogisticRegression())
-    joblib.dump(pipeline.fit(X.rename(columns=_renamed), y), path)
+    X = X.rename(columns=_renamed)
+    joblib.dump(pipeline.fit(X[sorted(X.columns)], y), path)
+    mlflow.sklearn.save_model(
+        pipeline, Path(folder, "mlflow"), pyfunc_predict_fn="predict_proba", serialization_format="cloudpickle"
+    )
+    place = Path(folder, "mlserver")
+    place.mkdir()
+    model = {"name": "breast_cancer", "implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": path}}
+    (place / "model-settings.json").write_text(json.dumps(model))
+    (place / "settings.json").write_text(json.dumps({"parallel_workers": 0, "host": "127.0.0.1", "debug": False}))
 
 
 def _renamed(name: str) -> str:

@@ -28,14 +28,17 @@ SERVICE = Path(__file__).resolve().parent.parent / "service"
 REQUIREMENTS, DOCKERFILE = "requirements.txt", "Dockerfile.template"
 # Settings that only a running service reads.
 _OF_SERVICES = (
+    "SEXTANT_ACCESS_LOG",
     "SEXTANT_API_KEYS",
     "SEXTANT_BUNDLE",
     "SEXTANT_CORS_",
     "SEXTANT_DRAIN_",
     "SEXTANT_EVENTS",
     "SEXTANT_FOLLOW",
+    "SEXTANT_GRPC_",
     "SEXTANT_MAX_",
     "SEXTANT_OPEN_METRICS",
+    "SEXTANT_PREDICTIONS",
     "SEXTANT_SHADOW",
     "SEXTANT_SPLIT",
     "SEXTANT_WORKERS",

@@ -59,7 +59,10 @@ def requirements(plan: bytes, extras: Collection[str] = ()) -> Requirements:
 
 
 def packages(plan: bytes, extras: Collection[str] = ()) -> list[str]:
-    """Return the packages that the service imports for a plan: pyarrow reads its files, DuckDB runs its queries."""
+    """Return the packages that the service imports for a plan, and by which it knows the clock of a table.
+
+    pyarrow reads its files, DuckDB runs its queries.
+    """
     read = read_plan(plan)
     needed = {*ALWAYS, *(package for extra in extras for package in EXTRAS[extra])}
     if not needed & _BUILDS.keys():
@@ -68,6 +71,8 @@ def packages(plan: bytes, extras: Collection[str] = ()) -> list[str]:
         needed.add("pyarrow")
     if read.events or read.synthesis:
         needed.add("duckdb")
+    if any(source.timezone != "UTC" for source in read.sources):
+        needed.add("tzdata")
     return sorted(needed)
 
 
@@ -110,5 +115,6 @@ def _installed(name: str) -> Distribution:
 
 if __name__ == "__main__":  # what `make lock` makes the lock of
     print(
-        *sorted({*ALWAYS, *_BUILDS, "duckdb", *(package for extra in EXTRAS.values() for package in extra)}), sep="\n"
+        *sorted({*ALWAYS, *_BUILDS, "duckdb", "tzdata", *(package for extra in EXTRAS.values() for package in extra)}),
+        sep="\n",
     )

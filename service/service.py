@@ -22,6 +22,7 @@ from service.http.follower import follow
 from service.http.limits import Limits, read_workers
 from service.http.served import Served
 from service.predict.predictor import load_predictor
+from service.rpc.server import serve_beside
 
 # Neither BentoML nor ONNX Runtime, which is imported on start-up, reports to its maker.
 QUIET = {"BENTOML_DO_NOT_TRACK": "True", "ORT_DISABLE_TELEMETRY": "1"}
@@ -77,7 +78,7 @@ class ModelService:
             atexit.register(rmtree, folder, ignore_errors=True)
 
     @bentoml.on_startup  # type: ignore[untyped-decorator]
-    def load(self) -> None:
+    async def load(self) -> None:
         """Load the bundle, then spare the garbage collector from walking it at every collection."""
         served.start(bundle_folder(), events_place())
         follow(served, bundle_folder(), events_place())
@@ -86,3 +87,11 @@ class ModelService:
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 100)
+        await serve_beside(served, os.environ)
+
+    @bentoml.on_shutdown  # type: ignore[untyped-decorator]
+    async def close(self) -> None:
+        """Finish what is in work beside HTTP, then write what the logs of predictions and of requests have gathered."""
+        for close in served.closers:
+            await close()
+        served.close()

@@ -15,6 +15,7 @@ from ml.tasks.objectives import SQUARED, Objective
 from ml.tasks.task import Task
 
 KEY = "sextant.reference"
+TWENTIETHS = np.arange(1, 20) / 20
 
 
 class Reference(BaseModel):
@@ -22,8 +23,9 @@ class Reference(BaseModel):
 
     `baseline` is what answers every row alike: the share of the positive or of each class among training rows, or the
     mean of their targets, or the median or quantile that is wanted. `refit_scores` are the validation scores of models
-    refitted with other seeds, the model's own first; `validation` are its metrics there. Of several targets
-    `targets` are the references of each, and only they have a threshold.
+    refitted with other seeds, the model's own first; `validation` are its metrics there. `quantiles` are those of a
+    regression's answers there, by which a service counts its own. Of several targets `targets` are the references of
+    each, and only they have a threshold.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -36,6 +38,7 @@ class Reference(BaseModel):
     metric: str
     refit_scores: tuple[float, ...] = ()
     validation: dict[str, float] = {}
+    quantiles: tuple[float, ...] = Field(default=(), exclude_if=lambda quantiles: not quantiles)
     targets: dict[str, "Reference"] = Field(
         default_factory=dict,
         exclude_if=lambda targets: not targets,  # so that the model of one target is exported as ever
@@ -82,6 +85,7 @@ def make_reference(
         metric=metric,
         refit_scores=tuple(refit_scores),
         validation={name: score(name, y_valid, p_valid, counting[1]) for name in names},
+        quantiles=tuple(np.unique(np.quantile(p_valid, TWENTIETHS)).tolist()) if number else (),
     )
 
 

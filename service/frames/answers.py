@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 
-from service.frames.columns import chunks, match, records_of
+import numpy as np
+from numpy.typing import NDArray
+
+from service.frames.arrays import TableRows
+from service.frames.columns import match, records_of
 from service.plan.document import Task
-from service.predict.answers import Interval, decided, likeliest
+from service.predict.answers import Interval
 from service.predict.features import Matrices
 from service.predict.predictor import Prediction, Predictor
+from service.predict.rows import Scored
 from service.records.reader import InvalidRecords
 
 ROWS = 10_000  # that are answered together: as many as one request may hold
@@ -49,11 +55,11 @@ def answer_table(predictor: Predictor, table: Any) -> Any:
 
     Raises ColumnsError where its columns are not those of a record, and RowsError for rows that cannot be answered.
     """
-    import pyarrow as pa
-
-    match(table.schema.names, predictor.plan)
-    parts = [answer(predictor, records_of(part, predictor.plan), start) for start, part in chunks(table, ROWS)]
-    return pa.concat_tables(parts or [columns_of(predictor, Prediction([], []))])
+    used = match(table.schema.names, predictor.plan).used
+    try:
+        return scored_table(predictor, predictor.predict_rows(TableRows(table.select(used), predictor.plan)))
+    except InvalidRecords as error:
+        raise RowsError(error, 0) from None
 
 
 def features(predictor: Predictor, table: Any) -> Matrices:
@@ -67,11 +73,37 @@ def features(predictor: Predictor, table: Any) -> Matrices:
 
 def columns_of(predictor: Predictor, prediction: Prediction) -> Any:
     """Return a prediction as an Arrow table with the columns of `answer_schema`."""
+    return scored_table(predictor, scored_of(predictor, prediction))
+
+
+def scored_of(predictor: Predictor, prediction: Prediction) -> Scored:
+    """Return the answers to records as those to rows."""
+    scores = np.array(prediction.scores, np.float64).reshape(len(prediction.scores), *predictor.model.shape)
+    warned = {row: warnings for row, warnings in enumerate(prediction.warnings) if warnings}
+    return Scored(scores, warned, prediction.ids)
+
+
+def scored_table(predictor: Predictor, scored: Scored) -> Any:
+    """Return scored rows as an Arrow table with the columns of `answer_schema`, and the `id` of each, if it has one."""
     import pyarrow as pa
 
-    schema = answer_schema(predictor.plan.task, predictor.thresholds, predictor.model.interval)
-    columns = _columns(predictor.plan.task, prediction, predictor.thresholds, predictor.model.interval)
-    return pa.table({name: pa.array(columns[name], schema.field(name).type) for name in schema.names}, schema)
+    model = predictor.model
+    schema = answer_schema(predictor.plan.task, model.thresholds, model.interval)
+    columns = answer_arrays(predictor.plan.task, scored.scores, model.thresholds, model.interval)
+    arrays = [pa.array(columns[name], schema.field(name).type) for name in columns]
+    table = pa.Table.from_arrays([*arrays, _listed(scored)], schema=schema)
+    return table.append_column("id", pa.array(scored.ids, pa.string())) if scored.ids else table
+
+
+def _listed(scored: Scored) -> Any:
+    """Return the warnings of each row, as a column of lists."""
+    import pyarrow as pa
+
+    lengths, places = np.zeros(len(scored.scores) + 1, np.int32), sorted(scored.warned)
+    for place in places:
+        lengths[place + 1] = len(scored.warned[place])
+    texts = pa.array(chain.from_iterable(scored.warned[place] for place in places), pa.string())
+    return pa.ListArray.from_arrays(pa.array(lengths.cumsum(dtype=np.int32)), texts)
 
 
 def answer_schema(task: Task, thresholds: Sequence[float] = (), interval: Interval | None = None) -> Any:
@@ -98,22 +130,26 @@ def _decisions(task: Task, thresholds: Sequence[float]) -> list[str]:
     return [f"decision_{name}" for name in task.targets] or ["decision" for _ in thresholds]
 
 
-def _columns(
-    task: Task, prediction: Prediction, thresholds: Sequence[float], interval: Interval | None
-) -> dict[str, list[Any]]:
-    columns: dict[str, list[Any]] = {"score": prediction.scores, "warnings": prediction.warnings}
-    rows = [score for score in prediction.scores if isinstance(score, list)]
+def answer_arrays(
+    task: Task, scores: NDArray[np.float64], thresholds: Sequence[float] = (), interval: Interval | None = None
+) -> dict[str, NDArray[Any]]:
+    """Return the answers by the columns of `answer_schema`, in its order, but for the warnings."""
+    shares = {f"probability_{name}": scores[:, at] for at, name in enumerate(task.targets or task.classes)}
     if task.targets:
-        columns |= {f"probability_{name}": [row[at] for row in rows] for at, name in enumerate(task.targets)}
-        decisions = [decided(row, thresholds) for row in rows]
-        return columns | {f"decision_{name}": [row[at] for row in decisions] for at, name in enumerate(task.targets)}
+        decided = {f"decision_{name}": scores[:, at] >= thresholds[at] for at, name in enumerate(task.targets)}
+        return {**shares, **decided}
     if task.kind == "multiclass":
-        columns["class"] = [likeliest(task, row) for row in rows]
-        columns["score"] = [max(row) for row in rows]
-        columns |= {f"probability_{name}": [row[code] for row in rows] for code, name in enumerate(task.classes)}
-    if interval is not None:
-        around = list(map(interval.around, prediction.scores))
-        columns |= {name: [ends[name] for ends in around] for name in ("lower", "upper")}
-    if thresholds:
-        columns["decision"] = [isinstance(score, float) and score >= thresholds[0] for score in prediction.scores]
-    return columns
+        likeliest = np.array(task.classes, object)[scores.argmax(axis=1)]  # the first one of equal ones
+        return {"class": likeliest, "score": scores.max(axis=1), **shares}
+    around: dict[str, Any] = {} if interval is None else dict(interval.around(scores))
+    ends: dict[str, Any] = {name: around[name] for name in ("lower", "upper") if name in around}
+    return {"score": scores, **ends, **({"decision": scores >= thresholds[0]} if thresholds else {})}
+
+
+def answer_rows(predictor: Predictor, scored: Scored) -> list[dict[str, Any]]:
+    """Return scored rows as objects of JSON, with the columns of `answer_schema`."""
+    model = predictor.model
+    arrays = answer_arrays(predictor.plan.task, scored.scores, model.thresholds, model.interval)
+    names = [*arrays, "warnings"]
+    columns = [*(array.tolist() for array in arrays.values()), scored.warnings()]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]

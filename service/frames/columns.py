@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from service.frames.times import is_time, times_us
 from service.plan.document import Plan
 from service.plan.parts import ColumnType
 
@@ -65,19 +66,20 @@ def _near(name: str, others: Sequence[str]) -> str | None:
     return lower[near[0]] if near else None
 
 
-def records_of(table: Any, plan: Plan) -> list[dict[str, Any]]:
+def records_of(table: Any, plan: Plan, *, keys: bool = False) -> list[dict[str, Any]]:
     """Return the rows of an Arrow table or batch, whose columns match, as a request would hold them in JSON.
 
-    Raises ColumnsError for columns whose type is none of a record's.
+    With `keys` they bear theirs, where they have one. Raises ColumnsError for columns whose type is none of a record's.
     """
-    names = [name for name in table.schema.names if name in plan.record]
+    columns = plan.columns if keys else plan.record
+    names = [name for name in table.schema.names if name in columns]
     values, problems = list[list[Any]](), list[str]()
     for name in names:
         array = table.column(table.schema.get_field_index(name))
         try:
-            values.append(_values(array, plan.record[name]))
+            values.append(_values(array, columns[name]))
         except _WrongType:
-            allowed = _ALLOWED[plan.record[name]]
+            allowed = _ALLOWED[columns[name]]
             problems.append(f"the column {name!r} holds {array.type}, and the model takes {allowed}; convert it")
     if problems:
         raise ColumnsError("; ".join(problems))
@@ -128,13 +130,22 @@ def _flags(array: Any) -> Any:
 
 
 def _times(array: Any) -> Any:
-    """Return times as ISO 8601 texts, which the service reads; of nanoseconds it knows the microseconds."""
+    """Return times as ISO 8601 texts, which the service reads; one that no calendar has in words, which it refuses."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_date(array.type) or (pa.types.is_timestamp(array.type) and array.type.tz is None):
-        return pc.strftime(pc.cast(array, pa.timestamp("us"), safe=False), format="%Y-%m-%dT%H:%M:%S")
-    return _texts(array)
+    if not is_time(array.type):
+        return _texts(array)
+    array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    us, wrong = times_us(array)
+    times = pa.array(us, pa.timestamp("us"), mask=pc.is_null(array).to_numpy(zero_copy_only=False))
+    texts = pc.strftime(times, format="%Y-%m-%dT%H:%M:%S")
+    if wrong is None:
+        return texts
+    unit = "days" if pa.types.is_date32(array.type) else "ms" if pa.types.is_date64(array.type) else array.type.unit
+    integers = pc.cast(array, pa.int32() if unit == "days" else pa.int64())
+    words = pc.binary_join_element_wise(pc.cast(integers, pa.string()), f"{unit} since 1970", " ")
+    return pc.if_else(wrong, words, texts)
 
 
 def _checked(array: Any, fits: bool) -> Any:
@@ -144,9 +155,3 @@ def _checked(array: Any, fits: bool) -> Any:
 
 
 _READ: dict[ColumnType, Callable[[Any], Any]] = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}
-
-
-def chunks(table: Any, rows: int) -> Iterator[tuple[int, Any]]:
-    """Yield the rows of a table in parts of so many, each with the position of its first one."""
-    for start in range(0, table.num_rows, rows):
-        yield start, table.slice(start, rows)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import weakref
+from asyncio import Future
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
@@ -49,6 +50,7 @@ class Events:
         self._asking = Lock()  # for the queries of the tables, which one thread at a time may use
         self._applying = Lock()  # for what was read of the store, and for the histories
         self._lost: str | None = None
+        self.refreshing: Future[None] | None = None  # of the event loop whose requests wait for it
         connection = connect() if plan.events else None
         self._tables = {name: _Table(table, histories, connection) for name, table in plan.events.items()}
         self._keys = {name: table.keys for name, table in plan.events.items()}

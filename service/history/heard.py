@@ -19,6 +19,7 @@ from service.plan.document import BundleError
 from service.plan.parts import Source
 from service.records.keys import time_text
 from service.records.layered import Layered
+from service.records.notices import Notice, notice
 from service.records.reader import EPOCH, MICROSECOND, SECOND_US, Record, to_us
 from service.tables.files import microseconds, read_columns
 
@@ -74,13 +75,14 @@ class Heard:
         at = bisect_right(self.firsts, time_us) - 1
         return max(0, time_us - self.lasts[at]) if at >= 0 else inf
 
-    def warning(self, cutoff_us: int) -> str | None:
+    def warning(self, cutoff_us: int) -> Notice | None:
         """Return the warning about a cutoff that comes after an unusual silence; None: it does not."""
         limit_s = self.source.within_s
         if limit_s is None or (silence := self.silence(cutoff_us)) <= limit_s * SECOND_US:
             return None
         cutoff, limit = time_text(cutoff_us), _span(limit_s * SECOND_US)
-        return f"{self._nothing_since(cutoff_us, silence)} before the cutoff {cutoff}; up to {limit} are usual"
+        text = f"{self._nothing_since(cutoff_us, silence)} before the cutoff {cutoff}; up to {limit} are usual"
+        return notice("silent", self.source.table, [], text)
 
     def refusal(self, now: dt.datetime) -> str | None:
         """Return why nobody should be answered at a time, which has a zone; None: nothing forbids it."""

@@ -311,7 +311,8 @@ def _driver() -> Any:
         import psycopg2.errors
     except ImportError:
         raise StoreError(
-            "SEXTANT_EVENTS names a database, and this environment has no psycopg2: pip install psycopg2-binary"
+            "SEXTANT_EVENTS names a database, and this environment has no psycopg2: declare "
+            "bento: {extras: [postgres]} and build the Bento again, or pip install psycopg2-binary"
         ) from None
     return psycopg2
 

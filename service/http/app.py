@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
+from secrets import token_hex
 from time import perf_counter
 from typing import Any
 
@@ -13,24 +15,26 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from service.http import native, page
+from service.http import batch, invocations, kserve, native, page
 from service.http.capacity import AHEAD
 from service.http.endpoint import Endpoint, answer, document, refuse
 from service.http.freshness import freshen
 from service.http.limits import Limits
 from service.http.metrics import ELSEWHERE
 from service.http.openapi import openapi
+from service.http.routes import Routes
 from service.http.served import Served
+from service.http.trace import Trace, begin
 from service.http.version import HEADERS
 from service.predict.predictor import Predictor
 from service.records.reader import excerpt
 
 logger = logging.getLogger("bentoml.sextant")
 
-
+GONE = 499  # the status, as nginx counts it, of a request whose client did not wait
 LATER, RETRY_AFTER = (429, 503), (b"retry-after", b"1")
 
-PROTOCOLS = (native,)  # a protocol is a module with `endpoints(served)`
+PROTOCOLS = (native, batch, kserve, invocations)  # a protocol is a module with `endpoints(served)`
 
 
 def endpoints(served: Served) -> list[Endpoint]:
@@ -53,7 +57,7 @@ def endpoints(served: Served) -> list[Endpoint]:
             "task": predictor.plan.task,
             "model": predictor.name,
             "coordinates": predictor.id,
-            "routes": {endpoint.title: endpoint.purpose for endpoint in listed if endpoint.group},
+            "routes": {endpoint.title: endpoint.purpose for endpoint in placed(listed, predictor) if endpoint.group},
             "limits": served.limits.settings(),
             "example": predictor.example,
         }
@@ -86,7 +90,7 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
     model = predictor.model
     return openapi(
         predictor.plan,
-        listed,
+        placed(listed, predictor),
         limits,
         version=predictor.name.partition(":")[2],
         thresholds=model.thresholds,
@@ -96,6 +100,12 @@ def describe(predictor: Predictor, limits: Limits, listed: Sequence[Endpoint]) -
         usual=model.usual,
         example=predictor.example,
     )
+
+
+def placed(listed: Sequence[Endpoint], predictor: Predictor) -> list[Endpoint]:
+    """Return endpoints with the paths that they have for a predictor, whose name and version may be parts of them."""
+    name, _, version = predictor.name.rpartition(":")
+    return [replace(endpoint, path=endpoint.path.format(name=name, version=version)) for endpoint in listed]
 
 
 def open_paths(listed: Sequence[Endpoint]) -> set[str]:
@@ -116,13 +126,16 @@ class Application:
         self._table: dict[str, dict[str, Endpoint]] = {}
         for endpoint in self.endpoints:
             self._table.setdefault(endpoint.path, {}).update(dict.fromkeys(endpoint.methods, endpoint))
+        self._routes = Routes(self._table)
         self._open_paths = open_paths(self.endpoints)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._others(scope, receive, send)
         begun, path = perf_counter(), scope["path"].removeprefix(scope.get("root_path", ""))
+        trace = begin(scope["headers"])
         served, work = self.served, self.served.work
+        route = path if path in self._table else self._routes.of(path)
         ahead = scope.get(AHEAD, work.count)  # a server may know of more, which wait for their turn
         work.count += 1
         scope[HEADERS] = served.headers  # of the version that answers: none takes its place before it has begun
@@ -133,21 +146,21 @@ class Application:
                 if served.remote is not None:
                     age = await freshen(served.remote, scope)
                     scope[HEADERS] = served.headers  # there may be another version by now
-                endpoint = self._endpoint(path, scope["method"])
+                endpoint = self._endpoint(path, route, scope["method"])
                 if endpoint.takes and ahead >= served.limits.concurrent:
                     raise HTTPException(429, f"{ahead} requests are in work; send it again later")
                 response = await endpoint.respond(Request(scope, receive))
         except ClientDisconnect:
-            return logger.info("%s %s: the client went away", scope["method"], path)
+            logger.info("%s %s: the client went away", scope["method"], path)
+            return self._note(scope, route or ELSEWHERE, GONE, 0, perf_counter() - begun, trace)
         except HTTPException as error:
             response = refuse(error.status_code, error.detail)
             response.headers.update(error.headers or {})
         except Exception:
-            logger.exception("%s %s failed", scope["method"], path)
-            response = refuse(500, "the service failed on this request; its log says why")
+            response = _failed(scope["method"], path)
         finally:
             work.count -= 1
-        headers = [*response.raw_headers, *scope[HEADERS], *age]
+        headers = [*response.raw_headers, *scope[HEADERS], *age, *trace.headers()]
         if response.status_code in LATER:
             headers.append(RETRY_AFTER)
         if served.draining:
@@ -155,16 +168,27 @@ class Application:
         start = {"type": "http.response.start", "status": response.status_code, "headers": headers}
         await (send(start) if served.access is None else served.access.send(start, scope, send))
         await send({"type": "http.response.body", "body": response.body})
-        route = path if path in self._table else ELSEWHERE
-        served.metrics.answered(route, response.status_code, perf_counter() - begun)
+        self._note(scope, route or ELSEWHERE, response.status_code, len(response.body), perf_counter() - begun, trace)
 
-    def _endpoint(self, path: str, method: str) -> Endpoint:
+    def _note(self, scope: Scope, route: str, status: int, size: int, seconds: float, trace: Trace) -> None:
+        """Count a request that is over, and log it and its predictions where that is wanted."""
+        self.served.note(route, status, seconds, trace)
+        if self.served.requests is not None:
+            self.served.requests.add(scope, route, status, size, seconds, trace)
+
+    def _endpoint(self, path: str, route: str | None, method: str) -> Endpoint:
         """Return the endpoint that a request asks; raises HTTPException, 404 or 405, where there is none."""
-        by_method = self._table.get(path)
+        by_method = None if route is None else self._table[route]
         if by_method is None:
-            routes = ", ".join(endpoint.title for endpoint in self.endpoints if endpoint.group)
-            raise HTTPException(404, f"there is no {excerpt(path)}; the routes are {routes}")
+            raise HTTPException(404, f"there is no {excerpt(path)}; the routes are listed at /")
         if method not in by_method:
             allowed = ", ".join(by_method)
-            raise HTTPException(405, f"{path} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
+            raise HTTPException(405, f"{excerpt(path)} takes {allowed}, and not {excerpt(method)}", {"allow": allowed})
         return by_method[method]
+
+
+def _failed(method: str, path: str) -> Response:
+    """Log the exception that is being handled; return an answer whose id leads to it."""
+    error_id = token_hex(8)
+    logger.exception("%s %s failed, error id %s", method, path, error_id)
+    return answer({"error": "the service failed on this request; its log says why", "error_id": error_id}, 500)

@@ -37,12 +37,21 @@ class Batch(msgspec.Struct, frozen=True):
 async def read_json(request: Request, limits: Limits, patience: Patience) -> Any:
     """Return the JSON value of a request's body; raises BodyError if it is no JSON, too long, or too slow to come."""
     about = dict(request.scope["headers"])  # of a header that comes twice, the last
-    _check_content(about.get(b"content-type", b""), about.get(b"content-encoding", b"identity"))
+    _check_content(about.get(b"content-type", b""))
+    body = await read_body(request, limits, patience, limits.body_bytes)
+    return decode(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(decode, body)
+
+
+async def read_body(request: Request, limits: Limits, patience: Patience, most: int) -> bytearray:
+    """Return a request's body; raises BodyError if it is packed, longer than `most` bytes, or too slow to come."""
+    about = dict(request.scope["headers"])
+    encoding = about.get(b"content-encoding", b"identity")
+    if encoding.lower() not in (b"identity", b""):
+        raise BodyError(415, f"the content encoding is {excerpt(encoding.decode('latin-1'))!r}; send the body as it is")
     try:
-        body = await patience.wait(_body(request, about.get(b"content-length", b""), limits.body_bytes), limits.seconds)
+        return await patience.wait(_body(request, about.get(b"content-length", b""), most), limits.seconds)
     except TimeoutError:
         raise BodyError(408, f"the body did not come within {limits.seconds:g} s") from None
-    return decode(body) if len(body) <= INLINE_BYTES else await to_thread.run_sync(decode, body)
 
 
 def to_batch(body: Any, columns: Mapping[str, Any], most: int) -> Batch:
@@ -90,10 +99,17 @@ def decode(body: bytes | bytearray) -> Any:
 
 def _may_repeat(body: bytes | bytearray, value: dict[str, Any], colons: int) -> bool:
     """Return whether a key may be twice in an object: msgspec keeps the last one, and the colon of another is left."""
-    entries = [entry for listed in value.values() if type(listed) is list for entry in listed if type(entry) is dict]
+    entries, texts = list[Any](), 0
+    for entry in value.values():
+        if type(entry) is str:
+            texts += entry.count(":")
+        elif type(entry) is list:
+            entries += [listed for listed in entry if type(listed) is dict]
+    if texts and not entries and colons == len(value) + texts:
+        return b"\\u003" in body  # where a colon may be spelled so
     if colons == len(value) + sum(map(len, entries)):
         return False  # one for each key: no text has any
-    return colons != _colons(value) or b"\\u003" in body  # where a colon may be spelled so
+    return colons != _colons(value) or b"\\u003" in body
 
 
 def _colons(value: Any) -> int:
@@ -151,15 +167,18 @@ def _printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
-def _check_content(kind: bytes, encoding: bytes) -> None:
-    if encoding.lower() not in (b"identity", b""):
-        raise BodyError(415, f"the content encoding is {excerpt(encoding.decode('latin-1'))!r}; send the body as it is")
+def _check_content(kind: bytes) -> None:
     if kind == b"application/json":
         return
     text = kind.decode("latin-1")
-    media, _, subtype = text.partition(";")[0].strip().lower().partition("/")
-    if media != "application" or (subtype != "json" and not subtype.endswith("+json")):
+    if not is_json(text.partition(";")[0].strip().lower()):
         raise BodyError(415, f"the content type is {excerpt(text)!r}; send application/json")
+
+
+def is_json(kind: str) -> bool:
+    """Return whether a media type, in lower case and without parameters, is one of JSON."""
+    media, _, subtype = kind.partition("/")
+    return media == "application" and (subtype == "json" or subtype.endswith("+json"))
 
 
 async def _body(request: Request, length: bytes, most: int) -> bytearray:

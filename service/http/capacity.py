@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar, TypeVarTuple
 
 from anyio import CapacityLimiter, to_thread
@@ -22,6 +23,24 @@ class Work:
     """The number of requests in work, those that wait for their turn among them."""
 
     count = 0
+
+
+class Room:
+    """Memory for the bodies of tables and tensors that are in work at the same time."""
+
+    def __init__(self) -> None:
+        self._taken = 0
+
+    @contextmanager
+    def take(self, content: int, most: int) -> Iterator[None]:
+        """Hold so many bytes for the block; raises OverloadedError where all would be more than `most`."""
+        if self._taken and self._taken + content > most:
+            raise OverloadedError(f"bodies of {self._taken} bytes are in work, and {most} may be")
+        self._taken += content
+        try:
+            yield
+        finally:
+            self._taken -= content
 
 
 class Threads:

@@ -52,7 +52,7 @@ def drain_on_sigterm(served: Served) -> None:
             return
         served.drain()
         logger.info("SIGTERM: not ready any more; requests are answered for %g s", seconds)
-        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(_drain(seconds, end, number))))
+        loop.call_soon_threadsafe(lambda: tasks.append(loop.create_task(_drain(served, seconds, end, number))))
 
     signal.signal(signal.SIGTERM, ask)
     _keep_open(served, loop)
@@ -70,7 +70,7 @@ def _keep_open(served: Served, loop: asyncio.AbstractEventLoop) -> None:
         loop.call_later(KEPT_OPEN_S, _keep_open, served, loop)
 
 
-async def _drain(seconds: float, end: Handler, number: int) -> None:
+async def _drain(served: Served, seconds: float, end: Handler, number: int) -> None:
     """Answer all for a while, then only who is connected already, then end.
 
     The process that started this one holds its sockets open beyond its end: who connected then would hear nothing.
@@ -79,12 +79,17 @@ async def _drain(seconds: float, end: Handler, number: int) -> None:
     for listener in listeners():
         with listener:
             _take_no_more(listener)
+    await asyncio.gather(_answer_the_last(), *(close() for close in served.closers))
+    end(number, None)
+
+
+async def _answer_the_last() -> None:
+    """Let those be heard that have connected by now, as long as a first packet is not repeated."""
     for _ in range(round(LAST_S / LOOK_S)):
         await asyncio.sleep(LOOK_S)
         for connection in connections():
             with connection, suppress(OSError):
                 _want_hops(connection, ANY_HOPS)  # made in that very moment, it has what the listener wants
-    end(number, None)
 
 
 def _take_no_more(listener: socket.socket) -> None:

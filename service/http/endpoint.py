@@ -10,7 +10,15 @@ import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 
-encode = msgspec.json.Encoder().encode
+
+def _as_text(value: Any) -> str:
+    """Return a warning, which is a text that knows its kind, as one that msgspec knows."""
+    if isinstance(value, str):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} is not JSON")
+
+
+encode = msgspec.json.Encoder(enc_hook=_as_text).encode
 
 Content = Mapping[str, Sequence[str]]  # of each media type the names of its schemas in the OpenAPI document
 

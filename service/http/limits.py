@@ -16,6 +16,8 @@ MOST_WORKERS = 1_000
 SETTINGS = {
     "body_bytes": "SEXTANT_MAX_BODY_BYTES",
     "records": "SEXTANT_MAX_RECORDS",
+    "batch_bytes": "SEXTANT_MAX_BATCH_BYTES",
+    "batch_rows": "SEXTANT_MAX_BATCH_ROWS",
     "seconds": "SEXTANT_MAX_SECONDS",
     "concurrent": "SEXTANT_MAX_CONCURRENT",
     "in_threads": "SEXTANT_MAX_IN_THREADS",
@@ -31,6 +33,7 @@ class SettingError(ValueError):
 class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
     """The most bytes of a body, records or rows of a request, and seconds from its first byte to its answer.
 
+    `batch_bytes` and `batch_rows` are those of bodies that hold columns: of them, and of what they unpack to.
     `concurrent` is the most requests in work in a process, `in_threads` of those that take long, which threads answer.
     `drain_seconds` is how long requests are answered after SIGTERM: longer than a kept connection may be idle, 5 s.
     `events_seconds` is for how long it is ready without the database of its events.
@@ -38,6 +41,8 @@ class Limits(msgspec.Struct, frozen=True, rename=SETTINGS):
 
     body_bytes: Count = 8_000_000
     records: Count = 10_000
+    batch_bytes: Count = 256_000_000
+    batch_rows: Count = 1_000_000
     seconds: Annotated[float, Meta(gt=0, le=86_400)] = 30.0
     concurrent: Count = 256
     in_threads: Count = 32

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from starlette.responses import Response
 
 from service.history.heard import Heard
+from service.http.tallies import Tallies, Tally
+from service.predict.predictor import Prediction, Predictor
+from service.predict.rows import Scored
 
 if TYPE_CHECKING:
     from prometheus_client import Metric
@@ -19,6 +22,23 @@ if TYPE_CHECKING:
 ELSEWHERE = "elsewhere"  # the label of all paths that are no route
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 RECORDS = (1, 10, 100, 1_000, 10_000, 100_000)
+# The kinds of errors that their status tells.
+KINDS = {
+    400: "unreadable",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "no_route",
+    405: "no_method",
+    408: "too_slow",
+    413: "too_large",
+    415: "content_type",
+    422: "invalid",
+    429: "overloaded",
+    499: "client_gone",
+    500: "failed",
+    501: "unexplained",
+    503: "not_ready",
+}
 SHARED_AFTER_S = 1.0  # that the other workers' figures may be old
 
 
@@ -53,14 +73,21 @@ class Metrics:
             "sextant_list_records", "Records of a scored list", buckets=RECORDS, registry=self._registry
         )
         self._warned = Counter("sextant_warned_records", "Records answered with a warning", registry=self._registry)
+        self._errors = Counter(
+            "sextant_errors", "Requests that got an error, by kind", ["kind"], registry=self._registry
+        )
         self._children: dict[tuple[str, int], Any] = {}  # labels() would look for each anew, which takes longer
+        self.tallies = Tallies()
+        self.add(self.tallies)
 
     def add(self, collector: Collector) -> None:
         """Show the figures of a collector of prometheus_client's too, as sums over all workers."""
         self._registry.register(collector)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered."""
+    def answered(self, route: str, status: int, seconds: float, refusal: str = "") -> None:
+        """Count a request that was answered, and where that is an error, by its kind."""
+        if status >= 400:
+            self._errors.labels(refusal or KINDS.get(status, "other")).inc()
         child = self._children.get((route, status))
         if child is None:
             child = self._children[route, status] = self._seconds.labels(route, status)
@@ -69,12 +96,20 @@ class Metrics:
             self._shared_soon = True
             asyncio.get_running_loop().call_later(SHARED_AFTER_S, self.share)
 
-    def scored(self, warnings: Sequence[Sequence[str]], single: bool) -> None:
-        """Count the records of a request, by the warnings of each; a single one is no list."""
+    def scored(self, predictor: Predictor, prediction: Prediction, single: bool) -> None:
+        """Count the records of a request, and what they were answered; a single one is no list."""
         if not single:
-            self._lists.observe(len(warnings))
-        if warned := sum(map(bool, warnings)):
+            self._lists.observe(len(prediction.scores))
+        if warned := sum(map(bool, prediction.warnings)):
             self._warned.inc(warned)
+        self.tallies.add(predictor, prediction)
+
+    def scored_rows(self, predictor: Predictor, tally: Tally, scored: Scored) -> None:
+        """Count the rows of a table, of which a tally of their own has all but the warnings."""
+        self._lists.observe(len(scored.scores))
+        self._warned.inc(len(scored.warned))
+        tally.warn(scored.warned.values())
+        self.tallies.of(predictor).merge(tally)
 
     def share(self) -> None:
         """Write the figures of this process to where the other workers find them."""

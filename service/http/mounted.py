@@ -32,3 +32,4 @@ class Mounted(Application):
             yield
         finally:
             self.served.drain()
+            self.served.close()

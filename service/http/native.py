@@ -17,6 +17,7 @@ from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.rollout import interleave
 from service.http.scoring import REFUSED, refusal, score
 from service.http.served import Served
+from service.http.trace import current
 from service.http.version import HEADERS, Version, headers_of
 from service.predict import answers
 from service.predict.predictor import Predictor
@@ -78,22 +79,29 @@ async def _predict(served: Served, request: Request) -> Response:
     try:
         explain = bool(query) and is_to_explain(request.query_params)
         body = await read_json(request, limits, served.patience)
-        batch = to_batch(body, version.predictor.columns, limits.records)
-        if explain:
-            require_few(batch.records)
-        if served.split is None:
-            return answer(await _answer(served, version, batch, deadline, explain=explain))
-        parts = []
-        for one, indices in served.split.groups(version, batch.records):
-            part = Batch([batch.records[index] for index in indices], batch.single)
-            try:
-                parts.append((one, indices, await _answer(served, one, part, deadline, explain=explain)))
-            except InvalidRecords as error:
-                raise error.at(indices) from None
-        request.scope[HEADERS] = headers_of([one for one, *_ in parts])
-        return answer(interleave([(indices, content) for _, indices, content in parts]))
+        return await answer_body(served, request, version, body, deadline, explain=explain)
     except REFUSED as error:
         return answer(*refusal(error, limits, "record", "scored"))
+
+
+async def answer_body(
+    served: Served, request: Request, version: Version, body: Any, deadline: float, *, explain: bool = False
+) -> Response:
+    """Return the answer to one record, or to a list of them; raises one of REFUSED."""
+    batch = to_batch(body, version.predictor.columns, served.limits.records)
+    if explain:
+        require_few(batch.records)
+    if served.split is None:
+        return answer(await _answer(served, version, batch, deadline, explain=explain))
+    parts = []
+    for one, indices in served.split.groups(version, batch.records):
+        part = Batch([batch.records[index] for index in indices], batch.single)
+        try:
+            parts.append((one, indices, await _answer(served, one, part, deadline, explain=explain)))
+        except InvalidRecords as error:
+            raise error.at(indices) from None
+    request.scope[HEADERS] = headers_of([one for one, *_ in parts])
+    return answer(interleave([(indices, content) for _, indices, content in parts]))
 
 
 async def _answer(served: Served, version: Version, batch: Batch, deadline: float, *, explain: bool) -> dict[str, Any]:
@@ -118,6 +126,7 @@ async def _accept(served: Served, request: Request) -> Response:
     deadline = limits.deadline()
     try:
         table, rows = to_rows(await read_json(request, limits, served.patience), limits.records)
+        current().records = len(rows)
         return answer(asdict(await served.threads.run(limits.in_threads, events.accept, table, rows, deadline)))
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "accepted"))

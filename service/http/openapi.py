@@ -7,6 +7,7 @@ from typing import Any
 
 from service.http.endpoint import Content, Endpoint, as_json
 from service.http.limits import Limits
+from service.http.schemas import protocol_schemas
 from service.plan.document import Plan, Task
 from service.plan.parts import EventTable
 from service.predict.answers import Interval, explanation
@@ -69,6 +70,7 @@ def openapi(
                 "Error": _error(),
                 "Document": {"type": "object"},
                 "Text": TEXT,
+                **protocol_schemas(plan, limits),
             }
         },
     }
@@ -83,17 +85,23 @@ def _operation(endpoint: Endpoint, explained: bool) -> Schema:
     query = {name: about for name, about in endpoint.query.items() if explained or name != "explain"}
     if query:
         described["parameters"] = [{"name": name, "in": "query", **about} for name, about in query.items()]
-    errors = {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
+    errors = {"404": _error_body("No such model")} if endpoint.path.startswith("/v2/models/") else {}
+    errors |= {"500": _error_body("The service failed"), "503": _error_body("Not ready, or it would take too long")}
     if not endpoint.takes:
         return {**described, "responses": {"200": answered, **errors}}
     refused = {
-        "400": _error_body("No JSON in UTF-8, or a key that is there twice"),
+        "400": _error_body("No JSON in UTF-8, a key that is there twice, or another content than its type has"),
         "408": _error_body("The body did not come in time"),
-        "413": _error_body("The body or the list in it is too long"),
-        "415": _error_body("Another content type than application/json, or a packed body"),
+        "413": _error_body("The body, or the list or table in it, is too long"),
+        "415": _error_body("Another content type, or a packed body"),
         "422": _error_body("Records or rows that cannot be taken, each with its field"),
         "429": _error_body("More requests are in work than may be; it was not begun"),
     }
+    if len(endpoint.answers) > 1 and not endpoint.path.startswith("/v2/"):
+        refused |= {
+            "406": _error_body("No format of the answer is accepted"),
+            "501": _error_body("Tables are not read here"),
+        }
     if query != endpoint.query:
         errors["501"] = _error_body("With explain=true: answers of this model cannot be explained")
     return {
@@ -209,7 +217,7 @@ def _named(names: Iterable[str], value: Schema) -> Schema:
 def _error() -> Schema:
     problem = {"error": TEXT, "record": {"type": "integer"}, "field": {"type": ["string", "null"]}}
     problems = _list(_closed({**problem, "given": {}, "allowed": {}}))
-    properties = {"error": TEXT, "problems": problems, "problems_left_out": {"type": "integer"}}
+    properties = {"error": TEXT, "problems": problems, "problems_left_out": {"type": "integer"}, "error_id": TEXT}
     return {**_closed(properties), "required": ["error"]}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from pathlib import Path
 from shutil import rmtree
@@ -17,16 +18,20 @@ from service.history.events import Events
 from service.history.store import EventLogError, StoreError
 from service.http.access import Access, read_access
 from service.http.bentos import bentos_of
-from service.http.capacity import Threads, Work
+from service.http.capacity import Room, Threads, Work
 from service.http.figures import Figures
 from service.http.limits import Limits, SettingError, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
+from service.http.request_log import RequestLog, open_request_log
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
 from service.http.shadow import Shadow
+from service.http.trace import Trace
 from service.http.version import Header, Version, load_version
 from service.plan.document import BundleError
 from service.predict.predictor import Predictor
+from service.predictions.log import PredictionLog, open_predictions
+from service.predictions.settings import PredictionSettingError
 
 logger = logging.getLogger("bentoml.sextant")
 
@@ -43,9 +48,10 @@ class Served:
         self.not_ready = "the model is being loaded"
         self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
+        self._unequipped: Callable[[], None] | None = None  # while no version could be loaded
         self._unmet: str | None = None  # why it stays not ready, whatever version it serves
         self.limits, self.patience = Limits(), Patience()
-        self.work, self.threads = Work(), Threads()
+        self.work, self.threads, self.room = Work(), Threads(), Room()
         self.access: Access | None = None
         self.rollout: Rollout | None = None
         self.figures: Figures | None = None  # by version, where there may be several
@@ -53,6 +59,9 @@ class Served:
         self.split: Split | None = None
         self.refused: str | None = None  # the tag of the champion, where that is not what is served
         self.metrics_folder: Path | None = None  # where the workers of a service share their figures
+        self.closers: list[Callable[[], Awaitable[None]]] = []  # of servers beside HTTP, called at the end
+        self.predictions: PredictionLog | None = None
+        self.requests: RequestLog | None = None
 
     @property
     def not_ready(self) -> str | None:
@@ -85,19 +94,42 @@ class Served:
         """
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
-            self.rollout = read_rollout(os.environ)
+            self.rollout, self.requests = read_rollout(os.environ), open_request_log(os.environ)
+            if self.requests is not None:
+                self.metrics.add(self.requests)
             if self.rollout is not None and place is None:
                 place = mkdtemp(prefix="sextant-past-")  # all versions take in the same events
                 finalize(self, rmtree, place, ignore_errors=True)
+            self._unequipped = partial(self._equip, folder, place)
             self.load(folder, place)
-            if self.rollout is not None:
-                self.roll_out(self.rollout, folder, place)
+            self._unequipped = None
+            self._equip(folder, place)
         except Exception as error:
-            explained = isinstance(error, BundleError | EventLogError | SettingError | StoreError)
-            self.not_ready = reason = str(error) if explained else "the model failed to load; see the log"
-            if self.rollout is not None and (self.rollout.shadow or self.rollout.challenger):
-                self._unmet = reason  # none of them is beside the next version either
+            self.not_ready = _reason(error)
+            self._unmet = self.not_ready if self.version is not None else None
             logger.exception("the bundle in %s cannot be served", folder)
+
+    def _equip(self, folder: Path, place: str | Path | None) -> None:
+        """Begin what the settings ask for beside the first version; raises where that cannot be."""
+        self.predictions = open_predictions(os.environ, self.require_predictor())
+        if self.predictions is not None:
+            self.metrics.add(self.predictions)
+        self.metrics.tallies.show(self.require_predictor())
+        if self.rollout is not None:
+            self.roll_out(self.rollout, folder, place)
+
+    def note(self, route: str, status: int, seconds: float, trace: Trace) -> None:
+        """Count a request that is over, and log the predictions that it was answered with."""
+        self.metrics.answered(route, status, seconds, trace.refusal)
+        if self.predictions is not None and status < 400:
+            for answered in trace.answered:
+                self.predictions.add(answered)
+
+    def close(self) -> None:
+        """Write what the logs have gathered; called once nobody is answered any more."""
+        for log in (self.predictions, self.requests):
+            if log is not None:
+                log.close()
 
     def roll_out(self, rollout: Rollout, folder: Path, place: str | Path | None = None) -> None:
         """Load the versions that answer beside this one; raises SettingError where one cannot."""
@@ -113,6 +145,13 @@ class Served:
     def swap(self, version: Version) -> None:
         """Let another version answer the requests that begin from now on."""
         self.version, self.refused = version, None
+        if self._unequipped is not None:  # it is the first one that could be loaded
+            equip, self._unequipped = self._unequipped, None
+            try:
+                equip()
+            except Exception as error:
+                self._unmet = _reason(error)
+                logger.exception("%s lacks what the settings ask for", version.predictor.name)
         if not self.draining:
             self.not_ready = self._unmet
 
@@ -156,3 +195,9 @@ class Served:
     def require_events(self) -> Events:
         """Return what takes the events of `require_version`."""
         return self.require_version().events
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error that was met at the start tells whoever asks if the service is ready."""
+    reasons = BundleError | EventLogError | SettingError | StoreError | PredictionSettingError
+    return str(error) if isinstance(error, reasons) else "the model failed to load; see the log"

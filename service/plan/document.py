@@ -54,6 +54,11 @@ class Plan(Part, frozen=True):
     key: dict[str, ColumnType] = msgspec.field(default_factory=dict)
 
     @property
+    def columns(self) -> dict[str, ColumnType]:
+        """The columns that a record may have: those that features are made of, and those of its key."""
+        return {**self.key, **self.record}
+
+    @property
     def first_cutoff(self) -> dt.datetime | None:
         """The first cutoff at which every window lies in its lookup's history; None: there are no window lookups.
 

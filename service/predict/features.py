@@ -27,6 +27,7 @@ from service.plan.parts import (
     WindowFeature,
 )
 from service.plan.texts import Numbers, Vocabulary
+from service.predict.columns import column_features
 from service.records.reader import Record, Value
 from service.synthesis.synthesizer import Synthesizer
 from service.tables.lookups import Finder, load_lookup
@@ -82,7 +83,8 @@ class _Block:
 class FeatureBuilder:
     """Turns records into features as the plan says; built once, then used for every request.
 
-    `histories` are what it knows of the past; events may be added to them at any time.
+    `histories` are what it knows of the past; events may be added to them at any time. `of_columns` makes the
+    features of many rows at once; None: some are no values of the record itself.
     """
 
     def __init__(self, plan: Plan, inputs: Inputs, folder: Path) -> None:
@@ -103,6 +105,7 @@ class FeatureBuilder:
         self._windows = Windows(plan, {i: f for i, f in enumerate(numeric) if isinstance(f, WindowFeature)})
         self._synthesized = _synthesized_names(numeric), _synthesized_names(categorical)
         self._synthesizer = _synthesizer(plan, *self._synthesized)
+        self.of_columns = column_features(numeric, categorical, self._vocabularies)
 
     def build(self, records: Sequence[Record], state: State | None = None) -> Matrices:
         """Return the features of `records`, one row each, and their warnings, as of a state of the histories.

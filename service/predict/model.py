@@ -28,6 +28,9 @@ CUDA = "CUDAExecutionProvider"
 CPU = "CPUExecutionProvider"
 BINARY = Task()
 
+# Training keeps as many categories of a column as this: one that has fewer has all of them.
+MOST_CATEGORIES = 255
+
 
 class _DeclaredInputs(msgspec.Struct):
     numeric: list[str]
@@ -47,6 +50,7 @@ class _Conformal(msgspec.Struct):
 
 class _Reference(msgspec.Struct):
     threshold: _Threshold | None = None
+    quantiles: list[float] = []
     interval: _Conformal | None = None
     targets: dict[str, _Reference] = {}
 
@@ -64,13 +68,18 @@ class _Declared(msgspec.Struct):
     tables: dict[str, _Table] = {}
 
 
+class _Encoder(msgspec.Struct):
+    categories: dict[str, list[str]] = {}
+
+
 class Model:
     """Scores feature matrices; `providers` are those in use, `requested` those that were asked for.
 
-    `thresholds` are the probabilities from which on the answer is a yes, that of each target, none where there is none;
-    `keys` are the columns that name a row of the examples' table; `interval` is that around predicted numbers, and
-    `no_interval` says why there is none; `is_explained` is whether it carries what its answers
-    are explained by; `usual` is what was usual in training.
+    `shape` is that of the answer to a row; `thresholds` are the probabilities from which on the answer is a yes, that
+    of each target, none where there is none; `keys` are the columns that name a row of the examples' table; `interval`
+    is that around predicted numbers, and `no_interval` says why there is none; `is_explained` is whether it carries
+    what its answers are explained by; `usual` is what was usual in training, `categories` are those that it knows of
+    each categorical feature, and `quantiles` those of a regression's answers to validation rows.
 
     Raises BundleError if the model is for another task, or does not say which features it takes.
     """
@@ -78,7 +87,7 @@ class Model:
     def __init__(self, session: Any, requested: Sequence[str], task: Task = BINARY) -> None:
         self.session = session
         several = task.targets or task.classes
-        self._shape = (len(several),) if several else ()
+        self.shape = (len(several),) if several else ()
         _check_task(session, task)
         self.requested = list(requested)
         self.providers: list[str] = session.get_providers()
@@ -88,6 +97,8 @@ class Model:
         self.interval, self.no_interval = _interval(session)
         self.is_explained = EXPLAINER in session.get_modelmeta().custom_metadata_map
         self.usual = carried(session, "sextant.usual", dict[str, UsualColumn])
+        self.quantiles = carried(session, "sextant.reference", _Reference).quantiles
+        self.categories = carried(session, "sextant.encoder", _Encoder).categories
         self._names = [node.name for node in session.get_inputs()]
         if downgraded := [provider for provider in self.requested if provider not in self.providers]:
             logger.warning("the model runs without %s, which was asked for; it runs on %s", downgraded, self.providers)
@@ -99,7 +110,7 @@ class Model:
         """
         (scores,) = self.session.run(["score"], {name: getattr(matrices, name) for name in self._names})
         rows = len(matrices.warnings)
-        if scores.shape != (rows, *self._shape):
+        if scores.shape != (rows, *self.shape):
             raise ArithmeticError(f"{rows} records were answered with {scores.shape} scores")
         return np.asarray(scores, dtype=np.float64)
 

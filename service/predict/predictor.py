@@ -13,12 +13,16 @@ import numpy as np
 from service.history.events import Events
 from service.history.state import State
 from service.plan.document import BundleError, Plan
+from service.plan.parts import ColumnFeature
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
+from service.predict.columnar import Columnar, Unanswerable
 from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
-from service.predict.model import Model, load_model
+from service.predict.model import MOST_CATEGORIES, Model, load_model
+from service.predict.observed import Observe, Part
+from service.predict.rows import ROWS, Rows, Scored
 from service.records.deadline import check_time
 from service.records.reader import InvalidRecords, Problem, Record, RecordReader, excerpt
 from service.records.usual import Usual
@@ -43,6 +47,7 @@ class Prediction(msgspec.Struct, frozen=True):
 
     `keys` are the values that records have for the columns of the plan's key, None of one without any; no keys at all
     where no record has any. `explanations` are there where they were asked for, `ids` where the answer leaves.
+    `records` are as they were read, and `parts` their features.
     """
 
     scores: list[Score]
@@ -50,6 +55,8 @@ class Prediction(msgspec.Struct, frozen=True):
     keys: list[Key | None] = []
     explanations: list[Explained] = []
     ids: list[str] = []
+    records: list[Record] = []
+    parts: list[Matrices] = []
 
 
 class Predictor:
@@ -63,9 +70,12 @@ class Predictor:
         self.id = str(coordinates["id"])
         self.name = f"{plan.use_case}:{coordinates['model_version']}"
         self.columns = {**plan.record, **plan.key}  # that a record may have
-        self._reader = RecordReader(plan, Usual(plan.record, model.usual).warnings)
+        categories = _all_categories(plan, model)
+        self._reader = RecordReader(plan, Usual(plan.record, model.usual, categories).warnings)
         self._features = FeatureBuilder(plan, model.inputs, folder)
         self.histories = self._features.histories
+        of_columns = self._features.of_columns
+        self._columnar = Columnar(plan, model, self._reader, of_columns, categories, PART) if of_columns else None
         self.events: Events | None = None  # what adds to them, once it is there
 
     @property
@@ -83,14 +93,21 @@ class Predictor:
         """A record to show; None: the bundle holds none."""
         return self.golden.records[0] if self.golden.records else None
 
-    def predict(self, records: Sequence[Any], deadline: float | None = None, *, explain: bool = False) -> Prediction:
-        """Score `records`, all as of one state of the histories, and `explain` the scores.
+    def predict(
+        self,
+        records: Sequence[Any],
+        deadline: float | None = None,
+        *,
+        explain: bool = False,
+        state: State | None = None,
+    ) -> Prediction:
+        """Score `records`, all as of one state of the histories, by default the present one; `explain` the scores.
 
         Raises InvalidRecords with the problems of all of them, OutOfTimeError once the deadline is over, and
         UnexplainedError for a model that cannot be explained.
         """
-        read, state = self._reader.read(records), self.histories.state
-        scores, warnings = list[Score](), list[list[str]]()
+        read, state = self._reader.read(records), state or self.histories.state
+        scores, warnings, parts = list[Score](), list[list[str]](), list[Matrices]()
         explanations = list[Explained]()
         explaining = self.model.explaining if explain else None
         for start in range(0, len(read), PART):
@@ -104,9 +121,63 @@ class Predictor:
                 raise self._unanswerable(part, start, state, np.isfinite(answers))
             scores += listed
             warnings += matrices.warnings
+            parts.append(matrices)
             if explaining is not None:
                 explanations += explaining.explain(matrices, answers, deadline)
-        return Prediction(scores, warnings, _keys(self.plan.key, records) if self.plan.key else [], explanations)
+        keys = _keys(self.plan.key, records) if self.plan.key else []
+        return Prediction(scores, warnings, keys, explanations, records=read, parts=parts)
+
+    def predict_rows(
+        self,
+        rows: Rows,
+        deadline: float | None = None,
+        most_bytes: int | None = None,
+        observe: Observe | None = None,
+    ) -> Scored:
+        """Score rows that are columns, as `predict` scores the same rows; raises as that does.
+
+        Raises WordyError, too, where their warnings take more than `most_bytes`. `observe` is told of each part.
+        """
+        if self._columnar is None:
+            return self._predict_as_records(rows, deadline, most_bytes, observe)
+        try:
+            return self._columnar.predict(rows, deadline, most_bytes, observe)
+        except Unanswerable as error:
+            try:
+                self.predict(rows.records(error.places))
+            except InvalidRecords as invalid:
+                raise invalid.at(error.places) from None
+            raise
+
+    def _predict_as_records(
+        self, rows: Rows, deadline: float | None, most_bytes: int | None, observe: Observe | None
+    ) -> Scored:
+        state, scores, problems = self.histories.state, list[Score](), list[Problem]()
+        scored = Scored(np.empty(len(rows)), most_bytes=most_bytes)
+        for start in range(0, len(rows), ROWS):
+            check_time(deadline)
+            places = range(start, min(start + ROWS, len(rows)))
+            records = rows.records(places)
+            try:
+                prediction = self.predict(records, deadline, state=state)
+            except InvalidRecords as error:
+                problems += error.at(places).problems
+                break
+            scores += prediction.scores
+            for place, warnings in zip(places, prediction.warnings, strict=True):
+                scored.warn(place, warnings)
+            if observe is not None:
+                of_part = np.array(prediction.scores, np.float64)
+                observe(Part(places, of_part, prediction.parts, prediction.records), scored)
+        if problems:
+            raise InvalidRecords(problems)
+        scored.scores = np.array(scores, np.float64).reshape(len(rows), *self.model.shape)
+        return scored
+
+    def read_rows(self, rows: Rows, places: range) -> tuple[list[Record], list[Key | None]]:
+        """Return some rows, which are sound, as records, and the key of each; no keys where no row has any."""
+        records = rows.records(places)
+        return self._reader.read(records), _keys(self.plan.key, records) if self.plan.key else []
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
@@ -139,6 +210,16 @@ class Predictor:
             shapes = f"scores of shape {expected.shape}, and the model answers with {scores.shape}"
             raise BundleError(self.plan.golden, [f"its records have {shapes}"])
         return float(np.max(np.abs(scores - expected)))
+
+
+def _all_categories(plan: Plan, model: Model) -> dict[str, list[str]]:
+    """Return the categories of the columns of which the model knows all that training had."""
+    columns = {feature.name: feature.column for feature in plan.features if isinstance(feature, ColumnFeature)}
+    return {
+        columns[name]: known
+        for name, known in model.categories.items()
+        if name in columns and 0 < len(known) < MOST_CATEGORIES and plan.record[columns[name]] == "text"
+    }
 
 
 def _keys(names: Iterable[str], records: Sequence[Any]) -> list[Key | None]:

@@ -18,6 +18,7 @@ Value = dt.datetime | str | float | None
 EPOCH = dt.datetime(1970, 1, 1)
 MICROSECOND = dt.timedelta(microseconds=1)
 SECOND_US = 1_000_000
+ANY_US = -(2**63)
 FLOAT32_MAX = 3.4028234663852886e38  # the model computes in float32, where anything above is infinite
 SHOWN_CHARACTERS = 100
 
@@ -213,7 +214,10 @@ def _sound_row(columns: Mapping[str, ColumnType], required: Sequence[str]) -> An
 
 
 class RecordReader:
-    """Checks records against a plan and parses their values; `warn` says of a sound one what is unusual in it."""
+    """Checks records against a plan and parses their values; `warn` says of a sound one what is unusual in it.
+
+    `earliest_us` is the first time of the cutoff's column that the Bento's history serves; any, where it has none.
+    """
 
     def __init__(self, plan: Plan, warn: Callable[[Mapping[str, Any]], Sequence[str]] = lambda _: ()) -> None:
         self.plan = plan
@@ -222,6 +226,7 @@ class RecordReader:
         self._before_us = round(plan.cutoff.before_s * SECOND_US) if plan.cutoff else 0
         first = plan.first_cutoff
         self._first_us = None if first is None else to_us(first)
+        self.earliest_us = ANY_US if self._first_us is None else self._first_us + self._before_us
 
     def read(self, records: Sequence[Any]) -> list[Record]:
         """Parse records; raises InvalidRecords with the problems of all of them."""

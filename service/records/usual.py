@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Annotated, Any
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from service.plan.parts import ColumnType
+from service.records.notices import Notice, notice
 from service.records.reader import FLOAT32_MAX, excerpt
 
 MARGIN = 0.5  # of the range of a column's numbers, by which one must be beyond it to be warned of
@@ -36,38 +37,58 @@ class UsualColumn(msgspec.Struct, frozen=True):
 
 
 class Usual:
-    """Warns about the values of a record that training had not; those that it had are seen by one look of msgspec."""
+    """Warns about the values of a record that training had not; those that it had are seen by one look of msgspec.
 
-    def __init__(self, record: Mapping[str, ColumnType], columns: Mapping[str, UsualColumn]) -> None:
-        self._columns = {name: column for name, column in columns.items() if name in record}
+    `categories` are all that training had of a column of texts; where it had more than a model knows, any is usual.
+    """
+
+    def __init__(
+        self,
+        record: Mapping[str, ColumnType],
+        columns: Mapping[str, UsualColumn],
+        categories: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        self._categories = {name: frozenset(known) for name, known in (categories or {}).items()}
+        about = dict.fromkeys(self._categories, UsualColumn(1.0)) | dict(columns)
+        self._columns = {name: column for name, column in about.items() if name in record}
         fields = {f"column_{position}": name for position, name in enumerate(self._columns)}
         types: list[Any] = [
-            (field, _usual_type(record[name], self._columns[name]))
-            if self._columns[name].missing < RARE
-            else (field, _usual_type(record[name], self._columns[name]) | None, None)
+            (field, kind) if self._columns[name].missing < RARE else (field, kind | None, None)
             for field, name in fields.items()
+            for kind in [_usual_type(record[name], self._columns[name], self._categories.get(name))]
         ]
         self._row = msgspec.defstruct("UsualRow", types, rename=fields, kw_only=True)
         self._limits = [
-            (name, _absent(name, column), column.near if record[name] == "number" else None)
+            (name, _absent(name, column), column.near if record[name] == "number" else None, self._categories.get(name))
             for name, column in self._columns.items()
         ]
 
-    def warnings(self, row: Mapping[str, Any]) -> list[str]:
+    def warnings(self, row: Mapping[str, Any]) -> list[Notice]:
         """Return a warning for each value of a sound record that is unusual."""
         try:
             msgspec.convert(row, self._row)
         except msgspec.ValidationError:
-            return [
-                absent if value is None else _far(name, value, self._columns[name])
-                for name, absent, near in self._limits
-                if (absent if (value := row.get(name)) is None else near and not near[0] <= value <= near[1])
-            ]
+            return list(self._unusual(row))
         return []
 
+    def _unusual(self, row: Mapping[str, Any]) -> Iterator[Notice]:
+        for name, absent, near, categories in self._limits:
+            value = row.get(name)
+            if value is None or (value == "" and categories is not None):  # of categories, the model reads it so
+                if absent is not None:
+                    yield absent
+            elif near and not near[0] <= value <= near[1]:
+                yield _far(name, value, self._columns[name])
+            elif categories is not None and value not in categories:
+                text = f"{name} {excerpt(value)!r} is new to the model, which knows {len(categories)} others"
+                yield notice("new_category", name, [name], text)
 
-def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
+
+def _usual_type(kind: ColumnType, column: UsualColumn, categories: Collection[str] | None) -> Any:
     """Return msgspec's type of the values that are usual."""
+    if categories is not None:
+        missing = [] if column.missing < RARE else [""]
+        return Literal[(*sorted(categories), *missing)]
     if kind != "number":
         return {"text": str, "time": str, "flag": bool}[kind]
     if (near := column.near) is None:
@@ -79,12 +100,14 @@ def _usual_type(kind: ColumnType, column: UsualColumn) -> Any:
     return usual
 
 
-def _absent(name: str, column: UsualColumn) -> str:
-    """Return the warning of a value that is missing; none, where that was nothing rare."""
-    return f"{name} is missing, as in {column.missing:.1%} of the rows of training" if column.missing < RARE else ""
+def _absent(name: str, column: UsualColumn) -> Notice | None:
+    """Return the warning of a value that is missing; None: that is nothing rare."""
+    if column.missing >= RARE:
+        return None
+    return notice("missing", name, [], f"{name} is missing, as in {column.missing:.1%} of the rows of training")
 
 
-def _far(name: str, value: Any, column: UsualColumn) -> str:
+def _far(name: str, value: Any, column: UsualColumn) -> Notice:
     """Return the warning of a number that is far from training."""
     trained = f"{column.lowest:.6g} to {column.highest:.6g}"
-    return f"{name} {excerpt(value)} is far from training, where it was from {trained}"
+    return notice("far", name, [name], f"{name} {excerpt(value)} is far from training, where it was from {trained}")

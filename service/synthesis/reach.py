@@ -9,6 +9,7 @@ import numpy as np
 
 from service.plan.parts import Link, Synthesis
 from service.plan.synthesis import INSTANCE
+from service.records.notices import notice
 from service.records.reader import excerpt
 from service.synthesis.labels import as_sql
 from service.synthesis.rows import Rows, Selection
@@ -74,6 +75,7 @@ def _union(selections: Sequence[Selection]) -> Selection:
 def _warn(link: Link, asked: str, values: Sequence[Any], unknown: set[Any], warnings: Sequence[list[str]]) -> None:
     for value, texts in zip(values, warnings, strict=True):
         if value is None:
-            texts.append(f"{link.table}: no row, for {asked} names none")
+            texts.append(notice("missing_key", link.table, [], f"{link.table}: no row, for {asked} names none"))
         elif value in unknown:
-            texts.append(f"{link.table}: no row for {link.column} {excerpt(value)!r}")
+            text = f"{link.table}: no row for {link.column} {excerpt(value)!r}"
+            texts.append(notice("unseen_key", link.table, [asked], text))

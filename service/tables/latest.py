@@ -19,7 +19,7 @@ from service.records.keys import time_text
 from service.records.layered import Layered, layered
 from service.records.reader import MICROSECOND, SECOND_US, Record
 from service.tables.files import microseconds, spans_of
-from service.tables.table import MISSING_ROW, Match, Row, SentRow, Table
+from service.tables.table import Match, Row, SentRow, Table
 
 Numbers = NDArray[np.int64]
 Spans = Mapping[Any, tuple[int, int]]
@@ -128,17 +128,17 @@ class LatestFinder:
         """Find the row for `record`, or MISSING_ROW and, where the caller should know, why."""
         key, past = self.table.key.of(record), self._past
         if key is None:
-            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
+            return self.table.no_row("missing_key", f"no row, for {self.table.key.absent(record)}")
         span = past.spans.get(key)
         if (line := self._lines.get(key)) is not None:
             return self._find_edited(record, line, span)
         if span is None:
-            return MISSING_ROW, self._none(record)
+            return self._none(record)
         at = self._bisect(past.times, record.cutoff_us, *span) - 1
         if at < span[0]:
-            return MISSING_ROW, self._none_yet(record)
+            return self._none_yet(record)
         if self._valid_for_us is not None and past.times[at] < record.cutoff_us - self._valid_for_us:
-            return MISSING_ROW, self._too_old(record, past.times[at], self._valid_for_us)
+            return self._too_old(record, past.times[at], self._valid_for_us)
         return past.places[at], None
 
     def _find_edited(self, record: Record, line: Line, span: tuple[int, int] | None) -> Match:
@@ -154,23 +154,24 @@ class LatestFinder:
         if not found:
             start, stop = past.all.get(self.table.key.of(record), (0, 0))
             is_known = line.sent or stop - start > len(line.gone)
-            return MISSING_ROW, self._none_yet(record) if is_known else self._none(record)
+            return self._none_yet(record) if is_known else self._none(record)
         latest = max(found, key=_lateness)
         if self._valid_for_us is not None and latest.known < record.cutoff_us - self._valid_for_us:
-            return MISSING_ROW, self._too_old(record, latest.known, self._valid_for_us)
+            return self._too_old(record, latest.known, self._valid_for_us)
         return latest.row, None
 
-    def _none(self, record: Record) -> str:
-        return f"{self.table.name}: no row for {self.table.key.text(record)}"
+    def _none(self, record: Record) -> Match:
+        return self.table.no_row("unseen_key", f"no row for {self.table.key.text(record)}")
 
-    def _none_yet(self, record: Record) -> str:
+    def _none_yet(self, record: Record) -> Match:
         sought = f"{self.table.key.text(record)} up to the cutoff {time_text(record.cutoff_us)}"
-        return f"{self.table.name}: no row for {sought}"
+        return self.table.no_row("too_early", f"no row for {sought}")
 
-    def _too_old(self, record: Record, known: int, valid_for_us: int) -> str:
-        return (
-            f"{self.table.name}: the latest row for {self.table.key.text(record)} is of {time_text(known)}, "
-            f"more than {valid_for_us * MICROSECOND} before the cutoff {time_text(record.cutoff_us)}"
+    def _too_old(self, record: Record, known: int, valid_for_us: int) -> Match:
+        return self.table.no_row(
+            "too_old",
+            f"the latest row for {self.table.key.text(record)} is of {time_text(known)}, "
+            f"more than {valid_for_us * MICROSECOND} before the cutoff {time_text(record.cutoff_us)}",
         )
 
     def edit(self, rows: Sequence[Row]) -> tuple[LatestFinder, list[bool]]:

@@ -12,7 +12,7 @@ from service.records.layered import layered
 from service.records.reader import Record
 from service.tables.files import check_types, key_values, read_rows, sort_by_key, times_of
 from service.tables.latest import LatestFinder, read_past
-from service.tables.table import MISSING_ROW, Columns, Match, Row, SentRow, Table, kinds_of
+from service.tables.table import Columns, Match, Row, SentRow, Table, kinds_of
 
 
 class Finder(Protocol):
@@ -40,10 +40,10 @@ class StaticFinder:
         """Find the row for `record`, or MISSING_ROW and, where the caller should know, why."""
         key = self.table.key.of(record)
         if key is None:
-            return MISSING_ROW, f"{self.table.name}: no row, for {self.table.key.absent(record)}"
+            return self.table.no_row("missing_key", f"no row, for {self.table.key.absent(record)}")
         row = self._rows.get(key)
         if row is None:
-            return MISSING_ROW, f"{self.table.name}: no row for {self.table.key.text(record)}"
+            return self.table.no_row("unseen_key", f"no row for {self.table.key.text(record)}")
         return row, None
 
     def edit(self, rows: Sequence[Row]) -> tuple[StaticFinder, list[bool]]:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from service.plan.parts import RowLookup
 from service.records.keys import Key, join_key
+from service.records.notices import Kind, Notice, notice
 from service.tables.files import categorical_matrix, kind_of, numeric_matrix
 
 MISSING_ROW = -1  # the last row of every table holds what a record without a row gets
@@ -25,7 +26,7 @@ class SentRow(NamedTuple):
     categorical: Sequence[str]
 
 
-Match = tuple[int | SentRow, str | None]  # a row, or its place in the table, and a warning for the caller
+Match = tuple[int | SentRow, Notice | None]  # a row, or its place in the table, and a warning for the caller
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,10 @@ class Table:
         self.numeric = numeric_matrix(rows, columns.numeric)
         self.categorical = categorical_matrix(rows, columns.categorical)
         self._keys = lookup.keys
+
+    def no_row(self, kind: Kind, why: str) -> Match:
+        """Return that there is no row for a record, and why."""
+        return MISSING_ROW, notice(kind, self.name, self.key.on, f"{self.name}: {why}")
 
     def key_of(self, row: Row) -> Any:
         """Return the key by which a row is found; None: a part of it is missing."""

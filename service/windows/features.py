@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from service.plan.document import Plan
 from service.plan.parts import WindowFeature, WindowLookup
 from service.records.keys import Key
+from service.records.notices import notice
 from service.records.reader import SECOND_US, Record
 from service.windows.aggregates import Aggregate, aggregate_of
 from service.windows.indexed import Events, Indexed
@@ -49,10 +50,11 @@ class _Block:
     def without(self, record: Record, key: Any, indexed: Indexed, warnings: list[str]) -> Events:
         """Return the empty range of a record whose key has no events, and add a warning that says so."""
         if key is None:
-            warnings.append(f"{self.name}: no history, for {self.key.absent(record)}")
+            text = f"{self.name}: no history, for {self.key.absent(record)}"
+            warnings.append(notice("missing_key", self.name, [], text))
         else:
             of_key = f" for {self.key.text(record)}" if self.key.on else ""
-            warnings.append(f"{self.name}: no history{of_key}")
+            warnings.append(notice("unseen_key", self.name, self.key.on, f"{self.name}: no history{of_key}"))
         return indexed.series, 0, 0
 
     def of_one(self, events: Events, cutoff_us: int) -> list[float]:

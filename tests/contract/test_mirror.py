@@ -109,14 +109,26 @@ ELSEWHERE = {
     # Objects of Python's face, tested where they are asked for.
     "sextant/*": "sextant/test_models.py",
     # What holds the rows of lookups is tested by what they find.
-    "service/records/layered": "service/tables/test_latest.py",
     "service/tables/lookup_files": "service/history/test_events_lookups.py",
     "service/tables/table": "service/tables/test_lookups.py",
     # A route and a response are tested by what the application answers.
+    "service/history/store": "service/history/test_log.py",
     "service/http/endpoint": "service/http/test_app.py",
+    # What protocols share is tested by their answers, and the columns of rows by those of records.
+    "service/http/schemas": "service/http/test_openapi.py",
+    "service/http/tensors": "service/http/test_kserve.py",
+    "service/frames/arrays": "service/frames/test_formats.py",
+    "service/frames/messages": "service/frames/test_formats.py",
+    "service/frames/thrift": "service/frames/test_pages.py",
+    "service/frames/times": "service/frames/test_formats.py",
+    "service/rpc/inference": "service/rpc/test_server.py",
+    "service/predict/columns": "service/predict/test_columnar.py",
+    "service/predict/rows": "service/predict/test_columnar.py",
+    "service/predict/observed": "service/http/test_batch.py",
     "service/http/figures": "service/http/test_shadow.py",
     "service/http/bentos": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",
+    "service/tables/sent": "service/history/test_events.py",
     "service/predict/explaining": "service/http/test_explaining.py",
     "service/predict/metadata": "service/predict/test_model.py",
     # Tables of use cases that are trained.

@@ -31,6 +31,15 @@ ROOT = Path(__file__).parents[2]
 FLAT = {"use_case": "small", "record": {"size": "number"}, "required": [], "features": []}
 LOOKUP = {"planes": {"kind": "static", "file": "planes.parquet", "on": ["size"], "keys": ["size"]}}
 EVENTS = {"flights": {"record": {"id": "text"}, "key": "id", "views": []}}
+LATEST = {**LOOKUP["planes"], "kind": "latest", "time": "seen"}
+SOURCE = {"table": "planes", "time": "seen", "file": "planes.parquet"}
+AGED = {
+    "record": {"size": "number", "at": "time"},
+    "required": ["at"],
+    "cutoff": {"column": "at", "before_s": 0},
+    "lookups": {"planes": LATEST},
+    "sources": [SOURCE],
+}
 SYNTHESIS = {"query": "select 1", "instance": {"column": "size", "type": "DOUBLE"}}
 
 
@@ -48,6 +57,8 @@ def names(of: list[str]) -> set[str]:
         ({}, [], {"onnxruntime"}),
         ({"lookups": LOOKUP}, [], {"onnxruntime", "pyarrow"}),
         ({"events": EVENTS}, [], {"onnxruntime", "duckdb"}),
+        (AGED, [], {"onnxruntime", "pyarrow"}),
+        ({**AGED, "sources": [{**SOURCE, "timezone": "Europe/Rome"}]}, [], {"onnxruntime", "pyarrow", "tzdata"}),
         ({"synthesis": SYNTHESIS}, [], {"onnxruntime", "duckdb", "pyarrow"}),
         ({}, ["arrow"], {"onnxruntime", "pyarrow"}),
         ({}, ["gpu"], {"onnxruntime-gpu"}),
@@ -65,7 +76,7 @@ def test_each_extra_can_be_declared() -> None:
 
 
 def test_what_the_service_imports_is_required() -> None:
-    required = {*ALWAYS, "duckdb", *(package for extra in EXTRAS.values() for package in extra)}
+    required = {*ALWAYS, "duckdb", "tzdata", *(package for extra in EXTRAS.values() for package in extra)}
     owners = packages_distributions()
 
     imported = set()

@@ -188,6 +188,42 @@ def expected_score(numbers: list[float], codes: float) -> float:
     return float(1.0 / (1.0 + np.exp(-logit)))
 
 
+PLAIN: dict[str, Any] = {
+    "use_case": "parcels",
+    "record": {
+        "sent_at": "time",
+        "due": "time",
+        "carrier": "text",
+        "weight": "number",
+        "pieces": "number",
+        "fragile": "flag",
+    },
+    "required": ["sent_at"],
+    "cutoff": {"column": "sent_at", "before_s": 0},
+    "features": [
+        *({"name": name, "kind": "column", "column": name} for name in ("carrier", "weight", "pieces", "fragile")),
+        *(
+            {"name": f"{part}({column})", "kind": "calendar", "column": column, "primitive": part}
+            for column, part in [("sent_at", "hour"), ("sent_at", "week"), ("due", "weekday")]
+        ),
+    ],
+}
+PLAIN_NUMBERS = ["weight", "hour(sent_at)", "pieces", "fragile", "week(sent_at)", "weekday(due)"]
+PLAIN_RECORD = {
+    "sent_at": "2014-01-02T10:30:00",
+    "due": "2014-01-05",
+    "carrier": "UA",
+    "weight": 2.5,
+    "pieces": 3,
+    "fragile": True,
+}
+PLAIN_USUAL = {
+    "weight": {"missing": 0.5, "lowest": 0.0, "highest": 100.0},
+    "pieces": {"missing": 0.0, "lowest": 1.0, "highest": 9.0},
+    "carrier": {"missing": 0.0},
+}
+
+
 def score_by(weights: list[float], events: int = 0) -> float:
     """Compute by hand the golden answer of a model with other weights, after some more flights of the last day."""
     logit = float(np.dot(np.array([500, 0, 10, 100, 8, 7 + events]), weights)) + CODES["UA"] + CODES["BOEING"]
@@ -257,6 +293,60 @@ def served(write_bundle: WriteBundle) -> Served:
     served = Served()
     served.load(write_bundle())
     return served
+
+
+@pytest.fixture
+def write_parcels(write_bundle: WriteBundle) -> Callable[[], Path]:
+    """Return a function that writes a bundle whose features are all values of the record.
+
+    It knows what is usual, and has a threshold.
+    """
+
+    def write() -> Path:
+        return _write_parcels(write_bundle)
+
+    return write
+
+
+def _write_parcels(write_bundle: WriteBundle) -> Path:
+    weights = [0.01, 0.1, -0.2, 0.5, -0.01, 0.3]
+    folder = write_bundle(PLAIN, numeric=PLAIN_NUMBERS, categorical=["carrier"], weights=weights)
+    model = onnx.load(folder / "model.onnx")
+    carried = {"sextant.usual": PLAIN_USUAL, "sextant.reference": {"threshold": {"value": 0.5}}}
+    for name, content in carried.items():
+        model.metadata_props.add(key=name, value=json.dumps(content))
+    onnx.save(model, folder / "model.onnx")
+    (folder / "golden.json").write_text(json.dumps({"records": [], "scores": []}))
+    return folder
+
+
+@pytest.fixture
+def write_numbers(write_bundle: WriteBundle) -> Callable[[str], Path]:
+    """Return a function that writes a bundle of two numbers, by the name of its use case."""
+
+    def write(use_case: str) -> Path:
+        record = {"a": "number", "b": "number"}
+        features = [{"name": name, "kind": "column", "column": name} for name in record]
+        plan = {"use_case": use_case, "record": record, "required": [], "features": features}
+        folder = write_bundle(plan, numeric=["a", "b"], categorical=[], weights=[1.0, -2.0])
+        (folder / "golden.json").write_text('{"records": [], "scores": []}')
+        return folder
+
+    return write
+
+
+@pytest.fixture
+def parcels(write_parcels: Callable[[], Path]) -> Served:
+    """Load the bundle of `write_parcels`."""
+    served = Served()
+    served.load(write_parcels())
+    return served
+
+
+@pytest.fixture
+def parcel() -> dict[str, Any]:
+    """Return a record of `parcels` to change at will."""
+    return dict(PLAIN_RECORD)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -25,6 +25,7 @@ from resources.bentos import free_port, wait_until_ready
 from service.history.events import Events
 from service.history.log import EventLog
 from service.predict.predictor import Predictor, load_predictor
+from tests.support.postgres import PROGRAMS, cluster
 
 ROOT = Path(__file__).parents[2]
 WORKER = """
@@ -110,15 +111,26 @@ class Reference:
         return score
 
 
+@contextmanager
+def place_of(kind: str, folder: Path) -> Iterator[str]:
+    if kind == "folder":
+        yield str(folder / "log")
+        return
+    with cluster() as database:
+        yield database.url
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["folder", "database"])
 def test_each_answer_is_that_of_all_that_was_accepted_before_though_workers_are_killed(
-    write_bundle: Any, record: dict[str, Any], tmp_path: Path
+    write_bundle: Any, record: dict[str, Any], tmp_path: Path, need: Callable[[object, str], None], kind: str
 ) -> None:
+    need(PROGRAMS or kind == "folder", "postgresql")
     bundle, choice = write_bundle(), random.Random(7)
-    reference = Reference(bundle)
-    with workers(bundle, str(tmp_path / "log"), 4) as all_of_them:
+    reference, exact = Reference(bundle), {"x-sextant-events-max-age": "0"}
+    with place_of(kind, tmp_path) as place, workers(bundle, place, 4) as all_of_them:
         away: list[Worker] = []
-        for step in range(160):
+        for step in range(120):
             rows = [flight(choice.randrange(12), choice) for _ in range(choice.randrange(1, 4))]
             there = [worker for worker in all_of_them if worker not in away]
             target = choice.choice(there)
@@ -140,9 +152,12 @@ def test_each_answer_is_that_of_all_that_was_accepted_before_though_workers_are_
             elif away and step % 40 == 30:
                 away.pop().wait()
             expected = reference.score(record)
-            assert [worker.post("/predict", record)["score"] for worker in all_of_them if worker not in away] == [
-                expected
-            ] * (4 - len(away))
+            asked = [worker for worker in all_of_them if worker not in away]
+            assert [post(worker.port, "/predict", record, **exact)["score"] for worker in asked] == [expected] * len(
+                asked
+            )
+            if target in asked:  # which knows what it has accepted itself
+                assert target.post("/predict", record)["score"] == expected
 
 
 @pytest.mark.slow

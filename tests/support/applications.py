@@ -20,6 +20,8 @@ def started(application: ASGIApp) -> Iterator[str]:
     server = uvicorn.Server(uvicorn.Config(application, port=(port := free_port()), log_level="warning"))
     thread = threading.Thread(target=lambda: asyncio.run(server.serve()))
     thread.start()
+    while not server.started:
+        thread.join(0.01)
     try:
         yield f"http://127.0.0.1:{port}"
     finally:

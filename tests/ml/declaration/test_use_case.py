@@ -60,6 +60,9 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
         UseCaseSpec.model_validate(declaration(**change))
 
 
+TIMED = {"source": {"path": "x"}, "key": "id", "time": "at"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -95,6 +98,16 @@ def test_what_does_not_fit_the_task_is_refused_with_what_does(change: dict[str, 
             {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "computed": {"c": "current_date - seen"}}}},
             r"tables\.rows\.computed\n.*says current_date, which differs from run to run",
         ),
+        (
+            {"tables": {"rows": {"source": {"path": "x"}, "key": "id", "heard_within": "2h"}}},
+            r"\['heard_within'\] are about rows that come in time: declare the time of a row, or known_at",
+        ),
+        (
+            {"tables": {"rows": {**TIMED, "heard_within": "2h", "not_ready_after": "1h"}}},
+            "not_ready_after '1h' is shorter than heard_within '2h'",
+        ),
+        ({"tables": {"rows": {**TIMED, "timezone": "Mars/Olympus"}}}, "'Mars/Olympus' is no time zone: write one as"),
+        ({"tables": {"rows": {**TIMED, "heard_within": "soon"}}}, "'soon' is not a duration"),
         ({"score": {"where": "random() > 0.5"}}, r"score\.where\n.*calls random\(\), whose value is not of the data"),
         ({"score": {"where": "a = 1; drop table rows"}}, r"score\.where\n.*is no SQL expression"),
         ({"tables": {"größe": {"source": {"path": "x"}, "key": "id"}}}, r"\['größe'\] are no names of tables"),

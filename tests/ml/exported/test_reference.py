@@ -53,6 +53,7 @@ def test_of_numbers_the_baseline_is_the_mean_and_there_is_an_interval() -> None:
     assert found.answers(2, task).tolist() == [3.0, 3.0]
     assert found.interval is not None
     assert found.interval.half_width == 0.5
+    assert found.quantiles == (1.5, 2.5, 6.5)  # those of the answers, of which there are three
 
 
 def test_the_interval_is_the_residual_of_the_rank_that_its_share_asks_for() -> None:

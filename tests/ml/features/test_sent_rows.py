@@ -55,6 +55,8 @@ DECLARED: dict[str, Row] = {
     "forecasts for hours": {"key": ["told", "stop", "seen"], "time": "seen", "known_at": "told"},
     "static": {"key": "stop"},
     "static by two": {"key": ["line", "stop"]},
+    "static by a time": {"key": "seen"},
+    "static by a flag": {"key": "wet", "ignore": ["calm"]},
 }
 
 
@@ -62,7 +64,8 @@ DECLARED: dict[str, Row] = {
 def defined(name: str, at_cutoff: str) -> tuple[UseCaseSpec, FeatureDefinitions]:
     """Return a declaration and its features, which no row decides."""
     spec = spec_of(name, at_cutoff)
-    row = dict.fromkeys(COLUMNS) | {"stop": "x", "line": 1, "seen": START, "told": START}
+    row = dict.fromkeys(COLUMNS) | {"stop": "x", "line": 1, "told": START, "wet": True}
+    row["seen"] = TRIPS_TABLE["at"][0].as_py()
     tables = {"trips": TRIPS_TABLE, "weather": weather_of(spec, [row])}
     return spec, define_features("toy", spec, tables)
 
@@ -71,6 +74,7 @@ def spec_of(name: str, at_cutoff: str) -> UseCaseSpec:
     keys = [DECLARED[name]["key"]] if isinstance(DECLARED[name]["key"], str) else DECLARED[name]["key"]
     on = [key for key in keys if key not in ("seen", "told")]
     link = on[0] if len(on) == 1 else f"({', '.join(on)})"
+    relationship = {"static by a time": "trips.at -> weather.seen", "static by a flag": "trips.wet -> weather.wet"}
     return UseCaseSpec.model_validate(
         {
             "description": "Late?",
@@ -78,7 +82,7 @@ def spec_of(name: str, at_cutoff: str) -> UseCaseSpec:
                 "trips": {"source": {"path": "trips.csv"}, "key": "id", "time": "at"},
                 "weather": {"source": {"path": "weather.csv"}, "computed": COMPUTED, **DECLARED[name]},
             },
-            "relationships": [f"trips.{link} -> weather.{link}"],
+            "relationships": [relationship.get(name, f"trips.{link} -> weather.{link}")],
             "examples": {
                 "table": "trips", "cutoff": "at", "target": "late",
                 "split": {"validation_share": 0.2, "test_share": 0.2},
@@ -127,10 +131,11 @@ class Toy:
 
 
 def trip(stop: str | None, hour: float, line: int | None = 1) -> Row:
-    return {"id": 1, "at": START + dt.timedelta(hours=hour), "stop": stop, "line": line, "late": True}
+    wet = {0: True, 1: False}.get(int(hour) % 3)
+    return {"id": 1, "at": START + dt.timedelta(hours=hour), "stop": stop, "line": line, "wet": wet, "late": True}
 
 
-TRIPS_TABLE = table_of([trip("x", 3), trip("y", 5, 2)], ["id", "at", "stop", "line", "late"])
+TRIPS_TABLE = table_of([trip("x", 3), trip("y", 5, 2)], ["id", "at", "stop", "line", "wet", "late"])
 
 
 def sent(row: Row) -> Row:
@@ -188,7 +193,10 @@ def test_rows_in_any_order_leave_the_matrix_of_the_table_that_they_make(
 
 def with_gaps(name: str, row: Row) -> Row:
     """Return a row, of some without the times that are no part of the key."""
-    gaps = {"seen", "told"} - set(DECLARED[name]["key"]) if row["wet"] is None else set()
+    key = DECLARED[name]["key"]
+    if row["wet"] is None and key == "wet":
+        return row | {"wet": True}
+    gaps = {"seen", "told"} - {*([key] if isinstance(key, str) else key)} if row["wet"] is None else set()
     return row | dict.fromkeys(gaps)
 
 

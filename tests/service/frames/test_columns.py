@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -16,7 +17,7 @@ from service.frames.columns import ColumnsError, match, records_of
 from service.frames.pyfunc import answer_frame, table_of
 from service.plan.document import Plan, Task
 from service.predict.answers import Interval, likeliest, many
-from service.predict.predictor import Prediction, Predictor, load_predictor
+from service.predict.predictor import Predictor, load_predictor
 
 PLAN = Plan("case", {"n": "number", "t": "text", "f": "flag", "at": "time"}, ["at"], [])
 NOON = dt.datetime(2024, 1, 1, 12, 0, 0, 1)
@@ -143,11 +144,11 @@ def test_a_column_of_several_types_is_named() -> None:
 def test_numbers_have_the_ends_of_the_interval_that_a_request_gets() -> None:
     interval, scores = Interval(0.9, 0.1234567890123), [0.1, -2.7, 1e9]
 
-    columns = answers._columns(Task("regression"), Prediction(list(scores), [[], [], []]), (), interval)
+    columns = answers.answer_arrays(Task("regression"), np.array(scores), (), interval)
 
     ends = many(Task("regression"), scores, (), interval)["intervals"]
-    assert columns["lower"] == [around["lower"] for around in ends]
-    assert columns["upper"] == [around["upper"] for around in ends]
+    assert columns["lower"].tolist() == [around["lower"] for around in ends]
+    assert columns["upper"].tolist() == [around["upper"] for around in ends]
 
 
 def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
@@ -157,6 +158,7 @@ def test_many_classes_have_the_likeliest_and_the_probability_of_each() -> None:
     assert answer_schema(Task("regression")).names == ["score", "warnings"]
     assert answer_schema(Task("regression"), (), Interval(0.9, 1.5)).names == ["score", "lower", "upper", "warnings"]
     assert answer_schema(Task(), [0.5]).names == ["score", "decision", "warnings"]
-    columns = answers._columns(task, Prediction([[0.2, 0.8], [0.5, 0.5]], [[], []]), (), None)
-    assert (columns["class"], columns["score"], columns["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
+    columns = answers.answer_arrays(task, np.array([[0.2, 0.8], [0.5, 0.5]]), ())
+    listed = {name: column.tolist() for name, column in columns.items()}
+    assert (listed["class"], listed["score"], listed["probability_a"]) == (["b", "a"], [0.8, 0.5], [0.2, 0.5])
     assert likeliest(task, [0.5, 0.5]) == "a"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from service.http.app import Application
-from service.http.capacity import AHEAD
+from service.http.capacity import AHEAD, OverloadedError, Room
 from service.http.limits import Limits
 from service.http.served import Served
 from service.predict.predictor import Prediction, Predictor
@@ -222,3 +222,18 @@ def test_few_threads_work_at_the_same_time(served: Served) -> None:
 
     assert max(most) == 4
     assert len(most) == 20
+
+
+def test_bodies_beyond_the_room_are_refused_and_one_always_fits() -> None:
+    room = Room()
+
+    with room.take(100, 50):
+        with (
+            pytest.raises(OverloadedError, match="bodies of 100 bytes are in work, and 120 may be"),
+            room.take(21, 120),
+        ):
+            pass
+        with room.take(20, 120):
+            pass
+    with room.take(120, 120):
+        pass

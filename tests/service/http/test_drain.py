@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
-import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Barrier
@@ -23,13 +17,12 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from resources.bentos import wait_until_ready
 from service.http import drain
 from service.http.app import Application
 from service.http.drain import listeners
 from service.http.served import Served
+from tests.support.serving import serving
 
-ROOT = Path(__file__).parents[3]
 CLIENTS = 32
 DRAIN_S = 1.5
 
@@ -89,34 +82,6 @@ def test_where_no_filter_may_be_attached_new_connections_wait_and_old_ones_go_on
         socket.create_connection((host, port), timeout=5).close()
 
 
-@contextmanager
-def serving(bundle: Path, scratch: Path) -> Iterator[tuple[Any, str]]:
-    """Start the service over a bundle; yield its process and its URL once it is ready."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    (scratch / "temporary").mkdir()
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(ROOT),
-        "BENTOML_HOME": str(scratch / "home"),
-        "BENTOML_DO_NOT_TRACK": "True",
-        "SEXTANT_BUNDLE": str(bundle),
-        "SEXTANT_DRAIN_SECONDS": str(DRAIN_S),
-        "TMPDIR": str(scratch / "temporary"),
-    }
-    command = [sys.executable, "-m", "bentoml", "serve", "service.service:ModelService", "--port", str(port)]
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [*command, "--host", "127.0.0.1"], cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
-        )
-        try:
-            assert wait_until_ready(f"http://127.0.0.1:{port}", process, 120), log.seek(0) or log.read()[-2000:]
-            yield process, f"127.0.0.1:{port}"
-        finally:
-            process.kill() if process.poll() is None else None
-            process.wait()
-
-
 def ask_until_refused(address: str, body: str, begin: Barrier) -> tuple[int, int]:
     """Ask over a kept connection, and a new one where the answer closes it; return the answers and the lost ones."""
     answered = lost = 0
@@ -154,7 +119,7 @@ def test_sigterm_under_load_loses_no_request_and_leaves_no_files(
 ) -> None:
     begin = Barrier(CLIENTS + 2)
     with (
-        serving(write_bundle(), tmp_path) as (process, address),
+        serving(write_bundle(), tmp_path, SEXTANT_DRAIN_SECONDS=str(DRAIN_S)) as (process, address),
         ThreadPoolExecutor(CLIENTS + 1) as threads,
     ):
         clients = [threads.submit(ask_until_refused, address, json.dumps(record), begin) for _ in range(CLIENTS)]

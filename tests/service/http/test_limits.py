@@ -48,6 +48,8 @@ def test_the_limits_are_told_and_hold(served: Served, record: dict[str, Any]) ->
     assert told == {
         "SEXTANT_MAX_BODY_BYTES": 1000,
         "SEXTANT_MAX_RECORDS": 2,
+        "SEXTANT_MAX_BATCH_BYTES": 256_000_000,
+        "SEXTANT_MAX_BATCH_ROWS": 1_000_000,
         "SEXTANT_MAX_SECONDS": 30.0,
         "SEXTANT_MAX_CONCURRENT": 256,
         "SEXTANT_MAX_IN_THREADS": 32,

@@ -6,10 +6,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from service.http.mounted import Mounted
+from service.predictions.reading import predictions
 from tests.service.conftest import WriteBundle
 
 PAGE = Path(__file__).parents[3] / "docs" / "export.md"
@@ -41,6 +43,23 @@ def test_a_bundle_answers_under_a_prefix_of_an_application_that_begins_its_lifes
         assert client.get("/openapi.json").json()["paths"].keys() == {"/own"}
     assert mounted.served.not_ready == "the service is shutting down"
     assert (tmp_path / "events" / "flight_delays.events.jsonl").read_text().count("\n") == 1
+
+
+def test_what_was_answered_is_in_the_log_once_the_lifespan_is_over(
+    write_bundle: WriteBundle, record: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SEXTANT_PREDICTIONS", str(tmp_path / "predictions"))
+    monkeypatch.setenv("SEXTANT_ACCESS_LOG", str(tmp_path / "access.jsonl"))
+    mounted = Mounted(write_bundle())
+    app = FastAPI(lifespan=mounted.lifespan)
+    app.mount("/flights", mounted)
+
+    with TestClient(app) as client:
+        answered = client.post("/flights/predict", json=record).json()
+
+    (row,) = predictions(str(tmp_path / "predictions"), "flight_delays").to_table().to_pylist()
+    assert (row["id"], row["score"]) == (answered["id"], answered["score"])
+    assert '"route":"/predict"' in (tmp_path / "access.jsonl").read_text()
 
 
 def test_two_bundles_have_figures_of_their_own_and_a_lifespan_that_is_entered_in_another(

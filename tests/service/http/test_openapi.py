@@ -79,6 +79,33 @@ def test_what_is_answered_is_what_is_described(client: TestClient, document: Any
     for path in ("/", "/schema", "/coordinates", "/readyz", "/healthz"):
         check(document, path, client.get(path))
     check(document, "/predict", client.post("/predict", content=b"{", headers={"content-type": "application/json"}))
+    tensor = {"name": "carrier", "datatype": "BYTES", "shape": [1], "data": ["UA"]}
+    when = {**tensor, "name": "scheduled_departure", "data": [record["scheduled_departure"]]}
+    split = {"dataframe_split": {"columns": list(record), "data": [list(record.values())]}}
+    for path, body, status in [
+        ("/v2/models/flight_delays/infer", {"inputs": [when, tensor]}, 200),
+        ("/v2/models/flight_delays/infer", {"inputs": [tensor]}, 422),
+        ("/v2/models/flight_delays/versions/3/infer", {"inputs": [{**when, "datatype": "FP64"}]}, 400),
+        ("/invocations", split, 200),
+        ("/invocations", {"instances": [record]}, 200),
+        ("/invocations", {"records": [record]}, 200),
+        ("/invocations", {"instances": 7}, 422),
+    ]:
+        response = client.post(path, json=body)
+        assert response.status_code == status, response.text
+        check(document, path, response)
+        takes = document["paths"][path]["post"]["requestBody"]["content"]["application/json"]["schema"]
+        assert status >= 400 or schema_in(document, takes).is_valid(body)
+    for path in (
+        "/v2",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/v2/models/flight_delays",
+        "/ping",
+        "/health",
+        "/version",
+    ):
+        check(document, path, client.get(path))
     check(document, "/predict", client.post("/predict", content=b"{}", headers={"content-type": "text/plain"}))
 
 

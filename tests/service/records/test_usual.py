@@ -81,3 +81,43 @@ def test_any_range_has_an_inside(low: float, high: float) -> None:
 
     assert near is not None
     assert near[0] <= low <= high <= near[1]
+
+
+CATEGORIES = {"carrier": ["UA", "DL"], "origin": ["JFK"], "gate": ["A1"]}
+WITH_CATEGORIES = Usual(
+    {"carrier": "text", "origin": "text", "gate": "text"},
+    {"carrier": UsualColumn(0.0), "origin": UsualColumn(0.2)},
+    CATEGORIES,
+)
+
+
+@pytest.mark.parametrize(
+    ("row", "warnings"),
+    [
+        ({"carrier": "UA", "origin": "JFK", "gate": "A1"}, []),
+        ({"carrier": "DL", "origin": None, "gate": None}, []),
+        ({"carrier": "DL", "origin": ""}, []),
+        ({"carrier": "ua"}, [("new_category", "carrier", "carrier 'ua' is new to the model, which knows 2 others")]),
+        ({"carrier": None}, [("missing", "carrier", "carrier is missing, as in 0.0% of the rows of training")]),
+        ({"carrier": ""}, [("missing", "carrier", "carrier is missing, as in 0.0% of the rows of training")]),
+        (
+            {"carrier": "x" * 5000, "gate": "B2"},
+            [
+                ("new_category", "carrier", f"carrier '{'x' * 100}…' is new to the model, which knows 2 others"),
+                ("new_category", "gate", "gate 'B2' is new to the model, which knows 1 others"),
+            ],
+        ),
+    ],
+)
+def test_a_category_that_training_never_had_is_warned_of(row: dict[str, Any], warnings: list[Any]) -> None:
+    found = [(notice.kind, notice.about, str(notice)) for notice in WITH_CATEGORIES.warnings(row)]
+
+    assert sorted(found) == sorted(warnings)
+
+
+@given(st.text())
+def test_any_text_is_one_of_the_categories_or_new(text: str) -> None:
+    known = ["", "a", "Ä", "0"]
+    usual = Usual({"x": "text"}, {"x": UsualColumn(1.0)}, {"x": known[1:]})
+
+    assert (usual.warnings({"x": text}) == []) == (text in known)

@@ -12,7 +12,8 @@ import pytest
 from service.plan.document import BundleError
 from service.plan.parts import ColumnType, LatestLookup, RowLookup, StaticLookup
 from service.records.reader import Record, Value, to_us
-from service.tables.lookups import MISSING_ROW, Finder, load_lookup
+from service.tables.lookups import Finder, load_lookup
+from service.tables.table import MISSING_ROW
 
 RECORD: dict[str, ColumnType] = {"key": "text", "other": "number", "at": "time", "yes": "flag"}
 

@@ -76,3 +76,17 @@ def test_the_position_of_an_event_is_where_it_stands_or_would() -> None:
 
     assert [series.position((1, name)) for name in "abcd"] == [0, 1, 1, 2]
     assert series_of([]).position((0, "a")) == 0
+
+
+@given(UNIQUE, UNIQUE)
+def test_a_series_grows_though_others_look_at_it(events: list[Event], more: list[Event]) -> None:
+    names = {event.row for event in events}
+    more = [Event(9, event.row, event.values) for event in more if event.row not in names]
+    before = series = series_of(events)
+    looks = []
+    for event in more:
+        looks.append(np.frombuffer(series.times, np.int64))  # as an answer to many records does, in its thread
+        series = series.edit([], [event])
+
+    assert events_in(series) == rows_of(events + more)
+    assert events_in(before) == rows_of(events)

@@ -1,0 +1,1 @@
+"""The prediction log: what was answered, as Parquet files to learn from."""

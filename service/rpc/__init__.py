@@ -1,0 +1,1 @@
+"""gRPC: the V2 protocol without HTTP's JSON, as an option."""
