@@ -102,7 +102,9 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
                 )
             target = self.folder() / "bentos" / name / version
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(store / "bentos" / name / version, target)
+            made = store / "bentos" / name / version
+            shutil.copymode(context / "bundle", made)  # BentoML's is its owner's alone, and others may serve it
+            os.replace(made, target)
         self.put_first(f"{name}:{version}")
         return difference
 
