@@ -59,5 +59,5 @@ def test_whoever_reads_the_catalogue_imports_no_family() -> None:
 
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
-    names = ("catalogue", "custom", "extras", "family", "near_zero")
+    names = ("additive", "catalogue", "custom", "extras", "family", "near_zero")
     assert modules == [f"ml.models.{name}" for name in names]
