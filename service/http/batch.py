@@ -36,6 +36,7 @@ from service.predict.rows import Rows, Scored
 from service.records.reader import excerpt
 
 FORMATS = (STREAM, FILE, PARQUET, CSV)
+LONGEST_NUMBER = 20  # digits of a header
 ROOMS = 2  # bodies of the greatest length that are in work at the same time
 Content = Callable[[Predictor, Scored], Any]
 
@@ -94,8 +95,13 @@ async def answer_batch(served: Served, request: Request, content: Content, defau
 
 def body_length(request: Request, limits: Limits) -> int:
     """Return the bytes of a body, as announced; the most that it may have where they are not."""
-    length = request.headers.get("content-length", "")
-    return int(length[:20]) if length.isdigit() else limits.batch_bytes
+    length = digits(request.headers.get("content-length", ""))
+    return limits.batch_bytes if length is None else length
+
+
+def digits(text: str) -> int | None:
+    """Return the number that the text of a header is; None: it is none, as `²` and `٣`, which Python calls digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def _kind_of(given: str) -> str:

@@ -19,9 +19,12 @@ from starlette.testclient import TestClient
 from resources.bentos import free_port
 from service.http.access import read_access
 from service.http.app import Application
+from service.http.bodies import BodyError
 from service.http.limits import Limits, SettingError
 from service.http.served import Served
 from service.rpc import server
+from service.rpc.inference import CONTENTS, Inference
+from service.rpc.messages import message_classes
 from service.rpc.server import Server, read_address, serve_beside
 from tests.service.http.test_drain import serving
 
@@ -109,6 +112,43 @@ def test_tritons_client_is_answered_as_predict_answers(
     assert [json.loads(text) for text in result.as_numpy("warnings")] == answers["warnings"]
     response = result.get_response()
     assert (response.id, response.model_name, response.model_version) == ("7", "parcels", "3")
+
+
+def request_of(records: list[dict[str, Any]]) -> Any:
+    """Return a request with typed contents."""
+    request = message_classes()["ModelInferRequest"](model_name="parcels")
+    for name, kind in TYPES.items():
+        tensor = request.inputs.add(name=name, datatype=kind, shape=[len(records)])
+        values = [record[name] for record in records]
+        sent = [str(value).encode() for value in values] if kind == "BYTES" else values
+        getattr(tensor.contents, CONTENTS[kind]).extend(sent)
+    return request
+
+
+@pytest.mark.parametrize(("datatype", "number"), [("INT8", 300), ("INT16", -40_000), ("UINT8", 300), ("UINT16", 2**31)])
+def test_a_number_beyond_its_type_is_answered_as_in_json(
+    parcels: Served, loop: Loop, parcel: dict[str, Any], datatype: str, number: int
+) -> None:
+    request = request_of([parcel])
+    tensor = next(tensor for tensor in request.inputs if tensor.name == "pieces")
+    tensor.datatype = datatype
+    tensor.ClearField("contents")
+    getattr(tensor.contents, CONTENTS[datatype]).append(number)
+
+    response = loop.run(Inference(parcels).ModelInfer(request))
+
+    answer = expected(parcels, [{**parcel, "pieces": number}])
+    assert [list(output.contents.fp64_contents) for output in response.outputs if output.name == "score"] == [
+        answer["scores"]
+    ]
+
+
+def test_contents_and_bytes_of_the_same_input_are_refused(parcels: Served, loop: Loop, parcel: dict[str, Any]) -> None:
+    request = request_of([parcel])
+    request.raw_input_contents.extend([b""] * len(TYPES))
+
+    with pytest.raises(BodyError, match="'sent_at' has contents, and raw_input_contents, too; send one of them"):
+        loop.run(Inference(parcels).ModelInfer(request))
 
 
 def test_the_server_and_the_model_are_described(client: Any) -> None:
