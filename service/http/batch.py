@@ -88,7 +88,7 @@ async def answer_batch(served: Served, request: Request, content: Content, defau
             bounds = Bounds(limits.batch_rows, limits.batch_bytes, deadline)
             rows = await served.threads.run(limits.in_threads, _read, kind, body, predictor, bounds)
             scored = await score_rows(served, version, rows, deadline)
-            return await served.threads.run(limits.in_threads, _response, form, predictor, scored, content)
+            return await served.threads.run(None, _response, form, predictor, scored, content)
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "scored"))
 

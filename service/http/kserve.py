@@ -169,7 +169,7 @@ async def _infer(served: Served, route: str, request: Request) -> Response:
             scored = await score_rows(served, version, rows, deadline)
             if len(rows) <= INLINE_RECORDS:
                 return _response(predictor, scored, inference, wanted)
-            return await served.threads.run(limits.in_threads, _response, predictor, scored, inference, wanted)
+            return await served.threads.run(None, _response, predictor, scored, inference, wanted)
     except REFUSED as error:
         message, status = in_words(error, limits)
         return refuse(status, message)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 from threading import Thread
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -14,15 +14,24 @@ from service.http.figures import Figures
 from service.http.version import Version
 from service.predict.answers import Score, many
 from service.predict.predictor import Prediction, Predictor
+from service.predict.rows import Rows, Scored
 from service.records.reader import InvalidRecords
 
 logger = logging.getLogger("bentoml.sextant")
 
 MOST_RECORDS = 10_000  # that wait; more are counted, and left
+MOST_CHARACTERS = 100_000_000  # of texts that wait
+TABLE = MOST_CHARACTERS // 2  # a table counts for so many, whatever it holds: two wait at most
 PART = 100  # records at a time: a thread that computes for long would hold up requests
 
 
-Job = tuple[Sequence[Any], Prediction, Predictor]
+class Job(NamedTuple):
+    """Records that were answered: what returns some of them, their scores, who scored them, and their characters."""
+
+    records: Callable[[range], Sequence[Any]]
+    scores: Sequence[Score]
+    predictor: Predictor
+    characters: int
 
 
 class Shadow:
@@ -31,7 +40,8 @@ class Shadow:
     def __init__(self, version: Version, figures: Figures) -> None:
         self.version, self._figures = version, figures
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()  # None: there are no more
-        self._offered = self._done = 0  # records; each is counted by one thread alone
+        # records, and characters; each is counted by one thread alone
+        self._offered = self._done = self._characters_offered = self._characters_done = 0
 
     def begin(self) -> None:
         """Begin to work, in a thread of its own."""
@@ -39,14 +49,24 @@ class Shadow:
 
     def offer(self, records: Sequence[Any], prediction: Prediction, predictor: Predictor) -> None:
         """Take records that another version has answered; called in the event loop, which it does not hold up."""
-        shadow = self.version.predictor
-        if (predictor.name, predictor.id) == (shadow.name, shadow.id):
+        characters = sum(len(v) for record in records for v in record.values() if type(v) is str)
+        self._offer(Job(lambda places: records[places.start : places.stop], prediction.scores, predictor, characters))
+
+    def offer_rows(self, rows: Rows, scored: Scored, predictor: Predictor) -> None:
+        """Take the rows of a table, as records are taken."""
+        self._offer(Job(rows.records, scored.scores.tolist(), predictor, TABLE))
+
+    def _offer(self, job: Job) -> None:
+        shadow, count = self.version.predictor, len(job.scores)
+        if (job.predictor.name, job.predictor.id) == (shadow.name, shadow.id):
             return
-        if self._offered - self._done + len(records) > MOST_RECORDS:
-            self._figures.shadowed(shadow.name, "dropped", len(records))
+        waiting = self._characters_offered - self._characters_done
+        if self._offered - self._done + count > MOST_RECORDS or waiting + job.characters > MOST_CHARACTERS:
+            self._figures.shadowed(shadow.name, "dropped", count)
             return
-        self._offered += len(records)
-        self._jobs.put((records, prediction, predictor))
+        self._offered += count
+        self._characters_offered += job.characters
+        self._jobs.put(job)
 
     def end(self) -> None:
         """Answer what waits, and no more."""
@@ -55,13 +75,14 @@ class Shadow:
     def work(self) -> None:
         """Answer what is offered, until the end."""
         while (job := self._jobs.get()) is not None:
-            self._compare(*job)
+            self._compare(job)
 
-    def _compare(self, records: Sequence[Any], prediction: Prediction, predictor: Predictor) -> None:
-        for start in range(0, len(records), PART):
-            part = records[start : start + PART]
-            self._compare_part(part, prediction.scores[start : start + PART], predictor)
-            self._done += len(part)
+    def _compare(self, job: Job) -> None:
+        for start in range(0, len(job.scores), PART):
+            scores = job.scores[start : start + PART]
+            self._compare_part(job.records(range(start, start + len(scores))), scores, job.predictor)
+            self._done += len(scores)
+        self._characters_done += job.characters
 
     def _compare_part(self, records: Sequence[Any], scores: Sequence[Score], predictor: Predictor) -> None:
         shadow = self.version.predictor

@@ -179,6 +179,10 @@ class Predictor:
         records = rows.records(places)
         return self._reader.read(records), _keys(self.plan.key, records) if self.plan.key else []
 
+    def check(self, records: Sequence[Any]) -> None:
+        """Raise InvalidRecords with the problems of all records that cannot be read."""
+        self._reader.read(records)
+
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""
         return self._features.build(self._reader.read(records))

@@ -91,7 +91,7 @@ class Inference:
             rows = rows_of(tensors_of(request), predictor.plan, limits.batch_rows)
             scored = await score_rows(served, version, rows, deadline)
             answer = partial(self._response, predictor, scored, request.id, wanted, raw)
-            return answer() if len(rows) <= INLINE_RECORDS else await served.threads.run(limits.in_threads, answer)
+            return answer() if len(rows) <= INLINE_RECORDS else await served.threads.run(None, answer)
 
     def _version(self, name: str, wanted: str) -> Version:
         return check_name(self.served.require_version(), name, wanted)
