@@ -21,6 +21,7 @@ from service.http.access import read_access
 from service.http.app import Application
 from service.http.bodies import BodyError
 from service.http.limits import Limits, SettingError
+from service.http.request_log import RequestLog
 from service.http.served import Served
 from service.rpc import server
 from service.rpc.inference import CONTENTS, Inference
@@ -208,6 +209,33 @@ def test_what_cannot_be_answered_is_said(client: Any, parcels: Served, parcel: d
     parcels.version, parcels.not_ready = None, "the model is being loaded"
     assert "UNAVAILABLE the model is being loaded" in refused()
     assert not client.is_server_ready()
+
+
+def test_the_access_log_has_a_line_for_each_request(
+    client: Any, parcels: Served, records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    from tritonclient.utils import InferenceServerException
+
+    log = parcels.requests = RequestLog(tmp_path / "access.jsonl")
+
+    client.infer("parcels", inputs_of(records), headers={"x-request-id": "one"}, parameters={"empty_is_missing": True})
+    with pytest.raises(InferenceServerException):
+        client.infer("others", inputs_of(records))
+    log.close()
+
+    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    infer = "inference.GRPCInferenceService/ModelInfer"
+    assert [(line["route"], line["status"], line["records"]) for line in lines] == [(infer, 200, COUNT), (infer, 404, 0)]
+    assert (lines[0]["client"], lines[0]["request_id"], lines[0]["method"]) == ("127.0.0.1", "one", "POST")
+    assert lines[0]["bytes"] > 8 * COUNT
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:10.0.0.7:51234", "10.0.0.7"), ("ipv6:%5B::1%5D:51234", "::1"), ("unix:/tmp/socket", None)],
+)
+def test_clients_are_named_by_their_addresses(peer: str, address: str | None) -> None:
+    assert server._client(peer) == (None if address is None else (address,))
 
 
 def test_requests_are_counted_by_method(client: Any, parcels: Served, parcel: dict[str, Any]) -> None:
