@@ -132,7 +132,7 @@ def _texts(array: Any) -> Any:
     if not pa.types.is_dictionary(array.type):
         return _numpy(array)
     shared = np.append(_numpy(array.dictionary), [None])
-    return shared[_numpy(array.indices.fill_null(len(shared) - 1).cast(pa.int64()))]
+    return shared[_numpy(array.indices.cast(pa.int64()).fill_null(len(shared) - 1))]
 
 
 def _numpy(array: Any) -> Any:

@@ -19,7 +19,7 @@ from service.predict.rows import Column
 INTEGER = r"[+-]?[0-9]{1,300}"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 INFINITE = r"[+-]?(inf|infinity)"
-BLOCK_BYTES = 16 * 2**20  # that pyarrow reads at a time; a row may be longer than no block
+BLOCK_BYTES = 8 * 2**20  # that pyarrow reads at a time, and a row may have at most, as in JSON
 HEADER_BYTES = 100_000  # in which the names of columns end
 LOOKED_AT_BYTES = 100_000
 STRAY_QUOTE = re.compile(rb'"(?<=[^",\r\n]")(?:"")*+(?=[^",\r\n])')  # an odd number of them, in the middle of a text
