@@ -279,6 +279,17 @@ def bulk_table(speeds: dict[str, dict[str, float]]) -> list[str]:
     return rows
 
 
+def show(rows: list[str], page: Path | None, part: str) -> None:
+    """Print a table, and write it between the marks of a part of a page, if there is one."""
+    print("\n".join(rows))
+    if page is not None:
+        begin, end = f"<!-- {part} -->\n", f"<!-- end of {part} -->"
+        before, _, rest = page.read_text().partition(begin)
+        _, mark, after = rest.partition(end)
+        assert mark, f"{page} has no place for the table {part!r}: it is between {begin!r} and {end!r}"
+        page.write_text("".join([before, begin, *(f"{row}\n" for row in rows), mark, after]))
+
+
 @contextmanager
 def checkout(commit: str | None, scratch: Path) -> Iterator[Path | None]:
     """Yield the source of a commit."""
@@ -303,6 +314,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=2000, help="for one record; half of them for a hundred")
     parser.add_argument("--bulk", action="store_true", help="ask with many rows at once, in the forms of each side")
+    parser.add_argument("--page", type=Path, help="write the table into a page, in the place of the one that it has")
+    parser.add_argument("--part", default="one", help="the name of the table's place in the page")
     parser.add_argument("--only", nargs="*", help="the sides to compare")
     arguments = parser.parse_args()
     records = json.loads((arguments.bundle / "golden.json").read_text())["records"]
@@ -315,7 +328,7 @@ def main() -> None:
         running = {name: stack.enter_context(started(side, environment, scratch)) for name, side in listed.items()}
         if arguments.bulk:
             speeds = measure_bulk(running, environment["BENCHMARK_COLUMNS"].split(), arguments.rounds)
-            print("\n".join(bulk_table(speeds)))
+            show(bulk_table(speeds), arguments.page, arguments.part)
             print(json.dumps({"name": "rows of a second of a processor", "sides": speeds}))
             return
         for round_ in range(arguments.rounds + 1):
@@ -326,7 +339,7 @@ def main() -> None:
             if not round_:  # it warmed them up
                 for side in listed.values():
                     side.spent_us, side.taken_us = {}, {}
-    print("\n".join(table(listed)))
+    show(table(listed), arguments.page, arguments.part)
     spent = {name: {kind: round(mean(v)) for kind, v in side.spent_us.items()} for name, side in listed.items()}
     print(json.dumps({"name": "processor time of a request, in microseconds", "sides": spent}))
 

@@ -84,14 +84,15 @@ def scored_of(predictor: Predictor, prediction: Prediction) -> Scored:
 
 
 def scored_table(predictor: Predictor, scored: Scored) -> Any:
-    """Return scored rows as an Arrow table with the columns of `answer_schema`."""
+    """Return scored rows as an Arrow table with the columns of `answer_schema`, and the `id` of each, if it has one."""
     import pyarrow as pa
 
     model = predictor.model
     schema = answer_schema(predictor.plan.task, model.thresholds, model.interval)
     columns = answer_arrays(predictor.plan.task, scored.scores, model.thresholds, model.interval)
     arrays = [pa.array(columns[name], schema.field(name).type) for name in columns]
-    return pa.Table.from_arrays([*arrays, _listed(scored)], schema=schema)
+    table = pa.Table.from_arrays([*arrays, _listed(scored)], schema=schema)
+    return table.append_column("id", pa.array(scored.ids, pa.string())) if scored.ids else table
 
 
 def _listed(scored: Scored) -> Any:

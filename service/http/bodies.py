@@ -99,10 +99,17 @@ def decode(body: bytes | bytearray) -> Any:
 
 def _may_repeat(body: bytes | bytearray, value: dict[str, Any], colons: int) -> bool:
     """Return whether a key may be twice in an object: msgspec keeps the last one, and the colon of another is left."""
-    entries = [entry for listed in value.values() if type(listed) is list for entry in listed if type(entry) is dict]
+    entries, texts = list[Any](), 0
+    for entry in value.values():
+        if type(entry) is str:
+            texts += entry.count(":")
+        elif type(entry) is list:
+            entries += [listed for listed in entry if type(listed) is dict]
+    if texts and not entries and colons == len(value) + texts:
+        return b"\\u003" in body  # where a colon may be spelled so
     if colons == len(value) + sum(map(len, entries)):
         return False  # one for each key: no text has any
-    return colons != _colons(value) or b"\\u003" in body  # where a colon may be spelled so
+    return colons != _colons(value) or b"\\u003" in body
 
 
 def _colons(value: Any) -> int:

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 SHARES = tuple(round(0.05 * step, 2) for step in range(1, 21))  # the upper bounds of the buckets of probabilities
 COUNTED_AT_ONCE = 500  # rows whose numbers wait to be counted together
+FEW = 8
+ONES = (1,) * FEW
 MOST_MODELS = 4  # that are shown beside each other, the last ones
 
 YES, NO = "yes", "no"
@@ -120,8 +122,9 @@ class Tally:
 
     def _add_categories(self, rows: NDArray[np.object_]) -> None:
         """Count at once, as texts may be long, and should not wait."""
+        few = len(rows) <= FEW  # whose texts take longer to be brought together than to be looked at
         for name, levels, texts in zip(self.categorical, self._levels, rows.T.tolist(), strict=True):
-            for text, count in Counter[str](texts).items():
+            for text, count in zip(texts, ONES, strict=False) if few else Counter[str](texts).items():
                 if not text:
                     self.missing[name] += count
                 elif levels is not None and text not in levels:

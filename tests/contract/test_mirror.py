@@ -124,6 +124,7 @@ ELSEWHERE = {
     "service/rpc/inference": "service/rpc/test_server.py",
     "service/predict/columns": "service/predict/test_columnar.py",
     "service/predict/rows": "service/predict/test_columnar.py",
+    "service/predict/observed": "service/http/test_batch.py",
     "service/http/figures": "service/http/test_shadow.py",
     "service/http/bentos": "service/http/test_follower.py",
     "service/http/version": "service/http/test_served.py",

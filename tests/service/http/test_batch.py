@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from pathlib import Path
 from typing import Any
 
 import onnx
@@ -20,6 +21,9 @@ from service.http import batch
 from service.http.app import Application
 from service.http.limits import Limits
 from service.http.served import Served
+from service.predictions.log import PredictionLog
+from service.predictions.reading import predictions
+from service.predictions.settings import PredictionSettings
 from tests.support.applications import unnamed
 
 FORMATS = [STREAM, FILE, PARQUET, CSV]
@@ -28,6 +32,14 @@ FORMATS = [STREAM, FILE, PARQUET, CSV]
 @pytest.fixture
 def sender(parcels: Served) -> TestClient:
     return TestClient(Application(parcels))
+
+
+@pytest.fixture
+def parcels_twice(parcels: Served) -> tuple[TestClient, TestClient]:
+    """Return clients of two services of one model, which count for themselves."""
+    other = Served()
+    other.version, other.not_ready = parcels.version, None
+    return TestClient(Application(parcels)), TestClient(Application(other))
 
 
 @pytest.fixture
@@ -76,7 +88,8 @@ def test_rows_are_answered_as_records_in_every_format(
     assert response.headers["content-type"].startswith(answered)
     assert response.headers["x-sextant-coordinates"] == "c0ffee"
     table = read(answered, response.content)
-    assert table.schema.names == ["score", "decision", "warnings"]
+    assert table.schema.names == ["score", "decision", "warnings", "id"]
+    assert len(set(table["id"].to_pylist())) == len(records)
     assert table["score"].to_pylist() == expected["scores"]
     assert table["decision"].to_pylist() == expected["decisions"]
     warnings = ["; ".join(texts) for texts in expected["warnings"]] if answered == CSV else expected["warnings"]
@@ -320,7 +333,7 @@ def test_numbers_have_the_ends_of_their_interval_and_rows_may_have_a_key(keyed: 
 
     for kind in FORMATS:
         table = read(PARQUET, send(keyed, kind, write_table(kind, table_of(records)), PARQUET).content)
-        assert table.schema.names == ["score", "lower", "upper", "warnings"]
+        assert table.schema.names == ["score", "lower", "upper", "warnings", "id"]
         assert table["score"].to_pylist() == expected["scores"]
         assert {name: table[name].to_pylist() for name in columns} == columns
     tensors = [
@@ -366,3 +379,59 @@ def test_rows_see_all_events_that_were_accepted_before_or_say_that_they_do_not(
     warnings = read(STREAM, response.content)["warnings"].to_pylist()
     assert warnings == [["the history may lack events: the database is away"]] * count
     assert events.refreshed == 1
+
+
+def figures_of(client: TestClient) -> dict[str, str]:
+    """Return the figures of what was answered, but for the sums of floats, whose order differs, and for times."""
+    lines = [line.rpartition(" ") for line in client.get("/metrics").text.splitlines() if not line.startswith("#")]
+    left_out = ("sextant_request", "sextant_score_sum", "python_", "process_", "sextant_predictions")
+    return {name: value for name, _, value in lines if not name.startswith(left_out)}
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_rows_of_a_table_are_counted_as_records_are(
+    parcels_twice: tuple[TestClient, TestClient], records: list[dict[str, Any]], kind: str
+) -> None:
+    by_record, by_table = parcels_twice
+    if kind == CSV:  # in which 3.0 is written as 3, and a warning says so
+        records = [{**record, "pieces": 3.5} for record in records]
+
+    by_record.post("/predict", json={"records": records})
+    response = send(by_table, kind, write_table(kind, table_of(records)))
+
+    assert response.status_code == 200
+    assert figures_of(by_table) == figures_of(by_record)
+
+
+@pytest.mark.parametrize("model", ["parcels", "served"])
+def test_rows_of_a_table_are_logged_as_records_are(
+    request: pytest.FixtureRequest, tmp_path: Path, model: str, parcel: dict[str, Any], record: dict[str, Any]
+) -> None:
+    served: Served = request.getfixturevalue(model)
+    served.predictions = PredictionLog(PredictionSettings(str(tmp_path), features=True))
+    client = TestClient(Application(served))
+    records = [dict(parcel if model == "parcels" else record) for _ in range(150)]
+    records[7]["carrier"], records[9]["carrier"] = "Zeppelin", None
+
+    listed = client.post("/predict", json={"records": records}).json()
+    tabled = read(STREAM, send(client, STREAM, write_table(STREAM, table_of(records))).content)
+    served.predictions.close()
+
+    logged = predictions(str(tmp_path), served.require_predictor().plan.use_case).to_table()
+    assert sorted(logged["id"].to_pylist()) == sorted([*listed["ids"], *tabled["id"].to_pylist()])
+    rows = {row.pop("id"): row for row in logged.to_pylist()}
+    for one, other in zip(listed["ids"], tabled["id"].to_pylist(), strict=True):
+        alike = [{**rows[name], "time": None, "request": None} for name in (one, other)]
+        assert alike[0] == alike[1]
+
+
+def test_rows_for_which_the_log_has_no_room_are_counted_as_lost(
+    parcels: Served, tmp_path: Path, parcel: dict[str, Any]
+) -> None:
+    parcels.predictions = PredictionLog(PredictionSettings(str(tmp_path), most_bytes=1_000))
+
+    response = send(TestClient(Application(parcels)), STREAM, write_table(STREAM, table_of([parcel] * 500)))
+
+    assert response.status_code == 200
+    assert parcels.predictions.lost["full"] == 500
+    parcels.predictions.close()

@@ -89,7 +89,7 @@ def test_csv_is_answered_with_predictions_or_as_accepted(asker: TestClient, reco
     scores = asker.post("/predict", json={"records": records}).json()["scores"]
     assert [row["score"] for row in predictions.json()["predictions"]] == scores
     header, *rows = lines.text.splitlines()
-    assert header == '"score","decision","warnings"'
+    assert header == '"score","decision","warnings","id"'
     assert [float(row.partition(",")[0]) for row in rows] == scores
 
 
