@@ -79,14 +79,16 @@ class CsvRows:
 
 
 def _check_quotes(body: memoryview) -> None:
-    """Raise ValueError for quotes that are none of CSV: pyarrow would take what follows, other rows too, for one text."""
+    """Raise ValueError for quotes that are none of CSV: pyarrow would take other rows, too, for a part of a text."""
     content = bytes(body)
     if content.count(b'"') % 2:
         raise ValueError("a quote is never closed; a text with a quote stands between quotes, and that one is doubled")
     for start in range(0, len(content), LOOKED_AT_BYTES):  # a search for long would hold up other requests
         if found := STRAY_QUOTE.search(content, start, start + LOOKED_AT_BYTES + 2):
             line = content.count(b"\n", 0, found.start()) + 1
-            raise ValueError(f"line {line} has a quote within a text that is not between quotes, or is not doubled there")
+            raise ValueError(
+                f"line {line} has a quote within a text that is not between quotes, or is not doubled"
+            )
 
 
 def _has_one_column(body: memoryview) -> bool:

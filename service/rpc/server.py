@@ -157,7 +157,7 @@ async def _answer(
 
 
 def _client(peer: str) -> tuple[str] | None:
-    """Return the address of a client, as ASGI begins with it, of gRPC's `ipv4:127.0.0.1:1024` or `ipv6:%5B::1%5D:1024`."""
+    """Return a client as ASGI has it, by its address, of gRPC's `ipv4:127.0.0.1:1024` or `ipv6:%5B::1%5D:1024`."""
     kind, _, address = unquote(peer).partition(":")
     return (address.rpartition(":")[0].strip("[]"),) if kind in ("ipv4", "ipv6") else None
 

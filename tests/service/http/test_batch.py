@@ -114,7 +114,11 @@ NS = pa.timestamp("ns")
             pa.DictionaryArray.from_arrays(SHARED, pa.array(["UA", None, "DL"], pa.string_view())),
             ["UA", None, None, "DL"],
         ),
-        ("carrier", pa.DictionaryArray.from_arrays(SHARED, ["UA", "DL", *map(str, range(126))]), ["UA", "DL", None, "0"]),
+        (
+            "carrier",
+            pa.DictionaryArray.from_arrays(SHARED, ["UA", "DL", *map(str, range(126))]),
+            ["UA", "DL", None, "0"],
+        ),
         ("carrier", pa.DictionaryArray.from_arrays(SHARED, pa.nulls(3)), [None, None, None, None]),
         ("due", pa.DictionaryArray.from_arrays(SHARED, ["2014-01-05", None, "2014-01-06"]), None),
         ("due", pa.DictionaryArray.from_arrays(SHARED, pa.array([1_388_880_000_000_000_000, None, -1], NS)), None),

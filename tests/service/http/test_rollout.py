@@ -173,11 +173,16 @@ def test_nothing_is_counted_of_a_list_with_a_problem_and_all_problems_are_named(
     assert set(models(served, sent)) == {"flight_delays:1", "flight_delays:2"}
     before = client.get("/metrics").text
 
-    response = client.post("/predict", json={"records": [{**sent[place], "carrier": place % 2 or "UA"} for place in range(40)]})
+    response = client.post(
+        "/predict", json={"records": [{**sent[place], "carrier": place % 2 or "UA"} for place in range(40)]}
+    )
 
     assert response.status_code == 422
     assert [problem["record"] for problem in response.json()["problems"]] == list(range(1, 40, 2))
-    counted = [[line for line in text.splitlines() if "sextant_records_total{" in line] for text in (before, client.get("/metrics").text)]
+    counted = [
+        [line for line in text.splitlines() if "sextant_records_total{" in line]
+        for text in (before, client.get("/metrics").text)
+    ]
     assert counted[0] == counted[1] != []
 
 

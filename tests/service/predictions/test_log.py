@@ -129,7 +129,9 @@ def test_a_table_prepares_no_more_than_there_is_room_for(parcels: Served, parcel
     log.prepare = lambda *arguments: prepared.append(1) or prepare(*arguments)  # type: ignore[method-assign,func-returns-value]
     headers = {"content-type": STREAM}
 
-    answered = TestClient(Application(parcels)).post("/predict_batch", content=write_table(STREAM, table), headers=headers)
+    answered = TestClient(Application(parcels)).post(
+        "/predict_batch", content=write_table(STREAM, table), headers=headers
+    )
     parcels.close()
 
     assert answered.status_code == 200
@@ -139,9 +141,16 @@ def test_a_table_prepares_no_more_than_there_is_room_for(parcels: Served, parcel
     assert counted["waiting"] == counted["waiting_bytes"] == 0
 
 
-def test_what_waits_for_the_access_log_keeps_no_predictions(served: Served, record: dict[str, Any], place: Path) -> None:
+def test_what_waits_for_the_access_log_keeps_no_predictions(
+    served: Served, record: dict[str, Any], place: Path
+) -> None:
     served.predictions = PredictionLog(PredictionSettings(str(place)))
-    trace = Trace(b"", answered=[served.predictions.prepare(served.require_predictor(), named(served.require_predictor(), [record]), b"")])
+    trace = Trace(
+        b"",
+        answered=[
+            served.predictions.prepare(served.require_predictor(), named(served.require_predictor(), [record]), b"")
+        ],
+    )
 
     served.note("/predict", 200, 0.1, trace)
     served.close()

@@ -225,7 +225,10 @@ def test_the_access_log_has_a_line_for_each_request(
 
     lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
     infer = "inference.GRPCInferenceService/ModelInfer"
-    assert [(line["route"], line["status"], line["records"]) for line in lines] == [(infer, 200, COUNT), (infer, 404, 0)]
+    assert [(line["route"], line["status"], line["records"]) for line in lines] == [
+        (infer, 200, COUNT),
+        (infer, 404, 0),
+    ]
     assert (lines[0]["client"], lines[0]["request_id"], lines[0]["method"]) == ("127.0.0.1", "one", "POST")
     assert lines[0]["bytes"] > 8 * COUNT
 
