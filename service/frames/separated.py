@@ -86,9 +86,7 @@ def _check_quotes(body: memoryview) -> None:
     for start in range(0, len(content), LOOKED_AT_BYTES):  # a search for long would hold up other requests
         if found := STRAY_QUOTE.search(content, start, start + LOOKED_AT_BYTES + 2):
             line = content.count(b"\n", 0, found.start()) + 1
-            raise ValueError(
-                f"line {line} has a quote within a text that is not between quotes, or is not doubled"
-            )
+            raise ValueError(f"line {line} has a quote within a text that is not between quotes, or is not doubled")
 
 
 def _has_one_column(body: memoryview) -> bool:

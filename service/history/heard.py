@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 from array import array
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -18,9 +18,12 @@ from numpy.typing import NDArray
 from service.plan.document import BundleError
 from service.plan.parts import Source
 from service.records.keys import time_text
+from service.records.layered import Layered
 from service.records.notices import Notice, notice
 from service.records.reader import EPOCH, MICROSECOND, SECOND_US, Record, to_us
 from service.tables.files import microseconds, read_columns
+
+FEW = 100  # times that are put into their places one by one
 
 
 @dataclass(frozen=True)
@@ -28,13 +31,17 @@ class Heard:
     """The times of one source, in microseconds, as runs in which each comes at most `gap_us` after the one before it.
 
     Never changed. So few numbers say of any cutoff how long nothing had been heard before it, whatever is heard later,
-    and in whatever order.
+    and in whatever order. Of rows that were sent the `times` count that they have now, by their names, as whoever reads
+    them later hears no others; `sent` are these in their order, and `bundled` the runs without them.
     """
 
     source: Source
     gap_us: float
     firsts: array[int]
     lasts: array[int]
+    bundled: tuple[array[int], array[int]]
+    sent: array[int] = field(default_factory=lambda: array("q"))
+    times: Layered[str, int] = field(default_factory=Layered.of)
 
     @classmethod
     def of(cls, source: Source, times: NDArray[np.int64]) -> Heard:
@@ -42,7 +49,8 @@ class Heard:
         gap_s = source.within_s or source.not_ready_after_s
         gap_us = inf if gap_s is None else gap_s * SECOND_US
         runs = list(zip(*_runs(times, gap_us), strict=True)) or [(), ()]
-        return cls(source, gap_us, array("q", runs[0]), array("q", runs[1]))
+        firsts, lasts = array("q", runs[0]), array("q", runs[1])
+        return cls(source, gap_us, firsts, lasts, (firsts, lasts))
 
     @property
     def newest_seconds(self) -> float | None:
@@ -91,20 +99,51 @@ class Heard:
         about = f"{self.source.table} by {self.source.time}: nothing was heard"
         return about if silence == inf else f"{about} since {time_text(time_us - int(silence))}, {_span(silence)}"
 
-    def hear(self, rows: Iterable[Mapping[str, Any] | None]) -> Heard:
-        """Return the same with the times of some rows of the source's file; None: one that is not there any more."""
-        times = {row[self.source.time] for row in rows if row is not None} - {None}
-        return self.with_times(np.array(sorted(times), np.int64))
+    def hear(self, rows: Mapping[str, Mapping[str, Any] | None]) -> Heard:
+        """Return the same with the times of some rows of the source's file, by name; None: one that is gone."""
+        return self.with_times({name: None if row is None else row[self.source.time] for name, row in rows.items()})
 
-    def with_times(self, times: NDArray[np.int64]) -> Heard:
-        """Return the same with some times."""
-        firsts, lasts = self.firsts[:], self.lasts[:]
-        for first, last in _runs(times, self.gap_us):
+    def with_times(self, times: Mapping[str, int | None]) -> Heard:
+        """Return the same with some times of rows by their names, which take the place of those that these had."""
+        earlier = {name: self.times.get(name) for name in times}
+        changed = {name: time for name, time in times.items() if time != earlier[name]}
+        if not changed:
+            return self
+        sent, firsts, lasts = self.sent[:], self.firsts[:], self.lasts[:]
+        for gone in [time for name in changed if (time := earlier[name]) is not None]:
+            del sent[bisect_left(sent, gone)]
+            self._forget(gone, sent, firsts, lasts)
+        news = np.array([time for time in changed.values() if time is not None], np.int64)
+        for first, last in _runs(news, self.gap_us):
             start, stop = bisect_left(lasts, first - self.gap_us), bisect_right(firsts, last + self.gap_us)
             if start < stop:
                 first, last = min(first, firsts[start]), max(last, lasts[stop - 1])
             firsts[start:stop], lasts[start:stop] = array("q", [first]), array("q", [last])
-        return replace(self, firsts=firsts, lasts=lasts)
+        merged = array("q", np.sort(np.append(sent, news)).tobytes()) if len(news) > FEW else _inserted(sent, news)
+        return replace(self, firsts=firsts, lasts=lasts, sent=merged, times=self.times.change(changed))
+
+    def _forget(self, time: int, sent: array[int], firsts: array[int], lasts: array[int]) -> None:
+        """Take a time that is not sent any more out of its run: of that is left what lies before and after it."""
+        bundled_firsts, bundled_lasts = self.bundled
+        place, below = bisect_left(sent, time), bisect_right(bundled_firsts, time)
+        if time in sent[place : place + 1] or (below and time <= bundled_lasts[below - 1]):
+            return  # another row has it, too
+        run = bisect_right(firsts, time) - 1
+        first, last = firsts[run], lasts[run]
+        earlier = [*sent[max(place - 1, 0) : place], *bundled_lasts[max(below - 1, 0) : below]]
+        later = [*sent[place : place + 1], *bundled_firsts[below : below + 1]]
+        before, after = max(earlier, default=first - 1), min(later, default=last + 1)
+        runs = [(first, before)] * (before >= first) + [(after, last)] * (after <= last)
+        if len(runs) == 2 and after - before <= self.gap_us:
+            return
+        firsts[run : run + 1] = array("q", [begin for begin, _ in runs])
+        lasts[run : run + 1] = array("q", [end for _, end in runs])
+
+
+def _inserted(times: array[int], news: NDArray[np.int64]) -> array[int]:
+    for time in news.tolist():
+        insort(times, time)
+    return times
 
 
 def _runs(times: NDArray[np.int64], gap_us: float) -> Iterable[tuple[int, int]]:

@@ -76,7 +76,7 @@ class EventLog:
                 pass
         except OSError as error:
             if error.errno not in UNWRITABLE:
-                raise
+                raise StoreError(f"the log of events {self.path} cannot be used: {error.strerror or error}") from None
             logger.warning("%s can be read and not written: POST /events will be refused", self.path)
         self.forget()
         return list(self.news().entries)
@@ -89,24 +89,35 @@ class EventLog:
             if not self._continues(place, about.st_size):
                 logger.warning("%s is not what was read before; it is read anew", self.path)
                 entries, place, anew = [], START, True
-            more, place = self._rest(place, about.st_size)
-            entries += more
             following = self._open()
-            if os.fstat(following).st_ino == about.st_ino:
+            try:
+                if os.fstat(following).st_ino == about.st_ino:
+                    more, place = self._rest(place, about.st_size)
+                    entries += more
+                    break
+                after = self._replaced(following, place, entries)
+                os.dup2(following, self._reading)
+            finally:
                 os.close(following)
-                break
-            # nobody appends any more to the one that was open: what is left of it is all
-            more, place = self._rest(place, os.fstat(self._reading).st_size)
-            entries += more
-            after = _after(following, about.st_ino, place.lines)
-            os.dup2(following, self._reading)
-            os.close(following)
             if after is None:
                 entries, anew = [], True
             place = after or START
         self._place, self._anew = place, False
         self._looked = (about.st_ino, about.st_size, about.st_mtime_ns)
         return News(entries, anew)
+
+    def _replaced(self, following: int, place: Place, entries: list[Entry]) -> Place | None:
+        """Add what is left in the open file, which nobody appends to any more, and return where the next one goes on.
+
+        None: it is to be read from its beginning, as where a wrong line of the open one was corrected.
+        """
+        about = os.fstat(self._reading)
+        try:
+            more, place = self._rest(place, about.st_size)
+        except EventLogError:
+            return None
+        entries += more
+        return _after(following, about.st_ino, place.lines)
 
     def settle(self) -> None:
         """Be stale no more, until the file is another than when it was read last."""
@@ -244,10 +255,10 @@ def _after(handle: int, inode: int, lines: int) -> Place | None:
     header = header_of(first[: first.find(b"\n") + 1])
     if header is None or header.inode != inode or header.lines > lines:
         return None
-    offset = header.size
-    content = _pread(handle, offset, size - offset)
+    content, end = _pread(handle, header.size, size - header.size), 0
     for _ in range(lines - header.lines):
-        offset += content[offset - header.size :].find(b"\n") + 1
+        end = content.find(b"\n", end) + 1
+    offset = header.size + end
     start = max(0, offset - REMEMBERED)
     return Place(offset, header.here + lines - header.lines, _pread(handle, start, offset - start))
 

@@ -105,8 +105,7 @@ class Histories:
         used.update(plan.synthesis.tables[name].file for name in tables if plan.synthesis is not None)
         heard = {source.file: heard_of(source, folder) for source in plan.sources if source.file in used}
         for file in heard.keys() & sent.keys():
-            times = sent[file].table[heard[file].source.time].drop_null()
-            heard[file] = heard[file].with_times(microseconds(times))
+            heard[file] = heard[file].with_times(_times(sent[file], heard[file].source.time))
         return Change(State(windows, tables, lookups, heard), files, set())
 
     def refusal(self, now: dt.datetime) -> str | None:
@@ -123,7 +122,7 @@ class Histories:
         lookups, heard, replaced = dict(last.state.lookups), dict(last.state.heard), set[str]()
         for sent in arrivals:
             if sent.file in heard:
-                heard[sent.file] = heard[sent.file].hear(sent.events.values())
+                heard[sent.file] = heard[sent.file].hear(sent.events)
             if file := files.get(sent.file):
                 replaced |= {name for name in sent.events if name in file.places}
                 for name in file.lookups:
@@ -152,6 +151,14 @@ class Histories:
     def forget_origin(self) -> None:
         """Give back the memory of the bundle's own state, where another one was loaded: it takes as much again."""
         self._origin = None
+
+
+def _times(sent: Sent, column: str) -> dict[str, int | None]:
+    """Return the times of rows that were sent, by their names; of those that have some."""
+    times = sent.table[column]
+    has_one = times.is_valid()
+    names = sent.named.filter(has_one).to_pylist()
+    return dict(zip(names, microseconds(times.filter(has_one)).tolist(), strict=True))
 
 
 def _synthesizes(features: Iterable[Feature]) -> bool:

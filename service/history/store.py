@@ -101,5 +101,8 @@ def encode(table: str, rows: Sequence[Any]) -> bytes:
 
 def decode(number: int, line: bytes | str) -> Entry:
     """Return the entry of a line; raises ValueError, KeyError or TypeError if it is none."""
-    entry = json.loads(line)
+    try:
+        entry = json.loads(line)
+    except RecursionError as error:
+        raise ValueError(str(error)) from None
     return Entry(number, str(entry["table"]), list(entry["rows"]))

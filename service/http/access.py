@@ -13,13 +13,14 @@ from starlette.responses import Response
 from starlette.types import Message, Scope, Send
 
 from service.http.endpoint import refuse
+from service.http.freshness import AGE, MOST
 from service.http.keys import Keys, read_keys
 from service.http.limits import SettingError
 
 ORIGINS, OPEN_METRICS = "SEXTANT_CORS_ORIGINS", "SEXTANT_OPEN_METRICS"
 FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
-ASKED_WITH = ["authorization", "x-api-key", "x-request-id", "traceparent", "tracestate"]
-ANSWERED_WITH = ["x-sextant-model", "x-sextant-coordinates", "x-request-id", "retry-after"]
+ASKED_WITH = ["authorization", "x-api-key", "x-request-id", "traceparent", "tracestate", MOST.decode()]
+ANSWERED_WITH = ["x-sextant-model", "x-sextant-coordinates", AGE.decode(), "x-request-id", "retry-after"]
 ASK = "it takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},

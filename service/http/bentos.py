@@ -66,7 +66,7 @@ class Bentos:
 
 def bentos_of(bundle: Path, use_case: str, load: Load) -> Bentos:
     """Return the Bentos that a bundle's own lies among, or else those of the use case in $BENTOML_HOME."""
-    beside = bundle.absolute().parents[2]
+    beside = bundle.absolute().parent.parent.parent
     if tag_of(bundle) is not None and (beside / "latest").exists():
         return Bentos(beside, load)
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml")

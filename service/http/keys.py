@@ -6,6 +6,7 @@ import hmac
 import logging
 import os
 import time
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from pathlib import Path
@@ -71,9 +72,12 @@ def read_keys(environment: Mapping[str, str]) -> Keys | None:
 def _read(file: Path) -> set[bytes]:
     """Return the hashes of the keys of a file, one a line; lines that begin with # are remarks."""
     try:
-        lines = [line.strip() for line in file.read_bytes().splitlines()]
+        content = file.read_bytes().removeprefix(BOM_UTF8)
     except OSError as error:
         raise SettingError(f"{FILE} cannot be read: {error}") from None
+    if b"\0" in content:  # as in UTF-16, whose keys no header shows
+        raise SettingError(f"{FILE}, {file}, is not a text in UTF-8; it takes keys, one a line")
+    lines = [line.strip() for line in content.splitlines()]
     keys = [line for line in lines if line and not line.startswith(b"#")]
     if not keys:
         raise SettingError(f"{FILE}, {file}, holds no key; it takes one a line")

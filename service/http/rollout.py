@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from hashlib import blake2b
 from typing import Annotated, Any
 
@@ -13,6 +14,7 @@ from service.http.bentos import Bentos, RefusedError
 from service.http.limits import SettingError
 from service.http.version import Version
 from service.predict.predictor import Predictor
+from service.records.reader import PARSERS
 
 FOLLOW, SHADOW, SPLIT = "SEXTANT_FOLLOW", "SEXTANT_SHADOW", "SEXTANT_SPLIT"
 Share = Annotated[float, Meta(ge=0, le=1)]
@@ -34,7 +36,7 @@ def read_rollout(environment: Mapping[str, str]) -> Rollout | None:
     if not given:
         return None
     tag, _, share = given.get(SPLIT, "").rpartition(":")
-    if SPLIT in given and not tag:
+    if SPLIT in given and not (tag and share):
         raise SettingError(f"{SPLIT} takes <tag>:<share>, such as 4-1f3a:0.1; given: {given[SPLIT]!r}")
     fields = {"follow": given.get(FOLLOW, "0"), "shadow": given.get(SHADOW, ""), "challenger": tag}
     try:
@@ -48,21 +50,34 @@ def read_rollout(environment: Mapping[str, str]) -> Rollout | None:
 class Split:
     """Lets a challenger answer for a share of the keys, the same ones in every process and for as long as it is named.
 
-    A record without a key counts by its content.
+    A record without a key counts by its content; values count, and not how they are spelled.
     """
 
     def __init__(self, challenger: Version, share: float) -> None:
         self.challenger = challenger
+        self._columns = challenger.predictor.columns
         self._key = sorted(challenger.predictor.plan.key)
         self._salt = (challenger.tag or "").encode()  # the next challenger has other keys to answer for
         self._below = int(share * 2**64)
 
     def takes(self, record: Any) -> bool:
         """Check that the challenger answers for a record."""
-        named = [record.get(column) for column in self._key] if isinstance(record, dict) else []
-        said = record if not named or None in named else named
+        said = self._values(record) if isinstance(record, dict) else record
+        if self._key and isinstance(said, dict) and all(column in said for column in self._key):
+            said = [said[column] for column in self._key]
         digest = blake2b(canonical(said), digest_size=8, key=self._salt[:64]).digest()
         return int.from_bytes(digest, "big") < self._below
+
+    def _values(self, record: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the values that are there, each in one spelling: 7.0 is 7, and a time may have a space for its T."""
+        values = {name: value for name, value in record.items() if value is not None}
+        for name, value in values.items():
+            if type(value) is float and value.is_integer():
+                values[name] = int(value)
+            elif self._columns.get(name) == "time":
+                with suppress(ValueError):  # whoever answers will refuse it
+                    values[name] = str(PARSERS["time"](value))
+        return values
 
     def groups(self, champion: Version, records: Sequence[Any]) -> list[tuple[Version, list[int]]]:
         """Return the versions that answer records, with the indices of those of each."""

@@ -8,6 +8,9 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import cached_property, partial
 from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+from weakref import finalize
 
 from starlette.exceptions import HTTPException
 
@@ -45,6 +48,8 @@ class Served:
         self.not_ready = "the model is being loaded"
         self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
         self.draining = False
+        self._unequipped: Callable[[], None] | None = None  # while no version could be loaded
+        self._unmet: str | None = None  # why it stays not ready, whatever version it serves
         self.limits, self.patience = Limits(), Patience()
         self.work, self.threads, self.room = Work(), Threads(), Room()
         self.access: Access | None = None
@@ -90,19 +95,28 @@ class Served:
         try:
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.rollout, self.requests = read_rollout(os.environ), open_request_log(os.environ)
+            if self.requests is not None:
+                self.metrics.add(self.requests)
+            if self.rollout is not None and place is None:
+                place = mkdtemp(prefix="sextant-past-")  # all versions take in the same events
+                finalize(self, rmtree, place, ignore_errors=True)
+            self._unequipped = partial(self._equip, folder, place)
             self.load(folder, place)
-            self.predictions = open_predictions(os.environ, self.require_predictor())
-            self.metrics.tallies.show(self.require_predictor())
-            if self.rollout is not None:
-                self.roll_out(self.rollout, folder, place)
+            self._unequipped = None
+            self._equip(folder, place)
         except Exception as error:
-            reasons = BundleError | EventLogError | SettingError | StoreError | PredictionSettingError
-            explained = isinstance(error, reasons)
-            self.not_ready = str(error) if explained else "the model failed to load; see the log"
+            self.not_ready = _reason(error)
+            self._unmet = self.not_ready if self.version is not None else None
             logger.exception("the bundle in %s cannot be served", folder)
-        for log in (self.predictions, self.requests):
-            if log is not None:
-                self.metrics.add(log)
+
+    def _equip(self, folder: Path, place: str | Path | None) -> None:
+        """Begin what the settings ask for beside the first version; raises where that cannot be."""
+        self.predictions = open_predictions(os.environ, self.require_predictor())
+        if self.predictions is not None:
+            self.metrics.add(self.predictions)
+        self.metrics.tallies.show(self.require_predictor())
+        if self.rollout is not None:
+            self.roll_out(self.rollout, folder, place)
 
     def note(self, route: str, status: int, seconds: float, trace: Trace) -> None:
         """Count a request that is over, and log the predictions that it was answered with."""
@@ -132,8 +146,15 @@ class Served:
     def swap(self, version: Version) -> None:
         """Let another version answer the requests that begin from now on."""
         self.version, self.refused = version, None
+        if self._unequipped is not None:  # it is the first one that could be loaded
+            equip, self._unequipped = self._unequipped, None
+            try:
+                equip()
+            except Exception as error:
+                self._unmet = _reason(error)
+                logger.exception("%s lacks what the settings ask for", version.predictor.name)
         if not self.draining:
-            self.not_ready = None
+            self.not_ready = self._unmet
 
     def drain(self) -> None:
         """Be not ready, and let each answer close its connection, until the process ends."""
@@ -175,3 +196,9 @@ class Served:
     def require_events(self) -> Events:
         """Return what takes the events of `require_version`."""
         return self.require_version().events
+
+
+def _reason(error: Exception) -> str:
+    """Return what an error that was met at the start tells whoever asks if the service is ready."""
+    reasons = BundleError | EventLogError | SettingError | StoreError | PredictionSettingError
+    return str(error) if isinstance(error, reasons) else "the model failed to load; see the log"

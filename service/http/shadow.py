@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from functools import partial
 from queue import SimpleQueue
 from threading import Thread
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.http.figures import Figures
 from service.http.version import Version
@@ -29,9 +31,14 @@ class Job(NamedTuple):
     """Records that were answered: what returns some of them, their scores, who scored them, and their characters."""
 
     records: Callable[[range], Sequence[Any]]
-    scores: Sequence[Score]
+    scores: Sequence[Score] | NDArray[np.float64]
     predictor: Predictor
     characters: int
+
+    def part(self, start: int) -> Sequence[Score]:
+        """Return the scores of the part that begins with a record."""
+        scores = self.scores[start : start + PART]
+        return scores.tolist() if isinstance(scores, np.ndarray) else scores
 
 
 class Shadow:
@@ -54,7 +61,7 @@ class Shadow:
 
     def offer_rows(self, rows: Rows, scored: Scored, predictor: Predictor) -> None:
         """Take the rows of a table, as records are taken."""
-        self._offer(Job(rows.records, scored.scores.tolist(), predictor, TABLE))
+        self._offer(Job(rows.records, scored.scores, predictor, TABLE))
 
     def _offer(self, job: Job) -> None:
         shadow, count = self.version.predictor, len(job.scores)
@@ -79,23 +86,23 @@ class Shadow:
 
     def _compare(self, job: Job) -> None:
         for start in range(0, len(job.scores), PART):
-            scores = job.scores[start : start + PART]
-            self._compare_part(job.records(range(start, start + len(scores))), scores, job.predictor)
+            scores = job.part(start)
+            self._compare_part(partial(job.records, range(start, start + len(scores))), scores, job.predictor)
             self._done += len(scores)
         self._characters_done += job.characters
 
-    def _compare_part(self, records: Sequence[Any], scores: Sequence[Score], predictor: Predictor) -> None:
-        shadow = self.version.predictor
+    def _compare_part(self, take: Callable[[], Sequence[Any]], scores: Sequence[Score], predictor: Predictor) -> None:
+        shadow, count = self.version.predictor, len(scores)
         try:
             if shadow.events is not None and shadow.events.stale():
                 shadow.events.refresh()
-            answered = shadow.predict(records).scores
+            answered = shadow.predict(take()).scores
         except InvalidRecords:
-            return self._figures.shadowed(shadow.name, "refused", len(records))
+            return self._figures.shadowed(shadow.name, "refused", count)
         except Exception:  # of which nobody else must hear
             logger.exception("%s failed as a shadow", self.version.tag)
-            return self._figures.shadowed(shadow.name, "failed", len(records))
-        differences = np.abs(np.subtract(answered, scores)).reshape(len(records), -1).max(axis=1).tolist()
+            return self._figures.shadowed(shadow.name, "failed", count)
+        differences = np.abs(np.subtract(answered, scores)).reshape(count, -1).max(axis=1).tolist()
         decided = zip(_decisions(predictor, scores), _decisions(shadow, answered), strict=True)
         self._figures.compared(shadow.name, differences, [one != other for one, other in decided])
 

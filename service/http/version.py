@@ -68,7 +68,7 @@ def load_version(folder: Path, place: str | Path | None = None) -> Version:
 
 def tag_of(bundle: Path) -> str | None:
     """Return the tag of the Bento that a bundle lies in; None: it lies in none."""
-    bento = bundle.absolute().parents[1]
+    bento = bundle.absolute().parent.parent
     about = bento / "bento.yaml"
     if bundle.absolute() != bento / BUNDLE or not about.is_file():
         return None

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import Any
 
-from service.records.reader import EPOCH, MICROSECOND, Record, Value, to_us
+from service.records.reader import EPOCH, MICROSECOND, Record, Value, excerpt, to_us
 
 LARGEST_KEY = 2**53  # a greater number may not be the one that was meant
 
@@ -69,4 +69,4 @@ def time_text(us: int) -> str:
 
 
 def _text(value: Any) -> str:
-    return value.isoformat() if isinstance(value, dt.datetime) else repr(value)
+    return value.isoformat() if isinstance(value, dt.datetime) else repr(excerpt(value))

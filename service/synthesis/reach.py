@@ -10,6 +10,7 @@ import numpy as np
 from service.plan.parts import Link, Synthesis
 from service.plan.synthesis import INSTANCE
 from service.records.notices import notice
+from service.records.reader import excerpt
 from service.synthesis.labels import as_sql
 from service.synthesis.rows import Rows, Selection
 
@@ -76,5 +77,5 @@ def _warn(link: Link, asked: str, values: Sequence[Any], unknown: set[Any], warn
         if value is None:
             texts.append(notice("missing_key", link.table, [], f"{link.table}: no row, for {asked} names none"))
         elif value in unknown:
-            text = f"{link.table}: no row for {link.column} {value!r}"
+            text = f"{link.table}: no row for {link.column} {excerpt(value)!r}"
             texts.append(notice("unseen_key", link.table, [asked], text))

@@ -13,7 +13,7 @@ from service.plan.document import BundleError
 from service.plan.parts import ColumnType, SqlType, View
 from service.records.reader import InvalidRecords, Problem, Value, to_us
 
-MAX_FAILING_ROWS = 100  # to find more of them would take too long
+MAX_FAILING_ROWS = 20  # to find more of them would take too long
 FEW = 100  # rows for which to plan the query would take longer than all else
 
 SQL_TYPES: dict[ColumnType, SqlType] = {"text": "VARCHAR", "time": "TIMESTAMP", "number": "DOUBLE", "flag": "BOOLEAN"}
@@ -91,8 +91,7 @@ class Query:
             if results is None:
                 results = self._result(rows).to_pylist()
         except self._errors() as error:
-            failing = islice(self._failing(range(len(rows)), rows), MAX_FAILING_ROWS)
-            problems = [self._failure(index, rows[index]) for index in failing]
+            problems = list(self._failures(rows))
             raise (InvalidRecords(problems) if problems else error) from None
         return [{name: _plain(value) for name, value in result.items()} for result in results]
 
@@ -153,9 +152,17 @@ class Query:
         yield from self._failing(indices[:middle], rows)
         yield from self._failing(indices[middle:], rows)
 
-    def _failure(self, index: int, row: Mapping[str, Value]) -> Problem:
+    def _failures(self, rows: Rows) -> Iterator[Problem]:
+        """Yield the problems of the first rows that fail."""
+        names = self._schema.names
+        for index in islice(self._failing(range(len(rows)), rows), MAX_FAILING_ROWS):
+            problem = self._failure(index, rows[index], names)
+            names = sorted(names, key=problem.field.__ne__)  # what fails once, fails again
+            yield problem
+
+    def _failure(self, index: int, row: Mapping[str, Value], names: Sequence[str]) -> Problem:
         """Return the problem of a row: the column of the file that cannot be computed of it, and why."""
-        for name in self._schema.names:
+        for name in names:
             if error := self._fails([row], quoted(name)):
                 return Problem(error, index, name, None, f"values of which {name!r} can be computed")
         return Problem(str(self._fails([row])), index, None, None, "values that the plan's query accepts")

@@ -11,10 +11,14 @@ from service.plan.document import BundleError
 
 @dataclass(frozen=True)
 class Sent:
-    """The names of rows that were sent, and what a view makes of them, as a table of Arrow; some may be left out."""
+    """The names of rows that were sent, and what a view makes of them, as a table of Arrow; some may be left out.
+
+    `named` is a column with the names of those that are in the table.
+    """
 
     names: Sequence[str]
     table: Any
+    named: Any
 
     @classmethod
     def of(cls, names: Sequence[str], table: Any, named: Any) -> Sent:
@@ -25,7 +29,7 @@ class Sent:
         sound = pc.all(pc.is_in(named, value_set=pa.array(names)), min_count=0).as_py()
         if len(named.unique()) < len(named) or not sound:
             raise BundleError("plan.json", ["the names of some events are not those that they were sent by"])
-        return cls(names, table)
+        return cls(names, table, named)
 
     def merged(self, rows: Any, names: Any) -> Any:
         """Return the rows of a file, whose `names` are a column of texts, and then those that were sent.

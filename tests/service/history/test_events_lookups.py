@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from starlette.testclient import TestClient
 
+from service.history import events as events_module
+from service.history.compaction import compact_file
 from service.history.events import Accepted, Events
 from service.history.log import EventLog
 from service.http.app import Application
@@ -277,3 +281,67 @@ def test_a_source_that_contradicts_the_plan_is_refused(
 
     with pytest.raises(BundleError, match=message):
         load_predictor(write_bundle(fed))
+
+
+TIMES = [
+    "0001-01-01",
+    "2014-01-02T05",
+    "2014-01-02T08:00:00.000001",
+    "2014-01-02T08:30:00",
+    "9999-12-31T23:59:59.999999",
+]
+
+
+def a_request(choice: random.Random) -> tuple[str, list[dict[str, Any]]]:
+    """Return a table and some rows of it, of few keys, with values and times that nobody would send."""
+    at = choice.choice([*TIMES, "2014-01-02T08:00:00", "2014-01-02 08:00:00.000"])
+    planes = plane(choice.choice(["N1", "N2", "", "\0"]), choice.choice([None, 2.5, 1e30, -3.4e38, 2**70]), None)
+    winds = wind(choice.choice([1, 2, 4.5]), at, choice.choice(["JFK", "LGA", "XX"]))
+    when = choice.choice([at, None])
+    flights = {"id": choice.choice(["f1", "f2", "a|b"]), "origin": choice.choice(["JFK", None]), "departed_at": when}
+    return choice.choice([("planes", [planes]), ("weather", [winds]), ("flights", [flights | {"delay": 1.5}])])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_who_was_there_and_whoever_reads_what_was_kept_answer_and_warn_alike(
+    fed: dict[str, Any],
+    write_bundle: Any,
+    record: dict[str, Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    seed: int,
+) -> None:
+    bundle, choice = write_bundle(fed), random.Random(seed)
+    records = [
+        {**record, "scheduled_departure": when, "tailnum": tailnum, "origin": origin}
+        for when in ["2014-01-02T09:00:00", "2014-01-02T10:00:00.000002", "2014-01-02T11:00", "9999-12-31T23:59:59"]
+        for tailnum in ["N1", "N2", "", "\0", None]
+        for origin in ["JFK", "LGA", "XX"]
+    ]
+
+    def opened() -> tuple[Predictor, Events]:
+        predictor = load_predictor(bundle)
+        events = Events(predictor.plan, predictor.histories, EventLog(tmp_path, "flight_delays"))
+        events.replay()
+        return predictor, events
+
+    def answers(predictor: Predictor) -> tuple[bytes, list[list[str]]]:
+        matrices = predictor.features(records)
+        return np.nan_to_num(matrices.numeric, nan=-7).tobytes(), matrices.warnings
+
+    services = [opened(), opened()]
+    for _ in range(3):
+        for _ in range(10):
+            choice.choice(services)[1].accept(*a_request(choice))
+        for _, events in services:
+            events.refresh()
+        replayed, _ = opened()
+        with monkeypatch.context() as patch:
+            patch.setattr(events_module, "MANY", 0)
+            loaded, _ = opened()
+        compact_file(tmp_path / "flight_delays.events.jsonl", {name: t.keys for name, t in loaded.plan.events.items()})
+        compacted, _ = opened()
+
+        expected = answers(services[0][0])
+        for predictor in (services[1][0], replayed, loaded, compacted):
+            assert answers(predictor) == expected

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from service.history import heard as heard_module
 from service.history.heard import Heard, heard_of, warn_of_silence, zone_of
 from service.plan.document import BundleError
 from service.plan.parts import Source
@@ -18,6 +19,7 @@ from service.records.reader import Record, to_us
 SOURCE = Source("weather", "seen", "weather.parquet", within_s=3600.0)
 DAILY = Source("weather", "seen", "weather.parquet", within_s=3600.0, not_ready_after_s=86400.0, timezone="Europe/Rome")
 SECONDS = st.lists(st.integers(0, 60), max_size=8)
+ROWS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(0, 60) | st.none(), max_size=8)  # by name
 
 
 def at(text: str) -> int:
@@ -29,17 +31,23 @@ def heard(*texts: str, source: Source = SOURCE) -> Heard:
 
 
 @settings(max_examples=200, deadline=None)
-@given(SECONDS, st.lists(SECONDS, max_size=4), st.integers(1, 20), st.integers(-5, 90))
-def test_whatever_is_heard_in_whatever_order_a_silence_is_that_since_the_last_time(
-    first: list[int], later: list[list[int]], within: int, cutoff: int
+@given(SECONDS, st.lists(ROWS, max_size=6), st.integers(1, 20), st.integers(-5, 90), st.sampled_from([0, 100]))
+def test_whatever_is_heard_and_corrected_in_whatever_order_a_silence_is_that_since_the_last_time(
+    first: list[int], later: list[dict[str, int | None]], within: int, cutoff: int, few: int
 ) -> None:
-    known = Heard.of(Source("t", "at", "f", within_s=float(within)), np.array(first, np.int64) * 1_000_000)
-    times = set(first)
-    for seconds in later:
-        known = known.hear([*({"at": second * 1_000_000} for second in seconds), {"at": None}, None])
-        times |= set(seconds)
+    at_first = Heard.of(Source("t", "at", "f", within_s=float(within)), np.array(first, np.int64) * 1_000_000)
+    known, sent = at_first, dict[str, int | None]()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(heard_module, "FEW", few)
+        for rows in later:
+            gone = {name: None for name, second in rows.items() if second is None and name in "abc"}
+            times = {name: {"at": None if second is None else second * 1_000_000} for name, second in rows.items()}
+            known = known.hear({**times, **gone})
+            sent |= rows
 
-    before = [time for time in times if time <= cutoff]
+    in_one_go = at_first.with_times({name: None if time is None else time * 1_000_000 for name, time in sent.items()})
+    assert (known.firsts, known.lasts, known.sent) == (in_one_go.firsts, in_one_go.lasts, in_one_go.sent)
+    before = [time for time in [*first, *sent.values()] if time is not None and time <= cutoff]
     is_usual = bool(before) and cutoff - max(before) <= within
     assert (known.warning(cutoff * 1_000_000) is None) == is_usual
     first_us, last_us = known.usual
@@ -70,7 +78,7 @@ def test_a_row_of_the_future_hides_no_silence_before_it() -> None:
 def test_news_end_a_silence_and_change_nothing_that_is_there() -> None:
     known = heard("2024-01-02T12:00")
 
-    after = known.hear([{"seen": at("2024-01-05T12:00")}])
+    after = known.hear({"a": {"seen": at("2024-01-05T12:00")}})
 
     assert after.warning(at("2024-01-05T12:30")) is None
     assert "2024-01-02T12:00:00, 2 days" in str(after.warning(at("2024-01-05T11:00")))

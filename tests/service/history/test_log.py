@@ -45,7 +45,7 @@ def test_a_torn_last_line_is_cut_off_with_a_warning(
     assert log.path.read_bytes() == whole
 
 
-@pytest.mark.parametrize("line", [b"{", b"[]", b'{"table": "t"}', b'{"table": "t", "rows": 3}', b""])
+@pytest.mark.parametrize("line", [b"{", b"[]", b'{"table": "t"}', b'{"table": "t", "rows": 3}', b"", b"[" * 100_000])
 def test_a_line_that_is_no_entry_is_an_error_that_names_it(log: EventLog, line: bytes) -> None:
     log.path.write_bytes(log.path.read_bytes() + line + b"\n")
     log.append("flights", ROWS)
@@ -169,6 +169,28 @@ def test_a_log_that_is_not_what_was_read_is_read_anew_and_appended_to(log: Event
     assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [*there, [{"id": 5}]]
 
 
+def edited(path: Path) -> None:
+    """Delete the wrong line as an editor does: by a file that takes the place of the other."""
+    path.with_suffix(".new").write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:2]))
+    path.with_suffix(".new").replace(path)
+
+
+@pytest.mark.parametrize("mend", [edited, replaced, moved, deleted])
+def test_a_wrong_line_is_forgotten_once_it_is_corrected_or_the_file_is_moved_away(log: EventLog, mend: Any) -> None:
+    other = opened(log)
+    with log.path.open("ab") as file:
+        file.write(b"{\n")
+    with pytest.raises(EventLogError, match="line 3"):
+        other.news()
+
+    mend(log.path)
+
+    there = rows_of(EventLog(log.path.parent, "flight_delays").read())
+    assert news(other) == (there, True)
+    other.append("flights", [{"id": 5}])
+    assert rows_of(EventLog(log.path.parent, "flight_delays").read()) == [*there, [{"id": 5}]]
+
+
 def test_processes_wait_for_their_turn_no_longer_than_they_may(log: EventLog) -> None:
     with log.turn(), pytest.raises(OutOfTimeError), opened_without_reading(log).turn(time.monotonic() + 0.02):
         pass
@@ -186,6 +208,13 @@ def test_a_folder_that_cannot_be_one_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(StoreError, match=r"the log of events .*file/flight_delays.* cannot be opened"):
         EventLog(tmp_path / "file", "flight_delays")
+
+
+def test_a_log_that_is_a_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "flight_delays.events.jsonl").mkdir()
+
+    with pytest.raises(StoreError, match=r"the log of events .*flight_delays.events.jsonl cannot be used: Is a dir"):
+        EventLog(tmp_path, "flight_delays").read()
 
 
 def test_a_log_that_can_only_be_read_is_read(

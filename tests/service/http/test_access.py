@@ -98,7 +98,9 @@ def test_a_page_of_an_origin_may_ask(served: Served, record: dict[str, Any], ori
         assert "origin" in answered.headers["vary"].lower()
         assert "access-control-allow-credentials" not in answered.headers
     assert "x-api-key" in before.headers["access-control-allow-headers"].lower()
+    assert "x-sextant-events-max-age" in before.headers["access-control-allow-headers"].lower()
     assert "x-sextant-model" in asked.headers["access-control-expose-headers"]
+    assert "x-sextant-events-age" in asked.headers["access-control-expose-headers"]
     assert (asked.status_code, without_key.status_code) == (200, 401)
 
 

@@ -183,7 +183,7 @@ class Peer:
     """A connection as the watch sees it."""
 
     def __init__(self, waits: bool) -> None:
-        self.waits, self.cycle, self.dropped = waits, object(), False
+        self.waits, self.answered, self.dropped = waits, object(), False
         self.transport = self
 
     def abort(self) -> None:
@@ -194,7 +194,7 @@ class Peer:
     ("change", "dropped"),
     [
         (lambda peer: None, True),
-        (lambda peer: setattr(peer, "cycle", object()), False),
+        (lambda peer: setattr(peer, "answered", object()), False),
         (lambda peer: setattr(peer, "waits", False), False),
     ],
 )
@@ -218,5 +218,145 @@ def test_a_connection_that_has_ended_is_forgotten(served: Served, monkeypatch: p
             connection.sendall(b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n")
             while connection.recv(65_536):
                 pass
+        while Connection.open:
+            time.sleep(0.001)
+
+
+@pytest.mark.parametrize("most", [100, 1])
+def test_a_client_that_sends_no_more_hears_the_answers_to_what_it_has_asked(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, most: int
+) -> None:
+    monkeypatch.setattr("service.http.scoring.INLINE_RECORDS", most)  # above, a thread answers
+    body = json.dumps({"records": [record] * 2}).encode()
+    asked = HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=30) as client:
+        client.sendall(asked * 3)
+        client.shutdown(socket.SHUT_WR)
+        answered = b"".join(iter(lambda: client.recv(65_536), b""))
+
+    assert answered.count(b"HTTP/1.1 200") == 3
+
+
+def test_a_client_that_sends_no_more_of_its_request_is_let_go(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=KEPT_S) as client:
+        client.sendall(HEAD + b"content-length: 2\r\n\r\n{")
+        client.shutdown(socket.SHUT_WR)
+
+        assert client.recv(65_536) == b""
+
+
+class Asked(Predictor):
+    """Answers with much, so that who does not read soon gets no more; all that were asked wait for the first."""
+
+    def predict(self, records: Sequence[Any], deadline: float | None = None) -> Prediction:
+        return Prediction([0.5], [["x" * 1_000_000]])
+
+
+def test_what_a_client_asks_that_takes_no_answer_is_not_gathered_and_it_is_dropped(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served.limits = Limits(seconds=1)
+    served.require_predictor().__class__ = Asked
+    body, most = json.dumps(record).encode(), 0
+    asked = (HEAD + b"content-length: %d\r\n\r\n" % len(body) + body) * 5_000
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=0.01) as deaf:
+        until = time.monotonic() + 20
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while time.monotonic() < until:
+                with suppress(TimeoutError):
+                    asked = asked[deaf.send(asked[:100_000]) :]
+                most = max([most, *(len(connection.pipeline) for connection in Connection.open)])
+        assert not Connection.open
+
+    assert 0 < most < 200
+
+
+@pytest.mark.parametrize("size", [1, 4_097, 16_385, 150_000])
+def test_many_requests_that_come_at_once_are_all_answered_in_their_order(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    asked, count = b"", 400 if size > 1 else 3
+    for number in range(count):
+        body = json.dumps({**record, "distance": number + 0.25}).encode()
+        asked += HEAD + b"content-length: %d\r\n\r\n" % len(body) + body
+        asked += b"GET /%d HTTP/1.1\r\nhost: here\r\n\r\n" % number
+    asked += b"GET /healthz HTTP/1.1\r\nhost: here\r\nconnection: close\r\n\r\n"
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=30) as client:
+
+        def send() -> None:
+            for start in range(0, len(asked), size):
+                client.sendall(asked[start : start + size])
+
+        sender = Thread(target=send)
+        sender.start()
+        answers = b"".join(iter(lambda: client.recv(65_536), b"")).split(b"HTTP/1.1 ")[1:]
+        sender.join()
+
+    assert [answer[:3] for answer in answers] == [b"200", b"404"] * count + [b"200"]
+    assert [f"there is no /{number};".encode() in answers[2 * number + 1] for number in range(count)] == [True] * count
+
+
+@pytest.mark.parametrize(
+    ("begin", "more"),
+    [
+        (HEAD, b"x-name: value\r\n"),
+        (HEAD + b"x-name: ", b"value"),
+        (b"GET /", b"path"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", b"x-trailer: value\r\n"),
+        (HEAD + b"transfer-encoding: chunked\r\n\r\n2;", b"extension"),
+        (b"", b"\r\n"),
+    ],
+)
+def test_headers_without_an_end_are_not_gathered(
+    served: Served, monkeypatch: pytest.MonkeyPatch, begin: bytes, more: bytes
+) -> None:
+    sent, content = 0, more * (100_000 // len(more))
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(begin)
+        with suppress(ConnectionResetError, BrokenPipeError):
+            while sent < 5_000_000:
+                client.sendall(content)
+                sent += len(content)
+            while client.recv(65_536):
+                pass
+
+        while Connection.open:
+            time.sleep(0.001)
+
+
+def test_headers_that_are_too_long_are_refused_and_others_are_not(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode()
+    end = b"\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        for _ in range(3):
+            client.sendall(HEAD + b"x-long: " + b"x" * 60_000 + end)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+        client.sendall(HEAD + b"x-long: " + b"x" * 66_000)
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 431")
+
+
+def test_a_body_in_small_chunks_is_as_long_as_any(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode().ljust(40_000)
+    chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(HEAD + b"transfer-encoding: chunked\r\n\r\n" + chunks)
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 200")
+
+
+def test_what_is_no_request_is_refused_however_much_of_it_there_is(
+    served: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = json.dumps(record).encode()
+    with listening(served, monkeypatch) as address, kept(address, body) as client:
+        with suppress(ConnectionResetError, BrokenPipeError):
+            client.sendall(b"GET" * 100_000)
+            assert client.recv(65_536).startswith(b"HTTP/1.1 400")
+
         while Connection.open:
             time.sleep(0.001)

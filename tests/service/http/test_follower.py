@@ -325,3 +325,40 @@ def test_events_of_the_log_are_in_the_version_that_comes(
         scores[version].append(answered(served, record)[2])
 
     assert all(before < after for before, after in scores.values())
+
+
+@pytest.mark.parametrize("started_with", ["1-a", "2-b"])
+def test_a_service_that_lacks_its_challenger_is_not_ready_whoever_is_promoted(
+    bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch, started_with: str
+) -> None:
+    if started_with == "2-b":
+        (bentos.bundle("2-b") / "plan.json").write_text("{}")
+    bentos.add("3-c", 3)
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    monkeypatch.setenv("SEXTANT_SPLIT", "9-z:0.5")
+    served = Served()
+    served.start(bentos.bundle(started_with))
+
+    bentos.promote("3-c")
+    Follower(served, Bentos(bentos.folder), 60).look()
+
+    assert served.require_predictor().name == "flight_delays:3"
+    assert str(served.not_ready).startswith("SEXTANT_SPLIT: '9-z' is not in")
+
+
+def test_a_service_that_is_healed_has_all_that_its_settings_ask_for(
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (bentos.bundle("1-a") / "plan.json").write_text("{}")
+    bentos.add("3-c", 3)
+    monkeypatch.setenv("SEXTANT_FOLLOW", "60")
+    monkeypatch.setenv("SEXTANT_SPLIT", "2-b:1")
+    served = Served()
+    served.start(bentos.bundle("1-a"))
+    assert served.not_ready is not None
+
+    bentos.promote("3-c")
+    Follower(served, Bentos(bentos.folder), 60).look()
+
+    assert served.not_ready is None
+    assert answered(served, record)[0] == "flight_delays:2"

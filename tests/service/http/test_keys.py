@@ -136,3 +136,20 @@ def test_a_file_is_looked_at_once_a_second_at_most(tmp_path: Path, monkeypatch: 
         keys.allow([])
 
     assert len(looks) == 1
+
+
+def test_a_file_that_an_editor_of_windows_has_written_holds_the_same_keys(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    for content in ("\ufeff# of January\r\n\r\n first\r\nsecond", "\ufefffirst\r\nsecond\r\n"):
+        file.write_bytes(content.encode())
+        keys = read_keys({"SEXTANT_API_KEYS_FILE": str(file)})
+
+        assert keys is not None
+        assert [key for key in ("first", "second", "# of January") if keys.allow(bearer(key))] == ["first", "second"]
+
+
+def test_a_file_in_utf_16_is_refused_as_no_header_has_its_keys(tmp_path: Path) -> None:
+    (tmp_path / "keys").write_bytes("first".encode("utf-16"))
+
+    with pytest.raises(SettingError, match="is not a text in UTF-8"):
+        read_keys({"SEXTANT_API_KEYS_FILE": str(tmp_path / "keys")})

@@ -49,7 +49,7 @@ def test_settings_of_a_rollout() -> None:
     assert read_rollout({"SEXTANT_SPLIT": "4-b:1"}) == Rollout(challenger="4-b", share=1.0)
 
 
-@pytest.mark.parametrize("value", ["4-b", "0.1", ":0.1", "4-b:1.5", "4-b:-0.1", "4-b:half", "4-b:nan"])
+@pytest.mark.parametrize("value", ["4-b", "0.1", ":0.1", "4-b:1.5", "4-b:-0.1", "4-b:half", "4-b:nan", "4-b:"])
 def test_a_split_that_is_none_is_refused(value: str) -> None:
     with pytest.raises(SettingError, match="SEXTANT_SPLIT"):
         read_rollout({"SEXTANT_SPLIT": value})
@@ -111,6 +111,23 @@ def test_a_key_always_has_the_same_version_whatever_else_the_record_says(
     assert set(by_key(500)) == {"flight_delays:5", "flight_delays:6"}
     without = [{**one, "flight_id": None, "leg": 1} for one in records(record, 60)]
     assert set(models(served, without)) == {"flight_delays:5", "flight_delays:6"}  # by their content
+
+
+def test_a_key_and_a_record_have_the_same_version_however_they_are_spelled(
+    bentos: StoredBentos, plan: dict[str, Any], record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for version, number in (("5-e", 5), ("6-f", 6)):
+        bentos.add(version, number, plan={**plan, "key": {"leg": "number", "at": "time"}})
+    monkeypatch.setenv("SEXTANT_SPLIT", "6-f:0.5")
+    served = Served()
+    served.start(bentos.bundle("5-e"))
+    keys = [{"leg": number, "at": f"2014-01-15T08:30:{number}"} for number in range(10, 50)]
+    others = [{"leg": float(key["leg"]), "at": f"{key['at']}.000".replace("T", " ")} for key in keys]
+
+    assert models(served, [{**record, **key} for key in keys]) == models(served, [{**record, **key} for key in others])
+    assert models(served, records(record, 40)) == models(
+        served, [{**one, "distance": float(one["distance"]), "leg": None} for one in records(record, 40)]
+    )
 
 
 @pytest.mark.parametrize(("share", "model"), [("0", "flight_delays:1"), ("1", "flight_delays:2")])
@@ -194,6 +211,19 @@ def test_the_document_tells_that_a_list_may_be_answered_by_both(
     properties = split["components"]["schemas"]["Answers"]["properties"]
     assert properties["model"] == {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}]}
     assert properties["scores"]["type"] == "array"
+
+
+@pytest.mark.parametrize("share", ["0", "1"])
+def test_all_versions_take_in_events_though_they_are_kept_nowhere(
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch, share: str
+) -> None:
+    client = TestClient(Application(start(bentos, monkeypatch, SPLIT=f"2-b:{share}")))
+    event = {"id": "f8", "origin": "JFK", "departed_at": "2014-01-02T07:00:00", "delay": 1.5}
+    before = client.post("/predict", json=record).json()["score"]
+
+    assert client.post("/events", json={"table": "flights", "rows": [event]}).status_code == 200
+
+    assert client.post("/predict", json=record).json()["score"] > before
 
 
 def test_a_challenger_that_became_the_champion_answers_all(

@@ -38,3 +38,10 @@ def test_a_warning_names_the_columns_and_their_values() -> None:
 def test_a_time_before_all_years_has_a_name_too() -> None:
     assert time_text(1_000_000) == "1970-01-01T00:00:01"
     assert time_text(-(10**17)) == "before any time"
+
+
+def test_a_warning_repeats_no_long_value() -> None:
+    text = Key(["carrier"]).text(Record({"carrier": "x" * 1_000_000}, 0))
+
+    assert text.startswith("carrier 'xxx")
+    assert len(text) < 150

@@ -55,6 +55,7 @@ def test_columns_may_be_missing_or_null(read: RecordReader) -> None:
         ("charter", 1, "not a flag", "true, false"),
         ("scheduled_departure", "tomorrow", "not a time", "ISO 8601"),
         ("scheduled_departure", "2014-13-01T00:00", "not a time", "ISO 8601"),
+        ("scheduled_departure", "2014-01-15T08:30\0", "not a time", "ISO 8601"),
         ("scheduled_departure", 1388655000, "not a time", "ISO 8601"),
         ("scheduled_departure", "2014-01-02T10:30:00Z", "drop the offset", "without an offset"),
         ("scheduled_departure", "2014-01-02T10:30:00+02:00", "drop the offset", "without an offset"),

@@ -67,3 +67,16 @@ def test_a_row_that_fails_outside_all_columns_is_found_too() -> None:
         query(f"{SELECT} where cast(id as int) > 0").run([{**ROW, "id": "1"}, ROW])
 
     assert raised.value.problems[0].record == 1
+
+
+def test_of_many_rows_that_fail_some_are_named_after_few_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answer = [], Query._result
+    monkeypatch.setattr(Query, "_result", lambda *about: asked.append(1) or answer(*about))
+    failing = query()
+    asked.clear()
+
+    with pytest.raises(InvalidRecords) as raised:
+        failing.run([{**ROW, "n": 1e30} for _ in range(3_000)])
+
+    assert [problem.record for problem in raised.value.problems] == list(range(20))
+    assert len(asked) < 100
