@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from service.frames.columns import ColumnsError, match, records_of
+from service.frames.columns import ColumnsError, check_types, match, records_of
 from service.frames.times import is_time, parsed_us, times_us
 from service.plan.document import Plan
 from service.plan.parts import ColumnType
@@ -19,7 +19,9 @@ class TableRows:
 
     def __init__(self, table: Any, plan: Plan) -> None:
         check_schema(table.schema, plan)
-        self._plan, self._table, self._columns = plan, table, plan.columns
+        readable = [_readable(column) for column in table.columns]
+        self._plan, self._columns = plan, plan.columns
+        self._table = type(table).from_arrays(readable, table.schema.names) if readable else table
 
     def __len__(self) -> int:
         return int(self._table.num_rows)
@@ -51,7 +53,30 @@ def check_names(names: Sequence[str], plan: Plan) -> None:
 def check_schema(schema: Any, plan: Plan) -> None:
     """Raise ColumnsError where columns are not those of a record, or of another type than it has."""
     check_names(schema.names, plan)
-    records_of(schema.empty_table(), plan, keys=True)
+    check_types(schema, plan.columns)
+
+
+def _readable(column: Any) -> Any:
+    """Return a column whose missing values are nulls of its own, none of its dictionary's, and whose rows can be taken.
+
+    pyarrow takes no rows of views of texts.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    kind = column.type
+    if pa.types.is_string_view(kind):
+        return pc.cast(column, pa.large_string())
+    if not pa.types.is_dictionary(kind):
+        return column
+    if pa.types.is_string_view(kind.value_type):
+        listed = [
+            pa.DictionaryArray.from_arrays(chunk.indices, pc.cast(chunk.dictionary, pa.large_string()))
+            for chunk in column.chunks
+        ]
+        column = pa.chunked_array(listed, pa.dictionary(kind.index_type, pa.large_string()))
+    holes = any(chunk.dictionary.null_count for chunk in column.chunks)
+    return pc.cast(column, column.type.value_type) if holes else column
 
 
 def text_bytes(column: Any) -> int:
@@ -107,7 +132,7 @@ def _texts(array: Any) -> Any:
     if not pa.types.is_dictionary(array.type):
         return _numpy(array)
     shared = np.append(_numpy(array.dictionary), [None])
-    return shared[_numpy(array.indices.fill_null(len(shared) - 1).cast(pa.int64()))]
+    return shared[_numpy(array.indices.cast(pa.int64()).fill_null(len(shared) - 1))]
 
 
 def _numpy(array: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -43,7 +43,8 @@ def match(names: Sequence[str], plan: Plan) -> Matched:
     used = [name for name in plan.record if name in listed]
     absent = [name for name in plan.record if name not in listed]
     beyond = [name for name in listed if name not in plan.record]
-    problems = [f"{name!r} is there {listed.count(name)} times" for name in used if listed.count(name) > 1]
+    repeated = [name for name in {**plan.record, **plan.key} if listed.count(name) > 1]
+    problems = [f"{name!r} is there {listed.count(name)} times" for name in repeated]
     for name in absent:
         if near := _near(name, beyond):
             problems.append(f"{name!r} is not there; did you mean it by {near!r}? Rename that one, or leave it out")
@@ -73,27 +74,40 @@ def records_of(table: Any, plan: Plan, *, keys: bool = False) -> list[dict[str, 
     """
     columns = plan.columns if keys else plan.record
     names = [name for name in table.schema.names if name in columns]
-    values, problems = list[list[Any]](), list[str]()
-    for name in names:
-        array = table.column(table.schema.get_field_index(name))
-        try:
-            values.append(_values(array, columns[name]))
-        except _WrongType:
-            allowed = _ALLOWED[columns[name]]
-            problems.append(f"the column {name!r} holds {array.type}, and the model takes {allowed}; convert it")
-    if problems:
-        raise ColumnsError("; ".join(problems))
+    check_types(table.schema, columns)
+    values = [_values(table.column(table.schema.get_field_index(name)), columns[name]) for name in names]
     if not names:
         return [{} for _ in range(table.num_rows)]
     return [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
 
 
-class _WrongType(TypeError):
-    """A column of another type than a record has."""
+def check_types(schema: Any, columns: Mapping[str, ColumnType]) -> None:
+    """Raise ColumnsError for the columns of a table whose type is none of a record's."""
+    problems = [
+        f"the column {field.name!r} holds {field.type}, and the model takes {_ALLOWED[columns[field.name]]}; convert it"
+        for field in schema
+        if field.name in columns and not _fits(field.type, columns[field.name])
+    ]
+    if problems:
+        raise ColumnsError("; ".join(problems))
+
+
+def _fits(given: Any, kind: ColumnType) -> bool:
+    from pyarrow import types
+
+    of = given.value_type if types.is_dictionary(given) else given
+    if types.is_null(of):
+        return True
+    if kind == "number":
+        return bool(types.is_decimal(of) or types.is_floating(of) or types.is_integer(of))
+    if kind == "flag":
+        return bool(types.is_boolean(of))
+    is_text = types.is_string(of) or types.is_large_string(of) or types.is_string_view(of)
+    return bool(is_text or (kind == "time" and is_time(of)))
 
 
 def _values(array: Any, kind: ColumnType) -> list[Any]:
-    """Return the values of a column as JSON has them, a missing one None; raise _WrongType."""
+    """Return the values of a column, whose type fits, as JSON has them, a missing one None."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -101,7 +115,8 @@ def _values(array: Any, kind: ColumnType) -> list[Any]:
         array = pc.cast(array, array.type.value_type)
     if pa.types.is_null(array.type):
         return [None] * len(array)
-    values: list[Any] = _READ[kind](array).to_pylist()
+    read = {"number": _numbers, "time": _times}.get(kind)
+    values: list[Any] = (array if read is None else read(array)).to_pylist()
     return values
 
 
@@ -113,20 +128,7 @@ def _numbers(array: Any) -> Any:
         return pc.cast(array, pa.float64())
     if pa.types.is_floating(array.type):
         return pc.if_else(pc.is_nan(array), pa.scalar(None, array.type), array)
-    return _checked(array, pa.types.is_integer(array.type))
-
-
-def _texts(array: Any) -> Any:
-    from pyarrow import types
-
-    kind = array.type
-    return _checked(array, types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
-
-
-def _flags(array: Any) -> Any:
-    from pyarrow import types
-
-    return _checked(array, types.is_boolean(array.type))
+    return array
 
 
 def _times(array: Any) -> Any:
@@ -135,7 +137,7 @@ def _times(array: Any) -> Any:
     import pyarrow.compute as pc
 
     if not is_time(array.type):
-        return _texts(array)
+        return array
     array = array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
     us, wrong = times_us(array)
     times = pa.array(us, pa.timestamp("us"), mask=pc.is_null(array).to_numpy(zero_copy_only=False))
@@ -146,12 +148,3 @@ def _times(array: Any) -> Any:
     integers = pc.cast(array, pa.int32() if unit == "days" else pa.int64())
     words = pc.binary_join_element_wise(pc.cast(integers, pa.string()), f"{unit} since 1970", " ")
     return pc.if_else(wrong, words, texts)
-
-
-def _checked(array: Any, fits: bool) -> Any:
-    if not fits:
-        raise _WrongType
-    return array
-
-
-_READ: dict[ColumnType, Callable[[Any], Any]] = {"number": _numbers, "text": _texts, "flag": _flags, "time": _times}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from csv import reader
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,10 @@ from service.predict.rows import Column
 INTEGER = r"[+-]?[0-9]{1,300}"
 NUMBER = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"
 INFINITE = r"[+-]?(inf|infinity)"
+BLOCK_BYTES = 8 * 2**20  # that pyarrow reads at a time, and a row may have at most, as in JSON
+HEADER_BYTES = 100_000  # in which the names of columns end
+LOOKED_AT_BYTES = 100_000
+STRAY_QUOTE = re.compile(rb'"(?<=[^",\r\n]")(?:"")*+(?=[^",\r\n])')  # an odd number of them, in the middle of a text
 FLAGS = {"true": True, "false": False, "1": True, "0": False}
 MISSING = ("", "nan", "na", "null")  # of all but texts, in upper case too; a text is missing where nothing stands
 
@@ -31,22 +37,23 @@ class CsvRows:
         import pyarrow as pa
         from pyarrow import csv
 
-        if bytes(body).count(b'"') % 2:
-            raise ValueError("a quote is never closed")  # pyarrow would take all that follows for one text
+        _check_quotes(body)
+        # of one column an empty line is a row without a value, as pyarrow writes them
+        parse = csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=not _has_one_column(body))
+        read = csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES)
         convert = csv.ConvertOptions(
             column_types=dict.fromkeys(plan.columns, pa.string()),
             null_values=[""],
             strings_can_be_null=True,
             quoted_strings_can_be_null=False,
         )
-        parse = csv.ParseOptions(newlines_in_values=True)
         source, parts = pa.BufferReader(pa.py_buffer(body)), []
-        with csv.open_csv(source, csv.ReadOptions(use_threads=False), parse, convert) as reader:
-            check_names(reader.schema.names, plan)
-            for batch in reader:
+        with csv.open_csv(source, read, parse, convert) as batches:
+            check_names(batches.schema.names, plan)
+            for batch in batches:
                 take(batch.num_rows)
                 parts.append(batch)
-            self._table = pa.Table.from_batches(parts, reader.schema)
+            self._table = pa.Table.from_batches(parts, batches.schema)
         self._kinds = [(name, plan.columns[name]) for name in self._table.schema.names]
 
     def __len__(self) -> int:
@@ -69,6 +76,22 @@ class CsvRows:
         ]
         names = [name for name, _ in self._kinds]
         return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+
+def _check_quotes(body: memoryview) -> None:
+    """Raise ValueError for quotes that are none of CSV: pyarrow would take other rows, too, for a part of a text."""
+    content = bytes(body)
+    if content.count(b'"') % 2:
+        raise ValueError("a quote is never closed; a text with a quote stands between quotes, and that one is doubled")
+    for start in range(0, len(content), LOOKED_AT_BYTES):  # a search for long would hold up other requests
+        if found := STRAY_QUOTE.search(content, start, start + LOOKED_AT_BYTES + 2):
+            line = content.count(b"\n", 0, found.start()) + 1
+            raise ValueError(f"line {line} has a quote within a text that is not between quotes, or is not doubled")
+
+
+def _has_one_column(body: memoryview) -> bool:
+    head = StringIO(bytes(body[:HEADER_BYTES]).decode("utf-8-sig", "replace"), newline="")
+    return len(next(filter(None, reader(head)), [])) == 1
 
 
 def _text_column(array: Any) -> Column:
@@ -131,7 +154,8 @@ def _wrong(fields: Any, sound: Any) -> Any:
 def _number(field: str) -> float | str:
     if re.fullmatch(INTEGER, field):
         return int(field)
-    return float(field) if re.fullmatch(f"{NUMBER}|{INFINITE}", field, re.IGNORECASE) else field
+    # of ASCII: the letters of other alphabets that are alike in lower case are none of a number
+    return float(field) if re.fullmatch(f"{NUMBER}|{INFINITE}", field, re.IGNORECASE | re.ASCII) else field
 
 
 def _flag(field: str) -> bool | str:

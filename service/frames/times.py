@@ -32,12 +32,12 @@ def times_us(array: Any) -> tuple[Times, Mask | None]:
 
     if pa.types.is_date32(array.type):
         values, unit_us = pc.cast(pc.cast(array, pa.int32()), pa.int64()), DAY_US
-    elif pa.types.is_timestamp(array.type) and array.type.unit == "ns":
-        values, unit_us = pc.cast(pc.cast(array, pa.timestamp("us"), safe=False), pa.int64()), 1
     else:
         unit = "ms" if pa.types.is_date64(array.type) else array.type.unit
-        values, unit_us = pc.cast(array, pa.int64()), UNITS_US[unit]
+        values, unit_us = pc.cast(array, pa.int64()), UNITS_US.get(unit, 1)
     counts = pc.fill_null(values, 0).to_numpy(zero_copy_only=False)
+    if unit_us == 1 and array.type.unit == "ns":
+        counts = counts // 1_000  # down, before 1970 too, as ISO 8601 texts are cut; a cast goes towards it
     wrong = (counts < -(-FIRST_US // unit_us)) | (counts > LAST_US // unit_us)
     if not wrong.any():
         return counts * unit_us, None

@@ -36,6 +36,7 @@ from service.predict.rows import Rows, Scored
 from service.records.reader import excerpt
 
 FORMATS = (STREAM, FILE, PARQUET, CSV)
+LONGEST_NUMBER = 20  # digits of a header
 ROOMS = 2  # bodies of the greatest length that are in work at the same time
 Content = Callable[[Predictor, Scored], Any]
 
@@ -87,15 +88,20 @@ async def answer_batch(served: Served, request: Request, content: Content, defau
             bounds = Bounds(limits.batch_rows, limits.batch_bytes, deadline)
             rows = await served.threads.run(limits.in_threads, _read, kind, body, predictor, bounds)
             scored = await score_rows(served, version, rows, deadline)
-            return await served.threads.run(limits.in_threads, _response, form, predictor, scored, content)
+            return await served.threads.run(None, _response, form, predictor, scored, content)
     except REFUSED as error:
         return answer(*refusal(error, limits, "row", "scored"))
 
 
 def body_length(request: Request, limits: Limits) -> int:
     """Return the bytes of a body, as announced; the most that it may have where they are not."""
-    length = request.headers.get("content-length", "")
-    return int(length[:20]) if length.isdigit() else limits.batch_bytes
+    length = digits(request.headers.get("content-length", ""))
+    return limits.batch_bytes if length is None else length
+
+
+def digits(text: str) -> int | None:
+    """Return the number that the text of a header is; None: it is none, as `²` and `٣`, which Python calls digits."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= LONGEST_NUMBER else None
 
 
 def _kind_of(given: str) -> str:

@@ -49,9 +49,12 @@ class Threads:
     def __init__(self) -> None:
         self._limiter, self._calls = CapacityLimiter(THREADS), 0
 
-    async def run(self, most: int, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        """Return what the function returns; raises OverloadedError if as many as `most` calls run or wait."""
-        if self._calls >= most:
+    async def run(self, most: int | None, function: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
+        """Return what the function returns; raises OverloadedError if as many as `most` calls run or wait.
+
+        None: it is never refused, as what belongs to a request that has been scored.
+        """
+        if most is not None and self._calls >= most:
             raise OverloadedError(f"{self._calls} requests that take long are in work, and {most} may be")
         self._calls += 1
         try:

@@ -147,7 +147,9 @@ def _of_columns(content: Mapping[str, Any]) -> list[Any]:
     """Return the rows of columns, each a list of values or of lists of one value."""
     values = {name: column if isinstance(column, list) else [column] for name, column in content.items()}
     lengths = {len(column) for column in values.values()}
-    if len(lengths) != 1:
+    if not lengths:
+        raise BodyError(422, "inputs has no columns")
+    if len(lengths) > 1:
         raise BodyError(422, f"the columns of inputs have different lengths: {sorted(lengths)[:20]}")
     single = [[_alone(value) for value in column] for column in values.values()]
     return [dict(zip(values, row, strict=True)) for row in zip(*single, strict=True)]

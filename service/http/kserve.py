@@ -5,7 +5,7 @@ https://github.com/kserve/open-inference-protocol and Triton's extension_binary_
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from service.frames.answers import RowsError
-from service.http.batch import ROOMS, body_length
+from service.http.batch import ROOMS, body_length, digits
 from service.http.bodies import INLINE_BYTES, BodyError, decode, read_body
 from service.http.endpoint import Endpoint, answer, as_json, encode, refuse
 from service.http.limits import Limits
@@ -26,6 +26,7 @@ from service.http.served import Served
 from service.http.tensors import (
     MISSING,
     Tensor,
+    flag,
     flat,
     inputs,
     output_tensors,
@@ -163,12 +164,12 @@ async def _infer(served: Served, route: str, request: Request) -> Response:
         predictor = version.predictor
         with served.room.take(body_length(request, limits), ROOMS * limits.batch_bytes):
             inference, binary = await _read(served, request)
-            wanted = check_outputs([output.name for output in inference.outputs], predictor)
+            wanted = _wanted(inference, predictor)
             rows = rows_of(tensors_of(inference, binary), predictor.plan, limits.batch_rows)
             scored = await score_rows(served, version, rows, deadline)
             if len(rows) <= INLINE_RECORDS:
                 return _response(predictor, scored, inference, wanted)
-            return await served.threads.run(limits.in_threads, _response, predictor, scored, inference, wanted)
+            return await served.threads.run(None, _response, predictor, scored, inference, wanted)
     except REFUSED as error:
         message, status = in_words(error, limits)
         return refuse(status, message)
@@ -195,11 +196,8 @@ async def _read(served: Served, request: Request) -> tuple[Inference, memoryview
     limits, length = served.limits, request.headers.get(HEADER_LENGTH)
     most = limits.body_bytes if length is None else limits.batch_bytes
     body = memoryview(await read_body(request, limits, served.patience, most))
-    if length is None:
-        head = len(body)
-    elif length.isdigit() and int(length[:20]) <= min(len(body), limits.body_bytes):
-        head = int(length)
-    else:
+    head = len(body) if length is None else digits(length)
+    if head is None or head > min(len(body), limits.body_bytes):
         raise BodyError(400, f"{HEADER_LENGTH} is {excerpt(length)!r}, and the body has {len(body)} bytes")
     content = bytes(body[:head])
     quick = head <= INLINE_BYTES
@@ -213,10 +211,10 @@ async def _read(served: Served, request: Request) -> tuple[Inference, memoryview
 def tensors_of(inference: Inference, binary: memoryview) -> list[Tensor]:
     """Return the inputs of a request, with their values; raises BodyError where those are not there."""
     tensors, place = [], 0
-    of_request = bool(inference.parameters.get(MISSING, False))
+    of_request = flag(inference.parameters, MISSING, False)
     for tensor in inference.inputs:
         about = tensor.parameters
-        empty, size = (bool(about.get(MISSING, of_request)), about.get(SIZE)) if about else (of_request, None)
+        empty, size = (flag(about, MISSING, of_request), about.get(SIZE)) if about else (of_request, None)
         if (size is None) == (tensor.data is None):
             raise BodyError(400, f"the input {excerpt(tensor.name)!r} needs data or, as a parameter, {SIZE}")
         if tensor.data is not None:
@@ -235,16 +233,21 @@ def tensors_of(inference: Inference, binary: memoryview) -> list[Tensor]:
     return tensors
 
 
-def _response(predictor: Predictor, scored: Scored, inference: Inference, wanted: Sequence[str]) -> Response:
+def _wanted(inference: Inference, predictor: Predictor) -> dict[str, bool]:
+    """Return the outputs to answer with, and whether each as bytes; raises BodyError for what cannot be asked for."""
+    everything = flag(inference.parameters, "binary_data_output", False)
+    binary = {output.name: flag(output.parameters, "binary_data", everything) for output in inference.outputs}
+    return {name: binary.get(name, everything) for name in check_outputs(list(binary), predictor)}
+
+
+def _response(predictor: Predictor, scored: Scored, inference: Inference, wanted: Mapping[str, bool]) -> Response:
     name, version = name_of(predictor)
-    everything = bool(inference.parameters.get("binary_data_output", False))
-    by_output = {output.name: output.parameters.get("binary_data", everything) for output in inference.outputs}
     listed, contents = [], []
     for tensor in output_tensors(predictor, scored):
         if tensor.name not in wanted:
             continue
         described = {"name": tensor.name, "datatype": tensor.datatype, "shape": tensor.shape}
-        if by_output.get(tensor.name, everything):
+        if wanted[tensor.name]:
             contents.append(packed(tensor))
             listed.append({**described, "parameters": {SIZE: len(contents[-1])}})
         else:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -18,6 +19,8 @@ from service.predict.rows import Scored
 if TYPE_CHECKING:
     from prometheus_client import Metric
     from prometheus_client.samples import Sample
+
+logger = logging.getLogger("bentoml.sextant")
 
 ELSEWHERE = "elsewhere"  # the label of all paths that are no route
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -40,6 +43,7 @@ KINDS = {
     503: "not_ready",
 }
 SHARED_AFTER_S = 1.0  # that the other workers' figures may be old
+SHARED_AT_LEAST_AFTER_S = 15.0  # the same, where they are not asked anything
 
 
 class Collector(Protocol):
@@ -61,6 +65,7 @@ class Metrics:
 
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._folder, self._shared_soon = folder, False
+        self._timer: asyncio.TimerHandle | None = None
         self._registry = CollectorRegistry()
         self._seconds = Histogram(
             "sextant_request_seconds",
@@ -94,7 +99,7 @@ class Metrics:
         child.observe(seconds)
         if self._folder is not None and not self._shared_soon:
             self._shared_soon = True
-            asyncio.get_running_loop().call_later(SHARED_AFTER_S, self.share)
+            self._share_after(SHARED_AFTER_S)
 
     def scored(self, predictor: Predictor, prediction: Prediction, single: bool) -> None:
         """Count the records of a request, and what they were answered; a single one is no list."""
@@ -111,15 +116,29 @@ class Metrics:
         tally.warn(scored.warned.values())
         self.tallies.of(predictor).merge(tally)
 
-    def share(self) -> None:
-        """Write the figures of this process to where the other workers find them."""
+    def share(self) -> str:
+        """Write the figures of this process to where the other workers find them, and return them."""
         from prometheus_client import generate_latest
 
         assert self._folder is not None
         self._shared_soon = False
-        file = self._folder / f"{os.getpid()}.prom"
-        file.with_suffix(".new").write_bytes(generate_latest(self._registry))
-        file.with_suffix(".new").replace(file)
+        file, figures = self._folder / f"{os.getpid()}.prom", generate_latest(self._registry)
+        try:
+            file.with_suffix(".new").write_bytes(figures)
+            file.with_suffix(".new").replace(file)
+        except OSError as error:
+            logger.warning("the other workers do not hear of the figures of this one: %s", error)
+        return figures.decode()
+
+    def _share_after(self, pause_s: float) -> None:
+        """Share figures in some seconds, and again in longer and longer ones: logs and shadows work behind requests."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(pause_s, self._share_and_again, pause_s)
+
+    def _share_and_again(self, pause_s: float) -> None:
+        self.share()
+        self._share_after(min(2 * pause_s, SHARED_AT_LEAST_AFTER_S))
 
     def page(self, state: State) -> Response:
         """Return the figures, beside the `state` of this process."""
@@ -129,8 +148,7 @@ class Metrics:
         if self._folder is None:
             shown.register(self._registry)
         else:
-            self.share()
-            shown.register(Shared(self._folder))
+            shown.register(Shared(self._folder, {os.getpid(): self.share()}))
         shown.register(state)
         return Response(generate_latest(shown), headers={"content-type": CONTENT_TYPE_LATEST})
 
@@ -138,8 +156,8 @@ class Metrics:
 class Shared:
     """The sums of the figures that the workers of a service have written, those that have ended among them."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, known: Mapping[int, str] | None = None) -> None:
+        self._folder, self._known = folder, known or {}  # by process, those that need no reading
 
     def collect(self) -> Iterator[Metric]:
         """Yield the sums, as prometheus_client asks for them."""
@@ -147,8 +165,12 @@ class Shared:
 
         metrics: dict[str, Metric] = {}
         sums: dict[str, dict[Any, Sample]] = {}
-        for file in sorted(self._folder.glob("*.prom")):
-            for metric in text_string_to_metric_families(file.read_text()):
+        processes = {int(file.stem): file for file in self._folder.glob("*.prom")}
+        for process in sorted({*processes, *self._known}):
+            figures = self._known.get(process) or processes[process].read_text()
+            for metric in text_string_to_metric_families(figures):
+                if metric.type == "gauge" and not _is_alive(process):
+                    continue  # what waited in it is lost
                 metrics.setdefault(metric.name, metric)
                 known = sums.setdefault(metric.name, {})
                 for sample in metric.samples:
@@ -158,6 +180,16 @@ class Shared:
         for name, metric in metrics.items():
             metric.samples = list(sums[name].values())
             yield metric
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 class State:

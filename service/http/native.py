@@ -15,7 +15,7 @@ from service.http.bodies import Batch, read_json, to_batch, to_rows
 from service.http.endpoint import Endpoint, answer, as_json, document, refuse
 from service.http.explaining import EXPLAIN, is_to_explain, require_few
 from service.http.rollout import interleave
-from service.http.scoring import REFUSED, refusal, score
+from service.http.scoring import INLINE_RECORDS, REFUSED, refusal, score
 from service.http.served import Served
 from service.http.trace import current
 from service.http.version import HEADERS, Version, headers_of
@@ -93,8 +93,14 @@ async def answer_body(
         require_few(batch.records)
     if served.split is None:
         return answer(await _answer(served, version, batch, deadline, explain=explain))
-    parts = []
-    for one, indices in served.split.groups(version, batch.records):
+    parts, groups = [], served.split.groups(version, batch.records)
+    if len(groups) > 1:  # nothing is scored, and counted, of a list with a problem, and all problems are named
+        check = partial(version.predictor.check, batch.records)
+        if len(batch.records) <= INLINE_RECORDS:
+            check()
+        else:
+            await served.threads.run(served.limits.in_threads, check)
+    for one, indices in groups:
         part = Batch([batch.records[index] for index in indices], batch.single)
         try:
             parts.append((one, indices, await _answer(served, one, part, deadline, explain=explain)))

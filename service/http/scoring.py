@@ -82,6 +82,8 @@ async def score_rows(served: Served, version: Version, rows: Rows, deadline: flo
     scored = await served.threads.run(served.limits.in_threads, work)
     if served.figures is not None:
         served.figures.scored(predictor.name, perf_counter() - begun)
+    if served.shadow is not None and len(rows):
+        served.shadow.offer_rows(rows, scored, predictor)
     return scored
 
 

@@ -128,6 +128,7 @@ class Served:
         if self.predictions is not None and status < 400:
             for answered in trace.answered:
                 self.predictions.add(answered)
+        trace.answered.clear()  # the access log may hold the trace for longer
 
     def close(self) -> None:
         """Write what the logs have gathered; called once nobody is answered any more."""

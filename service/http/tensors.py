@@ -159,9 +159,19 @@ def _texts(name: str, content: memoryview, count: int, empty_is_missing: bool) -
             texts.append(data[place - length : place].decode())
     except (struct.error, UnicodeDecodeError):
         raise BodyError(400, f"the input {excerpt(name)!r} holds no UTF-8 behind its lengths") from None
-    if place != len(data) or len(texts) != count:
+    if place != len(data):
+        raise BodyError(400, f"the input {excerpt(name)!r} has a text that is longer than what is left of its bytes")
+    if len(texts) != count:
         raise BodyError(400, f"the input {excerpt(name)!r} holds {len(texts)} texts, and its shape has {count}")
     return without_empty(texts) if empty_is_missing else texts
+
+
+def flag(parameters: Mapping[str, Any], name: str, default: bool) -> bool:
+    """Return a parameter that is true or false; raises BodyError, 400, for one that is neither, such as a text."""
+    value = parameters.get(name, default)
+    if type(value) is not bool:
+        raise BodyError(400, f"the parameter {name} is {excerpt(value)!r}; it may be true or false")
+    return value
 
 
 def without_empty(values: list[Any]) -> list[Any]:

@@ -17,7 +17,7 @@ from service.plan.parts import ColumnFeature
 from service.plan.reading import read_plan
 from service.predict.answers import Score
 from service.predict.blame import blame
-from service.predict.columnar import Columnar, Unanswerable
+from service.predict.columnar import MOST_PROBLEMS, Columnar, Unanswerable
 from service.predict.explaining import Explained
 from service.predict.features import FeatureBuilder, Matrices
 from service.predict.model import MOST_CATEGORIES, Model, load_model
@@ -159,10 +159,15 @@ class Predictor:
             places = range(start, min(start + ROWS, len(rows)))
             records = rows.records(places)
             try:
+                if problems:  # what the others lack is named, too, and not scored
+                    self.check(records)
+                    continue
                 prediction = self.predict(records, deadline, state=state)
             except InvalidRecords as error:
                 problems += error.at(places).problems
-                break
+                if len(problems) >= MOST_PROBLEMS:
+                    break
+                continue
             scores += prediction.scores
             for place, warnings in zip(places, prediction.warnings, strict=True):
                 scored.warn(place, warnings)
@@ -178,6 +183,10 @@ class Predictor:
         """Return some rows, which are sound, as records, and the key of each; no keys where no row has any."""
         records = rows.records(places)
         return self._reader.read(records), _keys(self.plan.key, records) if self.plan.key else []
+
+    def check(self, records: Sequence[Any]) -> None:
+        """Raise InvalidRecords with the problems of all records that cannot be read."""
+        self._reader.read(records)
 
     def features(self, records: Sequence[Any]) -> Matrices:
         """Return the features of `records`; raises InvalidRecords with the problems of all of them."""

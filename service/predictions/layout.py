@@ -15,7 +15,7 @@ from service.plan.parts import CalendarFeature, ColumnFeature
 from service.predict.answers import decided, likeliest
 from service.predict.predictor import Predictor
 from service.predictions.settings import PredictionSettings
-from service.records.reader import EPOCH, MICROSECOND, Record, Value
+from service.records.reader import Record, Value
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -89,12 +89,13 @@ class Layout:
         import pyarrow as pa
 
         times, requests, ids, keys, records, scores, warnings, numbers, categories = zip(*rows, strict=True)
-        cutoffs = [EPOCH + r.cutoff_us * MICROSECOND if self._has_cutoff else None for r in records]
+        # as numbers: one may be before the first year that Python knows
+        cutoffs = [record.cutoff_us if self._has_cutoff else None for record in records]
         columns: dict[str, pa.Array] = {
             "id": pa.array(ids, pa.string()),
             "time": pa.array(times, pa.int64()).cast(pa.timestamp("us", "UTC")),
             "request": pa.array([name.decode() for name in requests], pa.string()),
-            "cutoff": pa.array(cutoffs, pa.timestamp("us")),
+            "cutoff": pa.array(cutoffs, pa.int64()).cast(pa.timestamp("us")),
             "model": pa.array([self.model] * len(rows), pa.string()),
             "coordinates": pa.array([self.coordinates] * len(rows), pa.string()),
         }

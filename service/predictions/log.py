@@ -11,7 +11,10 @@ from itertools import chain, repeat
 from secrets import token_hex
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakSet
 from zlib import crc32
+
+import msgspec
 
 from service.predict.features import Matrices
 from service.predict.observed import Part
@@ -42,7 +45,7 @@ CLOSED_AFTER_S = 10.0  # from when the last files, at the end of a service, are 
 REASONS = ("full", "failed", "ended")
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True, eq=False, weakref=True):
     """The answer to one request, and about how many bytes it takes while it waits."""
 
     layout: Layout
@@ -96,6 +99,7 @@ class PredictionLog:
         self._layouts: dict[tuple[str, str], Layout] = {}
         self._lock, self._ended = Lock(), Event()
         self._answered = deque[Answered]()
+        self._prepared = WeakSet[Answered]()  # parts of tables that are not answered yet, and may never be
         self._batches: dict[tuple[Layout, date], list[pa.RecordBatch]] = {}
         self._rows_gathered, self._since = 0, time.monotonic()
         self._files = deque[File]()
@@ -123,18 +127,24 @@ class PredictionLog:
     ) -> Answered:
         """Return the same entry of some of the rows of a request; where there is no room for them, one without rows."""
         layout = self.layout(predictor)
-        if self.bytes_waiting + layout.least_size(len(part.places)) > self.settings.most_bytes:
+        with self._lock:
+            taken = self.bytes_waiting + sum(prepared.size for prepared in self._prepared)
+        if taken + layout.least_size(len(part.places)) > self.settings.most_bytes:
             size = self.settings.most_bytes + 1
             return Answered(layout, 0, request, [], [], [], [None] * len(part.places), [], [], size)
         read, keys = predictor.read_rows(rows, part.places)
         scores, matrices = part.scores.tolist(), list(part.matrices)
         prediction = Prediction(scores, list(map(list, warnings)), keys, ids=list(ids), records=read, parts=matrices)
-        return self.prepare(predictor, prediction, request)
+        answered = self.prepare(predictor, prediction, request)
+        with self._lock:
+            self._prepared.add(answered)
+        return answered
 
     def add(self, answered: Answered) -> None:
         """Log what one request was answered; where there is no room, count it as lost."""
         count = len(answered.scores)
         with self._lock:
+            self._prepared.discard(answered)
             if self.bytes_waiting + answered.size > self.settings.most_bytes or self._ended.is_set():
                 self.lost["ended" if self._ended.is_set() else "full"] += count
                 return

@@ -13,7 +13,7 @@ from service.http.bodies import BodyError
 from service.http.kserve import check_name, check_outputs, metadata, name_of, server
 from service.http.scoring import INLINE_RECORDS, score_rows
 from service.http.served import Served
-from service.http.tensors import MISSING, TYPES, Tensor, output_tensors, packed, rows_of, unpacked, without_empty
+from service.http.tensors import MISSING, Tensor, flag, output_tensors, packed, rows_of, unpacked, without_empty
 from service.http.version import Version
 from service.predict.predictor import Predictor
 from service.predict.rows import Scored
@@ -33,6 +33,15 @@ CONTENTS = {
     "FP32": "fp32_contents",
     "FP64": "fp64_contents",
     "BYTES": "bytes_contents",
+}
+KINDS = {
+    "bool_contents": np.bool_,
+    "int_contents": np.int32,
+    "int64_contents": np.int64,
+    "uint_contents": np.uint32,
+    "uint64_contents": np.uint64,
+    "fp32_contents": np.float32,
+    "fp64_contents": np.float64,
 }
 
 
@@ -82,7 +91,7 @@ class Inference:
             rows = rows_of(tensors_of(request), predictor.plan, limits.batch_rows)
             scored = await score_rows(served, version, rows, deadline)
             answer = partial(self._response, predictor, scored, request.id, wanted, raw)
-            return answer() if len(rows) <= INLINE_RECORDS else await served.threads.run(limits.in_threads, answer)
+            return answer() if len(rows) <= INLINE_RECORDS else await served.threads.run(None, answer)
 
     def _version(self, name: str, wanted: str) -> Version:
         return check_name(self.served.require_version(), name, wanted)
@@ -110,13 +119,17 @@ def tensors_of(request: Any) -> list[Tensor]:
         raise BodyError(
             400, f"there are {len(request.inputs)} inputs and {len(raw)} raw_input_contents; send one for each"
         )
-    of_request = parameters_of(request.parameters)
+    of_request = flag(parameters_of(request.parameters), MISSING, False)
     tensors = []
     for place, tensor in enumerate(request.inputs):
-        empty = bool(parameters_of(tensor.parameters).get(MISSING, of_request.get(MISSING, False)))
+        empty = flag(parameters_of(tensor.parameters), MISSING, of_request)
         shape = list(tensor.shape)
         if any(length < 0 for length in shape):
             raise BodyError(400, f"the input {excerpt(tensor.name)!r} has the shape {shape[:8]}")
+        if raw and tensor.HasField("contents"):
+            raise BodyError(
+                400, f"the input {excerpt(tensor.name)!r} has contents, and raw_input_contents, too; send one of them"
+            )
         if raw:
             values: Any = unpacked(tensor.name, tensor.datatype, shape, memoryview(raw[place]), empty)
         else:
@@ -133,7 +146,7 @@ def _contents(tensor: Any, empty_is_missing: bool) -> Any:
         raise BodyError(400, f"the input {excerpt(tensor.name)!r} is {excerpt(tensor.datatype)}; allowed: {allowed}")
     values = getattr(tensor.contents, field)
     if tensor.datatype != "BYTES":
-        return np.array(values, np.dtype(TYPES[tensor.datatype]).newbyteorder("="))
+        return np.array(values, KINDS[field])  # a number beyond its datatype stays what it is, as in JSON
     try:
         texts: list[Any] = [value.decode() for value in values]
     except UnicodeDecodeError:

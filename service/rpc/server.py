@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
+from urllib.parse import unquote
 
 from starlette.exceptions import HTTPException
 
@@ -145,10 +146,20 @@ async def _answer(
         message, status = "the service failed on this request; its log says why", 500
     finally:
         served.work.count -= 1
-    served.note(f"{SERVICE}/{name}", status, perf_counter() - begun, trace)
+    route, seconds = f"{SERVICE}/{name}", perf_counter() - begun
+    served.note(route, status, seconds, trace)
+    if served.requests is not None:
+        size = 0 if response is None else response.ByteSize()
+        served.requests.add({"method": "POST", "client": _client(context.peer())}, route, status, size, seconds, trace)
     if response is None:
         await context.abort(_code(status), message[:SHOWN])
     return response
+
+
+def _client(peer: str) -> tuple[str] | None:
+    """Return a client as ASGI has it, by its address, of gRPC's `ipv4:127.0.0.1:1024` or `ipv6:%5B::1%5D:1024`."""
+    kind, _, address = unquote(peer).partition(":")
+    return (address.rpartition(":")[0].strip("[]"),) if kind in ("ipv4", "ipv6") else None
 
 
 def _bytes(value: str | bytes) -> bytes:

@@ -127,7 +127,6 @@ ELSEWHERE = {
     "service/predict/observed": "service/http/test_batch.py",
     "service/http/figures": "service/http/test_shadow.py",
     "service/http/bentos": "service/http/test_follower.py",
-    "service/http/version": "service/http/test_served.py",
     "service/tables/sent": "service/history/test_events.py",
     "service/predict/explaining": "service/http/test_explaining.py",
     "service/predict/metadata": "service/predict/test_model.py",

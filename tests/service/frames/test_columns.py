@@ -38,6 +38,7 @@ NOON = dt.datetime(2024, 1, 1, 12, 0, 0, 1)
         ("at", pa.array([NOON, None]), ["2024-01-01T12:00:00.000001", None]),
         ("at", pa.array([NOON.date(), None]), ["2024-01-01T00:00:00.000000", None]),
         ("at", pa.array([NOON, None], pa.timestamp("ns")), ["2024-01-01T12:00:00.000001", None]),
+        ("at", pa.array([-1, -1001], pa.timestamp("ns")), ["1969-12-31T23:59:59.999999", "1969-12-31T23:59:59.999998"]),
         ("at", pa.array(["2024-01-01", None]), ["2024-01-01", None]),
     ],
 )
@@ -57,6 +58,9 @@ def test_a_column_of_any_fitting_type_is_as_json_has_it(name: str, array: pa.Arr
         ("f", pa.array(["true"])),
         ("at", pa.array([1])),
         ("at", pa.array([NOON], pa.timestamp("us", "UTC"))),
+        ("t", pa.DictionaryArray.from_arrays([0], pa.array([["a"]]))),
+        ("t", pa.UnionArray.from_dense(pa.array([0], pa.int8()), pa.array([0], pa.int32()), [pa.array(["a"])])),
+        ("n", pa.RunEndEncodedArray.from_arrays([1], [1.5])),
     ],
 )
 def test_a_column_of_another_type_is_named_with_it(name: str, array: pa.Array) -> None:

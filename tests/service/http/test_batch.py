@@ -100,6 +100,54 @@ def test_rows_are_answered_as_records_in_every_format(
         assert {name: table.schema.metadata[name] for name in about} == about
 
 
+SHARED = pa.array([0, 1, None, 2], pa.int8())
+NS = pa.timestamp("ns")
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "values"),
+    [
+        ("carrier", pa.DictionaryArray.from_arrays(SHARED, ["UA", None, "DL"]), ["UA", None, None, "DL"]),
+        ("carrier", pa.array(["UA", None, "ÖBB" * 9, ""], pa.string_view()), ["UA", None, "ÖBB" * 9, ""]),
+        (
+            "carrier",
+            pa.DictionaryArray.from_arrays(SHARED, pa.array(["UA", None, "DL"], pa.string_view())),
+            ["UA", None, None, "DL"],
+        ),
+        (
+            "carrier",
+            pa.DictionaryArray.from_arrays(SHARED, ["UA", "DL", *map(str, range(126))]),
+            ["UA", "DL", None, "0"],
+        ),
+        ("carrier", pa.DictionaryArray.from_arrays(SHARED, pa.nulls(3)), [None, None, None, None]),
+        ("due", pa.DictionaryArray.from_arrays(SHARED, ["2014-01-05", None, "2014-01-06"]), None),
+        ("due", pa.DictionaryArray.from_arrays(SHARED, pa.array([1_388_880_000_000_000_000, None, -1], NS)), None),
+        ("sent_at", pa.DictionaryArray.from_arrays(SHARED, ["2014-01-05", None, "2014-01-06"]), None),
+        ("sent_at", pa.array([-1, 0, -86_400_000_000_001, 5], NS), None),
+        ("pieces", pa.DictionaryArray.from_arrays(SHARED, [3, None, 900]), [3, None, None, 900]),
+        ("fragile", pa.DictionaryArray.from_arrays(SHARED, [True, None, False]), [True, None, None, False]),
+    ],
+)
+@pytest.mark.parametrize("times", [1, 30])
+def test_columns_that_hold_the_same_are_answered_alike(
+    sender: TestClient, parcel: dict[str, Any], name: str, column: pa.Array, values: list[Any] | None, times: int
+) -> None:
+    if values is None:
+        values = [None if value is None else str(value).replace(" ", "T")[:26] for value in column.to_numpy(False)]
+        values = [None if value == "NaT" else value for value in values]
+    records = [{**parcel, name: value} for value in values] * times
+    table = table_of([parcel] * len(column)).drop_columns([name]).append_column(name, column)
+
+    response = send(sender, STREAM, write_table(STREAM, pa.concat_tables([table] * times)), "application/json")
+
+    expected = sender.post("/predict", json={"records": records})
+    assert response.status_code == expected.status_code
+    if response.status_code == 200:
+        assert unnamed(response.json()) == unnamed(expected.json())
+    else:
+        assert response.json()["problems"] == expected.json()["problems"]
+
+
 @pytest.mark.parametrize("given", FORMATS)
 def test_the_format_of_the_answer_is_that_of_the_table_unless_json_is_accepted(
     sender: TestClient, records: list[dict[str, Any]], given: str

@@ -202,6 +202,15 @@ def test_threads_are_given_back_where_a_function_fails(served: Served) -> None:
     asyncio.run(run())
 
 
+def test_what_has_been_scored_is_never_refused(served: Served) -> None:
+    async def run() -> None:
+        assert await served.threads.run(None, lambda: 7) == 7
+        with pytest.raises(OverloadedError):
+            await served.threads.run(0, lambda: 7)
+
+    asyncio.run(run())
+
+
 def test_few_threads_work_at_the_same_time(served: Served) -> None:
     working, most = set[Thread](), list[int]()
     may = Event()

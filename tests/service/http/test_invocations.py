@@ -100,7 +100,7 @@ def test_csv_is_answered_with_predictions_or_as_accepted(asker: TestClient, reco
         ({"instances": [[1]]}, 422, "row 0 of instances is no list of 6 values"),
         ({"instances": [7]}, 422, "1 problem in 1 record; no record was scored"),
         ({"inputs": {"weight": [1], "pieces": [1, 2]}}, 422, "the columns of inputs have different lengths: [1, 2]"),
-        ({"inputs": {}}, 422, "the columns of inputs have different lengths: []"),
+        ({"inputs": {}}, 422, "inputs has no columns"),
         ({"inputs": 7}, 422, "inputs is no list of rows"),
         ({"dataframe_split": [1]}, 422, 'dataframe_split is not {"columns": [...]'),
         ({"dataframe_split": {"data": [[1]]}}, 422, "the columns of dataframe_split are no list of names"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import struct
 from typing import Any
@@ -36,6 +37,21 @@ def inputs_of(records: list[dict[str, Any]], shape: list[int] | None = None) -> 
     ]
 
 
+def ask(application: Any, path: str, headers: list[tuple[bytes, bytes]], body: bytes) -> dict[str, Any]:
+    """Send bytes of headers that no client would."""
+    scope = {"type": "http", "path": path, "method": "POST", "headers": headers, "query_string": b""}
+    answered = dict[str, Any]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": body}
+
+    async def send(message: Any) -> None:
+        answered.update(message)
+
+    asyncio.run(application(scope, receive, send))
+    return answered
+
+
 def outputs_of(response: Any) -> dict[str, Any]:
     assert response.status_code == 200, response.text
     return {output["name"]: output["data"] for output in response.json()["outputs"]}
@@ -59,6 +75,33 @@ def test_tensors_are_answered_as_records(asker: TestClient, parcel: dict[str, An
     assert list(map(json.loads, outputs["warnings"])) == expected["warnings"]
     about = {name: response.json()[name] for name in ("id", "model_name", "model_version")}
     assert about == {"id": "7", "model_name": "parcels", "model_version": "3"}
+
+
+@pytest.mark.parametrize("length", [b"\xb2", b"\xd9\xa3", b"+5", b"-1", b"9" * 400, b""])
+def test_a_length_that_is_no_number_is_refused(asker: TestClient, parcel: dict[str, Any], length: bytes) -> None:
+    body = json.dumps({"inputs": inputs_of([parcel])}).encode()
+    headers = [(b"content-type", b"application/json"), (b"inference-header-content-length", length)]
+
+    response = ask(asker.app, INFER, headers, body)
+
+    assert response["status"] == 400
+    assert b"and the body has" in response["body"]
+
+
+@pytest.mark.parametrize("place", ["request", "input", "output", "all outputs"])
+def test_a_parameter_that_is_neither_true_nor_false_is_refused(
+    asker: TestClient, parcel: dict[str, Any], place: str
+) -> None:
+    request: dict[str, Any] = {"inputs": inputs_of([parcel]), "outputs": [{"name": "score"}]}
+    named = {"request": "empty_is_missing", "input": "empty_is_missing", "output": "binary_data"}
+    name = named.get(place, "binary_data_output")
+    holder = {"input": request["inputs"][0], "output": request["outputs"][0]}.get(place, request)
+    holder["parameters"] = {name: "false"}
+
+    response = asker.post(INFER, json=request)
+
+    assert response.status_code == 400
+    assert response.json()["error"] == f"the parameter {name} is 'false'; it may be true or false"
 
 
 def test_shapes_may_be_columns_and_outputs_chosen(asker: TestClient, parcel: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -113,18 +114,58 @@ def test_the_workers_of_a_service_show_the_sums_of_all(
 def test_figures_are_shared_soon_after_a_request(served: Served, tmp_path: Path) -> None:
     served.metrics_folder = tmp_path
     later: list[Any] = []
+    file = tmp_path / f"{os.getpid()}.prom"
 
     async def ask() -> None:
-        asyncio.get_running_loop().call_later = lambda *call: later.append(call)  # type: ignore[assignment, method-assign]
+        loop = asyncio.get_running_loop()
+
+        def call_later(*call: Any) -> asyncio.TimerHandle:
+            later.append(call)
+            return asyncio.TimerHandle(0.0, print, (), loop)
+
+        loop.call_later = call_later  # type: ignore[assignment, method-assign]
         for _ in range(3):
             served.metrics.answered("/predict", 200, 0.01)
+        ((_, share, pause),) = later
+        share(pause)
+        assert 'status="200"' in file.read_text()
+        while len(later) < 7:
+            file.unlink()
+            later[-1][1](later[-1][2])  # logs and shadows work on when nobody asks
+            assert file.exists()
 
     asyncio.run(ask())
 
-    ((seconds, share),) = later
-    share()
-    assert seconds == 1.0
-    assert 'status="200"' in (tmp_path / f"{os.getpid()}.prom").read_text()
+    assert [seconds for seconds, *_ in later] == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0, 15.0]
+
+
+def test_what_waits_in_a_worker_that_was_killed_is_not_shown_as_waiting(served: Served, tmp_path: Path) -> None:
+    served.metrics_folder = tmp_path
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    (tmp_path / f"{ended.pid}.prom").write_text(
+        "# TYPE sextant_predictions_waiting gauge\nsextant_predictions_waiting 7.0\n"
+        "# TYPE sextant_predictions_logged_total counter\nsextant_predictions_logged_total 5.0\n"
+    )
+    (tmp_path / f"{os.getppid()}.prom").write_text(
+        "# TYPE sextant_predictions_waiting gauge\nsextant_predictions_waiting 2.0\n"
+    )
+
+    found = figures(TestClient(Application(served)))
+
+    assert (found["sextant_predictions_waiting"], found["sextant_predictions_logged_total"]) == (2, 5)
+
+
+def test_figures_are_shown_where_they_cannot_be_written(
+    served: Served, record: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    served.metrics_folder = tmp_path
+    (tmp_path / f"{os.getpid()}.new").mkdir()
+    client = TestClient(Application(served))
+    client.post("/predict", json=record)
+
+    assert requests(client) == {'{route="/predict",status="200"}': 1}
+    assert "the other workers do not hear of the figures of this one" in caplog.text
 
 
 def test_an_answer_that_failed_is_counted_too(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:

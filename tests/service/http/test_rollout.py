@@ -189,6 +189,27 @@ def test_a_problem_is_named_at_its_place_in_the_list(
         assert [problem["record"] for problem in response.json()["problems"]] == [place]
 
 
+def test_nothing_is_counted_of_a_list_with_a_problem_and_all_problems_are_named(
+    bentos: StoredBentos, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served = start(bentos, monkeypatch, SPLIT="2-b:0.5")
+    client, sent = TestClient(Application(served)), records(record, 40)
+    assert set(models(served, sent)) == {"flight_delays:1", "flight_delays:2"}
+    before = client.get("/metrics").text
+
+    response = client.post(
+        "/predict", json={"records": [{**sent[place], "carrier": place % 2 or "UA"} for place in range(40)]}
+    )
+
+    assert response.status_code == 422
+    assert [problem["record"] for problem in response.json()["problems"]] == list(range(1, 40, 2))
+    counted = [
+        [line for line in text.splitlines() if "sextant_records_total{" in line]
+        for text in (before, client.get("/metrics").text)
+    ]
+    assert counted[0] == counted[1] != []
+
+
 def test_the_document_tells_that_a_list_may_be_answered_by_both(
     bentos: StoredBentos, monkeypatch: pytest.MonkeyPatch
 ) -> None:

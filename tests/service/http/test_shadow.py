@@ -3,9 +3,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from starlette.testclient import TestClient
 
+from service.frames.formats import STREAM, write_table
 from service.http import shadow as module
 from service.http.app import Application
 from service.http.figures import MOST_MODELS, Figures
@@ -121,6 +123,34 @@ def test_what_waits_for_a_shadow_has_a_bound(
     work(shadowed)
 
     assert outcomes(shadowed) == {"dropped": 2, "score": 9}
+
+
+def test_the_rows_of_tables_are_compared_as_records_are_and_few_tables_wait(
+    shadowed: Served, record: dict[str, Any], bentos: StoredBentos
+) -> None:
+    client = TestClient(Application(shadowed))
+    table = write_table(STREAM, pa.Table.from_pylist([record] * 150))
+
+    for _ in range(3):
+        assert client.post("/predict_batch", content=table, headers={"content-type": STREAM}).status_code == 200
+    assert outcomes(shadowed) == {"dropped": 150}
+    work(shadowed)
+
+    assert outcomes(shadowed) == {"score": 300, "dropped": 150}
+
+
+def test_the_texts_that_wait_for_a_shadow_have_a_bound(
+    shadowed: Served, record: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "MOST_CHARACTERS", 2_000)
+    client = TestClient(Application(shadowed))
+
+    for _ in range(3):
+        assert client.post("/predict", json={**record, "tailnum": "N" * 900}).status_code == 200
+    assert outcomes(shadowed) == {"dropped": 1}
+    work(shadowed)
+
+    assert sum(outcomes(shadowed).values()) == 3
 
 
 def test_a_shadow_of_the_settings_works_behind_the_requests(

@@ -199,3 +199,7 @@ def test_features_of_a_history_are_those_of_records(served: Served, record: dict
     with pytest.raises(InvalidRecords) as raised:
         predictor.predict_rows(ListRows(records, predictor))
     assert [(problem.record, problem.field) for problem in raised.value.problems] == [(40, "distance")]
+    spoilt = [records[40], *records[:2]] + [records[0]] * ROWS + [records[40]]
+    with pytest.raises(InvalidRecords) as raised:
+        predictor.predict_rows(ListRows(spoilt, predictor))
+    assert [problem.record for problem in raised.value.problems] == [0, len(spoilt) - 1]

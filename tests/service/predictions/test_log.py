@@ -5,22 +5,26 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from msgspec.structs import replace
 from starlette.testclient import TestClient
 
+from service.frames.formats import STREAM, write_table
 from service.http.app import Application
 from service.http.served import Served
+from service.http.trace import Trace
 from service.predict.identity import prediction_ids
-from service.predict.predictor import Prediction, Predictor
+from service.predict.predictor import Prediction, Predictor, load_predictor
+from service.predict.rows import ROWS
 from service.predictions import log as module
 from service.predictions.layout import Layout
 from service.predictions.log import PredictionLog, open_predictions
@@ -113,6 +117,62 @@ def test_what_is_scored_and_not_answered_is_not_logged(
     served.close()
 
     assert figures(served.predictions)["logged_total"] == 2
+
+
+def test_a_table_prepares_no_more_than_there_is_room_for(parcels: Served, parcel: dict[str, Any], place: Path) -> None:
+    least = Layout(parcels.require_predictor(), PredictionSettings(str(place))).least_size(1)
+    settings = PredictionSettings(str(place), most_bytes=int(2.5 * least * ROWS))
+    log = parcels.predictions = PredictionLog(settings)
+    table = pa.table({name: [value] * (4 * ROWS) for name, value in parcel.items()})
+    prepared = list[int]()
+    prepare = log.prepare
+    log.prepare = lambda *arguments: prepared.append(1) or prepare(*arguments)  # type: ignore[method-assign,func-returns-value]
+    headers = {"content-type": STREAM}
+
+    answered = TestClient(Application(parcels)).post(
+        "/predict_batch", content=write_table(STREAM, table), headers=headers
+    )
+    parcels.close()
+
+    assert answered.status_code == 200
+    assert len(prepared) < 3
+    counted = figures(log)
+    assert counted["lost_total_full"] == 4 * ROWS - counted["logged_total"] >= 2 * ROWS
+    assert counted["waiting"] == counted["waiting_bytes"] == 0
+
+
+def test_what_waits_for_the_access_log_keeps_no_predictions(
+    served: Served, record: dict[str, Any], place: Path
+) -> None:
+    served.predictions = PredictionLog(PredictionSettings(str(place)))
+    trace = Trace(
+        b"",
+        answered=[
+            served.predictions.prepare(served.require_predictor(), named(served.require_predictor(), [record]), b"")
+        ],
+    )
+
+    served.note("/predict", 200, 0.1, trace)
+    served.close()
+
+    assert trace.answered == []
+    assert figures(served.predictions)["logged_total"] == 1
+
+
+def test_a_cutoff_before_the_first_year_is_logged(
+    write_parcels: Callable[[], Path], parcel: dict[str, Any], place: Path
+) -> None:
+    folder = write_parcels()
+    plan = json.loads((folder / "plan.json").read_text())
+    plan["cutoff"]["before_s"] = 7200
+    (folder / "plan.json").write_text(json.dumps(plan))
+    predictor = load_predictor(folder)
+    log = PredictionLog(PredictionSettings(str(place)))
+
+    log.add(log.prepare(predictor, named(predictor, [{**parcel, "sent_at": "0001-01-01T00:00:00"}]), b""))
+    log.close()
+
+    assert figures(log)["logged_total"] == 1
 
 
 def test_without_the_setting_nothing_is_logged(served: Served) -> None:

@@ -19,9 +19,13 @@ from starlette.testclient import TestClient
 from resources.bentos import free_port
 from service.http.access import read_access
 from service.http.app import Application
+from service.http.bodies import BodyError
 from service.http.limits import Limits, SettingError
+from service.http.request_log import RequestLog
 from service.http.served import Served
 from service.rpc import server
+from service.rpc.inference import CONTENTS, Inference
+from service.rpc.messages import message_classes
 from service.rpc.server import Server, read_address, serve_beside
 from tests.service.http.test_drain import serving
 
@@ -111,6 +115,43 @@ def test_tritons_client_is_answered_as_predict_answers(
     assert (response.id, response.model_name, response.model_version) == ("7", "parcels", "3")
 
 
+def request_of(records: list[dict[str, Any]]) -> Any:
+    """Return a request with typed contents."""
+    request = message_classes()["ModelInferRequest"](model_name="parcels")
+    for name, kind in TYPES.items():
+        tensor = request.inputs.add(name=name, datatype=kind, shape=[len(records)])
+        values = [record[name] for record in records]
+        sent = [str(value).encode() for value in values] if kind == "BYTES" else values
+        getattr(tensor.contents, CONTENTS[kind]).extend(sent)
+    return request
+
+
+@pytest.mark.parametrize(("datatype", "number"), [("INT8", 300), ("INT16", -40_000), ("UINT8", 300), ("UINT16", 2**31)])
+def test_a_number_beyond_its_type_is_answered_as_in_json(
+    parcels: Served, loop: Loop, parcel: dict[str, Any], datatype: str, number: int
+) -> None:
+    request = request_of([parcel])
+    tensor = next(tensor for tensor in request.inputs if tensor.name == "pieces")
+    tensor.datatype = datatype
+    tensor.ClearField("contents")
+    getattr(tensor.contents, CONTENTS[datatype]).append(number)
+
+    response = loop.run(Inference(parcels).ModelInfer(request))
+
+    answer = expected(parcels, [{**parcel, "pieces": number}])
+    assert [list(output.contents.fp64_contents) for output in response.outputs if output.name == "score"] == [
+        answer["scores"]
+    ]
+
+
+def test_contents_and_bytes_of_the_same_input_are_refused(parcels: Served, loop: Loop, parcel: dict[str, Any]) -> None:
+    request = request_of([parcel])
+    request.raw_input_contents.extend([b""] * len(TYPES))
+
+    with pytest.raises(BodyError, match="'sent_at' has contents, and raw_input_contents, too; send one of them"):
+        loop.run(Inference(parcels).ModelInfer(request))
+
+
 def test_the_server_and_the_model_are_described(client: Any) -> None:
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -168,6 +209,36 @@ def test_what_cannot_be_answered_is_said(client: Any, parcels: Served, parcel: d
     parcels.version, parcels.not_ready = None, "the model is being loaded"
     assert "UNAVAILABLE the model is being loaded" in refused()
     assert not client.is_server_ready()
+
+
+def test_the_access_log_has_a_line_for_each_request(
+    client: Any, parcels: Served, records: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    from tritonclient.utils import InferenceServerException
+
+    log = parcels.requests = RequestLog(tmp_path / "access.jsonl")
+
+    client.infer("parcels", inputs_of(records), headers={"x-request-id": "one"}, parameters={"empty_is_missing": True})
+    with pytest.raises(InferenceServerException):
+        client.infer("others", inputs_of(records))
+    log.close()
+
+    lines = [json.loads(line) for line in (tmp_path / "access.jsonl").read_text().splitlines()]
+    infer = "inference.GRPCInferenceService/ModelInfer"
+    assert [(line["route"], line["status"], line["records"]) for line in lines] == [
+        (infer, 200, COUNT),
+        (infer, 404, 0),
+    ]
+    assert (lines[0]["client"], lines[0]["request_id"], lines[0]["method"]) == ("127.0.0.1", "one", "POST")
+    assert lines[0]["bytes"] > 8 * COUNT
+
+
+@pytest.mark.parametrize(
+    ("peer", "address"),
+    [("ipv4:10.0.0.7:51234", "10.0.0.7"), ("ipv6:%5B::1%5D:51234", "::1"), ("unix:/tmp/socket", None)],
+)
+def test_clients_are_named_by_their_addresses(peer: str, address: str | None) -> None:
+    assert server._client(peer) == (None if address is None else (address,))
 
 
 def test_requests_are_counted_by_method(client: Any, parcels: Served, parcel: dict[str, Any]) -> None:
