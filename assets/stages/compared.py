@@ -83,11 +83,13 @@ def compare_with_champion(
     fields: dict[str, Any] = {"champion_version": str(registered.version), "champion_hash": champion.hash}
     if (champion.answers, champion.decided) == (model.answers, model.decided):
         return Comparison({**fields, "same_answers": True})  # the candidate is the champion: nothing to compare
-    if champion.task != model.task:
+    places = model.task.places_in(champion.task)
+    if places is None:
         reason = f"it answers {champion.task}, the candidate {model.task}"
         return Comparison({**fields, "incomparable": reason})
     try:
         scores = champion.scores(champion.features(tables, test))
+        scores = scores[:, places] if model.task.targets else scores
         fair = unseen(step.case.name, champion.spec, tables, test)
     except (ArrowInvalid, KeyError, ValueError) as error:
         reason = f"its features cannot be computed from today's tables: {error}"

@@ -11,7 +11,7 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from ml.base.text import markdown_table
 from ml.search.ensemble import Selection, blend
-from ml.search.targets import together
+from ml.search.targets import concerning, together
 from ml.search.tuning import TunedModel
 from ml.tasks.counting import counting, counting_columns
 from ml.tasks.labels import label
@@ -45,8 +45,12 @@ def ensemble(case: Case) -> dg.AssetsDefinition:
             return tuned
 
         if task.targets:
-            members = {target: {name: model.of(target) for name, model in models.items()} for target in task.targets}
-            tuned = together({target: blended(members[target], target_column(target)) for target in task.targets})
+            of_targets = {}
+            for target in task.targets:
+                members = {name: model.of(target) for name, model in models.items()}
+                with concerning(target):
+                    of_targets[target] = blended(members, target_column(target))
+            tuned = together(of_targets)
         else:
             tuned = blended(models, TARGET)
         step.run.params(tuned.params)

@@ -21,7 +21,7 @@ from ml.models.catalogue import family, require_packages
 from ml.models.family import Training, require_device, require_task
 from ml.search.selected_features import SelectedFeatures
 from ml.search.space import Space
-from ml.search.targets import together
+from ml.search.targets import concerning, together
 from ml.search.tuning import TunedModel, able_to_be_monotone, able_to_learn, able_to_settle, able_to_weigh
 from ml.tasks.counting import RowGroups, counting_columns, group_numbers
 from ml.tasks.encoding import Encoder
@@ -88,7 +88,10 @@ def model(case: Case, name: str, declared: Family) -> dg.AssetsDefinition:
         with step.device() as device:
             if not spec.examples.targets:
                 return alone(rows)
-            of_targets = {target: alone(with_alone(rows, target), target) for target in spec.examples.targets}
+            of_targets = {}
+            for target in spec.examples.targets:
+                with concerning(target):
+                    of_targets[target] = alone(with_alone(rows, target), target)
         tuned = together(of_targets)
         step.metrics({tuned.metric: tuned.score}, prefix="validation ")
         return tuned

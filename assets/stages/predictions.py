@@ -1,7 +1,8 @@
 """Batch predictions by the production model."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import dagster as dg
 import numpy as np
@@ -14,6 +15,7 @@ from assets.framework.case import Case
 from assets.framework.step import Step
 from assets.stages.inputs import raw_inputs, raw_tables, rows_to_score
 from assets.stages.values import ProductionModel
+from ml.base.keys import named_apart
 from ml.exported.model import ExportedModel
 from ml.tasks.task import Task
 from ml.tasks.weighted import most_likely
@@ -40,6 +42,14 @@ def answer_columns(
     return {"class": names[most_likely(scores)], "score": scores.max(axis=1), **of_each}
 
 
+def answered(
+    rows: pd.DataFrame, keys: Sequence[str], answers: Mapping[str, np.ndarray], about: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return rows with the answers to them; a key with the name of another column is called `key_score` or the like."""
+    columns = {**answers, **about}
+    return rows.rename(columns=named_apart(keys, {"cutoff", *columns})).assign(**columns)
+
+
 def predictions(case: Case) -> dg.AssetsDefinition:
     """Return the asset `predictions`."""
     ins = {"production_model": "production_model", **raw_inputs(case)}
@@ -53,12 +63,12 @@ def predictions(case: Case) -> dg.AssetsDefinition:
         if model.served.examples.query is None:
             step.show(rows_left_out=sources[model.served.examples.table].num_rows - len(rows))
         scores = model.scores(model.features(sources, rows))
-        return rows.assign(
-            **answer_columns(model.task, scores, *model.decided),
-            model_version=production_model.version,
-            model_coordinates=production_model.coordinates,
-            coordinates=step.coordinates.id,
-            scored_at=pd.Timestamp(datetime.now(UTC)).tz_localize(None).floor("us"),
-        )
+        about = {
+            "model_version": production_model.version,
+            "model_coordinates": production_model.coordinates,
+            "coordinates": step.coordinates.id,
+            "scored_at": pd.Timestamp(datetime.now(UTC)).tz_localize(None).floor("us"),
+        }
+        return answered(rows, model.served.keys, answer_columns(model.task, scores, *model.decided), about)
 
     return predictions

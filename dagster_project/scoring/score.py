@@ -11,6 +11,7 @@ import pyarrow as pa
 from dagster_project.scoring.files import told_by_folders
 from dagster_project.scoring.inputs import InputError, Part, Tell, Wanted, parts
 from dagster_project.scoring.output import writing
+from ml.base.keys import named_apart
 from ml.declaration.sources.options import FileOptions
 from ml.provenance.stamp import KEY
 from service.frames.answers import ROWS, RowsError, answer, answer_schema
@@ -151,13 +152,8 @@ def _names(predictor: Predictor, part: Part, scored: Scored) -> dict[str, pa.Arr
     scored.without_key += max((values.null_count for values in part.keys.values()), default=0)
     answered = answer_schema(predictor.plan.task, predictor.thresholds, predictor.model.interval)
     taken = {*answered.names, REFUSED, "model", "coordinates"}
-    columns = dict[str, pa.Array]()
-    for name, values in part.keys.items():
-        while name in taken:
-            name = f"key_{name}"
-        taken.add(name)
-        columns[name] = values
-    return columns
+    names = named_apart(list(part.keys), taken)
+    return {names[key]: values for key, values in part.keys.items()}
 
 
 def _answers(predictor: Predictor, part: Part, start: int, lenient: bool) -> tuple[pa.Table, list[str | None]]:

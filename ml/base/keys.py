@@ -1,6 +1,6 @@
 """Keys of two tables that are to find each other, whatever types of numbers or texts they came as."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -34,6 +34,18 @@ def joined(columns: Sequence[pa.ChunkedArray]) -> pa.ChunkedArray:
     for mark, escaped in (("\\", "\\\\"), ("|", "\\|")):
         texts = [pc.replace_substring(text, mark, escaped) for text in texts]
     return pc.binary_join_element_wise(*texts, pa.scalar("|", pa.large_string()))
+
+
+def named_apart(keys: Sequence[str], taken: Collection[str]) -> dict[str, str]:
+    """Return the names of key columns beside columns that are `taken`, by their own: `key_score` where there is one."""
+    names, used = dict[str, str](), set(taken)
+    for key in keys:
+        name = key
+        while name in used:
+            name = f"key_{name}"
+        used.add(name)
+        names[key] = name
+    return names
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:

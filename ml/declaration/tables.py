@@ -14,13 +14,15 @@ from ml.declaration.audit import TableAudit
 from ml.declaration.part import Duration, Part, duration, is_duration
 from ml.declaration.sources.catalogue import Source
 from ml.declaration.splits.catalogue import Split
-from ml.tasks.row_weights import BALANCED
+from ml.tasks.counting import GROUP
+from ml.tasks.row_weights import BALANCED, WEIGHT
 from ml.tasks.targets import NAME, TARGET, target_column
 from ml.tasks.transforms import number_of
 
 LogicalType = Literal["category", "number", "boolean", "time", "text"]
 ROW_NUMBER = "row_number"
 SILENCE = ("heard_within", "not_ready_after", "timezone")  # what is said of a service's history, and decides no feature
+OF_EXAMPLES = ("cutoff", TARGET, "split", WEIGHT, GROUP)  # columns that examples have beside their keys, in lower case
 _CUTOFF = re.compile(r'^\s*(\w+|"(?:[^"]|"")+")\s*(?:-\s*([1-9]\d*[smhd])\s*)?$')
 
 
@@ -213,8 +215,8 @@ def _check_names(names: list[str]) -> None:
         raise ValueError(f"{names} are not several targets: write one as a text, such as target: churned")
     if wrong := [name for name in names if not re.fullmatch(NAME, name)]:
         raise ValueError(
-            f"{wrong} are no names of targets, of letters a to z, digits and _: write behind a name what it is, "
-            "such as {late: days > 30}"
+            f"{wrong} are no names of targets, of up to 100 letters a to z, digits and _: write behind a name what it "
+            "is, such as {late: days > 30}"
         )
     lower = [name.lower() for name in names]
     if twice := sorted({name for name in names if lower.count(name.lower()) > 1}):
@@ -269,6 +271,15 @@ class Examples(Part):
         if condition is not None:
             row_sql(condition)
         return condition
+
+    @field_validator("target", mode="before")
+    @classmethod
+    def _check_texts(cls, target: object) -> object:
+        """Refuse names and expressions that are no texts, such as `no`, which YAML reads as false."""
+        several = [*target, *target.values()] if isinstance(target, dict) else target
+        if isinstance(several, list) and (wrong := [value for value in several if not isinstance(value, str)]):
+            raise ValueError(f'{wrong} are no texts, as names and expressions are; write them in quotes: "no"')
+        return target
 
     @field_validator("target")
     @classmethod

@@ -19,7 +19,7 @@ from ml.declaration.part import Duration, Part
 from ml.declaration.production import Production
 from ml.declaration.relationships import Link, ambiguous
 from ml.declaration.search import Tuning
-from ml.declaration.tables import Examples, Table
+from ml.declaration.tables import OF_EXAMPLES, Examples, Table
 from ml.declaration.tracking import TrackingPlan
 from ml.tasks.metrics import DEFAULT_METRIC, MetricName, fits, metrics_of, ranks_within_groups, usual_metrics
 from ml.tasks.objectives import Objective, ObjectiveName
@@ -216,7 +216,7 @@ class UseCaseSpec(Part):
         if table is None:
             return self
         named = {"the key": set(table.keys), "the column, by which rows are found,": derived.looked_up_by(self)}
-        every = {"cutoff", TARGET, "split", *map(str.lower, self.examples.target_columns)}
+        every = {*OF_EXAMPLES, *map(str.lower, self.examples.target_columns)}
         for what, columns in named.items():
             if taken := sorted(name for name in columns if name.lower() in every):
                 raise ValueError(

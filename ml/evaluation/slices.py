@@ -38,8 +38,8 @@ class Slice(BaseModel):
 
     `score` is the use case's metric on all of them; `against_champion` is there where a champion is compared. A slice
     was `declared`, `found` by the search for the worst, or both. Of one found, `deficit` is by how much the score is
-    worse than on all test rows, and `p_value` how likely one at least as great is by chance, corrected for all that
-    were looked at.
+    worse than on all test rows, or than on lists as long where rows are ranked within groups, and `p_value` how likely
+    one at least as great is by chance, corrected for all that were looked at.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -67,7 +67,7 @@ def _groups(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table], rows:
 
 
 def _with_strata(spec: UseCaseSpec, rows: pa.Table) -> pa.Table:
-    """Return rows with the target that a random split keeps the shares of: of several, the rarest that is true."""
+    """Return rows with the target that a random split keeps the shares of: of several, the rarest class."""
     if not spec.examples.targets:
         return rows
     y = np.stack([rows[column].to_numpy() for column in spec.examples.target_columns], axis=1)
@@ -191,7 +191,8 @@ def _queried(where: str, spec: UseCaseSpec, tables: Mapping[str, pa.Table]) -> p
     for column in spec.examples.target_columns:
         rows = rows.filter(pc.is_valid(rows[column]))  # of which some were texts that are no numbers
     if rows.num_rows == 0:
-        raise DataError(f"{where}: examples.query gives no row with a target; correct the query")
+        wanted = " and ".join(spec.examples.targets) or "a target"
+        raise DataError(f"{where}: examples.query gives no row with {wanted}; correct the query")
     asked = [*spec.keys, "cutoff"]
     repeated = rows.num_rows - rows.select(asked).group_by(asked).aggregate([]).num_rows
     if repeated:
@@ -332,14 +333,21 @@ def _check_splits(where: str, spec: UseCaseSpec, examples: pa.Table) -> None:
     splits = {name: examples.filter(pc.equal(examples["split"], name)) for name in SPLITS}
     for name, rows in splits.items():
         if rows.num_rows == 0:
-            raise DataError(
-                f"{where}: the {name} split is empty; cutoffs run from {pc.min(examples['cutoff'])} to "
-                f"{pc.max(examples['cutoff'])}: correct examples.split"
-            )
+            raise DataError(f"{where}: the {name} split is empty; {_why_empty(spec, examples)}")
     for column in spec.examples.target_columns:
         targets = {name: rows[column].to_pandas() for name, rows in splits.items()}
         name = target_name(column) or f"({spec.examples.one_target or 'of examples.query'})"
         _check_values(where, spec, f"the target {name}", targets)
+
+
+def _why_empty(spec: UseCaseSpec, examples: pa.Table) -> str:
+    """Say what decides which rows are in a split, and what to do."""
+    if spec.grouped and not spec.examples.split.in_order_of_time:
+        whole = spec.kept_whole or " and ".join(spec.keys)
+        return f"the rows of each {whole} are in one split, and so few may have most rows: correct examples.split"
+    cutoffs = examples["cutoff"]
+    when = "" if cutoffs.null_count == len(cutoffs) else f"cutoffs run from {pc.min(cutoffs)} to {pc.max(cutoffs)}: "
+    return f"{when}correct examples.split"
 
 
 def _check_values(where: str, spec: UseCaseSpec, subject: str, targets: Mapping[str, pd.Series]) -> None:

@@ -13,6 +13,7 @@ from ml.base.keys import places
 from ml.base.sql import DataError
 from ml.declaration.features import Terms, matches
 from ml.declaration.part import duration
+from ml.declaration.tables import OF_EXAMPLES
 from ml.declaration.use_case import UseCaseSpec
 from ml.examples.build import check_columns
 from ml.examples.known import is_value, known_columns, own_columns, target_columns
@@ -28,14 +29,9 @@ from ml.features.windows import (
     window_lookups,
 )
 from ml.tables.types import RecordType, record_type
-from ml.tasks.counting import GROUP
-from ml.tasks.row_weights import WEIGHT
-from ml.tasks.targets import TARGET
 
 if TYPE_CHECKING:
     import featuretools as ft
-
-EXAMPLE = (CUTOFF, TARGET, "split", WEIGHT, GROUP)
 
 
 def _own_row(spec: UseCaseSpec) -> str:
@@ -101,7 +97,7 @@ def define_features(use_case: str, spec: UseCaseSpec, tables: Mapping[str, pa.Ta
     _check_patterns(where, spec, names | {feature.name for feature in more})
     features = _with_texts(where, spec, features + more)
     features = [feature for feature in features if _is_wanted(spec, feature)]
-    _check_names(where, features, {*EXAMPLE, *map(str.lower, spec.examples.target_columns)})
+    _check_names(where, features, {*OF_EXAMPLES, *map(str.lower, spec.examples.target_columns)})
     require_slice_columns(where, spec, {*table.column_names, *(feature.name for feature in features)})
     if not features:
         raise DataError(

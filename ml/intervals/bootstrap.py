@@ -97,7 +97,7 @@ def independent_draws(y: np.ndarray, groups: np.ndarray | None) -> int:
 def strata_of(y: np.ndarray) -> list[np.ndarray]:
     """Return the positions of the rows of each class, or of all rows where labels are numbers.
 
-    Of several targets, y [n_rows, n_targets], those of a class are the rows with the same rarest one that is true.
+    Of several targets, y [n_rows, n_targets], it is those of the rows that have the same rarest class of any.
     """
     if y.dtype.kind == "f":
         return [np.arange(len(y))]
@@ -109,13 +109,17 @@ def strata_of(y: np.ndarray) -> list[np.ndarray]:
 def resampled_values(y: np.ndarray, functions: Mapping[str, Weighted], resampling: Resampling) -> dict[str, np.ndarray]:
     """Apply each function to every resample of the rows of `y`: [resamples] or [resamples, ...].
 
-    All of them see the same resamples, so that their differences are paired.
+    All of them see the same resamples, so that their differences are paired. The rows of one group alone are drawn
+    together each time, which tells nothing: NaN.
     """
     chunks: dict[str, list[np.ndarray]] = {name: [] for name in functions}
     for chunk in weights(y, resampling.resamples, resampling.seed, resampling.groups):
         for name, function in functions.items():
             chunks[name].append(function(chunk))
-    return {name: np.concatenate(values) for name, values in chunks.items()}
+    whole = {name: np.concatenate(values) for name, values in chunks.items()}
+    if resampling.groups is not None and len(np.unique(resampling.groups)) == 1:
+        return {name: np.full_like(values, np.nan, dtype=np.float64) for name, values in whole.items()}
+    return whole
 
 
 class Estimate(BaseModel):

@@ -73,7 +73,7 @@ class Training:
 
     def sample(self, rows: int, seed: int) -> Training:
         """Return the same problem with those of the training rows that `sampled_rows` draws, in their order."""
-        drawn = sampled_rows(self.y, self.task, rows, seed)
+        drawn = sampled_rows(self.y, self.task, rows, seed, self.ranked.learned if self.ranked else None)
         if len(drawn) == len(self.y):
             return self
         weights, ranked = self.weights and self.weights.of_learned(drawn), self.ranked and self.ranked.of_learned(drawn)

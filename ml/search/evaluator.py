@@ -145,16 +145,7 @@ class Evaluator:
     def score(self, part: int, model: FittedModel) -> float:
         """Score a model on the rows that the part is judged on; raises ArithmeticError if that is no number."""
         data = self.parts[part]
-        answers = model.predict(data.X_valid)
-        if wrong := int((~np.isfinite(answers)).sum()):
-            raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
-        if wrong := rows_unanswered(answers, data.task):
-            raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
-        worth = score(self.metric, data.y_valid, answers, data.scoring)
-        if not math.isfinite(worth):
-            why = Metric.named(self.metric).undefined(data.y_valid, answers, data.scoring)
-            raise ArithmeticError(f"the {self.metric} is {worth}" if why is None else f"no {self.metric}: {why}")
-        return worth
+        return worth(self.metric, model.predict(data.X_valid), data)
 
     def _worse(self, so_far: Outcome, thresholds: Sequence[float | None]) -> bool:
         """Return True if a trial need not go on; after its last part it is finished anyway."""
@@ -163,6 +154,19 @@ class Evaluator:
             return False
         threshold = thresholds[done - 1]
         return threshold is not None and sign * so_far.means[-1] < sign * threshold
+
+
+def worth(metric: str, answers: np.ndarray, data: Training) -> float:
+    """Score answers to the rows that a model is judged on; raises ArithmeticError, with the reason, if it is none."""
+    if wrong := int((~np.isfinite(answers)).sum()):
+        raise ArithmeticError(f"{wrong} of {answers.size} predictions are no finite numbers")
+    if wrong := rows_unanswered(answers, data.task):
+        raise ArithmeticError(f"{wrong} of {len(answers)} predictions are no probabilities: each 0 to 1, in sum 1")
+    value = score(metric, data.y_valid, answers, data.scoring)
+    if not math.isfinite(value):
+        why = Metric.named(metric).undefined(data.y_valid, answers, data.scoring)
+        raise ArithmeticError(f"the {metric} is {value}" if why is None else f"no {metric}: {why}")
+    return value
 
 
 def save_parts(parts: Sequence[Training], folder: Path) -> None:

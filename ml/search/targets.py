@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from statistics import fmean
 
 import numpy as np
@@ -10,6 +11,15 @@ import numpy as np
 from ml.models.joined import FittedTargets
 from ml.search.tuning import TunedModel
 from ml.tasks.task import Task
+
+
+@contextmanager
+def concerning(target: str) -> Iterator[None]:
+    """Name one of several targets in what goes wrong with it alone: RuntimeError in place of that and of ValueError."""
+    try:
+        yield
+    except (RuntimeError, ValueError) as error:
+        raise RuntimeError(f"the target {target!r}: {error}") from error
 
 
 def together(tuned: Mapping[str, TunedModel]) -> TunedModel:

@@ -16,13 +16,13 @@ from ml.models.catalogue import family
 from ml.models.family import Family, FittedModel, Training
 from ml.models.progress import CheckpointFolder, Progress
 from ml.search.blended import mean_of
-from ml.search.evaluator import Around, Evaluator, Fitter, Job
+from ml.search.evaluator import Around, Evaluator, Fitter, Job, worth
 from ml.search.folds import Folded
 from ml.search.space import Space
 from ml.search.study import Search, Study, Trial
 from ml.search.workers import evaluating
 from ml.tasks.encoding import Encoder
-from ml.tasks.metrics import Metric, score
+from ml.tasks.metrics import Metric
 from ml.tasks.task import BINARY, Kind, Task
 
 __all__ = ["Refit", "Trial", "TunedModel", "able_to_settle", "derived_seed", "tune"]
@@ -166,6 +166,7 @@ class _Refitter:
         answers = [model.predict(data.X_valid) for model in refits]
         answering = refits if refit.mean else refits[:1]
         valid: np.ndarray = np.mean(answers, axis=0) if refit.mean else answers[0]
+        reached, *of_seeds = self._scores([valid, *answers])
         if refit.everything is not None:
             answering = [
                 _fit_on_everything(fitter, trial, number, models if self.folds else [refitted], refit.everything)
@@ -178,15 +179,25 @@ class _Refitter:
             model=mean_of(answering, len(encoder.features), data.task),
             encoder=encoder,
             metric=metric,
-            score=score(metric, data.y_valid, valid, data.scoring),
+            score=reached,
             trials=(),
             best_trial=trial.number,
             task=data.task,
             valid_predictions=valid,
             oof_predictions=self.folds.predictions(models) if self.folds else None,
-            refit_scores=tuple(score(metric, data.y_valid, answer, data.scoring) for answer in answers),
+            refit_scores=tuple(of_seeds),
             study=self.study,
         )
+
+    def _scores(self, answers: Sequence[np.ndarray]) -> list[float]:
+        """Score refits on the validation rows. Raises RuntimeError where one has no score there, as it had on folds."""
+        try:
+            return [worth(self.evaluator.metric, of_refit, self.data) for of_refit in answers]
+        except ArithmeticError as error:
+            raise RuntimeError(
+                f"The model of {self.family!r}, refitted on all training rows, has no score on the "
+                f"{len(self.data.y_valid)} validation rows: {error}. Bring more of them, or declare another metric."
+            ) from error
 
 
 def _seed(number: int) -> tuple[object, ...]:

@@ -36,7 +36,8 @@ class Metric:
     the rows' weights. It is the default of the task `default_of`; of a metric that `ranks`, only the order of the
     predictions matters. It lies in `range`. One that is `usual` is in every report of its tasks, any other where it is
     declared. Where it is undefined, `problem(y, p)` says why. One that is `by_group` takes the numbers of the groups
-    [n_rows], within which rows are ranked, as a third argument of both.
+    [n_rows], within which rows are ranked, as a third argument of both. What is `by_number` is another figure of fewer
+    rows, however good they are.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Metric:
     range: tuple[float, float] = field(default=(0, 1), kw_only=True)
     problem: Callable[..., str | None] = field(default=_defined, kw_only=True)
     by_group: bool = field(default=False, kw_only=True)
+    by_number: bool = field(default=False, kw_only=True)
 
     @classmethod
     def named(cls, name: str) -> Metric:
@@ -187,7 +189,7 @@ NUMBERED = (
              lambda k: 0 < k < 1 or (k >= 1 and k.is_integer()),
              lambda name, k: Metric(
                  name, True, ("binary",), decided.precision_at(k), ranks=True, usual=False,
-                 problem=decided.too_few_rows(k),
+                 problem=decided.too_few_rows(k), by_number=k >= 1,
                  description=f"the share of positives among the likeliest {k:g}{' of the' if k < 1 else ''} rows")),
     Numbered("pinball_{}", 0.9, "a quantile between 0 and 1, such as pinball_0.9",
              lambda quantile: 0 < quantile < 1,

@@ -8,7 +8,8 @@ So it is no matter how rows are sorted, and what answers every row alike is wort
 A row is relevant if its label is above 0, as whole grades are in trec_eval and ranx. Groups of one row and groups
 without a relevant row are left out, for no order of their rows is better than another: of the first, scikit-learn's
 `ndcg_score` says that too, and raises; of the second, gain and average precision are 0 of 0, which scikit-learn, ranx
-and trec_eval count as 0 and LightGBM as 1, to every model alike.
+and trec_eval count as 0 and LightGBM as 1, to every model alike. A group of rows that are all equally relevant is worth
+the same to every model too, and counts, as in all of these; where there is no other, the metric says nothing.
 """
 
 from __future__ import annotations
@@ -146,16 +147,18 @@ def mean_precision(k: int) -> PrepareGroups:
 
 
 def nothing_to_order(y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> str | None:
-    """Say that no order is better than another where no group has two rows and a relevant one."""
-    lists = _Lists(y, p, groups)
-    return None if lists.telling.any() else f"none of {len(lists.sizes)} groups has two rows and a relevant one"
+    """Say that no order is better than another where no group has a row that is relevant and one that is not."""
+    relevance = (y > 0).astype(np.float64)
+    lists = _Lists(relevance, relevance, groups)
+    return None if lists.begin.any() else f"none of {len(lists.sizes)} groups has a row that is relevant and another"
 
 
 def nothing_to_gain(y: np.ndarray, p: np.ndarray, groups: np.ndarray) -> str | None:
-    """Say that a number below 0 is no gain, and what `nothing_to_order` says."""
+    """Say that a number below 0 is no gain, or that no order is better than another where no group has two gains."""
     if wrong := int((y < 0).sum()):
         return f"{wrong} of {len(y)} true numbers are below 0, which is no relevance"
-    return nothing_to_order(y, p, groups)
+    lists = _Lists(y, y, groups)
+    return None if lists.begin.any() else f"none of {len(lists.sizes)} groups has rows of different relevance"
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from ml.tasks.task import Task
 def sampled_rows(y: np.ndarray, task: Task, rows: int, seed: int, groups: np.ndarray | None = None) -> np.ndarray:
     """Return ascending positions of at most `rows` rows with about the same shares of classes, of which none is lost.
 
-    Of several targets, y [n_rows, n_targets], the shares are those of the rarest one that is true.
+    Of several targets, y [n_rows, n_targets], the shares are those of the rarest class of any that a row has.
 
     With the same seed, the rows of a smaller sample are all in a larger one. With `groups`, the number of each row's
     group, these are drawn as wholes, those first that have a class which no earlier one has: so much of them as that

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 TARGET = "target"  # the column of examples and feature matrices, of each of several targets with its name behind
-NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+NAME = r"[A-Za-z_][A-Za-z0-9_]{0,99}"  # a part of names of files and of figures, of which MLflow takes 250 characters
 
 
 def target_column(name: str) -> str:
@@ -34,11 +34,16 @@ def with_alone(rows: pd.DataFrame, name: str) -> pd.DataFrame:
 
 
 def strata(y: np.ndarray) -> np.ndarray:
-    """Return the stratum of each row of labels 0 and 1, [n_rows, n_targets]: the rarest target that is true in it.
+    """Return the stratum of each row of labels 0 and 1, [n_rows, n_targets]: the rarest class of a target that it has.
 
-    They are numbered from the rarest on, 1 and so forth; 0 where none is true. So those of one target are its labels.
+    Each target has a rarer class. They are numbered from the rarest on: 1 and so forth where that is yes, -1 and so
+    forth where it is no; 0 is a row without any. So those of one target are its classes, in their order.
     """
-    rarest_first = np.argsort(y.sum(axis=0), kind="stable")
-    ordered = y[:, rarest_first] == 1
-    codes: np.ndarray = np.where(ordered.any(axis=1), ordered.argmax(axis=1) + 1, 0)
+    yes = y.sum(axis=0, dtype=np.int64)
+    no = len(y) - yes
+    rarest_first = np.argsort(np.minimum(yes, no), kind="stable")
+    is_yes = (yes <= no)[rarest_first]
+    rare = (y[:, rarest_first] == 1) == is_yes
+    first = rare.argmax(axis=1)
+    codes: np.ndarray = np.where(rare.any(axis=1), np.where(is_yes[first], first + 1, -1 - first), 0)
     return codes

@@ -54,6 +54,16 @@ class Task:
         """The task of one of several targets."""
         return Task(self.kind, self.classes)
 
+    def places_in(self, other: Task) -> list[int] | None:
+        """Return the places at which another task has the answers of this one; None where it answers something else.
+
+        The order in which several targets are declared is no matter.
+        """
+        alike = (self.kind, self.classes, sorted(self.targets)) == (other.kind, other.classes, sorted(other.targets))
+        if not alike:
+            return None
+        return [other.targets.index(target) for target in self.targets] or list(range(self.outputs))
+
     @property
     def columns(self) -> list[str]:
         """The columns of examples and feature matrices that hold the target, or each of several."""

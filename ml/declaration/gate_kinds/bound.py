@@ -26,7 +26,7 @@ class Bound(Part):
         return self
 
     def judge(self, metric: str, evaluation: Evaluation) -> Verdict:
-        """Refuse a value of `metric` outside of the limits, or none at all."""
+        """Refuse a value of `metric` outside of the limits, or none at all, be it that of one of several targets."""
         value = evaluation.metrics.get(metric, MISSING)
         high_enough = self.at_least is None or value >= self.at_least
         low_enough = self.at_most is None or value <= self.at_most
@@ -39,9 +39,14 @@ class Bound(Part):
             if why is None
             else f"{evaluation.label(metric)} is undefined: {why}"
         )
+        blank = [
+            f"; of {target} it is undefined: {alone.undefined[metric]}"
+            for target, alone in evaluation.targets.items()
+            if metric in alone.undefined
+        ]
         return Verdict(
             metric.rpartition(":")[2],
-            high_enough and low_enough and value == value,
-            f"{what}, needed: {needed}",
+            high_enough and low_enough and value == value and not blank,
+            f"{what}, needed: {needed}{''.join(blank)}",
             {metric: value, **limits},
         )

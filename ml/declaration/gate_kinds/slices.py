@@ -58,6 +58,8 @@ class SliceGate(GateKind):
             return f"of fewer than {self.rows} rows{unseen}"
         if isnan(compared.candidate.value) and isnan(compared.champion.value):
             return f"on which {evaluation.label(metric)} says nothing of either model"
+        if isnan(compared.difference.high) and not isnan(compared.difference.value):
+            return "of too few groups for an interval"
         return None
 
     def _problem(self, metric: str, evaluation: Evaluation, part: Slice) -> str | None:

@@ -3,7 +3,7 @@
 import pyarrow as pa
 import pytest
 
-from ml.base.keys import alike, joined, places
+from ml.base.keys import alike, joined, named_apart, places
 
 HUGE = 2**60 + 1
 
@@ -81,3 +81,9 @@ def test_a_joined_key_is_another_for_other_parts() -> None:
 
     assert joined(one).to_pylist() == ["a\\||b", "a|\\|b"]
     assert joined(one[:1]) is one[0]
+
+
+def test_a_key_with_the_name_of_another_column_gets_one_of_its_own() -> None:
+    named = named_apart(["id", "score", "key_score"], {"score", "warnings"})
+
+    assert named == {"id": "id", "score": "key_score", "key_score": "key_key_score"}

@@ -358,6 +358,9 @@ def test_a_declaration_of_several_targets_is_recorded_as_it_was_written(target: 
         (several(["churn"]), r"\['churn'\] are not several targets: write one as a text, such as target: churned"),
         (several([]), "are not several targets"),
         (several(["churn", "days > 30"]), r"\['days > 30'\] are no names of targets, .* such as {late: days > 30}"),
+        (several(["a", False]), r"\[False\] are no texts, .* write them in quotes"),
+        (several({True: "a", "b": 0}), r"\[True, 0\] are no texts, .* write them in quotes"),
+        (several({"a" * 101: "a", "b": "b"}), r"are no names of targets, of up to 100 letters"),
         (several({"on time": "a", "b": "b"}), r"\['on time'\] are no names of targets"),
         (several({"Ärger": "a", "b": "b"}), r"\['Ärger'\] are no names of targets"),
         (several(["churn", "Churn"]), r"\['Churn', 'churn'\] are targets of one name, but for its case at most"),
@@ -382,3 +385,9 @@ def test_a_declaration_of_several_targets_is_recorded_as_it_was_written(target: 
 def test_several_targets_that_could_not_be_answered_are_refused(change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         UseCaseSpec.model_validate(change)
+
+
+@pytest.mark.parametrize("name", ["example_weight", "Example_Group", "split"])
+def test_a_key_has_no_name_of_a_column_that_examples_have(name: str) -> None:
+    with pytest.raises(ValidationError, match=f"the key '{name}' of 'rows' has the name of a column that"):
+        UseCaseSpec.model_validate(declaration(tables={"rows": {"source": {"path": "rows.csv"}, "key": name}}))

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from ml.evaluation.slice_search import Search, worst_slices
+from ml.tasks.counting import Counting
 
 FEATURES = ["site", "age", *(f"noise_{number}" for number in range(10))]
 
@@ -81,3 +82,44 @@ def test_no_slice_is_looked_at_where_none_is_wanted() -> None:
     matrix, y, p = rows(0)
 
     assert worst_slices(matrix, FEATURES, search(y, p), most=0).looked_at == 0
+
+
+def ranked(seed: int, count: int = 1800) -> tuple[pd.DataFrame, np.ndarray, np.ndarray, Counting]:
+    """Rows of lists of twelve, and features of which `list` is the same in each list."""
+    random = np.random.default_rng(seed)
+    groups = np.arange(count) // 12
+    matrix = pd.DataFrame({f"noise_{number}": random.normal(size=count) for number in range(4)})
+    matrix["list"] = random.normal(size=groups.max() + 1)[groups]
+    y = (random.random(count) < 0.3).astype("int8")
+    return matrix, y, np.clip(0.3 * y + 0.7 * random.random(count), 0, 1), Counting(groups=groups)
+
+
+@pytest.mark.parametrize("metric", ["group_precision_at_10", "mrr_at_10", "ndcg_at_10", "map_at_3", "precision_at_100"])
+def test_a_slice_that_cuts_lists_is_not_worse_for_that(metric: str) -> None:
+    found = 0
+    for seed in range(10):
+        matrix, y, p, counting = ranked(seed)
+        search = Search(metric, y, p, least=0.02, smallest=50, seed=0, counting=counting)
+        found += len(worst_slices(matrix, list(matrix), search, most=5).findings)
+
+    assert found <= 1
+
+
+@pytest.mark.parametrize("metric", ["group_precision_at_2", "mrr_at_10", "ndcg_at_10", "map_at_3", "precision_at_100"])
+@pytest.mark.parametrize("feature", ["noise_0", "list"])
+def test_a_slice_that_is_ranked_wrongly_is_found_be_it_of_rows_or_of_lists(metric: str, feature: str) -> None:
+    matrix, y, p, counting = ranked(0)
+    low = (matrix[feature] < matrix[feature].quantile(0.25)).to_numpy()
+    search = Search(metric, y, np.where(low, 1 - p, p), least=0.02, smallest=50, seed=0, counting=counting)
+
+    worst, *_ = worst_slices(matrix, list(matrix), search, most=5).findings
+
+    assert worst.part.column == feature
+    assert np.mean(low[worst.part.positions]) > 0.95
+
+
+def test_a_slice_of_one_list_is_not_found() -> None:
+    matrix, y, p, _ = ranked(0, 400)
+    search = Search("ndcg_at_10", y, p, least=0.0, smallest=50, seed=0, counting=Counting(groups=np.zeros(400, int)))
+
+    assert worst_slices(matrix, list(matrix), search, most=5).findings == ()

@@ -550,13 +550,14 @@ def test_several_targets_may_be_expressions_by_name() -> None:
     assert (examples["target north"] == (frame["region"] == "north")).all()
 
 
-def test_a_random_split_keeps_the_shares_of_every_target_and_of_the_rarest_exactly() -> None:
+@pytest.mark.parametrize("label", [0, 1])
+def test_a_random_split_keeps_the_shares_of_every_target_and_of_the_rarest_class_exactly(label: int) -> None:
     shares = {"validation_share": 0.25, "test_share": 0.25}
-    rare = {"columns": {"complaint": [int(row % 20 == 0) for row in range(400)]}}
+    rare = {"columns": {"complaint": [label if row % 20 == 0 else 1 - label for row in range(400)]}}
 
     parts = dict(iter(of_targets(split=shares, **rare).groupby("split")))
 
-    assert {name: int(part["target complaint"].sum()) for name, part in parts.items()} == {
+    assert {name: int((part["target complaint"] == label).sum()) for name, part in parts.items()} == {
         "train": 10, "validation": 5, "test": 5
     }  # fmt: skip
     for name in labelled.TARGETS:
@@ -564,12 +565,14 @@ def test_a_random_split_keeps_the_shares_of_every_target_and_of_the_rarest_exact
         assert [part[f"target {name}"].mean() for part in parts.values()] == pytest.approx([whole] * 3, abs=0.05)
 
 
-def test_a_random_split_by_targets_that_say_the_same_is_that_by_one_of_them() -> None:
+@pytest.mark.parametrize("is_true", ["churn = 1", "upgrade = 1", "upgrade = 0"])
+@pytest.mark.parametrize("again", ["{}", "not ({})"])
+def test_a_random_split_by_targets_that_say_the_same_is_that_by_one_of_them(is_true: str, again: str) -> None:
     shares = {"validation_share": 0.25, "test_share": 0.25}
 
-    alone = of_targets("churn = 1", split=shares)["split"].tolist()
+    alone = of_targets(is_true, split=shares)["split"].tolist()
 
-    assert alone == of_targets({"churn": "churn = 1", "again": "churn = 1"}, split=shares)["split"].tolist()
+    assert alone == of_targets({"one": is_true, "other": again.format(is_true)}, split=shares)["split"].tolist()
 
 
 @pytest.mark.parametrize(
@@ -615,3 +618,20 @@ def test_a_query_gives_several_targets_and_a_row_without_one_of_them_is_no_examp
     assert len(scored_rows("case", spec, tables, "id < 10")) == 10
     assert not {"churn", "complaint"} & set(known_columns(spec, tables["rows"]))
     assert "upgrade" in known_columns(spec, tables["rows"])
+
+
+def test_a_query_that_knows_each_target_where_it_does_not_know_the_other_is_refused() -> None:
+    query = QUERIED.replace("churn = 1 as churn", "case when id = 7 then churn = 1 end as churn")
+    split = {"train_until": "2024-07-01", "validate_until": "2024-11-01"}
+    spec = labelled.spec(("churn", "complaint"), examples={"query": query, "split": split})
+
+    with pytest.raises(DataError, match=r"examples\.query gives no row with churn and complaint; correct the query"):
+        make_examples("case", spec, {"rows": pa.table(labelled.frame())})
+
+
+@pytest.mark.parametrize("whole", [{"ranked_within": "region"}, {"split": {"group": "region"}}])
+def test_a_split_that_is_empty_because_groups_are_whole_names_their_column(whole: dict[str, Any]) -> None:
+    split = {"validation_share": 0.2, "test_share": 0.2, **whole.get("split", {})}
+
+    with pytest.raises(DataError, match="split is empty; the rows of each region are in one split, and so few may"):
+        of_targets("churn = 1", **{**whole, "split": split})

@@ -93,6 +93,20 @@ def test_a_bound_includes_its_limits(value: float, passed: bool) -> None:
     assert verdict("roc_auc", found, roc_auc={"at_least": 0.7, "at_most": 0.9}).passed is passed
 
 
+def test_a_bound_refuses_a_mean_over_targets_of_which_one_is_unknown() -> None:
+    undefined = {"map_at_3": "none of 2 groups has a row that is relevant and another"}
+    blank = evaluation(metrics={"map_at_3": NAN}, undefined=undefined)
+    found = evaluation(metrics={"map_at_3": 0.9}, targets={"a": evaluation(metrics={"map_at_3": 0.9}), "b": blank})
+
+    refused = verdict("map_at_3", found, map_at_3={"at_least": 0.5})
+
+    assert not refused.passed
+    assert refused.reason == (
+        "map_at_3 is 0.9000 on the 1000 test rows, needed: at least 0.5; of b it is undefined: none of 2 groups has a "
+        "row that is relevant and another"
+    )
+
+
 @pytest.mark.parametrize(
     ("gate", "changes"),
     [
@@ -274,6 +288,18 @@ def test_slices_that_are_not_compared_are_counted_with_the_reason() -> None:
         "no slice is compared: 1 on which roc_auc says nothing of either model, 2 of fewer"
     )
     assert verdict("slices", sliced()).reason == "no slice is compared: there are none"
+
+
+def test_a_slice_of_one_group_is_not_compared_for_nothing_says_how_much_is_chance() -> None:
+    alone = Estimate(value=-0.3, low=NAN, high=NAN)
+    part = one_slice(high=0.1)
+    assert part.against_champion is not None
+    compared = part.against_champion.model_copy(update={"difference": alone})
+
+    found = verdict("slices", sliced(part.model_copy(update={"against_champion": compared})))
+
+    assert found.passed
+    assert found.reason == "no slice is compared: 1 of too few groups for an interval"
 
 
 def test_the_margin_of_slices_is_a_share_where_a_metric_is_better_when_lower() -> None:

@@ -8,7 +8,8 @@ from sklearn import metrics as reference
 
 from ml.intervals import bootstrap
 from ml.intervals.bootstrap import Resampling, estimates, quantiles, resampled_values, weights
-from ml.tasks.metrics import METRICS
+from ml.tasks.counting import Counting
+from ml.tasks.metrics import METRICS, Metric
 
 
 @pytest.fixture
@@ -27,6 +28,17 @@ def test_every_resample_has_as_many_rows_of_each_class_as_the_data() -> None:
     for code, rows in ((0, 50), (1, 30), (2, 3)):
         assert (drawn[:, y == code].sum(axis=1) == rows).all()
     assert len(np.unique(drawn, axis=0)) == 200
+
+
+@pytest.mark.parametrize("metric", ["roc_auc", "ndcg_at_3"])
+def test_one_group_alone_has_no_interval(rows: tuple[np.ndarray, np.ndarray], metric: str) -> None:
+    y, p = rows
+
+    for groups, known in ((np.zeros(300, int), False), (np.arange(300) // 150, True)):
+        measured = Metric.named(metric).prepare(y, p, Counting(groups=groups))
+        found = estimates(y, {"": measured}, Resampling(100, groups=groups))[""]
+        assert found.value > 0.5
+        assert (np.isfinite(found.low), np.isfinite(found.high)) == (known, known)
 
 
 def test_the_rows_of_numbers_are_drawn_from_all() -> None:

@@ -15,6 +15,7 @@ from ml.models.catalogue import family
 from ml.models.extras import missing_package
 from ml.models.family import Training
 from ml.search.tuning import tune
+from ml.tasks.counting import RowGroups
 from ml.tasks.encoding import Encoder
 from ml.tasks.metrics import score
 from ml.tasks.sampling import sampled_rows
@@ -170,6 +171,17 @@ def test_a_sample_of_whole_groups_cuts_none_loses_no_class_and_is_part_of_a_larg
     assert set(small) <= set(large)
     assert set(y[small]) == set(y)
     assert rows - 15 <= len(small) <= max(rows, 45)
+
+
+def test_a_sample_of_what_is_ranked_within_groups_has_whole_ones(frame: pd.DataFrame) -> None:
+    data = training(frame, "binary")
+    groups = np.arange(len(data.y)) // 7
+
+    sample = replace(data, ranked=RowGroups(groups, np.arange(len(data.y_valid)))).sample(200, seed=0)
+
+    assert sample.ranked is not None
+    assert 190 <= len(sample.y) <= 200
+    assert set(np.bincount(sample.ranked.learned)) <= {0, 7, len(data.y) % 7}
 
 
 def test_a_sample_loses_no_class(frame: pd.DataFrame) -> None:

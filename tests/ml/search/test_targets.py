@@ -2,9 +2,10 @@
 
 import pytest
 
-from ml.search.targets import together
+from ml.search.targets import concerning, together
 from ml.search.tuning import TunedModel
 from ml.tasks.encoding import Encoder
+from ml.tasks.folds import FoldError
 from ml.tasks.metrics import score
 from tests.ml.models.test_joined import tuned
 from tests.support.labelled import TARGETS, frame
@@ -27,3 +28,9 @@ def test_models_of_other_columns_are_not_put_together() -> None:
 
     with pytest.raises(ValueError, match=r"the targets \['churn', 'upgrade'\] have different encoders"):
         together({"churn": first, "upgrade": TunedModel(**{**vars(other), "encoder": encoder})})
+
+
+@pytest.mark.parametrize("error", [FoldError("too few rows"), RuntimeError("all trials failed")])
+def test_what_is_wrong_with_one_target_names_it(error: Exception) -> None:
+    with pytest.raises(RuntimeError, match=rf"^the target 'churn': {error}$"), concerning("churn"):
+        raise error

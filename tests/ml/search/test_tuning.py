@@ -244,6 +244,15 @@ def test_a_study_in_which_every_trial_fails_names_the_first_reason(data: Trainin
         tune(registered(Moody()), data, trials=3, seed=1, search=Search(space={"weight": 0.2}))
 
 
+def test_a_winner_that_has_no_score_on_validation_is_refused_with_the_reason(
+    frame: pd.DataFrame, folds: Folded, registered: Any
+) -> None:
+    few, name = training(frame[:600], frame[600:700]), registered(toy.Toy())
+
+    with pytest.raises(RuntimeError, match=r"on the 100 validation rows: no precision_at_150: there are 100 rows, few"):
+        tune(name, few, trials=1, seed=1, metric="precision_at_150", folds=folds)
+
+
 def test_a_winner_that_scores_otherwise_when_it_is_evaluated_again_is_refused(data: Training, registered: Any) -> None:
     name = registered(Moody(restless=True))
     how = {"trials": 2, "seed": 1, "search": Search(space={"weight": 0.6})}

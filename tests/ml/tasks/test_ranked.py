@@ -54,7 +54,7 @@ def test_a_metric_is_the_mean_over_groups_of_which_some_order_is_better_than_ano
         p, weights = np.round(2 * random.random(rows)) / 2, random.random(rows) + 0.1  # many are predicted alike
         of_groups = [groups == group for group in np.unique(groups)]
         telling = [rows for rows in of_groups if rows.sum() > 1 and (y[rows] > 0).any()]
-        if not telling:
+        if not any(len(set(y[rows] if "ndcg" in form else y[rows] > 0)) > 1 for rows in telling):
             continue
         values = [EXPECTED[form](y[rows], p[rows], k) for rows in telling]
         by_weight = np.average(values, weights=[weights[rows].mean() for rows in telling])
@@ -90,9 +90,12 @@ def test_groups_that_tell_no_order_from_another_are_left_out(form: str) -> None:
 @pytest.mark.parametrize(
     ("name", "y", "why"),
     [
-        ("map_at_3", [0, 0, 1, 1], "none of 3 groups has two rows and a relevant one"),
-        ("mrr_at_3", [-1.0, 0.0, 1.0, 1.0], "none of 3 groups has two rows and a relevant one"),
-        ("ndcg_at_3", [0, 0, 1, 1], "none of 3 groups has two rows and a relevant one"),
+        ("map_at_3", [0, 0, 1, 1], "none of 3 groups has a row that is relevant and another"),
+        ("mrr_at_3", [-1.0, 0.0, 1.0, 1.0], "none of 3 groups has a row that is relevant and another"),
+        ("ndcg_at_3", [0, 0, 1, 1], "none of 3 groups has rows of different relevance"),
+        ("map_at_3", [1, 1, 0, 1], "none of 3 groups has a row that is relevant and another"),
+        ("group_precision_at_1", [1.0, 2.0, 0.0, 1.0], "none of 3 groups has a row that is relevant and another"),
+        ("ndcg_at_3", [2.0, 2.0, 0.0, 1.0], "none of 3 groups has rows of different relevance"),
         ("ndcg_at_3", [-1.0, 3.0, 1.0, 1.0], "1 of 4 true numbers are below 0, which is no relevance"),
     ],
 )
@@ -101,6 +104,19 @@ def test_a_metric_of_groups_that_says_nothing_says_why(name: str, y: list[float]
 
     assert Metric.named(name).undefined(*rows, counting) == why
     assert np.isnan(score(name, *rows, counting))
+
+
+def test_grades_that_differ_are_put_into_order_though_all_are_relevant() -> None:
+    y, p, groups = np.array([1.0, 2.0]), np.array([0.9, 0.1]), Counting(groups=np.array([0, 0]))
+
+    assert score("ndcg_at_2", y, p, groups) == pytest.approx(ndcg_score([y], [p]))
+    assert np.isnan(score("map_at_2", y, p, groups))
+
+
+def test_a_group_of_relevant_rows_alone_counts_beside_others() -> None:
+    y, p, groups = np.array([1, 0, 1, 1]), np.array([0.1, 0.9, 0.3, 0.2]), np.array([0, 0, 1, 1])
+
+    assert score("mrr_at_2", y, p, Counting(groups=groups)) == pytest.approx((1 / 2 + 1) / 2)
 
 
 def test_without_groups_the_column_is_asked_for() -> None:

@@ -1,4 +1,4 @@
-"""Several targets of one use case: metrics are means of those of each, and rows keep the rarest one."""
+"""Several targets of one use case: metrics are means of those of each, and rows keep the rarest class of any."""
 
 import numpy as np
 import pandas as pd
@@ -57,19 +57,35 @@ def test_the_interval_of_one_target_in_a_matrix_is_that_of_the_target() -> None:
     assert matrix == estimates(y[:, 1], {"": metric.prepare(y[:, 1], p[:, 1])}, resampling)
 
 
-def test_the_stratum_of_a_row_is_its_rarest_target() -> None:
+def test_the_stratum_of_a_row_is_the_rarest_class_that_it_has() -> None:
     y = np.array([[0, 0], [1, 0], [1, 1], [1, 0], [0, 1], [0, 0]], dtype="int8")
 
     assert strata(y).tolist() == [0, 2, 1, 2, 1, 0]  # the second target is the rarer one
     assert [rows.tolist() for rows in strata_of(y)] == [[0, 5], [2, 4], [1, 3]]
 
 
-def test_a_sample_of_rows_loses_no_target() -> None:
-    y = np.zeros((1000, 2), dtype="int8")
-    y[3, 0] = y[500:, 1] = 1
+def test_the_rarer_class_of_a_target_may_be_no() -> None:
+    y = np.array([[1, 0], [1, 1], [0, 1], [1, 0], [1, 0], [0, 0], [1, 0]], dtype="int8")
+
+    assert strata(y).tolist() == [0, 2, -1, 0, 0, -1, 0]  # two rows say no to the first target, two yes to the second
+
+
+@pytest.mark.parametrize("share", [0.02, 0.5, 0.98])
+def test_the_strata_of_one_target_are_its_classes(share: float) -> None:
+    y = (np.random.default_rng(0).random(500) < share).astype("int8")
+
+    for of_matrix, of_target in zip(strata_of(y[:, None]), strata_of(y), strict=True):
+        assert np.array_equal(of_matrix, of_target)
+
+
+@pytest.mark.parametrize("rare", [0, 1])
+def test_a_sample_of_rows_loses_no_class_of_a_target(rare: int) -> None:
+    y = np.full((1000, 2), 1 - rare, dtype="int8")
+    y[3, 0] = rare
+    y[500:, 1] = rare
 
     drawn = sampled_rows(y, TASK, 10, seed=0)
-    assert y[drawn].any(axis=0).all()
+    assert all(set(target) == {0, 1} for target in y[drawn].T)
 
 
 def test_a_metric_of_ones_own_sees_each_target_alone() -> None:
@@ -96,3 +112,13 @@ def test_a_task_is_stored_as_it_was_before_there_were_several_targets() -> None:
     assert Task("multiclass", ("a", "b")).to_dict() == {"kind": "multiclass", "classes": ["a", "b"]}
     for task in (TASK, Task(), Task("multiclass", ("a", "b"))):
         assert Task.stored(task.to_dict()) == task
+
+
+def test_another_order_of_targets_answers_the_same() -> None:
+    assert TASK.places_in(Task("binary", targets=("upgrade", "churn"))) == [1, 0]
+    assert TASK.places_in(TASK) == [0, 1]
+    assert Task().places_in(Task()) == [0]
+    for other in (Task(), Task("binary", targets=("churn", "sold")), Task("binary", targets=("churn",))):
+        assert TASK.places_in(other) is None
+        assert other.places_in(TASK) is None
+    assert Task("multiclass", ("a", "b")).places_in(Task("multiclass", ("a", "c"))) is None
