@@ -23,26 +23,10 @@ from ml.base.processes import PATIENCE_S, end_started, tied
 from resources.home import QUIET, home
 from resources.images import dockerfile
 from resources.runtime import requirements
+from resources.settings import Settings
 
 SERVICE = Path(__file__).resolve().parent.parent / "service"
 REQUIREMENTS, DOCKERFILE = "requirements.txt", "Dockerfile.template"
-# Settings that only a running service reads.
-_OF_SERVICES = (
-    "SEXTANT_ACCESS_LOG",
-    "SEXTANT_API_KEYS",
-    "SEXTANT_BUNDLE",
-    "SEXTANT_CORS_",
-    "SEXTANT_DRAIN_",
-    "SEXTANT_EVENTS",
-    "SEXTANT_FOLLOW",
-    "SEXTANT_GRPC_",
-    "SEXTANT_MAX_",
-    "SEXTANT_OPEN_METRICS",
-    "SEXTANT_PREDICTIONS",
-    "SEXTANT_SHADOW",
-    "SEXTANT_SPLIT",
-    "SEXTANT_WORKERS",
-)
 _BUILD = """
 import json, sys, bentoml
 options = json.load(sys.stdin)
@@ -118,7 +102,9 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
                 )
             target = self.folder() / "bentos" / name / version
             target.parent.mkdir(parents=True, exist_ok=True)
-            os.replace(store / "bentos" / name / version, target)
+            made = store / "bentos" / name / version
+            shutil.copymode(context / "bundle", made)  # BentoML's is its owner's alone, and others may serve it
+            os.replace(made, target)
         self.put_first(f"{name}:{version}")
         return difference
 
@@ -187,7 +173,8 @@ class BentoStore(dg.ConfigurableResource):  # type: ignore[type-arg]
 
 def _environment(store: Path) -> dict[str, str]:
     # What a running service has heard, serves and allows is none of a candidate's business.
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(_OF_SERVICES)}
+    ours = {str(field.alias) for field in Settings.model_fields.values()}
+    inherited = {name: os.environ[name] for name in os.environ if name in ours or not name.startswith("SEXTANT_")}
     # Nor are GPUs: a step that starts a Bento holds no lease of one.
     # And nobody else asks it, whose requests would be waited for at its end.
     own = {"BENTOML_HOME": str(store), "CUDA_VISIBLE_DEVICES": "", "SEXTANT_DRAIN_SECONDS": "0"}

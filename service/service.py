@@ -21,6 +21,7 @@ from service.http.drain import drain_on_sigterm
 from service.http.follower import follow
 from service.http.limits import Limits, read_workers
 from service.http.served import Served
+from service.http.settings import BUNDLE
 from service.predict.predictor import load_predictor
 from service.rpc.server import serve_beside
 
@@ -33,7 +34,7 @@ served = Served()
 
 def bundle_folder() -> Path:
     """Return the folder of the bundle: $SEXTANT_BUNDLE, or `bundle/` beside this package."""
-    return Path(os.environ.get("SEXTANT_BUNDLE") or Path(__file__).resolve().parents[1] / "bundle")
+    return Path(os.environ.get(BUNDLE) or Path(__file__).resolve().parents[1] / "bundle")
 
 
 class Lean(bentoml.Service):  # type: ignore[misc]

@@ -71,9 +71,10 @@ def _newest(store: Path, use_case: str, wait: bool) -> str:
     """Return the tag of the Bento that is served when none is named; raise ClickException if there is none."""
     latest = store / "bentos" / use_case / "latest"
     if not latest.exists():
+        others = sorted(path.parent.name for path in store.glob("bentos/*/latest"))
         reason = f"{use_case!r} has no Bento yet: materialize {use_case}/bento first"
         if not wait:
-            raise click.ClickException(reason)
+            raise click.ClickException(f"{reason}; {store} has those of {', '.join(others)}" if others else reason)
         click.echo(f"{reason}; waiting for it in {latest.parent}")
         while not latest.exists():
             time.sleep(1)

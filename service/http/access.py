@@ -15,13 +15,12 @@ from starlette.types import Message, Scope, Send
 from service.http.endpoint import refuse
 from service.http.freshness import AGE, MOST
 from service.http.keys import Keys, read_keys
-from service.http.limits import SettingError
+from service.http.limits import SettingError, read_flag
 
 ORIGINS, OPEN_METRICS = "SEXTANT_CORS_ORIGINS", "SEXTANT_OPEN_METRICS"
-FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 ASKED_WITH = ["authorization", "x-api-key", "x-request-id", "traceparent", "tracestate", MOST.decode()]
 ANSWERED_WITH = ["x-sextant-model", "x-sextant-coordinates", AGE.decode(), "x-request-id", "retry-after"]
-ASK = "it takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
+ASK = "this service takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
 SCHEMES = {
     "bearer": {"type": "http", "scheme": "bearer"},
     "key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
@@ -99,9 +98,8 @@ def read_access(environment: Mapping[str, str]) -> Access | None:
     keys, origins = read_keys(environment), environment.get(ORIGINS, "").replace(",", " ").split()
     if wrong := [origin for origin in origins if origin != "*" and not _is_origin(origin)]:
         raise SettingError(f"{ORIGINS} takes `*`, or origins such as https://example.org:8080; given: {wrong}")
-    if (opened := environment.get(OPEN_METRICS, "").lower()) not in FLAGS:
-        raise SettingError(f"{OPEN_METRICS} takes 1 or 0; given: {opened!r}")
-    return Access(keys, origins, FLAGS[opened]) if keys is not None or origins else None
+    open_metrics = read_flag(environment, OPEN_METRICS)
+    return Access(keys, origins, open_metrics) if keys is not None or origins else None
 
 
 def _is_origin(text: str) -> bool:

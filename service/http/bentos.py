@@ -18,6 +18,10 @@ class RefusedError(ValueError):
     """A Bento that this process cannot serve, or must not; the message says why."""
 
 
+class OtherCodeError(RefusedError):
+    """A Bento that was built with other code of the service than this process runs."""
+
+
 class Bentos:
     """The folder of a use case in $BENTOML_HOME/bentos: a folder for each Bento, and `latest`, which names one."""
 
@@ -55,7 +59,7 @@ class Bentos:
             there = sorted(f"{self.folder.name}:{path.parent.name}" for path in self.folder.glob("*/bento.yaml"))
             raise RefusedError(f"{tag!r} is not in {self.folder}; there are {there}")
         if _code(folder / "src" / "service") != _code(SERVICE):
-            raise RefusedError(f"{whole} was built with other code of the service; start the service anew to serve it")
+            raise OtherCodeError(f"{whole} was built with other code of the service")
         loaded = self._load(folder / BUNDLE)
         if loaded.predictor.plan.use_case != self.folder.name:
             raise RefusedError(f"{whole} answers for the use case {loaded.predictor.plan.use_case!r}")

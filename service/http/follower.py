@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 
-from service.http.bentos import Bentos, bentos_of
+from service.http.bentos import Bentos, OtherCodeError, bentos_of
 from service.http.served import Served
 
 logger = logging.getLogger("bentoml.sextant")
@@ -45,7 +45,8 @@ class Follower:
             version = self._bentos.load(tag)
         except Exception as error:  # whatever is wrong with it, the version that is there goes on
             served.refused = tag
-            logger.error("%s is not served: %s", tag, error, exc_info=not isinstance(error, ValueError))
+            advice = "; start the service anew to serve it" if isinstance(error, OtherCodeError) else ""
+            logger.error("%s is not served: %s%s", tag, error, advice, exc_info=not isinstance(error, ValueError))
             return
         served.swap(version)
         logger.info("%s is served", tag)

@@ -11,7 +11,8 @@ from msgspec import Meta
 
 Count = Annotated[int, Meta(ge=1)]
 
-MOST_WORKERS = 1_000
+WORKERS, MOST_WORKERS = "SEXTANT_WORKERS", 1_000
+FLAGS = {"": False, "0": False, "false": False, "1": True, "true": True}
 
 SETTINGS = {
     "body_bytes": "SEXTANT_MAX_BODY_BYTES",
@@ -70,7 +71,15 @@ def read_limits(environment: Mapping[str, str]) -> Limits:
 
 def read_workers(environment: Mapping[str, str]) -> int:
     """Return the number of processes that answer; raises SettingError."""
-    given = environment.get("SEXTANT_WORKERS") or "1"
+    given = environment.get(WORKERS) or "1"
     if not given.isascii() or not given.isdigit() or not 1 <= int(given[:10]) <= MOST_WORKERS:
-        raise SettingError(f"SEXTANT_WORKERS takes a number from 1 to {MOST_WORKERS}; given: {given!r}")
+        raise SettingError(f"{WORKERS} takes a number from 1 to {MOST_WORKERS}; given: {given!r}")
     return int(given)
+
+
+def read_flag(environment: Mapping[str, str], name: str) -> bool:
+    """Return whether a setting is on, which it is not by default; raises SettingError."""
+    given = environment.get(name, "")
+    if given.lower() not in FLAGS:
+        raise SettingError(f"{name} takes 1 or 0; given: {given!r}")
+    return FLAGS[given.lower()]

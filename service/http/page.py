@@ -32,7 +32,7 @@ PAGE = f"""<!doctype html>
 </html>
 """
 # tryItOutEnabled: the reason to come here; validatorUrl: no other host is asked
-STARTED = """SwaggerUIBundle({
+STARTED = """const show = key => SwaggerUIBundle({
   url: "openapi.json",
   dom_id: "#page",
   deepLinking: true,
@@ -40,16 +40,25 @@ STARTED = """SwaggerUIBundle({
   displayRequestDuration: true,
   defaultModelsExpandDepth: 0,
   validatorUrl: null,
+  requestInterceptor: request => {
+    if (key) request.headers["x-api-key"] ??= key;
+    return request;
+  },
 });
+fetch("openapi.json").then(answer => show(answer.status === 401 && prompt("The API key of this service:")));
 """
 
 
 def endpoints() -> list[Endpoint]:
-    """Return the endpoints of the page and of the files that it is made of; all come from this service."""
+    """Return the endpoints of the page and of the files that it is made of; all come from this service.
+
+    They need no API key, which a browser could not send: they tell nothing of the model, and the page asks for one.
+    """
+    text, purpose = {"text/html": ["Text"]}, "a page to try all of this in a browser"
     return [
-        Endpoint("GET", "/docs", "a page to try all of this in a browser", _page, answers={"text/html": ["Text"]}),
-        Endpoint("GET", f"/docs/{START}", "", _start, group=""),
-        *(Endpoint("GET", f"/docs/{name}", "", partial(_file, name), group="") for name in TYPES),
+        Endpoint("GET", "/docs", purpose, _page, answers=text, open=True),
+        Endpoint("GET", f"/docs/{START}", "", _start, group="", open=True),
+        *(Endpoint("GET", f"/docs/{name}", "", partial(_file, name), group="", open=True) for name in TYPES),
     ]
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-from service.http.bentos import Bentos, RefusedError
+from service.http.bentos import Bentos, OtherCodeError, RefusedError
 from service.http.limits import SettingError
 from service.http.version import Version
 from service.predict.predictor import Predictor
@@ -105,6 +105,8 @@ def load_beside(bentos: Bentos, tag: str, setting: str, champion: Version) -> Ve
     """Load a Bento that answers beside the champion; raises SettingError where it cannot."""
     try:
         version = bentos.load(tag)
+    except OtherCodeError as error:
+        raise SettingError(f"{setting}: {error} than {champion.tag}; build both with the same one") from None
     except RefusedError as error:
         raise SettingError(f"{setting}: {error}") from None
     if not alike(version, champion):

@@ -20,11 +20,12 @@ from service.http.access import Access, read_access
 from service.http.bentos import bentos_of
 from service.http.capacity import Room, Threads, Work
 from service.http.figures import Figures
-from service.http.limits import Limits, SettingError, read_limits
+from service.http.limits import Limits, SettingError, read_flag, read_limits
 from service.http.metrics import Metrics, State
 from service.http.patience import Patience
 from service.http.request_log import RequestLog, open_request_log
 from service.http.rollout import SHADOW, SPLIT, Rollout, Split, load_beside, read_rollout
+from service.http.settings import READY_IN_SILENCE, check_names, given_names
 from service.http.shadow import Shadow
 from service.http.trace import Trace
 from service.http.version import Header, Version, load_version
@@ -40,13 +41,13 @@ class Served:
     """The version of this process, once it is loaded; `not_ready` says why requests should go elsewhere.
 
     A request takes the version once, at its beginning: another one may take its place while the request is answered.
-    Where $SEXTANT_READY_IN_SILENCE is set, to have heard nothing for long makes nothing not ready.
+    Where it is `ready_in_silence`, to have heard nothing for long makes nothing not ready.
     """
 
     def __init__(self) -> None:
         self.version: Version | None = None
         self.not_ready = "the model is being loaded"
-        self.ready_in_silence = bool(os.environ.get("SEXTANT_READY_IN_SILENCE"))
+        self.ready_in_silence = False
         self.draining = False
         self._unequipped: Callable[[], None] | None = None  # while no version could be loaded
         self._unmet: str | None = None  # why it stays not ready, whatever version it serves
@@ -93,6 +94,8 @@ class Served:
         and answers nobody, so that neither a probe nor a caller learns anything.
         """
         try:
+            check_names(os.environ)
+            self.ready_in_silence = read_flag(os.environ, READY_IN_SILENCE)
             self.limits, self.access = read_limits(os.environ), read_access(os.environ)
             self.rollout, self.requests = read_rollout(os.environ), open_request_log(os.environ)
             if self.requests is not None:
@@ -104,6 +107,7 @@ class Served:
             self.load(folder, place)
             self._unequipped = None
             self._equip(folder, place)
+            logger.info("%s is loaded; settings: %s", self.require_predictor().name, given_names(os.environ))
         except Exception as error:
             self.not_ready = _reason(error)
             self._unmet = self.not_ready if self.version is not None else None

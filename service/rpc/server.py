@@ -16,15 +16,15 @@ from service.http.kserve import in_words
 from service.http.limits import SettingError
 from service.http.scoring import REFUSED
 from service.http.served import Served
+from service.http.settings import GRPC_PORT as PORT
 from service.http.trace import begin
 from service.rpc.inference import Inference
 from service.rpc.messages import METHODS, SERVICE, message_classes
 
 logger = logging.getLogger("bentoml.sextant")
 
-PORT = "SEXTANT_GRPC_PORT"
 LOCAL = "127.0.0.1"
-ASK_WITH = "it takes an API key, in the metadata as `authorization: Bearer <key>` or `x-api-key: <key>`"
+ASK_WITH = "this service takes an API key, in the metadata as `authorization: Bearer <key>` or `x-api-key: <key>`"
 SHOWN = 4_000  # characters of an error: gRPC sends it in a header, of 8 KiB at most
 PROBES, INFER = ("ServerLive", "ServerReady"), "ModelInfer"  # probes need no API key, as in HTTP
 CODES = {

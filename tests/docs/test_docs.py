@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 import subprocess
+from collections.abc import Callable
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,11 @@ from service.plan.document import Task
 from service.predict import answers
 
 ROOT = Path(__file__).parents[2]
+PROGRAMS: dict[str, Callable[[], click.Command]] = {
+    ".venv/bin/sextant": lambda: main,
+    ".venv/bin/dg": dg_cli,
+    ".venv/bin/bentoml": lambda: EntryPoint("bentoml", "bentoml_cli.cli:cli", "console_scripts").load(),
+}
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
@@ -42,7 +49,7 @@ def commands() -> list[str]:
     """Every line of every shell block, without its comment and with continued lines joined."""
     blocks = [block for page in PAGES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.S)]
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines = [re.sub(r" +# .*", "", line).strip() for line in lines]
+    lines = [re.sub(r" +# .*|^([A-Z_]+=\S+ )+", "", line).strip() for line in lines]
     return sorted({line for line in lines if re.match(r"(make|\.venv/bin/|docker compose) ?", line)})
 
 
@@ -51,6 +58,18 @@ def test_links_and_pictures_lead_somewhere(page: Path) -> None:
     targets = re.findall(r"\]\(([^)#:]+)\)", page.read_text())
 
     assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_to_a_heading_lead_to_one(page: Path) -> None:
+    lost = []
+    for target, heading in re.findall(r"\]\(([^)#:]*)#([^)]+)\)", page.read_text()):
+        text = re.sub(r"```.*?```", "", (page.parent / target if target else page).read_text(), flags=re.S)
+        titles = [re.sub(r"[^\w\- ]", "", title).lower() for title in re.findall(r"^#+ (.+)$", text, re.M)]
+        if heading not in [title.replace(" ", "-") for title in titles]:
+            lost.append(f"{target}#{heading}")
+
+    assert lost == []
 
 
 @pytest.mark.parametrize("command", [line for line in commands() if line.startswith("make")])
@@ -63,7 +82,7 @@ def test_a_make_target_exists(command: str) -> None:
 @pytest.mark.parametrize("command", [line for line in commands() if line.startswith(".venv/bin/")])
 def test_a_command_and_its_options_exist(command: str) -> None:
     program, *arguments = shlex.split(command, comments=True)
-    group: click.Command = {".venv/bin/sextant": main, ".venv/bin/dg": dg_cli()}[program]
+    group: click.Command = PROGRAMS[program]()
     context = click.Context(group)
 
     # Below `scaffold defs` come the registered components, which a test of their own scaffolds.

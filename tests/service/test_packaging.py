@@ -89,6 +89,7 @@ def test_a_bento_is_stored_once_it_has_answered_and_a_wrong_one_never(
     folder = home / "bentoml" / "bentos" / "flight_delays"
     assert {path.name for path in folder.iterdir()} == {"1-aa", "latest"}
     assert (folder / "latest").read_text() == "1-aa"
+    assert (folder / "1-aa").stat().st_mode == folder.stat().st_mode  # who serves it may be another user
     assert [path.name for path in (home / "bentoml").iterdir()] == ["bentos"]
     about = yaml.safe_load((folder / "1-aa" / "bento.yaml").read_text())
     assert about["labels"] == LABELS

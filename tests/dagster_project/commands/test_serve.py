@@ -27,6 +27,13 @@ def test_without_a_bento_it_says_what_to_materialize(home: Path) -> None:
     assert "'churn' has no Bento yet: materialize churn/bento first" in result.output
 
 
+def test_a_use_case_without_a_bento_is_answered_with_those_that_have_one(stored: Path) -> None:
+    result = CliRunner().invoke(main, ["serve", "chrun"])
+
+    store = stored.parents[1]
+    assert f"'chrun' has no Bento yet: materialize chrun/bento first; {store} has those of churn" in result.output
+
+
 def test_with_wait_it_says_so_and_serves_the_first_bento(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     latest = home / "bentoml" / "bentos" / "churn" / "latest"
 

@@ -227,14 +227,17 @@ def test_a_service_that_has_heard_nothing_for_too_long_is_not_ready_and_says_why
     assert client.get("/readyz").status_code == 200
 
 
-def test_a_trial_is_ready_in_silence(fed: dict[str, Any], write_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("setting", "reason"), [("1", None), ("0", "nothing was heard"), ("yes", "takes 1 or 0")])
+def test_a_trial_is_ready_in_silence(
+    fed: dict[str, Any], write_bundle: Any, monkeypatch: pytest.MonkeyPatch, setting: str, reason: str | None
+) -> None:
     fed["sources"][0] |= {"not_ready_after_s": 86400}
-    monkeypatch.setenv("SEXTANT_READY_IN_SILENCE", "1")
+    monkeypatch.setenv("SEXTANT_READY_IN_SILENCE", setting)
     served = Served()
 
-    served.load(write_bundle(fed))
+    served.start(write_bundle(fed))
 
-    assert served.not_ready is None
+    assert served.not_ready is None if reason is None else reason in str(served.not_ready)
 
 
 def test_the_newest_time_of_each_source_and_what_is_usual_are_shown(fed: dict[str, Any], write_bundle: Any) -> None:

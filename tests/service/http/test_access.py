@@ -48,10 +48,21 @@ def test_a_refusal_says_what_to_send_and_does_nothing(
 
     assert response.status_code == 401
     assert response.headers["www-authenticate"] == 'Bearer realm="sextant"'
-    assert response.json() == {"error": "it takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"}
+    assert response.json() == {
+        "error": "this service takes an API key, as `Authorization: Bearer <key>` or `x-api-key: <key>`"
+    }
     assert unnamed(client.post("/predict", json=record, headers=KEY).json()) == before
     assert "secret-of-the-house" not in caplog.text + client.get("/", headers=KEY).text
     assert "a-wrong-one" not in caplog.text
+
+
+def test_the_page_to_try_it_needs_no_key_and_asks_for_one(served: Served) -> None:
+    client = client_with(served, API_KEYS="secret-of-the-house")
+
+    paths = ["/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"]
+
+    assert {path: client.get(path).status_code for path in paths} == dict.fromkeys(paths, 200)
+    assert "prompt(" in client.get("/docs/start.js").text
 
 
 def test_figures_are_open_where_a_setting_says_so(served: Served) -> None:

@@ -64,6 +64,11 @@ def test_a_split_that_is_none_is_refused(value: str) -> None:
         ("SHADOW", "../1-a", "SEXTANT_SHADOW: '../1-a' is no Bento of flight_delays"),
         ("SPLIT", "3-c:0.5", "SEXTANT_SPLIT: flight_delays:3-c takes other records, or answers otherwise"),
         ("SHADOW", "4-d", "SEXTANT_SHADOW: flight_delays:4-d: a golden score differs"),
+        (
+            "SPLIT",
+            "5-e:0.5",
+            "SEXTANT_SPLIT: flight_delays:5-e was built with other code of the service than",
+        ),
     ],
 )
 def test_a_version_that_cannot_answer_beside_leaves_a_process_that_is_not_ready_and_says_why(
@@ -71,6 +76,8 @@ def test_a_version_that_cannot_answer_beside_leaves_a_process_that_is_not_ready_
 ) -> None:
     bentos.add("3-c", 3, plan={**plan, "record": {**plan["record"], "other": "number"}})
     bentos.add("4-d", 4, golden_score=0.5)
+    bentos.add("5-e", 5)
+    (bentos.folder / "5-e" / "src" / "service" / "predict" / "answers.py").write_text("# of another release")
 
     served = start(bentos, monkeypatch, **{setting: value})
 

@@ -273,10 +273,10 @@ def test_a_request_needs_a_key_where_http_needs_one(client: Any, parcels: Served
     assert client.is_server_live()
     assert client.is_server_ready()
     for headers in (None, {"x-api-key": "another"}, {"authorization": "Bearer another"}):
-        with pytest.raises(InferenceServerException, match="it takes an API key") as raised:
+        with pytest.raises(InferenceServerException, match="this service takes an API key") as raised:
             client.infer("parcels", inputs_of([parcel]), headers=headers)
         assert raised.value.status() == "StatusCode.UNAUTHENTICATED"
-        with pytest.raises(InferenceServerException, match="it takes an API key"):
+        with pytest.raises(InferenceServerException, match="this service takes an API key"):
             client.get_model_metadata("parcels", headers=headers)
     bearer = {"authorization": "Bearer the-secret-of-the-house"}
     for headers in (right, bearer):
