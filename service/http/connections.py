@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 import uvicorn.config
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -79,7 +80,7 @@ class Connection(HttpToolsProtocol):
     def _read(self, part: bytes) -> None:
         """Go through a part of what was sent; refuse headers without an end, which would be gathered."""
         cycle, self._head_bytes = self.cycle, self._head_bytes + len(part)
-        super().data_received(part)
+        self._parse(part)
         if self.cycle is not cycle:
             self._head_bytes = 0
         elif self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
@@ -114,6 +115,35 @@ class Connection(HttpToolsProtocol):
             return False
         self.cycle.keep_alive = False
         return True
+
+    def _should_upgrade(self) -> bool:
+        """Let uvicorn leave requests alone that would go on in another protocol: they are parsed again."""
+        return True
+
+    def _parse(self, part: bytes) -> None:
+        """Parse a part; a request that would go on in another protocol stays one of HTTP, of which a body is read.
+
+        Java's client, for one, would go on in HTTP/2 whatever it asks, and knows that it may not be heard.
+        """
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(part)
+        except HttpParserUpgrade as upgrade:
+            if (head := self._head()) is None:
+                return self.send_400_response("Invalid HTTP request received.")
+            self.parser = HttpRequestParser(self)
+            self._parse(head + part[upgrade.args[0] :])
+        except HttpParserError:
+            self.logger.warning("Invalid HTTP request received.")
+            self.send_400_response("Invalid HTTP request received.")
+
+    def _head(self) -> bytes | None:
+        """Return the head of the request without the wish for another protocol; None: it has none, as CONNECT."""
+        kept = [b"%b: %b\r\n" % (name, value) for name, value in self.headers if name != b"upgrade"]
+        if len(kept) == len(self.headers):
+            return None
+        line = f" HTTP/{self.parser.get_http_version()}\r\n".encode()
+        return b"".join([self.parser.get_method(), b" ", self.url, line, *kept, b"\r\n"])
 
     def _start_asgi_task(self, cycle: Any, app: Any) -> None:
         self.answered, cycle.scope[AHEAD] = cycle, self.in_work.count

@@ -105,7 +105,17 @@ def test_importing_the_plan_imports_nothing_that_serves() -> None:
 
 @pytest.mark.parametrize("path", sorted(FOLDER.rglob("*.py")), ids=lambda path: str(path.relative_to(FOLDER)))
 def test_the_package_imports_itself_the_standard_library_and_a_few_others(path: Path) -> None:
-    allowed = {"anyio", "bentoml", "duckdb", "msgspec", "numpy", "onnxruntime", "prometheus_client", "pyarrow"}
+    allowed = {
+        "anyio",
+        "bentoml",
+        "duckdb",
+        "httptools",
+        "msgspec",
+        "numpy",
+        "onnxruntime",
+        "prometheus_client",
+        "pyarrow",
+    }
     allowed |= {"google", "grpc", "psycopg2", "service", "starlette", "uvicorn"}  # of some, where a setting asks for it
 
     imported = set()

@@ -360,3 +360,40 @@ def test_what_is_no_request_is_refused_however_much_of_it_there_is(
 
         while Connection.open:
             time.sleep(0.001)
+
+
+@pytest.mark.parametrize("protocol", [b"websocket", b"h2c"])
+@pytest.mark.parametrize("size", [1, 100, 100_000])
+def test_a_client_that_would_speak_otherwise_is_answered_in_http_and_forgotten(
+    served: Served,
+    record: dict[str, Any],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    protocol: bytes,
+    size: int,
+) -> None:
+    wish = b"connection: Upgrade, HTTP2-Settings\r\nhttp2-settings: AAEAAEAA\r\nUpgrade: %b\r\n" % protocol
+    body = json.dumps(record).encode()
+    asked = b"GET /readyz?a=b HTTP/1.1\r\nhost: here\r\n" + wish + b"\r\n"
+    asked += HEAD + wish + b"content-length: %d\r\n\r\n" % len(body) + body
+    asked += HEAD + wish + b"transfer-encoding: chunked\r\n\r\n%x\r\n" % len(body) + body + b"\r\n0\r\n\r\n"
+    asked += HEAD + b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body) + body
+    with listening(served, monkeypatch) as address:
+        with socket.create_connection(address, timeout=10) as client:
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for start in range(0, len(asked), size):
+                client.sendall(asked[start : start + size])
+            answers = b"".join(iter(lambda: client.recv(65_536), b"")).split(b"HTTP/1.1 ")[1:]
+
+        assert [answer[:3] for answer in answers] == [b"200"] * 4
+        assert [b'"score"' in answer for answer in answers] == [False, True, True, True]
+        assert "WebSocket" not in caplog.text
+        while Connection.open:
+            time.sleep(0.001)
+
+
+def test_a_tunnel_is_refused(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening(served, monkeypatch) as address, socket.create_connection(address, timeout=10) as client:
+        client.sendall(b"CONNECT there:80 HTTP/1.1\r\nhost: there\r\n\r\n")
+
+        assert client.recv(65_536).startswith(b"HTTP/1.1 400")
