@@ -96,6 +96,7 @@ def blocks(language: str) -> list[str]:
     """Return the code of the page's sections about protocols."""
     page = (Path(__file__).parents[3] / "docs" / "serve.md").read_text()
     sections = page[page.index("## Many rows at once") : page.index("## Score a file")]
+    sections += page[page.index("## The protocol of KServe and Triton") :]
     return re.findall(rf"```{language}\n(.*?)```", sections, re.DOTALL)
 
 
