@@ -6,8 +6,8 @@ import click
 from dagster_project.commands.main import main
 
 COMMANDS = [
-    *("approve", "check", "demo", "dev", "diff", "gc", "history", "init", "locate", "new", "reproduce", "retire"),
-    *("rollback", "score", "serve"),
+    *("approve", "check", "containerize", "demo", "dev", "diff", "export", "gc", "history", "init", "locate", "new"),
+    *("reproduce", "retire", "rollback", "score", "serve"),
 ]
 
 
