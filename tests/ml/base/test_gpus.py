@@ -8,8 +8,8 @@ from ml.base.gpus import present, torch_without_cuda
 from ml.exported.onnx import export, measure_parity
 from ml.models.catalogue import family
 from ml.models.family import Training
-from ml.search.tuning import score
 from ml.tasks.encoding import Encoder
+from ml.tasks.metrics import score
 
 
 @pytest.fixture(scope="module")

@@ -207,6 +207,7 @@ def test_every_module_of_this_project_is_reached_by_something() -> None:
     sources.append("ml.models.base")  # for families of the user's own
     sources.append("dagster_project.exports.mlserver_runtime")  # MLServer imports a copy of it
     sources.append("service.http.mounted")  # for applications of others
+    sources.append("service.predictions.reading")  # for whoever reads the log
     sources.append("ml.compiler.compile")  # for whoever has featuretools features of their own; a benchmark uses it
 
     assert set(source.modules) - imported_by(source, *roots, *sources) == set()
