@@ -16,6 +16,7 @@ from service.http.capacity import OverloadedError
 from service.http.freshness import catch_up
 from service.http.limits import Limits
 from service.http.served import Served
+from service.http.tallies import Tally
 from service.http.trace import Trace, current
 from service.http.version import Version
 from service.predict.explaining import UnexplainedError
@@ -89,7 +90,7 @@ async def score_rows(served: Served, version: Version, rows: Rows, deadline: flo
 
 def _score_rows(served: Served, predictor: Predictor, rows: Rows, deadline: float, trace: Trace) -> Scored:
     behind = predictor.events.behind() if predictor.events is not None else None
-    ids, tally, log = prediction_ids(len(rows)), served.metrics.tallies.begin(predictor), served.predictions
+    ids, tally, log = prediction_ids(len(rows)), Tally(predictor), served.predictions
     answered = list[Answered]()
 
     def observe(part: Part, scored: Scored) -> None:

@@ -165,10 +165,6 @@ class Tallies:
         """Count what one request was answered by a predictor."""
         self.of(predictor).add(prediction)
 
-    def begin(self, predictor: Predictor) -> Tally:
-        """Return a tally that counts for itself, until it is merged."""
-        return Tally(predictor)
-
     def of(self, predictor: Predictor) -> Tally:
         """Return the tally of a predictor."""
         tally = self._tallies.get(predictor.name)
